@@ -1,0 +1,1 @@
+"""The command line: names become objects here, and nowhere else."""

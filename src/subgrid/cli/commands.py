@@ -1,0 +1,92 @@
+"""The single steps on the user's own files: train, downscale, verify."""
+
+import json
+from contextlib import nullcontext
+from pathlib import Path
+
+import jax.random as jr
+import numpy as np
+import xarray as xr
+
+from subgrid.cli import build, stages
+from subgrid.cli.config import Config
+from subgrid.cli.progress import progress_bar
+from subgrid.data.fields import DataError, hold_out, open_field, samples_of
+from subgrid.data.store import OutputError, check_free, write_json, write_text, write_zarr
+from subgrid.downscaling.evaluation import Row, compare
+from subgrid.downscaling.prior import build_denoiser, is_trained, load_prior
+from subgrid.downscaling.upsample import sample_ensemble
+
+
+def train(config: Config, fine: Path, output: Path, variable: str | None) -> None:
+    """A prior from one archive of fine fields."""
+    if is_trained(output):
+        raise OutputError(f"{output}: holds a trained model already; choose another output.")
+    stored = output / "config.toml"
+    if stored.exists() and stored.read_text() != config.as_toml():
+        raise OutputError(f"{output}: holds a model in training with another configuration; choose another output.")
+    samples = samples_of(open_field(fine, variable), source=str(fine))
+    if len(samples) < 2:
+        raise DataError(f"{fine}: holds {len(samples)} sample; training needs at least 2.")
+    settings = build.prior_settings_of(config, samples.values.shape[1], samples.values.shape[2:])
+    build_denoiser(settings, key=jr.key(0))  # complains before anything is written
+    output.mkdir(parents=True, exist_ok=True)
+    write_text(stored, config.as_toml())
+    stages.train_on(config, samples.values, output, jr.key(config.run.seed), lambda _: nullcontext())
+
+
+def downscale(
+    config: Config, coarse: Path, model: Path, output: Path, reference: Path | None, variable: str | None, overwrite: bool
+) -> None:
+    """An ensemble of fine fields for every coarse field, dimensions and coordinates of the input kept."""
+    check_free(output, overwrite=overwrite)
+    prior = load_prior(model)
+    field = open_field(coarse, variable)
+    samples = samples_of(field, source=str(coarse))
+    operator = build.operator_of(config.coarsening, prior.settings.space, samples.values.shape[2:])
+    targets, summary = samples.values, {}
+    if reference is not None:
+        fine = samples_of(open_field(reference, variable), source=str(reference))
+        debiaser, summary = stages.fit_debiaser(config, samples, fine, operator, key=jr.key(config.run.seed))
+        targets = stages.apply_debiaser(debiaser, targets)
+    with progress_bar("downscale") as update:
+        ensemble = sample_ensemble(
+            build.upsampler_of(config, prior, operator),
+            targets,
+            config.sampling.n_members,
+            chunk=config.sampling.chunk,
+            report=update,
+            key=jr.key(config.run.seed),
+        )
+    attributes = {"config": config.as_toml(), "model": str(model), "debias_summary": json.dumps(summary)}
+    write_zarr(_as_dataset(field, samples.space_dims, ensemble, targets, attributes), output, overwrite=overwrite)
+
+
+def verify(ensemble: Path, reference: Path, output: Path, variable: str | None, overwrite: bool) -> list[Row]:
+    """Distributional scores of an ensemble on the fine grid; the floor is one half of the reference against the other."""
+    check_free(output, overwrite=overwrite)
+    generated = samples_of(open_field(ensemble, "ensemble"), source=str(ensemble))
+    fine = samples_of(open_field(reference, variable), source=str(reference))
+    if generated.values.shape[1:] != fine.values.shape[1:]:
+        raise DataError(
+            f"{ensemble} holds fields of {generated.values.shape[2:]} points, {reference} of {fine.values.shape[2:]}; "
+            "score against the fine grid that the model was trained on."
+        )
+    first, second = hold_out(fine, (0.5, 0.5))
+    rows = compare("Fine grid", first.values, {"generated": generated.values}, second.values, fine.n_space)
+    write_json(output, {"table": [row.as_dict() for row in rows], "ensemble": str(ensemble), "reference": str(reference)})
+    return rows
+
+
+def _as_dataset(field: xr.DataArray, space: tuple[str, ...], ensemble: np.ndarray, targets: np.ndarray, attributes: dict) -> xr.Dataset:
+    lead = [str(d) for d in field.dims if d not in space]
+    sizes = [field.sizes[d] for d in lead]
+    coarse = [f"{d}_coarse" for d in space]
+    values = ensemble[:, :, 0].reshape(*sizes, *ensemble.shape[1:2], *ensemble.shape[3:])
+    fields = {
+        "ensemble": ((*lead, "member", *space), values, dict(field.attrs)),
+        "target": ((*lead, *coarse), targets[:, 0].reshape(*sizes, *targets.shape[2:]), dict(field.attrs)),
+    }
+    coordinates = {d: field.coords[d] for d in lead if d in field.coords}
+    return xr.Dataset(fields, coordinates, {**attributes, "Conventions": "CF-1.11"})
+

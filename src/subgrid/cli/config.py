@@ -1,0 +1,209 @@
+"""The configuration: one flat TOML file, checked strictly; its names become objects here."""
+
+import difflib
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+Positive = Annotated[int, Field(gt=0)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the message names the key, the value and the nearest valid one."""
+
+
+class Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Run(Table):
+    name: str = "downscaling"
+    seed: int = 0
+
+
+class Data(Table):
+    source: Literal["kuramoto-sivashinsky", "files"] = "kuramoto-sivashinsky"
+    fine: str | None = None
+    coarse: str | None = None
+    variable: str | None = None
+    n_trajectories: Positive = 512
+    n_snapshots: Positive = 320
+    periodic: bool = True
+    """Whether all space axes wrap around: the padding of the network and of cubic interpolation."""
+    translation_invariant: bool = True
+    """Whether a shifted field is as likely as the field: random shifts then multiply the samples. Needs `periodic`."""
+    training_fraction: Fraction = 0.5
+    """Of each archive, for fitting; the rest is held out and, of the fine one, halved: reference and noise floor."""
+
+
+class Coarsening(Table):
+    kind: Literal["subsample", "block-mean"] = "subsample"
+    factor: Positive = 8
+
+
+class Debias(Table):
+    method: Literal["none", "quantile-mapping", "entropic-ot"] = "entropic-ot"
+    n_samples: Positive = 4096
+    """Of each set, for optimal transport: time and memory grow with the square."""
+    epsilon: PositiveFloat = 0.1
+    """Entropy in units of the squared field, cost the full squared distance (twice the square of the blur)."""
+    tolerance: PositiveFloat = 1e-2
+    max_iterations: Positive = 5000
+    n_quantiles: Positive = 100
+
+
+class Prior(Table):
+    process: Literal["variance-exploding", "variance-preserving", "cosine"] = "variance-exploding"
+    sigma_min: PositiveFloat = 2e-3
+    sigma_max: PositiveFloat = 80.0
+    channels: tuple[Positive, ...] = (64, 128)
+    n_blocks: Positive = 2
+    patch: Positive = 4
+    attention_levels: tuple[int, ...] = ()
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    checkpoint: bool = False
+
+
+class Training(Table):
+    n_steps: Positive = 4000
+    batch_size: Positive = 64
+    learning_rate: PositiveFloat = 1e-3
+    warmup: Positive = 500
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    noise_levels: Literal["log-uniform", "log-normal", "time-uniform"] = "log-uniform"
+    steps_per_dispatch: Positive = 20
+    checkpoint_every: Positive = 1000
+    tensorboard: bool = False
+
+
+class Sampling(Table):
+    method: Literal["ode-multistep", "heun", "sde-multistep", "ancestral", "euler-maruyama", "predictor-corrector"] = (
+        "ode-multistep"
+    )
+    guidance: Literal["moment-matching", "projection"] = "moment-matching"
+    solver_iterations: Positive = 8
+    """Vector-Jacobian products of the moment-matching solve, at most, each step."""
+    strength: PositiveFloat | None = None
+    """Of the projection's gradient term; by default fine size over coarse size."""
+    grid: Literal["karras", "exponential", "process-time"] = "karras"
+    n_levels: Annotated[int, Field(ge=2)] = 32
+    n_members: Annotated[int, Field(ge=2)] = 16
+    chunk: Positive = 256
+
+
+class Evaluation(Table):
+    n_conditions: Annotated[int, Field(ge=2)] = 256
+    """Perfect-model cases: coarsened reference fields, downscaled and scored against the truth."""
+    n_unpaired: Annotated[int, Field(ge=2)] = 2048
+    """Debiased coarse fields downscaled for the statistics of generated fields."""
+    unpaired_members: Annotated[int, Field(ge=2)] = 2
+
+
+class Config(Table):
+    """All tables of a configuration file; every key has a default, so a file names only what it changes."""
+
+    run: Run = Run()
+    data: Data = Data()
+    coarsening: Coarsening = Coarsening()
+    debias: Debias = Debias()
+    prior: Prior = Prior()
+    training: Training = Training()
+    sampling: Sampling = Sampling()
+    evaluation: Evaluation = Evaluation()
+
+    def as_toml(self) -> str:
+        """The resolved configuration, every key written out."""
+        return _to_toml(self.model_dump(exclude_none=True))
+
+
+def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> Config:
+    """Reads a TOML file (or none: all defaults), applies `table.key=value` overrides, checks everything.
+
+    **Raises:** `ConfigError`, one sentence a fault.
+    """
+    tables = _read(Path(path)) if path is not None else {}
+    for override in overrides:
+        _apply(tables, override)
+    return parse_config(tables, origin=str(path) if path is not None else "configuration")
+
+
+def parse_config(tables: dict[str, Any], *, origin: str) -> Config:
+    """A checked configuration from nested tables; `origin` names them in complaints."""
+    try:
+        config = Config.model_validate(tables)
+    except ValidationError as error:
+        raise ConfigError("\n".join(f"{origin}: {_explain(fault)}" for fault in error.errors())) from error
+    _check_together(config, origin)
+    return config
+
+
+def _check_together(config: Config, origin: str) -> None:
+    data = config.data
+    if data.source == "files" and not (data.fine and data.coarse):
+        raise ConfigError(f'{origin}: data.source = "files" needs data.fine and data.coarse, the paths of the two archives.')
+    if data.translation_invariant and not data.periodic:
+        raise ConfigError(f"{origin}: data.translation_invariant needs data.periodic = true; set both or neither.")
+    if config.prior.sigma_min >= config.prior.sigma_max:
+        raise ConfigError(f"{origin}: prior.sigma_min must be below prior.sigma_max.")
+    if config.training.n_steps % config.training.steps_per_dispatch:
+        raise ConfigError(
+            f"{origin}: training.n_steps = {config.training.n_steps} must be a multiple of "
+            f"training.steps_per_dispatch = {config.training.steps_per_dispatch}."
+        )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        raise ConfigError(f"{path}: no such configuration file.")
+    try:
+        return tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}.") from error
+
+
+def _apply(tables: dict[str, Any], override: str) -> None:
+    name, equals, text = override.partition("=")
+    table, dot, key = name.strip().partition(".")
+    if not (equals and dot and table and key):
+        raise ConfigError(f"--set {override}: must read table.key=value, for example --set training.n_steps=8000.")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()  # a bare word is a string
+    tables.setdefault(table, {})[key] = value
+
+
+def _explain(fault: Any) -> str:
+    where = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] != "extra_forbidden":
+        return f"{where} = {fault['input']!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}."
+    model = Config if len(fault["loc"]) == 1 else Config.model_fields[str(fault["loc"][0])].annotation
+    valid = list(model.model_fields)  # pyright: ignore[reportOptionalMemberAccess]
+    near = difflib.get_close_matches(str(fault["loc"][-1]), valid, n=1, cutoff=0.5)
+    kind = "table" if len(fault["loc"]) == 1 else "key"
+    hint = f"did you mean {near[0]!r}?" if near else f"valid are {', '.join(valid)}."
+    return f"unknown {kind} {where!r}; {hint}"
+
+
+def _to_toml(tables: dict[str, dict[str, Any]]) -> str:
+    lines = []
+    for table, entries in tables.items():
+        lines += [f"[{table}]", *(f"{key} = {_toml_value(value)}" for key, value in entries.items()), ""]
+    return "\n".join(lines)
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml_value, value))}]"
+    if isinstance(value, str):
+        import json
+
+        return json.dumps(value)  # TOML basic strings are JSON strings
+    return repr(value)

@@ -1,0 +1,43 @@
+"""The metric table on the terminal."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+COLUMNS = ("raw", "debiased", "cubic", "generated", "floor")
+
+
+def show_file(path: Path) -> None:
+    """Prints the table of a `metrics.json`."""
+    show_rows(json.loads(path.read_text())["table"])
+
+
+def show(rows: Iterable) -> None:
+    """Prints `evaluation.Row`s."""
+    show_rows([row.as_dict() for row in rows])
+
+
+def show_rows(rows: list[dict]) -> None:
+    """One section a group; a dash where a column makes no sense. Best is the target of each metric."""
+    used = [column for column in COLUMNS if any(row[column] is not None for row in rows)]
+    table = Table(title="Scores (noise floor: the metric between two independent sets of the reference)")
+    table.add_column("")
+    table.add_column("metric")
+    for column in used:
+        table.add_column("noise floor" if column == "floor" else column, justify="right")
+    table.add_column("best", justify="right")
+    previous = None
+    for row in rows:
+        if previous not in (None, row["group"]):
+            table.add_section()
+        label = row["group"] if row["group"] != previous else ""
+        table.add_row(label, row["metric"], *(_number(row[column]) for column in used), row["target"])
+        previous = row["group"]
+    Console(width=110).print(table)
+
+
+def _number(value: float | None) -> str:
+    return "—" if value is None else f"{value:.3g}"

@@ -1,0 +1,1 @@
+"""Fields between files and arrays: opening, checking, splitting, normalising, writing."""

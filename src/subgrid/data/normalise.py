@@ -1,0 +1,38 @@
+"""Affine normalisation, one mean and one standard deviation a channel."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+
+class Standardiser(eqx.Module):
+    """x ↦ (x − m)/s and back, with m and s constant in space.
+
+    Constants in space keep translation invariance and commute with every coarsening whose rows sum to one.
+    """
+
+    mean: Float[Array, " channel"]
+    std: Float[Array, " channel"]
+
+    def normalise(self, x: Float[Array, "*lead channel *space"], n_space: int) -> Float[Array, "*lead channel *space"]:
+        return (x - self._expand(self.mean, n_space)) / self._expand(self.std, n_space)
+
+    def restore(self, x: Float[Array, "*lead channel *space"], n_space: int) -> Float[Array, "*lead channel *space"]:
+        return x * self._expand(self.std, n_space) + self._expand(self.mean, n_space)
+
+    @staticmethod
+    def _expand(values: Float[Array, " channel"], n_space: int) -> Array:
+        return values.reshape(-1, *(1,) * n_space)
+
+
+def fit_standardiser(samples: Float[np.ndarray, "n channel *space"]) -> Standardiser:
+    """Mean and standard deviation of each channel over samples and space.
+
+    **Raises:** `ValueError` if a channel is constant.
+    """
+    axes = (0, *range(2, samples.ndim))
+    mean, std = samples.mean(axes, dtype=np.float64), samples.std(axes, dtype=np.float64)
+    if not (std > 0).all():
+        raise ValueError(f"channel {int(np.argmin(std))} is constant ({mean[np.argmin(std)]:.4g}); it cannot be normalised.")
+    return Standardiser(jnp.asarray(mean, jnp.float32), jnp.asarray(std, jnp.float32))

@@ -1,0 +1,1 @@
+"""Diffusion models in one contract: process, denoiser, objective, samplers, guidance, likelihood."""

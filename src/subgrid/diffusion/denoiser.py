@@ -1,0 +1,69 @@
+"""The three parametrisations of one function — denoiser, score, noise — and the preconditioned network.
+
+With x = x₀ + σε the three carry the same information (Tweedie's formula):
+
+    score = (D − x)/σ²,      noise = (x − D)/σ,      D = E[x₀ | x].
+"""
+
+from collections.abc import Callable
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Scalar
+
+from subgrid.types import Denoiser, Score
+
+
+def score_from_denoiser(denoiser: Denoiser) -> Score:
+    """∇ log p_σ(x) = (D(x, σ) − x)/σ²."""
+    return lambda x, sigma: (denoiser(x, sigma) - x) / sigma**2
+
+
+def denoiser_from_score(score: Score) -> Denoiser:
+    """D(x, σ) = x + σ²·∇ log p_σ(x)."""
+    return lambda x, sigma: x + sigma**2 * score(x, sigma)
+
+
+def noise_from_denoiser(denoiser: Denoiser) -> Denoiser:
+    """ε̂(x, σ) = (x − D(x, σ))/σ = E[ε | x]."""
+    return lambda x, sigma: (x - denoiser(x, sigma)) / sigma
+
+
+def denoiser_from_noise(noise: Callable) -> Denoiser:
+    """D(x, σ) = x − σ·ε̂(x, σ)."""
+    return lambda x, sigma: x - sigma * noise(x, sigma)
+
+
+def gaussian_denoiser(mean: Float[Array, " d"], covariance: Float[Array, "d d"]) -> Denoiser:
+    """The exact denoiser of N(μ, Σ), D = μ + Σ(Σ + σ²I)⁻¹(x − μ), through one eigendecomposition.
+
+    The yardstick for samplers, guidance and likelihood: with it every answer has a closed form.
+    """
+    eigenvalues, vectors = jnp.linalg.eigh(covariance)
+
+    def denoise(x, sigma):
+        centred = (x - mean).reshape(-1)
+        shrunk = eigenvalues / (eigenvalues + sigma**2) * (vectors.T @ centred)
+        return mean + (vectors @ shrunk).reshape(x.shape)
+
+    return denoise
+
+
+class Preconditioned(eqx.Module):
+    """D(x, σ) = c_skip·x + c_out·F(c_in·x, c_noise)  (Karras et al. 2022, Table 1).
+
+        c_skip = σ_d²/(σ² + σ_d²),  c_out = σσ_d/√(σ² + σ_d²),  c_in = 1/√(σ² + σ_d²),  c_noise = ¼ ln σ
+
+    so that input and training target of F have unit variance at every noise level.
+
+    **Arguments:** `network(x, c_noise)`, field to field; `sigma_data`, standard deviation of the data (1 after
+    normalisation).
+    """
+
+    network: eqx.Module
+    sigma_data: float = eqx.field(static=True, default=1.0)
+
+    def __call__(self, x: Float[Array, "*shape"], sigma: Scalar) -> Float[Array, "*shape"]:
+        total = sigma**2 + self.sigma_data**2
+        skip, out = self.sigma_data**2 / total, sigma * self.sigma_data / jnp.sqrt(total)
+        return skip * x + out * self.network(x / jnp.sqrt(total), jnp.log(sigma) / 4)  # pyright: ignore[reportCallIssue]

@@ -1,0 +1,34 @@
+"""Grids of decreasing noise levels σ₀ > σ₁ > … > σ_{n−1} for the samplers."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from subgrid.diffusion.process import Process
+
+
+def karras_grid(
+    n_levels: int, *, sigma_max: float = 80.0, sigma_min: float = 2e-3, rho: float = 7.0
+) -> Float[Array, " level"]:
+    """σ_i = (σ_max^{1/ρ} + i/(n−1)·(σ_min^{1/ρ} − σ_max^{1/ρ}))^ρ  (Karras et al. 2022, Eq. 5; ρ = 7 is theirs)."""
+    _check(n_levels, sigma_min, sigma_max)
+    ramp = jnp.linspace(0.0, 1.0, n_levels)
+    return (sigma_max ** (1 / rho) + ramp * (sigma_min ** (1 / rho) - sigma_max ** (1 / rho))) ** rho
+
+
+def exponential_grid(n_levels: int, *, sigma_max: float = 80.0, sigma_min: float = 2e-3) -> Float[Array, " level"]:
+    """Equal steps in log σ."""
+    _check(n_levels, sigma_min, sigma_max)
+    return jnp.geomspace(sigma_max, sigma_min, n_levels)
+
+
+def time_grid(process: Process, n_levels: int) -> Float[Array, " level"]:
+    """Equal steps in the process's own time, from t = 1 down to σ⁻¹(σ_min)."""
+    last = process.time_of(jnp.asarray(process.sigma_min))
+    return process.noise_level(jnp.linspace(1.0, last, n_levels))
+
+
+def _check(n_levels: int, sigma_min: float, sigma_max: float) -> None:
+    if n_levels < 2:
+        raise ValueError(f"n_levels must be at least 2, got {n_levels}.")
+    if not 0 < sigma_min < sigma_max:
+        raise ValueError(f"noise levels need 0 < sigma_min < sigma_max, got {sigma_min} and {sigma_max}.")

@@ -1,0 +1,130 @@
+"""Noising processes x_t = s(t)·(x₀ + σ(t)·ε), ε ~ N(0, I).
+
+A process states the scale s, the noise level σ and its inverse; everything else — derivatives, drift, diffusion
+coefficient, marginals — follows from them and is written once, below. Samplers work in the unscaled variable
+x_t / s(t), in which all processes are the same stochastic process, so a process matters only through its range of
+noise levels and the speed at which it crosses them. (Karras, Aittala, Aila & Laine 2022, arXiv:2206.00364.)
+"""
+
+from typing import Protocol
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+from jaxtyping import Array, Float, Scalar
+
+from subgrid.types import Key
+
+
+class Process(Protocol):
+    """The facts that a noising process states. `time` runs from 0 (data) to 1 (noise)."""
+
+    sigma_min: float
+    """Smallest noise level used, in units of the (normalised) data: where sampling stops and denoises once more."""
+
+    def scale(self, time: Scalar) -> Scalar: ...
+
+    def noise_level(self, time: Scalar) -> Scalar: ...
+
+    def time_of(self, sigma: Scalar) -> Scalar: ...
+
+
+class VariancePreserving(eqx.Module):
+    """Linear β(t) = β₀ + (β₁ − β₀)t:  s = exp(−½B(t)),  σ² = exp(B(t)) − 1,  B = ∫β.
+
+    Defaults β₀ = 0.1, β₁ = 20 (Song et al. 2021, arXiv:2011.13456), for which σ(1) ≈ 152.
+    """
+
+    beta_min: float = 0.1
+    beta_max: float = 20.0
+    sigma_min: float = 2e-3
+
+    def _integrated_beta(self, time: Scalar) -> Scalar:
+        return self.beta_min * time + 0.5 * (self.beta_max - self.beta_min) * time**2
+
+    def scale(self, time: Scalar) -> Scalar:
+        return jnp.exp(-0.5 * self._integrated_beta(time))
+
+    def noise_level(self, time: Scalar) -> Scalar:
+        return jnp.sqrt(jnp.expm1(self._integrated_beta(time)))
+
+    def time_of(self, sigma: Scalar) -> Scalar:
+        # The positive root of ½Δβ·t² + β₀t − B = 0, in the form that does not cancel for small B.
+        integrated = jnp.log1p(sigma**2)
+        slope = self.beta_max - self.beta_min
+        return 2 * integrated / (self.beta_min + jnp.sqrt(self.beta_min**2 + 2 * slope * integrated))
+
+
+class CosineVariancePreserving(eqx.Module):
+    """s = cos φ(t) / cos φ(0),  σ² = 1/s² − 1,  φ(t) = ½π (t·t₁ + o)/(1 + o)  (Nichol & Dhariwal 2021, arXiv:2102.09672).
+
+    The offset o = .008 is theirs. The last part of their schedule has σ → ∞; t₁ < 1 ends it at `sigma_max`.
+    """
+
+    offset: float = 0.008
+    sigma_max: float = 80.0
+    sigma_min: float = 2e-3
+
+    def _angle(self, fraction: Scalar | float) -> Scalar:
+        return 0.5 * jnp.pi * (fraction + self.offset) / (1 + self.offset)
+
+    def _fraction_of(self, sigma: Scalar | float) -> Scalar:
+        scale = 1 / jnp.sqrt(1 + jnp.square(sigma))
+        angle = jnp.arccos(scale * jnp.cos(self._angle(0.0)))
+        return angle * 2 / jnp.pi * (1 + self.offset) - self.offset
+
+    def scale(self, time: Scalar) -> Scalar:
+        return jnp.cos(self._angle(time * self._fraction_of(self.sigma_max))) / jnp.cos(self._angle(0.0))
+
+    def noise_level(self, time: Scalar) -> Scalar:
+        return jnp.sqrt(jnp.maximum(1 / self.scale(time) ** 2 - 1, 0.0))
+
+    def time_of(self, sigma: Scalar) -> Scalar:
+        return self._fraction_of(sigma) / self._fraction_of(self.sigma_max)
+
+
+class VarianceExploding(eqx.Module):
+    """s = 1,  σ(t) = σ_min (σ_max/σ_min)^t.
+
+    Defaults .002 and 80, for data of unit standard deviation (Karras et al. 2022).
+    """
+
+    sigma_min: float = 2e-3
+    sigma_max: float = 80.0
+
+    def scale(self, time: Scalar) -> Scalar:
+        return jnp.ones_like(time)
+
+    def noise_level(self, time: Scalar) -> Scalar:
+        return self.sigma_min * (self.sigma_max / self.sigma_min) ** time
+
+    def time_of(self, sigma: Scalar) -> Scalar:
+        return jnp.log(sigma / self.sigma_min) / jnp.log(self.sigma_max / self.sigma_min)
+
+
+def rates(process: Process, time: Scalar) -> tuple[Scalar, Scalar]:
+    """The derivatives (ṡ, σ̇) at `time`."""
+    one = jnp.ones_like(time)
+    return jax.jvp(process.scale, (time,), (one,))[1], jax.jvp(process.noise_level, (time,), (one,))[1]
+
+
+def drift_and_diffusion(process: Process, time: Scalar) -> tuple[Scalar, Scalar]:
+    """(f, g) of the forward equation dx = f·x dt + g dW:  f = ṡ/s,  g² = 2 s² σ σ̇."""
+    scale, sigma = process.scale(time), process.noise_level(time)
+    scale_rate, sigma_rate = rates(process, time)
+    return scale_rate / scale, scale * jnp.sqrt(2 * sigma * sigma_rate)
+
+
+def perturb(
+    process: Process, x0: Float[Array, "*shape"], time: Scalar, *, key: Key
+) -> Float[Array, "*shape"]:
+    """One draw of x_t = s(t)·(x₀ + σ(t)ε) given x₀."""
+    noise = jr.normal(key, x0.shape, x0.dtype)
+    return process.scale(time) * (x0 + process.noise_level(time) * noise)
+
+
+def prior_std(process: Process) -> Scalar:
+    """Standard deviation s(1)·σ(1) of the noise that x₁ is made of (not σ·σ, not σ)."""
+    one = jnp.ones(())
+    return process.scale(one) * process.noise_level(one)

@@ -1,0 +1,1 @@
+"""The main job: debias coarse fields, sample fine fields conditionally, score them."""

@@ -1,0 +1,158 @@
+"""Scores of a downscaling run, each beside its baselines and its noise floor.
+
+The noise floor of a metric is that metric between two independent sets of the reference: nothing can be expected below.
+"""
+
+from dataclasses import asdict, dataclass
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jaxtyping import Array, Float
+
+from subgrid.types import Coarsening, Key
+from subgrid.verification.distributions import (
+    covariance_rmse,
+    kl_divergence,
+    maximum_mean_discrepancy,
+    wasserstein_1,
+)
+from subgrid.verification.ensembles import (
+    constraint_rmse,
+    fair_crps,
+    rank_histogram,
+    sample_variability,
+    spread_skill_ratio,
+)
+from subgrid.verification.spectra import mean_energy_log_ratio
+
+MMD_SAMPLES = 4096
+"""Samples used of each set for the MMD, whose cost is quadratic; its noise floor uses as many."""
+
+ABOUT = {
+    "covRMSE": "relative Frobenius error of the covariance between grid points",
+    "MELRu": "mean over wavenumbers of |ln(E/E_ref)|, all alike",
+    "MELRw": "the same, weighted by the reference energy",
+    "KLD": "KL(reference || prediction) of the values at each grid point, summed over points",
+    "KLD mean": "the same, mean over points",
+    "W1": "Wasserstein-1 distance of the values at each grid point, mean over points, in units of the field",
+    "MMD": "squared maximum mean discrepancy, Gaussian kernel of the reference's median distance",
+    "constraint RMSE": "mean of |C'x - y'| / |C'x|: how exactly the samples keep the coarse field",
+    "variability": "root mean variance across members: zero for a deterministic method",
+    "CRPS": "fair continuous ranked probability score, mean over points (the mean absolute error of a single field)",
+    "spread/skill": "corrected ensemble spread over the error of the ensemble mean; 1 for an honest ensemble",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One metric in one setting, with whatever columns make sense for it."""
+
+    group: str
+    metric: str
+    raw: float | None = None
+    debiased: float | None = None
+    cubic: float | None = None
+    generated: float | None = None
+    floor: float | None = None
+    target: str = "0"
+
+    def as_dict(self) -> dict:
+        return {**asdict(self), "about": ABOUT[self.metric]}
+
+
+def distribution_scores(
+    pred: Float[Array, "n channel *space"], ref: Float[Array, "m channel *space"], n_space: int
+) -> dict[str, float]:
+    """All distributional metrics of one set of fields against another."""
+    pred, ref = jnp.asarray(pred), jnp.asarray(ref)
+    unweighted, weighted = mean_energy_log_ratio(pred, ref, n_space)
+    divergence = kl_divergence(ref, pred)
+    scores = {
+        "covRMSE": covariance_rmse(pred, ref),
+        "MELRu": unweighted,
+        "MELRw": weighted,
+        "KLD": divergence,
+        "KLD mean": divergence / ref[0].size,
+        "W1": wasserstein_1(pred, ref),
+        "MMD": maximum_mean_discrepancy(_thin(pred, MMD_SAMPLES), _thin(ref, MMD_SAMPLES)),
+    }
+    return {name: float(value) for name, value in scores.items()}
+
+
+def compare(
+    group: str, reference: np.ndarray, candidates: dict[str, np.ndarray], twin: np.ndarray, n_space: int
+) -> list[Row]:
+    """A row for each distributional metric: every candidate, and the floor, against the reference.
+
+    **Arguments:** `candidates`, by column name of `Row`; `twin`, an independent set of the reference's law.
+    """
+    columns = {name: distribution_scores(fields, reference, n_space) for name, fields in candidates.items()}
+    columns["floor"] = distribution_scores(twin, reference, n_space)
+    metrics = columns["floor"]
+    return [Row(group, metric, **{name: scores[metric] for name, scores in columns.items()}) for metric in metrics]
+
+
+def ensemble_rows(
+    group: str,
+    ensemble: Float[np.ndarray, "condition member channel *space"],
+    cubic: Float[np.ndarray, "condition channel *space"],
+    targets: Float[np.ndarray, "condition channel *coarse"],
+    operator: Coarsening,
+) -> list[Row]:
+    """Constraint error and variability of an ensemble, beside cubic interpolation."""
+    repeated = np.broadcast_to(targets[:, None], (*ensemble.shape[:2], *targets.shape[1:]))
+    flat = jnp.asarray(ensemble.reshape(-1, *ensemble.shape[2:]))
+    return [
+        Row(
+            group,
+            "constraint RMSE",
+            cubic=float(constraint_rmse(operator, jnp.asarray(cubic), jnp.asarray(targets))),
+            generated=float(constraint_rmse(operator, flat, jnp.asarray(repeated.reshape(-1, *targets.shape[1:])))),
+        ),
+        Row(group, "variability", cubic=0.0, generated=float(sample_variability(jnp.asarray(ensemble))), target=">0"),
+    ]
+
+
+def perfect_model_rows(
+    truth: Float[np.ndarray, "condition channel *space"],
+    ensemble: Float[np.ndarray, "condition member channel *space"],
+    cubic: Float[np.ndarray, "condition channel *space"],
+    group: str = "Perfect model",
+) -> list[Row]:
+    """CRPS and spread/skill where the truth is known.
+
+    The floor of the CRPS is what the ensemble scores when one of its own members plays the truth: the score of a
+    perfectly calibrated ensemble with this spread.
+    """
+    truth_, members = jnp.asarray(truth), jnp.moveaxis(jnp.asarray(ensemble), 1, 0)
+    crps = float(jnp.mean(fair_crps(members, truth_)))
+    self_score = float(jnp.mean(fair_crps(members[1:], members[0])))
+    self_spread = float(spread_skill_ratio(jnp.asarray(ensemble[:, 1:]), jnp.asarray(ensemble[:, 0])))
+    return [
+        Row(group, "CRPS", cubic=float(np.mean(np.abs(cubic - truth))), generated=crps, floor=self_score),
+        Row(
+            group,
+            "spread/skill",
+            generated=float(spread_skill_ratio(jnp.asarray(ensemble), truth_)),
+            floor=self_spread,
+            target="1",
+        ),
+    ]
+
+
+def ranks(truth: np.ndarray, ensemble: np.ndarray, *, key: Key) -> np.ndarray:
+    """Rank histogram of the truth among the members, over all points."""
+    return np.asarray(rank_histogram(jnp.asarray(ensemble), jnp.asarray(truth), key=key))
+
+
+def _thin(fields: Array, n: int) -> Array:
+    """At most n samples, chosen by a fixed permutation so that neighbours in time do not crowd in."""
+    return fields if len(fields) <= n else fields[jr.permutation(jr.key(0), len(fields))[:n]]
+
+
+def draw_conditions(n_available: int, n: int, *, key: Key) -> np.ndarray:
+    """n distinct indices, sorted; all of them where fewer are there."""
+    chosen = jax.random.permutation(key, n_available)[: min(n, n_available)]
+    return np.sort(np.asarray(chosen))

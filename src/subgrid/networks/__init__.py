@@ -1,0 +1,1 @@
+"""Networks: fields in, fields out, conditioned on a noise level."""

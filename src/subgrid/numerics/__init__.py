@@ -1,0 +1,1 @@
+"""Pure mathematics, nothing learned: coarsening operators and Fourier tools."""

@@ -1,0 +1,165 @@
+"""Coarsening operators C′: known linear maps from fine to coarse fields, with adjoint and pseudo-inverse.
+
+Every operator acts on the trailing space axes and leaves leading axes (channel, member, time) alone. All are
+matrix-free or sparse, differentiable, and Equinox modules, so they pass through `jax.jit` as arguments.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import sparse
+from jaxtyping import Array, Float, Scalar
+
+from subgrid.types import Spatial
+
+
+class Subsample(eqx.Module):
+    """Every f-th point along each axis: (C′x)_i = x_{f·i}.
+
+    The rows are orthonormal, C′C′ᵀ = I, so the pseudo-inverse is the adjoint.
+
+    **Arguments:** `fine_shape`, the space shape of the fine field; `factors`, one integer an axis (or one for all).
+
+    **Raises:** `ValueError` if a factor does not divide its axis.
+
+        coarsen = Subsample((192,), 8)
+        coarsen(x).shape  # (..., 24)
+    """
+
+    fine_shape: Spatial = eqx.field(static=True)
+    coarse_shape: Spatial = eqx.field(static=True)
+    factors: Spatial = eqx.field(static=True)
+
+    def __init__(self, fine_shape: Sequence[int], factors: int | Sequence[int]):
+        self.fine_shape, self.factors = tuple(fine_shape), _factors(fine_shape, factors)
+        self.coarse_shape = _divide(self.fine_shape, self.factors)
+
+    def __call__(self, x: Float[Array, "*fine"]) -> Float[Array, "*coarse"]:
+        return x[(..., *(slice(None, None, f) for f in self.factors))]
+
+    def adjoint(self, y: Float[Array, "*coarse"]) -> Float[Array, "*fine"]:
+        """C′ᵀy: the coarse values at their points, zero elsewhere."""
+        x = jnp.zeros((*y.shape[: y.ndim - len(self.fine_shape)], *self.fine_shape), y.dtype)
+        return x.at[(..., *(slice(None, None, f) for f in self.factors))].set(y)
+
+    def pseudo_inverse(self, y: Float[Array, "*coarse"], ridge: float | Scalar = 0.0) -> Float[Array, "*fine"]:
+        """C′ᵀ(C′C′ᵀ + ridge·I)⁻¹y, which for ridge = 0 is the Moore–Penrose inverse C′⁺y."""
+        return self.adjoint(y) / (1.0 + ridge)
+
+
+class BlockMean(eqx.Module):
+    """Mean over blocks of f₁ × f₂ × … = m points; C′C′ᵀ = I/m.
+
+    Arguments and errors are those of `Subsample`.
+
+        coarsen = BlockMean((64, 64), 8)
+        coarsen(x).shape  # (..., 8, 8)
+    """
+
+    fine_shape: Spatial = eqx.field(static=True)
+    coarse_shape: Spatial = eqx.field(static=True)
+    factors: Spatial = eqx.field(static=True)
+
+    def __init__(self, fine_shape: Sequence[int], factors: int | Sequence[int]):
+        self.fine_shape, self.factors = tuple(fine_shape), _factors(fine_shape, factors)
+        self.coarse_shape = _divide(self.fine_shape, self.factors)
+
+    def __call__(self, x: Float[Array, "*fine"]) -> Float[Array, "*coarse"]:
+        lead = x.ndim - len(self.fine_shape)
+        blocks = [size for pair in zip(self.coarse_shape, self.factors, strict=True) for size in pair]
+        within = tuple(range(lead + 1, lead + len(blocks), 2))
+        return x.reshape(*x.shape[:lead], *blocks).mean(within)
+
+    def adjoint(self, y: Float[Array, "*coarse"]) -> Float[Array, "*fine"]:
+        """C′ᵀy: each coarse value, divided by m, spread over its block."""
+        lead = y.ndim - len(self.fine_shape)
+        for axis, factor in enumerate(self.factors):
+            y = jnp.repeat(y, factor, axis=lead + axis)
+        return y / math.prod(self.factors)
+
+    def pseudo_inverse(self, y: Float[Array, "*coarse"], ridge: float | Scalar = 0.0) -> Float[Array, "*fine"]:
+        """C′ᵀ(C′C′ᵀ + ridge·I)⁻¹y, which for ridge = 0 repeats each coarse value over its block."""
+        return self.adjoint(y) / (1.0 / math.prod(self.factors) + ridge)
+
+
+class SparseCoarsening(eqx.Module):
+    """Any sparse matrix C′ of shape (coarse points, fine points), acting on flattened space axes.
+
+    The pseudo-inverse uses the eigendecomposition C′C′ᵀ = UΛUᵀ, made once on the host in float64; eigenvalues below
+    `rank_tolerance`·max Λ are treated as zero, so dependent rows are allowed. Its size, coarse points squared, is a
+    limitation that is *merely convenient*: beyond some 10⁴ coarse points an iterative solve would replace it.
+
+    **Arguments:** `matrix`, anything `scipy.sparse.csr_array` accepts; `fine_shape`; `coarse_shape`.
+
+    **Raises:** `ValueError` if the matrix does not connect the two grids or holds values that are not finite.
+
+        regrid = SparseCoarsening(weights, fine_shape=(192,), coarse_shape=(24,))
+    """
+
+    matrix: sparse.BCOO
+    transpose: sparse.BCOO
+    eigenvectors: Float[Array, "coarse coarse"]
+    eigenvalues: Float[Array, " coarse"]
+    fine_shape: Spatial = eqx.field(static=True)
+    coarse_shape: Spatial = eqx.field(static=True)
+
+    def __init__(self, matrix, *, fine_shape: Sequence[int], coarse_shape: Sequence[int], rank_tolerance: float = 1e-6):
+        from scipy.sparse import csr_array
+
+        weights = csr_array(matrix)
+        self.fine_shape, self.coarse_shape = tuple(fine_shape), tuple(coarse_shape)
+        expected = (math.prod(self.coarse_shape), math.prod(self.fine_shape))
+        if weights.shape != expected:
+            raise ValueError(
+                f"the matrix has shape {weights.shape}, but the grids {self.coarse_shape} and {self.fine_shape} "
+                f"need {expected}: rows are coarse points, columns fine points."
+            )
+        if not np.isfinite(weights.data).all():
+            raise ValueError("the coarsening matrix holds NaN or infinite weights.")
+        gram = (weights @ weights.T).toarray().astype(np.float64)
+        eigenvalues, eigenvectors = np.linalg.eigh(gram)
+        eigenvalues[eigenvalues < rank_tolerance * eigenvalues.max()] = 0.0
+        self.eigenvalues, self.eigenvectors = jnp.asarray(eigenvalues, jnp.float32), jnp.asarray(eigenvectors, jnp.float32)
+        self.matrix = sparse.BCOO.from_scipy_sparse(weights.astype(np.float32))
+        self.transpose = sparse.BCOO.from_scipy_sparse(weights.T.astype(np.float32).tocsr())
+
+    def __call__(self, x: Float[Array, "*fine"]) -> Float[Array, "*coarse"]:
+        return _apply(self.matrix, x, self.fine_shape, self.coarse_shape)
+
+    def adjoint(self, y: Float[Array, "*coarse"]) -> Float[Array, "*fine"]:
+        """C′ᵀy."""
+        return _apply(self.transpose, y, self.coarse_shape, self.fine_shape)
+
+    def pseudo_inverse(self, y: Float[Array, "*coarse"], ridge: float | Scalar = 0.0) -> Float[Array, "*fine"]:
+        """C′ᵀ(C′C′ᵀ + ridge·I)⁻¹y on the range of C′; for ridge = 0 the Moore–Penrose inverse C′⁺y."""
+        kept = self.eigenvalues > 0
+        inverse = jnp.where(kept, 1.0 / jnp.where(kept, self.eigenvalues + ridge, 1.0), 0.0)
+        gram_inverse = (self.eigenvectors * inverse) @ self.eigenvectors.T
+        return self.adjoint(_apply(gram_inverse, y, self.coarse_shape, self.coarse_shape))
+
+
+AnyCoarsening: TypeAlias = Subsample | BlockMean | SparseCoarsening
+
+
+def _apply(matrix, x: Array, shape_in: Spatial, shape_out: Spatial) -> Array:
+    lead = x.shape[: x.ndim - len(shape_in)]
+    flat = x.reshape(-1, math.prod(shape_in))
+    return (matrix @ flat.T).T.reshape(*lead, *shape_out)
+
+
+def _factors(fine_shape: Sequence[int], factors: int | Sequence[int]) -> Spatial:
+    per_axis = (factors,) * len(fine_shape) if isinstance(factors, int) else tuple(factors)
+    if len(per_axis) != len(fine_shape):
+        raise ValueError(f"{len(per_axis)} factors given for a field with {len(fine_shape)} space axes.")
+    for size, factor in zip(fine_shape, per_axis, strict=True):
+        if factor < 1 or size % factor:
+            raise ValueError(f"coarsening factor {factor} does not divide the {size} fine points; use a divisor of {size}.")
+    return per_axis
+
+
+def _divide(fine_shape: Spatial, factors: Spatial) -> Spatial:
+    return tuple(size // factor for size, factor in zip(fine_shape, factors, strict=True))

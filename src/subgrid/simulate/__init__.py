@@ -1,0 +1,1 @@
+"""Physical systems that make data: one file each."""

@@ -1,0 +1,103 @@
+"""Checkpoints of array trees, through orbax: written aside and renamed, so a crash leaves the last whole one.
+
+Trees are stored as flat dictionaries of named arrays, no pickle, so a store can be opened, listed and checked against
+a model before anything is loaded.
+"""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from subgrid.types import PyTree
+
+
+class CheckpointMismatch(ValueError):
+    """The store holds another model than the one it is loaded into."""
+
+
+class Checkpoints:
+    """The numbered checkpoints of one run, newest kept (2 by default).
+
+    **Arguments:** `folder`, made on the first save; `keep`.
+
+        checkpoints = Checkpoints(folder)
+        checkpoints.save(step, state)
+        step, state = checkpoints.restore(like=state)
+    """
+
+    def __init__(self, folder: str | Path, *, keep: int = 2):
+        self.folder = Path(folder).absolute()
+        self.keep = keep
+        self._manager = None
+
+    def latest(self) -> int | None:
+        """The newest whole checkpoint's step, or None."""
+        return self._open().latest_step() if self.folder.exists() else None
+
+    def save(self, step: int, state: PyTree) -> None:
+        import orbax.checkpoint as ocp
+
+        self._open().save(step, args=ocp.args.StandardSave(_named_arrays(state)))
+
+    def restore(self, *, like: PyTree) -> tuple[int, PyTree]:
+        """The newest checkpoint, in the structure of `like`.
+
+        **Raises:** `CheckpointMismatch` if its arrays are not those of `like`; `FileNotFoundError` if there is none.
+        """
+        import orbax.checkpoint as ocp
+
+        step = self.latest()
+        if step is None:
+            raise FileNotFoundError(f"no checkpoint in {self.folder}.")
+        stored = self._open().restore(step, args=ocp.args.StandardRestore())
+        return step, _rebuild(stored, like, self.folder)
+
+    def _open(self):
+        if self._manager is None:
+            _quiet_orbax()
+            import orbax.checkpoint as ocp
+
+            options = ocp.CheckpointManagerOptions(max_to_keep=self.keep, enable_async_checkpointing=False, create=True)
+            self._manager = ocp.CheckpointManager(self.folder, options=options)
+        return self._manager
+
+
+def save_weights(folder: str | Path, weights: PyTree) -> None:
+    """Writes one array tree to `folder`, whole or not at all."""
+    Checkpoints(folder, keep=1).save(0, weights)
+
+
+def load_weights(folder: str | Path, *, like: PyTree) -> PyTree:
+    """Reads what `save_weights` wrote, in the structure of `like`. Errors are those of `Checkpoints.restore`."""
+    return Checkpoints(folder).restore(like=like)[1]
+
+
+def _named_arrays(tree: PyTree) -> dict[str, jax.Array]:
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {jax.tree_util.keystr(path): jax.numpy.asarray(leaf) for path, leaf in leaves}
+
+
+def _rebuild(stored: dict, like: PyTree, folder: Path) -> PyTree:
+    wanted, structure = jax.tree_util.tree_flatten_with_path(like)
+    names = [jax.tree_util.keystr(path) for path, _ in wanted]
+    if set(names) != set(stored):
+        odd = sorted(set(names) ^ set(stored))
+        raise CheckpointMismatch(
+            f"{folder} holds another model: {len(odd)} arrays differ in name, first {odd[0]}; "
+            "use the configuration it was trained with."
+        )
+    for name, (_, leaf) in zip(names, wanted, strict=True):
+        if np.shape(stored[name]) != np.shape(leaf):
+            raise CheckpointMismatch(
+                f"{folder} holds another model: {name} has shape {np.shape(stored[name])}, expected {np.shape(leaf)}; "
+                "use the configuration it was trained with."
+            )
+    return jax.tree_util.tree_unflatten(structure, [jax.numpy.asarray(stored[name]) for name in names])
+
+
+def _quiet_orbax() -> None:
+    # orbax logs every save at INFO through absl; warnings and errors stay.
+    import logging
+
+    logging.getLogger("absl").setLevel(logging.ERROR)

@@ -1,0 +1,176 @@
+"""`fit`: minimise a loss by stochastic gradients, averaging the weights, resumable to the same bits."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Int, Scalar
+
+from subgrid.training.checkpoint import Checkpoints
+from subgrid.training.ema import Average, init_average, update_average
+from subgrid.types import Key, PyTree
+
+Model = TypeVar("Model", bound=eqx.Module)
+
+
+class TrainingInterrupted(KeyboardInterrupt):
+    """Ctrl-C arrived; the state after `step` steps is saved, and the same call resumes from it."""
+
+    def __init__(self, step: int, folder: Path | None):
+        self.step, self.folder = step, folder
+        saved = f"saved in {folder}; run the same command again to resume" if folder else "nothing was saved"
+        super().__init__(f"training interrupted after {step} steps, {saved}.")
+
+
+class TrainingDiverged(ArithmeticError):
+    """The loss became NaN or infinite."""
+
+
+class State(NamedTuple):
+    """All that training carries from step to step; restoring it restores the run."""
+
+    parameters: PyTree
+    optimiser: PyTree
+    average: Average
+    step: Int[Array, ""]
+
+
+def warmup_cosine(n_steps: int, *, peak: float = 1e-3, end: float = 1e-6, warmup: int = 500) -> optax.GradientTransformation:
+    """Adam with gradients clipped at norm 1, a linear warm-up and a cosine decay to `end`.
+
+    Clip, peak and end are those of Wan et al. (2023) for KS; the warm-up is cut to a tenth of short runs.
+    """
+    warmup = min(warmup, max(1, n_steps // 10))
+    schedule = optax.warmup_cosine_decay_schedule(0.0, peak, warmup, n_steps, end)
+    return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule))
+
+
+def fit(
+    model: Model,
+    loss: Callable[[Model, Any, Key], Scalar],
+    data: PyTree,
+    draw: Callable[[PyTree, Key], Any],
+    *,
+    n_steps: int,
+    optimiser: optax.GradientTransformation,
+    key: Key,
+    ema_decay: float = 0.999,
+    steps_per_dispatch: int = 20,
+    checkpoints: Checkpoints | None = None,
+    checkpoint_every: int = 1000,
+    report: Callable[[int, dict[str, float]], None] | None = None,
+) -> Model:
+    """Trains `model` and returns it with the moving average of its weights.
+
+    Step i uses the key fold_in(key, i) alone, so a run that is stopped and resumed draws the same batches and ends
+    with the same bits. Batches are drawn inside the compiled step from device-resident `data`, and split over all
+    visible devices.
+
+    **Arguments:**
+
+    - `model`, an Equinox module; its inexact arrays are trained;
+    - `loss(model, batch, key)`, a scalar; `draw(data, key)`, a batch whose leading axis is split over devices;
+    - `data`, arrays handed to `draw`;
+    - `n_steps`, a multiple of `steps_per_dispatch`, the steps compiled into one call;
+    - `optimiser`, from optax (`warmup_cosine` is the house default);
+    - `ema_decay`, per step: .999 averages over the last thousand;
+    - `checkpoints`, where to save and resume, every `checkpoint_every` steps and on Ctrl-C;
+    - `report(step, {"loss": …, "gradient_norm": …})`, called after each dispatch.
+
+    **Raises:** `TrainingInterrupted` on Ctrl-C, after saving; `TrainingDiverged` if the loss is not finite;
+    `CheckpointMismatch` if the checkpoints belong to another model.
+    """
+    if n_steps % steps_per_dispatch:
+        raise ValueError(f"n_steps must be a multiple of steps_per_dispatch = {steps_per_dispatch}, got {n_steps}.")
+    parameters, static = eqx.partition(model, eqx.is_inexact_array)
+    state = State(parameters, optimiser.init(parameters), init_average(parameters), jnp.zeros((), jnp.int32))
+    if checkpoints is not None and checkpoints.latest() is not None:
+        _, state = checkpoints.restore(like=state)
+    else:
+        state = jax.tree.map(jnp.copy, state)  # the caller's model survives the donation below
+    run = _compiled_steps(static, loss, draw, optimiser, ema_decay, steps_per_dispatch)
+    with _deferred_interrupt() as interrupted:
+        for step in range(int(state.step), n_steps, steps_per_dispatch):
+            state, metrics = run(state, data, key)
+            done = step + steps_per_dispatch
+            _finite_or_raise(metrics, done, checkpoints)
+            if report is not None:
+                report(done, metrics)
+            due = done == n_steps or done // checkpoint_every > step // checkpoint_every
+            if checkpoints is not None and (due or interrupted()):
+                checkpoints.save(done, state)
+            if interrupted() and done < n_steps:
+                raise TrainingInterrupted(done, checkpoints.folder if checkpoints else None)
+    return eqx.combine(state.average.mean, static)
+
+
+def _compiled_steps(static, loss, draw, optimiser, ema_decay, steps_per_dispatch):
+    shard = _batch_sharding()
+
+    def one_step(data, key, state: State, _):
+        draw_key, loss_key = jr.split(jr.fold_in(key, state.step))
+        batch = shard(draw(data, draw_key))
+        objective = lambda p: loss(eqx.combine(p, static), batch, loss_key)  # noqa: E731
+        value, gradient = jax.value_and_grad(objective)(state.parameters)
+        updates, optimiser_state = optimiser.update(gradient, state.optimiser, state.parameters)
+        parameters = optax.apply_updates(state.parameters, updates)
+        average = update_average(state.average, parameters, ema_decay)
+        return State(parameters, optimiser_state, average, state.step + 1), (value, optax.global_norm(gradient))
+
+    @partial(jax.jit, donate_argnums=0)
+    def steps(state, data, key):
+        state, (values, norms) = jax.lax.scan(partial(one_step, data, key), state, length=steps_per_dispatch)
+        return state, jnp.stack([values.mean(), norms.max()])
+
+    def run(state, data, key):
+        state, metrics = steps(state, data, key)
+        mean_loss, norm = (float(value) for value in np.asarray(metrics))
+        return state, {"loss": mean_loss, "gradient_norm": norm}
+
+    return run
+
+
+def _batch_sharding() -> Callable[[PyTree], PyTree]:
+    """Splits the leading axis over all visible devices; the identity where there is one."""
+    devices = jax.devices()
+    if len(devices) == 1:
+        return lambda batch: batch
+    sharding = NamedSharding(Mesh(np.array(devices), ("batch",)), PartitionSpec("batch"))
+    return lambda batch: jax.tree.map(lambda leaf: jax.lax.with_sharding_constraint(leaf, sharding), batch)
+
+
+def _finite_or_raise(metrics: dict[str, float], step: int, checkpoints: Checkpoints | None) -> None:
+    if not np.isfinite(metrics["loss"]):
+        last = checkpoints.latest() if checkpoints else None
+        kept = f"the checkpoint of step {last} is kept" if last else "no checkpoint was kept"
+        raise TrainingDiverged(f"the loss became {metrics['loss']} before step {step}; {kept}. Lower the learning rate.")
+
+
+@contextmanager
+def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
+    """Holds SIGINT back until the running dispatch is done; a second one interrupts at once."""
+    received = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield received.is_set
+        return
+
+    def remember(signum, frame):
+        received.set()
+        signal.signal(signal.SIGINT, previous)
+
+    previous = signal.signal(signal.SIGINT, remember)
+    try:
+        yield received.is_set
+    finally:
+        signal.signal(signal.SIGINT, previous)

@@ -1,0 +1,57 @@
+"""Array aliases and the contracts that the rest of Subgrid is written against.
+
+A *field* is one sample, ``Float[Array, "channel *space"]``; batches are made by the caller with `jax.vmap`.
+Randomness is a required keyword ``key``, used once.
+"""
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeAlias
+
+from jaxtyping import Array, Float, PRNGKeyArray, Scalar
+
+Key: TypeAlias = PRNGKeyArray
+Field: TypeAlias = Float[Array, "channel *space"]
+Spatial: TypeAlias = tuple[int, ...]
+
+
+class Denoiser(Protocol):
+    """Posterior mean E[x₀ | x₀ + σε = x], in unscaled variables (``x_t / s(t)``)."""
+
+    def __call__(self, x: Float[Array, "*shape"], sigma: Scalar, /) -> Float[Array, "*shape"]: ...
+
+
+class Score(Protocol):
+    """∇ₓ log p_σ(x), the score of the data blurred with Gaussian noise of standard deviation σ."""
+
+    def __call__(self, x: Float[Array, "*shape"], sigma: Scalar, /) -> Float[Array, "*shape"]: ...
+
+
+Guidance: TypeAlias = Callable[[Denoiser], Denoiser]
+
+
+class Coarsening(Protocol):
+    """A known linear map C′ from fine to coarse fields, applied to the trailing space axes."""
+
+    fine_shape: Spatial
+    coarse_shape: Spatial
+
+    def __call__(self, x: Float[Array, "*fine"]) -> Float[Array, "*coarse"]: ...
+
+    def adjoint(self, y: Float[Array, "*coarse"]) -> Float[Array, "*fine"]: ...
+
+    def pseudo_inverse(self, y: Float[Array, "*coarse"], ridge: float | Scalar = 0.0) -> Float[Array, "*fine"]: ...
+
+
+class Debiaser(Protocol):
+    """A transport T of one biased coarse field, ``Float[Array, "*coarse"]``, made by a ``fit_…`` function."""
+
+    def __call__(self, y: Float[Array, "*coarse"]) -> Float[Array, "*coarse"]: ...
+
+
+class Upsampler(Protocol):
+    """One draw of a fine field given one debiased coarse field."""
+
+    def __call__(self, y: Float[Array, "channel *coarse"], *, key: Key) -> Float[Array, "channel *fine"]: ...
+
+
+PyTree: TypeAlias = Any
