@@ -6,13 +6,13 @@ import sys
 
 def explain(error: BaseException) -> int:
     """Prints the error's message and returns the exit code."""
-    import click
+    import typer
 
-    if isinstance(error, click.exceptions.Abort | KeyboardInterrupt):
+    if isinstance(error, typer.Abort | KeyboardInterrupt):
         message = str(error) or "interrupted; the same command resumes."
         print(f"subgrid: {message}", file=sys.stderr)
         return 130
-    if isinstance(error, click.ClickException):
+    if hasattr(error, "show") and hasattr(error, "exit_code"):  # a usage error of typer, which words it itself
         error.show()
         return error.exit_code
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:

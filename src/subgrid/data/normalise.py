@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 
 class Standardiser(eqx.Module):
-    """x ↦ (x − m)/s and back, with m and s constant in space.
+    """x ↦ (x − m)/s and back, for arrays of shape (…, channel, *space), with m and s constant in space.
 
     Constants in space keep translation invariance and commute with every coarsening whose rows sum to one.
     """
@@ -15,10 +15,10 @@ class Standardiser(eqx.Module):
     mean: Float[Array, " channel"]
     std: Float[Array, " channel"]
 
-    def normalise(self, x: Float[Array, "*lead channel *space"], n_space: int) -> Float[Array, "*lead channel *space"]:
+    def normalise(self, x: Float[Array, "*shape"], n_space: int) -> Float[Array, "*shape"]:
         return (x - self._expand(self.mean, n_space)) / self._expand(self.std, n_space)
 
-    def restore(self, x: Float[Array, "*lead channel *space"], n_space: int) -> Float[Array, "*lead channel *space"]:
+    def restore(self, x: Float[Array, "*shape"], n_space: int) -> Float[Array, "*shape"]:
         return x * self._expand(self.std, n_space) + self._expand(self.mean, n_space)
 
     @staticmethod

@@ -1,0 +1,163 @@
+"""One self-contained HTML page: what was run, the metrics with their floors, the figures."""
+
+import math
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from subgrid.data.store import write_text
+from subgrid.report import style
+from subgrid.report.evidence import Evidence
+from subgrid.report.gallery import sections
+
+COLUMNS = ("raw", "debiased", "cubic", "generated", "floor")
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def write_report(
+    path: str | Path,
+    *,
+    title: str,
+    summary: list[tuple[str, str]],
+    table: list[dict[str, Any]],
+    configuration: str,
+    evidence: Evidence,
+    notes: list[str],
+    timings: dict[str, float],
+) -> Path:
+    """Draws every figure and writes the page, whole or not at all; it needs no network and no script.
+
+    **Arguments:**
+
+    - `path`: the HTML file; replaced if it exists.
+    - `summary`: what was run, as (name, value).
+    - `table`: rows with keys `group`, `metric`, `raw`, `debiased`, `cubic`, `generated`, `floor` (numbers or None),
+      `target` ("0", "1", …: the best possible value) and `about` (one sentence).
+    - `configuration`: the resolved TOML, shown folded.
+    - `notes`: what a reader must know before believing the figures.
+    - `timings`: seconds by stage.
+
+    **Raises:** `OutputError` where the file cannot be written.
+    """
+    page = render(title, summary, table, configuration, evidence, notes, timings)
+    return write_text(path, page)
+
+
+def render(
+    title: str,
+    summary: list[tuple[str, str]],
+    table: list[dict[str, Any]],
+    configuration: str,
+    evidence: Evidence,
+    notes: list[str],
+    timings: dict[str, float],
+) -> str:
+    """The page as text; arguments are those of `write_report`."""
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    source = resources.files("subgrid.report").joinpath("template.html").read_text(encoding="utf-8")
+    return environment.from_string(source).render(
+        title=title,
+        summary=summary,
+        columns=COLUMNS,
+        labels=style.LABELS,
+        colours=style.COLOURS,
+        groups=_groups(table),
+        glossary={row["metric"]: row["about"] for row in table},
+        sections=sections(evidence),
+        notes=[*notes, *_warnings(evidence)],
+        timings=_timings(timings),
+        configuration=configuration,
+    )
+
+
+def number(value: float | None) -> str:
+    """Three significant digits with a real minus sign; an em dash for None."""
+    if value is None:
+        return "—"
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "∞" if value > 0 else "−∞"
+    if value == 0:
+        return "0"
+    mantissa, power = f"{value:.2e}".split("e")
+    exponent = int(power)
+    if -4 < exponent < 5:
+        text = f"{float(f'{mantissa}e{exponent}'):.{max(2 - exponent, 0)}f}"
+    else:
+        text = f"{mantissa}×10{str(exponent).translate(SUPERSCRIPTS)}"
+    return text.replace("-", "−")
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a reader says them: 0.42 s, 12 s, 3 min 20 s, 2 h 5 min."""
+    if seconds < 10:
+        return f"{seconds:.2g} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def _groups(table: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Rows by group, in the order of their first row, cells formatted."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in table:
+        shown = {"metric": row["metric"], "target": row.get("target", "0"), "cells": _cells(row)}
+        groups.setdefault(row["group"], []).append(shown)
+    return groups
+
+
+def _cells(row: dict[str, Any]) -> list[dict[str, Any]]:
+    values = {column: row.get(column) for column in COLUMNS}
+    best = _best({role: value for role, value in values.items() if role != "floor"}, row.get("target", "0"))
+    return [
+        {
+            "column": column,
+            "text": number(value),
+            "missing": value is None,
+            "best": column in best,
+            "multiple": "" if column == "floor" else _multiple(value, values["floor"], row.get("target", "0")),
+        }
+        for column, value in values.items()
+    ]
+
+
+def _best(values: dict[str, float | None], target: str) -> set[str]:
+    """Columns nearest to the target, where there is a number to be near to and more than one to choose from."""
+    known = {role: value for role, value in values.items() if value is not None and math.isfinite(value)}
+    if target not in ("0", "1") or len(known) < 2:
+        return set()
+    distances = {role: abs(value - float(target)) for role, value in known.items()}
+    return {role for role, distance in distances.items() if distance == min(distances.values())}
+
+
+def _multiple(value: float | None, floor: float | None, target: str) -> str:
+    """How many noise floors a metric amounts to, where its target is 0 and it has a positive floor."""
+    if target != "0" or value is None or floor is None or not (value > 0 and floor > 0 and math.isfinite(value)):
+        return ""
+    ratio = value / floor
+    return f"{ratio:.1f}× floor" if ratio < 10 else f"{ratio:,.0f}× floor" if ratio < 1e5 else ""
+
+
+def _timings(timings: dict[str, float]) -> list[dict[str, Any]]:
+    longest = max(timings.values(), default=0) or 1
+    return [
+        {"name": name, "text": duration(seconds), "percent": round(100 * seconds / longest, 1)}
+        for name, seconds in timings.items()
+    ]
+
+
+def _warnings(evidence: Evidence) -> list[str]:
+    n_channels = evidence.fine_reference.shape[1]
+    notes = [
+        f"{count} field{'s' if count > 1 else ''} of the set “{name}” held a NaN or an infinity; figures leave "
+        f"{'them' if count > 1 else 'it'} out."
+        for name, count in evidence.not_finite().items()
+    ]
+    if n_channels > 1:
+        notes.append(f"Figures show {evidence.variable}, the first of {n_channels} channels.")
+    return notes
