@@ -12,7 +12,7 @@ from subgrid.cli import build, stages
 from subgrid.cli.config import Config
 from subgrid.cli.progress import progress_bar
 from subgrid.data.fields import DataError, hold_out, open_field, samples_of
-from subgrid.data.store import OutputError, check_free, write_json, write_text, write_zarr
+from subgrid.data.store import OutputExists, check_free, write_json, write_text, write_zarr
 from subgrid.downscaling.evaluation import Row, compare
 from subgrid.downscaling.prior import build_denoiser, is_trained, load_prior
 from subgrid.downscaling.upsample import sample_ensemble
@@ -21,10 +21,10 @@ from subgrid.downscaling.upsample import sample_ensemble
 def train(config: Config, fine: Path, output: Path, variable: str | None) -> None:
     """A prior from one archive of fine fields."""
     if is_trained(output):
-        raise OutputError(f"{output}: holds a trained model already; choose another output.")
+        raise OutputExists(f"{output}: holds a trained model already; choose another output.")
     stored = output / "config.toml"
     if stored.exists() and stored.read_text() != config.as_toml():
-        raise OutputError(f"{output}: holds a model in training with another configuration; choose another output.")
+        raise OutputExists(f"{output}: holds a model in training with another configuration; choose another output.")
     samples = samples_of(open_field(fine, variable), source=str(fine))
     if len(samples) < 2:
         raise DataError(f"{fine}: holds {len(samples)} sample; training needs at least 2.")

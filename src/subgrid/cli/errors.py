@@ -2,34 +2,32 @@
 
 import errno
 import sys
+from typing import Any
+
+INTERRUPTED = 130
+"""The shell's code for Ctrl-C."""
 
 
 def explain(error: BaseException) -> int:
     """Prints the error's message and returns the exit code."""
     import typer
 
-    if isinstance(error, typer.Abort | KeyboardInterrupt):
-        message = str(error) or "interrupted; the same command resumes."
-        print(f"subgrid: {message}", file=sys.stderr)
-        return 130
+    worded: Any = error
     if hasattr(error, "show") and hasattr(error, "exit_code"):  # a usage error of typer, which words it itself
-        error.show()
-        return error.exit_code
+        worded.show()
+        return worded.exit_code
+    if isinstance(error, typer.Abort | KeyboardInterrupt):
+        _say(str(error.__cause__ or error) or "interrupted; the same command resumes.")
+        return INTERRUPTED
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        print("subgrid: no space left on the disk; the unfinished output was removed.", file=sys.stderr)
+        _say("no space left on the disk; the unfinished output was removed.")
         return 1
-    message = str(error).strip() or type(error).__name__
-    known = _is_ours(error) or isinstance(error, ValueError | TypeError | ArithmeticError | OSError)
-    prefix = "" if known else f"{type(error).__name__}: "
-    print(f"subgrid: {prefix}{message}", file=sys.stderr)
-    if not known:
-        print("subgrid: this is not a known failure; --debug shows the traceback.", file=sys.stderr)
-    return 2 if isinstance(error, ValueError | FileNotFoundError) or _is_usage(error) else 1
+    if isinstance(error, ValueError | TypeError | ArithmeticError | OSError):
+        _say(str(error).strip() or type(error).__name__)
+        return 2 if isinstance(error, ValueError | FileNotFoundError) else 1
+    _say(f"{type(error).__name__}: {str(error).strip()} (not a known failure; --debug shows the traceback)")
+    return 1
 
 
-def _is_ours(error: BaseException) -> bool:
-    return type(error).__module__.startswith("subgrid.")
-
-
-def _is_usage(error: BaseException) -> bool:
-    return type(error).__name__ == "OutputError" and "choose another output" in str(error)
+def _say(message: str) -> None:
+    print(f"subgrid: {message}", file=sys.stderr)

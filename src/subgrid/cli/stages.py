@@ -32,7 +32,7 @@ from subgrid.cli.config import Config
 from subgrid.cli.progress import progress_bar
 from subgrid.data.batches import random_shifts
 from subgrid.data.fields import DataError, Samples, hold_out, open_field, samples_of
-from subgrid.data.store import OutputError, write_json, write_text, write_zarr
+from subgrid.data.store import OutputExists, write_json, write_text, write_zarr
 from subgrid.downscaling.baselines import cubic_interpolation
 from subgrid.downscaling.debias import NoDebiasing, fit_quantile_mapping
 from subgrid.downscaling.evaluation import (
@@ -112,15 +112,15 @@ class Experiment:
 def open_experiment(config: Config, folder: str | Path) -> Experiment:
     """A new run folder, or the continuation of one with the same configuration.
 
-    **Raises:** `OutputError` if the folder belongs to another configuration or holds something else.
+    **Raises:** `OutputExists` if the folder belongs to another configuration or holds something else.
     """
     folder = Path(folder)
     stored = folder / "config.toml"
     if stored.exists() and stored.read_text() != config.as_toml():
-        raise OutputError(f"{folder}: holds a run of another configuration; choose another output folder.")
+        raise OutputExists(f"{folder}: holds a run of another configuration; choose another output folder.")
     if not stored.exists():
         if folder.exists() and any(folder.iterdir()):
-            raise OutputError(f"{folder}: exists and is not a run folder; choose another output folder.")
+            raise OutputExists(f"{folder}: exists and is not a run folder; choose another output folder.")
         write_text(stored, config.as_toml())
     return Experiment(config, folder)
 

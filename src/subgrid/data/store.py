@@ -12,24 +12,28 @@ import xarray as xr
 
 
 class OutputError(OSError):
-    """An output that cannot be written; the message says why and what to change."""
+    """An output that cannot be written; the message says why."""
+
+
+class OutputExists(ValueError):
+    """Something is there already that would be lost; the message says how to go on."""
 
 
 def check_free(path: str | Path, *, overwrite: bool = False) -> Path:
     """The path, if nothing is there or it may be replaced.
 
-    **Raises:** `OutputError` if it exists and `overwrite` is false, or if its folder cannot be made.
+    **Raises:** `OutputExists` if it exists and `overwrite` is false.
     """
     path = Path(path)
     if path.exists() and not overwrite:
-        raise OutputError(f"{path}: exists already; choose another output or pass --overwrite.")
+        raise OutputExists(f"{path}: exists already; choose another output or pass --overwrite.")
     return path
 
 
 def write_whole(path: str | Path, write: Callable[[Path], None], *, overwrite: bool = False) -> Path:
     """Calls `write(temporary)` and renames the result to `path`; on any failure nothing is left behind.
 
-    **Raises:** `OutputError` for an existing path, a full disk or a folder that cannot be written.
+    **Raises:** `OutputExists` for an existing path; `OutputError` for a full disk or a folder that cannot be written.
     """
     path = check_free(path, overwrite=overwrite)
     partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
@@ -39,7 +43,7 @@ def write_whole(path: str | Path, write: Callable[[Path], None], *, overwrite: b
         _replace(partial, path)
     except BaseException as error:
         _remove(partial)
-        if isinstance(error, OSError) and not isinstance(error, OutputError):
+        if isinstance(error, OSError):
             raise OutputError(_explain(path, error)) from error
         raise
     return path

@@ -131,4 +131,4 @@ def _finite_channel(fields: np.ndarray, channel: int) -> np.ndarray:
 
 def _is_finite(fields: np.ndarray, first_axis: int) -> np.ndarray:
     """Whether each field is finite throughout, its axes being those from `first_axis` on."""
-    return np.isfinite(fields).all(axis=tuple(range(first_axis % fields.ndim, fields.ndim)))
+    return np.asarray(np.isfinite(fields).all(axis=tuple(range(first_axis % fields.ndim, fields.ndim))))

@@ -1,6 +1,7 @@
 """Figures: axes in, axes out. Each draws numbers of one `Comparison` or a few arrays and touches no global state."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -38,12 +39,13 @@ def energy_spectra(axes: Pair, comparison: Comparison, *, resolved: int | None =
     main.fill_between(k, reference / band, reference * band, **_band())
     ratio.fill_between(k, 1 / band, band, **_band())
     main.plot(k, reference, **style.line("reference"))
-    ratio.axhline(1, **{**style.line("reference"), "linewidth": 1})
+    ratio.axhline(1, **style.line("reference", linewidth=1))
     largest = 0.0
+    dots: dict[str, Any] = {"marker": "o", "markersize": 2.5} if len(k) <= 16 else {}
     for role, fields in comparison.candidates.items():
         energy = _spectrum(fields)
-        main.plot(k, energy, **style.line(role))
-        ratio.plot(k, energy / reference, **style.line(role))
+        main.plot(k, energy, **style.line(role), **dots)
+        ratio.plot(k, energy / reference, **style.line(role), **dots)
         largest = max(largest, float(np.max(np.abs(_log_ratio(energy, reference)))))
     _spectrum_axes(main, ratio, reference, largest)
     if resolved is not None and resolved < k[-1]:
@@ -83,7 +85,7 @@ def covariance_by_lag(axes: Pair, comparison: Comparison, *, units: str) -> Pair
     main.fill_between(lags, reference - band, reference + band, **_band())
     difference.fill_between(lags, -band, band, **_band())
     main.plot(lags, reference, **style.line("reference"))
-    difference.axhline(0, **{**style.line("reference"), "linewidth": 1})
+    difference.axhline(0, **style.line("reference", linewidth=1))
     for role, fields in comparison.candidates.items():
         covariance = _lag_line(fields)
         main.plot(lags, covariance, **style.line(role))
@@ -92,6 +94,7 @@ def covariance_by_lag(axes: Pair, comparison: Comparison, *, units: str) -> Pair
     difference.set(ylabel="difference", xlabel="lag (grid points)", xlim=(0, lags[-1]))
     main.tick_params(labelbottom=False)
     difference.yaxis.set_major_locator(MaxNLocator(4, symmetric=True))
+    difference.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     style.legend_above(main)
     return axes
 
@@ -129,11 +132,11 @@ def member_lines(
     x = np.arange(members.shape[1])
     for member in members[:MEMBERS_SHOWN]:
         axes.plot(x, member, color=style.COLOURS["generated"], linewidth=0.7, alpha=0.5, zorder=2)
-    axes.plot(x, members.mean(axis=0), **{**style.line("generated"), "label": f"mean of {len(members)} members"})
+    axes.plot(x, members.mean(axis=0), **style.line("generated", label=f"mean of {len(members)} members"))
     if cubic is not None:
         axes.plot(x, cubic, **style.line("cubic"))
     if truth is not None:
-        axes.plot(x, truth, **{**style.line("reference"), "label": "truth", "linewidth": 1.5})
+        axes.plot(x, truth, **style.line("reference", label="truth", linewidth=1.5))
     if coarse is not None:
         positions = np.arange(len(coarse)) * (len(x) // len(coarse)) + offset
         axes.plot(positions, coarse, "o", label="coarse input", zorder=6, **_points())
@@ -150,7 +153,7 @@ def member_strip(
     coarse: Float[np.ndarray, " coarse"],
     offset: float = 0.0,
 ) -> Axes:
-    """One case as an image, space across: coarse input, truth and ensemble mean on top, then one row for each member."""
+    """One case as an image, space across: coarse input, truth and ensemble mean, then one row for each member."""
     shown = members[:MEMBERS_SHOWN]
     cmap, norm = style.field_scale(truth, shown)
     nearest = _nearest_coarse(members.shape[1], len(coarse), offset)
@@ -207,7 +210,7 @@ def rank_histogram(axes: Axes, counts: Float[np.ndarray, " rank"], *, effective:
     counts = np.asarray(counts)
     total = counts.sum()
     axes.bar(np.arange(len(counts)), counts, width=0.86, color=style.COLOURS["generated"], alpha=0.8, zorder=2)
-    axes.axhline(total / len(counts), **{**style.line("reference"), "linewidth": 1.2, "label": "flat", "zorder": 4})
+    axes.axhline(total / len(counts), **style.line("reference", linewidth=1.2, label="flat", zorder=4))
     bands = {"95 %, points independent": (total, 0.55)}
     if effective is not None and effective < total:
         bands = {f"95 %, {effective:,.0f} independent points": (effective, 0.3), **bands}
@@ -249,7 +252,7 @@ def bare(axes: Axes) -> Axes:
 def _spectrum(fields: np.ndarray) -> np.ndarray:
     """Energies of the complete shells."""
     n_space = fields.ndim - 1
-    return np.float64(energy_spectrum(fields[:, None], n_space))[0, : min(fields.shape[1:]) // 2]
+    return np.asarray(energy_spectrum(fields[:, None], n_space), np.float64)[0, : min(fields.shape[1:]) // 2]
 
 
 def _log_ratio(energy: np.ndarray, reference: np.ndarray) -> np.ndarray:
@@ -277,7 +280,7 @@ def _spectrum_axes(main: Axes, ratio: Axes, reference: np.ndarray, largest_log_r
 def _mark_resolved(main: Axes, ratio: Axes, wavenumber: int) -> None:
     for panel in (main, ratio):
         panel.axvline(wavenumber, color=style.MUTED, linewidth=0.8, linestyle=(0, (1, 2)), zorder=1)
-    note = {"ha": "right", "va": "bottom", "fontsize": 7.5, "color": style.MUTED, "rotation": 90}
+    note: dict[str, Any] = {"ha": "right", "va": "bottom", "fontsize": 7.5, "color": style.MUTED, "rotation": 90}
     main.text(wavenumber * 0.97, 0.03, "coarse grid ends", transform=main.get_xaxis_transform(), **note)
 
 
@@ -304,16 +307,16 @@ def _nearest_coarse(n_fine: int, n_coarse: int, offset: float) -> np.ndarray:
     return np.clip(np.round(positions).astype(int), 0, n_coarse - 1)
 
 
-def _band() -> dict:
+def _band() -> dict[str, Any]:
     return {"color": style.COLOURS["floor"], "alpha": 0.4, "linewidth": 0, "zorder": 1, "label": style.LABELS["floor"]}
 
 
-def _points() -> dict:
+def _points() -> dict[str, Any]:
     return {"markersize": 3.5, "markerfacecolor": "white", "markeredgecolor": style.INK, "markeredgewidth": 1}
 
 
 def _with_units(name: str, units: str) -> str:
-    return f"{name} ({units})" if units not in ("", "1") else name
+    return f"{name} [{units}]" if units not in ("", "1") else name
 
 
 def _squared(units: str) -> str:
@@ -325,4 +328,6 @@ def _plain(value: float, _: int) -> str:
 
 
 def _ones_twos_fives(largest: int) -> list[int]:
+    if largest <= 6:
+        return list(range(1, largest + 1))
     return [step * 10**power for power in range(6) for step in (1, 2, 5) if step * 10**power <= largest]

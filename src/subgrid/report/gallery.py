@@ -63,7 +63,8 @@ def sections(evidence: Evidence, *, channel: int = 0) -> list[Section]:
                 "samples",
                 "Samples where the truth is known",
                 "Perfect-model mode: fine reference fields were coarsened and sampled back. The truth should look like "
-                "one more member, and members should part only where the coarse points leave room.",
+                "one more member; each member should be as sharp as the truth, while their mean may be smoother; and "
+                "members should part only where the coarse input leaves room.",
                 list(_perfect_plates(evidence, channel)),
             ),
             Section(
@@ -137,6 +138,7 @@ def _spectra_plate(evidence: Evidence, comparison: Comparison, grid: str, who: s
 def _covariance_plate(comparison: Comparison, grid: str, who: str) -> Plate:
     n_panels = len(comparison.candidates) + 2
     figure = style.tile(1.9 * ((n_panels + 1) // 2))
+    figure.set_layout_engine("constrained", h_pad=0.06, hspace=0.04)
     axes = list(figure.subplots((n_panels + 1) // 2, 2).flat)
     for unused in axes[n_panels:]:
         unused.remove()
@@ -160,10 +162,10 @@ def _debiasing_plates(evidence: Evidence, channel: int) -> Iterator[Plate]:
     raw, debiased = evidence.raw[chosen, channel], evidence.debiased[chosen, channel]
     if evidence.n_space == 1:
         figure = style.tile(4.4)
-        axes = figure.subplots(len(chosen), 1, squeeze=False)[:, 0]
+        axes = list(figure.subplots(len(chosen), 1, squeeze=False).flat)
         figures.before_and_after(axes, raw, debiased)
     else:
-        figure = style.tile(2.9)
+        figure = style.tile(2.65)
         axes = figure.subplots(2, len(chosen), squeeze=False)
         titled = {f"raw {i + 1}": field for i, field in enumerate(raw)}
         titled |= {f"debiased {i + 1}": field for i, field in enumerate(debiased)}
@@ -187,8 +189,8 @@ def _unpaired_plates(evidence: Evidence, channel: int) -> Iterator[Plate]:
             figure,
             f"Condition {number}",
             f"{len(members)} members sampled from one debiased coarse field, with its cubic interpolation.",
-            "Members sampled from one debiased coarse field. They meet where it pins them down, and cubic "
-            "interpolation passes through the same points.",
+            f"{len(members)} members sampled from one debiased coarse field, spread {_spread(members):.3g}, and the "
+            "cubic interpolation of that field. Members should agree on the large scales and differ in the small ones.",
             image=evidence.n_space == 2,
         )
 
@@ -205,6 +207,11 @@ def _lines_or_stamps(members: np.ndarray, cubic: np.ndarray, evidence: Evidence)
 
 
 def _perfect_plates(evidence: Evidence, channel: int) -> Iterator[Plate]:
+    looking = (
+        "Look for the truth inside the bundle of members."
+        if evidence.n_space == 1
+        else "The spread has a colour scale of its own, from zero."
+    )
     for number, case in enumerate(_spread_out(len(evidence.perfect_truth), CASES_SHOWN), start=1):
         members, truth = evidence.perfect_ensemble[case, :, channel], evidence.perfect_truth[case, channel]
         coarse = evidence.perfect_target[case, channel]
@@ -217,10 +224,8 @@ def _perfect_plates(evidence: Evidence, channel: int) -> Iterator[Plate]:
             figure,
             f"Case {number}",
             f"Case {number}: the coarse input, the truth and {len(members)} members sampled from the coarse input.",
-            "Look for the truth inside the bundle, and for members as sharp as the truth; their mean may be smoother."
-            if evidence.n_space == 1
-            else "Members should be as sharp as the truth; their mean may be smoother. The spread (standard deviation "
-            "across members, a scale of its own from zero) shows where the coarse input leaves room.",
+            f"Error of the mean {_rms(truth - members.mean(axis=0)):.3g}, spread {_spread(members):.3g} (root mean "
+            "square over points). " + looking,
             image=evidence.n_space == 2,
         )
 
@@ -239,7 +244,7 @@ def _stamp_sheet(shown: dict[str, np.ndarray], members: np.ndarray) -> Figure:
     """Four columns: what is shown first, then members until the second row is full."""
     n_members = min(8 - len(shown), len(members))
     shown = shown | {f"member {i + 1}": member for i, member in enumerate(members[:n_members])}
-    figure = style.tile(2.9)
+    figure = style.tile(2.65)
     axes = figure.subplots(2, 4)
     for unused in list(axes.flat)[len(shown) :]:
         unused.remove()
@@ -300,8 +305,17 @@ def _colour_bar(figure: Figure, panel: Axes) -> None:
     bar.ax.grid(False)
 
 
+def _rms(values: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))
+
+
+def _spread(members: np.ndarray) -> float:
+    """Root mean variance across members, times √(1 + 1/M): the error to expect of an honest ensemble's mean."""
+    return _rms(members.std(axis=0, ddof=1)) * np.sqrt(1 + 1 / len(members)) if len(members) > 1 else 0.0
+
+
 def _label(evidence: Evidence) -> str:
-    return f"{evidence.variable} ({evidence.units})" if evidence.units not in ("", "1") else evidence.variable
+    return f"{evidence.variable} [{evidence.units}]" if evidence.units not in ("", "1") else evidence.variable
 
 
 def _spread_out(available: int, wanted: int) -> np.ndarray:

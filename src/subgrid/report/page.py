@@ -119,6 +119,7 @@ def _cells(row: dict[str, Any]) -> list[dict[str, Any]]:
             "column": column,
             "text": number(value),
             "missing": value is None,
+            "long": len(number(value)) > 7,
             "best": column in best,
             "multiple": "" if column == "floor" else _multiple(value, values["floor"], row.get("target", "0")),
         }

@@ -4,6 +4,7 @@ The hues are those of Okabe and Ito (2008), told apart with any colour vision; l
 """
 
 from contextlib import AbstractContextManager
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -35,7 +36,7 @@ DIVERGING, SEQUENTIAL, SPREAD = "RdBu_r", "cividis", "magma"
 TILE_WIDTH = 4.8
 """Inches: 460 pixels on a page, so that two tiles stand side by side and one still reads well on a phone."""
 
-SETTINGS = {
+SETTINGS: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "axes.titlesize": 9,
@@ -67,13 +68,13 @@ SETTINGS = {
 }
 
 
-def context() -> AbstractContextManager:
+def context() -> AbstractContextManager[None]:
     """The house style, for the length of a `with` block; matplotlib's settings come back afterwards."""
     return matplotlib.rc_context(SETTINGS)
 
 
-def line(role: str) -> dict:
-    """Keywords of `Axes.plot` for one role."""
+def line(role: str, **changes: Any) -> dict[str, Any]:
+    """Keywords of `Axes.plot` for one role, with changes."""
     return {
         "color": COLOURS[role],
         "linestyle": PATTERNS.get(role, "-"),
@@ -81,6 +82,7 @@ def line(role: str) -> dict:
         "label": LABELS[role],
         # The reference lies below, wide, so that a line upon it is still seen; the floor lies below everything.
         "zorder": {"floor": 2, "reference": 3}.get(role, 4),
+        **changes,
     }
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 from jaxtyping import Float
-from scipy import fft
+from scipy.fft import next_fast_len
 from scipy.stats import binom
 
 VALUES_PER_CHUNK = 2**22
@@ -17,7 +17,7 @@ def density(values: np.ndarray, edges: Float[np.ndarray, " edge"]) -> Float[np.n
 
 def covariance_matrix(fields: Float[np.ndarray, "n space"]) -> Float[np.ndarray, "space space"]:
     """Sample covariance (1/n) between the points of 1-D fields."""
-    anomalies = np.float64(fields) - np.mean(fields, axis=0, dtype=np.float64)
+    anomalies = np.asarray(fields, np.float64) - np.mean(fields, axis=0, dtype=np.float64)
     return anomalies.T @ anomalies / len(fields)
 
 
@@ -30,15 +30,15 @@ def lag_covariance(fields: Float[np.ndarray, "n *space"]) -> Float[np.ndarray, "
     **Returns:** lags −n//2 … n//2 on each axis, zero in the middle: shape 2(n//2) + 1.
     """
     space = fields.shape[1:]
-    padded = [fft.next_fast_len(size + size // 2 + 1, real=True) for size in space]
+    padded = [int(next_fast_len(size + size // 2 + 1, real=True) or 0) for size in space]
     axes = tuple(range(1, fields.ndim))
     mean = np.mean(fields, axis=0, dtype=np.float64)
     power = np.zeros((*padded[:-1], padded[-1] // 2 + 1))
     chunk = max(VALUES_PER_CHUNK // int(np.prod(padded)), 1)
     for start in range(0, len(fields), chunk):
-        transform = fft.rfftn(fields[start : start + chunk] - mean, padded, axes=axes)
+        transform = np.fft.rfftn(fields[start : start + chunk] - mean, padded, axes=axes)
         power += np.sum(np.abs(transform) ** 2, axis=0)
-    sums = fft.irfftn(power / len(fields), padded)
+    sums = np.fft.irfftn(power / len(fields), padded, axes=range(len(space)))
     for axis, size in enumerate(space):
         lags = np.arange(-(size // 2), size // 2 + 1)
         n_pairs = (size - np.abs(lags)).reshape([-1 if i == axis else 1 for i in range(len(space))])

@@ -1,0 +1,221 @@
+"""The page as a reader meets it: whole, escaped, alone, and drawn by a real browser without a word on its console."""
+
+import base64
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import pytest
+
+from subgrid.report.page import duration, number, write_report
+
+TABLE = [
+    {"group": "Coarse grid", "metric": "covRMSE", "raw": 0.343, "debiased": 0.081, "cubic": None, "generated": None,
+     "floor": 0.054, "target": "0", "about": "error of the covariance"},
+    {"group": "Coarse grid", "metric": "W1", "raw": 0.2, "debiased": 0.01, "cubic": None, "generated": None,
+     "floor": 0.01, "target": "0", "about": "Wasserstein-1 distance"},
+    {"group": "Perfect model", "metric": "spread/skill", "raw": None, "debiased": None, "cubic": None,
+     "generated": 0.97, "floor": 1.01, "target": "1", "about": "spread over error"},
+]  # fmt: skip
+TITLE = "Ensembles <script>alert('x')</script> & floors"
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+NEEDS_CHROMIUM = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the path to open the page with")
+
+PROBE = """
+<script>
+window.addEventListener("load", () => {
+  const images = [...document.images].map(image => image.complete ? image.naturalWidth : 0);
+  parent.postMessage({images, page: document.documentElement.scrollWidth, window: window.innerWidth}, "*");
+});
+</script>
+"""
+# Chromium's own window is never narrower than 500 pixels: a frame plays the phone.
+FRAME = """<!doctype html><div id="probe"></div>
+<script>
+window.addEventListener("message", event => {
+  document.getElementById("probe").textContent = JSON.stringify(event.data);
+});
+</script>
+<iframe src="probed.html" style="width: {width}px; height: 900px; border: 0"></iframe>
+"""
+
+
+class Reader(HTMLParser):
+    """Tags with their attributes, and the text of table cells row by row."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.rows, self.text, self._in_cell = [], [], [], False
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+            self._in_cell = True
+        if tag == "small":
+            self._in_cell = False
+
+    def handle_endtag(self, tag):
+        if tag in ("td", "th"):
+            self._in_cell = False
+
+    def handle_data(self, data):
+        self.text.append(data)
+        if self._in_cell:
+            self.rows[-1][-1] += data.strip().replace("\u200b", "")
+
+
+@pytest.fixture(scope="module")
+def page(evidence, tmp_path_factory):
+    return write_report(
+        tmp_path_factory.mktemp("page") / "report.html",
+        title=TITLE,
+        summary=[("system", "a few waves"), ("seed", "0")],
+        table=TABLE,
+        configuration='[data]\nsystem = "<waves>"\n',
+        evidence=evidence,
+        notes=["A note & nothing more."],
+        timings={"train": 125.0, "sample": 3.2},
+    )
+
+
+def test_the_page_needs_nothing_from_outside(page):
+    reader = Reader(page.read_text())
+    for tag, attributes in reader.tags:
+        assert tag not in ("script", "iframe", "object", "embed"), "the page runs no script and frames nothing"
+        for name in ("src", "href", "srcset", "action", "data"):
+            value = attributes.get(name, "#")
+            assert value.startswith(("#", "data:")), f"{tag} {name}={value[:60]} leaves the page"
+    styles = re.findall(r"<style>(.*?)</style>", page.read_text(), re.DOTALL)
+    assert len(styles) == 1
+    assert "url(" not in styles[0] and "@import" not in styles[0]
+
+
+def test_embedded_drawings_fetch_nothing_either(page):
+    sources = [attributes["src"] for tag, attributes in Reader(page.read_text()).tags if tag == "img"]
+    for source in sources:
+        if source.startswith("data:image/svg+xml;base64,"):
+            drawing = base64.b64decode(source.split(",", 1)[1]).decode()
+            links = re.findall(r'(?:xlink:)?href="([^"]{0,40})', drawing)
+            assert all(link.startswith(("#", "data:")) for link in links)
+
+
+def test_links_inside_the_page_lead_somewhere(page):
+    tags = Reader(page.read_text()).tags
+    identifiers = [attributes["id"] for _, attributes in tags if "id" in attributes]
+    assert len(identifiers) == len(set(identifiers))
+    targets = {attributes["href"][1:] for tag, attributes in tags if tag == "a"}
+    assert targets and targets <= set(identifiers)
+
+
+def test_every_row_of_the_table_is_there_with_dashes_for_none(page):
+    rows = Reader(page.read_text()).rows
+    assert rows[0] == ["Metric", "raw", "debiased", "cubic", "generated", "noise floor"]
+    assert ["Coarse grid"] in rows and ["Perfect model"] in rows
+    assert ["covRMSE", "0.343", "0.0810", "—", "—", "0.0540"] in rows
+    assert ["W1", "0.200", "0.0100", "—", "—", "0.0100"] in rows
+    # Where the target is not zero, the metric says so.
+    assert ["spread/skillbest 1", "—", "—", "—", "0.970", "1.01"] in rows
+
+
+def test_cells_say_how_many_floors_they_are_and_which_is_best(page):
+    text = page.read_text()
+    assert "6.4× floor" in text and "1.5× floor" in text  # .343/.054 and .081/.054
+    best = [
+        attributes["class"] for tag, attributes in Reader(text).tags if tag == "td" and "best" in attributes["class"]
+    ]
+    assert best == ["debiased best", "debiased best"]
+
+
+def test_explanations_stand_on_the_page(page):
+    words = " ".join(Reader(page.read_text()).text)
+    for row in TABLE:
+        assert row["about"] in words
+    assert "A note & nothing more." in words
+    assert "2 min 5 s" in words
+    assert 'system = "<waves>"' in words
+
+
+def test_markup_in_a_title_is_escaped(page):
+    text = page.read_text()
+    assert "<script>" not in text
+    assert "&lt;script&gt;" in text
+    assert TITLE in Reader(text).text
+
+
+def test_every_figure_has_words_for_who_cannot_see_it(page):
+    images = [attributes for tag, attributes in Reader(page.read_text()).tags if tag == "img"]
+    assert len(images) == 17
+    assert all(len(image["alt"]) > 20 for image in images)
+
+
+def test_the_page_is_small_and_written_whole(page):
+    assert page.stat().st_size < 4e6
+    assert page.read_text().rstrip().endswith("</html>")
+    assert [path.name for path in page.parent.iterdir()] == ["report.html"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "—"), (0.0, "0"), (0.343, "0.343"), (0.05, "0.0500"), (29.3, "29.3"), (-0.5, "−0.500"), (1234.5, "1230"),
+        (0.99999, "1.00"), (1.46e-5, "1.46×10⁻⁵"), (2.5e7, "2.50×10⁷"), (float("nan"), "NaN"), (float("-inf"), "−∞"),
+    ],
+)  # fmt: skip
+def test_numbers_have_three_digits(value, text):
+    assert number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.42, "0.42 s"), (12.4, "12 s"), (59.8, "1 min 0 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")],
+)
+def test_durations_are_said_as_people_say_them(seconds, text):
+    assert duration(seconds) == text
+
+
+@NEEDS_CHROMIUM
+def test_the_console_stays_silent(page, tmp_path):
+    _, messages = browse(page, tmp_path, 1200)
+    assert [line for line in messages.splitlines() if "CONSOLE" in line] == []
+
+
+@NEEDS_CHROMIUM
+def test_the_console_would_have_been_heard(tmp_path):
+    page = tmp_path / "loud.html"
+    page.write_text("<!doctype html><script>console.error('heard')</script>")
+    _, messages = browse(page, tmp_path, 1200)
+    assert "CONSOLE" in messages and "heard" in messages
+
+
+@NEEDS_CHROMIUM
+@pytest.mark.parametrize("width", [1200, 390])
+def test_a_browser_draws_every_figure_within_the_window(page, tmp_path, width):
+    copy = tmp_path / "probed.html"
+    # The page forbids scripts; the copy must allow the one that looks at it.
+    text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page.read_text())
+    copy.write_text(text.replace("</body>", PROBE + "</body>"))
+    frame = tmp_path / "frame.html"
+    frame.write_text(FRAME.replace("{width}", str(width)))
+    document, _ = browse(frame, tmp_path, 1300)
+    found = json.loads(re.search(r'<div id="probe">(.*?)</div>', document).group(1))
+    assert len(found["images"]) == 17
+    assert all(natural > 0 for natural in found["images"])
+    assert found["window"] == width
+    assert found["page"] <= found["window"]
+
+
+def browse(page, tmp_path, width):
+    """The document after loading, and what the browser had to say."""
+    command = [
+        CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+        "--disable-dev-shm-usage", f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},900",
+        "--enable-logging=stderr", "--virtual-time-budget=5000", "--dump-dom", page.as_uri(),
+    ]  # fmt: skip
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    return result.stdout, result.stderr
