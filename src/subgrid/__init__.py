@@ -1,3 +1,56 @@
-"""Subgrid: probabilistic downscaling of climate and CFD fields from unpaired archives."""
+"""Subgrid: probabilistic downscaling of climate and CFD fields from unpaired archives.
+
+    import jax, subgrid
+
+    fine, coarse = subgrid.open_field("fine.nc"), subgrid.open_field("coarse.nc")
+    operator = subgrid.Subsample((192,), 8)
+    prior = subgrid.train(fine, folder="model", key=jax.random.key(0))
+    debiaser = subgrid.fit_debiaser(coarse, fine, operator, key=jax.random.key(1))
+    ensemble = subgrid.downscale(coarse, prior, debiaser, operator, n_members=16, key=jax.random.key(2))
+
+These names are loaded when first used, so that `import subgrid` itself imports neither jax nor xarray.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from subgrid.data.fields import open_field
+    from subgrid.downscaling.pipeline import downscale, fit_debiaser, train
+    from subgrid.downscaling.prior import load_prior
+    from subgrid.numerics.operators import BlockMean, SparseCoarsening, Subsample
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "BlockMean",
+    "SparseCoarsening",
+    "Subsample",
+    "downscale",
+    "fit_debiaser",
+    "load_prior",
+    "open_field",
+    "train",
+]
+
+_HOMES = {
+    "BlockMean": "numerics.operators",
+    "SparseCoarsening": "numerics.operators",
+    "Subsample": "numerics.operators",
+    "downscale": "downscaling.pipeline",
+    "fit_debiaser": "downscaling.pipeline",
+    "load_prior": "downscaling.prior",
+    "open_field": "data.fields",
+    "train": "downscaling.pipeline",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'subgrid' has no attribute {name!r}; it offers {', '.join(__all__)}.")
+    value = globals()[name] = getattr(import_module(f"subgrid.{_HOMES[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

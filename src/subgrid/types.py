@@ -5,7 +5,7 @@ Randomness is a required keyword ``key``, used once.
 """
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from jaxtyping import Array, Float, PRNGKeyArray, Scalar
 
@@ -14,12 +14,14 @@ Field: TypeAlias = Float[Array, "channel *space"]
 Spatial: TypeAlias = tuple[int, ...]
 
 
+@runtime_checkable
 class Denoiser(Protocol):
     """Posterior mean E[x₀ | x₀ + σε = x], in unscaled variables (``x_t / s(t)``)."""
 
     def __call__(self, x: Float[Array, "*shape"], sigma: Scalar, /) -> Float[Array, "*shape"]: ...
 
 
+@runtime_checkable
 class Score(Protocol):
     """∇ₓ log p_σ(x), the score of the data blurred with Gaussian noise of standard deviation σ."""
 
@@ -29,6 +31,7 @@ class Score(Protocol):
 Guidance: TypeAlias = Callable[[Denoiser], Denoiser]
 
 
+@runtime_checkable
 class Coarsening(Protocol):
     """A known linear map C′ from fine to coarse fields, applied to the trailing space axes."""
 
@@ -42,12 +45,14 @@ class Coarsening(Protocol):
     def pseudo_inverse(self, y: Float[Array, "*coarse"], ridge: float | Scalar = 0.0) -> Float[Array, "*fine"]: ...
 
 
+@runtime_checkable
 class Debiaser(Protocol):
     """A transport T of one biased coarse field, ``Float[Array, "*coarse"]``, made by a ``fit_…`` function."""
 
     def __call__(self, y: Float[Array, "*coarse"]) -> Float[Array, "*coarse"]: ...
 
 
+@runtime_checkable
 class Upsampler(Protocol):
     """One draw of a fine field given one debiased coarse field."""
 

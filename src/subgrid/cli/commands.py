@@ -5,8 +5,6 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import jax.random as jr
-import numpy as np
-import xarray as xr
 
 from subgrid.cli import build, stages
 from subgrid.cli.config import Config
@@ -14,6 +12,7 @@ from subgrid.cli.progress import progress_bar
 from subgrid.data.fields import DataError, hold_out, open_field, samples_of
 from subgrid.data.store import OutputExists, check_free, write_json, write_text, write_zarr
 from subgrid.downscaling.evaluation import Row, compare
+from subgrid.downscaling.pipeline import apply_debiaser, ensemble_dataset
 from subgrid.downscaling.prior import build_denoiser, is_trained, load_prior
 from subgrid.downscaling.upsample import sample_ensemble
 
@@ -48,7 +47,7 @@ def downscale(
     if reference is not None:
         fine = samples_of(open_field(reference, variable), source=str(reference))
         debiaser, summary = stages.fit_debiaser(config, samples, fine, operator, key=jr.key(config.run.seed))
-        targets = stages.apply_debiaser(debiaser, targets)
+        targets = apply_debiaser(debiaser, targets)
     with progress_bar("downscale") as update:
         ensemble = sample_ensemble(
             build.upsampler_of(config, prior, operator),
@@ -59,7 +58,8 @@ def downscale(
             key=jr.key(config.run.seed),
         )
     attributes = {"config": config.as_toml(), "model": str(model), "debias_summary": json.dumps(summary)}
-    write_zarr(_as_dataset(field, samples.space_dims, ensemble, targets, attributes), output, overwrite=overwrite)
+    dataset = ensemble_dataset(field, ensemble, targets, operator)
+    write_zarr(dataset.assign_attrs(attributes, Conventions="CF-1.11"), output, overwrite=overwrite)
 
 
 def verify(ensemble: Path, reference: Path, output: Path, variable: str | None, overwrite: bool) -> list[Row]:
@@ -76,17 +76,3 @@ def verify(ensemble: Path, reference: Path, output: Path, variable: str | None, 
     rows = compare("Fine grid", first.values, {"generated": generated.values}, second.values, fine.n_space)
     write_json(output, {"table": [row.as_dict() for row in rows], "ensemble": str(ensemble), "reference": str(reference)})
     return rows
-
-
-def _as_dataset(field: xr.DataArray, space: tuple[str, ...], ensemble: np.ndarray, targets: np.ndarray, attributes: dict) -> xr.Dataset:
-    lead = [str(d) for d in field.dims if d not in space]
-    sizes = [field.sizes[d] for d in lead]
-    coarse = [f"{d}_coarse" for d in space]
-    values = ensemble[:, :, 0].reshape(*sizes, *ensemble.shape[1:2], *ensemble.shape[3:])
-    fields = {
-        "ensemble": ((*lead, "member", *space), values, dict(field.attrs)),
-        "target": ((*lead, *coarse), targets[:, 0].reshape(*sizes, *targets.shape[2:]), dict(field.attrs)),
-    }
-    coordinates = {d: field.coords[d] for d in lead if d in field.coords}
-    return xr.Dataset(fields, coordinates, {**attributes, "Conventions": "CF-1.11"})
-

@@ -16,8 +16,8 @@ def explain(error: BaseException) -> int:
     if hasattr(error, "show") and hasattr(error, "exit_code"):  # a usage error of typer, which words it itself
         worded.show()
         return worded.exit_code
-    if isinstance(error, typer.Abort | KeyboardInterrupt):
-        _say(str(error.__cause__ or error) or "interrupted; the same command resumes.")
+    if isinstance(error, typer.Abort | KeyboardInterrupt) or type(error).__name__ == "TrainingInterrupted":
+        _say(str(error) or "interrupted; the same command resumes.")
         return INTERRUPTED
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         _say("no space left on the disk; the unfinished output was removed.")

@@ -131,15 +131,15 @@ def _run(config: Config, output: Path) -> None:
     typer.echo(f"report: {page}")
 
 
-def run() -> None:
-    """The entry point: one clear sentence for what goes wrong, and the exit code that fits."""
+def run() -> int:
+    """The entry point: returns the exit code, after one clear sentence for what went wrong."""
     from subgrid.cli.errors import explain
 
     debug = "--debug" in sys.argv
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     try:
-        app(standalone_mode=False, args=[argument for argument in sys.argv[1:] if argument != "--debug"])
+        return app(standalone_mode=False, args=[argument for argument in sys.argv[1:] if argument != "--debug"]) or 0
     except (Exception, KeyboardInterrupt) as error:
         if debug:
             raise
-        sys.exit(explain(error))
+        return explain(error)

@@ -17,7 +17,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -34,7 +34,6 @@ from subgrid.data.batches import random_shifts
 from subgrid.data.fields import DataError, Samples, hold_out, open_field, samples_of
 from subgrid.data.store import OutputExists, write_json, write_text, write_zarr
 from subgrid.downscaling.baselines import cubic_interpolation
-from subgrid.downscaling.debias import NoDebiasing, fit_quantile_mapping
 from subgrid.downscaling.evaluation import (
     Row,
     compare,
@@ -43,6 +42,7 @@ from subgrid.downscaling.evaluation import (
     perfect_model_rows,
     ranks,
 )
+from subgrid.downscaling.pipeline import apply_debiaser, fit_debiaser_array
 from subgrid.downscaling.prior import Prior, is_trained, load_prior, loss_curve, train_prior
 from subgrid.downscaling.upsample import sample_ensemble
 from subgrid.types import Coarsening, Debiaser
@@ -204,34 +204,14 @@ def fit_debiaser(
     config: Config, coarse: Samples, fine: Samples, operator: Coarsening, *, key: jax.Array
 ) -> tuple[Debiaser, dict]:
     """The configured transport from coarse fields to coarsened fine fields, and what its solver reports."""
-    source, target = jnp.asarray(coarse.values), operator(jnp.asarray(fine.values))
-    match config.debias.method:
-        case "none":
-            return NoDebiasing(), {}
-        case "quantile-mapping":
-            return fit_quantile_mapping(source, target, n_quantiles=config.debias.n_quantiles), {}
-        case "entropic-ot":
-            return _fit_transport(config, source, target, coarse.n_space, key)
-
-
-def _fit_transport(config: Config, source, target, n_space: int, key: jax.Array) -> tuple[Debiaser, dict]:
-    from subgrid.transport.sinkhorn import fit_entropic_map
-
-    settings = config.debias
-    source_key, target_key, shift_key, other_key = jr.split(key, 4)
-    source = source[draw_conditions(len(source), settings.n_samples, key=source_key)]
-    target = target[draw_conditions(len(target), settings.n_samples, key=target_key)]
-    if config.data.translation_invariant:
-        source, target = random_shifts(source, n_space, key=shift_key), random_shifts(target, n_space, key=other_key)
-    debiaser, summary = fit_entropic_map(
-        source, target, epsilon=settings.epsilon, tolerance=settings.tolerance, max_iterations=settings.max_iterations
+    return fit_debiaser_array(
+        coarse.values,
+        fine.values,
+        operator,
+        translation_invariant=config.data.translation_invariant,
+        key=key,
+        **config.debias.model_dump(),
     )
-    return debiaser, asdict(summary)
-
-
-def apply_debiaser(debiaser: Debiaser, fields: np.ndarray, chunk: int = 256) -> np.ndarray:
-    """T of many fields, `chunk` at a time: memory does not grow with the archive."""
-    return np.asarray(jax.jit(lambda y: jax.lax.map(debiaser, y, batch_size=min(chunk, len(fields))))(jnp.asarray(fields)))
 
 
 def debias(experiment: Experiment) -> None:
@@ -257,7 +237,7 @@ def downscale(experiment: Experiment) -> None:
     """Both ensembles: unpaired, from debiased fields; and perfect-model, from the coarsened reference."""
     config, settings = experiment.config, experiment.config.evaluation
     if not experiment.path("ensemble.zarr").exists():
-        debiased = xr.open_zarr(experiment.path("debiased.zarr")).debiased.values
+        debiased = _open(experiment, "debiased").debiased.values
         chosen = draw_conditions(len(debiased), settings.n_unpaired, key=jr.fold_in(experiment.key("conditions"), 0))
         _sample(experiment, "downscale", debiased[chosen], settings.unpaired_members, "ensemble", chosen)
     if not experiment.path("perfect_model.zarr").exists():
@@ -300,9 +280,9 @@ class Results:
 
 
 def load_results(experiment: Experiment) -> Results:
-    debiased = xr.open_zarr(experiment.path("debiased.zarr"))
-    unpaired = xr.open_zarr(experiment.path("ensemble.zarr"))
-    perfect = xr.open_zarr(experiment.path("perfect_model.zarr"))
+    debiased = _open(experiment, "debiased")
+    unpaired = _open(experiment, "ensemble")
+    perfect = _open(experiment, "perfect_model")
     return Results(
         raw=debiased.raw.values,
         debiased=debiased.debiased.values,
@@ -315,6 +295,10 @@ def load_results(experiment: Experiment) -> Results:
         perfect_cubic=_interpolate(experiment, perfect.target.values),
         debias_summary=json.loads(debiased.attrs["debias_summary"]),
     )
+
+
+def _open(experiment: Experiment, name: str) -> xr.Dataset:
+    return xr.open_zarr(experiment.path(f"{name}.zarr"), consolidated=False)
 
 
 def _interpolate(experiment: Experiment, coarse: np.ndarray) -> np.ndarray:

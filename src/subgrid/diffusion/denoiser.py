@@ -37,14 +37,14 @@ def denoiser_from_noise(noise: Callable) -> Denoiser:
 def gaussian_denoiser(mean: Float[Array, " d"], covariance: Float[Array, "d d"]) -> Denoiser:
     """The exact denoiser of N(μ, Σ), D = μ + Σ(Σ + σ²I)⁻¹(x − μ), through one eigendecomposition.
 
-    The yardstick for samplers, guidance and likelihood: with it every answer has a closed form.
+    The yardstick for samplers, guidance and likelihood: with it every answer has a closed form. `mean` is the flattened
+    field; x may have any shape of d values.
     """
     eigenvalues, vectors = jnp.linalg.eigh(covariance)
 
     def denoise(x, sigma):
-        centred = (x - mean).reshape(-1)
-        shrunk = eigenvalues / (eigenvalues + sigma**2) * (vectors.T @ centred)
-        return mean + (vectors @ shrunk).reshape(x.shape)
+        shrunk = eigenvalues / (eigenvalues + sigma**2) * (vectors.T @ (x.reshape(-1) - mean))
+        return (mean + vectors @ shrunk).reshape(x.shape)
 
     return denoise
 

@@ -1,5 +1,6 @@
 """Grids of decreasing noise levels σ₀ > σ₁ > … > σ_{n−1} for the samplers."""
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -24,7 +25,7 @@ def exponential_grid(n_levels: int, *, sigma_max: float = 80.0, sigma_min: float
 def time_grid(process: Process, n_levels: int) -> Float[Array, " level"]:
     """Equal steps in the process's own time, from t = 1 down to σ⁻¹(σ_min)."""
     last = process.time_of(jnp.asarray(process.sigma_min))
-    return process.noise_level(jnp.linspace(1.0, last, n_levels))
+    return jax.vmap(process.noise_level)(jnp.linspace(1.0, last, n_levels))
 
 
 def _check(n_levels: int, sigma_min: float, sigma_max: float) -> None:

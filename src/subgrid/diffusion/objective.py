@@ -33,7 +33,7 @@ def log_normal_levels(mean: float = -1.2, std: float = 1.2) -> Quantile:
 def time_uniform_levels(process: Process) -> Quantile:
     """σ(t) at t uniform between σ⁻¹(σ_min) and 1: the levels as the process itself visits them."""
     first = process.time_of(jnp.asarray(process.sigma_min))
-    return lambda u: process.noise_level(first + u * (1 - first))
+    return lambda u: jnp.vectorize(process.noise_level)(first + u * (1 - first))
 
 
 def karras_weight(sigma_data: float = 1.0) -> Weight:

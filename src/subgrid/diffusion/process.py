@@ -6,7 +6,8 @@ x_t / s(t), in which all processes are the same stochastic process, so a process
 noise levels and the speed at which it crosses them. (Karras, Aittala, Aila & Laine 2022, arXiv:2206.00364.)
 """
 
-from typing import Protocol
+import math
+from typing import Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -17,6 +18,7 @@ from jaxtyping import Array, Float, Scalar
 from subgrid.types import Key
 
 
+@runtime_checkable
 class Process(Protocol):
     """The facts that a noising process states. `time` runs from 0 (data) to 1 (noise)."""
 
@@ -66,22 +68,28 @@ class CosineVariancePreserving(eqx.Module):
     sigma_max: float = 80.0
     sigma_min: float = 2e-3
 
-    def _angle(self, fraction: Scalar | float) -> Scalar:
-        return 0.5 * jnp.pi * (fraction + self.offset) / (1 + self.offset)
+    @property
+    def _first_angle(self) -> float:
+        return 0.5 * math.pi * self.offset / (1 + self.offset)
 
-    def _fraction_of(self, sigma: Scalar | float) -> Scalar:
-        scale = 1 / jnp.sqrt(1 + jnp.square(sigma))
-        angle = jnp.arccos(scale * jnp.cos(self._angle(0.0)))
-        return angle * 2 / jnp.pi * (1 + self.offset) - self.offset
+    def _turn(self, time: Scalar) -> Scalar:
+        return time * self._turn_at(jnp.asarray(self.sigma_max))
+
+    def _turn_at(self, sigma: Scalar) -> Scalar:
+        # φ − φ(0) from cos φ = cos φ(0)/√(1 + σ²), by the arctangent, since the arccosine is blind near zero.
+        sine = jnp.sqrt(sigma**2 + math.sin(self._first_angle) ** 2)
+        return jnp.arctan2(sine, math.cos(self._first_angle)) - self._first_angle
 
     def scale(self, time: Scalar) -> Scalar:
-        return jnp.cos(self._angle(time * self._fraction_of(self.sigma_max))) / jnp.cos(self._angle(0.0))
+        return jnp.cos(self._first_angle + self._turn(time)) / math.cos(self._first_angle)
 
     def noise_level(self, time: Scalar) -> Scalar:
-        return jnp.sqrt(jnp.maximum(1 / self.scale(time) ** 2 - 1, 0.0))
+        # cos²φ(0) − cos²φ = sin(φ − φ(0)) sin(φ + φ(0)), which does not cancel for small σ.
+        turn = self._turn(time)
+        return jnp.sqrt(jnp.sin(turn) * jnp.sin(turn + 2 * self._first_angle)) / jnp.cos(self._first_angle + turn)
 
     def time_of(self, sigma: Scalar) -> Scalar:
-        return self._fraction_of(sigma) / self._fraction_of(self.sigma_max)
+        return self._turn_at(sigma) / self._turn_at(jnp.asarray(self.sigma_max))
 
 
 class VarianceExploding(eqx.Module):

@@ -9,7 +9,7 @@ so a method needs only the denoiser and the two levels. Stepping from n levels c
 methods: n − 1 steps and the final denoising at the last level.
 """
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -24,6 +24,7 @@ from subgrid.types import Denoiser, Key
 Sample = Float[Array, "*shape"]
 
 
+@runtime_checkable
 class Method(Protocol):
     """One step of a sampler. `memory` is whatever a multistep method carries; one-step methods carry None."""
 

@@ -63,7 +63,7 @@ class Row:
 
 
 def distribution_scores(
-    pred: Float[Array, "n channel *space"], ref: Float[Array, "m channel *space"], n_space: int
+    pred: Float[np.ndarray | Array, "n channel *space"], ref: Float[np.ndarray | Array, "m channel *space"], n_space: int
 ) -> dict[str, float]:
     """All distributional metrics of one set of fields against another."""
     pred, ref = jnp.asarray(pred), jnp.asarray(ref)

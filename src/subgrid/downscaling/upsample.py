@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 from jaxtyping import Array, Float
 
 from subgrid.data.normalise import Standardiser
@@ -56,13 +57,13 @@ class _Work:
 
 def sample_ensemble(
     upsampler: Callable,
-    coarse: Float[Array, "condition channel *coarse"],
+    coarse: Float[Array | np.ndarray, "condition channel *coarse"],
     n_members: int,
     *,
     chunk: int = 256,
     report: Callable[[int, int], None] | None = None,
     key: Key,
-) -> Float[Array, "condition member channel *fine"]:
+) -> Float[np.ndarray, "condition member channel *fine"]:
     """`n_members` draws for every coarse field.
 
     Member m of condition i uses the key fold_in(fold_in(key, i), m) and nothing else, so an ensemble is the same
@@ -73,8 +74,6 @@ def sample_ensemble(
 
     **Returns:** the ensemble, on the host.
     """
-    import numpy as np
-
     n, total = len(coarse), len(coarse) * n_members
     chunk = min(chunk, total)
     pairs = np.arange(-(-total // chunk) * chunk) % total

@@ -110,7 +110,7 @@ class SparseCoarsening(eqx.Module):
     def __init__(self, matrix, *, fine_shape: Sequence[int], coarse_shape: Sequence[int], rank_tolerance: float = 1e-6):
         from scipy.sparse import csr_array
 
-        weights = csr_array(matrix)
+        weights = csr_array(matrix).astype(np.float64)  # integers would overflow in the product below
         self.fine_shape, self.coarse_shape = tuple(fine_shape), tuple(coarse_shape)
         expected = (math.prod(self.coarse_shape), math.prod(self.fine_shape))
         if weights.shape != expected:
@@ -120,7 +120,7 @@ class SparseCoarsening(eqx.Module):
             )
         if not np.isfinite(weights.data).all():
             raise ValueError("the coarsening matrix holds NaN or infinite weights.")
-        gram = (weights @ weights.T).toarray().astype(np.float64)
+        gram = (weights @ weights.T).toarray()
         eigenvalues, eigenvectors = np.linalg.eigh(gram)
         eigenvalues[eigenvalues < rank_tolerance * eigenvalues.max()] = 0.0
         self.eigenvalues, self.eigenvectors = jnp.asarray(eigenvalues, jnp.float32), jnp.asarray(eigenvectors, jnp.float32)

@@ -64,8 +64,10 @@ class Checkpoints:
 
 
 def save_weights(folder: str | Path, weights: PyTree) -> None:
-    """Writes one array tree to `folder`, whole or not at all."""
-    Checkpoints(folder, keep=1).save(0, weights)
+    """Writes one array tree to `folder`, whole or not at all, in place of what was there."""
+    checkpoints = Checkpoints(folder, keep=1)
+    last = checkpoints.latest()
+    checkpoints.save(0 if last is None else last + 1, weights)  # orbax ignores a step that it has
 
 
 def load_weights(folder: str | Path, *, like: PyTree) -> PyTree:
@@ -73,9 +75,10 @@ def load_weights(folder: str | Path, *, like: PyTree) -> PyTree:
     return Checkpoints(folder).restore(like=like)[1]
 
 
-def _named_arrays(tree: PyTree) -> dict[str, jax.Array]:
+def _named_arrays(tree: PyTree) -> dict[str, np.ndarray]:
+    # On the host: orbax stores the devices with a device array, and restores it on no others.
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return {jax.tree_util.keystr(path): jax.numpy.asarray(leaf) for path, leaf in leaves}
+    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
 
 
 def _rebuild(stored: dict, like: PyTree, folder: Path) -> PyTree:

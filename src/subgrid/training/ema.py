@@ -28,5 +28,5 @@ def update_average(average: Average, parameters: PyTree, decay: float) -> Averag
     """
     normaliser = decay * average.normaliser + (1 - decay)
     weight = (1 - decay) / normaliser
-    mean = jax.tree.map(lambda m, p: m + weight * (p - m), average.mean, parameters)
+    mean = jax.tree.map(lambda m, p: (m + weight * (p - m)).astype(m.dtype), average.mean, parameters)
     return Average(mean, normaliser)

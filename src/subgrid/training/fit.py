@@ -24,7 +24,7 @@ from subgrid.types import Key, PyTree
 Model = TypeVar("Model", bound=eqx.Module)
 
 
-class TrainingInterrupted(KeyboardInterrupt):
+class TrainingInterrupted(Exception):
     """Ctrl-C arrived; the state after `step` steps is saved, and the same call resumes from it."""
 
     def __init__(self, step: int, folder: Path | None):
@@ -34,7 +34,7 @@ class TrainingInterrupted(KeyboardInterrupt):
 
 
 class TrainingDiverged(ArithmeticError):
-    """The loss became NaN or infinite."""
+    """The loss or its gradient became NaN or infinite."""
 
 
 class State(NamedTuple):
@@ -88,7 +88,7 @@ def fit(
     - `checkpoints`, where to save and resume, every `checkpoint_every` steps and on Ctrl-C;
     - `report(step, {"loss": …, "gradient_norm": …})`, called after each dispatch.
 
-    **Raises:** `TrainingInterrupted` on Ctrl-C, after saving; `TrainingDiverged` if the loss is not finite;
+    **Raises:** `TrainingInterrupted` on Ctrl-C, after saving; `TrainingDiverged` if the loss or its gradient is not finite;
     `CheckpointMismatch` if the checkpoints belong to another model.
     """
     if n_steps % steps_per_dispatch:
@@ -151,10 +151,12 @@ def _batch_sharding() -> Callable[[PyTree], PyTree]:
 
 
 def _finite_or_raise(metrics: dict[str, float], step: int, checkpoints: Checkpoints | None) -> None:
-    if not np.isfinite(metrics["loss"]):
+    if not all(np.isfinite(value) for value in metrics.values()):
         last = checkpoints.latest() if checkpoints else None
         kept = f"the checkpoint of step {last} is kept" if last else "no checkpoint was kept"
-        raise TrainingDiverged(f"the loss became {metrics['loss']} before step {step}; {kept}. Lower the learning rate.")
+        name = "loss" if not np.isfinite(metrics["loss"]) else "gradient"
+        value = metrics["loss"] if name == "loss" else metrics["gradient_norm"]
+        raise TrainingDiverged(f"the {name} became {value} before step {step}; {kept}. Lower the learning rate.")
 
 
 @contextmanager

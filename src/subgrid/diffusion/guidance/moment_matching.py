@@ -93,7 +93,7 @@ def safeguarded_conjugate_gradient(
         image = image + jnp.where(active, length * lifted, 0.0)
         residual = residual - jnp.where(active, length * applied, 0.0)
         new_norm = jnp.where(active, jnp.sum(residual**2), norm)
-        direction = residual + jnp.where(active, new_norm / jnp.maximum(norm, 1e-38), 0.0) * direction
+        direction = residual + jnp.where(active, new_norm / jnp.where(active, norm, 1.0), 0.0) * direction
         better = active & (new_norm < best_norm)
         best_image = jnp.where(better, image, best_image)
         return residual, direction, new_norm, image, best_image, jnp.where(better, new_norm, best_norm), active

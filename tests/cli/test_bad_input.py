@@ -1,0 +1,191 @@
+"""Bad input: one clear sentence, the right exit code, no traceback, nothing written half."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from .conftest import TINY, waves
+
+FACTOR = "--set=coarsening.factor=4"
+
+
+def left_behind(folder) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+def refuses(outcome, code: int, *fragments: str) -> None:
+    assert outcome.code == code, outcome.err
+    assert "Traceback" not in outcome.err
+    assert len(outcome.complaint.splitlines()) == 1, outcome.err
+    for fragment in fragments:
+        assert fragment in outcome.complaint
+
+
+def test_missing_file(subgrid, tmp_path):
+    outcome = subgrid("train", tmp_path / "absent.nc", "-o", tmp_path / "model", *TINY)
+    refuses(outcome, 2, "absent.nc", "no such file")
+    assert left_behind(tmp_path) == []
+
+
+def test_missing_variable_lists_what_is_there(subgrid, archives, tmp_path):
+    outcome = subgrid("train", archives / "fine.nc", "--variable", "tas", "-o", tmp_path / "model", *TINY)
+    refuses(outcome, 2, "no variable 'tas'", "it holds u")
+    assert left_behind(tmp_path) == []
+
+
+def test_file_that_is_not_netcdf(subgrid, tmp_path):
+    (tmp_path / "fine.nc").write_text("not a NetCDF file")
+    refuses(subgrid("train", tmp_path / "fine.nc", "-o", tmp_path / "model", *TINY), 2, "cannot be read as NetCDF")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_value_that_is_not_finite_is_named_with_time_and_place(subgrid, tmp_path, value):
+    fields = waves(16, 32, seed=2)
+    fields.u[3, 5] = value
+    fields.to_netcdf(tmp_path / "fine.nc")
+    outcome = subgrid("train", tmp_path / "fine.nc", "-o", tmp_path / "model", *TINY)
+    refuses(outcome, 2, "fine.nc", f"u is {value}", "time = 1.5", f"x = {fields.x.values[5]}", "1 such value")
+    assert left_behind(tmp_path) == ["fine.nc"]
+
+
+def test_grids_that_coarsening_cannot_connect(subgrid, archives, model, tmp_path):
+    outcome = subgrid("downscale", archives / "coarse.nc", "-m", model, "-o", tmp_path / "out.zarr", *TINY)
+    refuses(outcome, 2, "cannot connect them", "coarsening.factor = 4 would")
+    assert left_behind(tmp_path) == []
+
+
+def test_too_few_samples(subgrid, archives, model, tmp_path):
+    waves(1, 32, seed=3).to_netcdf(tmp_path / "fine.nc")
+    refuses(subgrid("train", tmp_path / "fine.nc", "-o", tmp_path / "m", *TINY), 2, "holds 1 sample", "at least 2")
+    waves(4, 8, seed=3).to_netcdf(tmp_path / "coarse.nc")
+    outcome = subgrid(
+        "downscale", tmp_path / "coarse.nc", "-m", model, "-o", tmp_path / "out.zarr", "--reference",
+        archives / "fine.nc", *TINY, FACTOR, "--set=debias.method=quantile-mapping",
+    )  # fmt: skip
+    refuses(outcome, 2, "10 quantiles need as many samples", "4 coarse")
+    assert left_behind(tmp_path) == ["coarse.nc", "fine.nc"]
+
+
+def test_configuration_typo(subgrid, archives, tmp_path):
+    outcome = subgrid("train", archives / "fine.nc", "-o", tmp_path / "m", "--set=training.batchsize=4")
+    refuses(outcome, 2, "unknown key 'training.batchsize'", "did you mean 'batch_size'?")
+
+
+def test_checkpoint_of_another_model(subgrid, archives, model, tmp_path):
+    mixed = tmp_path / "mixed"
+    shutil.copytree(model, mixed)
+    settings = mixed / "settings.json"
+    settings.write_text(settings.read_text().replace("16", "32"))
+    outcome = subgrid(
+        "downscale",
+        archives / "coarse.nc",
+        "-m",
+        mixed,
+        "-o",
+        tmp_path / "out.zarr",
+        *TINY,
+        "--set=coarsening.factor=4",
+    )
+    refuses(outcome, 2, "holds another model", "has shape")
+    assert left_behind(tmp_path) == ["mixed"]
+
+
+def test_folder_without_a_model(subgrid, archives, tmp_path):
+    outcome = subgrid("downscale", archives / "coarse.nc", "-m", tmp_path, "-o", tmp_path / "out.zarr", *TINY)
+    refuses(outcome, 2, "holds no trained model", "subgrid train")
+
+
+def test_output_that_exists_is_not_touched(subgrid, archives, model, tmp_path):
+    (tmp_path / "out.zarr").mkdir()
+    (tmp_path / "out.zarr" / "mine").write_text("precious")
+    arguments = (
+        "downscale",
+        archives / "coarse.nc",
+        "-m",
+        model,
+        "-o",
+        tmp_path / "out.zarr",
+        *TINY,
+        "--set=coarsening.factor=4",
+    )
+    refuses(subgrid(*arguments), 2, "out.zarr", "exists already", "--overwrite")
+    assert (tmp_path / "out.zarr" / "mine").read_text() == "precious"
+    refuses(subgrid("train", archives / "fine.nc", "-o", model, *TINY), 2, "trained model already")
+
+
+def test_run_folder_of_another_configuration(subgrid, tmp_path):
+    (tmp_path / "config.toml").write_text('[run]\nname = "other"\n')
+    refuses(subgrid("demo", "--quick", "-o", tmp_path), 2, "another configuration", "choose another output")
+
+
+def test_transport_that_does_not_converge_is_a_failure(subgrid, archives, model, tmp_path):
+    outcome = subgrid(
+        "downscale", archives / "coarse.nc", "-m", model, "-o", tmp_path / "out.zarr", "--reference",
+        archives / "fine.nc", *TINY, FACTOR, "--set=debias.epsilon=1e-4",
+        "--set=debias.max_iterations=20",
+    )  # fmt: skip
+    refuses(outcome, 1, "Sinkhorn reached a marginal error", "raise epsilon or max_iterations")
+    assert left_behind(tmp_path) == []
+
+
+def test_full_disk(subgrid, archives, model, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = (
+        os.geteuid() == 0 and subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", disk]).returncode == 0
+    )
+    if not mounted:
+        pytest.skip("a full disk needs the right to mount a small tmpfs")
+    try:
+        outcome = subgrid(
+            "downscale",
+            archives / "coarse.nc",
+            "-m",
+            model,
+            "-o",
+            disk / "out.zarr",
+            *TINY,
+            "--set=coarsening.factor=4",
+        )
+        refuses(outcome, 1, "no space left on the disk")
+        assert left_behind(disk) == []
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def test_debug_shows_the_traceback(monkeypatch, tmp_path):
+    from subgrid.cli.main import run
+    from subgrid.data.fields import DataError
+
+    monkeypatch.setattr(
+        sys, "argv", ["subgrid", "train", str(tmp_path / "absent.nc"), "-o", str(tmp_path / "m"), "--debug"]
+    )
+    with pytest.raises(DataError, match=r"absent\.nc"):
+        run()
+
+
+def test_unknown_option_is_a_usage_error(subgrid):
+    outcome = subgrid("demo", "--quik")
+    assert outcome.code == 2
+    assert "--quik" in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_input_is_not_changed(subgrid, archives, model, tmp_path):
+    before = (archives / "coarse.nc").read_bytes()
+    outcome = subgrid(
+        "downscale", archives / "coarse.nc", "-m", model, "-o", tmp_path / "out.zarr", "--reference",
+        archives / "fine.nc", *TINY, FACTOR,
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    assert (archives / "coarse.nc").read_bytes() == before
+    out = xr.open_zarr(tmp_path / "out.zarr")
+    assert dict(out.ensemble.sizes) == {"time": 64, "member": 3, "x": 32}
+    # Perfect-model identity: whatever the network learned, every member keeps the debiased coarse field.
+    np.testing.assert_allclose(out.ensemble.values[..., ::4], out.target.values[:, None].repeat(3, 1), atol=1e-4)
+    assert "[training]" in out.attrs["config"]

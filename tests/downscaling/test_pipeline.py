@@ -1,0 +1,183 @@
+"""The xarray face of the main job, at tiny sizes: what comes back is named, located and constrained as promised."""
+
+import jax
+import jax.random as jr
+import numpy as np
+import pytest
+import xarray as xr
+
+import subgrid
+from subgrid.data.fields import DataError
+from subgrid.data.store import OutputExists
+from subgrid.downscaling.pipeline import apply_debiaser, ensemble_dataset, fine_coordinates
+
+FINE, FACTOR, LENGTH = 32, 4, 8.0
+NETWORK = {"channels": (16,), "n_blocks": 1, "patch": 2}
+TRAINING = {"n_steps": 20, "steps_per_dispatch": 20, "batch_size": 16}
+
+
+def waves(n_points: int, n_runs: int, n_times: int, seed: int, bias: float = 0.0) -> xr.DataArray:
+    """Random waves of wavenumbers 1 and 2 about 3 + bias, dimensions (x, trajectory, time): space first on purpose."""
+    draw = np.random.default_rng(seed)
+    x = np.arange(n_points) * LENGTH / n_points
+    phases = draw.uniform(0, 2 * np.pi, (2, n_runs, n_times, 1))
+    angle = 2 * np.pi * x / LENGTH
+    values = 3 + bias + np.cos(angle + phases[0]) + 0.5 * np.cos(2 * angle + phases[1])
+    coords = {
+        "x": ("x", x, {"units": "m"}),
+        "time": ("time", np.arange(n_times) * 6.0, {"units": "hours"}),
+        "height": ((), 2.0, {"units": "m"}),
+    }
+    field = xr.DataArray(values, coords, ("trajectory", "time", "x"), "u", {"units": "m s-1", "long_name": "velocity"})
+    return field.transpose("x", "trajectory", "time")
+
+
+@pytest.fixture(scope="module")
+def fine():
+    return waves(FINE, 8, 6, seed=0)
+
+
+@pytest.fixture(scope="module")
+def coarse():
+    return waves(FINE // FACTOR, 5, 4, seed=1, bias=0.4)
+
+
+@pytest.fixture(scope="module")
+def prior(fine, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("prior") / "model"
+    return subgrid.train(fine, folder=folder, key=jr.key(0), **NETWORK, **TRAINING)
+
+
+@pytest.fixture(scope="module")
+def operator():
+    return subgrid.Subsample((FINE,), FACTOR)
+
+
+@pytest.fixture(scope="module")
+def debiaser(coarse, fine, operator):
+    return subgrid.fit_debiaser(coarse, fine, operator, epsilon=0.5, key=jr.key(1))
+
+
+@pytest.fixture(scope="module")
+def ensemble(coarse, prior, debiaser, operator):
+    kept = coarse.copy(deep=True)
+    result = subgrid.downscale(coarse, prior, debiaser, operator, n_members=3, key=jr.key(2))
+    xr.testing.assert_identical(coarse, kept)
+    return result
+
+
+def test_dimensions_are_samples_then_member_then_fine_space(ensemble):
+    assert ensemble.dims == ("trajectory", "time", "member", "x")
+    assert dict(ensemble.sizes) == {"trajectory": 5, "time": 4, "member": 3, "x": FINE}
+
+
+def test_name_attributes_and_coordinates_come_back(ensemble, coarse, fine):
+    assert ensemble.name == "u"
+    assert ensemble.attrs == coarse.attrs
+    xr.testing.assert_identical(ensemble.time, coarse.time)
+    xr.testing.assert_equal(ensemble.height, coarse.height)
+    np.testing.assert_allclose(ensemble.x, fine.x)
+    assert ensemble.x.attrs == {"units": "m"}
+
+
+def test_coarsened_members_are_the_debiased_fields(ensemble, coarse, debiaser, operator):
+    """C′x = T(y), with T applied here one field at a time and C′ by its definition, every fourth point."""
+    for run, time in [(0, 0), (4, 3), (2, 1)]:
+        y = coarse.transpose("trajectory", "time", "x").values[run, time].astype(np.float32)
+        expected = np.asarray(debiaser(jax.numpy.asarray(y)[None]))[0]
+        members = ensemble.isel(trajectory=run, time=time).values
+        np.testing.assert_allclose(members[:, ::FACTOR], np.broadcast_to(expected, (3, FINE // FACTOR)), atol=2e-5)
+        assert np.ptp(members, axis=0).max() > 1e-3  # and they are draws, not copies
+
+
+def test_debiasing_removes_the_offset(coarse, fine, debiaser):
+    y = coarse.transpose("trajectory", "time", "x").values.reshape(-1, 1, FINE // FACTOR).astype(np.float32)
+    # The offset of .4 goes; what is left is sampling error: each of 20 fields has mean exactly 3.4, each image about 3.
+    assert abs(apply_debiaser(debiaser, y).mean() - float(fine.mean())) < 0.05
+
+
+def test_perfect_model_needs_no_debiaser(fine, prior, operator):
+    """Coarsened fine fields downscaled without a debiaser keep the values that they were coarsened from."""
+    truth = fine.isel(trajectory=slice(2), time=slice(2))
+    ensemble = subgrid.downscale(
+        truth.isel(x=slice(None, None, FACTOR)), prior, None, operator, n_members=2, key=jr.key(3)
+    )
+    kept = ensemble.isel(x=slice(None, None, FACTOR))
+    # Within float32 rounding of values of order 4 that were normalised and restored; xarray aligns x by value.
+    assert float(abs(kept - truth.astype("float32")).max()) < 2e-5
+    assert kept.sizes["x"] == FINE // FACTOR
+
+
+def test_a_factor_stands_for_every_nth_point(coarse, prior, debiaser, ensemble):
+    again = subgrid.downscale(coarse, prior, debiaser, FACTOR, n_members=3, key=jr.key(2))
+    xr.testing.assert_identical(again, ensemble)
+
+
+def test_training_leaves_its_input_alone_and_can_be_loaded(fine, tmp_path, coarse, operator):
+    kept = fine.copy(deep=True)
+    prior = subgrid.train(fine, folder=tmp_path / "model", key=jr.key(0), **NETWORK, **TRAINING)
+    xr.testing.assert_identical(fine, kept)
+    one = coarse.isel(trajectory=slice(1), time=slice(1))
+    priors = prior, subgrid.load_prior(tmp_path / "model")
+    draws = [subgrid.downscale(one, p, None, operator, n_members=2, key=jr.key(4)) for p in priors]
+    xr.testing.assert_identical(*draws)
+    with pytest.raises(OutputExists, match="load_prior"):
+        subgrid.train(fine, folder=tmp_path / "model", key=jr.key(0), **NETWORK, **TRAINING)
+
+
+def test_quantile_mapping_and_none(coarse, fine, operator):
+    y = jax.numpy.asarray(coarse.transpose("trajectory", "time", "x").values[0, 0][None], jax.numpy.float32)
+    mapped = subgrid.fit_debiaser(coarse, fine, operator, method="quantile-mapping", n_quantiles=10, key=jr.key(0))
+    assert mapped(y).shape == y.shape
+    kept = subgrid.fit_debiaser(coarse, fine, operator, method="none", key=jr.key(0))
+    np.testing.assert_array_equal(kept(y), y)
+
+
+def test_fine_coordinates_of_block_means_average_to_the_coarse_ones():
+    x = np.array([1.5, 5.5, 9.5])
+    coarse = xr.DataArray(np.zeros((2, 3)), {"x": x}, ("sample", "x"))
+    found = fine_coordinates(coarse, ("x",), subgrid.BlockMean((12,), 4))["x"][1]
+    np.testing.assert_allclose(found.reshape(3, 4).mean(1), x)
+    np.testing.assert_allclose(np.diff(found), 1.0)
+
+
+def test_unequal_spacing_gives_no_fine_coordinate():
+    coarse = xr.DataArray(np.zeros((2, 3)), {"x": [0.0, 1.0, 4.0]}, ("sample", "x"))
+    assert fine_coordinates(coarse, ("x",), subgrid.Subsample((12,), 4)) == {}
+
+
+def test_two_space_axes_stay_in_their_order():
+    coarse = xr.DataArray(np.zeros((2, 3, 4)), dims=("time", "lat", "lon"), attrs={"units": "K"})
+    dataset = ensemble_dataset(coarse, np.zeros((2, 5, 1, 6, 8)), np.zeros((2, 1, 3, 4)), subgrid.BlockMean((6, 8), 2))
+    assert dataset.ensemble.dims == ("time", "member", "lat", "lon")
+    assert dataset.target.dims == ("time", "lat_coarse", "lon_coarse")
+    assert dataset.ensemble.attrs == {"units": "K"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c, f, o: subgrid.fit_debiaser(c, f, 8, key=jr.key(0)), r"\(32,\) points to \(4,\).*\(8,\)"),
+        (lambda c, f, o: subgrid.fit_debiaser(c.where(c < 3), f, o, key=jr.key(0)), "coarse: u is nan at"),
+        (
+            lambda c, f, o: subgrid.fit_debiaser(c.isel(time=0, trajectory=0), f, o, key=jr.key(0)),
+            "at least one of",
+        ),
+    ],
+)
+def test_bad_fields_get_one_clear_sentence(coarse, fine, operator, change, message):
+    with pytest.raises(DataError, match=message):
+        change(coarse, fine, operator)
+
+
+def test_a_member_dimension_is_refused(coarse, prior, operator):
+    members = coarse.rename(trajectory="member").isel(time=slice(1), member=slice(1))
+    with pytest.raises(DataError, match="rename it"):
+        subgrid.downscale(members, prior, None, operator, n_members=2, key=jr.key(0))
+
+
+def test_settings_are_checked_by_name(fine, tmp_path):
+    with pytest.raises(TypeError, match="did you mean 'n_steps'"):
+        subgrid.train(fine, folder=tmp_path, key=jr.key(0), n_step=20)
+    with pytest.raises(ValueError, match="needs periodic=True"):
+        subgrid.train(fine, folder=tmp_path, key=jr.key(0), periodic=False, translation_invariant=True)

@@ -1,0 +1,18 @@
+"""Both tutorials run from top to bottom, without a display, at a tiny size; their own asserts check what they claim."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.mark.parametrize("name", ["jax_as_accelerated_numpy", "diffusion_from_scratch"])
+def test_tutorial_runs(name, tmp_path):
+    settings = {"MPLBACKEND": "Agg", "SUBGRID_EXAMPLE_SIZE": "tiny"}
+    command = [sys.executable, "-W", "error::FutureWarning", str(EXAMPLES / f"{name}.py")]
+    done = subprocess.run(command, env={**os.environ, **settings}, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
