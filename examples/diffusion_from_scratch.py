@@ -56,9 +56,9 @@ TINY = os.environ.get("SUBGRID_EXAMPLE_SIZE", "full") == "tiny"
 N = 32 if TINY else 64  # points
 FACTOR = 8  # every 8th point is observed
 N_TRAIN = 1024 if TINY else 8192
-N_TRAINING_STEPS = 200 if TINY else 2000
-N_SAMPLES = 500 if TINY else 2000
-N_CASES = 40 if TINY else 160
+N_TRAINING_STEPS = 160 if TINY else 2000
+N_SAMPLES = 400 if TINY else 2000
+N_CASES = 32 if TINY else 160
 N_MEMBERS = 8 if TINY else 16
 
 # %% [markdown]
@@ -137,7 +137,7 @@ np.testing.assert_allclose(score_from_denoiser(exact)(noisy, SIGMA), jax.grad(lo
 #
 # A sampler starts from pure noise at a large σ and walks down a grid of noise levels, asking the denoiser at each.
 # Some walks are deterministic (the probability-flow ODE), some add fresh noise (the reverse SDE). With the exact
-# denoiser, what is left is the error of the time stepping alone. So we can rank the methods before any training.
+# denoiser, what is left is the error of the time stepping alone, so the number of levels can be chosen before training.
 
 
 # %%
@@ -169,10 +169,12 @@ for i, (name, method) in enumerate(list(methods.items())[:: 3 if TINY else 1]):
     fields = generate(exact, method, 32, N_SAMPLES, key=jr.fold_in(jr.key(5), i))
     print(f"{name:<36} {float(fields.std()):6.3f} {covariance_error(fields):17.3f}")
     if isinstance(method, ExponentialMultistep | Heun):
-        assert covariance_error(fields) < 1.5 * floor + 0.02  # second-order methods reach the floor
+        assert covariance_error(fields) < 1.5 * floor + 0.02  # near the floor
 
 # %% [markdown]
-# First-order methods need more levels for the same error; that is why Subgrid's default is of second order.
+# At 32 levels all of them come close to what as many exact samples score, and the differences that are left are mostly
+# sampling error. With 12 levels each is off by more than that. Repeat this for your own number of levels: it costs
+# seconds, and no network is needed. Subgrid's default is the deterministic multistep method.
 #
 # ## 5. Training a network
 #

@@ -44,7 +44,9 @@ def exact_moments(run, n, key, monkeypatch):
 
 @pytest.mark.parametrize(("variance", "expected"), [("beta", 0.25075), ("posterior", 0.24613)])
 def test_ancestral_variance(variance, expected, chain, monkeypatch):
-    mean, got = exact_moments(lambda x, k: ancestral_sample(*chain, x, variance=variance, key=k), 1000, jr.key(0), monkeypatch)
+    mean, got = exact_moments(
+        lambda x, k: ancestral_sample(*chain, x, variance=variance, key=k), 1000, jr.key(0), monkeypatch
+    )
     assert got == pytest.approx(expected, abs=2e-5)  # the digits given, and float32 over a thousand steps
     assert mean == pytest.approx(2.0, abs=0.02)  # what is left of the data's mean in x_T, √ᾱ_T·2 = .013
 
@@ -132,5 +134,7 @@ def test_loss_of_the_exact_predictor(chain):
 
 
 def test_gradient_through_the_loss_is_finite(chain):
-    gradient = jax.grad(lambda a: noise_prediction_loss(lambda x, t: a * x, chain[1], jnp.ones((4, 3)), key=jr.key(0)))(0.5)
+    gradient = jax.grad(lambda a: noise_prediction_loss(lambda x, t: a * x, chain[1], jnp.ones((4, 3)), key=jr.key(0)))(
+        0.5
+    )
     assert np.isfinite(gradient)

@@ -47,8 +47,12 @@ def test_fields_are_flattened_and_restored(shape):
 
 def test_conversions_invert_each_other():
     x, denoise = jr.normal(jr.key(0), (3,)), gaussian_denoiser(MEAN, COVARIANCE)
-    np.testing.assert_allclose(denoiser_from_score(score_from_denoiser(denoise))(x, SIGMA), denoise(x, SIGMA), rtol=1e-5)
-    np.testing.assert_allclose(denoiser_from_noise(noise_from_denoiser(denoise))(x, SIGMA), denoise(x, SIGMA), rtol=1e-5)
+    np.testing.assert_allclose(
+        denoiser_from_score(score_from_denoiser(denoise))(x, SIGMA), denoise(x, SIGMA), rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        denoiser_from_noise(noise_from_denoiser(denoise))(x, SIGMA), denoise(x, SIGMA), rtol=1e-5
+    )
 
 
 def test_noise_is_the_mean_of_the_noise():

@@ -21,7 +21,9 @@ def levels_of(process):
 
 
 @pytest.mark.parametrize("process", PROCESSES)
-@pytest.mark.parametrize("divergence", [exact_divergence, hutchinson_divergence(64, key=jr.key(0))], ids=["exact", "Hutchinson"])
+@pytest.mark.parametrize(
+    "divergence", [exact_divergence, hutchinson_divergence(64, key=jr.key(0))], ids=["exact", "Hutchinson"]
+)
 def test_standard_normal(process, divergence):
     denoiser = gaussian_denoiser(jnp.zeros(4), jnp.eye(4))
     got = log_likelihood(denoiser, jnp.full(4, 0.5), divergence=divergence, **levels_of(PROCESSES[process]))

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
-from scipy.stats import kstest, loguniform, lognorm
+from scipy.stats import kstest, lognorm, loguniform
 
 from subgrid.diffusion.denoiser import Preconditioned
 from subgrid.diffusion.objective import (
@@ -109,6 +109,8 @@ def test_stratified_uniforms_take_one_value_a_cell():
 def test_gradient_is_finite_over_the_whole_range():
     def loss(a):
         levels = log_uniform_levels(2e-3, 152.0)
-        return denoising_loss(lambda x, s: a * exact(x, s), BATCH[:64], noise_levels=levels, weight=karras_weight(), key=jr.key(0))
+        return denoising_loss(
+            lambda x, s: a * exact(x, s), BATCH[:64], noise_levels=levels, weight=karras_weight(), key=jr.key(0)
+        )
 
     assert np.isfinite(jax.grad(loss)(0.9))

@@ -196,7 +196,9 @@ def test_resampled_inpainting_approaches_the_exact_conditional(correlated):
     gain = covariance[~known][:, known] @ np.linalg.inv(covariance[known][:, known])
     exact_mean = mean + gain @ (np.asarray(values)[known] - mean)
     exact_covariance = covariance[~known][:, ~known] - gain @ covariance[known][:, ~known]
-    denoiser = inpainting(gaussian_denoiser(jnp.full(8, mean), jnp.asarray(covariance, jnp.float32)), jnp.asarray(known), values)
+    denoiser = inpainting(
+        gaussian_denoiser(jnp.full(8, mean), jnp.asarray(covariance, jnp.float32)), jnp.asarray(known), values
+    )
     levels, n = karras_grid(192), 2000
     errors = {}
     for n_resamples in (1, 10):

@@ -1,5 +1,7 @@
 """The xarray face of the main job, at tiny sizes: what comes back is named, located and constrained as promised."""
 
+import inspect
+
 import jax
 import jax.random as jr
 import numpy as np
@@ -7,9 +9,10 @@ import pytest
 import xarray as xr
 
 import subgrid
+from subgrid.cli.config import Config, Debias
 from subgrid.data.fields import DataError
 from subgrid.data.store import OutputExists
-from subgrid.downscaling.pipeline import apply_debiaser, ensemble_dataset, fine_coordinates
+from subgrid.downscaling.pipeline import apply_debiaser, ensemble_dataset, fine_coordinates, fit_debiaser_array
 
 FINE, FACTOR, LENGTH = 32, 4, 8.0
 NETWORK = {"channels": (16,), "n_blocks": 1, "patch": 2}
@@ -181,3 +184,12 @@ def test_settings_are_checked_by_name(fine, tmp_path):
         subgrid.train(fine, folder=tmp_path, key=jr.key(0), n_step=20)
     with pytest.raises(ValueError, match="needs periodic=True"):
         subgrid.train(fine, folder=tmp_path, key=jr.key(0), periodic=False, translation_invariant=True)
+
+
+def test_defaults_are_those_of_the_command_line():
+    config = Config()
+    defaults = {name: p.default for name, p in inspect.signature(fit_debiaser_array).parameters.items()}
+    assert {key: defaults[key] for key in Debias.model_fields} == config.debias.model_dump()
+    defaults = {name: p.default for name, p in inspect.signature(subgrid.downscale).parameters.items()}
+    assert (defaults["n_members"], defaults["chunk"]) == (config.sampling.n_members, config.sampling.chunk)
+    assert defaults["guide"].__name__.replace("_", "-") == config.sampling.guidance

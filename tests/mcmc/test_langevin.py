@@ -26,17 +26,22 @@ def test_stationary_variance_of_the_unadjusted_chain(step_size):
     assert x.var() == pytest.approx(1 / (1 - step_size / 2), rel=4 * np.sqrt(2 / N))
 
 
-@pytest.mark.parametrize(("relative_step", "n_steps"), [(0.1, 20), (0.02, 100)])
-def test_annealed_chain_on_a_gaussian(relative_step, n_steps):
-    mean, std = 1.5, 0.8
+def test_annealed_chain_on_a_gaussian():
+    mean, std, n = 1.5, 0.8, 20_000
     score = lambda x, sigma: -(x - mean) / (std**2 + sigma**2)  # noqa: E731
     levels = exponential_grid(40, sigma_max=20.0, sigma_min=0.01)
-    run = lambda x, key: annealed_langevin(score, x, levels, n_steps=n_steps, relative_step=relative_step, key=key)  # noqa: E731
-    x = jax.jit(run)(20 * jr.normal(jr.key(0), (N,)), jr.key(1))
-    # The step's bias in the variance, τ/2v with τ ≤ relative_step·v, is relative_step/4 in the standard deviation; four
-    # standard errors beside it. The chain leaves the mean where it relaxed last, within 2 % of the standard deviation.
-    assert x.std() == pytest.approx(std, rel=relative_step / 4 + 4 / np.sqrt(2 * N) + 0.005)
-    assert x.mean() == pytest.approx(mean, abs=0.02)
+
+    def excess(n_steps):
+        run = lambda x, key: annealed_langevin(score, x, levels, n_steps=n_steps, relative_step=0.1, key=key)  # noqa: E731
+        x = jax.jit(run)(20 * jr.normal(jr.key(0), (n,)), jr.key(1))
+        assert x.mean() == pytest.approx(mean, abs=0.05)
+        return float(x.var()) - std**2
+
+    # A chain lags behind the falling level by an excess of variance ∝ 1/n_steps, until the bias of the step takes over,
+    # at most relative_step/2 of the variance; four standard errors, √(2/n), beside it.
+    few, many = excess(20), excess(200)
+    assert many < few / 3
+    assert abs(many) < (0.1 / 2 + 4 * np.sqrt(2 / n)) * std**2
 
 
 def test_fields_keep_their_shape_and_the_key_decides():

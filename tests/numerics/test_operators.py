@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from subgrid.numerics.operators import BlockMean, SparseCoarsening, Subsample
 
 quick = settings(max_examples=15, deadline=None, derandomize=True)
-grids = st.sampled_from([((12,), 3), ((8,), 1), ((6,), 6), ((4, 6), 2), ((4, 6), (4, 3)), ((6, 3), (1, 3)), ((2, 4, 4), 2)])
+grids = st.sampled_from(
+    [((12,), 3), ((8,), 1), ((6,), 6), ((4, 6), 2), ((4, 6), (4, 3)), ((6, 3), (1, 3)), ((2, 4, 4), 2)]
+)
 leads = st.sampled_from([(), (2,), (1, 3)])
 seeds = st.integers(0, 2**31)
 
@@ -60,8 +62,12 @@ def test_penrose_identities(operator, lead, seed):
     np.testing.assert_allclose(inverse(operator(inverse(y))), inverse(y), atol=2e-5)
     # C′⁺C′ and C′C′⁺ are symmetric.
     other_x, other_y = normals(seed + 2, x.shape), normals(seed + 3, y.shape)
-    np.testing.assert_allclose(jnp.vdot(inverse(operator(x)), other_x), jnp.vdot(x, inverse(operator(other_x))), atol=2e-4)
-    np.testing.assert_allclose(jnp.vdot(operator(inverse(y)), other_y), jnp.vdot(y, operator(inverse(other_y))), atol=2e-4)
+    np.testing.assert_allclose(
+        jnp.vdot(inverse(operator(x)), other_x), jnp.vdot(x, inverse(operator(other_x))), atol=2e-4
+    )
+    np.testing.assert_allclose(
+        jnp.vdot(operator(inverse(y)), other_y), jnp.vdot(y, operator(inverse(other_y))), atol=2e-4
+    )
 
 
 @quick

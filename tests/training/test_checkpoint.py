@@ -43,7 +43,9 @@ def test_a_half_written_checkpoint_is_passed_over(tmp_path):
 
 def test_mismatches_name_the_folder_and_the_array(tmp_path):
     save_weights(tmp_path / "model", tree())
-    with pytest.raises(CheckpointMismatch, match=r"model holds another model: \['weight'\] has shape \(3, 2\), expected \(4, 2\)"):
+    with pytest.raises(
+        CheckpointMismatch, match=r"model holds another model: \['weight'\] has shape \(3, 2\), expected \(4, 2\)"
+    ):
         load_weights(tmp_path / "model", like=tree(width=4))
     with pytest.raises(CheckpointMismatch, match=r"2 arrays differ in name, first \['other'\]"):
         load_weights(tmp_path / "model", like=tree(name="other"))

@@ -8,7 +8,11 @@ import pytest
 
 from subgrid.training.ema import init_average, update_average
 
-VALUE = {"weight": jr.normal(jr.key(0), (64,)) * 1e3, "bias": jnp.asarray(1 / 3), "half": jr.normal(jr.key(1), (8,), jnp.bfloat16)}
+VALUE = {
+    "weight": jr.normal(jr.key(0), (64,)) * 1e3,
+    "bias": jnp.asarray(1 / 3),
+    "half": jr.normal(jr.key(1), (8,), jnp.bfloat16),
+}
 
 
 @pytest.mark.parametrize("decay", [0.9, 0.999, 0.9999, 0.0])

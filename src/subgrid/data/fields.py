@@ -72,7 +72,7 @@ def samples_of(field: xr.DataArray, *, source: str) -> Samples:
     **Raises:** `DataError` if there is no sample or no space dimension, or at the first NaN or infinity, with its
     time and place.
     """
-    lead = [str(d) for d in field.dims if d in SAMPLE_DIMS]
+    lead = sorted((str(d) for d in field.dims if d in SAMPLE_DIMS), key=lambda d: d != "trajectory")  # runs stay together
     space = tuple(str(d) for d in field.dims if d not in SAMPLE_DIMS)
     if not lead or not space:
         raise DataError(

@@ -1,5 +1,6 @@
 """Writing: everything is made aside, under a hidden name, and renamed when whole."""
 
+import contextlib
 import errno
 import json
 import os
@@ -75,7 +76,11 @@ def _replace(partial: Path, path: Path) -> None:
     if path.is_dir():  # a folder cannot be renamed onto another: move the old one out of the way first
         old = path.with_name(f".{path.name}.old-{os.getpid()}")
         os.replace(path, old)
-        os.replace(partial, path)
+        try:
+            os.replace(partial, path)
+        except BaseException:
+            os.replace(old, path)
+            raise
         _remove(old)
     else:
         os.replace(partial, path)
@@ -85,7 +90,8 @@ def _remove(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            path.unlink()
 
 
 def _explain(path: Path, error: OSError) -> str:

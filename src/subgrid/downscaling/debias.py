@@ -29,7 +29,7 @@ class QuantileMapping(eqx.Module):
 
 
 def fit_quantile_mapping(
-    source: Float[Array, "n *coarse"], target: Float[Array, "m *coarse"], *, n_quantiles: int = 100
+    source: Float[Array, "n *coarse"], target: Float[Array, "m *target_coarse"], *, n_quantiles: int = 100
 ) -> QuantileMapping:
     """Quantile tables of both sets at every point.
 

@@ -71,7 +71,7 @@ class GroupNorm(eqx.Module):
     groups: int = eqx.field(static=True)
 
     def __init__(self, channels: int, channels_per_group: int = 16):
-        self.groups = max(1, channels // channels_per_group)
+        self.groups = next(g for g in range(max(1, channels // channels_per_group), 0, -1) if channels % g == 0)
 
     def __call__(self, x: Float[Array, "*space channel"]) -> Float[Array, "*space channel"]:
         # Moments a channel first, then a group, then one multiply-add: a third faster than normalising grouped axes.
@@ -176,9 +176,9 @@ def depth_to_space(x: Float[Array, "*coarse deep"], factor: int) -> Float[Array,
     return split.transpose(*order, 2 * n_space).reshape(*(n * factor for n in coarse), -1)
 
 
-def per_axis(padding: Padding | Sequence[Padding], n_space: int) -> tuple[Padding, ...]:
+def per_axis(padding: str | Sequence[str], n_space: int) -> tuple[Padding, ...]:
     """One padding rule an axis, from one rule for all or a sequence."""
     rules = (padding,) * n_space if isinstance(padding, str) else tuple(padding)
     if len(rules) != n_space or not set(rules) <= set(_PAD_MODES):
         raise ValueError(f"padding must be one of {sorted(_PAD_MODES)}, or one of them for each of {n_space} axes; got {padding!r}.")
-    return rules
+    return rules  # pyright: ignore[reportReturnType]

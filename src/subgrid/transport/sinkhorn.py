@@ -50,7 +50,7 @@ class EntropicMap(eqx.Module):
 
 def fit_entropic_map(
     source: Float[Array, "n *coarse"],
-    target: Float[Array, "m *coarse"],
+    target: Float[Array, "m *target_coarse"],
     *,
     epsilon: float = 0.1,
     tolerance: float = 1e-2,

@@ -36,5 +36,7 @@ def test_the_known_part_follows_the_noised_values_along_an_ancestral_chain():
 
 
 def test_gradient_is_finite_although_unknown_values_are_not():
-    gradient = jax.grad(lambda x: jnp.sum(inpainting(denoiser, KNOWN, VALUES)(x, jnp.asarray(1.0)) ** 2))(jnp.ones((1, 4)))
+    gradient = jax.grad(lambda x: jnp.sum(inpainting(denoiser, KNOWN, VALUES)(x, jnp.asarray(1.0)) ** 2))(
+        jnp.ones((1, 4))
+    )
     np.testing.assert_allclose(gradient, [[0.0, 0.5, 0.5, 0.0]])

@@ -84,7 +84,9 @@ def test_random_draws_have_the_posterior_too():
     mean, covariance = exact_posterior(operator, y, 0.0)
     starts = 80 * jr.normal(jr.key(1), (n, N))
     levels = karras_grid(96)
-    draws = run(operator, jnp.asarray(y, jnp.float32), starts, jr.split(jr.key(2), n), levels, AncestralMultistep(), 0.0)
+    draws = run(
+        operator, jnp.asarray(y, jnp.float32), starts, jr.split(jr.key(2), n), levels, AncestralMultistep(), 0.0
+    )
     draws = np.float64(draws)
     # Three standard errors, √(tr P/n) and √(((tr P)² + ‖P‖²)/n), beside the 5 % of the specification.
     trace, frobenius = np.trace(covariance), np.linalg.norm(covariance)
@@ -102,7 +104,11 @@ def test_denoiser_is_the_posterior_mean(sigma, noise_variance):
     y = observe(operator, noise_variance)
     stacked = np.concatenate([np.eye(N), c])
     noise = np.concatenate([np.full(N, sigma**2), np.full(len(c), noise_variance)])
-    exact = COVARIANCE @ stacked.T @ np.linalg.solve(stacked @ COVARIANCE @ stacked.T + np.diag(noise), np.concatenate([x, y]))
+    exact = (
+        COVARIANCE
+        @ stacked.T
+        @ np.linalg.solve(stacked @ COVARIANCE @ stacked.T + np.diag(noise), np.concatenate([x, y]))
+    )
     guided = moment_matching(PRIOR, operator, jnp.asarray(y, jnp.float32), noise_variance=noise_variance)
     got = guided(jnp.asarray(x, jnp.float32), jnp.asarray(sigma))
     np.testing.assert_allclose(got, exact, atol=2e-3 * np.abs(exact).max())  # float32; κ(A) ≲ 10³ at σ = .01
@@ -183,5 +189,7 @@ def test_nothing_to_correct():
 
 def test_gradient_is_finite():
     operator, y = OPERATORS["every 8th"], jnp.ones(4)
-    gradient = jax.grad(lambda x: jnp.sum(moment_matching(PRIOR, operator, y, noise_variance=0.1)(x, jnp.asarray(1.0)) ** 2))
+    gradient = jax.grad(
+        lambda x: jnp.sum(moment_matching(PRIOR, operator, y, noise_variance=0.1)(x, jnp.asarray(1.0)) ** 2)
+    )
     assert np.isfinite(gradient(jr.normal(jr.key(0), (N,)))).all()

@@ -38,7 +38,9 @@ def white_posterior(matrix, x, sigma, std, noise_variance):
     """Posterior mean of N(0, std²) points seen as x (noise σ) and as y (noise Σ_y), by stacking the observations."""
     stacked = np.concatenate([np.eye(N), matrix])
     noise = np.diag(np.concatenate([np.full(N, sigma**2), np.full(len(matrix), noise_variance)]))
-    return std**2 * stacked.T @ np.linalg.solve(std**2 * stacked @ stacked.T + noise, np.concatenate([x, np.asarray(Y)]))
+    return (
+        std**2 * stacked.T @ np.linalg.solve(std**2 * stacked @ stacked.T + noise, np.concatenate([x, np.asarray(Y)]))
+    )
 
 
 @pytest.mark.parametrize("noise_variance", [0.0, 0.3])
@@ -47,16 +49,16 @@ def test_white_prior_without_strength_is_exact(name, noise_variance):
     std, sigma, x = 1.7, 0.8, np.random.default_rng(0).normal(size=N)
     matrix = np.asarray(jax.vmap(OPERATORS[name], 1, 1)(jnp.eye(N)))
     denoiser = gaussian_denoiser(jnp.zeros(N), std**2 * jnp.eye(N))
-    guided = projection(
-        denoiser, OPERATORS[name], Y, strength=0.0, noise_variance=noise_variance, data_variance=std**2
-    )
+    guided = projection(denoiser, OPERATORS[name], Y, strength=0.0, noise_variance=noise_variance, data_variance=std**2)
     exact = white_posterior(matrix, x, sigma, std, noise_variance)
     np.testing.assert_allclose(guided(jnp.asarray(x, jnp.float32), jnp.asarray(sigma)), exact, atol=1e-5)
 
 
 def test_sampling_a_white_prior_under_noise_gives_the_posterior():
     operator, noise_variance = OPERATORS["block mean"], 0.3
-    guided = projection(gaussian_denoiser(jnp.zeros(N), jnp.eye(N)), operator, Y, strength=0.0, noise_variance=noise_variance)
+    guided = projection(
+        gaussian_denoiser(jnp.zeros(N), jnp.eye(N)), operator, Y, strength=0.0, noise_variance=noise_variance
+    )
     levels = karras_grid(96)
     flow = lambda x: sample(guided, x, levels, method=ExponentialMultistep(), key=jr.key(0))  # noqa: E731
     offset, linear = np.float64(flow(jnp.zeros(N))), np.float64(jax.jacfwd(flow)(jnp.zeros(N)))

@@ -1,0 +1,86 @@
+"""Opening fields: every complaint names the file, the variable, the place."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from subgrid.data.fields import DataError, hold_out, open_field, samples_of
+
+
+@pytest.fixture
+def dataset():
+    values = np.arange(2 * 3 * 4.0).reshape(2, 3, 4)
+    coordinates = {"time": [0.0, 12.5, 25.0], "x": [0.0, 8.0, 16.0, 24.0]}
+    return xr.Dataset({"u": (("trajectory", "time", "x"), values)}, coordinates)
+
+
+@pytest.mark.parametrize("suffix", ["nc", "zarr"])
+def test_netcdf_and_zarr(dataset, tmp_path, suffix):
+    path = tmp_path / f"fine.{suffix}"
+    dataset.to_netcdf(path) if suffix == "nc" else dataset.to_zarr(path)
+    xr.testing.assert_equal(open_field(path).load(), dataset.u)
+    xr.testing.assert_equal(open_field(path, "u").load(), dataset.u)
+
+
+def test_missing_file_and_variable(dataset, tmp_path):
+    with pytest.raises(DataError, match=r"gone\.nc: no such file or store"):
+        open_field(tmp_path / "gone.nc")
+    path = tmp_path / "fine.nc"
+    dataset.assign(v=dataset.u).to_netcdf(path)
+    with pytest.raises(DataError, match=r"fine\.nc: no variable 'w'; it holds u, v"):
+        open_field(path, "w")
+    with pytest.raises(DataError, match=r"fine\.nc: holds the variables u, v; say which one with data\.variable"):
+        open_field(path)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda p: p.write_text("not data"), lambda p: p.mkdir()], ids=["text", "empty folder"]
+)
+def test_what_is_no_archive(tmp_path, make):
+    path = tmp_path / "broken.nc"
+    make(path)
+    with pytest.raises(DataError, match=r"broken\.nc: (cannot be read as|holds the variables \(none\))"):
+        open_field(path)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_bad_values_are_placed(dataset, bad):
+    dataset.u[1, 2, 3] = bad
+    dataset.u[1, 2, 1] = bad
+    with pytest.raises(
+        DataError, match=rf"fine\.nc: u is {bad} at trajectory = 1, time = 25\.0, x = 8\.0 \(2 such values"
+    ):
+        samples_of(dataset.u, source="fine.nc")
+
+
+@pytest.mark.parametrize(
+    "order", [("trajectory", "time", "x"), ("time", "trajectory", "x"), ("x", "time", "trajectory")]
+)
+def test_samples_whatever_the_order_of_dimensions(dataset, order):
+    samples = samples_of(dataset.u.transpose(*order), source="f")
+    assert samples.values.shape == (6, 1, 4)
+    assert samples.values.dtype == np.float32
+    assert samples.space_dims == ("x",)
+    # Whichever way they are counted, each sample keeps its run: runs hold values below and above 12.
+    np.testing.assert_array_equal(samples.trajectory, samples.values[:, 0, 0] >= 12)
+
+
+def test_dimensions_that_cannot_be_used(dataset):
+    with pytest.raises(DataError, match=r"f: u has dimensions \('x',\); it needs at least one of"):
+        samples_of(dataset.u[0, 0], source="f")
+    with pytest.raises(DataError, match="one of space"):
+        samples_of(dataset.u[:, :, 0], source="f")
+
+
+def test_hold_out_never_splits_a_run():
+    values = np.arange(10 * 5 * 2.0).reshape(10, 5, 2)
+    samples = samples_of(xr.DataArray(values, dims=("trajectory", "time", "x"), name="u"), source="f")
+    parts = hold_out(samples, (0.5, 0.3, 0.2))
+    assert [len(part) for part in parts] == [25, 15, 10]
+    runs = [set(part.trajectory) for part in parts]
+    assert not (runs[0] & runs[1] or runs[1] & runs[2] or runs[0] & runs[2])
+    assert np.concatenate([part.values for part in parts]).shape == samples.values.shape
+    single = samples_of(xr.DataArray(values[0], dims=("time", "x"), name="u"), source="f")
+    assert [len(part) for part in hold_out(single, (0.6, 0.4))] == [3, 2]
+    with pytest.raises(DataError, match="f: 5 samples are too few to split into parts of"):
+        hold_out(single, (0.9, 0.1))

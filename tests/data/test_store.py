@@ -1,0 +1,87 @@
+"""Writing: whole or not at all, whatever goes wrong."""
+
+import errno
+import os
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from subgrid.data import store
+from subgrid.data.store import OutputError, OutputExists, check_free, write_json, write_text, write_whole, write_zarr
+
+
+def listing(folder):
+    return sorted(p.name for p in folder.iterdir())
+
+
+def test_round_trips(tmp_path):
+    dataset = xr.Dataset({"u": ("x", np.arange(3.0))})
+    write_zarr(dataset, tmp_path / "deep" / "out.zarr")
+    xr.testing.assert_equal(xr.open_zarr(tmp_path / "deep" / "out.zarr").load(), dataset)
+    write_json(tmp_path / "s.json", {"a": [1, 2]})
+    assert (tmp_path / "s.json").read_text() == '{\n  "a": [\n    1,\n    2\n  ]\n}\n'
+    assert listing(tmp_path) == ["deep", "s.json"]
+    assert listing(tmp_path / "deep") == ["out.zarr"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("boom"), KeyboardInterrupt()], ids=["error", "Ctrl-C"])
+def test_failing_writer_leaves_nothing_and_keeps_the_old(tmp_path, error):
+    def half(partial):
+        partial.mkdir()
+        (partial / "chunk").write_text("half")
+        raise error
+
+    with pytest.raises(type(error)):
+        write_whole(tmp_path / "out", half)
+    assert listing(tmp_path) == []
+    write_text(tmp_path / "out", "old")
+    with pytest.raises(type(error)):
+        write_whole(tmp_path / "out", half, overwrite=True)
+    assert listing(tmp_path) == ["out"]
+    assert (tmp_path / "out").read_text() == "old"
+
+
+def test_overwrite(tmp_path):
+    first, second = (xr.Dataset({"u": ("x", np.full(2, v))}) for v in (1.0, 2.0))
+    write_zarr(first, tmp_path / "out.zarr")
+    with pytest.raises(OutputExists, match=r"out\.zarr: exists already; choose another output or pass --overwrite"):
+        write_zarr(second, tmp_path / "out.zarr")
+    with pytest.raises(OutputExists, match="exists already"):
+        check_free(tmp_path / "out.zarr")
+    write_zarr(second, tmp_path / "out.zarr", overwrite=True)
+    np.testing.assert_array_equal(xr.open_zarr(tmp_path / "out.zarr").u, [2.0, 2.0])
+    assert listing(tmp_path) == ["out.zarr"]
+
+
+def test_a_folder_that_cannot_be_replaced_is_put_back(tmp_path, monkeypatch):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "data").write_text("old")
+    replace = os.replace
+
+    def fails_the_second_time(source, target):
+        if ".partial-" in str(source):
+            raise OSError(errno.EIO, "Input/output error")
+        replace(source, target)
+
+    monkeypatch.setattr(store.os, "replace", fails_the_second_time)
+    with pytest.raises(OutputError, match=r"out: cannot be written \(Input/output error\)"):
+        write_whole(tmp_path / "out", lambda partial: partial.mkdir(), overwrite=True)
+    assert (tmp_path / "out" / "data").read_text() == "old"
+    assert listing(tmp_path) == ["out"]
+
+
+def test_full_disk(tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(store.os, "fsync", full)
+    with pytest.raises(OutputError, match=r"s\.json: no space left on the disk; nothing was written"):
+        write_json(tmp_path / "s.json", {})
+    assert listing(tmp_path) == []
+
+
+def test_a_folder_that_is_a_file(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match=r"file/out\.txt: cannot be written"):
+        write_text(tmp_path / "file" / "out.txt", "x")

@@ -1,0 +1,115 @@
+"""The prior's folder: trained, saved, loaded, resumed, and refused when it is something else."""
+
+import json
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+
+from subgrid.data.fields import DataError
+from subgrid.downscaling.prior import (
+    PriorSettings,
+    TrainingSettings,
+    build_denoiser,
+    is_trained,
+    load_prior,
+    loss_curve,
+    train_prior,
+)
+from subgrid.training.checkpoint import CheckpointMismatch
+
+SETTINGS = PriorSettings(1, (16,), channels=(8,), n_blocks=1, patch=2, sigma_min=0.05, sigma_max=10.0)
+TRAINING = TrainingSettings(
+    n_steps=60, batch_size=16, learning_rate=5e-3, steps_per_dispatch=20, ema_decay=0.9, translation_invariant=True
+)
+PHASES = np.random.default_rng(0).uniform(0, 2 * np.pi, (256, 1, 1))
+FIELDS = (20 + 3 * np.sin(2 * np.pi * np.arange(16) / 16 + PHASES)).astype(np.float32)
+
+
+def train(folder, training=TRAINING, **options):
+    return train_prior(FIELDS, SETTINGS, training, folder=folder, key=jr.key(0), **options)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("prior") / "model"
+    return folder, train(folder)
+
+
+def same(a, b):
+    for x, y in zip(
+        *(jax.tree.leaves(eqx.filter((p.denoiser, p.standardiser), eqx.is_array)) for p in (a, b)), strict=True
+    ):
+        np.testing.assert_array_equal(x, y)
+
+
+def test_what_is_loaded_is_what_was_trained(trained):
+    folder, prior = trained
+    assert is_trained(folder)
+    loaded = load_prior(folder)
+    assert loaded.settings == SETTINGS
+    same(loaded, prior)
+    assert prior.standardiser.mean[0] == pytest.approx(FIELDS.mean(), rel=1e-4)
+    assert prior.standardiser.std[0] == pytest.approx(FIELDS.std(), rel=1e-4)
+
+
+def test_training_beats_the_best_linear_guess(trained):
+    steps, losses = loss_curve(trained[0])
+    np.testing.assert_array_equal(steps, [20, 40, 60])
+    assert losses[-1] < losses[0]
+    assert losses[-1] < 0.9  # a silent network scores 1, white noise could do no better; sine waves can
+
+
+def test_an_interrupted_run_resumes_to_the_same_bits(trained, tmp_path):
+    class Crash(Exception):
+        pass
+
+    def crash(step, metrics):
+        if step == 40:
+            raise Crash
+
+    training = TrainingSettings(**{**TRAINING.__dict__, "checkpoint_every": 20})
+    with pytest.raises(Crash):
+        train(tmp_path, training, report=crash)
+    assert not is_trained(tmp_path)
+    same(train(tmp_path, training), trained[1])
+
+
+def test_a_finished_run_can_be_repeated(trained):
+    same(train(trained[0]), trained[1])
+    same(load_prior(trained[0]), trained[1])
+
+
+def test_folders_without_a_model(tmp_path):
+    with pytest.raises(DataError, match="holds no trained model"):
+        load_prior(tmp_path)
+    (tmp_path / "settings.json").write_text('{"colour": "blue"}')
+    with pytest.raises(DataError, match=r"settings\.json: not a model description of this version"):
+        load_prior(tmp_path)
+    assert loss_curve(tmp_path).shape == (2, 0)
+    assert not is_trained(tmp_path / "nowhere")
+
+
+def test_weights_of_another_model(trained, tmp_path):
+    folder = tmp_path / "copy"
+    folder.mkdir()
+    (folder / "weights").symlink_to(trained[0] / "weights")
+    settings = json.loads((trained[0] / "settings.json").read_text())
+    (folder / "settings.json").write_text(json.dumps(settings | {"channels": [16]}))
+    with pytest.raises(CheckpointMismatch, match="holds another model"):
+        load_prior(folder)
+
+
+def test_grids_that_do_not_fit():
+    with pytest.raises(ValueError, match=r"a fine grid of \(18,\) points is not divisible by .* = 4"):
+        build_denoiser(PriorSettings(1, (18,), channels=(8, 8), patch=2), key=jr.key(0))
+
+
+def test_two_dimensions_and_one_padding_for_all():
+    denoiser = build_denoiser(PriorSettings(2, (8, 8), channels=(8,), n_blocks=1, patch=2), key=jr.key(0))
+    x = jr.normal(jr.key(1), (2, 8, 8))
+    # Untrained: the best linear guess c_skip·x.
+    np.testing.assert_allclose(denoiser(x, jnp.asarray(2.0)), x / 5, rtol=1e-5)

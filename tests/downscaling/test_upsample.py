@@ -1,0 +1,80 @@
+"""The conditional sampler in physical units against a Gaussian posterior, and the keys of an ensemble."""
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+
+from subgrid.data.normalise import Standardiser
+from subgrid.diffusion.denoiser import gaussian_denoiser
+from subgrid.diffusion.guidance.moment_matching import moment_matching
+from subgrid.diffusion.noise_levels import karras_grid
+from subgrid.diffusion.samplers import Ancestral, ExponentialMultistep
+from subgrid.downscaling.upsample import DiffusionUpsampler, sample_ensemble
+from subgrid.numerics.operators import SparseCoarsening, Subsample
+
+N = 16
+DISTANCE = np.minimum(d := abs(np.arange(N)[:, None] - np.arange(N)), N - d)
+COVARIANCE = np.exp(-0.5 * (DISTANCE / 2) ** 2) + 0.01 * np.eye(N)
+MEAN, STD = 7.0, 3.0
+# Rows that do not add up to one: the mean must go through C′ as a field.
+WEIGHTS = np.kron(np.eye(4), [[0.5, 0.5, 0.5, 0.5]])
+
+
+@pytest.fixture(scope="module")
+def upsampler():
+    denoiser = gaussian_denoiser(jnp.zeros(N), jnp.asarray(COVARIANCE, jnp.float32))
+    operator = SparseCoarsening(WEIGHTS, fine_shape=(N,), coarse_shape=(4,))
+    standardiser = Standardiser(jnp.asarray([MEAN]), jnp.asarray([STD]))
+    return DiffusionUpsampler(
+        denoiser, operator, standardiser, moment_matching, karras_grid(48), ExponentialMultistep()
+    )
+
+
+def test_ensemble_is_the_posterior_in_physical_units(upsampler):
+    y = np.array([[16.0, 10.0, 12.0, 15.0]])
+    n = 4000
+    ensemble = sample_ensemble(upsampler, jnp.asarray(y[None], jnp.float32), n, chunk=1000, key=jr.key(0))
+    draws = np.float64(ensemble[0, :, 0])
+    prior = STD**2 * COVARIANCE
+    gain = prior @ WEIGHTS.T @ np.linalg.inv(WEIGHTS @ prior @ WEIGHTS.T)
+    mean, covariance = MEAN + gain @ (y[0] - WEIGHTS @ np.full(N, MEAN)), prior - gain @ WEIGHTS @ prior
+    trace, frobenius = np.trace(covariance), np.linalg.norm(covariance)
+    # Three standard errors, √(tr P/n) and √(((tr P)² + ‖P‖²)/n), and 2 % for the steps.
+    assert np.linalg.norm(draws.mean(0) - mean) < 3 * np.sqrt(trace / n) + 0.02 * np.linalg.norm(mean - MEAN)
+    assert np.linalg.norm(np.cov(draws.T) - covariance) < 3 * np.sqrt((trace**2 + frobenius**2) / n) + 0.02 * frobenius
+    np.testing.assert_allclose(draws @ WEIGHTS.T, np.tile(y, (n, 1)), atol=1e-3)
+
+
+def test_members_depend_on_their_own_key_alone(upsampler):
+    coarse = 14 + jr.normal(jr.key(1), (3, 1, 4))
+    whole = sample_ensemble(upsampler, coarse, 4, key=jr.key(0))
+    assert whole.shape == (3, 4, 1, N)
+    # Other chunks compile to other code: float32 rounding, nothing more.
+    np.testing.assert_allclose(sample_ensemble(upsampler, coarse, 4, chunk=5, key=jr.key(0)), whole, atol=1e-3)
+    alone = upsampler(coarse[2], key=jr.fold_in(jr.fold_in(jr.key(0), 2), 1))
+    np.testing.assert_allclose(alone, whole[2, 1], atol=1e-3)
+    larger = sample_ensemble(upsampler, coarse[:1], 6, key=jr.key(0))
+    np.testing.assert_allclose(larger[0, :4], whole[0], atol=1e-3)
+    assert np.abs(whole[0, 0] - whole[0, 1]).max() > 0.1
+
+
+def test_progress_is_reported(upsampler):
+    seen = []
+    sample_ensemble(upsampler, jnp.full((2, 1, 4), 14.0), 5, chunk=4, report=lambda *p: seen.append(p), key=jr.key(0))
+    assert seen == [(4, 10), (8, 10), (10, 10)]
+
+
+def test_channels_in_two_dimensions():
+    denoiser = gaussian_denoiser(jnp.zeros(32), jnp.eye(32))
+    standardiser = Standardiser(jnp.asarray([1.0, -100.0]), jnp.asarray([2.0, 10.0]))
+    upsample = DiffusionUpsampler(
+        denoiser, Subsample((4, 4), 2), standardiser, moment_matching, karras_grid(24), Ancestral()
+    )
+    y = jnp.stack([jnp.full((2, 2), 3.0), jnp.full((2, 2), -90.0)])
+    draws = np.asarray(jax.jit(jax.vmap(lambda k: upsample(y, key=k)))(jr.split(jr.key(0), 500)))
+    np.testing.assert_allclose(draws[:, :, ::2, ::2], np.tile(y, (500, 1, 1, 1)), rtol=1e-4)
+    # The other points are independent of y: the prior's mean, within four errors over 12 points × 500 draws.
+    free = draws[:, :, 1::2, :].mean((0, 2, 3))
+    np.testing.assert_allclose((free - [1.0, -100.0]) / [2.0, 10.0], 0, atol=4 / np.sqrt(500 * 8))

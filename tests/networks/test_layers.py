@@ -1,0 +1,125 @@
+"""Layers against SciPy's correlation, hand-made attention, and their own inverses."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+from scipy.signal import correlate
+
+from subgrid.networks.layers import (
+    Convolution,
+    GroupNorm,
+    Linear,
+    NoiseEmbedding,
+    ResidualBlock,
+    SelfAttention,
+    depth_to_space,
+    per_axis,
+    space_to_depth,
+)
+
+PAD_MODES = {"periodic": "wrap", "reflect": "reflect", "zero": "constant"}
+
+
+def pad(x, padding, reach):
+    for axis, rule in enumerate(padding):
+        x = np.pad(x, [(reach, reach) if a == axis else (0, 0) for a in range(x.ndim)], mode=PAD_MODES[rule])
+    return x
+
+
+@pytest.mark.parametrize(
+    "padding", [("periodic",), ("reflect",), ("zero",), ("periodic", "reflect"), ("zero", "periodic")]
+)
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_convolution_is_scipys_correlation(padding, kernel):
+    space = (7, 9)[: len(padding)]
+    layer = Convolution(2, 3, padding=padding, kernel=kernel, key=jr.key(0))
+    layer = eqx.tree_at(lambda c: c.bias, layer, jnp.asarray([0.1, -0.2, 0.3]))
+    x = jr.normal(jr.key(1), (*space, 2))
+    expected = np.zeros((*space, 3))
+    for i in range(2):
+        for o in range(3):
+            expected[..., o] += correlate(
+                pad(np.float64(x[..., i]), padding, kernel // 2), np.float64(layer.weight[..., i, o]), mode="valid"
+            )
+    np.testing.assert_allclose(layer(x), expected + np.float64(layer.bias), atol=1e-5)
+
+
+def test_initial_variances():
+    x = jr.normal(jr.key(0), (20_000, 64))
+    # Unit variance in, gain² out. The weights are 64 · 32 draws: four standard errors of their variance, 4√(2/2048).
+    assert Linear(64, 32, gain=2.0, key=jr.key(1))(x).var() == pytest.approx(4.0, rel=0.13)
+    x = jr.normal(jr.key(0), (2000, 32))
+    assert Convolution(32, 32, padding=("periodic",), key=jr.key(1))(x).var() == pytest.approx(1.0, rel=0.11)
+
+
+@pytest.mark.parametrize(("channels", "groups"), [(8, 1), (16, 1), (32, 2), (48, 3), (24, 1)])
+def test_group_norm(channels, groups):
+    x = 3.0 + 2.0 * jr.normal(jr.key(0), (6, 5, channels))
+    grouped = np.float64(GroupNorm(channels)(x)).reshape(30, groups, -1)
+    np.testing.assert_allclose(grouped.mean((0, 2)), 0.0, atol=1e-5)
+    np.testing.assert_allclose(grouped.std((0, 2)), 1.0, atol=1e-4)
+
+
+@pytest.mark.parametrize("channels", [40, 56, 100])
+def test_group_norm_of_widths_that_are_no_multiple_of_sixteen(channels):
+    normed = GroupNorm(channels)(5.0 + jr.normal(jr.key(0), (64, channels)))
+    assert normed.mean() == pytest.approx(0.0, abs=1e-4)
+    assert normed.std() == pytest.approx(1.0, abs=1e-3)
+
+
+def test_group_norm_of_a_constant_field_is_finite():
+    assert np.isfinite(jax.grad(lambda x: jnp.sum(GroupNorm(16)(x) ** 2))(jnp.full((4, 16), 7.0))).all()
+
+
+def test_space_to_depth_gathers_blocks():
+    x = jnp.arange(4 * 6 * 2.0).reshape(4, 6, 2)
+    deep = space_to_depth(x, 2)
+    assert deep.shape == (2, 3, 8)
+    np.testing.assert_array_equal(np.sort(deep[1, 2]), np.sort(np.asarray(x[2:4, 4:6]).ravel()))
+
+
+@pytest.mark.parametrize("shape", [(12, 2), (4, 8, 3)])
+@pytest.mark.parametrize("factor", [1, 2, 4])
+def test_depth_to_space_is_the_inverse(shape, factor):
+    x = jr.normal(jr.key(0), shape)
+    np.testing.assert_array_equal(depth_to_space(space_to_depth(x, factor), factor), x)
+
+
+def test_attention_by_hand():
+    layer = SelfAttention(16, heads=2, key=jr.key(0))
+    layer = eqx.tree_at(lambda a: a.project_out.weight, layer, jnp.eye(16))
+    x = jr.normal(jr.key(1), (3, 4, 16))
+    flat = np.float64(GroupNorm(16)(x)).reshape(12, 16) @ np.float64(layer.project_in.weight)
+    expected = np.zeros((12, 16))
+    for head in range(2):
+        query, key, value = (flat[:, 16 * part + 8 * head : 16 * part + 8 * head + 8] for part in range(3))
+        weights = np.exp(query @ key.T / np.sqrt(8))
+        expected[:, 8 * head : 8 * head + 8] = weights / weights.sum(1, keepdims=True) @ value
+    np.testing.assert_allclose(layer(x), np.float64(x) + expected.reshape(x.shape), atol=2e-4)
+
+
+def test_residual_blocks_and_attention_start_as_the_identity():
+    x = jr.normal(jr.key(0), (8, 16))
+    block = ResidualBlock(16, 4, padding=("zero",), key=jr.key(1))
+    np.testing.assert_array_equal(block(x, jnp.ones(4)), x)
+    np.testing.assert_array_equal(SelfAttention(16, key=jr.key(1))(x), x)
+
+
+def test_noise_embedding_tells_levels_apart():
+    embed = NoiseEmbedding(16, key=jr.key(0))
+    codes = jax.vmap(embed)(jnp.linspace(-1.6, 1.3, 40))
+    distances = np.linalg.norm(codes[:, None] - codes[None], axis=-1) + 1e9 * np.eye(40)
+    assert distances.min() > 0.05 * np.linalg.norm(codes, axis=-1).mean()
+
+
+def test_complaints():
+    assert per_axis("zero", 2) == ("zero", "zero")
+    with pytest.raises(ValueError, match="padding must be one of"):
+        per_axis("circular", 1)
+    with pytest.raises(ValueError, match="for each of 2 axes"):
+        per_axis(("zero",), 2)
+    with pytest.raises(ValueError, match="10 channels cannot be divided among 4 attention heads"):
+        SelfAttention(10, key=jr.key(0))
