@@ -78,7 +78,7 @@ def test_hold_out_never_splits_a_run():
     parts = hold_out(samples, (0.5, 0.3, 0.2))
     assert [len(part) for part in parts] == [25, 15, 10]
     runs = [set(part.trajectory) for part in parts]
-    assert not (runs[0] & runs[1] or runs[1] & runs[2] or runs[0] & runs[2])
+    assert sum(len(part) for part in runs) == len(set.union(*runs)) == 10
     assert np.concatenate([part.values for part in parts]).shape == samples.values.shape
     single = samples_of(xr.DataArray(values[0], dims=("time", "x"), name="u"), source="f")
     assert [len(part) for part in hold_out(single, (0.6, 0.4))] == [3, 2]

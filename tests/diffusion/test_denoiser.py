@@ -58,7 +58,8 @@ def test_conversions_invert_each_other():
 def test_noise_is_the_mean_of_the_noise():
     # E[ε | x] for unit data: x = x₀ + σε gives σx/(1 + σ²).
     unit = gaussian_denoiser(jnp.zeros(2), jnp.eye(2))
-    np.testing.assert_allclose(noise_from_denoiser(unit)(jnp.asarray([2.0, -1.0]), SIGMA), SIGMA / (1 + SIGMA**2) * jnp.asarray([2.0, -1.0]), rtol=1e-6)  # fmt: skip
+    x = jnp.asarray([2.0, -1.0])
+    np.testing.assert_allclose(noise_from_denoiser(unit)(x, SIGMA), SIGMA / (1 + SIGMA**2) * x, rtol=1e-6)
 
 
 class Constant(eqx.Module):

@@ -36,7 +36,7 @@ class Silent(eqx.Module):
         return jnp.zeros_like(x)
 
 
-# The exact denoiser of unit data errs by σ²/(1 + σ²), so the weighted means over ln σ are integrals of elementary functions.
+# The exact denoiser of unit data errs by σ²/(1 + σ²), so the weighted means over ln σ are elementary integrals.
 LOW, HIGH = np.log(2e-3), np.log(80)
 HALF_LOG = (np.log1p(80.0**2) - np.log1p(2e-3**2)) / 2
 EXPECTED = {
@@ -65,8 +65,8 @@ def test_untrained_preconditioned_network_starts_near_one():
 
 def test_no_denoiser_beats_the_exact_one():
     loss = lambda slope: denoising_loss(  # noqa: E731
-        lambda x, s: (1 + slope) * exact(x, s), BATCH, noise_levels=log_uniform_levels(0.1, 10.0), weight=uniform_weight(),
-        key=jr.key(2),
+        lambda x, s: (1 + slope) * exact(x, s), BATCH, noise_levels=log_uniform_levels(0.1, 10.0),
+        weight=uniform_weight(), key=jr.key(2),
     )  # fmt: skip
     assert loss(0.0) < min(loss(-0.1), loss(0.1))
 

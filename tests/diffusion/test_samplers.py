@@ -1,6 +1,7 @@
 """Samplers against Gaussians, for which the exact denoiser, and so the exact answer, are known."""
 
 from functools import partial
+from itertools import pairwise
 
 import equinox as eqx
 import jax
@@ -124,14 +125,14 @@ def exact_flow_std(levels):
 def test_second_order_flows(method, grid):
     errors = [abs(ode_std(method, GRIDS[grid](n)) - exact_flow_std(GRIDS[grid](n))) for n in (41, 81, 161)]
     # Halving the step of a second-order method divides its error by 4; the next order still shows at these steps.
-    for coarse, fine in zip(errors[:-1], errors[1:], strict=True):
+    for coarse, fine in pairwise(errors):
         assert 3.2 < coarse / fine < 5.2
 
 
 @pytest.mark.parametrize(("method", "order"), [(Ancestral(), 1), (AncestralMultistep(), 2)], **by_name)
 def test_order_in_distribution(method, order, monkeypatch):
     errors = [abs(sde_std(method, exponential_grid(n), monkeypatch) - 1) for n in (81, 161, 321)]
-    for coarse, fine in zip(errors[:-1], errors[1:], strict=True):
+    for coarse, fine in pairwise(errors):
         assert 2 ** (order - 0.35) < coarse / fine < 2 ** (order + 0.35)
 
 
@@ -209,8 +210,8 @@ def test_resampled_inpainting_approaches_the_exact_conditional(correlated):
         error = np.linalg.norm(draws[:, ~known].mean(0) - exact_mean) / np.linalg.norm(exact_mean)
         spread = np.linalg.norm(np.cov(draws[:, ~known].T) - exact_covariance) / np.linalg.norm(exact_covariance)
         errors[n_resamples] = (error, spread)
-    # Without resampling the free part hardly hears of the given part; with it the mean is right to a few standard errors
-    # (√(tr/n)/‖mean‖ ≈ .01). The covariance is known to three standard errors, √(((tr P)² + ‖P‖²)/n), and to the
+    # Without resampling the free part hardly hears of the given part; with it the mean is right to a few standard
+    # errors (√(tr/n)/‖mean‖ ≈ .01). The covariance is known to three standard errors, √(((tr P)² + ‖P‖²)/n), and to the
     # first-order step: 3 % of the standard deviation of a unit Gaussian on this grid, 6 % of a variance.
     trace, frobenius = np.trace(exact_covariance), np.linalg.norm(exact_covariance)
     assert errors[10][0] < 0.05

@@ -63,6 +63,11 @@ def noise_levels_of(config: Config) -> objective.Quantile:
 
 
 def method_of(config: Config) -> samplers.Method:
+    method, n_resamples = _plain_method(config), config.sampling.n_resamples
+    return method if n_resamples == 1 else samplers.Resampled(method, n_resamples)
+
+
+def _plain_method(config: Config) -> samplers.Method:
     match config.sampling.method:
         case "ode-multistep":
             return samplers.ExponentialMultistep()

@@ -83,10 +83,13 @@ class Training(Table):
 
 class Sampling(Table):
     method: Literal["ode-multistep", "heun", "sde-multistep", "ancestral", "euler-maruyama", "predictor-corrector"] = (
-        "ode-multistep"
+        "ancestral"
     )
+    n_resamples: Positive = 4
+    """Descents a level: each step is noised back up and repeated. Guidance is exact for Gaussian posteriors only;
+    repeating lets samples forget what it got wrong, which is what brings the spread down to the error (see the docs)."""
     guidance: Literal["moment-matching", "projection"] = "moment-matching"
-    solver_iterations: Positive = 8
+    solver_iterations: Positive = 4
     """Vector-Jacobian products of the moment-matching solve, at most, each step."""
     strength: PositiveFloat | None = None
     """Of the projection's gradient term; by default fine size over coarse size."""

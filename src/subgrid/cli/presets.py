@@ -15,8 +15,9 @@ def demo_tables(*, quick: bool) -> list[str]:
         "training.n_steps": 40 if quick else 2400,
         "training.batch_size": 32 if quick else 64,
         "sampling.n_levels": 8 if quick else 32,
+        "sampling.n_resamples": 1 if quick else 2,
         "sampling.n_members": 4 if quick else 16,
-        "evaluation.n_conditions": 8 if quick else 64,
-        "evaluation.n_unpaired": 16 if quick else 512,
+        "evaluation.n_conditions": 8 if quick else 48,
+        "evaluation.n_unpaired": 16 if quick else 384,
     }
     return [f"{key}={value}" for key, value in sizes.items()]

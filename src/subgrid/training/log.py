@@ -25,7 +25,7 @@ def tensorboard(folder: str | Path) -> Report:
     """Scalars for TensorBoard, through the optional package tensorboardX (`pip install subgrid[tensorboard]`)."""
     from tensorboardX import SummaryWriter
 
-    writer = SummaryWriter(str(folder))
+    writer = SummaryWriter(str(folder), flush_secs=1)  # flush() below does not wait for the writer's queue
 
     def write(step: int, metrics: dict[str, float]) -> None:
         for name, value in metrics.items():

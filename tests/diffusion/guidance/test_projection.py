@@ -1,4 +1,4 @@
-"""What the projection promises: the constraint for any strength, and, for white priors without strength, the posterior."""
+"""What the projection promises: the constraint for any strength; for white priors, without strength, the posterior."""
 
 import jax
 import jax.numpy as jnp
@@ -71,8 +71,7 @@ def test_sampling_a_white_prior_under_noise_gives_the_posterior():
 
 
 def test_default_strength_is_fine_over_coarse_size():
-    # D = x has J = I: G = x − 2αC′ᵀ(C′x − y), seen where the projection, blind along C′ᵀ for one channel, is switched off
-    # by a huge noise variance.
+    # D = x has J = I: G = x − 2αC′ᵀ(C′x − y), seen where a huge noise variance switches the projection off.
     operator, x = OPERATORS["subsample"], jr.normal(jr.key(0), (N,))
     guided = projection(lambda x, sigma: x, operator, Y, noise_variance=1e12)
     expected = x.at[::4].add(-2 * 4.0 * (x[::4] - Y))

@@ -89,7 +89,7 @@ def safeguarded_conjugate_gradient(
         applied = lower(lifted, direction)
         curvature = jnp.sum(direction * applied)
         active = active & (curvature > 0) & jnp.isfinite(curvature) & (norm > 1e-12 * scale)
-        length = jnp.where(active, norm / jnp.where(curvature > 0, curvature, 1.0), 0.0)
+        length = jnp.where(active, norm / jnp.where(active, curvature, 1.0), 0.0)
         image = image + jnp.where(active, length * lifted, 0.0)
         residual = residual - jnp.where(active, length * applied, 0.0)
         new_norm = jnp.where(active, jnp.sum(residual**2), norm)
