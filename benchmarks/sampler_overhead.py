@@ -37,5 +37,7 @@ def run() -> list[tuple[str, float, str]]:
     for name, method in [("ODE multistep", ExponentialMultistep()), ("SDE multistep", AncestralMultistep())]:
         draw = sampler(method)
         ratio = median_seconds(lambda draw=draw: draw(denoiser, x, keys)) / floor
-        rows.append((f"{name}, {N_LEVELS} levels", ratio, f"time over {N_LEVELS} network evaluations (wanted: at most 1.1)"))
+        rows.append(
+            (f"{name}, {N_LEVELS} levels", ratio, f"time over {N_LEVELS} network evaluations (wanted: at most 1.1)")
+        )
     return rows

@@ -59,7 +59,9 @@ def run() -> list[tuple[str, float, str]]:
     for part, replaced in without.items():
         jax.clear_caches()
         with replaced:
-            rows.append((f"… of which {part}", 1 - gradient_seconds(settings) / whole, "share of the step's time, default size"))
+            rows.append(
+                (f"… of which {part}", 1 - gradient_seconds(settings) / whole, "share of the step's time, default size")
+            )
     jax.clear_caches()
     return rows
 

@@ -35,7 +35,13 @@ def train(config: Config, fine: Path, output: Path, variable: str | None) -> Non
 
 
 def downscale(
-    config: Config, coarse: Path, model: Path, output: Path, reference: Path | None, variable: str | None, overwrite: bool
+    config: Config,
+    coarse: Path,
+    model: Path,
+    output: Path,
+    reference: Path | None,
+    variable: str | None,
+    overwrite: bool,
 ) -> None:
     """An ensemble of fine fields for every coarse field, dimensions and coordinates of the input kept."""
     check_free(output, overwrite=overwrite)
@@ -63,7 +69,7 @@ def downscale(
 
 
 def verify(ensemble: Path, reference: Path, output: Path, variable: str | None, overwrite: bool) -> list[Row]:
-    """Distributional scores of an ensemble on the fine grid; the floor is one half of the reference against the other."""
+    """Distributional scores of an ensemble; the floor is one half of the reference against the other."""
     check_free(output, overwrite=overwrite)
     generated = samples_of(open_field(ensemble, "ensemble"), source=str(ensemble))
     fine = samples_of(open_field(reference, variable), source=str(reference))
@@ -74,5 +80,7 @@ def verify(ensemble: Path, reference: Path, output: Path, variable: str | None, 
         )
     first, second = hold_out(fine, (0.5, 0.5))
     rows = compare("Fine grid", first.values, {"generated": generated.values}, second.values, fine.n_space)
-    write_json(output, {"table": [row.as_dict() for row in rows], "ensemble": str(ensemble), "reference": str(reference)})
+    write_json(
+        output, {"table": [row.as_dict() for row in rows], "ensemble": str(ensemble), "reference": str(reference)}
+    )
     return rows

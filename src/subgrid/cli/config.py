@@ -87,7 +87,7 @@ class Sampling(Table):
     )
     n_resamples: Positive = 4
     """Descents a level: each step is noised back up and repeated. Guidance is exact for Gaussian posteriors only;
-    repeating lets samples forget what it got wrong, which is what brings the spread down to the error (see the docs)."""
+    repeating lets samples forget what it got wrong, which brings the spread down to the error (see the docs)."""
     guidance: Literal["moment-matching", "projection"] = "moment-matching"
     solver_iterations: Positive = 4
     """Vector-Jacobian products of the moment-matching solve, at most, each step."""
@@ -148,7 +148,9 @@ def parse_config(tables: dict[str, Any], *, origin: str) -> Config:
 def _check_together(config: Config, origin: str) -> None:
     data = config.data
     if data.source == "files" and not (data.fine and data.coarse):
-        raise ConfigError(f'{origin}: data.source = "files" needs data.fine and data.coarse, the paths of the two archives.')
+        raise ConfigError(
+            f'{origin}: data.source = "files" needs data.fine and data.coarse, the paths of the two archives.'
+        )
     if data.translation_invariant and not data.periodic:
         raise ConfigError(f"{origin}: data.translation_invariant needs data.periodic = true; set both or neither.")
     if config.prior.sigma_min >= config.prior.sigma_max:
@@ -185,8 +187,8 @@ def _explain(fault: Any) -> str:
     where = ".".join(str(part) for part in fault["loc"])
     if fault["type"] != "extra_forbidden":
         return f"{where} = {fault['input']!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}."
-    model = Config if len(fault["loc"]) == 1 else Config.model_fields[str(fault["loc"][0])].annotation
-    valid = list(model.model_fields)  # pyright: ignore[reportOptionalMemberAccess]
+    model = Config if len(fault["loc"]) == 1 else type(getattr(Config(), str(fault["loc"][0])))
+    valid = list(model.model_fields)
     near = difflib.get_close_matches(str(fault["loc"][-1]), valid, n=1, cutoff=0.5)
     kind = "table" if len(fault["loc"]) == 1 else "key"
     hint = f"did you mean {near[0]!r}?" if near else f"valid are {', '.join(valid)}."

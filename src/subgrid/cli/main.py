@@ -25,7 +25,9 @@ Start with `subgrid demo`. For your own files: `subgrid run CONFIG.toml`, or ste
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="Where to write; must not exist yet.")]
 Settings = Annotated[Path | None, typer.Option("--config", "-c", help="TOML file; defaults where absent.")]
-Overrides = Annotated[list[str] | None, typer.Option("--set", help="Override a key: `--set training.n_steps=8000`. Repeatable.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="Override a key: `--set training.n_steps=8000`. Repeatable.")
+]
 Variable = Annotated[str | None, typer.Option("--variable", help="Variable to read, if a file holds several.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
@@ -64,9 +66,10 @@ def run_config(
 @app.command("simulate")
 def simulate(output: Output, config: Settings = None, overrides: Overrides = None) -> None:
     """Writes a pair of unpaired archives, OUTPUT/fine.zarr and OUTPUT/coarse.zarr."""
-    from subgrid.cli import stages
+    from subgrid.cli.experiment import open_experiment
+    from subgrid.cli.stages import simulate as simulate_archives
 
-    stages.simulate(stages.open_experiment(load_config(config, overrides or []), output))
+    simulate_archives(open_experiment(load_config(config, overrides or []), output))
     typer.echo(f"wrote {output}/fine.zarr and {output}/coarse.zarr")
 
 
@@ -124,8 +127,9 @@ def verify(
 
 def _run(config: Config, output: Path) -> None:
     from subgrid.cli import stages, table
+    from subgrid.cli.experiment import open_experiment
 
-    experiment = stages.open_experiment(config, output)
+    experiment = open_experiment(config, output)
     page = stages.run_all(experiment)
     table.show_file(experiment.path("metrics.json"))
     typer.echo(f"report: {page}")

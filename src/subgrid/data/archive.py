@@ -15,8 +15,16 @@ def trajectory_dataset(
     n_runs, n_times, n_points = fields.shape
     coordinates = {
         "trajectory": ("trajectory", np.arange(n_runs), {"cf_role": "trajectory_id", "long_name": "independent run"}),
-        "time": ("time", np.arange(n_times) * interval, {"long_name": "model time after spin-up", "units": "1", "axis": "T"}),
-        "x": ("x", np.arange(n_points) * domain / n_points, {"long_name": "position, periodic", "units": "1", "axis": "X"}),
+        "time": (
+            "time",
+            np.arange(n_times) * interval,
+            {"long_name": "model time after spin-up", "units": "1", "axis": "T"},
+        ),
+        "x": (
+            "x",
+            np.arange(n_points) * domain / n_points,
+            {"long_name": "position, periodic", "units": "1", "axis": "X"},
+        ),
     }
     attributes = {"Conventions": "CF-1.11", "title": title, "source": "subgrid simulate", "config": settings}
     dataset = xr.Dataset({"u": (("trajectory", "time", "x"), fields)}, coordinates, attributes)

@@ -3,6 +3,7 @@
 Every complaint names the file, the variable, the place and what to do about it.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,11 +56,15 @@ def open_field(path: str | Path, variable: str | None = None) -> xr.DataArray:
     try:
         dataset = xr.open_zarr(path) if path.is_dir() else xr.open_dataset(path)
     except Exception as error:
-        raise DataError(f"{path}: cannot be read as {'Zarr' if path.is_dir() else 'NetCDF'} ({_first_line(error)}).") from error
+        raise DataError(
+            f"{path}: cannot be read as {'Zarr' if path.is_dir() else 'NetCDF'} ({_first_line(error)})."
+        ) from error
     names = [str(name) for name in dataset.data_vars if dataset[name].ndim]
     if variable is None:
         if len(names) != 1:
-            raise DataError(f"{path}: holds the variables {', '.join(names) or '(none)'}; say which one with data.variable.")
+            raise DataError(
+                f"{path}: holds the variables {', '.join(names) or '(none)'}; say which one with data.variable."
+            )
         variable = names[0]
     if variable not in names:
         raise DataError(f"{path}: no variable {variable!r}; it holds {', '.join(names) or '(none)'}.")
@@ -72,11 +77,14 @@ def samples_of(field: xr.DataArray, *, source: str) -> Samples:
     **Raises:** `DataError` if there is no sample or no space dimension, or at the first NaN or infinity, with its
     time and place.
     """
-    lead = sorted((str(d) for d in field.dims if d in SAMPLE_DIMS), key=lambda d: d != "trajectory")  # runs stay together
+    lead = sorted(
+        (str(d) for d in field.dims if d in SAMPLE_DIMS), key=lambda d: d != "trajectory"
+    )  # runs stay together
     space = tuple(str(d) for d in field.dims if d not in SAMPLE_DIMS)
     if not lead or not space:
         raise DataError(
-            f"{source}: {field.name} has dimensions {field.dims}; it needs at least one of {SAMPLE_DIMS} and one of space."
+            f"{source}: {field.name} has dimensions {field.dims}; "
+            f"it needs at least one of {SAMPLE_DIMS} and one of space."
         )
     ordered = field.transpose(*lead, *space)
     values = np.asarray(ordered.values, np.float32)
@@ -97,10 +105,12 @@ def hold_out(samples: Samples, fractions: Sequence[float]) -> list[Samples]:
     runs = np.unique(samples.trajectory)
     edges = np.round(np.cumsum([0.0, *fractions]) * len(runs)).astype(int)
     parts = []
-    for first, last in zip(edges[:-1], edges[1:], strict=True):
+    for first, last in itertools.pairwise(edges):
         chosen = np.flatnonzero(np.isin(samples.trajectory, runs[first:last]))
         if len(chosen) < 2:
-            raise DataError(f"{samples.source}: {len(samples)} samples are too few to split into parts of {list(fractions)}.")
+            raise DataError(
+                f"{samples.source}: {len(samples)} samples are too few to split into parts of {list(fractions)}."
+            )
         parts.append(samples.take(chosen))
     return parts
 
@@ -111,7 +121,8 @@ def _check_finite(field: xr.DataArray, values: np.ndarray, source: str) -> None:
         return
     first = tuple(int(i) for i in np.unravel_index(int(np.argmin(finite)), values.shape))
     place = ", ".join(
-        f"{dim} = {field[dim].values[i] if dim in field.coords else i}" for dim, i in zip(field.dims, first, strict=True)
+        f"{dim} = {field[dim].values[i] if dim in field.coords else i}"
+        for dim, i in zip(field.dims, first, strict=True)
     )
     raise DataError(
         f"{source}: {field.name} is {values[first]} at {place} ({(~finite).sum()} such values in all); "

@@ -34,5 +34,7 @@ def fit_standardiser(samples: Float[np.ndarray, "n channel *space"]) -> Standard
     axes = (0, *range(2, samples.ndim))
     mean, std = samples.mean(axes, dtype=np.float64), samples.std(axes, dtype=np.float64)
     if not (std > 0).all():
-        raise ValueError(f"channel {int(np.argmin(std))} is constant ({mean[np.argmin(std)]:.4g}); it cannot be normalised.")
+        raise ValueError(
+            f"channel {int(np.argmin(std))} is constant ({mean[np.argmin(std)]:.4g}); it cannot be normalised."
+        )
     return Standardiser(jnp.asarray(mean, jnp.float32), jnp.asarray(std, jnp.float32))

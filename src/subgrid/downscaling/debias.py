@@ -38,7 +38,9 @@ def fit_quantile_mapping(
     **Raises:** `ValueError` if the shapes differ or a set has fewer samples than quantiles.
     """
     if source.shape[1:] != target.shape[1:]:
-        raise ValueError(f"source fields have shape {source.shape[1:]}, target fields {target.shape[1:]}; they must agree.")
+        raise ValueError(
+            f"source fields have shape {source.shape[1:]}, target fields {target.shape[1:]}; they must agree."
+        )
     if min(len(source), len(target)) < n_quantiles:
         raise ValueError(
             f"{n_quantiles} quantiles need as many samples; got {len(source)} coarse and {len(target)} fine. "

@@ -4,6 +4,7 @@ The noise floor of a metric is that metric between two independent sets of the r
 """
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -63,7 +64,9 @@ class Row:
 
 
 def distribution_scores(
-    pred: Float[np.ndarray | Array, "n channel *space"], ref: Float[np.ndarray | Array, "m channel *space"], n_space: int
+    pred: Float[np.ndarray | Array, "n channel *space"],
+    ref: Float[np.ndarray | Array, "m channel *space"],
+    n_space: int,
 ) -> dict[str, float]:
     """All distributional metrics of one set of fields against another."""
     pred, ref = jnp.asarray(pred), jnp.asarray(ref)
@@ -90,8 +93,12 @@ def compare(
     """
     columns = {name: distribution_scores(fields, reference, n_space) for name, fields in candidates.items()}
     columns["floor"] = distribution_scores(twin, reference, n_space)
-    metrics = columns["floor"]
-    return [Row(group, metric, **{name: scores[metric] for name, scores in columns.items()}) for metric in metrics]
+
+    def row(metric: str) -> Row:
+        values: dict[str, Any] = {name: scores[metric] for name, scores in columns.items()}
+        return Row(group, metric, **values)
+
+    return [row(metric) for metric in columns["floor"]]
 
 
 def ensemble_rows(

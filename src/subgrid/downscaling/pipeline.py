@@ -23,7 +23,7 @@ from subgrid.data.store import OutputExists
 from subgrid.diffusion.guidance.moment_matching import moment_matching
 from subgrid.diffusion.noise_levels import karras_grid
 from subgrid.diffusion.objective import Quantile
-from subgrid.diffusion.samplers import ExponentialMultistep, Method
+from subgrid.diffusion.samplers import Ancestral, Method, Resampled
 from subgrid.downscaling.debias import NoDebiasing, fit_quantile_mapping
 from subgrid.downscaling.evaluation import draw_conditions
 from subgrid.downscaling.prior import Prior, PriorSettings, TrainingSettings, is_trained, train_prior
@@ -130,8 +130,8 @@ def downscale(
     - `coarse`, the fields to downscale; any subset of the archive, seen by `debiaser` or not;
     - `prior`, from `train` or `load_prior`; `debiaser`, from `fit_debiaser`, or None for unbiased fields;
     - `operator`, C′, or a factor f for every f-th point;
-    - `n_members`; `guide`, `method`, `noise_levels` (decreasing): how to sample, by default moment matching with the
-      second-order multistep method on 32 levels;
+    - `n_members`; `guide`, `method`, `noise_levels` (decreasing): how to sample, by default moment matching with
+      four ancestral descents at each of 32 levels, which measured best on Kuramoto–Sivashinsky;
     - `chunk`, fields sampled at a time; `report(done, total)`; `key`.
 
     **Returns:** dimensions of the samples as in `coarse`, then "member", then the space dimensions on the fine grid;
@@ -147,7 +147,7 @@ def downscale(
     if noise_levels is None:
         noise_levels = karras_grid(32, sigma_max=settings.sigma_max, sigma_min=settings.sigma_min)
     upsampler = DiffusionUpsampler(
-        prior.denoiser, coarsen, prior.standardiser, guide, noise_levels, method or ExponentialMultistep()
+        prior.denoiser, coarsen, prior.standardiser, guide, noise_levels, method or Resampled(Ancestral(), 4)
     )
     targets = apply_debiaser(debiaser or NoDebiasing(), samples.values)
     ensemble = sample_ensemble(upsampler, targets, n_members, chunk=chunk, report=report, key=key)

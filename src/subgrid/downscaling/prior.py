@@ -1,15 +1,16 @@
 """The generative prior p(x) of fine fields: its settings, its training, and the folder it lives in.
 
-    MODEL/settings.json   what is needed to build it, to normalise fields and to use it
-    MODEL/weights/        the averaged weights
-    MODEL/checkpoints/    the training state, to resume from
-    MODEL/training.jsonl  one line of numbers a dispatch
+MODEL/settings.json   what is needed to build it, to normalise fields and to use it
+MODEL/weights/        the averaged weights
+MODEL/checkpoints/    the training state, to resume from
+MODEL/training.jsonl  one line of numbers a dispatch
 """
 
 import dataclasses
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -116,6 +117,11 @@ def train_prior(
 
     **Returns:** the prior, also saved in `folder`. **Raises:** as `fit` and `Checkpoints.restore`.
     """
+    if training.batch_size % len(jax.devices()):
+        raise ValueError(
+            f"training.batch_size = {training.batch_size} cannot be split over {len(jax.devices())} devices; "
+            "use a multiple of their number."
+        )
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     build_key, fit_key = jr.split(key)
@@ -165,14 +171,15 @@ def save_prior(folder: str | Path, prior: Prior) -> None:
 def load_prior(folder: str | Path) -> Prior:
     """The prior that `save_prior` wrote.
 
-    **Raises:** `DataError` if the folder holds no trained model; `CheckpointMismatch` if its weights are of another one.
+    **Raises:** `DataError` if the folder holds no trained model; `CheckpointMismatch` if its weights do not fit.
     """
     path = Path(folder) / "settings.json"
     if not path.exists():
         raise DataError(f"{folder}: holds no trained model (no settings.json); train one with `subgrid train`.")
     try:
         stored = json.loads(path.read_text())
-        settings = PriorSettings(**{k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()})
+        keys: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
+        settings = PriorSettings(**keys)
     except (TypeError, ValueError) as error:
         raise DataError(f"{path}: not a model description of this version ({error}).") from error
     channels = jnp.zeros(settings.n_channels)

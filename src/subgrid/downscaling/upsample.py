@@ -87,7 +87,11 @@ def sample_ensemble(
     parts = []
     for first in range(0, total, chunk):
         rows = slice(first, first + chunk)
-        parts.append(np.asarray(draw(upsampler, jnp.asarray(coarse)[work.condition[rows]], work.condition[rows], work.member[rows])))
+        parts.append(
+            np.asarray(
+                draw(upsampler, jnp.asarray(coarse)[work.condition[rows]], work.condition[rows], work.member[rows])
+            )
+        )
         if report is not None:
             report(min(first + chunk, total), total)
     ensemble = np.concatenate(parts)[:total]

@@ -180,5 +180,7 @@ def per_axis(padding: str | Sequence[str], n_space: int) -> tuple[Padding, ...]:
     """One padding rule an axis, from one rule for all or a sequence."""
     rules = (padding,) * n_space if isinstance(padding, str) else tuple(padding)
     if len(rules) != n_space or not set(rules) <= set(_PAD_MODES):
-        raise ValueError(f"padding must be one of {sorted(_PAD_MODES)}, or one of them for each of {n_space} axes; got {padding!r}.")
+        raise ValueError(
+            f"padding must be one of {sorted(_PAD_MODES)}, or one of them for each of {n_space} axes; got {padding!r}."
+        )
     return rules  # pyright: ignore[reportReturnType]

@@ -37,7 +37,9 @@ class Stage(eqx.Module):
         self.attention = SelfAttention(channels, heads=heads, key=attention_key) if attention else None
         self.checkpoint = checkpoint
 
-    def __call__(self, x: Float[Array, "*space channel"], embedding: Float[Array, " e"]) -> Float[Array, "*space channel"]:
+    def __call__(
+        self, x: Float[Array, "*space channel"], embedding: Float[Array, " e"]
+    ) -> Float[Array, "*space channel"]:
         stacked, static = eqx.partition(self.blocks, eqx.is_array)
 
         def body(h, parameters):

@@ -123,7 +123,10 @@ class SparseCoarsening(eqx.Module):
         gram = (weights @ weights.T).toarray()
         eigenvalues, eigenvectors = np.linalg.eigh(gram)
         eigenvalues[eigenvalues < rank_tolerance * eigenvalues.max()] = 0.0
-        self.eigenvalues, self.eigenvectors = jnp.asarray(eigenvalues, jnp.float32), jnp.asarray(eigenvectors, jnp.float32)
+        self.eigenvalues, self.eigenvectors = (
+            jnp.asarray(eigenvalues, jnp.float32),
+            jnp.asarray(eigenvectors, jnp.float32),
+        )
         self.matrix = sparse.BCOO.from_scipy_sparse(weights.astype(np.float32))
         self.transpose = sparse.BCOO.from_scipy_sparse(weights.T.astype(np.float32).tocsr())
 
@@ -157,7 +160,9 @@ def _factors(fine_shape: Sequence[int], factors: int | Sequence[int]) -> Spatial
         raise ValueError(f"{len(per_axis)} factors given for a field with {len(fine_shape)} space axes.")
     for size, factor in zip(fine_shape, per_axis, strict=True):
         if factor < 1 or size % factor:
-            raise ValueError(f"coarsening factor {factor} does not divide the {size} fine points; use a divisor of {size}.")
+            raise ValueError(
+                f"coarsening factor {factor} does not divide the {size} fine points; use a divisor of {size}."
+            )
     return per_axis
 
 

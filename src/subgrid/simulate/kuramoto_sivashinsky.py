@@ -46,7 +46,9 @@ def spectral_solver(n_points: int = 192, *, step: float = 0.125) -> Advance:
 
     def advance(u):
         many = lambda v: stepper(v[None])[0]  # noqa: E731  exponax wants a channel axis
-        return jax.lax.fori_loop(0, round(INTERVAL / step), lambda _, v: jnp.vectorize(many, signature="(x)->(x)")(v), u)
+        return jax.lax.fori_loop(
+            0, round(INTERVAL / step), lambda _, v: jnp.vectorize(many, signature="(x)->(x)")(v), u
+        )
 
     return advance
 

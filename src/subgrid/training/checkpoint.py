@@ -50,7 +50,7 @@ class Checkpoints:
         step = self.latest()
         if step is None:
             raise FileNotFoundError(f"no checkpoint in {self.folder}.")
-        stored = self._open().restore(step, args=ocp.args.StandardRestore())
+        stored = dict(self._open().restore(step, args=ocp.args.StandardRestore()))
         return step, _rebuild(stored, like, self.folder)
 
     def _open(self):

@@ -46,7 +46,9 @@ class State(NamedTuple):
     step: Int[Array, ""]
 
 
-def warmup_cosine(n_steps: int, *, peak: float = 1e-3, end: float = 1e-6, warmup: int = 500) -> optax.GradientTransformation:
+def warmup_cosine(
+    n_steps: int, *, peak: float = 1e-3, end: float = 1e-6, warmup: int = 500
+) -> optax.GradientTransformation:
     """Adam with gradients clipped at norm 1, a linear warm-up and a cosine decay to `end`.
 
     Clip, peak and end are those of Wan et al. (2023) for KS; the warm-up is cut to a tenth of short runs.
@@ -88,8 +90,8 @@ def fit(
     - `checkpoints`, where to save and resume, every `checkpoint_every` steps and on Ctrl-C;
     - `report(step, {"loss": …, "gradient_norm": …})`, called after each dispatch.
 
-    **Raises:** `TrainingInterrupted` on Ctrl-C, after saving; `TrainingDiverged` if the loss or its gradient is not finite;
-    `CheckpointMismatch` if the checkpoints belong to another model.
+    **Raises:** `TrainingInterrupted` on Ctrl-C, after saving; `TrainingDiverged` if the loss or its gradient is not
+    finite; `CheckpointMismatch` if the checkpoints belong to another model.
     """
     if n_steps % steps_per_dispatch:
         raise ValueError(f"n_steps must be a multiple of steps_per_dispatch = {steps_per_dispatch}, got {n_steps}.")

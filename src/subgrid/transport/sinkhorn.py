@@ -68,7 +68,9 @@ def fit_entropic_map(
     instead of a map that is silently wrong.
     """
     if source.shape[1:] != target.shape[1:]:
-        raise ValueError(f"source fields have shape {source.shape[1:]}, target fields {target.shape[1:]}; they must agree.")
+        raise ValueError(
+            f"source fields have shape {source.shape[1:]}, target fields {target.shape[1:]}; they must agree."
+        )
     if epsilon <= 0:
         raise ValueError(f"epsilon must be positive, got {epsilon}.")
     flat_source, flat_target = source.reshape(len(source), -1), target.reshape(len(target), -1)
@@ -92,6 +94,6 @@ def _solve(source, target, epsilon, tolerance, max_iterations):
     problem = linear_problem.LinearProblem(geometry.Geometry(jnp.maximum(squared, 0.0), epsilon=epsilon))
     solver = sinkhorn.Sinkhorn(threshold=tolerance, inner_iterations=20, max_iterations=max_iterations)
     result = solver(problem)
-    errors = result.errors
+    errors = jnp.asarray(result.errors)
     last = jnp.max(jnp.where(errors >= 0, jnp.arange(errors.shape[0]), 0))
     return result.g, result.n_iters, errors[last]

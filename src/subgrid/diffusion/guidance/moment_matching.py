@@ -37,7 +37,9 @@ def moment_matching(
     """
 
     def guided(x, sigma):
-        denoised, correction, _ = _matched_correction(denoiser, operator, target, x, sigma, noise_variance, n_iterations)
+        denoised, correction, _ = _matched_correction(
+            denoiser, operator, target, x, sigma, noise_variance, n_iterations
+        )
         matched = denoised + correction
         exact = matched + operator.pseudo_inverse(target - operator(matched))
         return exact if noise_variance == 0 else matched
@@ -67,7 +69,10 @@ def _matched_correction(denoiser, operator, target, x, sigma, noise_variance, n_
         return pull_back(operator.adjoint(weights))[0]
 
     correction, residual = safeguarded_conjugate_gradient(
-        covariance_rows, lambda rows, weights: operator(rows) + ridge * weights, target - operator(denoised), n_iterations
+        covariance_rows,
+        lambda rows, weights: operator(rows) + ridge * weights,
+        target - operator(denoised),
+        n_iterations,
     )
     return denoised, correction, residual
 
