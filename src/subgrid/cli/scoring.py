@@ -52,7 +52,7 @@ def load_results(experiment: Experiment) -> Results:
 
 
 def _open(experiment: Experiment, name: str) -> xr.Dataset:
-    return xr.open_zarr(experiment.path(f"{name}.zarr"), consolidated=False)
+    return xr.open_zarr(experiment.path(f"{name}.zarr"))
 
 
 def _interpolate(experiment: Experiment, coarse: np.ndarray) -> np.ndarray:

@@ -149,7 +149,7 @@ def downscale(experiment: Experiment) -> None:
     """Both ensembles: unpaired, from debiased fields; and perfect-model, from the coarsened reference."""
     config, settings = experiment.config, experiment.config.evaluation
     if not experiment.path("ensemble.zarr").exists():
-        debiased = xr.open_zarr(experiment.path("debiased.zarr"), consolidated=False).debiased.values
+        debiased = xr.open_zarr(experiment.path("debiased.zarr")).debiased.values
         chosen = draw_conditions(len(debiased), settings.n_unpaired, key=jr.fold_in(experiment.key("conditions"), 0))
         _sample(experiment, "downscale", debiased[chosen], settings.unpaired_members, "ensemble", chosen)
     if not experiment.path("perfect_model.zarr").exists():

@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,9 @@ def write_zarr(dataset: xr.Dataset, path: str | Path, *, overwrite: bool = False
     """One Zarr v3 store, whole or not at all. Errors are those of `write_whole`."""
 
     def write(partial: Path) -> None:
-        dataset.to_zarr(partial, zarr_format=3, consolidated=False, mode="w")
+        with warnings.catch_warnings():  # xarray reads consolidated metadata faster, and complains without it
+            warnings.filterwarnings("ignore", message="Consolidated metadata")
+            dataset.to_zarr(partial, zarr_format=3, consolidated=True, mode="w")
 
     return write_whole(path, write, overwrite=overwrite)
 

@@ -323,7 +323,7 @@ def _squared(units: str) -> str:
     return units if units in ("", "1") else f"{units}²" if units.isalpha() else f"({units})²"
 
 
-def _plain(value: float, _: int) -> str:
+def _plain(value: float | np.number, _: int) -> str:
     return f"{value:g}"
 
 
