@@ -43,17 +43,17 @@ class Evidence:
 
     variable: str
     units: str
-    fine_reference: Float[np.ndarray, "n channel *space"]
-    fine_twin: Float[np.ndarray, "n2 channel *space"]
-    generated: Float[np.ndarray, "condition member channel *space"]
-    cubic: Float[np.ndarray, "condition channel *space"]
-    coarse_reference: Float[np.ndarray, "n channel *coarse"]
-    coarse_twin: Float[np.ndarray, "n2 channel *coarse"]
-    raw: Float[np.ndarray, "m channel *coarse"]
-    debiased: Float[np.ndarray, "m channel *coarse"]
-    perfect_truth: Float[np.ndarray, "case channel *space"]
-    perfect_ensemble: Float[np.ndarray, "case ensemble channel *space"]
-    perfect_target: Float[np.ndarray, "case channel *coarse"]
+    fine_reference: Float[np.ndarray, "n channel ..."]
+    fine_twin: Float[np.ndarray, "n2 channel ..."]
+    generated: Float[np.ndarray, "condition member channel ..."]
+    cubic: Float[np.ndarray, "condition channel ..."]
+    coarse_reference: Float[np.ndarray, "n channel ..."]
+    coarse_twin: Float[np.ndarray, "n2 channel ..."]
+    raw: Float[np.ndarray, "m channel ..."]
+    debiased: Float[np.ndarray, "debiased channel ..."]
+    perfect_truth: Float[np.ndarray, "case channel ..."]
+    perfect_ensemble: Float[np.ndarray, "case ensemble channel ..."]
+    perfect_target: Float[np.ndarray, "case channel ..."]
     rank_counts: Shaped[np.ndarray, " rank"]
     loss_curve: Float[np.ndarray, "2 logged"]
 

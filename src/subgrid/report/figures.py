@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Real
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from subgrid.report import style
 from subgrid.report.evidence import Comparison
+from subgrid.report.style import Number
 from subgrid.report.summaries import (
     covariance_matrix,
     density,
@@ -126,7 +127,7 @@ def member_lines(
     truth: Float[np.ndarray, " space"] | None = None,
     cubic: Float[np.ndarray, " space"] | None = None,
     coarse: Float[np.ndarray, " coarse"] | None = None,
-    offset: float = 0.0,
+    offset: Number = 0.0,
 ) -> Axes:
     """All members of one case as thin lines with their mean; the truth, the cubic and the coarse points where given."""
     x = np.arange(members.shape[1])
@@ -151,7 +152,7 @@ def member_strip(
     *,
     truth: Float[np.ndarray, " space"],
     coarse: Float[np.ndarray, " coarse"],
-    offset: float = 0.0,
+    offset: Number = 0.0,
 ) -> Axes:
     """One case as an image, space across: coarse input, truth and ensemble mean, then one row for each member."""
     shown = members[:MEMBERS_SHOWN]
@@ -201,7 +202,7 @@ def before_and_after(
     return axes
 
 
-def rank_histogram(axes: Axes, counts: Float[np.ndarray, " rank"], *, effective: float | None = None) -> Axes:
+def rank_histogram(axes: Axes, counts: Real[np.ndarray, " rank"], *, effective: Number | None = None) -> Axes:
     """How often the truth fell at each rank, and what sampling alone would do to a flat histogram.
 
     **Arguments:** `effective`, how many independent points the counts are worth. The dark band is the 95 % interval
@@ -260,7 +261,7 @@ def _log_ratio(energy: np.ndarray, reference: np.ndarray) -> np.ndarray:
     return np.log(np.maximum(energy, tiny) / np.maximum(reference, tiny))
 
 
-def _spectrum_axes(main: Axes, ratio: Axes, reference: np.ndarray, largest_log_ratio: float) -> None:
+def _spectrum_axes(main: Axes, ratio: Axes, reference: np.ndarray, largest_log_ratio: Number) -> None:
     top = reference.max()
     # What lies ten decades down is rounding; ratios beyond 30 would flatten all that is near one.
     main.set(xscale="log", yscale="log", ylabel="energy", ylim=(max(reference.min() / 5, 1e-10 * top), 4 * top))
@@ -302,7 +303,7 @@ def _lag_line(fields: np.ndarray) -> np.ndarray:
     return covariance[(*middle[:-1], slice(middle[-1], None))]
 
 
-def _nearest_coarse(n_fine: int, n_coarse: int, offset: float) -> np.ndarray:
+def _nearest_coarse(n_fine: int, n_coarse: int, offset: Number) -> np.ndarray:
     positions = (np.arange(n_fine) - offset) / (n_fine // n_coarse)
     return np.clip(np.round(positions).astype(int), 0, n_coarse - 1)
 
@@ -323,7 +324,7 @@ def _squared(units: str) -> str:
     return units if units in ("", "1") else f"{units}²" if units.isalpha() else f"({units})²"
 
 
-def _plain(value: float | np.number, _: int) -> str:
+def _plain(value: Number, _: int) -> str:
     return f"{value:g}"
 
 

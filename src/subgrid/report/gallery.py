@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from subgrid.report import figures, style
 from subgrid.report.evidence import Comparison, Evidence
+from subgrid.report.style import Number
 from subgrid.report.summaries import effective_points
 
 CASES_SHOWN = 4
@@ -290,9 +291,9 @@ def _loss_plates(evidence: Evidence) -> Iterator[Plate]:
     )
 
 
-def _main_and_detail(detail: float) -> tuple[Figure, tuple[Axes, Axes]]:
+def _main_and_detail(detail: Number) -> tuple[Figure, tuple[Axes, Axes]]:
     figure = style.tile(3.8)
-    main, below = figure.subplots(2, 1, sharex=True, height_ratios=[1.2, detail])
+    main, below = figure.subplots(2, 1, sharex=True, height_ratios=[1.2, float(detail)])
     return figure, (main, below)
 
 

@@ -11,6 +11,7 @@ from subgrid.data.store import write_text
 from subgrid.report import style
 from subgrid.report.evidence import Evidence
 from subgrid.report.gallery import sections
+from subgrid.report.style import Number
 
 COLUMNS = ("raw", "debiased", "cubic", "generated", "floor")
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -72,7 +73,7 @@ def render(
     )
 
 
-def number(value: float | None) -> str:
+def number(value: Number | None) -> str:
     """Three significant digits with a real minus sign; an em dash for None."""
     if value is None:
         return "—"
@@ -89,11 +90,11 @@ def number(value: float | None) -> str:
     return text.replace("-", "−")
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: Number) -> str:
     """Seconds as a reader says them: 0.42 s, 12 s, 3 min 20 s, 2 h 5 min."""
     if seconds < 10:
         return f"{seconds:.2g} s"
-    whole = round(seconds)
+    whole = round(float(seconds))
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:
@@ -127,7 +128,7 @@ def _cells(row: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _best(values: dict[str, float | None], target: str) -> set[str]:
+def _best(values: dict[str, Number | None], target: str) -> set[str]:
     """Columns nearest to the target, where there is a number to be near to and more than one to choose from."""
     known = {role: value for role, value in values.items() if value is not None and math.isfinite(value)}
     if target not in ("0", "1") or len(known) < 2:
@@ -136,7 +137,7 @@ def _best(values: dict[str, float | None], target: str) -> set[str]:
     return {role for role, distance in distances.items() if distance == min(distances.values())}
 
 
-def _multiple(value: float | None, floor: float | None, target: str) -> str:
+def _multiple(value: Number | None, floor: Number | None, target: str) -> str:
     """How many noise floors a metric amounts to, where its target is 0 and it has a positive floor."""
     if target != "0" or value is None or floor is None or not (value > 0 and floor > 0 and math.isfinite(value)):
         return ""

@@ -4,13 +4,15 @@ The hues are those of Okabe and Ito (2008), told apart with any colour vision; l
 """
 
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, TypeAlias
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+
+Number: TypeAlias = float | int | np.number
 
 COLOURS = {
     "reference": "#111827",
@@ -86,9 +88,9 @@ def line(role: str, **changes: Any) -> dict[str, Any]:
     }
 
 
-def tile(height: float) -> Figure:
+def tile(height: Number) -> Figure:
     """An empty figure, one tile wide, height in inches."""
-    return Figure(figsize=(TILE_WIDTH, height), layout="constrained")
+    return Figure(figsize=(TILE_WIDTH, float(height)), layout="constrained")
 
 
 def legend_above(axes: Axes, columns: int = 4) -> None:
@@ -106,7 +108,7 @@ def field_scale(*fields: np.ndarray) -> tuple[str, Normalize]:
     return SEQUENTIAL, Normalize(low, high if high > low else low + 1)
 
 
-def symmetric(largest: float) -> Normalize:
+def symmetric(largest: Number) -> Normalize:
     """Limits ±largest, so that the middle of a diverging map is zero."""
     largest = float(largest) if np.isfinite(largest) and largest > 0 else 1.0
     return Normalize(-largest, largest)

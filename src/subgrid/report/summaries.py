@@ -5,6 +5,8 @@ from jaxtyping import Float
 from scipy.fft import next_fast_len
 from scipy.stats import binom
 
+from subgrid.report.style import Number
+
 VALUES_PER_CHUNK = 2**22
 """Padded values transformed at a time: bounds memory at some 100 MB."""
 
@@ -76,11 +78,11 @@ def running_mean(values: Float[np.ndarray, " n"], half_width: int) -> Float[np.n
     return (sums[last] - sums[first]) / (last - first)
 
 
-def flat_rank_interval(n_ranks: int, n_points: float, confidence: float = 0.95) -> tuple[float, float]:
+def flat_rank_interval(n_ranks: int, n_points: Number, confidence: float = 0.95) -> tuple[float, float]:
     """Share of the points in a rank's bin that sampling alone explains, were all ranks equally likely.
 
     The central binomial interval for n_points independent points, as fractions of n_points.
     """
-    n = max(round(n_points), 1)
+    n = max(round(float(n_points)), 1)
     low, high = binom.interval(confidence, n, 1 / n_ranks)
     return low / n, high / n
