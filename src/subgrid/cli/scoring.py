@@ -147,6 +147,8 @@ def _summary(experiment: Experiment, metrics: dict) -> list[tuple[str, str]]:
     config, machine = experiment.config, metrics["machine"]
     fine, coarse = experiment.fine[0].values.shape[2:], experiment.coarse[0].values.shape[2:]
     grid = lambda shape: " x ".join(map(str, shape))  # noqa: E731
+    sampling, n = config.sampling, config.sampling.n_resamples
+    descents = "1 step" if n == 1 else f"{n} descents"
     return [
         (
             "Data",
@@ -155,7 +157,7 @@ def _summary(experiment: Experiment, metrics: dict) -> list[tuple[str, str]]:
         ("Grids", f"{grid(coarse)} to {grid(fine)} ({config.coarsening.kind}, factor {config.coarsening.factor})"),
         ("Debiasing", config.debias.method),
         ("Prior", f"UNet {config.prior.channels}, {config.training.n_steps} steps of {config.training.batch_size}"),
-        ("Sampling", f"{config.sampling.method}, {config.sampling.n_levels} evaluations, {config.sampling.guidance}"),
+        ("Sampling", f"{sampling.method}, {descents} at {sampling.n_levels} noise levels, {sampling.guidance}"),
         ("Seed", str(config.run.seed)),
         ("Machine", f"{machine['cores']} cores {machine['processor']}, {machine['devices']}, jax {machine['jax']}"),
     ]
