@@ -9,7 +9,7 @@ import jax.random as jr
 from benchmarks.timing import matrix_product_rate, median_seconds
 from subgrid.diffusion.objective import denoising_loss, karras_weight, log_uniform_levels
 from subgrid.downscaling.prior import PriorSettings, build_denoiser
-from subgrid.networks.layers import Convolution, GroupNorm
+from subgrid.networks.layers import Convolution, RootMeanSquareNorm
 
 BATCH = 64
 SPACE = (192,)
@@ -52,7 +52,7 @@ def run() -> list[tuple[str, float, str]]:
     settings = PriorSettings(1, SPACE)
     whole = gradient_seconds(settings)
     without = {
-        "normalisation": patch.object(GroupNorm, "__call__", lambda self, x: x),
+        "normalisation": patch.object(RootMeanSquareNorm, "__call__", lambda self, x: x),
         "activation": patch("jax.nn.silu", lambda x: x),
         "gathering of neighbours": patch.object(Convolution, "__call__", _pointwise),
     }

@@ -47,14 +47,16 @@ class Coarsening(Table):
 
 
 class Debias(Table):
-    method: Literal["none", "quantile-mapping", "entropic-ot"] = "entropic-ot"
+    method: Literal["none", "quantile-mapping", "gaussian", "entropic-ot"] = "entropic-ot"
     n_samples: Positive = 4096
     """Of each set, for optimal transport: time and memory grow with the square."""
     epsilon: PositiveFloat = 0.1
     """Entropy in units of the squared field, cost the full squared distance (twice the square of the blur)."""
     tolerance: PositiveFloat = 1e-2
     max_iterations: Positive = 5000
-    n_quantiles: Positive = 100
+    corrections: tuple[Literal["covariance", "marginals"], ...] = ("covariance", "marginals")
+    """After the transport, on training fields that it was not fitted on: what its blur took from them is restored."""
+    n_quantiles: Positive = 200
 
 
 class Prior(Table):
@@ -105,6 +107,9 @@ class Evaluation(Table):
     n_unpaired: Annotated[int, Field(ge=2)] = 2048
     """Debiased coarse fields downscaled for the statistics of generated fields."""
     unpaired_members: Annotated[int, Field(ge=2)] = 2
+    n_shifts: Positive = 4
+    """Random shifts of every held-out field, where the law is translation invariant: free samples for all statistics,
+    reference, floor and candidates alike."""
 
 
 class Config(Table):

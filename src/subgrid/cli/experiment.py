@@ -87,12 +87,13 @@ class Experiment:
         return samples_of(open_field(path, "u" if simulated else data.variable), source=str(path))
 
     def _shifted(self, samples: Samples, stream: int) -> Samples:
-        """Random shifts of held-out fields, where the law allows it: they thin the correlation within a trajectory."""
+        """Random shifts of held-out fields, where the law allows it: free samples, the same number for every set."""
         if not self.config.data.translation_invariant:
             return samples
-        key = jr.fold_in(self.key("evaluation shifts"), stream)
-        values = np.asarray(random_shifts(jnp.asarray(samples.values), samples.n_space, key=key))
-        return Samples(values, samples.trajectory, samples.space_dims, samples.source)
+        n, key = self.config.evaluation.n_shifts, jr.fold_in(self.key("evaluation shifts"), stream)
+        repeated = jnp.asarray(np.concatenate([samples.values] * n))
+        values = np.asarray(random_shifts(repeated, samples.n_space, key=key))
+        return Samples(values, np.concatenate([samples.trajectory] * n), samples.space_dims, samples.source)
 
 
 def open_experiment(config: Config, folder: str | Path) -> Experiment:

@@ -1,15 +1,28 @@
-"""Debiasers T of one coarse field beside entropic transport: none, and quantile mapping point by point."""
+"""Debiasers T of one coarse field beside transport: none, quantile mapping point by point, and compositions."""
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from subgrid.types import Debiaser
+
 
 class NoDebiasing(eqx.Module):
     """T(y) = y."""
 
     def __call__(self, y: Float[Array, "*coarse"]) -> Float[Array, "*coarse"]:
+        return y
+
+
+class Composed(eqx.Module):
+    """T(y) = T_n(… T₁(y)): each transport takes up what the one before left."""
+
+    parts: tuple[Debiaser, ...]
+
+    def __call__(self, y: Float[Array, "*coarse"]) -> Float[Array, "*coarse"]:
+        for part in self.parts:
+            y = part(y)
         return y
 
 

@@ -65,22 +65,15 @@ class Convolution(eqx.Module):
         return jnp.concatenate(windows, axis=-1) @ weight + self.bias.astype(x.dtype)
 
 
-class GroupNorm(eqx.Module):
-    """Zero mean, unit variance over space and each group of channels (Wu & He 2018), computed in float32."""
+class RootMeanSquareNorm(eqx.Module):
+    """Unit mean square over space and channels together (Zhang & Sennrich 2019), computed in float32.
 
-    groups: int = eqx.field(static=True)
-
-    def __init__(self, channels: int, channels_per_group: int = 16):
-        self.groups = next(g for g in range(max(1, channels // channels_per_group), 0, -1) if channels % g == 0)
+    One scale a field: group normalisation made a training step half as long again and learned no faster.
+    """
 
     def __call__(self, x: Float[Array, "*space channel"]) -> Float[Array, "*space channel"]:
-        # Moments a channel first, then a group, then one multiply-add: a third faster than normalising grouped axes.
-        wide, space = x.astype(jnp.float32), tuple(range(x.ndim - 1))
-        mean = wide.mean(space).reshape(self.groups, -1).mean(1)
-        square = jnp.mean(wide**2, space).reshape(self.groups, -1).mean(1)
-        scale = jax.lax.rsqrt(jnp.maximum(square - mean**2, 0.0) + 1e-5)
-        width = x.shape[-1] // self.groups
-        return (wide * jnp.repeat(scale, width) - jnp.repeat(mean * scale, width)).astype(x.dtype)
+        wide = x.astype(jnp.float32)
+        return (wide * jax.lax.rsqrt(jnp.mean(wide**2) + 1e-5)).astype(x.dtype)
 
 
 class ResidualBlock(eqx.Module):
@@ -89,15 +82,15 @@ class ResidualBlock(eqx.Module):
     The feature-wise scale and shift come from the embedding e of the noise level (Perez et al. 2018).
     """
 
-    norm_in: GroupNorm
+    norm_in: RootMeanSquareNorm
     conv_in: Convolution
     modulation: Linear
-    norm_out: GroupNorm
+    norm_out: RootMeanSquareNorm
     conv_out: Convolution
 
     def __init__(self, channels: int, embedding: int, *, padding: tuple[Padding, ...], key: Key):
         in_key, out_key, film_key = jr.split(key, 3)
-        self.norm_in, self.norm_out = GroupNorm(channels), GroupNorm(channels)
+        self.norm_in, self.norm_out = RootMeanSquareNorm(), RootMeanSquareNorm()
         self.conv_in = Convolution(channels, channels, padding=padding, key=in_key)
         self.conv_out = Convolution(channels, channels, padding=padding, gain=0.0, key=out_key)
         self.modulation = Linear(embedding, 2 * channels, key=film_key)
@@ -114,7 +107,7 @@ class ResidualBlock(eqx.Module):
 class SelfAttention(eqx.Module):
     """Residual multi-head attention over all space points; the output projection starts at zero."""
 
-    norm: GroupNorm
+    norm: RootMeanSquareNorm
     project_in: Linear
     project_out: Linear
     heads: int = eqx.field(static=True)
@@ -123,7 +116,7 @@ class SelfAttention(eqx.Module):
         if channels % heads:
             raise ValueError(f"{channels} channels cannot be divided among {heads} attention heads.")
         in_key, out_key = jr.split(key)
-        self.norm, self.heads = GroupNorm(channels), heads
+        self.norm, self.heads = RootMeanSquareNorm(), heads
         self.project_in = Linear(channels, 3 * channels, key=in_key)
         self.project_out = Linear(channels, channels, gain=0.0, key=out_key)
 

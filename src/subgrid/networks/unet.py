@@ -10,11 +10,11 @@ from jaxtyping import Array, Float, Scalar
 
 from subgrid.networks.layers import (
     Convolution,
-    GroupNorm,
     Linear,
     NoiseEmbedding,
     Padding,
     ResidualBlock,
+    RootMeanSquareNorm,
     SelfAttention,
     depth_to_space,
     per_axis,
@@ -85,7 +85,7 @@ class UNet(eqx.Module):
     grow: list[Linear]
     merge: list[Linear]
     up: list[Stage]
-    norm: GroupNorm
+    norm: RootMeanSquareNorm
     head: Convolution
     patch: int = eqx.field(static=True)
     dtype: str = eqx.field(static=True)
@@ -126,7 +126,7 @@ class UNet(eqx.Module):
         self.grow = [Linear(channels[i + 1], quarter * channels[i], key=next(keys)) for i in levels[:-1]]
         self.merge = [Linear(2 * channels[i], channels[i], key=next(keys)) for i in levels[:-1]]
         self.up = [stage(level) for level in levels[:-1]]
-        self.norm = GroupNorm(channels[0])
+        self.norm = RootMeanSquareNorm()
         self.head = Convolution(channels[0], out_channels * cells, padding=rules, gain=0.0, key=next(keys))
         self.patch, self.dtype = patch, dtype
 
