@@ -119,8 +119,10 @@ def test_output_that_exists_is_not_touched(subgrid, archives, model, tmp_path):
 
 
 def test_run_folder_of_another_configuration(subgrid, tmp_path):
-    (tmp_path / "config.toml").write_text('[run]\nname = "other"\n')
-    refuses(subgrid("demo", "--quick", "-o", tmp_path), 2, "another configuration", "choose another output")
+    (tmp_path / "config.toml").write_text("[data]\nn_snapshots = 7\n")
+    (tmp_path / "fine.zarr").mkdir()
+    refuses(subgrid("demo", "--quick", "-o", tmp_path), 2, "fine.zarr was made with", "n_trajectories = 512, not 32", "remove")
+    assert (tmp_path / "config.toml").read_text() == "[data]\nn_snapshots = 7\n"
 
 
 def test_transport_that_does_not_converge_is_a_failure(subgrid, archives, model, tmp_path):

@@ -15,7 +15,7 @@ import jax.random as jr
 import numpy as np
 
 from subgrid.cli import build
-from subgrid.cli.config import Config
+from subgrid.cli.config import Config, load_config
 from subgrid.data.batches import random_shifts
 from subgrid.data.fields import Samples, hold_out, open_field, samples_of
 from subgrid.data.store import OutputExists, write_json, write_text
@@ -34,6 +34,19 @@ STREAMS = (
     "ranks",
 )
 """Names of the random streams. Only ever append: a stream's place is what its key is made of."""
+
+_SIMULATED = {"run": ("seed",), "data": ()}
+_DEBIASED = {**_SIMULATED, "coarsening": (), "debias": (), "evaluation": ("n_shifts",)}
+_TRAINED = {**_SIMULATED, "prior": (), "training": ()}
+MADE_FROM: dict[str, dict[str, tuple[str, ...]]] = {
+    "fine.zarr": _SIMULATED,
+    "coarse.zarr": _SIMULATED,
+    "model": _TRAINED,
+    "debiased.zarr": _DEBIASED,
+    "ensemble.zarr": {**_TRAINED, **_DEBIASED, "sampling": (), "evaluation": ()},
+    "perfect_model.zarr": {**_TRAINED, **_DEBIASED, "sampling": (), "evaluation": ()},
+}
+"""The tables, or keys of a table, that each part of a run folder depends on; () is the whole table."""
 
 
 @dataclass
@@ -97,19 +110,33 @@ class Experiment:
 
 
 def open_experiment(config: Config, folder: str | Path) -> Experiment:
-    """A new run folder, or the continuation of one with the same configuration.
+    """A new run folder, or the continuation of one: what is finished in it must have been made as `config` says.
 
-    **Raises:** `OutputExists` if the folder belongs to another configuration or holds something else.
+    **Raises:** `OutputExists`, naming the key, if a finished part was made with another value; or if the folder is not
+    that of a run.
     """
     folder = Path(folder)
     stored = folder / "config.toml"
-    if stored.exists() and stored.read_text() != config.as_toml():
-        raise OutputExists(f"{folder}: holds a run of another configuration; choose another output folder.")
-    if not stored.exists():
-        if folder.exists() and any(folder.iterdir()):
-            raise OutputExists(f"{folder}: exists and is not a run folder; choose another output folder.")
-        write_text(stored, config.as_toml())
+    if stored.exists():
+        _refuse_other_values(load_config(stored), config, folder)
+    elif folder.exists() and any(folder.iterdir()):
+        raise OutputExists(f"{folder}: exists and is not a run folder; choose another output folder.")
+    write_text(stored, config.as_toml())
     return Experiment(config, folder)
+
+
+def _refuse_other_values(stored: Config, wanted: Config, folder: Path) -> None:
+    old, new = stored.model_dump(), wanted.model_dump()
+    for part, reads in MADE_FROM.items():
+        if not (folder / part).exists():
+            continue
+        for table, keys in reads.items():
+            for key in keys or old[table]:
+                if old[table][key] != new[table][key]:
+                    raise OutputExists(
+                        f"{folder}: {part} was made with {table}.{key} = {old[table][key]!r}, not {new[table][key]!r}; "
+                        f"remove {part} to make it anew, or choose another output folder."
+                    )
 
 
 def machine_summary() -> dict[str, str | int]:
