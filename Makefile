@@ -43,4 +43,4 @@ $(VENV)/.installed-check: $(VENV)/.installed-test
 	touch $@
 
 clean:
-	rm -rf $(VENV) .cache site demo runs
+	rm -rf $(VENV) .cache site # not demo and runs: they may hold hours of training

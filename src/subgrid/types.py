@@ -4,7 +4,6 @@ A *field* is one sample, ``Float[Array, "channel *space"]``; batches are made by
 Randomness is a required keyword ``key``, used once.
 """
 
-from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from jaxtyping import Array, Float, PRNGKeyArray, Scalar
@@ -26,9 +25,6 @@ class Score(Protocol):
     """∇ₓ log p_σ(x), the score of the data blurred with Gaussian noise of standard deviation σ."""
 
     def __call__(self, x: Float[Array, "*shape"], sigma: Scalar, /) -> Float[Array, "*shape"]: ...
-
-
-Guidance: TypeAlias = Callable[[Denoiser], Denoiser]
 
 
 @runtime_checkable

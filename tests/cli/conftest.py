@@ -68,7 +68,9 @@ def archives(tmp_path_factory) -> Path:
     """A folder with fine.nc (32 points) and coarse.nc (8 points), 64 samples each."""
     folder = tmp_path_factory.mktemp("archives")
     waves(64, 32, seed=0).to_netcdf(folder / "fine.nc")
-    (waves(64, 8, seed=1) * 1.3).to_netcdf(folder / "coarse.nc")
+    coarse = waves(64, 8, seed=1)
+    coarse.u.values *= 1.3
+    coarse.to_netcdf(folder / "coarse.nc")
     return folder
 
 

@@ -121,7 +121,13 @@ def test_output_that_exists_is_not_touched(subgrid, archives, model, tmp_path):
 def test_run_folder_of_another_configuration(subgrid, tmp_path):
     (tmp_path / "config.toml").write_text("[data]\nn_snapshots = 7\n")
     (tmp_path / "fine.zarr").mkdir()
-    refuses(subgrid("demo", "--quick", "-o", tmp_path), 2, "fine.zarr was made with", "n_trajectories = 512, not 32", "remove")
+    refuses(
+        subgrid("demo", "--quick", "-o", tmp_path),
+        2,
+        "fine.zarr was made with",
+        "n_trajectories = 512, not 32",
+        "remove",
+    )
     assert (tmp_path / "config.toml").read_text() == "[data]\nn_snapshots = 7\n"
 
 
@@ -191,3 +197,70 @@ def test_input_is_not_changed(subgrid, archives, model, tmp_path):
     # Perfect-model identity: whatever the network learned, every member keeps the debiased coarse field.
     np.testing.assert_allclose(out.ensemble.values[..., ::4], out.target.values[:, None].repeat(3, 1), atol=1e-4)
     assert "[training]" in out.attrs["config"]
+
+
+def test_several_variables_name_both_ways_to_choose_one(subgrid, tmp_path):
+    waves(16, 32, seed=2).assign(v=lambda d: d.u + 1).to_netcdf(tmp_path / "fine.nc")
+    outcome = subgrid("train", tmp_path / "fine.nc", "-o", tmp_path / "model", *TINY)
+    refuses(outcome, 2, "holds the variables u, v", "--variable", "data.variable")
+
+
+def test_variable_of_the_configuration_is_the_one_that_is_read(subgrid, archives, model, tmp_path):
+    outcome = subgrid("train", archives / "fine.nc", "-o", tmp_path / "m", *TINY, "--set=data.variable=tas")
+    refuses(outcome, 2, "no variable 'tas'")
+    arguments = ("downscale", archives / "coarse.nc", "-m", model, "-o", tmp_path / "out.zarr", *TINY, FACTOR)
+    refuses(subgrid(*arguments, "--set=data.variable=pr"), 2, "no variable 'pr'")
+    refuses(subgrid(*arguments, "--set=data.variable=pr", "--variable=psl"), 2, "no variable 'psl'")
+
+
+def test_configuration_that_is_a_folder(subgrid, tmp_path):
+    refuses(subgrid("run", tmp_path), 2, "is a folder; name a TOML file")
+
+
+def test_nothing_to_simulate(subgrid, tmp_path):
+    files = ["--set=data.source=files", "--set=data.fine=a.nc", "--set=data.coarse=b.nc"]
+    refuses(subgrid("simulate", "-o", tmp_path / "ks", *files), 2, "names no simulator")
+    assert left_behind(tmp_path) == []
+
+
+@pytest.mark.parametrize("output", ["coarse.zarr", ".", "coarse.zarr/out.zarr"])
+def test_output_that_is_or_holds_or_lies_in_the_input(subgrid, model, tmp_path, output):
+    data = tmp_path / "data"
+    waves(4, 8, seed=3).to_zarr(data / "coarse.zarr")
+    arguments = ("downscale", data / "coarse.zarr", "-m", model, "-o", data / output, *TINY, FACTOR, "--overwrite")
+    refuses(subgrid(*arguments), 2, "is the input")
+    assert xr.open_zarr(data / "coarse.zarr").u.shape == (4, 8)
+
+
+def test_metrics_are_not_written_over_the_reference(subgrid, tmp_path):
+    waves(4, 32, seed=3).to_netcdf(tmp_path / "fine.nc")
+    waves(4, 32, seed=4).rename(u="ensemble").to_netcdf(tmp_path / "e.nc")
+    before = (tmp_path / "fine.nc").read_bytes()
+    arguments = (tmp_path / "e.nc", "-r", tmp_path / "fine.nc", "-o", tmp_path / "fine.nc", "--overwrite")
+    refuses(subgrid("verify", *arguments), 2, "is the input")
+    assert (tmp_path / "fine.nc").read_bytes() == before
+
+
+def test_model_folder_that_is_something_else(subgrid, archives, tmp_path):
+    waves(4, 8, seed=3).to_zarr(tmp_path / "mine.zarr")
+    refuses(subgrid("train", archives / "fine.nc", "-o", tmp_path / "mine.zarr", *TINY), 2, "is not a model folder")
+
+
+def test_field_that_does_not_fit_the_network_is_found_before_anything_is_written(subgrid, archives, tmp_path):
+    outcome = subgrid("train", archives / "fine.nc", "-o", tmp_path / "m", *TINY, "--set=prior.patch=5")
+    refuses(outcome, 2, "not divisible by patch")
+    assert left_behind(tmp_path) == []
+
+
+def test_names_that_the_ensemble_needs_are_refused_before_sampling(subgrid, model, tmp_path):
+    waves(4, 8, seed=3).assign_coords(target=1.0).to_netcdf(tmp_path / "coarse.nc")
+    outcome = subgrid("downscale", tmp_path / "coarse.nc", "-m", model, "-o", tmp_path / "out.zarr", *TINY, FACTOR)
+    refuses(outcome, 2, "has a coordinate 'target'")
+    assert outcome.err == outcome.complaint + "\n"  # no progress bar: nothing was sampled
+
+
+def test_version(subgrid):
+    from importlib.metadata import version
+
+    outcome = subgrid("--version")
+    assert (outcome.code, outcome.out) == (0, f"subgrid {version('subgrid')}\n")

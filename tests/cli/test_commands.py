@@ -1,7 +1,9 @@
 """The command line end to end: the quick demo, resuming, and verification."""
 
+import base64
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -59,10 +61,121 @@ def test_demo_leaves_metrics_ensemble_and_model(demo):
 
 def test_finished_run_is_not_computed_again(demo, subgrid):
     folder, _ = demo
-    before = {path: path.stat().st_mtime_ns for path in folder.glob("*.zarr")}
+    before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    metrics = (folder / "metrics.json").read_bytes()
     outcome = subgrid("demo", "--quick", "-o", folder, *TINY, *QUICK)
     assert outcome.code == 0, outcome.err
-    assert {path: path.stat().st_mtime_ns for path in folder.glob("*.zarr")} == before
+    assert "covRMSE" in outcome.out
+    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+    assert (folder / "metrics.json").read_bytes() == metrics
+
+
+def test_a_new_title_makes_table_and_page_anew_with_the_same_scores(demo, subgrid, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(demo[0], folder)
+    before = json.loads((folder / "metrics.json").read_text())
+    outcome = subgrid("demo", "--quick", "-o", folder, *TINY, *QUICK, "--set=run.name=again")
+    assert outcome.code == 0, outcome.err
+    after = json.loads((folder / "metrics.json").read_text())
+    assert (before["name"], after["name"]) == ("ks_demo", "again")
+    assert after["table"] == before["table"]
+    assert "again" in (folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_publication_holds_numbers_configuration_and_every_figure_of_the_page(demo, subgrid, tmp_path):
+    run, folder = demo[0], tmp_path / "docs" / "ks"
+    outcome = subgrid("publish", run, folder)
+    assert outcome.code == 0, outcome.err
+    names = {path.name for path in folder.iterdir()}
+    assert {"config.toml", "metrics.json", "table.md"} < names
+    for figure in ("spectra_coarse.svg", "spectra_fine.svg", "rank_histogram.svg", "training_loss.svg", "case_1.svg"):
+        assert (folder / figure).read_text(encoding="utf-8").rstrip().endswith("</svg>")
+    assert (folder / "covariance_map_fine.png").read_bytes().startswith(b"\x89PNG")
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert page.count("<img") == len(names) - 3
+    assert (folder / "metrics.json").read_bytes() == (run / "metrics.json").read_bytes()
+    assert (folder / "config.toml").read_bytes() == (run / "config.toml").read_bytes()
+    n_rows = len(json.loads((run / "metrics.json").read_text())["table"])
+    assert (folder / "table.md").read_text(encoding="utf-8").count("\n") == n_rows + 2
+
+
+def test_publishing_again_replaces_the_publication_and_nothing_else(demo, subgrid, tmp_path):
+    run, folder = demo[0], tmp_path / "ks"
+    assert subgrid("publish", run, folder).code == 0
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    (folder / "old_figure.svg").write_text("<svg/>")
+    refused = subgrid("publish", run, folder)
+    assert refused.code == 2 and "exists already" in refused.complaint
+    assert subgrid("publish", run, folder, "--overwrite").code == 0
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before  # the same bits, the old figure gone
+    (folder / "notes.txt").write_text("mine")
+    refused = subgrid("publish", run, folder, "--overwrite")
+    assert refused.code == 2 and "holds notes.txt" in refused.complaint
+    assert {path.name for path in folder.iterdir()} == {*before, "notes.txt"}
+
+
+def test_a_run_that_is_not_finished_is_not_published(subgrid, tmp_path):
+    outcome = subgrid("publish", tmp_path, tmp_path / "out")
+    assert outcome.code == 2 and "holds no finished run" in outcome.complaint
+
+
+OWN = [
+    *TINY,
+    "--set=data.source=files",
+    "--set=coarsening.factor=4",
+    "--set=debias.method=quantile-mapping",
+    "--set=evaluation.n_shifts=1",
+    "--set=evaluation.n_conditions=4",
+    "--set=evaluation.n_unpaired=6",
+]
+
+
+def own_files(archives, folder) -> Path:
+    """A configuration for the archives' files."""
+    config = folder / "own.toml"
+    config.write_text(f"[data]\nfine = '{archives / 'fine.nc'}'\ncoarse = '{archives / 'coarse.nc'}'\n")
+    return config
+
+
+def own_run(archives, folder) -> Path:
+    """The folder of a run on the archives, its held-out fields not shifted, so that they can be found in the files."""
+    no_shifts = "--set=data.translation_invariant=false"
+    command = [str(Path(sys.executable).parent / "subgrid"), "run", str(own_files(archives, folder))]
+    subprocess.run([*command, "-o", str(folder / "run"), *OWN, no_shifts], check=True, timeout=300, capture_output=True)
+    return folder / "run"
+
+
+def test_run_on_own_files_keeps_names_units_and_coordinates(archives, subgrid, tmp_path):
+    run = own_run(archives, tmp_path)
+    fine, coarse = (xr.open_dataset(archives / f"{name}.nc") for name in ("fine", "coarse"))
+    out = {name: xr.open_zarr(run / f"{name}.zarr") for name in ("ensemble", "perfect_model", "debiased")}
+    for name in ("ensemble", "perfect_model"):
+        assert out[name].attrs["variable"] == "u" and out[name].attrs["Conventions"].startswith("CF-")
+        assert out[name].ensemble.attrs["units"] == out[name].target.attrs["units"] == "m s-1"
+        np.testing.assert_allclose(out[name].x, fine.x)
+        np.testing.assert_allclose(out[name].x_coarse, coarse.x)
+    # The files themselves say which field is which: by its time.
+    truth, raw = out["perfect_model"].truth[:, 0], out["debiased"].raw[:, 0]
+    np.testing.assert_allclose(truth, fine.u.sel(time=truth.time.values), rtol=1e-6)
+    np.testing.assert_allclose(raw, coarse.u.sel(time=raw.time.values), rtol=1e-6)
+    debiased = out["debiased"].debiased[:, 0].swap_dims(condition="time").sel(time=out["ensemble"].time.values)
+    np.testing.assert_allclose(out["ensemble"].target[:, 0], debiased)
+    assert "m s-1" in base64_text(run / "report.html")
+    scored = subgrid("verify", run / "ensemble.zarr", "-r", archives / "fine.nc", "-o", tmp_path / "m.json")
+    assert scored.code == 0, scored.err
+
+
+def base64_text(page: Path) -> str:
+    """The drawings of a page, as text."""
+    found = re.findall(r"data:image/svg\+xml;base64,([^\"]+)", page.read_text(encoding="utf-8"))
+    return "".join(base64.b64decode(drawing).decode() for drawing in found)
+
+
+def test_debiasing_that_cannot_be_is_found_out_before_training(archives, subgrid, tmp_path):
+    arguments = (own_files(archives, tmp_path), "-o", tmp_path / "run", *OWN, "--set=debias.n_quantiles=500")
+    outcome = subgrid("run", *arguments)
+    assert outcome.code == 2 and "500 quantiles need as many samples" in outcome.complaint
+    assert not (tmp_path / "run" / "model").exists()
 
 
 def test_help_names_every_command(subgrid):

@@ -3,8 +3,10 @@
 import tomllib
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from subgrid.cli.config import Config, ConfigError, load_config
+from subgrid.cli.config import Config, ConfigError, load_config, parse_config
 
 
 def test_resolved_configuration_reads_back_as_itself():
@@ -30,6 +32,15 @@ def test_overrides_win_over_the_file(tmp_path):
         ("[data]\nsource = 'files'\n", "needs data.fine and data.coarse"),
         ("[data]\nperiodic = false\n", "translation_invariant needs data.periodic"),
         ("[training\n", "not valid TOML"),
+        ("[training]\nn_steps = '40'\n", "training.n_steps = '40': input should be a valid integer"),
+        ("[training]\ntensorboard = 'yes'\n", "training.tensorboard = 'yes': input should be a valid boolean"),
+        ("[data]\nn_snapshots = 3.0\n", "data.n_snapshots = 3.0: input should be a valid integer"),
+        ("[run]\nseed = true\n", "run.seed = True: input should be a valid integer"),
+        ("[prior]\nchannels = []\n", "prior.channels = []: value should have at least 1 item, not 0"),
+        ("[prior]\nchannels = 64\n", "prior.channels = 64: input should be a valid array"),
+        ("[prior]\nattention_levels = [7]\n", "names level 7, but prior.channels has 2 levels, 0 to 1"),
+        ("[prior]\nsigma_max = inf\n", "prior.sigma_max = inf: input should be a finite number"),
+        ("training = 5\n", "training = 5: must be a table, [training]"),
     ],
 )
 def test_mistakes_are_named_with_the_nearest_valid_key(tmp_path, text, wanted):
@@ -38,6 +49,37 @@ def test_mistakes_are_named_with_the_nearest_valid_key(tmp_path, text, wanted):
     with pytest.raises(ConfigError, match=r"wrong\.toml") as raised:
         load_config(file)
     assert wanted in str(raised.value)
+
+
+def test_integers_pass_for_floats_and_arrays_for_tuples():
+    config = load_config(None, ["prior.sigma_max=80", "prior.channels=[8, 16]", "prior.attention_levels=[0, 1]"])
+    assert (config.prior.sigma_max, config.prior.channels) == (80.0, (8, 16))
+
+
+@given(name=st.text())
+@settings(max_examples=100, deadline=None)
+def test_any_name_survives_being_written_as_toml(name):
+    config = parse_config({"run": {"name": name}}, origin="test")
+    assert parse_config(tomllib.loads(config.as_toml()), origin="test") == config
+
+
+@pytest.mark.parametrize("name", ["\U0001f30d", "del \x7f", "tab\t", 'quote " backslash \\'])
+def test_odd_characters_survive_the_file(tmp_path, name):
+    file = tmp_path / "config.toml"
+    file.write_text(parse_config({"run": {"name": name}}, origin="test").as_toml(), encoding="utf-8")
+    assert load_config(file).run.name == name
+
+
+def test_a_folder_in_place_of_a_file(tmp_path):
+    with pytest.raises(ConfigError, match="is a folder; name a TOML file"):
+        load_config(tmp_path)
+
+
+def test_override_of_a_key_in_what_is_no_table(tmp_path):
+    file = tmp_path / "flat.toml"
+    file.write_text("training = 5\n")
+    with pytest.raises(ConfigError, match=r"--set training\.n_steps=40: the file has training = 5"):
+        load_config(file, ["training.n_steps=40"])
 
 
 @pytest.mark.parametrize("override", ["training", "training.n_steps", "n_steps=4", "=4"])

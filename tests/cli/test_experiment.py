@@ -1,10 +1,15 @@
 """What a run folder accepts when its configuration changes."""
 
+import os
+import time
+
+import jax.random as jr
 import pytest
 
 from subgrid.cli.config import load_config
 from subgrid.cli.experiment import MADE_FROM, open_experiment
-from subgrid.data.store import OutputExists
+from subgrid.cli.streams import STREAMS, stream_key
+from subgrid.data.store import OutputExists, write_json
 
 
 def test_later_stages_may_change_while_earlier_parts_stay(tmp_path):
@@ -25,3 +30,66 @@ def test_every_part_depends_on_the_seed(part, tmp_path):
     open_experiment(load_config(None), tmp_path).path(part).mkdir()
     with pytest.raises(OutputExists, match=f"{part} was made with run.seed = 0, not 1"):
         open_experiment(load_config(None, ["run.seed=1"]), tmp_path)
+
+
+def test_no_two_streams_share_a_key_and_none_is_the_seed_itself():
+    keys = {tuple(jr.key_data(stream_key(3, name)).tolist()) for name in STREAMS}
+    keys.add(tuple(jr.key_data(jr.key(3)).tolist()))
+    assert len(keys) == len(STREAMS) + 1
+
+
+def test_a_folder_with_the_rest_of_a_killed_write_is_free(tmp_path):
+    (tmp_path / ".config.toml.partial-123").write_text("[run")
+    assert open_experiment(load_config(None), tmp_path).path("config.toml").exists()
+
+
+@pytest.mark.parametrize("name", ["thesis.txt", ".hidden"])
+def test_a_folder_with_anything_else_is_not(tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(OutputExists, match="exists and is not a run folder"):
+        open_experiment(load_config(None), tmp_path)
+
+
+def test_a_file_in_place_of_the_folder(tmp_path):
+    (tmp_path / "run").write_text("mine")
+    with pytest.raises(OutputExists, match="is a file"):
+        open_experiment(load_config(None), tmp_path / "run")
+
+
+def test_a_stage_done_again_replaces_its_seconds_and_a_resumed_one_adds_to_them(tmp_path):
+    experiment = open_experiment(load_config(None), tmp_path)
+    write_json(experiment.path("timings.json"), {"train": 1000.0, "debias": 7.0})
+    with experiment.timed("train", resumed=True):
+        time.sleep(0.15)
+    assert experiment.timings["train"] >= 1000.1
+    with experiment.timed("train"):
+        pass
+    assert experiment.timings["train"] < 1000
+    assert experiment.timings["debias"] == 7.0
+
+
+def wait_and_interrupt():
+    time.sleep(0.15)
+    raise KeyboardInterrupt
+
+
+def test_an_interrupted_stage_leaves_its_seconds(tmp_path):
+    experiment = open_experiment(load_config(None), tmp_path)
+    with pytest.raises(KeyboardInterrupt), experiment.timed("train"):
+        wait_and_interrupt()
+    assert experiment.timings["train"] >= 0.1
+
+
+def test_newest_means_newer_than_configuration_and_inputs(tmp_path):
+    experiment = open_experiment(load_config(None), tmp_path)
+    for age, name in enumerate(("metrics.json", "debiased.zarr", "coarse.zarr", "fine.zarr", "config.toml")):
+        path = experiment.path(name)
+        path.touch()
+        os.utime(path, ns=(10**18 - age, 10**18 - age))
+    newest = lambda: experiment.is_newest("metrics.json", ["debiased.zarr"])  # noqa: E731
+    assert newest()
+    assert not experiment.is_newest("report.html", [])
+    open_experiment(load_config(None), tmp_path)  # the same configuration is not written again
+    assert newest()
+    os.utime(experiment.path("debiased.zarr"), ns=(10**18 + 1, 10**18 + 1))
+    assert not newest()

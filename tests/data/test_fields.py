@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from subgrid.data.fields import DataError, hold_out, open_field, samples_of
 
@@ -29,7 +31,7 @@ def test_missing_file_and_variable(dataset, tmp_path):
     dataset.assign(v=dataset.u).to_netcdf(path)
     with pytest.raises(DataError, match=r"fine\.nc: no variable 'w'; it holds u, v"):
         open_field(path, "w")
-    with pytest.raises(DataError, match=r"fine\.nc: holds the variables u, v; say which one with data\.variable"):
+    with pytest.raises(DataError, match=r"holds the variables u, v; say which one with --variable or data\.variable"):
         open_field(path)
 
 
@@ -84,3 +86,44 @@ def test_hold_out_never_splits_a_run():
     assert [len(part) for part in hold_out(single, (0.6, 0.4))] == [3, 2]
     with pytest.raises(DataError, match="f: 5 samples are too few to split into parts of"):
         hold_out(single, (0.9, 0.1))
+
+
+def test_every_part_gets_a_run():
+    values = np.arange(3 * 1000 * 2.0).reshape(3, 1000, 2)
+    samples = samples_of(xr.DataArray(values, dims=("trajectory", "time", "x"), name="u"), source="f")
+    parts = hold_out(samples, (0.8, 0.1, 0.1))
+    assert [set(part.trajectory) for part in parts] == [{0}, {1}, {2}]
+    assert [len(part) for part in hold_out(samples, (0.1, 0.2))] == [1000, 1000]
+    with pytest.raises(DataError, match="f: 3000 samples of 3 runs cannot be split into 4 parts"):
+        hold_out(samples, (0.7, 0.1, 0.1, 0.1))
+
+
+@given(
+    n=st.integers(8, 300),
+    weights=st.lists(st.floats(0.01, 1.0), min_size=1, max_size=4),
+    whole=st.floats(0.1, 1.0),
+)
+@settings(max_examples=50, deadline=None)
+def test_parts_are_disjoint_consecutive_and_near_their_size(n, weights, whole):
+    samples = samples_of(xr.DataArray(np.zeros((n, 2, 1)), dims=("trajectory", "time", "x")), source="f")
+    fractions = [whole * w / sum(weights) for w in weights]
+    parts = hold_out(samples, fractions)
+    runs = np.concatenate([np.unique(part.trajectory) for part in parts])
+    np.testing.assert_array_equal(runs, np.arange(len(runs)))
+    # Rounding moves each edge by half a run; making room for one run each moves it by less than one a part.
+    for part, fraction in zip(parts, fractions, strict=True):
+        assert abs(len(part) / 2 - fraction * n) <= len(parts) + 1
+
+
+def test_samples_keep_name_units_and_coordinates(dataset):
+    field = dataset.u.assign_attrs(units="K").assign_coords(
+        season=("trajectory", ["DJF", "JJA"]), mixed=(("time", "x"), np.zeros((3, 4))), height=2.0
+    )
+    samples = samples_of(field.transpose("x", "time", "trajectory"), source="f")
+    assert (samples.name, samples.units) == ("u", "K")
+    assert set(samples.coords.coords) == {"time", "x", "season", "height"}
+    part = samples.take(np.array([4, 1]))  # samples are (trajectory, time): the second run's second, the first's second
+    np.testing.assert_array_equal(part.coords.time, [12.5, 12.5])
+    np.testing.assert_array_equal(part.coords.season, ["JJA", "DJF"])
+    np.testing.assert_array_equal(part.coords.x, dataset.x)
+    np.testing.assert_array_equal(part.values[:, 0], field.values[[1, 0], [1, 1]])

@@ -57,6 +57,7 @@ def test_overwrite(tmp_path):
 def test_a_folder_that_cannot_be_replaced_is_put_back(tmp_path, monkeypatch):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "data").write_text("old")
+    (tmp_path / "out" / "zarr.json").write_text("{}")
     replace = os.replace
 
     def fails_the_second_time(source, target):
@@ -79,6 +80,49 @@ def test_full_disk(tmp_path, monkeypatch):
     with pytest.raises(OutputError, match=r"s\.json: no space left on the disk; nothing was written"):
         write_json(tmp_path / "s.json", {})
     assert listing(tmp_path) == []
+
+
+def test_only_a_store_is_replaced_by_a_store(tmp_path):
+    dataset = xr.Dataset({"u": ("x", np.arange(3.0))})
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter").write_text("precious")
+    (tmp_path / "fine.nc").write_text("precious")
+    with pytest.raises(OutputExists, match="thesis: is a folder, and no Zarr store"):
+        write_zarr(dataset, tmp_path / "thesis", overwrite=True)
+    with pytest.raises(OutputExists, match=r"fine\.nc: is a file, and a Zarr store would be a folder"):
+        write_zarr(dataset, tmp_path / "fine.nc", overwrite=True)
+    assert (tmp_path / "thesis" / "chapter").read_text() == (tmp_path / "fine.nc").read_text() == "precious"
+    write_zarr(dataset, tmp_path / "out.zarr")
+    with pytest.raises(OutputExists, match=r"out\.zarr: is a folder"):
+        write_json(tmp_path / "out.zarr", {})
+    dataset.to_zarr(tmp_path / "v2.zarr", zarr_format=2)
+    assert check_free(tmp_path / "v2.zarr", overwrite=True, kind="store") == tmp_path / "v2.zarr"
+
+
+def test_an_input_is_never_an_output(tmp_path, monkeypatch):
+    xr.Dataset({"u": ("x", np.arange(3.0))}).to_zarr(tmp_path / "coarse.zarr", zarr_format=3)
+    (tmp_path / "alias").symlink_to(tmp_path / "coarse.zarr")
+    monkeypatch.chdir(tmp_path)
+    for output in ("coarse.zarr", tmp_path / "alias", "coarse.zarr/out.zarr", tmp_path, "nowhere/../coarse.zarr"):
+        with pytest.raises(OutputExists, match=r"is the input .*coarse\.zarr, or holds it, or is in it"):
+            check_free(output, overwrite=True, inputs=["coarse.zarr"])
+    assert check_free("out.zarr", inputs=["coarse.zarr", "fine.nc"]).name == "out.zarr"
+
+
+def test_folders_are_probed_before_there_is_anything_to_write(tmp_path):
+    (tmp_path / "file.nc").write_text("")
+    with pytest.raises(
+        OutputError, match=r"file\.nc/out\.zarr: cannot be written \(.*file\.nc is a file, not a folder"
+    ):
+        check_free(tmp_path / "file.nc" / "out.zarr")
+    assert check_free(tmp_path / "new" / "deep" / "out.zarr")
+    assert listing(tmp_path) == ["file.nc"]
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o500)
+    if os.geteuid() == 0:
+        pytest.skip("every folder is open to root")
+    with pytest.raises(OutputError, match="no permission in"):
+        check_free(closed / "out.zarr")
 
 
 def test_a_folder_that_is_a_file(tmp_path):

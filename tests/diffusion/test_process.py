@@ -75,6 +75,25 @@ def test_coefficients_of_song_et_al():
         assert diffusion == pytest.approx(0.002 * 40000**time * np.sqrt(2 * np.log(40000)), rel=1e-4)
 
 
+def test_coefficients_at_the_start():
+    # s²(1 + σ²) = 1 makes dx = −½β x dt + √β dW of any variance-preserving process: g² = −2f, also at t = 0.
+    for process, beta in ((VariancePreserving(), 0.1), (VariancePreserving(beta_min=0.5, beta_max=8.0), 0.5)):
+        drift, diffusion = drift_and_diffusion(process, jnp.zeros(()))
+        assert drift == pytest.approx(-beta / 2, rel=1e-5)
+        assert diffusion == pytest.approx(np.sqrt(beta), rel=1e-5)
+    drift, diffusion = drift_and_diffusion(CosineVariancePreserving(), jnp.zeros(()))
+    assert diffusion**2 == pytest.approx(-2 * float(drift), rel=1e-4)
+    assert diffusion > 0
+    assert jax.grad(lambda t: drift_and_diffusion(VariancePreserving(), t)[1])(jnp.zeros(())) > 0
+
+
+@processes
+def test_variance_is_the_square_of_the_noise_level(process):
+    for time in (0.0, *TIMES):
+        sigma = float(process.noise_level(jnp.asarray(time)))
+        assert process.variance(jnp.asarray(time)) == pytest.approx(sigma**2, rel=1e-5)
+
+
 @processes
 def test_coefficients_reproduce_the_marginals(process):
     # Variance of x_t given x₀: dv/dt = 2fv + g² from the coefficients must arrive at s²σ² (fourth-order Runge–Kutta).

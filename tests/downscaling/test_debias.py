@@ -41,6 +41,26 @@ def test_beyond_the_table_the_correction_is_kept():
         assert transport(jnp.asarray([side * 100.0]))[0] == pytest.approx(expected, abs=0.02)
 
 
+def censored(threshold, floor=0.0):
+    """Quantiles of max(z − threshold, 0) + floor, z standard normal: dry with probability Φ(threshold)."""
+    return np.maximum(QUANTILES - threshold, 0) + floor
+
+
+@pytest.mark.parametrize("floor", [0.0, 0.1])
+@pytest.mark.parametrize("threshold", [-1.0, 0.0, 1.0])
+def test_censored_laws_keep_their_mean_and_dry_days_stay_one_value(threshold, floor):
+    # Half of the source is dry, Φ(threshold) of the target: for threshold 1 the target is drier, for −1 wetter.
+    transport = fit_quantile_mapping(as_fields(censored(0.0, floor)), as_fields(censored(threshold)))
+    mapped = np.asarray(jax.vmap(transport)(as_fields(censored(0.0, floor))))[:, 0]
+    dry_levels = censored(threshold)[: N // 2]  # what the target holds at the levels of the source's atom
+    # Tables of 100 levels, linear between them: the step across the atom's end is smeared over one level of 4001/100.
+    assert transport(jnp.asarray([floor], jnp.float32))[0] == pytest.approx(dry_levels.mean(), abs=0.01)
+    assert mapped.mean() == pytest.approx(censored(threshold).mean(), abs=0.01)
+    wet = np.asarray([0.7, 1.5], np.float32)  # beyond both atoms or inside the target's: T = max(y − threshold, 0)
+    expected = np.maximum(wet - threshold, 0)
+    np.testing.assert_allclose(jax.vmap(transport)(wet[:, None] + np.float32(floor))[:, 0], expected, atol=0.02)
+
+
 def test_it_is_monotone_and_keeps_shapes():
     transport = fit_quantile_mapping(as_fields(2 * QUANTILES), as_fields(np.sinh(QUANTILES)))
     values = jax.vmap(lambda v: transport(v[None])[0])(jnp.linspace(-9, 9, 500))

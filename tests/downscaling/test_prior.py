@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from subgrid.data.fields import DataError
+from subgrid.diffusion.objective import log_normal_levels
 from subgrid.downscaling.prior import (
     PriorSettings,
     TrainingSettings,
@@ -64,18 +65,10 @@ def test_training_beats_the_best_linear_guess(trained):
 
 
 def test_an_interrupted_run_resumes_to_the_same_bits(trained, tmp_path):
-    class Crash(Exception):
-        pass
-
-    def crash(step, metrics):
-        if step == 40:
-            raise Crash
-
-    training = TrainingSettings(**{**TRAINING.__dict__, "checkpoint_every": 20})
     with pytest.raises(Crash):
-        train(tmp_path, training, report=crash)
+        train(tmp_path, EVERY_20, report=crash_at(40))
     assert not is_trained(tmp_path)
-    same(train(tmp_path, training), trained[1])
+    same(train(tmp_path, EVERY_20), trained[1])
 
 
 def test_a_finished_run_can_be_repeated(trained):
@@ -86,11 +79,82 @@ def test_a_finished_run_can_be_repeated(trained):
 def test_folders_without_a_model(tmp_path):
     with pytest.raises(DataError, match="holds no trained model"):
         load_prior(tmp_path)
-    (tmp_path / "settings.json").write_text('{"colour": "blue"}')
+    (tmp_path / "settings.json").write_text('{"format": 2, "colour": "blue"}')
     with pytest.raises(DataError, match=r"settings\.json: not a model description of this version"):
         load_prior(tmp_path)
     assert loss_curve(tmp_path).shape == (2, 0)
     assert not is_trained(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(("stored", "found"), [({}, 1), ({"format": 3}, 3)])
+def test_models_of_another_format_are_refused(trained, tmp_path, stored, found):
+    """Older weights have the same names and shapes, and would load into a network that means something else by them."""
+    settings = json.loads((trained[0] / "settings.json").read_text())
+    settings.pop("format", None)
+    (tmp_path / "weights").symlink_to(trained[0] / "weights")
+    (tmp_path / "settings.json").write_text(json.dumps(settings | stored))
+    with pytest.raises(CheckpointMismatch, match=rf"settings\.json: is a model of format {found}, and this version"):
+        load_prior(tmp_path)
+
+
+class Crash(Exception):
+    pass
+
+
+def crash_at(step):
+    def report(done, metrics):
+        if done == step:
+            raise Crash
+
+    return report
+
+
+EVERY_20 = TrainingSettings(**{**TRAINING.__dict__, "checkpoint_every": 20})
+OTHER = {
+    "its fields": lambda f: train_prior(FIELDS + 1, SETTINGS, EVERY_20, folder=f, key=jr.key(0)),
+    r"its key: \[0, 0\], not \[0, 1\]": lambda f: train_prior(FIELDS, SETTINGS, EVERY_20, folder=f, key=jr.key(1)),
+    "its training: n_steps = 60, not 80": lambda f: train(f, TrainingSettings(**{**EVERY_20.__dict__, "n_steps": 80})),
+    "its prior: sigma_max = 10.0, not 9.0": lambda f: train_prior(
+        FIELDS, PriorSettings(**{**SETTINGS.__dict__, "sigma_max": 9.0}), EVERY_20, folder=f, key=jr.key(0)
+    ),
+    "its noise levels": lambda f: train(f, EVERY_20, noise_levels=log_normal_levels()),
+}
+
+
+@pytest.mark.parametrize("message", OTHER)
+def test_a_training_resumes_as_itself_or_not_at_all(tmp_path, message):
+    with pytest.raises(Crash):
+        train(tmp_path, EVERY_20, report=crash_at(40))
+    with pytest.raises(CheckpointMismatch, match=f"holds checkpoints of another training, which differs in {message}"):
+        OTHER[message](tmp_path)
+    # What changes nothing in the result may change.
+    train(tmp_path, TrainingSettings(**{**EVERY_20.__dict__, "checkpoint_every": 60}))
+
+
+def test_checkpoints_of_an_earlier_version_are_refused(tmp_path):
+    with pytest.raises(Crash):
+        train(tmp_path, EVERY_20, report=crash_at(40))
+    (tmp_path / "training.json").unlink()
+    with pytest.raises(CheckpointMismatch, match="differs in its format: 1, not 2"):
+        train(tmp_path, EVERY_20)
+
+
+def test_a_training_that_saved_nothing_can_be_replaced(tmp_path):
+    with pytest.raises(Crash):
+        train(tmp_path, report=crash_at(20))
+    train_prior(FIELDS + 1, SETTINGS, TRAINING, folder=tmp_path, key=jr.key(0))
+    np.testing.assert_array_equal(loss_curve(tmp_path)[0], [20, 40, 60])
+
+
+def test_the_log_of_a_killed_run_has_every_step_once(trained, tmp_path):
+    training = TrainingSettings(**{**TRAINING.__dict__, "checkpoint_every": 40})
+    with pytest.raises(Crash):
+        train(tmp_path, training, report=crash_at(60))  # saved at 40, logged to 60
+    log = tmp_path / "training.jsonl"
+    log.write_text(log.read_text() + '{"step": 80, "los')
+    np.testing.assert_array_equal(loss_curve(tmp_path)[0], [20, 40, 60])
+    train(tmp_path, training)
+    np.testing.assert_array_equal(loss_curve(tmp_path), loss_curve(trained[0]))
 
 
 def test_weights_of_another_model(trained, tmp_path):
@@ -104,7 +168,7 @@ def test_weights_of_another_model(trained, tmp_path):
 
 
 def test_grids_that_do_not_fit():
-    with pytest.raises(ValueError, match=r"a fine grid of \(18,\) points is not divisible by .* = 4"):
+    with pytest.raises(ValueError, match=r"a grid of \(18,\) points is not divisible by .* = 4"):
         build_denoiser(PriorSettings(1, (18,), channels=(8, 8), patch=2), key=jr.key(0))
 
 

@@ -1,5 +1,7 @@
 """The conditional sampler in physical units against a Gaussian posterior, and the keys of an ensemble."""
 
+import gc
+
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -78,3 +80,25 @@ def test_channels_in_two_dimensions():
     # The other points are independent of y: the prior's mean, within four errors over 12 points × 500 draws.
     free = draws[:, :, 1::2, :].mean((0, 2, 3))
     np.testing.assert_allclose((free - [1.0, -100.0]) / [2.0, 10.0], 0, atol=4 / np.sqrt(500 * 8))
+
+
+@pytest.mark.parametrize(("n", "members", "chunk"), [(0, 4, 8), (3, 0, 8), (3, 4, 0)])
+def test_empty_ensembles_are_refused(upsampler, n, members, chunk):
+    with pytest.raises(ValueError, match=f"got {n} fields, n_members = {members} and chunk = {chunk}"):
+        sample_ensemble(upsampler, np.zeros((n, 1, 4), np.float32), members, chunk=chunk, key=jr.key(0))
+
+
+def test_one_chunk_at_a_time_is_on_the_device():
+    """Neither the archive nor the ensemble: only what a chunk needs, whatever the number of fields."""
+    coarse = np.random.default_rng(0).normal(size=(1000, 1, 64)).astype(np.float32)
+    held = []
+
+    def report(done, total):
+        held.append(sum(array.nbytes for array in jax.live_arrays()) - before)
+
+    gc.collect()  # what other tests have left
+    before = sum(array.nbytes for array in jax.live_arrays())
+    ensemble = sample_ensemble(lambda y, *, key: y + 1, coarse, 2, chunk=10, report=report, key=jr.key(0))
+    np.testing.assert_array_equal(ensemble, np.repeat(coarse[:, None] + 1, 2, axis=1))
+    # A chunk is 10·64·4 bytes = 2.5 kB; the archive and the ensemble are 256 and 512 kB.
+    assert max(held) < 50_000

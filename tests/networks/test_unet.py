@@ -82,5 +82,5 @@ def test_untrained_network_is_silent():
 
 
 def test_sizes_that_do_not_fit():
-    with pytest.raises(ValueError, match=r"\(18,\) must be divisible by patch x 2\^\(levels - 1\) = 4"):
+    with pytest.raises(ValueError, match=r"\(18,\) points is not divisible by patch x 2\^\(levels - 1\) = 4"):
         build(1)(jnp.ones((2, 18)), NOISE)

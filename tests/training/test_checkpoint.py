@@ -1,5 +1,7 @@
 """Checkpoints: what was saved comes back bit for bit, and another model's store is refused by name."""
 
+import logging
+
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
@@ -62,3 +64,8 @@ def test_weights_can_be_written_again(tmp_path):
     save_weights(tmp_path, {"x": jnp.zeros(2)})
     save_weights(tmp_path, {"x": jnp.ones(2)})
     np.testing.assert_array_equal(load_weights(tmp_path, like={"x": jnp.zeros(2)})["x"], [1.0, 1.0])
+
+
+def test_warnings_of_other_libraries_stay(tmp_path):
+    Checkpoints(tmp_path).save(1, {"x": jnp.ones(())})
+    assert logging.getLogger("absl").isEnabledFor(logging.WARNING)

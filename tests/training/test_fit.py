@@ -1,10 +1,12 @@
 """`fit` on a small regression: the same bits after a kill, an interrupt that saves, and honest failures."""
 
+import itertools
 import os
 import signal
 import subprocess
 import sys
 import textwrap
+from contextlib import contextmanager
 
 import equinox as eqx
 import jax
@@ -113,6 +115,20 @@ def test_interrupt_saves_and_says_so(tmp_path, uninterrupted):
     assert signal.getsignal(signal.SIGINT) is before
     assert Checkpoints(tmp_path).latest() == 30
     assert_same_bits(train(checkpoints=Checkpoints(tmp_path)), uninterrupted[0])
+
+
+def test_an_interrupt_is_never_raised_without_saving(tmp_path, monkeypatch):
+    """Ctrl-C may arrive at any moment, here at every other question whether it did."""
+    answers = itertools.cycle([False, True])
+
+    @contextmanager
+    def flickering():
+        yield lambda: next(answers)
+
+    monkeypatch.setattr("subgrid.training.fit._deferred_interrupt", flickering)
+    with pytest.raises(TrainingInterrupted) as interrupted:
+        train(checkpoints=Checkpoints(tmp_path))
+    assert Checkpoints(tmp_path).latest() == interrupted.value.step
 
 
 def test_interrupt_without_checkpoints():

@@ -3,7 +3,7 @@
 import json
 import time
 
-from subgrid.training.log import all_of, json_lines, tensorboard
+from subgrid.training.log import all_of, json_lines, read_json_lines, tensorboard
 
 
 def test_lines_are_appended_and_survive_a_second_run(tmp_path):
@@ -14,6 +14,20 @@ def test_lines_are_appended_and_survive_a_second_run(tmp_path):
     assert [(row["step"], row["loss"]) for row in rows] == [(20, 0.5), (40, 0.25)]
     assert rows[1]["gradient_norm"] == 3.0
     assert all(row["seconds"] >= 0 for row in rows)
+
+
+def test_a_resumed_run_cuts_what_it_will_write_again(tmp_path):
+    path = tmp_path / "log.jsonl"
+    write = json_lines(path)
+    for step in (20, 40, 60):
+        write(step, {"loss": 1 / step})
+    with path.open("a") as file:
+        file.write('{"step": 80, "lo')  # torn by a kill
+    assert [row["step"] for row in read_json_lines(path)] == [20, 40, 60]
+    json_lines(path, from_step=40)(60, {"loss": 7.0})
+    assert [(row["step"], row["loss"]) for row in read_json_lines(path)] == [(20, 0.05), (40, 0.025), (60, 7.0)]
+    assert [p.name for p in tmp_path.iterdir()] == ["log.jsonl"]
+    assert read_json_lines(tmp_path / "none.jsonl") == []
 
 
 def test_each_report_gets_the_numbers():

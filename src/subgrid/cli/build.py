@@ -1,9 +1,10 @@
 """Names to objects: where the strings of a configuration become parts of the library."""
 
-from collections.abc import Callable
 from functools import partial
+from typing import TypeAlias
 
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from subgrid.cli.config import Coarsening as CoarseningConfig
 from subgrid.cli.config import Config
@@ -14,9 +15,12 @@ from subgrid.diffusion.guidance.projection import projection
 from subgrid.diffusion.noise_levels import exponential_grid, karras_grid, time_grid
 from subgrid.diffusion.process import CosineVariancePreserving, Process, VarianceExploding, VariancePreserving
 from subgrid.downscaling.prior import Prior, PriorSettings, TrainingSettings
-from subgrid.downscaling.upsample import DiffusionUpsampler
+from subgrid.downscaling.upsample import DiffusionUpsampler, Guide
 from subgrid.numerics.operators import BlockMean, Subsample
 from subgrid.types import Coarsening
+
+NoiseRange: TypeAlias = tuple[float, float]
+"""The smallest and the largest noise level, in standard deviations of the field."""
 
 
 def operator_of(config: CoarseningConfig, fine_shape: tuple[int, ...], coarse_shape: tuple[int, ...]) -> Coarsening:
@@ -40,29 +44,40 @@ def operator_of(config: CoarseningConfig, fine_shape: tuple[int, ...], coarse_sh
     return operator
 
 
-def process_of(config: Config) -> Process:
-    prior = config.prior
-    match prior.process:
+def process_of(config: Config, noise_range: NoiseRange) -> Process:
+    """The noising process between the smallest and the largest noise level, which it reaches at time 1."""
+    sigma_min, sigma_max = noise_range
+    match config.prior.process:
         case "variance-exploding":
-            return VarianceExploding(prior.sigma_min, prior.sigma_max)
+            return VarianceExploding(sigma_min, sigma_max)
         case "variance-preserving":
-            return VariancePreserving(sigma_min=prior.sigma_min)
+            return _variance_preserving_up_to(sigma_min, sigma_max)
         case "cosine":
-            return CosineVariancePreserving(sigma_min=prior.sigma_min, sigma_max=prior.sigma_max)
+            return CosineVariancePreserving(sigma_min=sigma_min, sigma_max=sigma_max)
+
+
+def _variance_preserving_up_to(sigma_min: float, sigma_max: float) -> VariancePreserving:
+    """The usual linear schedule, which ends at σ ≈ 152, cut off at t₁ = σ⁻¹(σ_max) and its time stretched to [0, 1]."""
+    usual = VariancePreserving()
+    last = float(usual.time_of(jnp.asarray(sigma_max)))
+    beta_max = usual.beta_min + last * (usual.beta_max - usual.beta_min)
+    return VariancePreserving(last * usual.beta_min, last * beta_max, sigma_min)
 
 
 def noise_levels_of(config: Config) -> objective.Quantile:
     """The noise levels that training draws."""
+    noise_range = (config.prior.sigma_min, config.prior.sigma_max)
     match config.training.noise_levels:
         case "log-uniform":
-            return objective.log_uniform_levels(config.prior.sigma_min, config.prior.sigma_max)
+            return objective.log_uniform_levels(*noise_range)
         case "log-normal":
             return objective.log_normal_levels()
         case "time-uniform":
-            return objective.time_uniform_levels(process_of(config))
+            return objective.time_uniform_levels(process_of(config, noise_range))
 
 
 def method_of(config: Config) -> samplers.Method:
+    """How to step down the noise levels, repeated at each of them where `sampling.n_resamples` says so."""
     method, n_resamples = _plain_method(config), config.sampling.n_resamples
     return method if n_resamples == 1 else samplers.Resampled(method, n_resamples)
 
@@ -83,19 +98,21 @@ def _plain_method(config: Config) -> samplers.Method:
             return samplers.Corrected(samplers.Ancestral())
 
 
-def grid_of(config: Config):
-    """The noise levels that sampling visits, largest first."""
-    n, prior = config.sampling.n_levels, config.prior
+def grid_of(config: Config, noise_range: NoiseRange) -> Float[Array, " level"]:
+    """The noise levels that sampling visits, largest first: never beyond those that the prior was trained on."""
+    n, (sigma_min, sigma_max) = config.sampling.n_levels, noise_range
     match config.sampling.grid:
         case "karras":
-            return karras_grid(n, sigma_max=prior.sigma_max, sigma_min=prior.sigma_min)
+            grid = karras_grid(n, sigma_max=sigma_max, sigma_min=sigma_min)
         case "exponential":
-            return exponential_grid(n, sigma_max=prior.sigma_max, sigma_min=prior.sigma_min)
+            grid = exponential_grid(n, sigma_max=sigma_max, sigma_min=sigma_min)
         case "process-time":
-            return time_grid(process_of(config), n)
+            grid = time_grid(process_of(config, noise_range), n)
+    return grid.at[0].set(sigma_max).at[-1].set(sigma_min)  # rounding leads some parts in a million beyond
 
 
-def guide_of(config: Config) -> Callable:
+def guide_of(config: Config) -> Guide:
+    """How samples are tied to the coarse field."""
     match config.sampling.guidance:
         case "moment-matching":
             return partial(moment_matching, n_iterations=config.sampling.solver_iterations)
@@ -104,9 +121,9 @@ def guide_of(config: Config) -> Callable:
 
 
 def upsampler_of(config: Config, prior: Prior, operator: Coarsening) -> DiffusionUpsampler:
-    return DiffusionUpsampler(
-        prior.denoiser, operator, prior.standardiser, guide_of(config), jnp.asarray(grid_of(config)), method_of(config)
-    )
+    """The sampler; its noise levels are those that the prior keeps from its training, whatever `config.prior` says."""
+    levels = grid_of(config, (prior.settings.sigma_min, prior.settings.sigma_max))
+    return DiffusionUpsampler(prior.denoiser, operator, prior.standardiser, guide_of(config), levels, method_of(config))
 
 
 def prior_settings_of(config: Config, n_channels: int, space: tuple[int, ...]) -> PriorSettings:

@@ -1,37 +1,44 @@
 """The single steps on the user's own files: train, downscale, verify."""
 
 import json
-from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
-import jax.random as jr
-
 from subgrid.cli import build, stages
-from subgrid.cli.config import Config
+from subgrid.cli.config import Config, ConfigError
+from subgrid.cli.experiment import check_own_folder, keep_config, open_experiment
 from subgrid.cli.progress import progress_bar
+from subgrid.cli.streams import stream_key
 from subgrid.data.fields import DataError, hold_out, open_field, samples_of
-from subgrid.data.store import OutputExists, check_free, write_json, write_text, write_zarr
+from subgrid.data.store import OutputExists, check_free, write_json, write_zarr
 from subgrid.downscaling.evaluation import Row, compare
-from subgrid.downscaling.pipeline import apply_debiaser, ensemble_dataset
-from subgrid.downscaling.prior import build_denoiser, is_trained, load_prior
+from subgrid.downscaling.fit_debias import apply_debiaser
+from subgrid.downscaling.pipeline import ensemble_coordinates, ensemble_dataset
+from subgrid.downscaling.prior import is_trained, load_prior
 from subgrid.downscaling.upsample import sample_ensemble
+
+
+def simulate(config: Config, output: Path) -> None:
+    """The pair of archives of the configured simulator."""
+    if config.data.source == "files":
+        raise ConfigError('data.source = "files" names no simulator; leave it out or choose "kuramoto-sivashinsky".')
+    stages.simulate(open_experiment(config, output))
 
 
 def train(config: Config, fine: Path, output: Path, variable: str | None) -> None:
     """A prior from one archive of fine fields."""
     if is_trained(output):
         raise OutputExists(f"{output}: holds a trained model already; choose another output.")
+    check_own_folder(output, kind="model")
     stored = output / "config.toml"
-    if stored.exists() and stored.read_text() != config.as_toml():
+    if stored.exists() and stored.read_text(encoding="utf-8") != config.as_toml():
         raise OutputExists(f"{output}: holds a model in training with another configuration; choose another output.")
-    samples = samples_of(open_field(fine, variable), source=str(fine))
+    samples = samples_of(open_field(fine, variable or config.data.variable), source=str(fine))
     if len(samples) < 2:
         raise DataError(f"{fine}: holds {len(samples)} sample; training needs at least 2.")
-    settings = build.prior_settings_of(config, samples.values.shape[1], samples.values.shape[2:])
-    build_denoiser(settings, key=jr.key(0))  # complains before anything is written
-    output.mkdir(parents=True, exist_ok=True)
-    write_text(stored, config.as_toml())
-    stages.train_on(config, samples.values, output, jr.key(config.run.seed), lambda _: nullcontext())
+    stages.check_network(config, samples)
+    keep_config(config, stored)
+    stages.train_on(config, samples.values, output, key=stream_key(config.run.seed, "prior"))
 
 
 def downscale(
@@ -44,15 +51,18 @@ def downscale(
     overwrite: bool,
 ) -> None:
     """An ensemble of fine fields for every coarse field, dimensions and coordinates of the input kept."""
-    check_free(output, overwrite=overwrite)
+    inputs = [coarse, *([reference] if reference is not None else [])]
+    check_free(output, overwrite=overwrite, kind="store", inputs=inputs)
     prior = load_prior(model)
+    variable = variable or config.data.variable
     field = open_field(coarse, variable)
     samples = samples_of(field, source=str(coarse))
     operator = build.operator_of(config.coarsening, prior.settings.space, samples.values.shape[2:])
-    targets, summary = samples.values, {}
+    ensemble_coordinates(field, operator)  # complains before anything is computed
+    targets, summary, key = samples.values, {}, partial(stream_key, config.run.seed)
     if reference is not None:
         fine = samples_of(open_field(reference, variable), source=str(reference))
-        debiaser, summary = stages.fit_debiaser(config, samples, fine, operator, key=jr.key(config.run.seed))
+        debiaser, summary = stages.fit_debiaser(config, samples, fine, operator, key=key("debias"))
         targets = apply_debiaser(debiaser, targets)
     with progress_bar("downscale") as update:
         ensemble = sample_ensemble(
@@ -61,7 +71,7 @@ def downscale(
             config.sampling.n_members,
             chunk=config.sampling.chunk,
             report=update,
-            key=jr.key(config.run.seed),
+            key=key("ensemble"),
         )
     attributes = {"config": config.as_toml(), "model": str(model), "debias_summary": json.dumps(summary)}
     dataset = ensemble_dataset(field, ensemble, targets, operator)
@@ -70,7 +80,7 @@ def downscale(
 
 def verify(ensemble: Path, reference: Path, output: Path, variable: str | None, overwrite: bool) -> list[Row]:
     """Distributional scores of an ensemble; the floor is one half of the reference against the other."""
-    check_free(output, overwrite=overwrite)
+    check_free(output, overwrite=overwrite, kind="file", inputs=[ensemble, reference])
     generated = samples_of(open_field(ensemble, "ensemble"), source=str(ensemble))
     fine = samples_of(open_field(reference, variable), source=str(reference))
     if generated.values.shape[1:] != fine.values.shape[1:]:

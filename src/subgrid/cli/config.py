@@ -4,13 +4,15 @@ import difflib
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
+AsTuple = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
+"""Strict checking takes no list for a tuple, and TOML has arrays only."""
 
 
 class ConfigError(ValueError):
@@ -18,7 +20,14 @@ class ConfigError(ValueError):
 
 
 class Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    def as_toml(self) -> str:
+        """The resolved configuration, every key written out; of a model whose fields are tables."""
+        return _to_toml(self.model_dump(exclude_none=True))
+
+
+Tables = TypeVar("Tables", bound=Table)
 
 
 class Run(Table):
@@ -54,7 +63,7 @@ class Debias(Table):
     """Entropy in units of the squared field, cost the full squared distance (twice the square of the blur)."""
     tolerance: PositiveFloat = 1e-2
     max_iterations: Positive = 5000
-    corrections: tuple[Literal["covariance", "marginals"], ...] = ("covariance", "marginals")
+    corrections: Annotated[tuple[Literal["covariance", "marginals"], ...], AsTuple] = ("covariance", "marginals")
     """After the transport, on training fields that it was not fitted on: what its blur took from them is restored."""
     n_quantiles: Positive = 200
 
@@ -63,10 +72,10 @@ class Prior(Table):
     process: Literal["variance-exploding", "variance-preserving", "cosine"] = "variance-exploding"
     sigma_min: PositiveFloat = 2e-3
     sigma_max: PositiveFloat = 80.0
-    channels: tuple[Positive, ...] = (64, 128)
+    channels: Annotated[tuple[Positive, ...], AsTuple, Field(min_length=1)] = (64, 128)
     n_blocks: Positive = 2
     patch: Positive = 4
-    attention_levels: tuple[int, ...] = ()
+    attention_levels: Annotated[tuple[Annotated[int, Field(ge=0)], ...], AsTuple] = ()
     dtype: Literal["float32", "bfloat16"] = "float32"
     checkpoint: bool = False
 
@@ -124,30 +133,42 @@ class Config(Table):
     sampling: Sampling = Sampling()
     evaluation: Evaluation = Evaluation()
 
-    def as_toml(self) -> str:
-        """The resolved configuration, every key written out."""
-        return _to_toml(self.model_dump(exclude_none=True))
-
 
 def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> Config:
     """Reads a TOML file (or none: all defaults), applies `table.key=value` overrides, checks everything.
 
     **Raises:** `ConfigError`, one sentence a fault.
     """
-    tables = _read(Path(path)) if path is not None else {}
-    for override in overrides:
-        _apply(tables, override)
-    return parse_config(tables, origin=str(path) if path is not None else "configuration")
+    return parse_config(read_tables(path, overrides), origin=str(path) if path is not None else "configuration")
 
 
 def parse_config(tables: dict[str, Any], *, origin: str) -> Config:
     """A checked configuration from nested tables; `origin` names them in complaints."""
-    try:
-        config = Config.model_validate(tables)
-    except ValidationError as error:
-        raise ConfigError("\n".join(f"{origin}: {_explain(fault)}" for fault in error.errors())) from error
+    config = validate(Config, tables, origin=origin)
     _check_together(config, origin)
     return config
+
+
+def read_tables(path: str | Path | None, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The tables of a TOML file, with `table.key=value` overrides applied, not yet checked.
+
+    **Raises:** `ConfigError` for what cannot be read.
+    """
+    tables = _read(Path(path)) if path is not None else {}
+    for override in overrides:
+        _apply(tables, override)
+    return tables
+
+
+def validate(model: type[Tables], tables: dict[str, Any], *, origin: str) -> Tables:
+    """Tables as a checked `model`; `origin` names them in complaints.
+
+    **Raises:** `ConfigError`, one sentence a fault.
+    """
+    try:
+        return model.model_validate(tables)
+    except ValidationError as error:
+        raise ConfigError("\n".join(f"{origin}: {_explain(fault, model)}" for fault in error.errors())) from error
 
 
 def _check_together(config: Config, origin: str) -> None:
@@ -160,6 +181,13 @@ def _check_together(config: Config, origin: str) -> None:
         raise ConfigError(f"{origin}: data.translation_invariant needs data.periodic = true; set both or neither.")
     if config.prior.sigma_min >= config.prior.sigma_max:
         raise ConfigError(f"{origin}: prior.sigma_min must be below prior.sigma_max.")
+    n_levels = len(config.prior.channels)
+    for level in config.prior.attention_levels:
+        if level >= n_levels:
+            raise ConfigError(
+                f"{origin}: prior.attention_levels names level {level}, but prior.channels has {n_levels} "
+                f"level{'s' if n_levels > 1 else ''}, 0 to {n_levels - 1}."
+            )
     if config.training.n_steps % config.training.steps_per_dispatch:
         raise ConfigError(
             f"{origin}: training.n_steps = {config.training.n_steps} must be a multiple of "
@@ -170,8 +198,12 @@ def _check_together(config: Config, origin: str) -> None:
 def _read(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise ConfigError(f"{path}: no such configuration file.")
+    if path.is_dir():
+        raise ConfigError(f"{path}: is a folder; name a TOML file, in a run folder its config.toml.")
     try:
-        return tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}).") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid TOML: {error}.") from error
 
@@ -185,19 +217,31 @@ def _apply(tables: dict[str, Any], override: str) -> None:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text.strip()  # a bare word is a string
-    tables.setdefault(table, {})[key] = value
+    if not isinstance(tables.setdefault(table, {}), dict):
+        raise ConfigError(f"--set {override}: the file has {table} = {tables[table]!r}, where [{table}] is a table.")
+    tables[table][key] = value
 
 
-def _explain(fault: Any) -> str:
+def _explain(fault: Any, whole: type[Table]) -> str:
     where = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "missing":
+        return f"{where} is missing; it has no default."
+    if fault["type"] == "model_type":
+        return f"{where} = {fault['input']!r}: must be a table, [{where}]."
     if fault["type"] != "extra_forbidden":
-        return f"{where} = {fault['input']!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}."
-    model = Config if len(fault["loc"]) == 1 else type(getattr(Config(), str(fault["loc"][0])))
+        return f"{where} = {fault['input']!r}: {_wording(fault)}."
+    model: Any = whole if len(fault["loc"]) == 1 else whole.model_fields[str(fault["loc"][0])].annotation
     valid = list(model.model_fields)
     near = difflib.get_close_matches(str(fault["loc"][-1]), valid, n=1, cutoff=0.5)
     kind = "table" if len(fault["loc"]) == 1 else "key"
     hint = f"did you mean {near[0]!r}?" if near else f"valid are {', '.join(valid)}."
     return f"unknown {kind} {where!r}; {hint}"
+
+
+def _wording(fault: Any) -> str:
+    """The checker's own words in the words of TOML, which has arrays and no tuples."""
+    message = fault["msg"].replace("valid tuple", "valid array").replace(" after validation", "")
+    return message[0].lower() + message[1:]
 
 
 def _to_toml(tables: dict[str, dict[str, Any]]) -> str:
@@ -215,5 +259,6 @@ def _toml_value(value: Any) -> str:
     if isinstance(value, str):
         import json
 
-        return json.dumps(value)  # TOML basic strings are JSON strings
+        # A TOML string is a JSON string without surrogate pairs, and with DEL escaped.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     return repr(value)

@@ -3,9 +3,9 @@
 import json
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,25 +15,12 @@ import jax.random as jr
 import numpy as np
 
 from subgrid.cli import build
-from subgrid.cli.config import Config, load_config
+from subgrid.cli.config import Config, Table, load_config
+from subgrid.cli.streams import stream_key
 from subgrid.data.batches import random_shifts
 from subgrid.data.fields import Samples, hold_out, open_field, samples_of
 from subgrid.data.store import OutputExists, write_json, write_text
-from subgrid.types import Coarsening
-
-STREAMS = (
-    "fine",
-    "coarse",
-    "prior",
-    "debias",
-    "debias shifts",
-    "evaluation shifts",
-    "conditions",
-    "ensemble",
-    "perfect",
-    "ranks",
-)
-"""Names of the random streams. Only ever append: a stream's place is what its key is made of."""
+from subgrid.types import Coarsening, Key
 
 _SIMULATED = {"run": ("seed",), "data": ()}
 _DEBIASED = {**_SIMULATED, "coarsening": (), "debias": (), "evaluation": ("n_shifts",)}
@@ -55,24 +42,44 @@ class Experiment:
 
     config: Config
     folder: Path
-    timings: dict[str, float] = field(default_factory=dict)
 
-    def key(self, stream: str) -> jax.Array:
-        """The key of a named random stream: adding a stage never changes the numbers of another."""
-        return jr.fold_in(jr.key(self.config.run.seed), STREAMS.index(stream))
+    def key(self, stream: str) -> Key:
+        """The key of a named random stream (see `streams.py`)."""
+        return stream_key(self.config.run.seed, stream)
 
     def path(self, name: str) -> Path:
+        """A file or store of the run folder."""
         return self.folder / name
 
-    @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        """Adds the seconds of a stage to `timings.json`, where a resumed run finds them again."""
-        started = time.monotonic()
-        yield
+    @property
+    def timings(self) -> dict[str, float]:
+        """Seconds by stage, of this call and of those before it."""
         file = self.path("timings.json")
-        self.timings = json.loads(file.read_text()) if file.exists() else {}
-        self.timings[stage] = round(self.timings.get(stage, 0.0) + time.monotonic() - started, 1)
-        write_json(file, self.timings)
+        return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+
+    @contextmanager
+    def timed(self, stage: str, *, resumed: bool = False) -> Iterator[None]:
+        """Keeps the seconds of a stage in `timings.json`, also if it is interrupted.
+
+        They replace those of an earlier attempt, unless the stage is `resumed`, that is goes on where that one ended.
+        """
+        started, timings = time.monotonic(), self.timings
+        before = timings.get(stage, 0.0) if resumed else 0.0
+        try:
+            yield
+        finally:
+            write_json(self.path("timings.json"), {**timings, stage: round(before + time.monotonic() - started, 1)})
+
+    def is_newest(self, name: str, made_from: Sequence[str]) -> bool:
+        """Whether a file of the run is there and no older than the configuration, the archives and `made_from`."""
+        path = self.path(name)
+        inputs = [*map(self.path, ("config.toml", *made_from)), *map(self.archive_path, ("fine", "coarse"))]
+        return path.exists() and all(path.stat().st_mtime_ns >= other.stat().st_mtime_ns for other in inputs)
+
+    def archive_path(self, which: str) -> Path:
+        """Where the "fine" or the "coarse" archive is: in the run folder if it is simulated."""
+        data = self.config.data
+        return Path(str(getattr(data, which))) if data.source == "files" else self.path(f"{which}.zarr")
 
     @cached_property
     def fine(self) -> tuple[Samples, Samples, Samples]:
@@ -94,19 +101,17 @@ class Experiment:
         return build.operator_of(self.config.coarsening, fine.shape[2:], coarse.shape[2:])
 
     def _archive(self, which: str) -> Samples:
-        data = self.config.data
-        simulated = data.source != "files"
-        path = self.path(f"{which}.zarr") if simulated else Path(str(getattr(data, which)))
-        return samples_of(open_field(path, "u" if simulated else data.variable), source=str(path))
+        data, path = self.config.data, self.archive_path(which)
+        return samples_of(open_field(path, data.variable if data.source == "files" else "u"), source=str(path))
 
     def _shifted(self, samples: Samples, stream: int) -> Samples:
         """Random shifts of held-out fields, where the law allows it: free samples, the same number for every set."""
         if not self.config.data.translation_invariant:
             return samples
         n, key = self.config.evaluation.n_shifts, jr.fold_in(self.key("evaluation shifts"), stream)
-        repeated = jnp.asarray(np.concatenate([samples.values] * n))
-        values = np.asarray(random_shifts(repeated, samples.n_space, key=key))
-        return Samples(values, np.concatenate([samples.trajectory] * n), samples.space_dims, samples.source)
+        repeated = samples.take(np.tile(np.arange(len(samples)), n))
+        values = np.asarray(random_shifts(jnp.asarray(repeated.values), samples.n_space, key=key))
+        return replace(repeated, values=values)
 
 
 def open_experiment(config: Config, folder: str | Path) -> Experiment:
@@ -117,12 +122,33 @@ def open_experiment(config: Config, folder: str | Path) -> Experiment:
     """
     folder = Path(folder)
     stored = folder / "config.toml"
+    check_own_folder(folder, kind="run")
     if stored.exists():
         _refuse_other_values(load_config(stored), config, folder)
-    elif folder.exists() and any(folder.iterdir()):
-        raise OutputExists(f"{folder}: exists and is not a run folder; choose another output folder.")
-    write_text(stored, config.as_toml())
+    keep_config(config, stored)
     return Experiment(config, folder)
+
+
+def check_own_folder(folder: Path, *, kind: str) -> None:
+    """Refuses a path that is neither free nor a folder that an earlier call made, which has a `config.toml`.
+
+    **Raises:** `OutputExists`.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise OutputExists(f"{folder}: is a file; choose another output folder.")
+    if folder.exists() and not (folder / "config.toml").exists() and any(map(_is_whole, folder.iterdir())):
+        raise OutputExists(f"{folder}: exists and is not a {kind} folder; choose another output folder.")
+
+
+def keep_config(config: Table, path: Path) -> None:
+    """Writes the resolved configuration, unless it is there: its date tells what is older than the configuration."""
+    if not path.exists() or path.read_text(encoding="utf-8") != config.as_toml():
+        write_text(path, config.as_toml())
+
+
+def _is_whole(path: Path) -> bool:
+    """Not what a killed write leaves behind (see `write_whole`)."""
+    return not (path.name.startswith(".") and ".partial-" in path.name)
 
 
 def _refuse_other_values(stored: Config, wanted: Config, folder: Path) -> None:

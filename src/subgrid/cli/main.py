@@ -20,10 +20,14 @@ Learns a transport that removes the bias of coarse fields and a generative prior
 fields that agree with each debiased coarse field.
 
 Start with `subgrid demo`. For your own files: `subgrid run CONFIG.toml`, or step by step `train`, `downscale`,
-`verify`. Every command takes `--set table.key=value`; exit codes are 0 (done), 1 (failed), 2 (wrong input).""",
+`verify`. Every command that computes from a configuration takes `--set table.key=value`; all keys are listed in
+docs/guide/configuration.md. Exit codes are 0 (done), 1 (failed), 2 (wrong input), 130 (interrupted).""",
 )
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="Where to write; must not exist yet.")]
+RunFolder = Annotated[
+    Path, typer.Option("--output", "-o", help="Folder to write into; one of the same configuration is continued.")
+]
 Settings = Annotated[Path | None, typer.Option("--config", "-c", help="TOML file; defaults where absent.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="Override a key: `--set training.n_steps=8000`. Repeatable.")
@@ -33,14 +37,28 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
 
 
+def _show_version(wanted: bool) -> bool:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"subgrid {version('subgrid')}")
+        raise typer.Exit
+    return wanted
+
+
 @app.callback()
-def main(debug: Debug = False) -> None:
+def main(
+    debug: Debug = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and stop.")
+    ] = False,
+) -> None:
     """Reads the global options (see `run` for what they do)."""
 
 
 @app.command("demo")
 def demo(
-    output: Output = Path("demo"),
+    output: RunFolder = Path("demo"),
     quick: Annotated[bool, typer.Option("--quick", help="Tiny sizes, under a minute: to see that it works.")] = False,
     overrides: Overrides = None,
 ) -> None:
@@ -59,17 +77,50 @@ def run_config(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Run folder; default: the file's name.")] = None,
     overrides: Overrides = None,
 ) -> None:
-    """Runs the whole pipeline of a configuration file; the same call resumes a run that was stopped."""
-    _run(load_config(config, overrides or []), output or Path("runs") / config.stem)
+    """Runs the whole pipeline of a configuration file; the same call resumes a run that was stopped.
+
+    A file with the table [climate] is a climate run: CF archives, units, calendars, masks and maps.
+    """
+    from subgrid.cli.climate_config import is_climate
+
+    folder = output or Path("runs") / config.stem
+    if is_climate(config):
+        _run_climate(config, overrides or [], folder)
+    else:
+        _run(load_config(config, overrides or []), folder)
+
+
+@app.command("inspect")
+def inspect_files(
+    files: Annotated[list[str], typer.Argument(help="Archives: NetCDF files, Zarr stores, folders or globs.")],
+) -> None:
+    """Says what Subgrid sees in climate files, whether two of them fit together, and what to change if not."""
+    from subgrid.cli.inspect import print_inspection
+    from subgrid.data.inspect import inspect
+
+    inspection = inspect(*files)
+    print_inspection(inspection)
+    if inspection.problems:
+        raise typer.Exit(2)
+
+
+@app.command("status")
+def status(
+    store: Annotated[Path, typer.Argument(help="Ensemble store, for example RUN/ensemble.zarr.")],
+    repair: Annotated[bool, typer.Option("--repair", help="Mark damaged items as not done.")] = False,
+) -> None:
+    """Shows what of an ensemble is done, and which of its files are missing or corrupt."""
+    from subgrid.cli.status import show_status
+
+    show_status(store, repair_damage=repair)
 
 
 @app.command("simulate")
-def simulate(output: Output, config: Settings = None, overrides: Overrides = None) -> None:
-    """Writes a pair of unpaired archives, OUTPUT/fine.zarr and OUTPUT/coarse.zarr."""
-    from subgrid.cli.experiment import open_experiment
-    from subgrid.cli.stages import simulate as simulate_archives
+def simulate(output: RunFolder, config: Settings = None, overrides: Overrides = None) -> None:
+    """Writes a pair of unpaired archives, OUTPUT/fine.zarr and OUTPUT/coarse.zarr; what is there already stays."""
+    from subgrid.cli import commands
 
-    simulate_archives(open_experiment(load_config(config, overrides or []), output))
+    commands.simulate(load_config(config, overrides or []), output)
     typer.echo(f"wrote {output}/fine.zarr and {output}/coarse.zarr")
 
 
@@ -125,6 +176,19 @@ def verify(
     typer.echo(f"wrote {output}")
 
 
+@app.command("publish")
+def publish(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    folder: Annotated[Path, typer.Argument(help="Folder to write into, for example docs/results/ks_8x.")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier publish wrote.")] = False,
+) -> None:
+    """Writes the numbers and figures of a finished run as separate files, for documentation or a paper."""
+    from subgrid.cli import reporting
+
+    files = reporting.publish(run, folder, overwrite=overwrite)
+    typer.echo(f"wrote {len(files)} files into {folder}: {', '.join(files)}")
+
+
 def _run(config: Config, output: Path) -> None:
     from subgrid.cli import stages, table
     from subgrid.cli.experiment import open_experiment
@@ -132,6 +196,16 @@ def _run(config: Config, output: Path) -> None:
     experiment = open_experiment(config, output)
     page = stages.run_all(experiment)
     table.show_file(experiment.path("metrics.json"))
+    typer.echo(f"report: {page}")
+
+
+def _run_climate(config: Path, overrides: list[str], folder: Path) -> None:
+    from subgrid.cli import climate_stages
+    from subgrid.cli.table import show_climate_file
+
+    run = climate_stages.open_run(config, overrides, folder)
+    page = climate_stages.run_all(run)
+    show_climate_file(run.path("metrics.json"))
     typer.echo(f"report: {page}")
 
 

@@ -1,8 +1,7 @@
-"""What a finished run is worth: the table of metrics, and the page that shows it."""
+"""What a finished run is worth: the table of metrics."""
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 
 import jax.numpy as jnp
 import jax.random as jr
@@ -13,8 +12,7 @@ from subgrid.cli.experiment import Experiment, machine_summary
 from subgrid.cli.progress import progress_bar
 from subgrid.data.store import write_json
 from subgrid.downscaling.baselines import cubic_interpolation
-from subgrid.downscaling.evaluation import Row, compare, draw_conditions, ensemble_rows, perfect_model_rows, ranks
-from subgrid.downscaling.prior import loss_curve
+from subgrid.downscaling.evaluation import compare, draw_conditions, ensemble_rows, perfect_model_rows, ranks
 
 
 @dataclass(frozen=True)
@@ -34,6 +32,7 @@ class Results:
 
 
 def load_results(experiment: Experiment) -> Results:
+    """What the stages left in the run folder, cubic interpolations beside it."""
     debiased = _open(experiment, "debiased")
     unpaired = _open(experiment, "ensemble")
     perfect = _open(experiment, "perfect_model")
@@ -63,8 +62,14 @@ def _interpolate(experiment: Experiment, coarse: np.ndarray) -> np.ndarray:
     )
 
 
-def verify(experiment: Experiment) -> list[Row]:
-    """The table of metrics, and `metrics.json`."""
+SCORED = ("debiased.zarr", "ensemble.zarr", "perfect_model.zarr")
+"""What verification and report read of a run folder."""
+
+
+def verify(experiment: Experiment) -> None:
+    """The table of metrics, `metrics.json`; nothing where that is there and newer than all it was made from."""
+    if experiment.is_newest("metrics.json", SCORED):
+        return
     results, (_, reference, twin) = load_results(experiment), experiment.fine
     coarsen = lambda fields: np.asarray(experiment.operator(jnp.asarray(fields)))  # noqa: E731
     n_space = reference.n_space
@@ -100,78 +105,3 @@ def verify(experiment: Experiment) -> list[Row]:
             "config": experiment.config.model_dump(),
         },
     )
-    return rows
-
-
-def report(experiment: Experiment) -> Path:
-    """The self-contained page."""
-    from subgrid.report.evidence import Evidence
-    from subgrid.report.page import write_report
-
-    results, (_, reference, twin) = load_results(experiment), experiment.fine
-    metrics = json.loads(experiment.path("metrics.json").read_text())
-    coarsen = lambda fields: np.asarray(experiment.operator(jnp.asarray(fields)))  # noqa: E731
-    evidence = Evidence(
-        variable=experiment.config.data.variable or "u",
-        units="",
-        fine_reference=reference.values,
-        fine_twin=twin.values,
-        generated=results.ensemble,
-        cubic=results.cubic,
-        coarse_reference=coarsen(reference.values),
-        coarse_twin=coarsen(twin.values),
-        raw=results.raw,
-        debiased=results.debiased,
-        perfect_truth=results.perfect_truth,
-        perfect_ensemble=results.perfect_ensemble,
-        perfect_target=results.perfect_target,
-        rank_counts=np.asarray(metrics["rank_histogram"]),
-        loss_curve=loss_curve(experiment.path("model")),
-    )
-    path = experiment.path("report.html")
-    with experiment.timed("report"):
-        write_report(
-            path,
-            title=f"Downscaling report: {experiment.config.run.name}",
-            summary=_summary(experiment, metrics),
-            table=metrics["table"],
-            configuration=experiment.config.as_toml(),
-            evidence=evidence,
-            notes=_notes(metrics),
-            timings=metrics["seconds"],
-        )
-    return path
-
-
-def _summary(experiment: Experiment, metrics: dict) -> list[tuple[str, str]]:
-    config, machine = experiment.config, metrics["machine"]
-    fine, coarse = experiment.fine[0].values.shape[2:], experiment.coarse[0].values.shape[2:]
-    grid = lambda shape: " x ".join(map(str, shape))  # noqa: E731
-    sampling, n = config.sampling, config.sampling.n_resamples
-    descents = "1 step" if n == 1 else f"{n} descents"
-    return [
-        (
-            "Data",
-            config.data.source if config.data.source != "files" else f"{config.data.coarse} to {config.data.fine}",
-        ),
-        ("Grids", f"{grid(coarse)} to {grid(fine)} ({config.coarsening.kind}, factor {config.coarsening.factor})"),
-        ("Debiasing", config.debias.method),
-        ("Prior", f"UNet {config.prior.channels}, {config.training.n_steps} steps of {config.training.batch_size}"),
-        ("Sampling", f"{sampling.method}, {descents} at {sampling.n_levels} noise levels, {sampling.guidance}"),
-        ("Seed", str(config.run.seed)),
-        ("Machine", f"{machine['cores']} cores {machine['processor']}, {machine['devices']}, jax {machine['jax']}"),
-    ]
-
-
-def _notes(metrics: dict) -> list[str]:
-    notes = [
-        "The noise floor is the same metric between two independent sets of the reference; in perfect-model mode, what "
-        "the ensemble scores when one of its own members plays the truth."
-    ]
-    if summary := metrics["debias"]:
-        notes.append(
-            f"Entropic transport: {summary['n_source']} x {summary['n_target']} samples, epsilon {summary['epsilon']} "
-            f"(cost the full squared distance), {summary['iterations']} iterations, marginal error "
-            f"{summary['marginal_error']:.1e}."
-        )
-    return notes

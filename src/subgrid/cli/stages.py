@@ -1,38 +1,39 @@
-"""The stages of the main job on files: simulate, train, debias, downscale, verify, report.
+"""The stages of the main job on files: simulate, debias, train, downscale, verify, report.
 
 Each reads what the one before left in the run's folder, and is skipped if its own output is there, so a run that was
 stopped goes on where it was:
 
     RUN/config.toml          the resolved configuration
     RUN/fine.zarr, coarse.zarr   the simulated archives (if data.source is a simulator)
-    RUN/model/               the prior
     RUN/debiased.zarr        every held-out coarse field, raw and debiased
+    RUN/model/               the prior
     RUN/ensemble.zarr        fine ensembles of debiased coarse fields (unpaired)
     RUN/perfect_model.zarr   fine ensembles of coarsened reference fields, with the truth
     RUN/metrics.json, report.html
 """
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
-import jax
+import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import xarray as xr
+from jaxtyping import Float
 
-from subgrid.cli import build, scoring
+from subgrid.cli import build, reporting, scoring
 from subgrid.cli.config import Config
 from subgrid.cli.experiment import Experiment
 from subgrid.cli.progress import progress_bar
-from subgrid.data.fields import DataError, Samples
+from subgrid.data.fields import CONDITION_DIM, DataError, Samples
 from subgrid.data.store import write_zarr
 from subgrid.downscaling.evaluation import draw_conditions
-from subgrid.downscaling.pipeline import apply_debiaser, fit_debiaser_array
-from subgrid.downscaling.prior import Prior, is_trained, load_prior, train_prior
+from subgrid.downscaling.fit_debias import apply_debiaser, fit_debiaser_array
+from subgrid.downscaling.pipeline import conditions_dataset
+from subgrid.downscaling.prior import Prior, build_denoiser, is_trained, load_prior, train_prior
 from subgrid.downscaling.upsample import sample_ensemble
-from subgrid.types import Coarsening, Debiaser
+from subgrid.types import Coarsening, Debiaser, Key
 
 
 def run_all(experiment: Experiment) -> Path:
@@ -40,11 +41,11 @@ def run_all(experiment: Experiment) -> Path:
     if experiment.config.data.source == "kuramoto-sivashinsky":
         simulate(experiment)
     check_archives(experiment)
+    debias(experiment)  # before training: it is quick, and it is where data of the wrong kind are found out
     train(experiment)
-    debias(experiment)
     downscale(experiment)
     scoring.verify(experiment)
-    return scoring.report(experiment)
+    return reporting.report(experiment)
 
 
 def simulate(experiment: Experiment) -> None:
@@ -86,6 +87,13 @@ def check_archives(experiment: Experiment) -> None:
     if fine.n_space not in (1, 2):
         raise DataError(f"{fine.source}: fields have the space axes {fine.space_dims}; Subgrid takes one or two.")
     _ = experiment.operator
+    check_network(experiment.config, fine)
+
+
+def check_network(config: Config, fine: Samples) -> None:
+    """Complains, before anything is computed or written, about fields that do not fit the network."""
+    settings = build.prior_settings_of(config, fine.values.shape[1], fine.values.shape[2:])
+    eqx.filter_eval_shape(lambda key: build_denoiser(settings, key=key), jr.key(0))
 
 
 def train(experiment: Experiment) -> Prior:
@@ -94,13 +102,14 @@ def train(experiment: Experiment) -> Prior:
     if is_trained(folder):
         return load_prior(folder)
     fields = experiment.fine[0].values
-    return train_on(experiment.config, fields, folder, experiment.key("prior"), experiment.timed)
+    with experiment.timed("train", resumed=(folder / "checkpoints").exists()):
+        return train_on(experiment.config, fields, folder, key=experiment.key("prior"))
 
 
-def train_on(config: Config, fields: np.ndarray, folder: Path, key: jax.Array, timed: Callable) -> Prior:
+def train_on(config: Config, fields: Float[np.ndarray, "n channel *space"], folder: Path, *, key: Key) -> Prior:
     """Trains a prior on fields with a progress bar; used by `run` and `train` alike."""
     settings = build.prior_settings_of(config, fields.shape[1], fields.shape[2:])
-    with timed("train"), progress_bar("train") as update:
+    with progress_bar("train") as update:
         return train_prior(
             fields,
             settings,
@@ -113,7 +122,7 @@ def train_on(config: Config, fields: np.ndarray, folder: Path, key: jax.Array, t
 
 
 def fit_debiaser(
-    config: Config, coarse: Samples, fine: Samples, operator: Coarsening, *, key: jax.Array
+    config: Config, coarse: Samples, fine: Samples, operator: Coarsening, *, key: Key
 ) -> tuple[Debiaser, dict]:
     """The configured transport from coarse fields to coarsened fine fields, and what its solver reports."""
     return fit_debiaser_array(
@@ -140,9 +149,11 @@ def debias(experiment: Experiment) -> None:
         update(1, 2, "apply")
         debiased = apply_debiaser(debiaser, held_out.values)
         update(2, 2)
-    dims = ("sample", "channel", *(f"{d}_coarse" for d in held_out.space_dims))
+    dims = (CONDITION_DIM, "channel", *held_out.space_dims)
+    fields = {"raw": (dims, held_out.values, held_out.attrs), "debiased": (dims, debiased, held_out.attrs)}
+    coordinates = held_out.coords.drop_vars([*fields, "channel"], errors="ignore")
     attributes = {"config": experiment.config.as_toml(), "debias_summary": json.dumps(summary)}
-    write_zarr(xr.Dataset({"raw": (dims, held_out.values), "debiased": (dims, debiased)}, attrs=attributes), path)
+    write_zarr(coordinates.assign(fields).assign_attrs(attributes), path)
 
 
 def downscale(experiment: Experiment) -> None:
@@ -151,21 +162,28 @@ def downscale(experiment: Experiment) -> None:
     if not experiment.path("ensemble.zarr").exists():
         debiased = xr.open_zarr(experiment.path("debiased.zarr")).debiased.values
         chosen = draw_conditions(len(debiased), settings.n_unpaired, key=jr.fold_in(experiment.key("conditions"), 0))
-        _sample(experiment, "downscale", debiased[chosen], settings.unpaired_members, "ensemble", chosen)
+        ensemble = _sample(experiment, "downscale", debiased[chosen], settings.unpaired_members, "ensemble")
+        conditions = experiment.coarse[1].take(chosen)
+        _write_ensemble(experiment, "ensemble.zarr", conditions, chosen, ensemble, debiased[chosen])
     if not experiment.path("perfect_model.zarr").exists():
-        reference = experiment.fine[1].values
+        reference = experiment.fine[1]
         chosen = draw_conditions(len(reference), settings.n_conditions, key=jr.fold_in(experiment.key("conditions"), 1))
-        targets = np.asarray(experiment.operator(jnp.asarray(reference[chosen])))
-        _sample(
-            experiment, "perfect model", targets, config.sampling.n_members, "perfect", chosen, truth=reference[chosen]
+        conditions = reference.take(chosen)
+        targets = np.asarray(experiment.operator(jnp.asarray(conditions.values)))
+        ensemble = _sample(experiment, "perfect model", targets, config.sampling.n_members, "perfect")
+        _write_ensemble(
+            experiment, "perfect_model.zarr", conditions, chosen, ensemble, targets, truth=conditions.values
         )
 
 
-def _sample(experiment, label, targets, n_members, stream, chosen, truth=None) -> None:
+def _sample(
+    experiment: Experiment, label: str, targets: Float[np.ndarray, "n channel *coarse"], n_members: int, stream: str
+) -> Float[np.ndarray, "n member channel *fine"]:
+    """Members of every target, under a progress bar."""
     prior = load_prior(experiment.path("model"))
     upsampler = build.upsampler_of(experiment.config, prior, experiment.operator)
     with experiment.timed(label), progress_bar(label) as update:
-        ensemble = sample_ensemble(
+        return sample_ensemble(
             upsampler,
             targets,
             n_members,
@@ -173,10 +191,23 @@ def _sample(experiment, label, targets, n_members, stream, chosen, truth=None) -
             report=update,
             key=experiment.key(stream),
         )
-    space = experiment.fine[0].space_dims
-    fine, coarse = ("channel", *space), ("channel", *(f"{d}_coarse" for d in space))
-    fields = {"ensemble": (("condition", "member", *fine), ensemble), "target": (("condition", *coarse), targets)}
-    if truth is not None:
-        fields["truth"] = (("condition", *fine), truth)
-    dataset = xr.Dataset(fields, coords={"condition": chosen}, attrs={"config": experiment.config.as_toml()})
-    write_zarr(dataset, experiment.path("ensemble.zarr" if truth is None else "perfect_model.zarr"))
+
+
+def _write_ensemble(
+    experiment: Experiment,
+    name: str,
+    conditions: Samples,
+    chosen: np.ndarray,
+    ensemble: Float[np.ndarray, "n member channel *fine"],
+    targets: Float[np.ndarray, "n channel *coarse"],
+    *,
+    truth: Float[np.ndarray, "n channel *fine"] | None = None,
+) -> None:
+    """One store with names, units and coordinates; `condition` counts in the held-out set, where the file does not."""
+    dataset = conditions_dataset(
+        conditions, ensemble, targets, fine=experiment.fine[0], coarse=experiment.coarse[0], truth=truth
+    )
+    if CONDITION_DIM not in dataset.coords:
+        dataset = dataset.assign_coords({CONDITION_DIM: chosen})
+    attributes = {"variable": experiment.fine[0].name, "config": experiment.config.as_toml()}
+    write_zarr(dataset.assign_attrs(attributes, Conventions="CF-1.11"), experiment.path(name))

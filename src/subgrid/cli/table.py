@@ -20,9 +20,9 @@ def show(rows: Iterable) -> None:
     show_rows([row.as_dict() for row in rows])
 
 
-def show_rows(rows: list[dict]) -> None:
+def show_rows(rows: list[dict], columns: tuple[str, ...] = COLUMNS) -> None:
     """One section a group; a dash where a column makes no sense. Best is the target of each metric."""
-    used = [column for column in COLUMNS if any(row[column] is not None for row in rows)]
+    used = [column for column in columns if any(row[column] is not None for row in rows)]
     table = Table(title="Scores (noise floor: the metric between two independent sets of the reference)")
     table.add_column("")
     table.add_column("metric")
@@ -37,6 +37,29 @@ def show_rows(rows: list[dict]) -> None:
         table.add_row(label, row["metric"], *(_number(row[column]) for column in used), row["target"])
         previous = row["group"]
     Console(width=110).print(table)
+
+
+def show_climate_file(path: Path) -> None:
+    """Prints the table of a climate run's `metrics.json`, whose columns are its baselines."""
+    from subgrid.cli.climate_scoring import COLUMNS as columns
+
+    rows = json.loads(path.read_text(encoding="utf-8"))["table"]
+    show_rows([dict.fromkeys(columns) | row for row in rows], columns)
+
+
+def as_markdown(rows: list[dict]) -> str:
+    """The same table in Markdown, one line a row, an en dash where a column makes no sense."""
+    used = [column for column in COLUMNS if any(row[column] is not None for row in rows)]
+    names = ["noise floor" if column == "floor" else column for column in used]
+    lines = [["grid", "metric", *names], ["---"] * (2 + len(used))]
+    lines += [[row["group"], row["metric"], *(_short(row[column]) for column in used)] for row in rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _short(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.1e}" if 0 < abs(value) < 1e-3 else f"{value:.3g}"
 
 
 def _number(value: float | None) -> str:

@@ -8,7 +8,7 @@ from jaxtyping import Float
 def trajectory_dataset(
     fields: Float[np.ndarray, "trajectory time x"], *, interval: float, domain: float, title: str, settings: str
 ) -> xr.Dataset:
-    """Dimensions trajectory, time, x with their coordinates, chunked by trajectory, and the settings that made it.
+    """Dimensions trajectory, time, x with their coordinates, and the settings that made it; a store has chunks of runs.
 
     **Arguments:** `interval`, model time between snapshots; `domain`, its length; `settings`, the resolved TOML.
     """
@@ -29,4 +29,5 @@ def trajectory_dataset(
     attributes = {"Conventions": "CF-1.11", "title": title, "source": "subgrid simulate", "config": settings}
     dataset = xr.Dataset({"u": (("trajectory", "time", "x"), fields)}, coordinates, attributes)
     dataset.u.attrs = {"long_name": "velocity", "units": "1"}
-    return dataset.chunk(trajectory=min(64, n_runs))
+    dataset.u.encoding["chunks"] = (min(64, n_runs), n_times, n_points)
+    return dataset

@@ -5,15 +5,19 @@ Every complaint names the file, the variable, the place and what to do about it.
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
-SAMPLE_DIMS = ("trajectory", "sample", "time", "member")
-"""Dimensions that count samples; all others are space."""
+SAMPLE_DIMS = ("trajectory", "sample", "time", "member", "realization", "condition")
+"""Dimensions that count samples; all others are space, but for `CHANNEL_DIM`."""
+CHANNEL_DIM = "channel"
+CONDITION_DIM = "condition"
+"""The dimension along which `Samples` keeps the coordinates of its samples."""
 
 
 class DataError(ValueError):
@@ -24,13 +28,18 @@ class DataError(ValueError):
 class Samples:
     """Fields as one array, and what is needed to tell where they came from.
 
-    `values` is (sample, channel, *space); `trajectory` numbers the independent run that each sample belongs to.
+    `values` is (sample, channel, *space); `trajectory` numbers the independent run that each sample belongs to; `name`
+    and `attrs` are the variable's; `coords` holds the coordinates of the samples, along `CONDITION_DIM`, and those of
+    space.
     """
 
     values: Float[np.ndarray, "n channel *space"]
     trajectory: np.ndarray
     space_dims: tuple[str, ...]
     source: str
+    name: str = "field"
+    attrs: dict[str, Any] = field(default_factory=dict)
+    coords: xr.Dataset = field(default_factory=xr.Dataset, repr=False)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -39,8 +48,18 @@ class Samples:
     def n_space(self) -> int:
         return len(self.space_dims)
 
+    @property
+    def units(self) -> str:
+        return str(self.attrs.get("units", ""))
+
     def take(self, indices: np.ndarray) -> "Samples":
-        return Samples(self.values[indices], self.trajectory[indices], self.space_dims, self.source)
+        """The samples of these numbers, with their coordinates."""
+        return replace(
+            self,
+            values=self.values[indices],
+            trajectory=self.trajectory[indices],
+            coords=self.coords.isel({CONDITION_DIM: indices}, missing_dims="ignore"),
+        )
 
 
 def open_field(path: str | Path, variable: str | None = None) -> xr.DataArray:
@@ -63,7 +82,8 @@ def open_field(path: str | Path, variable: str | None = None) -> xr.DataArray:
     if variable is None:
         if len(names) != 1:
             raise DataError(
-                f"{path}: holds the variables {', '.join(names) or '(none)'}; say which one with data.variable."
+                f"{path}: holds the variables {', '.join(names) or '(none)'}; "
+                "say which one with --variable or data.variable."
             )
         variable = names[0]
     if variable not in names:
@@ -71,48 +91,91 @@ def open_field(path: str | Path, variable: str | None = None) -> xr.DataArray:
     return dataset[variable]
 
 
+def sample_dims(field: xr.DataArray) -> tuple[str, ...]:
+    """The dimensions that count samples, in the order in which `samples_of` counts: runs first, so they stay together.
+
+    sample_dims(xr.DataArray(np.zeros((3, 2, 8)), dims=("time", "trajectory", "x")))  # ("trajectory", "time")
+    """
+    return tuple(sorted((str(d) for d in field.dims if d in SAMPLE_DIMS), key=lambda d: d != "trajectory"))
+
+
+def channel_dims(field: xr.DataArray) -> tuple[str, ...]:
+    """The channel dimension, if there is one."""
+    return (CHANNEL_DIM,) if CHANNEL_DIM in field.dims else ()
+
+
+def space_dims(field: xr.DataArray) -> tuple[str, ...]:
+    """The dimensions that are neither samples nor channel, in the field's order."""
+    return tuple(str(d) for d in field.dims if d not in SAMPLE_DIMS and d != CHANNEL_DIM)
+
+
 def samples_of(field: xr.DataArray, *, source: str) -> Samples:
-    """All samples of a field as float32, checked to be finite; sample dimensions in front, space behind.
+    """All samples of a field as float32, checked to be finite; sample dimensions in front, then channel, then space.
+
+    **Arguments:** `field`, with at least one of `SAMPLE_DIMS` and one of space; `source`, what messages call it.
 
     **Raises:** `DataError` if there is no sample or no space dimension, or at the first NaN or infinity, with its
     time and place.
     """
-    lead = sorted(
-        (str(d) for d in field.dims if d in SAMPLE_DIMS), key=lambda d: d != "trajectory"
-    )  # runs stay together
-    space = tuple(str(d) for d in field.dims if d not in SAMPLE_DIMS)
+    lead, channel, space = sample_dims(field), channel_dims(field), space_dims(field)
     if not lead or not space:
         raise DataError(
             f"{source}: {field.name} has dimensions {field.dims}; "
             f"it needs at least one of {SAMPLE_DIMS} and one of space."
         )
-    ordered = field.transpose(*lead, *space)
+    ordered = field.transpose(*lead, *channel, *space)
     values = np.asarray(ordered.values, np.float32)
     _check_finite(ordered, values, source)
     n = int(np.prod(values.shape[: len(lead)]))
     runs = values.shape[0] if lead[0] == "trajectory" else 1
     trajectory = np.repeat(np.arange(runs), n // runs) if runs > 1 else np.arange(n)
-    return Samples(values.reshape(n, 1, *values.shape[len(lead) :]), trajectory, space, source)
+    values = values.reshape(n, *([] if channel else [1]), *values.shape[len(lead) :])
+    coords = _sample_coordinates(ordered, lead, space)
+    return Samples(values, trajectory, space, source, str(field.name or "field"), dict(field.attrs), coords)
+
+
+def _sample_coordinates(field: xr.DataArray, lead: tuple[str, ...], space: tuple[str, ...]) -> xr.Dataset:
+    """Coordinates of the samples, flattened like them, and of space; those that mix the two are left out."""
+    sizes, kept = {d: field.sizes[d] for d in lead}, {}
+    for name, coord in field.coords.items():
+        if coord.dims and set(coord.dims) <= set(lead):
+            flat = coord.variable.to_base_variable().set_dims(sizes).transpose(*lead).values.reshape(-1)
+            kept[name] = (CONDITION_DIM, flat, coord.attrs)
+        elif set(coord.dims) <= set(space):
+            kept[name] = (coord.dims, coord.values, coord.attrs)
+    return xr.Dataset(coords=kept)
 
 
 def hold_out(samples: Samples, fractions: Sequence[float]) -> list[Samples]:
     """Consecutive parts of an archive, cut between trajectories (or between samples where there is one run only).
 
-    **Arguments:** `fractions`, of the whole, adding up to 1 or less.
+    **Arguments:** `fractions`, of the whole, adding up to 1 or less; every part gets one run at least.
 
-    **Raises:** `DataError` if a part would hold fewer than 2 samples.
+    **Raises:** `DataError` if there are fewer runs than parts, or a part would hold fewer than 2 samples.
     """
     runs = np.unique(samples.trajectory)
-    edges = np.round(np.cumsum([0.0, *fractions]) * len(runs)).astype(int)
+    counted = f"{len(samples)} samples" + (f" of {len(runs)} runs" if len(runs) < len(samples) else "")
+    if len(runs) < len(fractions):
+        raise DataError(
+            f"{samples.source}: {counted} cannot be split into {len(fractions)} parts, as no run is cut in two; "
+            "bring more data."
+        )
+    edges = _part_edges(len(runs), fractions)
     parts = []
     for first, last in itertools.pairwise(edges):
         chosen = np.flatnonzero(np.isin(samples.trajectory, runs[first:last]))
         if len(chosen) < 2:
-            raise DataError(
-                f"{samples.source}: {len(samples)} samples are too few to split into parts of {list(fractions)}."
-            )
+            raise DataError(f"{samples.source}: {counted} are too few to split into parts of {list(fractions)}.")
         parts.append(samples.take(chosen))
     return parts
+
+
+def _part_edges(n_runs: int, fractions: Sequence[float]) -> np.ndarray:
+    """Where the parts begin and end: the nearest run, moved where a part would be empty."""
+    edges = np.round(np.cumsum([0.0, *fractions]) * n_runs).astype(int)
+    place = np.arange(len(edges))
+    edges = place + np.maximum.accumulate(edges - place)  # rising by one at least
+    return np.minimum(edges, n_runs - place[::-1])  # and leaving one for each part to come
 
 
 def _check_finite(field: xr.DataArray, values: np.ndarray, source: str) -> None:

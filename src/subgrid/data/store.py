@@ -6,11 +6,15 @@ import json
 import os
 import shutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import xarray as xr
+
+Kind: TypeAlias = Literal["file", "store"]
+ZARR_MARKS = ("zarr.json", ".zgroup", ".zmetadata")
+"""What tells a Zarr store, of either format, from any other folder."""
 
 
 class OutputError(OSError):
@@ -21,23 +25,59 @@ class OutputExists(ValueError):
     """Something is there already that would be lost; the message says how to go on."""
 
 
-def check_free(path: str | Path, *, overwrite: bool = False) -> Path:
-    """The path, if nothing is there or it may be replaced.
+def check_free(
+    path: str | Path, *, overwrite: bool = False, kind: Kind | None = None, inputs: Iterable[str | Path] = ()
+) -> Path:
+    """The path, if something can be written there and nothing would be lost that should not be.
 
-    **Raises:** `OutputExists` if it exists and `overwrite` is false.
+    **Arguments:** `overwrite`, whether an older output may be replaced: a file by a file, a store by a store, never any
+    other folder; `kind`, what will be written, if known; `inputs`, the files and folders that are being read.
+
+    **Raises:** `OutputExists` if something is there that may not be replaced, or the path is one of the inputs, in one
+    or around one; `OutputError` if its folder is a file or cannot be written.
+
+        check_free("out.zarr", overwrite=True, kind="store", inputs=["coarse.nc"])
     """
     path = Path(path)
-    if path.exists() and not overwrite:
-        raise OutputExists(f"{path}: exists already; choose another output or pass --overwrite.")
+    for source in map(Path, inputs):
+        _require_apart(path, source)
+    if path.exists():
+        _require_replaceable(path, overwrite, kind)
+    _require_writable(path)
     return path
 
 
-def write_whole(path: str | Path, write: Callable[[Path], None], *, overwrite: bool = False) -> Path:
+def _require_apart(path: Path, source: Path) -> None:
+    output, read = path.resolve(), source.resolve()
+    if output == read or output in read.parents or read in output.parents:
+        raise OutputExists(f"{path}: is the input {source}, or holds it, or is in it; choose another output.")
+
+
+def _require_replaceable(path: Path, overwrite: bool, kind: Kind | None) -> None:
+    if not overwrite:
+        raise OutputExists(f"{path}: exists already; choose another output or pass --overwrite.")
+    if path.is_dir() and (kind == "file" or not any((path / mark).exists() for mark in ZARR_MARKS)):
+        raise OutputExists(f"{path}: is a folder, and no Zarr store to be replaced by one; choose another output.")
+    if not path.is_dir() and kind == "store":
+        raise OutputExists(f"{path}: is a file, and a Zarr store would be a folder; choose another output.")
+
+
+def _require_writable(path: Path) -> None:
+    there = next(folder for folder in path.absolute().parents if folder.exists())
+    if not there.is_dir():
+        raise OutputError(f"{path}: cannot be written ({there} is a file, not a folder).")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise OutputError(f"{path}: cannot be written (no permission in {there}).")
+
+
+def write_whole(
+    path: str | Path, write: Callable[[Path], None], *, overwrite: bool = False, kind: Kind | None = None
+) -> Path:
     """Calls `write(temporary)` and renames the result to `path`; on any failure nothing is left behind.
 
-    **Raises:** `OutputExists` for an existing path; `OutputError` for a full disk or a folder that cannot be written.
+    **Raises:** as `check_free`; and `OutputError` for a full disk.
     """
-    path = check_free(path, overwrite=overwrite)
+    path = check_free(path, overwrite=overwrite, kind=kind)
     partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,12 +99,12 @@ def write_zarr(dataset: xr.Dataset, path: str | Path, *, overwrite: bool = False
             warnings.filterwarnings("ignore", message="Consolidated metadata")
             dataset.to_zarr(partial, zarr_format=3, consolidated=True, mode="w")
 
-    return write_whole(path, write, overwrite=overwrite)
+    return write_whole(path, write, overwrite=overwrite, kind="store")
 
 
 def write_text(path: str | Path, text: str, *, overwrite: bool = True) -> Path:
     """One text file, whole or not at all. Errors are those of `write_whole`."""
-    return write_whole(path, lambda partial: _write_and_sync(partial, text), overwrite=overwrite)
+    return write_whole(path, lambda partial: _write_and_sync(partial, text), overwrite=overwrite, kind="file")
 
 
 def write_json(path: str | Path, content: Any, *, overwrite: bool = True) -> Path:

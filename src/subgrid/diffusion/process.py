@@ -1,6 +1,6 @@
 """Noising processes x_t = s(t)·(x₀ + σ(t)·ε), ε ~ N(0, I).
 
-A process states the scale s, the noise level σ and its inverse; everything else — derivatives, drift, diffusion
+A process states the scale s, the variance σ² and the inverse of σ; everything else — derivatives, drift, diffusion
 coefficient, marginals — follows from them and is written once, below. Samplers work in the unscaled variable
 x_t / s(t), in which all processes are the same stochastic process, so a process matters only through its range of
 noise levels and the speed at which it crosses them. (Karras, Aittala, Aila & Laine 2022, arXiv:2206.00364.)
@@ -27,6 +27,10 @@ class Process(Protocol):
 
     def scale(self, time: Scalar) -> Scalar: ...
 
+    def variance(self, time: Scalar) -> Scalar:
+        """σ², stated beside σ since it is smooth at t = 0, where σ ~ √t may not be."""
+        ...
+
     def noise_level(self, time: Scalar) -> Scalar: ...
 
     def time_of(self, sigma: Scalar) -> Scalar: ...
@@ -48,8 +52,11 @@ class VariancePreserving(eqx.Module):
     def scale(self, time: Scalar) -> Scalar:
         return jnp.exp(-0.5 * self._integrated_beta(time))
 
+    def variance(self, time: Scalar) -> Scalar:
+        return jnp.expm1(self._integrated_beta(time))
+
     def noise_level(self, time: Scalar) -> Scalar:
-        return jnp.sqrt(jnp.expm1(self._integrated_beta(time)))
+        return jnp.sqrt(self.variance(time))
 
     def time_of(self, sigma: Scalar) -> Scalar:
         # The positive root of ½Δβ·t² + β₀t − B = 0, in the form that does not cancel for small B.
@@ -84,10 +91,13 @@ class CosineVariancePreserving(eqx.Module):
     def scale(self, time: Scalar) -> Scalar:
         return jnp.cos(self._first_angle + self._turn(time)) / math.cos(self._first_angle)
 
-    def noise_level(self, time: Scalar) -> Scalar:
+    def variance(self, time: Scalar) -> Scalar:
         # cos²φ(0) − cos²φ = sin(φ − φ(0)) sin(φ + φ(0)), which does not cancel for small σ.
         turn = self._turn(time)
-        return jnp.sqrt(jnp.sin(turn) * jnp.sin(turn + 2 * self._first_angle)) / jnp.cos(self._first_angle + turn)
+        return jnp.sin(turn) * jnp.sin(turn + 2 * self._first_angle) / jnp.cos(self._first_angle + turn) ** 2
+
+    def noise_level(self, time: Scalar) -> Scalar:
+        return jnp.sqrt(self.variance(time))
 
     def time_of(self, sigma: Scalar) -> Scalar:
         return self._turn_at(sigma) / self._turn_at(jnp.asarray(self.sigma_max))
@@ -105,6 +115,9 @@ class VarianceExploding(eqx.Module):
     def scale(self, time: Scalar) -> Scalar:
         return jnp.ones_like(time)
 
+    def variance(self, time: Scalar) -> Scalar:
+        return self.noise_level(time) ** 2
+
     def noise_level(self, time: Scalar) -> Scalar:
         return self.sigma_min * (self.sigma_max / self.sigma_min) ** time
 
@@ -113,16 +126,17 @@ class VarianceExploding(eqx.Module):
 
 
 def rates(process: Process, time: Scalar) -> tuple[Scalar, Scalar]:
-    """The derivatives (ṡ, σ̇) at `time`."""
+    """The derivatives (ṡ, σ̇) at `time`; σ̇ is infinite at t = 0 where σ starts like √t."""
     one = jnp.ones_like(time)
     return jax.jvp(process.scale, (time,), (one,))[1], jax.jvp(process.noise_level, (time,), (one,))[1]
 
 
 def drift_and_diffusion(process: Process, time: Scalar) -> tuple[Scalar, Scalar]:
-    """(f, g) of the forward equation dx = f·x dt + g dW:  f = ṡ/s,  g² = 2 s² σ σ̇."""
-    scale, sigma = process.scale(time), process.noise_level(time)
-    scale_rate, sigma_rate = rates(process, time)
-    return scale_rate / scale, scale * jnp.sqrt(2 * sigma * sigma_rate)
+    """(f, g) of the forward equation dx = f·x dt + g dW:  f = ṡ/s,  g² = s² d(σ²)/dt, finite at t = 0 too."""
+    one = jnp.ones_like(time)
+    scale, scale_rate = jax.jvp(process.scale, (time,), (one,))
+    _, variance_rate = jax.jvp(process.variance, (time,), (one,))
+    return scale_rate / scale, scale * jnp.sqrt(variance_rate)
 
 
 def perturb(process: Process, x0: Float[Array, "*shape"], time: Scalar, *, key: Key) -> Float[Array, "*shape"]:

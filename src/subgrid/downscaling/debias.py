@@ -3,8 +3,10 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
+from subgrid.transport.unpaired import require_same_fields
 from subgrid.types import Debiaser
 
 
@@ -46,22 +48,36 @@ def fit_quantile_mapping(
 ) -> QuantileMapping:
     """Quantile tables of both sets at every point.
 
-    **Arguments:** `n_quantiles`, levels (i + ½)/n: 100 keeps some hundred samples a level for archives of 10⁴.
+    Where the source has an atom — dry days, censored values — several levels share one source quantile, and no map of
+    the value alone can tell them apart; they get the mean of their target quantiles, the best such map in the square
+    and the one that keeps the mean.
+
+    **Arguments:** `source`, `target`, samples in the same units; `n_quantiles`, levels (i + ½)/n: 100 keeps some
+    hundred samples a level for archives of 10⁴.
 
     **Raises:** `ValueError` if the shapes differ or a set has fewer samples than quantiles.
     """
-    if source.shape[1:] != target.shape[1:]:
-        raise ValueError(
-            f"source fields have shape {source.shape[1:]}, target fields {target.shape[1:]}; they must agree."
-        )
+    require_same_fields(source, target)
     if min(len(source), len(target)) < n_quantiles:
         raise ValueError(
             f"{n_quantiles} quantiles need as many samples; got {len(source)} coarse and {len(target)} fine. "
             "Lower n_quantiles or bring more data."
         )
-    levels = (jnp.arange(n_quantiles) + 0.5) / n_quantiles
-    tables = (jnp.quantile(samples.reshape(len(samples), -1), levels, axis=0) for samples in (source, target))
-    return QuantileMapping(*tables)
+    before, after = _quantile_table(source, n_quantiles), _quantile_table(target, n_quantiles)
+    after = np.stack([_mean_where_tied(q, r) for q, r in zip(before.T, after.T, strict=True)], axis=1)
+    return QuantileMapping(jnp.asarray(before), jnp.asarray(after))
+
+
+def _quantile_table(samples: Array, n_quantiles: int) -> Float[np.ndarray, "quantile point"]:
+    # NumPy's interpolation between two equal values returns that value to the bit, so ties stay ties; XLA's does not.
+    levels = (np.arange(n_quantiles) + 0.5) / n_quantiles
+    return np.quantile(np.asarray(samples).reshape(len(samples), -1), levels, axis=0).astype(np.float32)
+
+
+def _mean_where_tied(source: Float[np.ndarray, " q"], target: Float[np.ndarray, " q"]) -> Float[np.ndarray, " q"]:
+    """Target quantiles, those that share a source quantile replaced by their mean."""
+    _, group, count = np.unique(source, return_inverse=True, return_counts=True)
+    return (np.bincount(group, target) / count)[group].astype(np.float32)
 
 
 def _map_point(value: Array, source: Float[Array, " q"], target: Float[Array, " q"]) -> Array:

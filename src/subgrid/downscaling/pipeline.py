@@ -1,43 +1,40 @@
-"""The main job on xarray fields: train a prior, fit a debiaser, downscale; and the array functions they stand on.
+"""The main job on xarray fields: train a prior, fit a debiaser, downscale.
 
-Dimensions go by name: "trajectory", "sample", "time" and "member" count samples, all others are space. Inputs are
+Dimensions go by name: those in `SAMPLE_DIMS` count samples, "channel" is a channel, all others are space. Inputs are
 never changed; values are computed in float32.
 """
 
 import difflib
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, fields
+from collections.abc import Callable, Hashable
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any
 
-import jax
-import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float
 
-from subgrid.data.batches import draw_batch, random_shifts
-from subgrid.data.fields import SAMPLE_DIMS, DataError, samples_of
+from subgrid.data.fields import (
+    CONDITION_DIM,
+    DataError,
+    Samples,
+    channel_dims,
+    sample_dims,
+    samples_of,
+    space_dims,
+)
 from subgrid.data.store import OutputExists
 from subgrid.diffusion.guidance.moment_matching import moment_matching
 from subgrid.diffusion.noise_levels import karras_grid
 from subgrid.diffusion.objective import Quantile
 from subgrid.diffusion.samplers import Ancestral, Method, Resampled
-from subgrid.downscaling.debias import Composed, NoDebiasing, fit_quantile_mapping
-from subgrid.downscaling.evaluation import draw_conditions
+from subgrid.downscaling.debias import NoDebiasing
+from subgrid.downscaling.fit_debias import DebiasMethod, apply_debiaser, fit_debiaser_array
 from subgrid.downscaling.prior import Prior, PriorSettings, TrainingSettings, is_trained, train_prior
 from subgrid.downscaling.upsample import DiffusionUpsampler, Guide, sample_ensemble
 from subgrid.numerics.operators import BlockMean, Subsample
 from subgrid.training.log import Report
-from subgrid.transport.gaussian import fit_gaussian_map
 from subgrid.types import Coarsening, Debiaser, Key
-
-DebiasMethod: TypeAlias = Literal["none", "quantile-mapping", "gaussian", "entropic-ot"]
-Correction: TypeAlias = Literal["covariance", "marginals"]
-CORRECTION_SAMPLES = 65_536
-"""Shifted fields that the corrections of a translation-invariant transport are fitted on: a covariance of 24 points is
-then known to half a percent, and every per-mille quantile by some sixty values."""
 
 
 def train(
@@ -149,6 +146,7 @@ def downscale(
     samples = samples_of(coarse, source="coarse")
     settings = prior.settings
     coarsen = _connecting(operator, settings.space, samples.values.shape[2:])
+    ensemble_coordinates(coarse, coarsen)  # complains before anything is drawn
     if noise_levels is None:
         noise_levels = karras_grid(32, sigma_max=settings.sigma_max, sigma_min=settings.sigma_min)
     upsampler = DiffusionUpsampler(
@@ -159,110 +157,22 @@ def downscale(
     return ensemble_dataset(coarse, ensemble, targets, coarsen)["ensemble"].rename(coarse.name)
 
 
-def fit_debiaser_array(
-    coarse: Float[np.ndarray, "n channel *coarse"],
-    fine: Float[np.ndarray, "m channel *fine"],
-    operator: Coarsening,
-    *,
-    method: DebiasMethod = "entropic-ot",
-    translation_invariant: bool = False,
-    n_samples: int = 4096,
-    epsilon: float = 0.1,
-    tolerance: float = 1e-2,
-    max_iterations: int = 5000,
-    corrections: Sequence[Correction] = ("covariance", "marginals"),
-    n_quantiles: int = 200,
-    key: Key,
-) -> tuple[Debiaser, dict[str, Any]]:
-    """The transport from coarse fields to coarsened fine fields, and what its solver reports.
+def ensemble_coordinates(coarse: xr.DataArray, operator: Coarsening) -> xr.Dataset:
+    """The coordinates that the ensemble of `coarse` will have: what is known of the result before anything is drawn.
 
-    **Arguments:** `coarse`, `fine`, physical units; `operator`, C′; `method`: none, quantile mapping point by point, the
-    linear map that matches mean and covariance, or entropic transport of whole fields. For the last: `n_samples`, drawn
-    of each set (time and memory grow with the square); `translation_invariant`, whether each is shifted at random,
-    which multiplies the samples; `epsilon`, in units of the squared field, `tolerance`, `max_iterations`, as for
-    `fit_entropic_map`; `corrections`, in this order, see `correct`. For quantile mapping and the correction of
-    marginals: `n_quantiles`.
+    **Arguments:** `coarse`, the field to downscale; `operator`, C′.
 
-    **Returns:** the debiaser and a dictionary, empty except for entropic transport.
+    **Returns:** a dataset without variables: coordinates of the samples as in `coarse`, of space on the fine grid where
+    they can be told (`fine_coordinates`), and the coarse ones as "…_coarse"; without the encoding of the files they
+    came from, which need not suit the file they go to.
 
-    **Raises:** as the `fit_…` it calls.
+    **Raises:** `DataError` if a dimension or coordinate of the coarse field has a name that the result needs.
     """
-    source, target = jnp.asarray(coarse), operator(jnp.asarray(fine))
-    match method:
-        case "none":
-            return NoDebiasing(), {}
-        case "quantile-mapping":
-            return fit_quantile_mapping(source, target, n_quantiles=n_quantiles), {}
-        case "gaussian":
-            return fit_gaussian_map(source, target), {}
-        case "entropic-ot":
-            from subgrid.transport.sinkhorn import fit_entropic_map
-
-            n_space = len(operator.coarse_shape) if translation_invariant else 0
-            source_key, target_key = jr.split(key)
-            first, source_rest = _draw_set(source, n_samples, n_space, key=source_key)
-            second, target_rest = _draw_set(target, n_samples, n_space, key=target_key)
-            debiaser, summary = fit_entropic_map(
-                first, second, epsilon=epsilon, tolerance=tolerance, max_iterations=max_iterations
-            )
-            debiaser = correct(debiaser, source_rest, target_rest, corrections, n_quantiles=n_quantiles)
-            return debiaser, asdict(summary)
-    raise ValueError(f"method must be one of {get_args(DebiasMethod)}, got {method!r}.")
-
-
-def correct(
-    debiaser: Debiaser,
-    source: Float[Array, "n *coarse"],
-    target: Float[Array, "m *target_coarse"],
-    corrections: Sequence[Correction],
-    *,
-    n_quantiles: int,
-) -> Debiaser:
-    """T followed by simple maps that restore on *unseen* fields what the entropic map takes from them.
-
-    An entropic map is a conditional mean: it lowers variances, and the finite sets that it was fitted on leave their
-    accidents in every image. Both show in the moments and marginals of mapped fields that were not used in the fit, and
-    are taken back by transports between those: "covariance" the linear one, "marginals" quantile mapping.
-
-    **Arguments:** `debiaser`; `source`, `target`, samples it was not fitted on; `corrections`, in order; `n_quantiles`,
-    or as many as there are samples.
-
-    **Raises:** `ValueError` for a covariance of more values than samples.
-    """
-    parts, moved = [debiaser], jax.jit(lambda y: jax.lax.map(debiaser, y, batch_size=256))(source)
-    for correction in corrections:
-        match correction:
-            case "covariance":
-                part = fit_gaussian_map(moved, target)
-            case "marginals":
-                levels = min(n_quantiles, len(moved), len(target))
-                part = fit_quantile_mapping(moved, target, n_quantiles=levels)
-        moved = jax.vmap(part)(moved)
-        parts.append(part)
-    return Composed(tuple(parts)) if corrections else debiaser
-
-
-def _draw_set(samples: Array, n: int, n_space: int, *, key: Key) -> tuple[Array, Array]:
-    """n samples to fit a transport on and others to correct it on: the rest, at least half of all.
-
-    With `n_space` > 0 every sample is shifted at random along the last axes, and the others are fresh shifts of any.
-    """
-    first_key, shift_key, rest_key, other_key = jr.split(key, 4)
-    if not n_space:
-        order = jr.permutation(first_key, len(samples))
-        n = min(n, len(samples) // 2)
-        return samples[order[:n]], samples[order[n:]]
-    first = samples[draw_conditions(len(samples), n, key=first_key)]
-    rest = draw_batch(samples, CORRECTION_SAMPLES, key=rest_key)
-    return random_shifts(first, n_space, key=shift_key), random_shifts(rest, n_space, key=other_key)
-
-
-def apply_debiaser(
-    debiaser: Debiaser, coarse: Float[np.ndarray, "n channel *coarse"], *, chunk: int = 256
-) -> Float[np.ndarray, "n channel *coarse"]:
-    """T of many fields, `chunk` at a time: memory does not grow with the archive."""
-    batch_size = min(chunk, len(coarse))
-    return np.asarray(jax.jit(lambda y: jax.lax.map(debiaser, y, batch_size=batch_size))(jnp.asarray(coarse)))
+    lead, space = sample_dims(coarse), space_dims(coarse)
+    _require_free_names(coarse, space)
+    kept = {name: coord for name, coord in coarse.coords.items() if set(coord.dims) <= set(lead) and name != "member"}
+    old = {f"{d}_coarse": (f"{d}_coarse", coarse[d].values, coarse[d].attrs) for d in space if d in coarse.coords}
+    return xr.Dataset(coords={**kept, **fine_coordinates(coarse, space, operator), **old}).drop_encoding()
 
 
 def ensemble_dataset(
@@ -273,26 +183,59 @@ def ensemble_dataset(
 ) -> xr.Dataset:
     """The arrays of a downscaling as a dataset: `ensemble` on the fine grid and `target`, what it was conditioned on.
 
-    **Arguments:** `coarse`, the field that was downscaled, with samples in the order of `samples_of`; `ensemble`;
-    `targets`, the debiased fields; `operator`, C′.
+    **Arguments:** `coarse`, the field that was downscaled; `ensemble`, `targets`, the debiased fields, both with
+    samples in the order of `samples_of`; `operator`, C′.
 
-    **Returns:** sample dimensions, "member" and space as in `coarse`; the space of `target` is named "…_coarse".
-
-    **Raises:** `DataError` if the coarse field has a dimension "member", which the ensemble needs.
+    **Returns:** sample dimensions as in `coarse`, "member" (and "channel" if `coarse` has it) and space; the space of
+    `target` is named "…_coarse". **Raises:** as `ensemble_coordinates`.
     """
-    lead = [str(d) for d in coarse.dims if d in SAMPLE_DIMS]
-    space = tuple(str(d) for d in coarse.dims if d not in SAMPLE_DIMS)
-    if "member" in lead:
-        raise DataError("coarse: has a dimension 'member', which the ensemble will have; rename it to 'sample'.")
-    sizes, coarse_dims = [coarse.sizes[d] for d in lead], [f"{d}_coarse" for d in space]
-    values = ensemble[:, :, 0].reshape(*sizes, ensemble.shape[1], *ensemble.shape[3:])
+    coordinates, lead, space = ensemble_coordinates(coarse, operator), sample_dims(coarse), space_dims(coarse)
+    channel, sizes = channel_dims(coarse), [coarse.sizes[d] for d in lead]
+    values, conditions = (ensemble, targets) if channel else (ensemble[:, :, 0], targets[:, 0])
+    on_coarse = (*channel, *(f"{d}_coarse" for d in space))
     variables = {
-        "ensemble": ((*lead, "member", *space), values, dict(coarse.attrs)),
-        "target": ((*lead, *coarse_dims), targets[:, 0].reshape(*sizes, *targets.shape[2:]), dict(coarse.attrs)),
+        "ensemble": ((*lead, "member", *channel, *space), values.reshape(*sizes, *values.shape[1:]), coarse.attrs),
+        "target": ((*lead, *on_coarse), conditions.reshape(*sizes, *conditions.shape[1:]), coarse.attrs),
     }
-    kept = {name: coord for name, coord in coarse.coords.items() if set(coord.dims) <= set(lead) and name != "member"}
-    old = {f"{d}_coarse": (f"{d}_coarse", coarse[d].values, coarse[d].attrs) for d in space if d in coarse.coords}
-    return xr.Dataset(variables, {**kept, **fine_coordinates(coarse, space, operator), **old})
+    as_in_coarse = [d for d in coarse.dims if d in lead]  # samples_of puts runs first, wherever the field has them
+    return coordinates.assign(variables).transpose(*as_in_coarse, ...)
+
+
+def conditions_dataset(
+    conditions: Samples,
+    ensemble: Float[np.ndarray, "n member channel *fine"],
+    targets: Float[np.ndarray, "n channel *coarse"],
+    *,
+    fine: Samples,
+    coarse: Samples,
+    truth: Float[np.ndarray, "n channel *fine"] | None = None,
+) -> xr.Dataset:
+    """Ensembles of single samples, taken here and there from an archive, as a dataset along "condition".
+
+    **Arguments:** `conditions`, the samples that were downscaled, which say when and in which run each was; `ensemble`;
+    `targets`; `fine`, `coarse`, the archives, for the coordinates of space, names and units; `truth`, if it is known.
+
+    **Returns:** `ensemble` (condition, member, channel, *space), `target` and `truth`.
+
+        chosen = coarse.take(indices)
+        conditions_dataset(chosen, ensemble, targets, fine=fine, coarse=coarse).to_zarr("ensemble.zarr")
+    """
+    on_fine, on_coarse = fine.space_dims, tuple(f"{d}_coarse" for d in fine.space_dims)
+    renamed = dict(zip(coarse.space_dims, on_coarse, strict=True))
+    taken = {"ensemble", "target", "truth", "member", "channel"} & set(conditions.coords)
+    of_samples = conditions.coords.rename({name: f"{name}_of_condition" for name in taken})
+    coordinates = {
+        **_along(of_samples, {CONDITION_DIM: CONDITION_DIM}),
+        **_along(fine.coords, {d: d for d in on_fine}),
+        **_along(coarse.coords, renamed),
+    }
+    fields = {
+        "ensemble": ((CONDITION_DIM, "member", "channel", *on_fine), ensemble, fine.attrs),
+        "target": ((CONDITION_DIM, "channel", *on_coarse), targets, coarse.attrs),
+    }
+    if truth is not None:
+        fields["truth"] = ((CONDITION_DIM, "channel", *on_fine), truth, fine.attrs)
+    return xr.Dataset(fields, coordinates)
 
 
 def fine_coordinates(coarse: xr.DataArray, space: tuple[str, ...], operator: Coarsening) -> dict[str, Any]:
@@ -314,6 +257,23 @@ def fine_coordinates(coarse: xr.DataArray, space: tuple[str, ...], operator: Coa
             fine = x[0] + (np.arange(len(x) * factor) - offset) * spacing / factor
             found[dim] = (dim, fine, coarse[dim].attrs)
     return found
+
+
+def _along(coords: xr.Dataset, names: dict[str, str]) -> dict[Hashable, Any]:
+    """The coordinates along the dimensions in `names`, renamed; dimension coordinates take the new name too."""
+    along = {name: coord for name, coord in coords.variables.items() if coord.dims and set(coord.dims) <= set(names)}
+    return {
+        names.get(str(name), name): (tuple(names[str(d)] for d in coord.dims), coord.values, coord.attrs)
+        for name, coord in along.items()
+    }
+
+
+def _require_free_names(coarse: xr.DataArray, space: tuple[str, ...]) -> None:
+    if "member" in coarse.dims:
+        raise DataError("coarse: has a dimension 'member', which the ensemble will have; rename it to 'realization'.")
+    for name in ("ensemble", "target", *(f"{d}_coarse" for d in space)):
+        if name in coarse.dims or name in coarse.coords:
+            raise DataError(f"coarse: has a coordinate {name!r}, a name that the result needs; rename or drop it.")
 
 
 def _connecting(operator: Coarsening | int, fine_shape: tuple[int, ...], coarse_shape: tuple[int, ...]) -> Coarsening:

@@ -1,5 +1,6 @@
 """The generative prior p(x) of fine fields: its settings, its training, and the folder it lives in.
 
+MODEL/training.json   what is trained, on what: an unfinished training is resumed as the same one or not at all
 MODEL/settings.json   what is needed to build it, to normalise fields and to use it
 MODEL/weights/        the averaged weights
 MODEL/checkpoints/    the training state, to resume from
@@ -7,6 +8,7 @@ MODEL/training.jsonl  one line of numbers a dispatch
 """
 
 import dataclasses
+import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,10 +28,14 @@ from subgrid.data.store import write_json
 from subgrid.diffusion.denoiser import Preconditioned
 from subgrid.diffusion.objective import Quantile, denoising_loss, karras_weight, log_uniform_levels
 from subgrid.networks.unet import UNet
-from subgrid.training.checkpoint import Checkpoints, load_weights, save_weights
+from subgrid.training.checkpoint import CheckpointMismatch, Checkpoints, load_weights, save_weights
 from subgrid.training.fit import fit, warmup_cosine
-from subgrid.training.log import Report, all_of, json_lines, tensorboard
+from subgrid.training.log import Report, all_of, json_lines, read_json_lines, tensorboard
 from subgrid.types import Key
+
+FORMAT = 2
+"""Of the model folder: raised whenever old weights would load and mean something else. 1 (not written) had group norms
+in the network where there are root-mean-square norms now."""
 
 
 @dataclass(frozen=True)
@@ -91,12 +97,7 @@ def build_denoiser(settings: PriorSettings, *, key: Key) -> Preconditioned:
         checkpoint=settings.checkpoint,
         key=key,
     )
-    unit = settings.patch * 2 ** (len(settings.channels) - 1)
-    if any(size % unit for size in settings.space):
-        raise ValueError(
-            f"a fine grid of {settings.space} points is not divisible by patch x 2^(levels - 1) = {unit}; "
-            "change prior.patch or the number of prior.channels."
-        )
+    network.check(settings.space)
     return Preconditioned(network)
 
 
@@ -115,7 +116,12 @@ def train_prior(
     **Arguments:** `fields`, physical units; `settings`; `training`; `folder`, of the model; `noise_levels`, by default
     log-uniform over the settings' range; `report(step, metrics)`; `key`.
 
-    **Returns:** the prior, also saved in `folder`. **Raises:** as `fit` and `Checkpoints.restore`.
+    **Returns:** the prior, also saved in `folder`.
+
+    **Raises:** `CheckpointMismatch` if the folder holds checkpoints of other settings, data or key; and as `fit`.
+
+        settings = PriorSettings(1, (192,))
+        prior = train_prior(fields, settings, TrainingSettings(n_steps=400), folder="model", key=key)
     """
     if training.batch_size % len(jax.devices()):
         raise ValueError(
@@ -124,11 +130,12 @@ def train_prior(
         )
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    build_key, fit_key = jr.split(key)
-    n_space = len(settings.space)
-    standardiser = fit_standardiser(fields)
-    data = standardiser.normalise(jnp.asarray(fields), n_space)
+    n_space, standardiser = len(settings.space), fit_standardiser(fields)
     levels = noise_levels or log_uniform_levels(settings.sigma_min, settings.sigma_max)
+    checkpoints = Checkpoints(folder / "checkpoints")
+    _require_same_training(folder, checkpoints, _fingerprint(fields, settings, training, levels, key))
+    build_key, fit_key = jr.split(key)
+    data = standardiser.normalise(jnp.asarray(fields), n_space)
 
     def draw(samples, key):
         index_key, shift_key = jr.split(key)
@@ -138,7 +145,8 @@ def train_prior(
     def loss(denoiser, batch, key):
         return denoising_loss(denoiser, batch, noise_levels=levels, weight=karras_weight(), key=key)
 
-    reports: list[Report] = [json_lines(folder / "training.jsonl"), *([report] if report else [])]
+    log = json_lines(folder / "training.jsonl", from_step=checkpoints.latest() or 0)
+    reports: list[Report] = [log, *([report] if report else [])]
     if training.tensorboard:
         reports.append(tensorboard(folder / "tensorboard"))
     denoiser = fit(
@@ -151,7 +159,7 @@ def train_prior(
         key=fit_key,
         ema_decay=training.ema_decay,
         steps_per_dispatch=training.steps_per_dispatch,
-        checkpoints=Checkpoints(folder / "checkpoints"),
+        checkpoints=checkpoints,
         checkpoint_every=training.checkpoint_every,
         report=all_of(*reports),
     )
@@ -160,26 +168,75 @@ def train_prior(
     return prior
 
 
+def _fingerprint(
+    fields: np.ndarray, settings: PriorSettings, training: TrainingSettings, levels: Quantile, key: Key
+) -> dict[str, Any]:
+    """All that decides the bits of a training, in a form that JSON keeps."""
+    aside = ("checkpoint_every", "tensorboard")  # change nothing in the result
+    drawn = [float(f"{float(levels(jnp.asarray(u))):.5g}") for u in (0.1, 0.5, 0.9)]
+    parts = {
+        "format": FORMAT,
+        "prior": dataclasses.asdict(settings),
+        "training": {k: v for k, v in dataclasses.asdict(training).items() if k not in aside},
+        "noise levels": drawn,
+        "key": np.asarray(jr.key_data(key)).tolist(),
+        "fields": [*fields.shape, hashlib.blake2b(np.ascontiguousarray(fields).data, digest_size=16).hexdigest()],
+    }
+    return json.loads(json.dumps(parts))  # tuples become lists, as in what is read back
+
+
+def _require_same_training(folder: Path, checkpoints: Checkpoints, wanted: dict[str, Any]) -> None:
+    path = folder / "training.json"
+    if checkpoints.latest() is not None:
+        stored = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"format": 1}
+        other = [name for name in wanted if stored.get(name) != wanted[name]]
+        if other:
+            raise CheckpointMismatch(
+                f"{folder}: holds checkpoints of another training, which differs in its {other[0]}: "
+                f"{_difference(stored.get(other[0]), wanted[other[0]])}; choose another folder, or remove this one."
+            )
+    write_json(path, wanted)
+
+
+def _difference(stored: Any, wanted: Any) -> str:
+    if isinstance(stored, dict) and isinstance(wanted, dict):
+        name = next(name for name in {**wanted, **stored} if stored.get(name) != wanted.get(name))
+        return f"{name} = {stored.get(name)!r}, not {wanted.get(name)!r}"
+    return f"{stored!r}, not {wanted!r}"
+
+
 def save_prior(folder: str | Path, prior: Prior) -> None:
     """Weights first, settings last: a folder with `settings.json` is whole."""
     folder = Path(folder)
     arrays = eqx.filter((prior.denoiser, prior.standardiser), eqx.is_array)
     save_weights(folder / "weights", arrays)
-    write_json(folder / "settings.json", dataclasses.asdict(prior.settings))
+    write_json(folder / "settings.json", {"format": FORMAT, **dataclasses.asdict(prior.settings)})
 
 
 def load_prior(folder: str | Path) -> Prior:
     """The prior that `save_prior` wrote.
 
-    **Raises:** `DataError` if the folder holds no trained model; `CheckpointMismatch` if its weights do not fit.
+    **Raises:** `DataError` if the folder holds no trained model; `CheckpointMismatch` if it is of another format, or
+    its weights do not fit.
+
+        prior = load_prior("model")
+        prior.settings.space
     """
     path = Path(folder) / "settings.json"
     if not path.exists():
         raise DataError(f"{folder}: holds no trained model (no settings.json); train one with `subgrid train`.")
     try:
-        stored = json.loads(path.read_text())
+        stored = dict(json.loads(path.read_text(encoding="utf-8")))
+        found = stored.pop("format", 1)
+        if found != FORMAT:
+            raise CheckpointMismatch(
+                f"{path}: is a model of format {found}, and this version reads format {FORMAT}, whose network differs; "
+                "train the model again, or use the version of Subgrid that trained it."
+            )
         keys: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
         settings = PriorSettings(**keys)
+    except CheckpointMismatch:
+        raise
     except (TypeError, ValueError) as error:
         raise DataError(f"{path}: not a model description of this version ({error}).") from error
     channels = jnp.zeros(settings.n_channels)
@@ -191,8 +248,7 @@ def load_prior(folder: str | Path) -> Prior:
 
 def loss_curve(folder: str | Path) -> Float[np.ndarray, "2 step"]:
     """Steps and losses from a model folder's log."""
-    path = Path(folder) / "training.jsonl"
-    rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    rows = read_json_lines(Path(folder) / "training.jsonl")
     return np.array([[row["step"], row["loss"]] for row in rows], float).T.reshape(2, -1)
 
 

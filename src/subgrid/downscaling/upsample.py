@@ -1,7 +1,6 @@
 """The conditional sampler: a diffusion prior, guided to one coarse field, run down the noise levels."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import equinox as eqx
 import jax
@@ -47,14 +46,6 @@ class DiffusionUpsampler(eqx.Module):
         return self.standardiser.restore(x, n_space)
 
 
-@dataclass(frozen=True)
-class _Work:
-    """The pairs (condition, member) of an ensemble in running order, padded to whole chunks."""
-
-    condition: Array
-    member: Array
-
-
 def sample_ensemble(
     upsampler: Callable,
     coarse: Float[Array | np.ndarray, "condition channel *coarse"],
@@ -67,32 +58,39 @@ def sample_ensemble(
     """`n_members` draws for every coarse field.
 
     Member m of condition i uses the key fold_in(fold_in(key, i), m) and nothing else, so an ensemble is the same
-    whatever else is sampled with it, and can be enlarged or resumed.
+    whatever else is sampled with it, and a larger one begins with the smaller.
 
-    **Arguments:** `chunk`, fields sampled at a time: memory grows with it, not with the archive (256 fields of 192
-    points keep two cores busy); `report(done, total)`, called after each chunk; `key`.
+    **Arguments:** `coarse`, kept on the host; `n_members`, 1 or more; `chunk`, fields sampled at a time, on which the
+    memory of the device depends (256 fields of 192 points keep two cores busy); `report(done, total)`, called after
+    each chunk; `key`.
 
-    **Returns:** the ensemble, on the host.
+    **Returns:** the ensemble, on the host. **Raises:** `ValueError` for no fields, no members or no chunk.
+
+        ensemble = sample_ensemble(upsampler, coarse, 16, key=key)
+        ensemble.shape  # (condition, 16, channel, *fine)
     """
-    n, total = len(coarse), len(coarse) * n_members
+    if min(len(coarse), n_members, chunk) < 1:
+        raise ValueError(
+            f"an ensemble needs at least one field, one member and a chunk of one, got {len(coarse)} fields, "
+            f"n_members = {n_members} and chunk = {chunk}."
+        )
+    coarse, total = np.asarray(coarse), len(coarse) * n_members
     chunk = min(chunk, total)
-    pairs = np.arange(-(-total // chunk) * chunk) % total
-    work = _Work(jnp.asarray(pairs // n_members), jnp.asarray(pairs % n_members))
 
     @eqx.filter_jit
     def draw(upsampler, y, condition, member):
         keys = jax.vmap(lambda i, m: jr.fold_in(jr.fold_in(key, i), m))(condition, member)
         return jax.vmap(lambda field, k: upsampler(field, key=k))(y, keys)
 
-    parts = []
+    ensemble = None
     for first in range(0, total, chunk):
-        rows = slice(first, first + chunk)
-        parts.append(
-            np.asarray(
-                draw(upsampler, jnp.asarray(coarse)[work.condition[rows]], work.condition[rows], work.member[rows])
-            )
-        )
+        condition, member = np.divmod(np.arange(first, first + chunk) % total, n_members)  # the last chunk is filled up
+        drawn = np.asarray(draw(upsampler, coarse[condition], jnp.asarray(condition), jnp.asarray(member)))
+        done = min(first + chunk, total)
+        if ensemble is None:
+            ensemble = np.empty((total, *drawn.shape[1:]), drawn.dtype)
+        ensemble[first:done] = drawn[: done - first]
         if report is not None:
-            report(min(first + chunk, total), total)
-    ensemble = np.concatenate(parts)[:total]
-    return ensemble.reshape(n, n_members, *ensemble.shape[1:])
+            report(done, total)
+    assert ensemble is not None  # there is a chunk at least
+    return ensemble.reshape(len(coarse), n_members, *ensemble.shape[1:])

@@ -131,7 +131,7 @@ class UNet(eqx.Module):
         self.patch, self.dtype = patch, dtype
 
     def __call__(self, x: Float[Array, "channel *space"], noise: Scalar) -> Float[Array, "out *space"]:
-        self._check(x.shape[1:])
+        self.check(x.shape[1:])
         h = self.stem(space_to_depth(jnp.moveaxis(x, 0, -1).astype(self.dtype), self.patch))
         embedding = self.embed(noise).astype(self.dtype)
         skips = []
@@ -147,10 +147,11 @@ class UNet(eqx.Module):
         h = self.head(jax.nn.silu(self.norm(h)))
         return jnp.moveaxis(depth_to_space(h, self.patch), -1, 0).astype(x.dtype)
 
-    def _check(self, space: tuple[int, ...]) -> None:
+    def check(self, space: tuple[int, ...]) -> None:
+        """Passes if fields on a grid of `space` points can go through the network; raises `ValueError` if not."""
         unit = self.patch * 2 ** len(self.down)
         if any(size % unit for size in space):
             raise ValueError(
-                f"the space axes {space} must be divisible by patch x 2^(levels - 1) = {unit}; "
-                "change `patch` or the number of levels."
+                f"a grid of {space} points is not divisible by patch x 2^(levels - 1) = {unit}; "
+                "change patch, or the number of levels (one for each of channels)."
             )

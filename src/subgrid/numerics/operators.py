@@ -35,8 +35,7 @@ class Subsample(eqx.Module):
     factors: Spatial = eqx.field(static=True)
 
     def __init__(self, fine_shape: Sequence[int], factors: int | Sequence[int]):
-        self.fine_shape, self.factors = tuple(fine_shape), _factors(fine_shape, factors)
-        self.coarse_shape = _divide(self.fine_shape, self.factors)
+        self.fine_shape, self.coarse_shape, self.factors = _blocks(fine_shape, factors)
 
     def __call__(self, x: Float[Array, "*fine"]) -> Float[Array, "*coarse"]:
         return x[(..., *(slice(None, None, f) for f in self.factors))]
@@ -65,8 +64,7 @@ class BlockMean(eqx.Module):
     factors: Spatial = eqx.field(static=True)
 
     def __init__(self, fine_shape: Sequence[int], factors: int | Sequence[int]):
-        self.fine_shape, self.factors = tuple(fine_shape), _factors(fine_shape, factors)
-        self.coarse_shape = _divide(self.fine_shape, self.factors)
+        self.fine_shape, self.coarse_shape, self.factors = _blocks(fine_shape, factors)
 
     def __call__(self, x: Float[Array, "*fine"]) -> Float[Array, "*coarse"]:
         lead = x.ndim - len(self.fine_shape)
@@ -141,8 +139,9 @@ class SparseCoarsening(eqx.Module):
         """C′ᵀ(C′C′ᵀ + ridge·I)⁻¹y on the range of C′; for ridge = 0 the Moore–Penrose inverse C′⁺y."""
         kept = self.eigenvalues > 0
         inverse = jnp.where(kept, 1.0 / jnp.where(kept, self.eigenvalues + ridge, 1.0), 0.0)
-        gram_inverse = (self.eigenvectors * inverse) @ self.eigenvectors.T
-        return self.adjoint(_apply(gram_inverse, y, self.coarse_shape, self.coarse_shape))
+        # Factor by factor: cheaper than their product, and the rounding of (C′C′ᵀ)⁻¹ as one matrix would grow with 1/λ.
+        modes = _apply(self.eigenvectors.T, y, self.coarse_shape, self.eigenvalues.shape)
+        return self.adjoint(_apply(self.eigenvectors, modes * inverse, self.eigenvalues.shape, self.coarse_shape))
 
 
 AnyCoarsening: TypeAlias = Subsample | BlockMean | SparseCoarsening
@@ -154,7 +153,8 @@ def _apply(matrix, x: Array, shape_in: Spatial, shape_out: Spatial) -> Array:
     return (matrix @ flat.T).T.reshape(*lead, *shape_out)
 
 
-def _factors(fine_shape: Sequence[int], factors: int | Sequence[int]) -> Spatial:
+def _blocks(fine_shape: Sequence[int], factors: int | Sequence[int]) -> tuple[Spatial, Spatial, Spatial]:
+    """Fine shape, coarse shape and one factor an axis."""
     per_axis = (factors,) * len(fine_shape) if isinstance(factors, int) else tuple(factors)
     if len(per_axis) != len(fine_shape):
         raise ValueError(f"{len(per_axis)} factors given for a field with {len(fine_shape)} space axes.")
@@ -163,8 +163,5 @@ def _factors(fine_shape: Sequence[int], factors: int | Sequence[int]) -> Spatial
             raise ValueError(
                 f"coarsening factor {factor} does not divide the {size} fine points; use a divisor of {size}."
             )
-    return per_axis
-
-
-def _divide(fine_shape: Spatial, factors: Spatial) -> Spatial:
-    return tuple(size // factor for size, factor in zip(fine_shape, factors, strict=True))
+    coarse_shape = tuple(size // factor for size, factor in zip(fine_shape, per_axis, strict=True))
+    return tuple(fine_shape), coarse_shape, per_axis

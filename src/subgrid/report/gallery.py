@@ -22,14 +22,25 @@ IMAGE_DPI = 220
 
 @dataclass(frozen=True)
 class Plate:
-    """One figure, ready to embed."""
+    """One figure, ready to embed as `source`, or to write as `content` into a file called `file`."""
 
+    name: str
     title: str
     source: str
     width: int
     height: int
     alt: str
     caption: str
+
+    @property
+    def file(self) -> str:
+        """The name with the ending of its format."""
+        return f"{self.name}.{'png' if self.source.startswith('data:image/png') else 'svg'}"
+
+    @property
+    def content(self) -> bytes:
+        """What the data URI holds."""
+        return base64.b64decode(self.source.partition(",")[2])
 
 
 @dataclass(frozen=True)
@@ -90,8 +101,8 @@ def embed(figure: Figure, *, image: bool = False) -> tuple[str, int, int]:
     return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}", width, height
 
 
-def _plate(figure: Figure, title: str, alt: str, caption: str, *, image: bool = False) -> Plate:
-    return Plate(title, *embed(figure, image=image), alt, caption)
+def _plate(figure: Figure, name: str, title: str, alt: str, caption: str, *, image: bool = False) -> Plate:
+    return Plate(name, title, *embed(figure, image=image), alt, caption)
 
 
 def _comparison_plates(evidence: Evidence, grid: str, channel: int) -> Iterator[Plate]:
@@ -104,6 +115,7 @@ def _comparison_plates(evidence: Evidence, grid: str, channel: int) -> Iterator[
     figures.marginal_densities(axes, comparison, variable=evidence.variable, units=evidence.units)
     yield _plate(
         figure,
+        f"densities_{grid}",
         "Values",
         f"Densities of {evidence.variable} over all points of the {grid} grid: {who}, the reference and its twin; "
         "linear above, logarithmic below.",
@@ -114,6 +126,7 @@ def _comparison_plates(evidence: Evidence, grid: str, channel: int) -> Iterator[
     direction = "" if evidence.n_space == 1 else ", along the last axis"
     yield _plate(
         figure,
+        f"covariance_{grid}",
         "Covariance by lag",
         f"Covariance against lag on the {grid} grid{direction}: {who} and the reference; differences below.",
         f"Mean covariance of points a lag apart{direction}. At lag 0 it is the variance; "
@@ -129,6 +142,7 @@ def _spectra_plate(evidence: Evidence, comparison: Comparison, grid: str, who: s
     invented = " Right of the dotted line the coarse field says nothing: the method makes it up." if resolved else ""
     return _plate(
         figure,
+        f"spectra_{grid}",
         "Energy spectrum",
         f"Log-log energy spectra on the {grid} grid: {who} and the reference; their ratio to the reference below.",
         "Energy at each wavenumber. In the lower panel, 1 is right and the grey band is what sampling alone explains."
@@ -149,6 +163,7 @@ def _covariance_plate(comparison: Comparison, grid: str, who: str) -> Plate:
     what = "Covariance between every two points" if comparison.n_space == 1 else "Covariance by lag, zero in the middle"
     return _plate(
         figure,
+        f"covariance_map_{grid}",
         "Covariance" if comparison.n_space == 1 else "Covariance map",
         f"{what} on the {grid} grid: the reference, and the differences from it of {who} and of the twin.",
         f"{what}. All differences share one scale: a good method leaves as little as the noise floor does.",
@@ -174,6 +189,7 @@ def _debiasing_plates(evidence: Evidence, channel: int) -> Iterator[Plate]:
         _colour_bar(figure, axes[0, -1])
     yield _plate(
         figure,
+        "before_and_after",
         "Before and after",
         f"{len(chosen)} coarse fields before and after debiasing.",
         "The same coarse fields, raw and debiased. The pattern should survive: a transport that moves more than the "
@@ -188,6 +204,7 @@ def _unpaired_plates(evidence: Evidence, channel: int) -> Iterator[Plate]:
         figure = _lines_or_stamps(members, cubic, evidence)
         yield _plate(
             figure,
+            f"unpaired_{number}",
             f"Condition {number}",
             f"{len(members)} members sampled from one debiased coarse field, with its cubic interpolation.",
             f"{len(members)} members sampled from one debiased coarse field, spread {_spread(members):.3g}, and the "
@@ -223,6 +240,7 @@ def _perfect_plates(evidence: Evidence, channel: int) -> Iterator[Plate]:
             figure = _stamp_sheet(shown, members)
         yield _plate(
             figure,
+            f"case_{number}",
             f"Case {number}",
             f"Case {number}: the coarse input, the truth and {len(members)} members sampled from the coarse input.",
             f"Error of the mean {_rms(truth - members.mean(axis=0)):.3g}, spread {_spread(members):.3g} (root mean "
@@ -266,6 +284,7 @@ def _rank_plates(evidence: Evidence, channel: int) -> Iterator[Plate]:
     figures.rank_histogram(figure.add_subplot(), counts, effective=effective)
     yield _plate(
         figure,
+        "rank_histogram",
         "Rank histogram",
         f"Rank of the truth among {len(counts) - 1} members over {counts.sum():,} points; counts by rank from 0: "
         + ", ".join(str(int(count)) for count in counts)
@@ -285,6 +304,7 @@ def _loss_plates(evidence: Evidence) -> Iterator[Plate]:
     figures.training_loss(figure.add_subplot(), curve)
     yield _plate(
         figure,
+        "training_loss",
         "Training loss",
         f"Training loss over {int(curve[0, -1]):,} steps, from {curve[1, 0]:.3g} to {curve[1, -1]:.3g}.",
         "Denoising loss of the prior. Still falling at the right edge: more steps would help.",

@@ -1,6 +1,7 @@
 """One self-contained HTML page: what was run, the metrics with their floors, the figures."""
 
 import math
+import re
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import jinja2
 from subgrid.data.store import write_text
 from subgrid.report import style
 from subgrid.report.evidence import Evidence
-from subgrid.report.gallery import sections
+from subgrid.report.gallery import Section, sections
 from subgrid.report.style import Number
 
 COLUMNS = ("raw", "debiased", "cubic", "generated", "floor")
@@ -56,18 +57,51 @@ def render(
     timings: dict[str, float],
 ) -> str:
     """The page as text; arguments are those of `write_report`."""
+    return render_page(
+        title=title,
+        summary=summary,
+        table=table,
+        columns=COLUMNS,
+        configuration=configuration,
+        shown=sections(evidence),
+        notes=[*notes, *_warnings(evidence)],
+        timings=timings,
+    )
+
+
+def render_page(
+    *,
+    title: str,
+    summary: list[tuple[str, str]],
+    table: list[dict[str, Any]],
+    columns: tuple[str, ...],
+    configuration: str,
+    shown: list[Section],
+    notes: list[str],
+    timings: dict[str, float],
+) -> str:
+    """A page of ready-made sections, under a table of any columns.
+
+    **Arguments:** as `write_report`, and
+
+    - `columns`: keys of the rows of `table`, in order; known ones (`subgrid.report.style.LABELS`) have their colour.
+      "floor" holds the noise floor, which other columns are measured in.
+    - `shown`: the sections with their figures.
+    """
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["anchor"] = _anchor
     source = resources.files("subgrid.report").joinpath("template.html").read_text(encoding="utf-8")
     return environment.from_string(source).render(
         title=title,
         summary=summary,
-        columns=COLUMNS,
-        labels=style.LABELS,
-        colours=style.COLOURS,
-        groups=_groups(table),
+        columns=columns,
+        pairs=columns == COLUMNS,
+        labels={column: style.LABELS.get(column, column) for column in columns},
+        colours={column: style.COLOURS.get(column, style.MUTED) for column in columns},
+        groups=_groups(table, columns),
         glossary={row["metric"]: row["about"] for row in table},
-        sections=sections(evidence),
-        notes=[*notes, *_warnings(evidence)],
+        sections=shown,
+        notes=notes,
         timings=_timings(timings),
         configuration=configuration,
     )
@@ -103,17 +137,22 @@ def duration(seconds: Number) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-def _groups(table: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+def _anchor(name: str) -> str:
+    """A name as part of an identifier: what a link cannot hold becomes a hyphen."""
+    return re.sub(r"[^\w.-]+", "-", name)
+
+
+def _groups(table: list[dict[str, Any]], columns: tuple[str, ...]) -> dict[str, list[dict[str, Any]]]:
     """Rows by group, in the order of their first row, cells formatted."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in table:
-        shown = {"metric": row["metric"], "target": row.get("target", "0"), "cells": _cells(row)}
+        shown = {"metric": row["metric"], "target": row.get("target", "0"), "cells": _cells(row, columns)}
         groups.setdefault(row["group"], []).append(shown)
     return groups
 
 
-def _cells(row: dict[str, Any]) -> list[dict[str, Any]]:
-    values = {column: row.get(column) for column in COLUMNS}
+def _cells(row: dict[str, Any], columns: tuple[str, ...]) -> list[dict[str, Any]]:
+    values = {column: row.get(column) for column in columns}
     best = _best({role: value for role, value in values.items() if role != "floor"}, row.get("target", "0"))
     return [
         {
@@ -122,7 +161,7 @@ def _cells(row: dict[str, Any]) -> list[dict[str, Any]]:
             "missing": value is None,
             "long": len(number(value)) > 7,
             "best": column in best,
-            "multiple": "" if column == "floor" else _multiple(value, values["floor"], row.get("target", "0")),
+            "multiple": "" if column == "floor" else _multiple(value, values.get("floor"), row.get("target", "0")),
         }
         for column, value in values.items()
     ]

@@ -1,6 +1,7 @@
 """One colour and one line for each role, in every figure and on the page.
 
-The hues are those of Okabe and Ito (2008), told apart with any colour vision; line patterns say the same once more.
+The hues are those of Okabe and Ito (2008) and a violet, told apart with any colour vision; line patterns say the same
+once more.
 """
 
 from contextlib import AbstractContextManager
@@ -19,6 +20,9 @@ COLOURS = {
     "raw": "#D55E00",
     "debiased": "#0072B2",
     "cubic": "#CC79A7",
+    "quantile mapping": "#56B4E9",
+    "bcsd": "#8C6BB1",
+    "analogues": "#E69F00",
     "generated": "#009E73",
     "floor": "#9CA3AF",
 }
@@ -27,10 +31,18 @@ LABELS = {
     "raw": "raw",
     "debiased": "debiased",
     "cubic": "cubic",
+    "quantile mapping": "quantile mapping",
+    "bcsd": "BCSD",
+    "analogues": "analogues",
     "generated": "generated",
     "floor": "noise floor",
 }
-PATTERNS = {"raw": (0, (4, 1.6)), "cubic": (0, (5, 1.4, 1.2, 1.4))}
+PATTERNS = {
+    "raw": (0, (4, 1.6)),
+    "cubic": (0, (5, 1.4, 1.2, 1.4)),
+    "bcsd": (0, (5, 1.4, 1.2, 1.4)),
+    "analogues": (0, (1.4, 1.2)),
+}
 INK, MUTED, HAIRLINE = "#1f2937", "#6b7280", "#e5e7eb"
 
 DIVERGING, SEQUENTIAL, SPREAD = "RdBu_r", "cividis", "magma"

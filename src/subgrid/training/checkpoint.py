@@ -36,6 +36,10 @@ class Checkpoints:
         return self._open().latest_step() if self.folder.exists() else None
 
     def save(self, step: int, state: PyTree) -> None:
+        """Writes `state` as the checkpoint of `step`, whole or not at all, and removes those beyond `keep`.
+
+        A step that is there already is left as it is.
+        """
         import orbax.checkpoint as ocp
 
         self._open().save(step, args=ocp.args.StandardSave(_named_arrays(state)))
@@ -55,7 +59,6 @@ class Checkpoints:
 
     def _open(self):
         if self._manager is None:
-            _quiet_orbax()
             import orbax.checkpoint as ocp
 
             options = ocp.CheckpointManagerOptions(max_to_keep=self.keep, enable_async_checkpointing=False, create=True)
@@ -97,10 +100,3 @@ def _rebuild(stored: dict, like: PyTree, folder: Path) -> PyTree:
                 "use the configuration it was trained with."
             )
     return jax.tree_util.tree_unflatten(structure, [jax.numpy.asarray(stored[name]) for name in names])
-
-
-def _quiet_orbax() -> None:
-    # orbax logs every save at INFO through absl; warnings and errors stay.
-    import logging
-
-    logging.getLogger("absl").setLevel(logging.ERROR)

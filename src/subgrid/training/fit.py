@@ -109,10 +109,11 @@ def fit(
             _finite_or_raise(metrics, done, checkpoints)
             if report is not None:
                 report(done, metrics)
+            stop = interrupted()  # asked once: a Ctrl-C between two questions would raise without saving
             due = done == n_steps or done // checkpoint_every > step // checkpoint_every
-            if checkpoints is not None and (due or interrupted()):
+            if checkpoints is not None and (due or stop):
                 checkpoints.save(done, state)
-            if interrupted() and done < n_steps:
+            if stop and done < n_steps:
                 raise TrainingInterrupted(done, checkpoints.folder if checkpoints else None)
     return eqx.combine(state.average.mean, static)
 

@@ -1,24 +1,51 @@
 """Where training writes its numbers: JSON lines always, TensorBoard if wanted."""
 
+import contextlib
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 Report = Callable[[int, dict[str, float]], None]
 
 
-def json_lines(path: str | Path) -> Report:
-    """Appends {"step", "seconds", **metrics} a line; `seconds` since this call. Survives a crash line by line."""
+def json_lines(path: str | Path, *, from_step: int | None = None) -> Report:
+    """Appends {"step", "seconds", **metrics} a line; `seconds` since this call. Survives a crash line by line.
+
+    **Arguments:** `path`; `from_step`, the step that training resumes from: lines of later steps, which a killed run
+    left and this one writes again, are cut (None keeps all). A torn last line is cut in any case.
+
+        report = json_lines("training.jsonl", from_step=1000)
+        report(1020, {"loss": 0.1})
+    """
     started = time.monotonic()
     target = Path(path)
+    kept = [row for row in read_json_lines(target) if from_step is None or row["step"] <= from_step]
+    if target.exists():
+        partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
+        partial.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+        os.replace(partial, target)
 
     def write(step: int, metrics: dict[str, float]) -> None:
         row = {"step": step, "seconds": round(time.monotonic() - started, 3), **metrics}
-        with target.open("a") as file:
+        with target.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
 
     return write
+
+
+def read_json_lines(path: str | Path) -> list[dict[str, Any]]:
+    """The rows of a log; none where there is no file, and without what a kill left of the last line.
+
+    [row["loss"] for row in read_json_lines("training.jsonl")]
+    """
+    path, rows = Path(path), []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        with contextlib.suppress(json.JSONDecodeError):
+            rows.append(json.loads(line))
+    return rows
 
 
 def tensorboard(folder: str | Path) -> Report:

@@ -13,6 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from subgrid.transport.unpaired import require_same_fields
+
 
 class GaussianMap(eqx.Module):
     """T(y) = m₂ + A (y − m₁)."""
@@ -39,10 +41,7 @@ def fit_gaussian_map(
         transport = fit_gaussian_map(coarse, coarsened_fine)
         debiased = jax.vmap(transport)(coarse)
     """
-    if source.shape[1:] != target.shape[1:]:
-        raise ValueError(
-            f"source fields have shape {source.shape[1:]}, target fields {target.shape[1:]}; they must agree."
-        )
+    require_same_fields(source, target)
     (m1, cov1), (m2, cov2) = _moments(source), _moments(target)
     d = len(m1)
     if min(len(source), len(target)) <= d:

@@ -13,6 +13,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from subgrid.transport.unpaired import require_same_fields
+
+# Accelerators multiply in fewer than 24 bits by default, and distances here are differences of large numbers.
+HIGHEST = jax.lax.Precision.HIGHEST
+
 
 class SinkhornNotConverged(ArithmeticError):
     """The marginals of the plan are still wrong after the allowed iterations."""
@@ -33,19 +38,24 @@ class SinkhornSummary:
 class EntropicMap(eqx.Module):
     """T(y) = Σ_j p_j(y) y′_j,  p(y) = softmax_j((g_j − ‖y − y′_j‖²)/ε): the barycentric map, continued to any y.
 
+    `target` holds y′_j − c with c = `centre`, the mean of the y′_j, and all distances are taken between fields less c:
+    in float32, ‖y‖² of temperatures near 300 K would leave nothing of differences of tenths.
+
     On a training point it is the barycentric projection of the plan (Pooladian & Niles-Weed 2021, arXiv:2109.12004).
     Every image is a convex combination of target points: far outside the source's range it says so by saturating.
     """
 
     target: Float[Array, "m d"]
+    centre: Float[Array, " d"]
     potential: Float[Array, " m"]
     epsilon: float = eqx.field(static=True)
 
     def __call__(self, y: Float[Array, "*coarse"]) -> Float[Array, "*coarse"]:
         # ‖y‖² is common to all j and drops out of the softmax.
-        cost = jnp.sum(self.target**2, axis=1) - 2 * self.target @ y.reshape(-1)
+        anomaly = y.reshape(-1) - self.centre
+        cost = jnp.sum(self.target**2, axis=1) - 2 * jnp.matmul(self.target, anomaly, precision=HIGHEST)
         weights = jax.nn.softmax((self.potential - cost) / self.epsilon)
-        return (weights @ self.target).reshape(y.shape)
+        return (self.centre + jnp.matmul(weights, self.target, precision=HIGHEST)).reshape(y.shape)
 
 
 def fit_entropic_map(
@@ -67,13 +77,12 @@ def fit_entropic_map(
     **Raises:** `ValueError` for shapes that do not match or ε ≤ 0; `SinkhornNotConverged`, with the error reached,
     instead of a map that is silently wrong.
     """
-    if source.shape[1:] != target.shape[1:]:
-        raise ValueError(
-            f"source fields have shape {source.shape[1:]}, target fields {target.shape[1:]}; they must agree."
-        )
+    require_same_fields(source, target)
     if epsilon <= 0:
         raise ValueError(f"epsilon must be positive, got {epsilon}.")
     flat_source, flat_target = source.reshape(len(source), -1), target.reshape(len(target), -1)
+    centre = flat_target.mean(0)
+    flat_source, flat_target = flat_source - centre, flat_target - centre
     potential, iterations, error = _solve(flat_source, flat_target, epsilon, tolerance, max_iterations)
     summary = SinkhornSummary(epsilon, len(source), len(target), int(iterations), float(error))
     if not (summary.marginal_error <= tolerance and bool(jnp.isfinite(potential).all())):
@@ -81,7 +90,7 @@ def fit_entropic_map(
             f"Sinkhorn reached a marginal error of {summary.marginal_error:.2e} (wanted {tolerance:.0e}) after "
             f"{summary.iterations} iterations at epsilon = {epsilon}; raise epsilon or max_iterations."
         )
-    return EntropicMap(flat_target, potential, epsilon), summary
+    return EntropicMap(flat_target, centre, potential, epsilon), summary
 
 
 @eqx.filter_jit
@@ -90,7 +99,8 @@ def _solve(source, target, epsilon, tolerance, max_iterations):
     from ott.problems.linear import linear_problem
     from ott.solvers.linear import sinkhorn
 
-    squared = jnp.sum(source**2, 1)[:, None] + jnp.sum(target**2, 1)[None, :] - 2 * source @ target.T
+    products = jnp.matmul(source, target.T, precision=HIGHEST)
+    squared = jnp.sum(source**2, 1)[:, None] + jnp.sum(target**2, 1)[None, :] - 2 * products
     problem = linear_problem.LinearProblem(geometry.Geometry(jnp.maximum(squared, 0.0), epsilon=epsilon))
     solver = sinkhorn.Sinkhorn(threshold=tolerance, inner_iterations=20, max_iterations=max_iterations)
     result = solver(problem)

@@ -21,7 +21,7 @@ def moment_matching(
     target: Float[Array, "*coarse"],
     *,
     noise_variance: float = 0.0,
-    n_iterations: int = 8,
+    n_iterations: int = 4,
 ) -> Denoiser:
     """The denoiser D̃ of p(x | C′x + N(0, Σ_y) = y) under a locally Gaussian posterior.
 
@@ -55,7 +55,7 @@ def solve_residual(
     sigma: Scalar,
     *,
     noise_variance: float = 0.0,
-    n_iterations: int = 8,
+    n_iterations: int = 4,
 ) -> Scalar:
     """Relative residual ‖b − Aλ‖/‖b‖ that the solve inside `moment_matching` ends with at (x, σ): 0 good, 1 nothing."""
     return _matched_correction(denoiser, operator, target, x, sigma, noise_variance, n_iterations)[2]

@@ -1,0 +1,113 @@
+"""The configuration of a climate run: a TOML file with the table [climate]."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from subgrid.cli.config import AsTuple, ConfigError, Positive, PositiveFloat, Run, Table, read_tables, validate
+
+Paths = Annotated[str | tuple[str, ...], AsTuple]
+
+
+class Climate(Table):
+    fine: Paths
+    """The fine reference: a file, a store, a folder, a glob, or a list of these. Relative to the configuration file."""
+    coarse: Paths
+    """The coarse model over the period of the reference; several members are pooled."""
+    scenario: Annotated[str | tuple[str, ...] | None, AsTuple] = None
+    """The same model over another period, to be downscaled with its change signal kept."""
+    variables: Annotated[tuple[str, ...], AsTuple, Field(min_length=1)]
+    orography: Annotated[str | tuple[str, ...] | None, AsTuple] = None
+    """Static predictors for the network, regridded to the fine grid."""
+    minimum_valid: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """A coarse cell with less of its area under valid fine cells leaves the constraint."""
+    gaps: Literal["refuse", "mask"] = "refuse"
+    """What a fine cell with values at some times only is: an error, or outside the mask."""
+    n_harmonics: Positive = 3
+    training: Literal["odd-winters", "all"] = "odd-winters"
+    """Winters to fit everything on; the others are downscaled and scored. "all" leaves none for scoring."""
+
+
+PATHS = ("fine", "coarse", "scenario", "orography")
+
+
+class ClimateDebias(Table):
+    method: Literal["none", "quantile-mapping", "quantile-delta-mapping", "dotc", "gaussian", "reduced-ot"] = "gaussian"
+    marginals: bool = True
+    """Quantile mapping of every coarse cell after "gaussian" and "reduced-ot"."""
+    n_quantiles: Positive = 100
+    explained_variance: Annotated[float, Field(gt=0, le=1)] = 0.9
+
+
+class ClimatePriorTable(Table):
+    directions: Annotated[tuple[Positive, ...], AsTuple, Field(min_length=1)] = (
+        10,
+        20,
+        40,
+        60,
+        80,
+        100,
+        120,
+        160,
+        200,
+        300,
+        400,
+    )
+    """Numbers of principal directions to choose from, by the likelihood of left-out winters."""
+    channels: Annotated[tuple[Positive, ...], AsTuple, Field(min_length=1)] = (32, 64)
+    n_blocks: Positive = 1
+    patch: Positive = 2
+    n_steps: Positive = 500
+    """Of the refinement, which is used only if it lowers the error of winters that it was not trained on."""
+    batch_size: Positive = 64
+    learning_rate: PositiveFloat = 1e-3
+    sigma_min: PositiveFloat = 2e-3
+    sigma_max: PositiveFloat = 80.0
+
+
+class ClimateSampling(Table):
+    n_levels: Annotated[int, Field(ge=4)] = 24
+    n_members: Annotated[int, Field(ge=3)] = 16
+    scheduler: str = "serial"
+    bit_rounding: Annotated[int, Field(ge=1, le=23)] | None = None
+
+
+class ClimateConfig(Table):
+    """All tables of a climate configuration."""
+
+    run: Run = Run(name="climate")
+    climate: Climate
+    debias: ClimateDebias = ClimateDebias()
+    prior: ClimatePriorTable = ClimatePriorTable()
+    sampling: ClimateSampling = ClimateSampling()
+
+
+def load_climate_config(path: str | Path, overrides: Sequence[str] = ()) -> ClimateConfig:
+    """Reads and checks the configuration of a climate run. **Raises:** `ConfigError`, one sentence a fault."""
+    config = validate(ClimateConfig, read_tables(path, overrides), origin=str(path))
+    if config.prior.sigma_min >= config.prior.sigma_max:
+        raise ConfigError(f"{path}: prior.sigma_min must be below prior.sigma_max.")
+    return config
+
+
+def is_climate(path: str | Path) -> bool:
+    """Whether a configuration file is one of a climate run: it has the table [climate]."""
+    return "climate" in read_tables(path)
+
+
+def absolute(table: Climate, base: Path) -> Climate:
+    """The table with every path absolute; relative ones start from `base`, the folder of the configuration file."""
+
+    def near(value: str | tuple[str, ...] | None):
+        if value is None or isinstance(value, tuple):
+            return None if value is None else tuple(str(base / path) for path in value)
+        return str(base / value)
+
+    return table.model_copy(update={key: near(getattr(table, key)) for key in PATHS})
+
+
+def sources(value: str | tuple[str, ...]) -> str | list[str]:
+    """What `open_climate` takes."""
+    return value if isinstance(value, str) else list(value)

@@ -1,0 +1,117 @@
+"""An inspection of climate files on the terminal: one screen."""
+
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from subgrid.data.inspect import FileReport, Fit, Inspection, VariableReport
+from subgrid.data.together import GridSummary
+
+WIDTH = 120
+MOST_ROWS = 9
+"""Files shown of each grid: two archives still fit a screen."""
+
+
+def print_inspection(inspection: Inspection, *, console: Console | None = None) -> None:
+    """Prints what is in the files, grid by grid, whether they fit together, and what to change.
+
+    print_inspection(inspect("coarse.nc", "fine.nc"))
+    """
+    console = console or Console(width=WIDTH)
+    for reports in _by_grid(inspection.files):
+        console.print(_table(reports))
+    if inspection.fit is not None:
+        _print_fit(inspection.fit, console)
+    _print_advice(inspection, console)
+
+
+def _by_grid(reports: tuple[FileReport, ...]) -> list[list[FileReport]]:
+    groups: dict[GridSummary, list[FileReport]] = {}
+    for report in reports:
+        if report.grid is not None:
+            groups.setdefault(report.grid, []).append(report)
+    return list(groups.values())
+
+
+def _table(reports: list[FileReport]) -> Table:
+    """The files on one grid, a line each."""
+    grid = reports[0].grid
+    calendars = ", ".join(dict.fromkeys(report.period.calendar for report in reports if report.period is not None))
+    size = _size(sum(report.n_bytes for report in reports))
+    title = (
+        "" if grid is None else f"{grid.kind} grid {' x '.join(map(str, grid.shape))}, {grid.resolution}, {grid.extent}"
+    )
+    table = Table(
+        title=f"{title}; {size}" + (f"; {calendars}" if calendars else ""),
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1),
+        width=WIDTH,
+    )
+    for heading in ("file", "variable", "time", "values"):
+        table.add_column(heading, overflow="fold", no_wrap=heading == "time")
+    for report in reports[:MOST_ROWS]:
+        names = "\n".join(_units(variable) for variable in report.variables)
+        table.add_row(
+            Path(report.file).name, names, _time(report), "\n".join(_values(variable) for variable in report.variables)
+        )
+    if len(reports) > MOST_ROWS:
+        table.add_row(f"and {len(reports) - MOST_ROWS} more", "", "", "")
+    return table
+
+
+def _time(report: FileReport) -> str:
+    period = report.period
+    if period is None:
+        return "no time"
+    members = f", {report.n_members} members" if report.n_members > 1 else ""
+    span = f"{period.first[:10]}..{period.last[:10]}"
+    return f"{span}, {period.n_times} {period.step}, {period.season}{members}"
+
+
+def _units(variable: VariableReport) -> str:
+    found, units = variable.units_found or "(no units)", variable.units
+    return f"{variable.name}: {found}" + (f" -> {units}" if units and units != variable.units_found else "")
+
+
+def _values(variable: VariableReport) -> str:
+    masked = f", {100 * variable.masked:.0f} % masked" if variable.masked else ""
+    gaps = f", {variable.gappy} cells with gaps" if variable.gappy else ""
+    low, high = (f"{x:.4g}" if abs(x) < 1e4 else f"{x:.0f}" for x in (variable.low, variable.high))
+    return f"{low}..{high} {variable.units}{masked}{gaps}"
+
+
+def _print_fit(fit: Fit, console: Console) -> None:
+    console.print(
+        f"coarse: {_names(fit.coarse)}\nfine:   {_names(fit.fine)}\n"
+        f"common variables: {', '.join(fit.variables) or 'none'}; cells {fit.ratio:.2f} times as wide; "
+        f"{100 * fit.overlap:.0f} % of the fine region covered.",
+        highlight=False,
+        markup=False,
+    )
+    for remark in fit.remarks:
+        console.print(f"note: {remark}", highlight=False, markup=False)
+
+
+def _print_advice(inspection: Inspection, console: Console) -> None:
+    for report in inspection.files:
+        for advice in report.advice:
+            console.print(f"note: {Path(report.file).name}: {advice}", highlight=False, markup=False)
+    for problem in inspection.problems:
+        console.print(f"change: {problem}", highlight=False, markup=False, style="bold red")
+    if inspection.fit is not None and not inspection.problems:
+        console.print("They fit together.", style="bold green")
+
+
+def _names(files: tuple[str, ...]) -> str:
+    shown = ", ".join(Path(file).name for file in files[:3])
+    return shown + (f" and {len(files) - 3} more" if len(files) > 3 else "")
+
+
+def _size(n_bytes: int) -> str:
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if n_bytes >= size:
+            return f"{n_bytes / size:.1f} {unit} in memory"
+    return f"{n_bytes} bytes in memory"

@@ -1,0 +1,45 @@
+"""What of an ensemble store is done, on the terminal."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from subgrid.execution.status import Status, repair, status
+
+MOST_BLOCKS = 40
+"""Rows shown: longer runs of blocks in one state are told in one line."""
+
+
+def show_status(store: Path, *, repair_damage: bool = False) -> None:
+    """Prints progress by time range, and every damaged file; removes the markers of damaged items if asked.
+
+    **Raises:** `DataError` if the path is no store of Subgrid.
+    """
+    found = status(store)
+    console = Console(width=110)
+    console.print(
+        f"{found.path}: {found.n_done} of {found.n_items} work items done, configuration "
+        f"{found.configuration_hash[:12]}, last written {found.last_written or 'never'}"
+    )
+    console.print(_blocks(found))
+    for damage in found.damage:
+        console.print(f"damaged: {damage.file} ({damage.reason})", markup=False)
+    if found.damage and repair_damage:
+        console.print(f"{repair(found)} items marked as not done; run again to make them anew.")
+    elif found.damage:
+        console.print("run `subgrid status --repair` and then the run again to make them anew.")
+
+
+def _blocks(found: Status) -> Table:
+    """One row a run of time blocks with the same members done."""
+    table = Table("times", "from", "to", "members done")
+    first, n = 0, len(found.time_blocks)
+    for i in range(1, n + 1):
+        if i < n and (found.done[i] == found.done[first]).all() and table.row_count < MOST_BLOCKS:
+            continue
+        done = sum(end - start for (start, end), yes in zip(found.member_blocks, found.done[first], strict=True) if yes)
+        times = f"{found.time_blocks[first][0]}..{found.time_blocks[i - 1][1] - 1}"
+        table.add_row(times, found.time_labels[first][0], found.time_labels[i - 1][1], str(done))
+        first = i
+    return table

@@ -1,0 +1,127 @@
+"""A Gaussian law of fields with few leading directions: the prior that small archives can support.
+
+    Σ = V (Λ − ρI) Vᵀ + ρI       on the support, 0 outside
+
+with r principal directions V, their variances Λ and the mean variance ρ of all others: probabilistic principal
+components (Tipping & Bishop 1999, doi:10.1111/1467-9868.00196). Its denoiser, posterior covariance and conditional laws
+are closed forms that cost r·d operations; a network may refine the denoiser where the fields are not Gaussian.
+"""
+
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jaxtyping import Array, Float, Scalar
+
+from subgrid.types import Key
+
+
+class GaussianPrior(eqx.Module):
+    """N(μ, Σ) of fields of one shape; values outside the support are μ exactly."""
+
+    mean: Float[Array, "*shape"]
+    directions: Float[Array, "r *shape"]
+    variances: Float[Array, " r"]
+    remainder: Float[Array, ""]
+    """ρ, the variance of every direction that is not among the r."""
+    support: Float[Array, "*shape"]
+    """1 where the field has values, 0 where it has none."""
+
+    def apply(self, of_variance, z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+        """f(Σ) z for a function of a variance, through the eigenvectors of Σ."""
+        rest = of_variance(self.remainder)
+        leading = jnp.tensordot(self.directions, z, z.ndim)
+        lifted = jnp.tensordot((of_variance(self.variances) - rest) * leading, self.directions, 1)
+        return lifted + rest * self.support * z
+
+    def denoise(self, x: Float[Array, "*shape"], sigma: Scalar) -> Float[Array, "*shape"]:
+        """E[x₀ | x₀ + σε = x] = μ + Σ(Σ + σ²I)⁻¹(x − μ)."""
+        return self.mean + self.apply(lambda v: v / (v + sigma**2), x - self.mean)
+
+    def __call__(self, x: Float[Array, "*shape"], sigma: Scalar) -> Float[Array, "*shape"]:
+        return self.denoise(x, sigma)
+
+    def posterior_covariance(self, z: Float[Array, "*shape"], sigma: Scalar) -> Float[Array, "*shape"]:
+        """Cov[x₀ | x] z = σ²Σ(Σ + σ²I)⁻¹ z."""
+        return self.apply(lambda v: sigma**2 * v / (v + sigma**2), z)
+
+    def sample(self, *, key: Key) -> Float[Array, "*shape"]:
+        """One draw."""
+        return self.mean + self.apply(jnp.sqrt, jr.normal(key, self.mean.shape))
+
+
+def fit_gaussian_prior(
+    fields: Float[np.ndarray, "n *shape"],
+    n_directions: int,
+    *,
+    support: Float[np.ndarray, "*shape"] | None = None,
+) -> GaussianPrior:
+    """The maximum-likelihood law with `n_directions` leading directions.
+
+    **Arguments:** `fields`, with 0 outside the support; `n_directions`, below both the number of fields and of values;
+    `support`, 1 inside and 0 outside, by default everywhere.
+
+    **Raises:** `ValueError` for too many directions.
+    """
+    shape = fields.shape[1:]
+    inside = np.ones(shape, bool) if support is None else np.asarray(support) > 0
+    values = np.asarray(fields, np.float64)[:, inside]
+    n, d = values.shape
+    if not 0 < n_directions < min(n, d):
+        raise ValueError(f"{n} fields of {d} values support 1 to {min(n, d) - 1} directions, got {n_directions}.")
+    mean, variances, directions = principal_components(values)
+    remainder = variances[n_directions:].sum() / (d - n_directions)
+    lifted = np.zeros((n_directions, *shape))
+    lifted[:, inside] = directions[:n_directions]
+    centre = np.zeros(shape)
+    centre[inside] = mean
+    parts = (centre, lifted, variances[:n_directions], remainder, inside)
+    return GaussianPrior(*(jnp.asarray(part, jnp.float32) for part in parts))
+
+
+def principal_components(
+    values: Float[np.ndarray, "n d"],
+) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, " k"], Float[np.ndarray, "k d"]]:
+    """Mean, variances (largest first) and directions, all that n samples have."""
+    mean = values.mean(0)
+    _, singular, directions = np.linalg.svd(values - mean, full_matrices=False)
+    return mean, singular**2 / len(values), directions
+
+
+def choose_directions(
+    values: Float[np.ndarray, "n d"], groups: np.ndarray, *, candidates: Sequence[int]
+) -> tuple[int, dict[int, float]]:
+    """The number of directions under which left-out groups are likeliest, and the mean log-likelihood of each.
+
+    **Arguments:** `values`, one row a sample; `groups`, a label a sample: whole groups are left out together, for
+    example winters, since neighbouring days are alike; `candidates`, numbers to try.
+
+    **Raises:** `ValueError` with fewer than two groups, or no candidate below the samples and values left.
+    """
+    labels = np.unique(groups)
+    if len(labels) < 2:
+        raise ValueError(f"choosing by left-out groups needs at least two groups of samples, got {len(labels)}.")
+    folds = [labels[i::5] for i in range(min(5, len(labels)))]
+    smallest = min(int((~np.isin(groups, fold)).sum()) for fold in folds)
+    possible = [r for r in candidates if 0 < r < min(smallest, values.shape[1])]
+    if not possible:
+        raise ValueError(f"no candidate of {list(candidates)} lies below {min(smallest, values.shape[1])} directions.")
+    scores = dict.fromkeys(possible, 0.0)
+    for fold in folds:
+        left_out = np.isin(groups, fold)
+        mean, variances, directions = principal_components(values[~left_out])
+        for r in possible:
+            scores[r] += _log_likelihood(values[left_out] - mean, variances, directions, r) / len(folds)
+    return max(scores, key=scores.__getitem__), scores
+
+
+def _log_likelihood(centred: np.ndarray, variances: np.ndarray, directions: np.ndarray, r: int) -> float:
+    """Mean log density, without its constant, of rows under r directions and a remainder."""
+    d = centred.shape[1]
+    remainder = variances[r:].sum() / (d - r)
+    leading = centred @ directions[:r].T
+    rest = (centred**2).sum(1) - (leading**2).sum(1)
+    quadratic = (leading**2 / variances[:r]).sum(1) + rest / remainder
+    return float(-0.5 * (quadratic.mean() + np.log(variances[:r]).sum() + (d - r) * np.log(remainder)))

@@ -1,0 +1,190 @@
+"""Ensembles of fine climate fields for targets on disk: the sampler that work items call, in any process.
+
+RUN/domain.zarr    the mask, C′ as a sparse matrix, the fine climatology, the model's change on the fine grid
+RUN/model/         the prior, and marginals.zarr: quantiles of its draws and of the training fields
+RUN/TARGETS.zarr   target(sample, channel, kept): debiased anomalies; phase(sample)
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import xarray as xr
+from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
+from scipy.sparse import csr_array
+
+from subgrid.data.store import write_zarr
+from subgrid.diffusion.guidance.gaussian import gaussian_gain
+from subgrid.diffusion.noise_levels import karras_grid
+from subgrid.diffusion.samplers import AncestralMultistep, initial_noise, sample
+from subgrid.downscaling.climate import Anomalies, Domain, PaddedCoarsening
+from subgrid.downscaling.climate_prior import ClimatePrior, load_climate_prior
+from subgrid.downscaling.climatology import ChangeSignal, Climatology
+from subgrid.downscaling.debias import QuantileMapping, fit_quantile_mapping
+from subgrid.downscaling.transforms import CensoredRoot, default_transforms
+from subgrid.numerics.operators import SparseCoarsening
+from subgrid.types import Coarsening, Key
+
+N_QUANTILES = 200
+
+
+@dataclass(frozen=True)
+class FineDomain:
+    """What turns sampled anomalies into fields."""
+
+    variables: tuple[str, ...]
+    mask: np.ndarray
+    operator: Coarsening
+    anomalies: Anomalies
+    change: ChangeSignal | None
+
+
+def save_domain(folder: Path, domain: Domain, anomalies: Anomalies, change: ChangeSignal | None) -> None:
+    """Writes what `load_domain` reads: plain arrays, no code."""
+    matrix = domain.regridding.operator.matrix
+    arrays: dict[str, Any] = {
+        "mask": (("y", "x"), domain.mask),
+        "kept": (("yc", "xc"), domain.regridding.kept),
+        "index": (("entry", "axis"), np.asarray(matrix.indices)),
+        "weight": ("entry", np.asarray(matrix.data)),
+        "climatology": (("basis", "channel", "y", "x"), np.nan_to_num(anomalies.climatology.mean_coefficients)),
+    }
+    if change is not None:
+        for name in ("first", "second"):
+            coefficients = getattr(change, name).mean_coefficients
+            arrays[f"change_{name}"] = (("change_basis", "channel", "y", "x"), np.asarray(coefficients))
+    attributes = {"variables": list(domain.variables), "kinds": list(change.kinds) if change else []}
+    write_zarr(xr.Dataset(arrays, attrs=attributes), folder / "domain.zarr")
+
+
+def load_domain(folder: str | Path) -> FineDomain:
+    """The domain that `save_domain` wrote. Errors are those of xarray."""
+    with xr.open_zarr(Path(folder) / "domain.zarr", chunks=None) as stored:
+        data = stored.load()
+    mask, n = data.mask.values, int(data.kept.values.sum())
+    rows, columns = data["index"].values.T
+    matrix = csr_array((data.weight.values, (rows, columns)), shape=(n, mask.size))
+    operator = SparseCoarsening(matrix, fine_shape=mask.shape, coarse_shape=(n,))
+    variables = tuple(data.attrs["variables"])
+    climatology = Climatology(jnp.asarray(data.climatology.values))
+    change = None
+    if data.attrs["kinds"]:
+        parts = (Climatology(jnp.asarray(data[f"change_{name}"].values)) for name in ("first", "second"))
+        change = ChangeSignal(*parts, tuple(data.attrs["kinds"]))
+    return FineDomain(variables, mask, operator, Anomalies(default_transforms(variables), climatology), change)
+
+
+def draw_anomalies(
+    prior: ClimatePrior,
+    operator: Coarsening,
+    targets: Float[np.ndarray, "n channel kept"],
+    keys: Shaped[PRNGKeyArray, " n"],
+    *,
+    n_levels: int,
+    chunk: int = 256,
+) -> Float[np.ndarray, "n channel y x"]:
+    """One draw of p(x | C′x = y) for every target and key, `chunk` at a time, cut to the grid of C′."""
+    settings, shape = prior.settings, prior.denoiser.base.mean.shape
+    levels = karras_grid(n_levels, sigma_max=settings.sigma_max, sigma_min=settings.sigma_min)
+    padded = PaddedCoarsening(operator, shape[1:])
+    denoiser = prior.denoiser if prior.refined else prior.denoiser.base
+    parts = []
+    for first in range(0, len(targets), chunk):
+        y, k = targets[first : first + chunk], keys[first : first + chunk]
+        wanted, full = len(y), np.arange(chunk) % len(y)  # one shape, one compilation, the same bits
+        scaled = jnp.asarray(y[full] / prior.scale[:, None])
+        drawn = _draw(denoiser, prior.denoiser.base, padded, levels, scaled, k[full])
+        parts.append(np.asarray(drawn)[:wanted])
+    cells = tuple(slice(0, size) for size in operator.fine_shape)
+    return np.concatenate(parts)[(slice(None), slice(None), *cells)] * prior.scale[:, None, None]
+
+
+@eqx.filter_jit
+def _draw(denoiser, base, operator, levels, targets: Array, keys: Key) -> Array:
+    def one(y, key):
+        start_key, sample_key = jr.split(key)
+        guided = gaussian_gain(denoiser, operator, y, prior=base)
+        start = initial_noise(base.mean.shape, levels[0], key=start_key)
+        return sample(guided, start, levels, method=AncestralMultistep(), key=sample_key)
+
+    return jax.vmap(one)(targets, keys)
+
+
+def fit_marginals(
+    drawn: Float[np.ndarray, "n channel y x"], training: Float[np.ndarray, "m channel y x"], mask: np.ndarray
+) -> QuantileMapping:
+    """Quantile mapping of the prior's draws, conditioned on coarsened *training* fields, onto the training fields.
+
+    What a Gaussian law cannot hold, an atom at zero and a heavy tail, is put into every cell's marginal; the order of
+    the values, and so their dependence, stays the prior's.
+    """
+    cells = lambda fields: jnp.asarray(fields[:, :, mask])  # noqa: E731
+    levels = min(N_QUANTILES, len(drawn), len(training))
+    return fit_quantile_mapping(cells(drawn), cells(training), n_quantiles=levels)
+
+
+def save_marginals(folder: Path, mapping: QuantileMapping) -> None:
+    tables = {"source": np.asarray(mapping.source_quantiles), "target": np.asarray(mapping.target_quantiles)}
+    write_zarr(xr.Dataset({k: (("quantile", "point"), v) for k, v in tables.items()}), folder / "marginals.zarr")
+
+
+def load_marginals(folder: Path) -> QuantileMapping | None:
+    """The mapping that `save_marginals` wrote, or None."""
+    if not (folder / "marginals.zarr").exists():
+        return None
+    with xr.open_zarr(folder / "marginals.zarr", chunks=None) as stored:
+        return QuantileMapping(jnp.asarray(stored.source.values), jnp.asarray(stored.target.values))
+
+
+def needs_marginals(variables: Sequence[str]) -> bool:
+    """Whether a variable is far from Gaussian after its transform: censored ones are."""
+    return any(isinstance(part, CensoredRoot) for part in default_transforms(variables).parts)
+
+
+def apply_marginals(
+    mapping: QuantileMapping, fields: Float[np.ndarray, "n channel y x"], mask: np.ndarray, variables: Sequence[str]
+) -> Float[np.ndarray, "n channel y x"]:
+    """The mapping on the censored channels; the others stay as they are."""
+    moved = np.asarray(jax.lax.map(mapping, jnp.asarray(fields[:, :, mask]), batch_size=min(64, len(fields))))
+    result = fields.copy()
+    for c, part in enumerate(default_transforms(variables).parts):
+        if isinstance(part, CensoredRoot):
+            result[:, c, mask] = moved[:, c]
+    return result
+
+
+def climate_sampler(*, folder: str, targets: str, n_levels: int, with_change: bool):
+    """The sampler of a run folder, for `execution`: loaded once in every process that samples.
+
+    **Arguments:** `folder`, of the run; `targets`, which of its stores to condition on; `n_levels`, of noise;
+    `with_change`, whether the model's change is put back.
+
+    **Returns:** `sample(times, members, *, keys)`, physical fields, NaN outside the mask.
+    """
+    run = Path(folder)
+    prior, domain, mapping = load_climate_prior(run / "model"), load_domain(run), load_marginals(run / "model")
+    source = xr.open_zarr(run / f"{targets}.zarr", chunks=None)
+
+    def draw(
+        times: Int[np.ndarray, " t"], members: Int[np.ndarray, " m"], *, keys: Shaped[PRNGKeyArray, "t m"]
+    ) -> Float[np.ndarray, "t m channel *space"]:
+        chosen = source.isel(sample=times)
+        t, m = len(times), len(members)
+        y = np.repeat(chosen.target.values, m, axis=0)
+        phase = np.repeat(chosen.phase.values, m)
+        drawn = draw_anomalies(prior, domain.operator, y, keys.reshape(-1), n_levels=n_levels)
+        if mapping is not None:
+            drawn = apply_marginals(mapping, drawn, domain.mask, domain.variables)
+        fields = domain.anomalies.back(drawn, phase)
+        if with_change and domain.change is not None:
+            fields = np.asarray(domain.change.add(jnp.asarray(fields), jnp.asarray(phase, jnp.float32)))
+        fields = np.where(domain.mask, fields, np.nan).astype(np.float32)
+        return fields.reshape(t, m, *fields.shape[1:])
+
+    return draw

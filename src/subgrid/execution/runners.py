@@ -1,0 +1,253 @@
+"""Who does the work items: this process, a slice of an array job, or dask workers. All end with the same bits.
+
+Every runner does what is pending, item by item, so any of them resumes what another began.
+"""
+
+import functools
+import logging
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from subgrid.data.fields import DataError
+from subgrid.data.store import OutputError
+from subgrid.execution.sampling import Loader, load, run_item
+from subgrid.execution.store import Store, open_store, tidy
+from subgrid.execution.work_items import WorkItem, share
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+Progress: TypeAlias = Callable[[int, int], None]
+"""`progress(done, total)`, in items of this run, called after each."""
+
+CONNECT_SECONDS = 30
+DEATHS = 3
+"""Workers that may die over one item before it is given up: one may be bad luck, three are the item's fault."""
+
+
+class WorkerDied(ChildProcessError):
+    """Several workers died over one item; the message names it."""
+
+
+@dataclass(frozen=True)
+class Serial:
+    """All items, one after the other, in this process."""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Every n-th item from `index` on, in this process: one job of an array."""
+
+    index: int
+    n: int
+
+
+@dataclass(frozen=True)
+class Local:
+    """A dask cluster of `n` processes on this machine, each with its share of the cores, started and stopped here."""
+
+    n: int
+
+
+@dataclass(frozen=True)
+class Dask:
+    """A dask cluster that runs already; its workers see the store and the model under the same paths."""
+
+    address: str
+
+
+Scheduler: TypeAlias = Serial | Slice | Local | Dask
+
+
+def parse_scheduler(text: str) -> Scheduler:
+    """The scheduler that a command line names.
+
+    **Arguments:** `text`, one of "serial", "local:N", "slice:i/n" (i from 0 to n − 1) and "dask://host:port".
+
+    **Raises:** `ValueError` for anything else.
+
+        parse_scheduler("slice:0/10")  # Slice(index=0, n=10)
+    """
+    if text == "serial":
+        return Serial()
+    if found := re.fullmatch(r"local:([1-9]\d*)", text):
+        return Local(int(found[1]))
+    if (found := re.fullmatch(r"slice:(\d+)/([1-9]\d*)", text)) and int(found[1]) < int(found[2]):
+        return Slice(int(found[1]), int(found[2]))
+    if (found := re.fullmatch(r"dask://([\w.-]+|\[[\da-fA-F:]+\]):(\d{1,5})", text)) and 0 < int(found[2]) < 2**16:
+        return Dask(f"tcp://{found[1]}:{int(found[2])}")
+    raise ValueError(
+        f"scheduler {text!r} is not known; use serial, local:N (N processes), slice:i/n (i from 0 to n - 1) "
+        "or dask://host:port."
+    )
+
+
+def run(store: Store, loader: Loader, scheduler: Scheduler, *, progress: Progress | None = None) -> int:
+    """Does what is pending of a store.
+
+    **Arguments:** `loader`, of the sampler (`loader_of`); `scheduler`, from `parse_scheduler`; `progress`.
+
+    **Returns:** how many items were done now.
+
+    **Raises:** as the runner and `run_item`; what was complete stays so.
+
+        run(store, loader_of(load_sampler, folder="run"), parse_scheduler("local:2"))
+    """
+    match scheduler:
+        case Serial():
+            return run_serial(store, loader, store.pending(), progress=progress)
+        case Slice(index, n):
+            return run_slice(store, loader, index, n, progress=progress)
+        case Local(n):
+            with local_cluster(n) as client:
+                return run_dask(store, loader, client, progress=progress)
+        case Dask(address):
+            with connect(address) as client:
+                return run_dask(store, loader, client, progress=progress)
+
+
+def run_serial(store: Store, loader: Loader, items: Sequence[WorkItem], *, progress: Progress | None = None) -> int:
+    """Items one after the other in this process; one that another process completes meanwhile is left out.
+
+    **Returns:** how many were done here. **Raises:** as `run_item`, at the first item that fails.
+
+        run_serial(store, loader, store.pending())
+    """
+    tidy(store)
+    done = 0
+    for number, item in enumerate(items, start=1):
+        if not store.is_complete(item):
+            run_item(item, load(loader), store)
+            done += 1
+        if progress:
+            progress(number, len(items))
+    return done
+
+
+def run_slice(store: Store, loader: Loader, index: int, n: int, *, progress: Progress | None = None) -> int:
+    """What is pending of one slice; slices are cut from all items, so they do not shift when some are done.
+
+    **Raises:** `ValueError` unless 0 ≤ index < n; as `run_serial`.
+
+        run_slice(store, loader, int(os.environ["SLURM_ARRAY_TASK_ID"]), 10)
+    """
+    items = [item for item in share(store.items(), index, n) if not store.is_complete(item)]
+    return run_serial(store, loader, items, progress=progress)
+
+
+def run_dask(store: Store, loader: Loader, client: "Client", *, progress: Progress | None = None) -> int:
+    """What is pending, item by item, by the workers of a dask cluster; a worker that dies is replaced by another.
+
+    **Returns:** how many were done. **Raises:** `WorkerDied` for an item that kills its workers; as `run_item`; at the
+    first item that fails, the others are cancelled.
+
+        with connect("tcp://node1:8786") as client:
+            run_dask(store, loader, client)
+    """
+    from distributed import as_completed
+
+    tidy(store)
+    items = store.pending()
+    n_local = _n_local(client)
+    # Not pure: dask must not take an item for done because it once saw one of that name.
+    futures = client.map(_run_on_worker, items, path=str(store.path), loader=loader, n_local=n_local, pure=False)
+    item_of = dict(zip(futures, items, strict=True))
+    try:
+        for number, future in enumerate(as_completed(futures, loop=client.loop), start=1):
+            _raise_failure(future, item_of[future], store)
+            if progress:
+                progress(number, len(items))
+    finally:
+        client.cancel(futures)
+    return len(items)
+
+
+@contextmanager
+def connect(address: str) -> "Iterator[Client]":
+    """A client of a dask cluster that runs already.
+
+    **Raises:** `OutputError` if none answers.
+    """
+    from distributed import Client
+
+    try:
+        client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+    except OSError as error:
+        raise OutputError(f"no dask scheduler answers at {address}; start one with `dask scheduler`.") from error
+    with client:
+        yield client
+
+
+@contextmanager
+def local_cluster(n: int) -> "Iterator[Client]":
+    """A client of a new dask cluster of `n` processes on this machine, spawned, one thread and a share of cores each.
+
+    Forked processes would inherit JAX's threads half-way and hang. Spawned ones import the script that starts them, so
+    a script needs the guard `if __name__ == "__main__":`.
+
+        with local_cluster(2) as client:
+            run_dask(store, loader, client)
+    """
+    import dask.config
+    from distributed import Client, LocalCluster
+
+    settings = {
+        "distributed.worker.multiprocessing-method": "spawn",
+        "distributed.scheduler.allowed-failures": DEATHS - 1,
+    }
+    options = {"dashboard_address": None, "memory_limit": 0, "silence_logs": logging.CRITICAL}
+    with (
+        dask.config.set(settings),
+        LocalCluster(n_workers=n, threads_per_worker=1, processes=True, **options) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+
+
+def _run_on_worker(item: WorkItem, *, path: str, loader: Loader, n_local: int) -> None:
+    from distributed import get_worker
+
+    worker = get_worker()
+    if n_local:
+        _take_cores(int(worker.name), n_local)
+    try:
+        store = open_store(path)
+    except DataError as error:
+        raise DataError(f"{error} Worker {worker.address} must see it under the same path.") from error
+    if not store.is_complete(item):
+        run_item(item, load(loader), store)
+
+
+@functools.cache
+def _take_cores(index: int, n: int) -> None:
+    """This worker's share of the machine's cores, taken before JAX starts and counts them.
+
+    Without it every worker computes on all cores, and they wait for each other.
+    """
+    if hasattr(os, "sched_setaffinity"):  # Linux; elsewhere workers share all cores, slower but with the same bits
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, cores[index::n] or [cores[index % len(cores)]])
+
+
+def _n_local(client: "Client") -> int:
+    """Workers of a cluster that this process started, or 0."""
+    from distributed import LocalCluster
+
+    return len(client.cluster.workers) if isinstance(client.cluster, LocalCluster) else 0
+
+
+def _raise_failure(future: "Future", item: WorkItem, store: Store) -> None:
+    from distributed import KilledWorker
+
+    error: Any = future.exception()
+    if isinstance(error, KilledWorker):
+        raise WorkerDied(
+            f"{store.path}: {error.allowed_failures + 1} workers died over {item} (the last was "
+            f"{error.last_worker.address}); give workers more memory or make work items smaller, and run it again."
+        ) from error
+    if error is not None:
+        raise error

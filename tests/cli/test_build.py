@@ -1,0 +1,103 @@
+"""Names to objects: noise levels stay within what the prior was trained on; grids that C' connects."""
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+
+from subgrid.cli import build
+from subgrid.cli.config import load_config
+from subgrid.data.fields import DataError
+from subgrid.data.normalise import Standardiser
+from subgrid.diffusion import samplers
+from subgrid.diffusion.process import VariancePreserving
+from subgrid.downscaling.prior import Prior, PriorSettings, build_denoiser
+from subgrid.numerics.operators import BlockMean, Subsample
+
+PROCESSES = ("variance-exploding", "variance-preserving", "cosine")
+
+
+@pytest.mark.parametrize("grid", ["karras", "exponential", "process-time"])
+@pytest.mark.parametrize("process", PROCESSES)
+@pytest.mark.parametrize("noise_range", [(0.01, 20.0), (2e-3, 300.0)])
+def test_grids_run_down_the_trained_range_exactly(grid, process, noise_range):
+    config = load_config(None, [f"sampling.grid={grid}", f"prior.process={process}"])
+    levels = np.asarray(build.grid_of(config, noise_range))
+    assert levels.shape == (32,)
+    assert np.all(np.diff(levels) < 0)
+    assert (levels[0], levels[-1]) == (np.float32(noise_range[1]), np.float32(noise_range[0]))
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+@pytest.mark.parametrize("levels", ["log-uniform", "time-uniform"])
+def test_training_draws_the_range_of_the_prior(process, levels):
+    config = load_config(None, [f"training.noise_levels={levels}", f"prior.process={process}", "prior.sigma_max=50.0"])
+    drawn = build.noise_levels_of(config)(jnp.array([0.0, 0.5, 1.0]))
+    # Some rounding of float32 through exponentials and their inverses.
+    np.testing.assert_allclose(drawn[jnp.array([0, 2])], [2e-3, 50.0], rtol=2e-3)
+    assert 2e-3 < drawn[1] < 50
+
+
+def test_the_cut_schedule_is_the_usual_one_at_another_pace():
+    usual = VariancePreserving()
+    cut = build.process_of(load_config(None, ["prior.process=variance-preserving"]), (2e-3, 80.0))
+    last = usual.time_of(jnp.asarray(80.0))
+    for time in jnp.linspace(0.05, 1.0, 9):
+        np.testing.assert_allclose(cut.noise_level(time), usual.noise_level(last * time), rtol=1e-4)
+
+
+def test_the_sampler_goes_by_the_range_in_the_model_not_in_the_configuration():
+    settings = PriorSettings(1, (16,), channels=(8,), n_blocks=1, sigma_min=0.02, sigma_max=30.0)
+    prior = Prior(settings, build_denoiser(settings, key=jr.key(0)), Standardiser(jnp.zeros(1), jnp.ones(1)))
+    upsampler = build.upsampler_of(load_config(None), prior, Subsample((16,), 4))
+    assert (upsampler.noise_levels[0], upsampler.noise_levels[-1]) == (np.float32(30.0), np.float32(0.02))
+
+
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [
+        ("ode-multistep", samplers.ExponentialMultistep),
+        ("heun", samplers.Heun),
+        ("sde-multistep", samplers.AncestralMultistep),
+        ("ancestral", samplers.Ancestral),
+        ("euler-maruyama", samplers.EulerMaruyama),
+        ("predictor-corrector", samplers.Corrected),
+    ],
+)
+def test_every_method_is_built_plain_and_repeated(name, method):
+    plain = build.method_of(load_config(None, [f"sampling.method={name}", "sampling.n_resamples=1"]))
+    repeated = build.method_of(load_config(None, [f"sampling.method={name}", "sampling.n_resamples=3"]))
+    assert isinstance(plain, method)
+    assert isinstance(repeated, samplers.Resampled)
+    assert isinstance(repeated.method, method) and repeated.n_resamples == 3
+
+
+@pytest.mark.parametrize("guidance", ["moment-matching", "projection"])
+def test_every_guidance_keeps_the_coarse_field(guidance):
+    config = load_config(None, [f"sampling.guidance={guidance}"])
+    operator, y = Subsample((8,), 2), jr.normal(jr.key(1), (1, 4))
+    shrink = lambda x, sigma: x / (1 + sigma**2)  # noqa: E731  the denoiser of white noise
+    guided = build.guide_of(config)(shrink, operator, y)
+    x = guided(jr.normal(jr.key(2), (1, 8)), jnp.asarray(0.7))
+    np.testing.assert_allclose(operator(x), y, atol=1e-5)
+
+
+def test_operators_and_the_factor_that_would_connect():
+    coarsening = load_config(None, ["coarsening.factor=4"]).coarsening
+    assert isinstance(build.operator_of(coarsening, (32,), (8,)), Subsample)
+    means = load_config(None, ["coarsening.factor=4", "coarsening.kind=block-mean"]).coarsening
+    assert isinstance(build.operator_of(means, (32, 16), (8, 4)), BlockMean)
+    with pytest.raises(DataError, match=r"cannot connect them; coarsening.factor = 8 would"):
+        build.operator_of(coarsening, (32,), (4,))
+    with pytest.raises(DataError, match=r"coarsening.factor = 4"):
+        build.operator_of(coarsening, (30,), (8,))
+
+
+def test_settings_build_the_network_they_describe():
+    bounded = ["data.periodic=false", "data.translation_invariant=false"]
+    config = load_config(None, ["prior.channels=[8, 16]", "prior.n_blocks=1", *bounded])
+    settings = build.prior_settings_of(config, 2, (32,))
+    out = jax.eval_shape(build_denoiser(settings, key=jr.key(0)), jnp.zeros((2, 32)), jnp.asarray(1.0))
+    assert settings.padding == ("reflect",) and out.shape == (2, 32)
+    assert not build.training_settings_of(config).translation_invariant

@@ -1,0 +1,39 @@
+"""Every kind of failure: its exit code and its one sentence."""
+
+import errno
+
+import pytest
+import typer
+
+from subgrid.cli.config import ConfigError
+from subgrid.cli.errors import explain
+from subgrid.data.fields import DataError
+from subgrid.data.store import OutputError, OutputExists
+from subgrid.training.fit import TrainingDiverged, TrainingInterrupted
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (ConfigError("a.toml: unknown key."), 2, "a.toml: unknown key."),
+        (DataError("fine.nc: no such file or store."), 2, "no such file"),
+        (OutputExists("out: exists already."), 2, "exists already"),
+        (FileNotFoundError("gone"), 2, "gone"),
+        (OutputError("out: cannot be written."), 1, "cannot be written"),
+        (OSError(errno.ENOSPC, "No space left on device"), 1, "no space left on the disk"),
+        (TrainingDiverged("the loss became nan"), 1, "the loss became nan"),
+        (KeyboardInterrupt(), 130, "interrupted; the same command resumes"),
+        (typer.Abort(), 130, "interrupted"),
+        (TrainingInterrupted(40, None), 130, "interrupted after 40 steps"),
+        (RuntimeError("what?"), 1, "RuntimeError: what? (not a known failure; --debug shows the traceback)"),
+        (ValueError(), 2, "ValueError"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
+)
+def test_codes_and_sentences(error, code, said, capsys):
+    assert explain(error) == code
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("subgrid: ")
+    assert captured.err.count("\n") == 1
+    assert said in captured.err

@@ -1,0 +1,50 @@
+"""An inspection on the terminal: everything on one screen, problems last."""
+
+import io
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from subgrid.cli.inspect import print_inspection
+from subgrid.data.inspect import inspect
+
+from ..data.climate_files import DATA, archive, needs_data
+
+
+def printed(*sources) -> str:
+    stream = io.StringIO()
+    print_inspection(inspect(*sources), console=Console(file=stream, width=120))
+    return stream.getvalue()
+
+
+@needs_data
+def test_nine_real_files_on_one_screen():
+    text = printed(DATA / "iberia")
+    assert len(text.splitlines()) <= 45
+    for fragment in (
+        "pr: kg m-2 s-1 -> mm day-1",
+        "1982-12-01..2002-02-28, 1805 daily, DJF",
+        "regular grid 19 x 29, 0.5 degrees, 35.0 to 44.5 N, -10.0 to 4.5 E",
+        "40 % masked",
+        "cells 2.82 times as wide; 100 % of the fine region covered",
+        "They fit together.",
+    ):
+        assert fragment in text
+
+
+def test_problems_come_last():
+    coarse = archive(lat=np.arange(30, 40, 2.0), lon=np.arange(0, 10, 2.0))
+    fine = archive("pr", lat=np.arange(60, 63, 0.5), lon=np.arange(0, 3, 0.5))
+    text = printed(coarse, fine, "gone.nc")
+    last = " ".join(text.split("change: ", 1)[1].split())
+    assert "gone.nc: no such file" in last and "do not overlap" in last
+    assert "They fit together" not in text
+
+
+@pytest.mark.parametrize("n_files", [3, 12])
+def test_many_files_of_one_grid_are_summed_up(tmp_path, n_files):
+    whole = archive(n_times=2 * n_files)
+    for i in range(n_files):
+        whole.isel(time=slice(2 * i, 2 * i + 2)).to_netcdf(tmp_path / f"part{i:02d}.nc")
+    assert ("and 3 more" in printed(tmp_path)) == (n_files == 12)
