@@ -7,6 +7,7 @@ import functools
 import logging
 import os
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,9 +29,13 @@ CONNECT_SECONDS = 30
 DEATHS = 3
 """Workers that may die over one item before it is given up: one may be bad luck, three are the item's fault."""
 
+SUSPECT_SECONDS = 0.5
+"""After an item is given up for its workers' deaths: an item that waited on the same workers each time is suspected as
+well by dask, and is named with it if the news comes within this time."""
+
 
 class WorkerDied(ChildProcessError):
-    """Several workers died over one item; the message names it."""
+    """Several workers died over one item; the message names it, and any that waited on the same workers."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +163,7 @@ def run_dask(store: Store, loader: Loader, client: "Client", *, progress: Progre
     item_of = dict(zip(futures, items, strict=True))
     try:
         for number, future in enumerate(as_completed(futures, loop=client.loop), start=1):
-            _raise_failure(future, item_of[future], store)
+            _raise_failure(future, item_of, store)
             if progress:
                 progress(number, len(items))
     finally:
@@ -198,6 +203,7 @@ def local_cluster(n: int) -> "Iterator[Client]":
     settings = {
         "distributed.worker.multiprocessing-method": "spawn",
         "distributed.scheduler.allowed-failures": DEATHS - 1,
+        "distributed.scheduler.worker-saturation": 1.0,  # no second item waits on a worker: it would be suspected too
     }
     options = {"dashboard_address": None, "memory_limit": 0, "silence_logs": logging.CRITICAL}
     with (
@@ -240,13 +246,16 @@ def _n_local(client: "Client") -> int:
     return len(client.cluster.workers) if isinstance(client.cluster, LocalCluster) else 0
 
 
-def _raise_failure(future: "Future", item: WorkItem, store: Store) -> None:
+def _raise_failure(future: "Future", item_of: dict["Future", WorkItem], store: Store) -> None:
     from distributed import KilledWorker
 
     error: Any = future.exception()
     if isinstance(error, KilledWorker):
+        time.sleep(SUSPECT_SECONDS)
+        failed = [f for f in item_of if f.status == "error"]
+        suspects = " or ".join(str(item_of[f]) for f in failed if isinstance(f.exception(), KilledWorker))
         raise WorkerDied(
-            f"{store.path}: {error.allowed_failures + 1} workers died over {item} (the last was "
+            f"{store.path}: {error.allowed_failures + 1} workers died over {suspects} (the last was "
             f"{error.last_worker.address}); give workers more memory or make work items smaller, and run it again."
         ) from error
     if error is not None:

@@ -3,7 +3,7 @@
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -14,11 +14,19 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import optax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Int, Scalar
 
 from subgrid.training.checkpoint import Checkpoints
+from subgrid.training.distributed import (
+    any_process,
+    is_first_process,
+    replicated,
+    require_same_step,
+    split_batch,
+    to_host_and_back,
+)
 from subgrid.training.ema import Average, init_average, update_average
+from subgrid.training.feed import Dispatch, Streamed, dispatches
 from subgrid.types import Key, PyTree
 
 Model = TypeVar("Model", bound=eqx.Module)
@@ -61,7 +69,7 @@ def warmup_cosine(
 def fit(
     model: Model,
     loss: Callable[[Model, Any, Key], Scalar],
-    data: PyTree,
+    data: PyTree | Streamed,
     draw: Callable[[PyTree, Key], Any],
     *,
     n_steps: int,
@@ -76,14 +84,16 @@ def fit(
     """Trains `model` and returns it with the moving average of its weights.
 
     Step i uses the key fold_in(key, i) alone, so a run that is stopped and resumed draws the same batches and ends
-    with the same bits. Batches are drawn inside the compiled step from device-resident `data`, and split over all
-    visible devices.
+    with the same bits. Batches are drawn inside the compiled step, from device-resident `data` or from the batches of
+    a stream, which are read and sent to the devices while the dispatch before computes; they are split over all
+    devices of all processes (see `join_processes`). Process 0 reports; all processes save together.
 
     **Arguments:**
 
     - `model`, an Equinox module; its inexact arrays are trained;
     - `loss(model, batch, key)`, a scalar; `draw(data, key)`, a batch whose leading axis is split over devices;
-    - `data`, arrays handed to `draw`;
+    - `data`, arrays handed to `draw`, the same in every process; or `Streamed(batches)`, and `draw` is handed the
+      batch of the step instead (`as_read` leaves it as it is);
     - `n_steps`, a multiple of `steps_per_dispatch`, the steps compiled into one call;
     - `optimiser`, from optax (`warmup_cosine` is the house default);
     - `ema_decay`, per step: .999 averages over the last thousand;
@@ -91,7 +101,7 @@ def fit(
     - `report(step, {"loss": …, "gradient_norm": …})`, called after each dispatch.
 
     **Raises:** `TrainingInterrupted` on Ctrl-C, after saving; `TrainingDiverged` if the loss or its gradient is not
-    finite; `CheckpointMismatch` if the checkpoints belong to another model.
+    finite; `CheckpointMismatch` if the checkpoints belong to another model; and what reading a stream raises.
     """
     if n_steps % steps_per_dispatch:
         raise ValueError(f"n_steps must be a multiple of steps_per_dispatch = {steps_per_dispatch}, got {n_steps}.")
@@ -102,28 +112,31 @@ def fit(
     else:
         state = jax.tree.map(jnp.copy, state)  # the caller's model survives the donation below
     run = _compiled_steps(static, loss, draw, optimiser, ema_decay, steps_per_dispatch)
-    with _deferred_interrupt() as interrupted:
-        for step in range(int(state.step), n_steps, steps_per_dispatch):
-            state, metrics = run(state, data, key)
+    first = int(state.step)
+    require_same_step(first)
+    feed = dispatches(data, first, n_steps, steps_per_dispatch)
+    with _deferred_interrupt() as interrupted, closing(feed):
+        for step, dispatch in zip(range(first, n_steps, steps_per_dispatch), feed, strict=True):
+            state, metrics = run(state, dispatch, key)
             done = step + steps_per_dispatch
             _finite_or_raise(metrics, done, checkpoints)
-            if report is not None:
+            if report is not None and is_first_process():
                 report(done, metrics)
-            stop = interrupted()  # asked once: a Ctrl-C between two questions would raise without saving
+            stop = any_process(interrupted())  # asked once: a Ctrl-C between two questions would raise without saving
             due = done == n_steps or done // checkpoint_every > step // checkpoint_every
             if checkpoints is not None and (due or stop):
                 checkpoints.save(done, state)
             if stop and done < n_steps:
                 raise TrainingInterrupted(done, checkpoints.folder if checkpoints else None)
-    return eqx.combine(state.average.mean, static)
+    return eqx.combine(to_host_and_back(state.average.mean), static)
 
 
 def _compiled_steps(static, loss, draw, optimiser, ema_decay, steps_per_dispatch):
-    shard = _batch_sharding()
+    split = split_batch()
 
-    def one_step(data, key, state: State, _):
+    def one_step(resident, key, state: State, streamed):
         draw_key, loss_key = jr.split(jr.fold_in(key, state.step))
-        batch = shard(draw(data, draw_key))
+        batch = split(draw(resident if streamed is None else streamed, draw_key))
         objective = lambda p: loss(eqx.combine(p, static), batch, loss_key)  # noqa: E731
         value, gradient = jax.value_and_grad(objective)(state.parameters)
         updates, optimiser_state = optimiser.update(gradient, state.optimiser, state.parameters)
@@ -131,26 +144,18 @@ def _compiled_steps(static, loss, draw, optimiser, ema_decay, steps_per_dispatch
         average = update_average(state.average, parameters, ema_decay)
         return State(parameters, optimiser_state, average, state.step + 1), (value, optax.global_norm(gradient))
 
-    @partial(jax.jit, donate_argnums=0)
-    def steps(state, data, key):
-        state, (values, norms) = jax.lax.scan(partial(one_step, data, key), state, length=steps_per_dispatch)
+    @partial(jax.jit, donate_argnums=0, out_shardings=replicated())
+    def steps(state, dispatch: Dispatch, key):
+        body = partial(one_step, dispatch.resident, key)
+        state, (values, norms) = jax.lax.scan(body, state, dispatch.stacked, length=steps_per_dispatch)
         return state, jnp.stack([values.mean(), norms.max()])
 
-    def run(state, data, key):
-        state, metrics = steps(state, data, key)
+    def run(state, dispatch: Dispatch, key):
+        state, metrics = steps(state, dispatch, key)
         mean_loss, norm = (float(value) for value in np.asarray(metrics))
         return state, {"loss": mean_loss, "gradient_norm": norm}
 
     return run
-
-
-def _batch_sharding() -> Callable[[PyTree], PyTree]:
-    """Splits the leading axis over all visible devices; the identity where there is one."""
-    devices = jax.devices()
-    if len(devices) == 1:
-        return lambda batch: batch
-    sharding = NamedSharding(Mesh(np.array(devices), ("batch",)), PartitionSpec("batch"))
-    return lambda batch: jax.tree.map(lambda leaf: jax.lax.with_sharding_constraint(leaf, sharding), batch)
 
 
 def _finite_or_raise(metrics: dict[str, float], step: int, checkpoints: Checkpoints | None) -> None:

@@ -1,0 +1,309 @@
+"""Batches from archives larger than memory: chunks are read whole, ahead of need, and shuffled in a bounded buffer.
+
+The archive is cut into *blocks*, each one chunk along the dimensions that count samples. An epoch is a permutation of
+the blocks; runs of blocks that fit the buffer make a *window*, whose samples are shuffled; windows follow each other
+without end. Every permutation comes from the key and its own number, so the samples of step i are found without the
+reads of the steps before: a resumed run reads one window and goes on.
+"""
+
+import itertools
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import jax.random as jr
+import numpy as np
+import xarray as xr
+from jaxtyping import Float, Int
+
+from subgrid.data.fields import DataError, channel_dims, sample_dims, space_dims
+from subgrid.types import Key
+
+BLOCK_BYTES = 2**24
+"""Of a block where the archive says nothing of chunks: large enough for a disk, small beside any buffer."""
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """An archive seen as blocks of samples; `places` holds, for each, its slices along the dimensions of samples."""
+
+    dataset: xr.Dataset = field(repr=False)
+    places: tuple[dict[str, slice], ...] = field(repr=False)
+    lengths: Int[np.ndarray, "block"]
+    sample_bytes: int
+    valid: xr.DataArray | None = field(repr=False)
+    prepare: Callable[[xr.Dataset], xr.Dataset] = field(repr=False)
+    name: str
+
+    def read(self, number: int) -> Float[np.ndarray, "n channel *space"]:
+        """The samples of one block, 0 outside the mask; `DataError` at the first value that is not finite within."""
+        place = self.places[number]
+        try:
+            block = self.dataset.isel(place).load()
+        except Exception as error:
+            raise DataError(f"{self.name}: cannot be read at {_spelled(place)} ({_first_line(error)}).") from error
+        prepared = self.prepare(block)
+        return np.concatenate([self._values(prepared[v], place) for v in self.dataset.data_vars], 1)
+
+    def _values(self, block: xr.DataArray, place: dict[str, slice]) -> Float[np.ndarray, "n channel *space"]:
+        lead, channel = sample_dims(block), channel_dims(block)
+        ordered = block.transpose(*lead, *channel, *space_dims(block))
+        values = np.asarray(ordered.values, np.float32)
+        if self.valid is not None:
+            values = np.where(self.valid.transpose(*space_dims(block)).values, values, np.float32(0))
+        if not np.isfinite(values).all():
+            self._complain(ordered, values, place)
+        n = len(lead)
+        return values.reshape(-1, *(values.shape[n : n + 1] if channel else [1]), *values.shape[n + len(channel) :])
+
+    def _complain(self, block: xr.DataArray, values: np.ndarray, place: dict[str, slice]) -> None:
+        first = tuple(int(i) for i in np.unravel_index(int(np.argmin(np.isfinite(values))), values.shape))
+        where = [
+            (f"{d} index {i + place[d].start}" if d in place else f"{d} {i}")
+            + (f" ({block[d].values[i]})" if d in block.coords else "")
+            for d, i in zip(map(str, block.dims), first, strict=True)
+        ]
+        raise DataError(
+            f"{_source(self.dataset[str(block.name)], self.name)}: {block.name} is {values[first]} at "
+            f"{', '.join(where)}; fill or remove such values, or pass the mask of valid cells."
+        )
+
+
+@dataclass(frozen=True)
+class Lane:
+    """An endless, shuffled sequence of samples from some blocks; position p is a function of p and the seed alone."""
+
+    blocks: Blocks = field(repr=False)
+    numbers: Int[np.ndarray, "block"]
+    window: int
+    seed: tuple[int, ...]
+    reader: ThreadPoolExecutor = field(repr=False)
+    loaded: dict[tuple[int, int], Future] = field(default_factory=dict, repr=False)
+
+    def samples(self, first: int, count: int) -> Float[np.ndarray, "count channel *space"]:
+        """The samples at positions first … first + count − 1."""
+        parts, n = [], int(self.blocks.lengths[self.numbers].sum())
+        while count:
+            epoch, offset = divmod(first, n)
+            edges = self._edges(epoch)
+            window = int(np.searchsorted(edges, offset, side="right")) - 1
+            taken = min(count, int(edges[window + 1]) - offset)
+            order = self._generator(epoch, window).permutation(int(edges[window + 1] - edges[window]))
+            start = offset - int(edges[window])
+            parts.append(self._window(epoch, window)[order[start : start + taken]])
+            first, count = first + taken, count - taken
+        return np.concatenate(parts)
+
+    def _generator(self, *place: int) -> np.random.Generator:
+        return np.random.default_rng(np.random.SeedSequence([*self.seed, len(place), *place]))
+
+    def _members(self, epoch: int) -> list[np.ndarray]:
+        """The blocks of each window of an epoch."""
+        order = self._generator(epoch).permutation(self.numbers)
+        return [order[i : i + self.window] for i in range(0, len(order), self.window)]
+
+    def _edges(self, epoch: int) -> Int[np.ndarray, "edge"]:
+        return np.cumsum([0, *(self.blocks.lengths[members].sum() for members in self._members(epoch))])
+
+    def _window(self, epoch: int, window: int) -> Float[np.ndarray, "n channel *space"]:
+        """One window's samples; the next is being read meanwhile, and no others are held."""
+        last = window == len(self._members(epoch)) - 1
+        wanted = [(epoch, window), (epoch + 1, 0) if last else (epoch, window + 1)]
+        for place in set(self.loaded) - set(wanted):
+            self.loaded.pop(place).cancel()
+        for place in wanted:
+            if place not in self.loaded:
+                self.loaded[place] = self.reader.submit(self._load, *place)
+        return self.loaded[wanted[0]].result()
+
+    def _load(self, epoch: int, window: int) -> Float[np.ndarray, "n channel *space"]:
+        members, values, start = self._members(epoch)[window], None, 0
+        for number in members:  # written in place: a window is held once, and one block more while it is read
+            block = self.blocks.read(int(number))
+            if values is None:
+                values = np.empty((int(self.blocks.lengths[members].sum()), *block.shape[1:]), np.float32)
+            values[start : start + len(block)] = block
+            start += len(block)
+        if values is None:
+            raise ValueError("a window holds at least one block.")
+        return values
+
+
+@dataclass(frozen=True)
+class BatchStream:
+    """`stream(step)`: the batch of a step, a function of key and step alone; see `stream_batches`.
+
+    Batches may be asked for in any order, by one thread; in rising order every window is read once.
+    """
+
+    lanes: tuple[Lane, ...]
+    rows: int
+
+    def __call__(self, step: int) -> Float[np.ndarray, "batch channel *space"]:
+        return np.concatenate([lane.samples(step * self.rows, self.rows) for lane in self.lanes])
+
+    def part(self, process: int, n_processes: int) -> "BatchStream":
+        """The rows of one process of several, which reads its own lanes and nothing else.
+
+        The parts, one after the other, are the whole batch, for every number of processes.
+
+        **Raises:** `ValueError` if the lanes cannot be dealt out evenly.
+        """
+        if len(self.lanes) % n_processes:
+            raise ValueError(
+                f"n_lanes must be a multiple of the number of processes, {n_processes}, got {len(self.lanes)}."
+            )
+        each = len(self.lanes) // n_processes
+        own = self.lanes[process * each : (process + 1) * each]
+        reader = ThreadPoolExecutor(1, thread_name_prefix="subgrid-read")
+        return BatchStream(tuple(replace(lane, reader=reader, loaded={}) for lane in own), self.rows)
+
+
+def stream_batches(
+    source: str | Path | xr.Dataset,
+    variables: Sequence[str],
+    *,
+    batch_size: int,
+    key: Key,
+    valid: xr.DataArray | None = None,
+    prepare: Callable[[xr.Dataset], xr.Dataset] = lambda block: block,
+    memory: int = 2**29,
+    n_lanes: int = 1,
+    name: str = "the dataset",
+) -> BatchStream:
+    """Shuffled batches from a Zarr store, or from any lazy dataset, in bounded memory.
+
+    Within an epoch every sample comes once, whatever the buffer; the smaller the buffer beside the archive, the longer
+    neighbours in time stay near each other. The order depends on key, chunks, `memory`, `batch_size` and `n_lanes`,
+    and not on how many processes share the lanes.
+
+    **Arguments:**
+
+    - `source`, a Zarr store, or a dataset opened lazily (canonical ones included);
+    - `variables`, the channels, in this order; all on the same dimensions;
+    - `batch_size`, over all processes; `key`;
+    - `valid`, booleans on the dimensions of space: elsewhere fields are 0; by default all cells must have values;
+    - `prepare(block)`, applied to each block once it is read, cell by cell: anomalies, transforms, scaling;
+    - `memory`, bytes: two windows of all lanes fit (of this process's lanes: its share of it);
+    - `n_lanes`, into which the blocks are dealt; each lane gives batch_size/n_lanes rows of every batch, and a process
+      reads its own lanes only. Lanes differ by one block at most, so with few blocks a lane the samples of the shorter
+      ones come a little more often: *merely convenient*;
+    - `name`, what messages call a source that is no file.
+
+    **Returns:** `stream`, with `stream(step)` the batch, float32, (batch, channel, *space).
+
+    **Raises:** `DataError` for a store that cannot be read, variables that are missing or differ in their dimensions,
+    chunks too large for `memory`; when a batch is read, for a value that is not finite, with file and time index.
+
+        stream = stream_batches("era5.zarr", ["tas", "pr"], batch_size=64, key=jr.key(0))
+        stream(0).shape  # (64, 2, 181, 360)
+    """
+    if n_lanes < 1 or batch_size % n_lanes:
+        raise ValueError(f"batch_size must be a multiple of n_lanes = {n_lanes}, got {batch_size}.")
+    name = name if isinstance(source, xr.Dataset) else str(source)
+    blocks = _blocks(_opened(source, list(variables), name), valid, prepare, name)
+    if len(blocks.lengths) < n_lanes:
+        raise DataError(f"{name}: has {len(blocks.lengths)} chunks of samples for {n_lanes} lanes; use fewer lanes.")
+    window = _window_blocks(blocks, memory, n_lanes)
+    seed, reader = _seed(key), ThreadPoolExecutor(1, thread_name_prefix="subgrid-read")
+    numbers = np.arange(len(blocks.lengths))
+    lanes = [Lane(blocks, numbers[i::n_lanes], window, (*seed, i), reader) for i in range(n_lanes)]
+    return BatchStream(tuple(lanes), batch_size // n_lanes)
+
+
+def _opened(source: str | Path | xr.Dataset, variables: list[str], name: str) -> xr.Dataset:
+    if isinstance(source, xr.Dataset):
+        dataset = source
+    elif not Path(source).exists():
+        raise DataError(f"{name}: no such store.")
+    else:
+        dataset = _opened_store(source, name)
+    missing = [v for v in variables if v not in dataset.data_vars]
+    if missing or not variables:
+        held = ", ".join(map(str, dataset.data_vars)) or "(none)"
+        raise DataError(f"{name}: no variable {missing[0] if missing else '(none asked for)'!r}; it holds {held}.")
+    odd = next((v for v in variables if dataset[v].sizes != dataset[variables[0]].sizes), None)
+    if odd is not None:
+        raise DataError(
+            f"{name}: {odd} has dimensions {dict(dataset[odd].sizes)} and {variables[0]} "
+            f"{dict(dataset[variables[0]].sizes)}; put them on one grid and the same times first."
+        )
+    return dataset[variables]
+
+
+def _opened_store(source: str | Path, name: str) -> xr.Dataset:
+    """Without dask: a block is read by the one thread that asks for it, and Zarr reads its chunks side by side."""
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Failed to open Zarr store with consolidated")  # and it goes on
+            return xr.open_dataset(source, engine="zarr", chunks=None, cache=False)
+    except Exception as error:
+        raise DataError(f"{name}: cannot be read as Zarr ({_first_line(error)}).") from error
+
+
+def _blocks(dataset: xr.Dataset, valid: xr.DataArray | None, prepare, name: str) -> Blocks:
+    fields = [dataset[v] for v in dataset.data_vars]
+    lead, space = sample_dims(fields[0]), space_dims(fields[0])
+    if not lead or not space:
+        raise DataError(f"{name}: {fields[0].name} has dimensions {fields[0].dims}; it needs samples and space.")
+    if valid is not None and {d: valid.sizes.get(d) for d in valid.dims} != {d: fields[0].sizes[d] for d in space}:
+        raise ValueError(f"valid must have the dimensions {space} of {name}, got {dict(valid.sizes)}.")
+    n_samples = int(np.prod([fields[0].sizes[d] for d in lead]))
+    if n_samples == 0:
+        raise DataError(f"{name}: holds no samples.")
+    sample_bytes = 4 * sum(f.size for f in fields) // n_samples
+    slices = [[(d, s) for s in _chunk_slices(fields, d, max(1, BLOCK_BYTES // sample_bytes))] for d in lead]
+    places = tuple(dict(place) for place in itertools.product(*slices))
+    lengths = np.array([np.prod([s.stop - s.start for s in place.values()]) for place in places], np.int64)
+    return Blocks(dataset, places, lengths, sample_bytes, valid, prepare, name)
+
+
+def _chunk_slices(fields: list[xr.DataArray], dim: str, default: int) -> list[slice]:
+    """Where the chunks of the variable with the longest chunks lie along a dimension."""
+    size = fields[0].sizes[dim]
+    sizes = [_chunk_sizes(f, dim) for f in fields]
+    known = [s for s in sizes if s]
+    chunks = max(known, key=max) if known else (default,) * -(-size // default)
+    edges = np.minimum(np.cumsum([0, *chunks]), size)
+    return [slice(int(a), int(b)) for a, b in itertools.pairwise(edges) if b > a]
+
+
+def _chunk_sizes(field: xr.DataArray, dim: str) -> tuple[int, ...]:
+    """Of dask or of the file; empty if neither says."""
+    if dim in field.chunksizes:
+        return tuple(field.chunksizes[dim])
+    chunks = field.encoding.get("chunks") or field.encoding.get("chunksizes")
+    if not chunks or len(chunks) != field.ndim:
+        return ()
+    each = int(chunks[field.dims.index(dim)])
+    return (each,) * -(-field.sizes[dim] // each)
+
+
+def _window_blocks(blocks: Blocks, memory: int, n_lanes: int) -> int:
+    largest = int(blocks.lengths.max()) * blocks.sample_bytes
+    window = memory // (2 * n_lanes * largest)
+    if window < 1:
+        raise DataError(
+            f"{blocks.name}: chunks of {int(blocks.lengths.max())} samples take {largest / 2**20:.1f} MiB, and memory "
+            f"= {memory / 2**20:.1f} MiB must hold two for each of {n_lanes} lanes; raise memory to "
+            f"{2 * n_lanes * largest} bytes or store the archive with shorter chunks in time."
+        )
+    return window
+
+
+def _seed(key: Key) -> tuple[int, ...]:
+    return tuple(int(word) for word in np.asarray(jr.key_data(key)).ravel())
+
+
+def _source(field: xr.DataArray, name: str) -> str:
+    return str(field.encoding.get("source", name))
+
+
+def _spelled(place: dict[str, slice]) -> str:
+    return ", ".join(f"{dim} indices {s.start} to {s.stop - 1}" for dim, s in place.items())
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

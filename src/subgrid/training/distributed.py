@@ -1,0 +1,107 @@
+"""Training on several devices and hosts: one mesh, whose only axis splits the batch; all else is held by everyone.
+
+The same program runs in every process; the global batch, and with it the loss, are the same for every layout.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from subgrid.types import PyTree
+
+
+def join_processes(coordinator: str | None = None, *, n_processes: int | None = None, process: int | None = None):
+    """Makes this process one of several that train together; call it before anything else touches JAX.
+
+    **Arguments:** `coordinator`, "host:port" of process 0; `n_processes`; `process`, the number of this one. Under
+    SLURM, Open MPI and on TPUs JAX finds all three by itself.
+
+    **Raises:** `RuntimeError` if JAX has been used already; or, after five minutes, if a process is missing.
+
+        join_processes("node0:12345", n_processes=2, process=0)
+        jax.device_count()  # those of both processes
+    """
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")  # used by CPUs only, which have no other over hosts
+    jax.distributed.initialize(coordinator, n_processes, process)
+
+
+def is_first_process() -> bool:
+    """Whether this process is the one that writes logs; True where there is one only."""
+    return jax.process_index() == 0
+
+
+def any_process(flag: bool) -> bool:
+    """Whether the flag is set in any process; all must ask."""
+    if jax.process_count() == 1:
+        return flag
+    from jax.experimental.multihost_utils import process_allgather
+
+    return bool(np.any(process_allgather(np.asarray(flag))))
+
+
+def require_same_step(step: int) -> None:
+    """Makes sure that all processes go on from the same step.
+
+    **Raises:** `ValueError` if they do not, as where each has a checkpoint folder of its own.
+    """
+    if jax.process_count() == 1:
+        return
+    from jax.experimental.multihost_utils import process_allgather
+
+    steps = np.unique(process_allgather(np.asarray(step)))
+    if len(steps) > 1:
+        raise ValueError(
+            f"the processes found checkpoints of different steps ({', '.join(map(str, steps))}); "
+            "put the folder on a disk that all of them share."
+        )
+
+
+def mesh() -> Mesh:
+    """All devices along "batch", those of a process side by side, as are its rows of the batch."""
+    devices = sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
+    return Mesh(np.array(devices), ("batch",))
+
+
+def replicated() -> NamedSharding | None:
+    """The sharding of what every device holds; None where there is one device."""
+    return NamedSharding(mesh(), PartitionSpec()) if jax.device_count() > 1 else None
+
+
+def split_batch() -> Callable[[PyTree], PyTree]:
+    """Inside a compiled step: splits the leading axis over all devices; the identity where there is one."""
+    if jax.device_count() == 1:
+        return lambda batch: batch
+    sharding = NamedSharding(mesh(), PartitionSpec("batch"))
+    return lambda batch: jax.tree.map(lambda leaf: jax.lax.with_sharding_constraint(leaf, sharding), batch)
+
+
+def to_devices(stacked: PyTree) -> PyTree:
+    """Host arrays (step, row, …) on the devices, rows split; each process hands in its own rows of the batch.
+
+    **Raises:** `ValueError` if the rows of a process cannot be split over its devices.
+    """
+    if jax.device_count() == 1:
+        return jax.device_put(stacked)
+    n, sharding = jax.local_device_count(), NamedSharding(mesh(), PartitionSpec(None, "batch"))
+
+    def place(leaf: np.ndarray) -> jax.Array:
+        if leaf.shape[1] % n:
+            raise ValueError(
+                f"a batch of {leaf.shape[1]} rows cannot be split over {n} devices; use a multiple of their number."
+            )
+        return jax.make_array_from_process_local_data(sharding, leaf)
+
+    return jax.tree.map(place, stacked)
+
+
+def to_host_and_back(tree: PyTree) -> PyTree:
+    """Replicated arrays of all processes as arrays of this one, which it can use alone; the identity for one process.
+
+    Arrays only; leaves that are None stay.
+    """
+    if jax.process_count() == 1:
+        return tree
+    return jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)), tree)

@@ -1,0 +1,66 @@
+"""What each dispatch of training works on: data that stay on the device, or batches read while it computes."""
+
+from collections import deque
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from subgrid.training.distributed import to_devices
+from subgrid.types import PyTree
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """Batches from the host, for `fit`: `batches(step)` is the batch of one step, of this process.
+
+    **Arguments:** `batches`, a function of the step alone, called by one background thread in rising order of steps;
+    `ahead`, how many dispatches are held ready beside the one that computes.
+
+        fit(model, loss, Streamed(stream_batches(path, ["tas"], batch_size=64, key=key)), as_read, ...)
+    """
+
+    batches: Callable[[int], PyTree]
+    ahead: int = 1
+
+
+class Dispatch(NamedTuple):
+    """`resident`: what every step draws from; `stacked`: a batch for each step. One of them is None."""
+
+    resident: PyTree
+    stacked: PyTree
+
+
+def as_read(batch: PyTree, key: Any) -> PyTree:
+    """The `draw` of a stream whose batches are used as they come."""
+    return batch
+
+
+def dispatches(data: PyTree, first: int, last: int, each: int) -> Generator[Dispatch, None, None]:
+    """What steps first … last − 1 work on, `each` of them at a time. Close it: it may own a thread."""
+    if not isinstance(data, Streamed):
+        yield from (Dispatch(data, None) for _ in range(first, last, each))
+        return
+
+    def stack(step: int) -> Dispatch:
+        batches = [data.batches(i) for i in range(step, step + each)]
+        return Dispatch(None, to_devices(jax.tree.map(lambda *leaves: np.stack(leaves), *batches)))
+
+    yield from _ahead(stack, range(first, last, each), data.ahead)
+
+
+def _ahead(make: Callable[[int], Dispatch], steps: range, n: int) -> Generator[Dispatch, None, None]:
+    """make(step) for each step, made by one thread that is at most n ahead of what was taken."""
+    reader = ThreadPoolExecutor(1, thread_name_prefix="subgrid-feed")
+    try:
+        waiting = deque(reader.submit(make, step) for step in steps[:n])
+        for step in steps[n:]:
+            waiting.append(reader.submit(make, step))
+            yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        reader.shutdown(wait=True, cancel_futures=True)
