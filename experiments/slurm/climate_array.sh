@@ -3,9 +3,9 @@
 #
 #   experiments/slurm/climate_array.sh CONFIG.toml RUN_FOLDER [N_SLICES]
 #
-# submits all three (N_SLICES is 8 by default; SBATCH_OPTIONS="--partition=gpu --time=4:00:00" is handed to every job).
-# Every job may be killed and given again: it does what is still to do. The run folder must be on a disk that all nodes
-# share. To try it on one machine without SLURM: see docs/guide/cluster.md.
+# submits all three (8 slices by default); SBATCH_OPTIONS="--partition=gpu --gpus=1" is handed to every job. Given again
+# after a failure, it does what is still to do. The run folder must be on a disk that all nodes see under the same path.
+# docs/guide/cluster.md shows how to try it on one machine, without SLURM.
 #SBATCH --job-name=subgrid
 #SBATCH --ntasks=1
 #SBATCH --cpus-per-task=4
@@ -13,25 +13,25 @@
 #SBATCH --requeue
 set -euo pipefail
 
-config=$1 folder=$2 n_slices=${3:-8} stage=${4:-submit}
-subgrid=${SUBGRID:-subgrid}
-# The cores that SLURM gives; without SLURM, all. The scheduler is the only key that differs between the jobs.
-sample() { "$subgrid" run "$config" --output "$folder" --set "sampling.scheduler=$1"; }
+config=${1:?CONFIG.toml} folder=${2:?RUN_FOLDER} n_slices=${3:-8} stage=${4:-submit}
+
+run() { "${SUBGRID:-subgrid}" run "$config" --output "$folder" --set "sampling.scheduler=$1"; }
+
+submit() {
+  local self options prepare slices
+  self=$(realpath "${BASH_SOURCE[0]}")
+  read -ra options <<<"--parsable --output $folder.logs/%x_%j.txt ${SBATCH_OPTIONS:-}"
+  mkdir -p "$folder.logs"
+  prepare=$(sbatch "${options[@]}" "$self" "$config" "$folder" "$n_slices" prepare)
+  slices=$(sbatch "${options[@]}" --array "0-$((n_slices - 1))" --dependency "afterok:${prepare%%;*}" \
+    "$self" "$config" "$folder" "$n_slices" slice)
+  sbatch "${options[@]}" --dependency "afterany:${slices%%;*}" "$self" "$config" "$folder" "$n_slices" score
+}
 
 case $stage in
-  prepare) sample none ;;                                               # debias, train, and sample nothing
-  slice) sample "slice:${SLURM_ARRAY_TASK_ID:?}/$n_slices" ;;           # task i of 0 … n - 1
-  score) sample serial ;;                                               # what a failed slice left, scores, report
-  submit)
-    self=$(realpath "${BASH_SOURCE[0]}")
-    options=(--parsable ${SBATCH_OPTIONS:-})
-    mkdir -p "$folder.logs"
-    logs=(--output "$folder.logs/%x_%j_%a.txt")
-    prepare=$(sbatch "${options[@]}" "${logs[@]}" "$self" "$config" "$folder" "$n_slices" prepare)
-    slices=$(sbatch "${options[@]}" "${logs[@]}" --array "0-$((n_slices - 1))" --dependency "afterok:${prepare%%;*}" \
-      "$self" "$config" "$folder" "$n_slices" slice)
-    sbatch "${options[@]}" "${logs[@]}" --dependency "afterany:${slices%%;*}" \
-      "$self" "$config" "$folder" "$n_slices" score
-    ;;
-  *) echo "$0: unknown stage $stage; use prepare, slice, score or submit." >&2; exit 2 ;;
+  submit) submit ;;
+  prepare) run none ;;                                      # debias and train, and sample nothing
+  slice) run "slice:${SLURM_ARRAY_TASK_ID:?}/$n_slices" ;;  # task i of 0 … n - 1
+  score) run serial ;;                                      # sample what failed slices left, score, report
+  *) echo "$0: unknown stage $stage; use submit, prepare, slice or score." >&2 && exit 2 ;;
 esac

@@ -8,6 +8,11 @@
     debiaser = subgrid.fit_debiaser(coarse, fine, operator, key=jax.random.key(1))
     ensemble = subgrid.downscale(coarse, prior, debiaser, operator, n_members=16, key=jax.random.key(2))
 
+Climate archives, with CF metadata, units, calendars and masks:
+
+    model = subgrid.train_climate("fine.nc", "coarse.nc", ["tas"], folder="model", key=jax.random.key(0))
+    ensemble = subgrid.downscale_climate("coarse_new.nc", model, n_members=16, key=jax.random.key(1))
+
 These names are loaded when first used, so that `import subgrid` itself imports neither jax nor xarray.
 """
 
@@ -15,7 +20,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from subgrid.data.climate import check_climate, open_climate
     from subgrid.data.fields import open_field
+    from subgrid.data.inspect import inspect
+    from subgrid.downscaling.climate_run import downscale_climate, load_climate_model, train_climate
     from subgrid.downscaling.pipeline import downscale, fit_debiaser, train
     from subgrid.downscaling.prior import load_prior
     from subgrid.numerics.operators import BlockMean, SparseCoarsening, Subsample
@@ -26,22 +34,34 @@ __all__ = [
     "BlockMean",
     "SparseCoarsening",
     "Subsample",
+    "check_climate",
     "downscale",
+    "downscale_climate",
     "fit_debiaser",
+    "inspect",
+    "load_climate_model",
     "load_prior",
+    "open_climate",
     "open_field",
     "train",
+    "train_climate",
 ]
 
 _HOMES = {
     "BlockMean": "numerics.operators",
     "SparseCoarsening": "numerics.operators",
     "Subsample": "numerics.operators",
+    "check_climate": "data.climate",
     "downscale": "downscaling.pipeline",
+    "downscale_climate": "downscaling.climate_run",
     "fit_debiaser": "downscaling.pipeline",
+    "inspect": "data.inspect",
+    "load_climate_model": "downscaling.climate_run",
     "load_prior": "downscaling.prior",
+    "open_climate": "data.climate",
     "open_field": "data.fields",
     "train": "downscaling.pipeline",
+    "train_climate": "downscaling.climate_run",
 }
 
 

@@ -59,7 +59,7 @@ class ClimatePriorTable(Table):
     channels: Annotated[tuple[Positive, ...], AsTuple, Field(min_length=1)] = (32, 64)
     n_blocks: Positive = 1
     patch: Positive = 2
-    n_steps: Positive = 500
+    n_steps: Annotated[int, Field(ge=20, multiple_of=20)] = 1200
     """Of the refinement, which is used only if it lowers the error of winters that it was not trained on."""
     batch_size: Positive = 64
     learning_rate: PositiveFloat = 1e-3
@@ -68,7 +68,7 @@ class ClimatePriorTable(Table):
 
 
 class ClimateSampling(Table):
-    n_levels: Annotated[int, Field(ge=4)] = 24
+    n_levels: Annotated[int, Field(ge=4)] = 32
     n_members: Annotated[int, Field(ge=3)] = 16
     scheduler: str = "serial"
     bit_rounding: Annotated[int, Field(ge=1, le=23)] | None = None

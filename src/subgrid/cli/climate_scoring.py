@@ -20,6 +20,7 @@ from subgrid.cli.progress import progress_bar
 from subgrid.data.store import write_json
 from subgrid.downscaling.climate import change_kinds, series_of
 from subgrid.downscaling.climate_baselines import (
+    Anomaly,
     fit_analogues,
     fit_interpolated_quantile_mapping,
     fit_local_noise,
@@ -48,8 +49,13 @@ ABOUT = {
     "the one width that is best on the training winters",
     "spread/skill": "corrected ensemble spread over the error of the ensemble mean; 1 for an honest ensemble",
     "rank flatness p": "p-value of a flat rank histogram, on the effective number of samples",
-    "change": "root mean square difference over coarse cells between the output's change of the mean and the model's own",
+    "change": "root mean square difference over coarse cells between the output's change of the mean and the model's",
 }
+
+FEWEST_WINTERS = 4
+"""In each set, for return levels: a generalised extreme value distribution has three parameters."""
+MOST_VALUES = 2**28
+"""Of one ensemble of one variable in memory, 1 GiB: of larger ones, as many members are scored as fit, 3 at least."""
 
 
 @dataclass
@@ -84,10 +90,10 @@ class Scores:
     def model_winters(self) -> np.ndarray:
         return self.run.coarse_series.winter[~self._split[1]]
 
-    @cached_property
+    @property
     def coarse(self) -> np.ndarray:
         """The raw coarse fields on their whole grid, all times."""
-        return series_of(self.run.coarse, self.run.config.climate.variables).values
+        return self.run.coarse_series.values
 
     @cached_property
     def candidates(self) -> dict[str, np.ndarray]:
@@ -96,35 +102,50 @@ class Scores:
         domain, kept = run.domain, run.domain.regridding.kept
         whole, over_kept = bilinear(*self._grids), bilinear(*self._grids, valid=kept)
         first, unseen = self.coarse[trained], self.coarse[~trained]
-        mapped = fit_interpolated_quantile_mapping(first, self.training, whole, mask=domain.mask)(unseen)
+        few = min(len(first), len(self.training))  # samples may be fewer than quantiles
+        mapping = fit_interpolated_quantile_mapping(
+            first, self.training, whole, n_quantiles=min(200, few), mask=domain.mask
+        )
+        mapped = mapping(unseen)
         coarsened = domain.coarsen(self.training)
-        table = fit_quantile_mapping(jnp.asarray(first[..., kept]), jnp.asarray(coarsened), n_quantiles=100)
+        table = fit_quantile_mapping(jnp.asarray(first[..., kept]), jnp.asarray(coarsened), n_quantiles=min(100, few))
         debiased = domain.regridding.scatter(np.asarray(jax.vmap(table)(jnp.asarray(unseen[..., kept]))))
         coarsened = domain.regridding.scatter(coarsened)
-        kinds = tuple("ratio" if kind == "multiplicative" else "difference" for kind in change_kinds(domain.variables))
+        kinds: tuple[Anomaly, ...] = tuple(
+            "ratio" if kind == "multiplicative" else "difference" for kind in change_kinds(domain.variables)
+        )
         bcsd = fit_spatial_disaggregation(coarsened, self.training, over_kept, anomaly=kinds)
         analogues = fit_analogues(coarsened, self.training)
         series = {"raw": whole(unseen), "quantile mapping": mapped}
         series |= {"bcsd": bcsd(debiased), "analogues": analogues(debiased)}
         return {name: np.where(domain.mask, fields, np.nan) for name, fields in series.items()}
 
-    def ensemble(self, product: str) -> np.ndarray:
-        """(time, member, channel, *space)."""
+    def ensemble(self, product: str, name: str) -> np.ndarray:
+        """One variable of an ensemble, (time, member, *space)."""
         with xr.open_zarr(self.run.path(f"{product}.zarr"), chunks=None) as stored:
-            stacked = [np.moveaxis(stored[name].values, 0, 1) for name in self.run.config.climate.variables]
-        return np.stack(stacked, axis=2)
+            return np.moveaxis(stored[name][: self.n_scored(product)].values, 0, 1)
+
+    def n_scored(self, product: str) -> int:
+        """How many members are read."""
+        with xr.open_zarr(self.run.path(f"{product}.zarr"), chunks=None) as stored:
+            field = stored[self.run.config.climate.variables[0]]
+            return min(len(field), max(3, MOST_VALUES // field[0].size))
+
+    def smooth(self, fields: np.ndarray) -> np.ndarray:
+        """Fine fields coarsened by C′ and interpolated back: all that a perfect coarse model would show."""
+        domain = self.run.domain
+        interpolate = bilinear(*self._grids, valid=domain.regridding.kept)
+        return np.where(domain.mask, interpolate(domain.regridding.scatter(domain.coarsen(fields))), np.nan)
+
+    @cached_property
+    def smooth_reference(self) -> np.ndarray:
+        return self.smooth(self.reference)
 
     @cached_property
     def noise_score(self) -> np.ndarray:
         """CRPS of interpolated coarsened truth plus the best constant Gaussian noise, one a channel."""
-        domain = self.run.domain
-        interpolate = bilinear(*self._grids, valid=domain.regridding.kept)
-
-        def smooth(fields):
-            whole = interpolate(domain.regridding.scatter(domain.coarsen(fields)))
-            return np.where(domain.mask, whole, np.nan)
-
-        return fit_local_noise(smooth(self.training), self.training).crps(smooth(self.reference), self.reference)
+        noise = fit_local_noise(self.smooth(self.training), self.training)
+        return noise.crps(self.smooth_reference, self.reference)
 
 
 def verify_and_report(run: ClimateRun) -> Path:
@@ -135,16 +156,16 @@ def verify_and_report(run: ClimateRun) -> Path:
     with progress_bar("verify") as update:
         update(0, len(variables) + 1, "baselines")
         _ = scores.candidates
-        generated, perfect = scores.ensemble("ensemble"), scores.ensemble("perfect_model")
         for c, name in enumerate(variables):
             update(c + 1, len(variables) + 1, name)
-            table += unpaired_rows(scores, generated[:, :, c], c)
+            generated, perfect = scores.ensemble("ensemble", name), scores.ensemble("perfect_model", name)
+            table += unpaired_rows(scores, generated, c)
             rows, flatness = perfect_rows(scores, perfect, c)
             table += rows
             change = change_maps(scores, generated, c) if run.config.climate.scenario else None
             if change is not None:
                 table.append(change["row"])
-            evidence.append(_evidence(scores, generated[:, :, c], perfect[:, :, c], flatness, change, c))
+            evidence.append(_evidence(scores, generated, perfect, flatness, change, c))
         update(len(variables) + 1, len(variables) + 1)
     content = {
         "name": run.config.run.name,
@@ -162,13 +183,21 @@ def verify_and_report(run: ClimateRun) -> Path:
         columns=COLUMNS,
         configuration=run.path("config.toml").read_text(encoding="utf-8"),
         evidence=evidence,
-        notes=[
-            "Nothing was fitted on the winters that are scored. The noise floor of an unpaired metric is that metric "
-            "between the training winters and the scored winters of the reference itself.",
-            "Generated scores are means over members, each compared as one series, like the baselines.",
-        ],
+        notes=_notes(scores),
         timings={},
     )
+
+
+def _notes(scores: Scores) -> list[str]:
+    """What a reader must know before believing the figures."""
+    notes = [
+        "Nothing was fitted on the winters that are scored. The noise floor of an unpaired metric is that metric "
+        "between the training winters and the scored winters of the reference itself.",
+        "Generated scores are means over members, each compared as one series, like the baselines.",
+    ]
+    n, scored = scores.run.config.sampling.n_members, scores.n_scored("ensemble")
+    few = f"Scored are the first {scored} of {n} members, which fit into memory."
+    return notes if scored == n else [*notes, few]
 
 
 def unpaired_rows(scores: Scores, generated: np.ndarray, channel: int) -> list[dict[str, Any]]:
@@ -176,16 +205,19 @@ def unpaired_rows(scores: Scores, generated: np.ndarray, channel: int) -> list[d
     name = scores.run.config.climate.variables[channel]
     reference, training = scores.reference[:, channel], scores.training[:, channel]
     mask = scores.run.domain.mask
+    fine = scores.run.fine_series
+    training_winters = fine.winter[scores.run.trained(fine)]
     metrics = _metrics(name, reference, scores.winters, mask)
+    if min(len(np.unique(w)) for w in (scores.winters, training_winters, scores.model_winters)) >= FEWEST_WINTERS:
+        metrics["return level"] = _return_level(reference, scores.winters, mask)
     series = {column: fields[:, channel] for column, fields in scores.candidates.items()}
     rows = []
-    fine = scores.run.fine_series
     for metric, score in metrics.items():
         row: dict[str, Any] = {"group": f"{name}: unpaired", "metric": metric, "target": "0", "about": ABOUT[metric]}
         row |= {column: score(fields, scores.model_winters) for column, fields in series.items()}
         members = [score(generated[:, m], scores.model_winters) for m in range(generated.shape[1])]
         row["generated"] = float(np.mean(members))
-        row["floor"] = score(training, fine.winter[scores.run.trained(fine)])
+        row["floor"] = score(training, training_winters)
         rows.append(row)
     return rows
 
@@ -193,14 +225,9 @@ def unpaired_rows(scores: Scores, generated: np.ndarray, channel: int) -> list[d
 def _metrics(name: str, reference: np.ndarray, winters: np.ndarray, mask: np.ndarray) -> dict[str, Any]:
     """Scores of one series of fields and its winters against the reference, by name."""
 
-    def level(fields, groups):
-        return np.asarray(gev_return_level(*fit_gev(jnp.asarray(segment_maxima(fields[:, mask], groups))), 20.0))
-
-    wanted = level(reference, winters)
     metrics: dict[str, Any] = {
         "W1": lambda fields, _: float(np.nanmean(wasserstein_1_per_cell(fields, reference, mask=mask))),
         "CorrRMSE": lambda fields, _: correlation_rmse(fields, reference, mask=mask),
-        "return level": lambda fields, groups: float(np.nanmean(np.abs(level(fields, groups) - wanted))),
     }
     if name in PRECIPITATION:
         wet = float(wet_day_frequency(reference[:, mask]).mean())
@@ -220,10 +247,20 @@ def _metrics(name: str, reference: np.ndarray, winters: np.ndarray, mask: np.nda
     return metrics
 
 
+def _return_level(reference: np.ndarray, winters: np.ndarray, mask: np.ndarray):
+    """The score of 20-winter return levels."""
+
+    def level(fields, groups):
+        return np.asarray(gev_return_level(*fit_gev(jnp.asarray(segment_maxima(fields[:, mask], groups))), 20.0))
+
+    wanted = level(reference, winters)
+    return lambda fields, groups: float(np.nanmean(np.abs(level(fields, groups) - wanted)))
+
+
 def perfect_rows(scores: Scores, perfect: np.ndarray, channel: int) -> tuple[list[dict[str, Any]], FlatnessTest]:
     """CRPS, spread/skill and rank flatness where the truth is known."""
     name, mask = scores.run.config.climate.variables[channel], scores.run.domain.mask
-    truth, ensemble = scores.reference[:, channel : channel + 1], perfect[:, :, channel : channel + 1]
+    truth, ensemble = scores.reference[:, channel : channel + 1], perfect[:, :, None]
     crps = float(np.nanmean(fair_crps_per_cell(ensemble, truth, mask=mask)))
     own = float(np.nanmean(fair_crps_per_cell(ensemble[:, 1:], ensemble[:, 0], mask=mask)))
     ratio = float(spread_skill_per_channel(ensemble, truth, mask=mask)[0])
@@ -250,8 +287,10 @@ def change_maps(scores: Scores, generated: np.ndarray, channel: int) -> dict[str
     _, trained = scores._split
     assert run.scenario is not None
     scenario = series_of(run.scenario, run.config.climate.variables).values
-    coarse = scenario.mean(0)[channel] - scores.coarse[~trained].mean(0)[channel]
-    output = scores.ensemble("scenario").mean((0, 1))[channel] - generated.mean((0, 1))[channel]
+    name = run.config.climate.variables[channel]
+    coarse = scenario[:, channel].mean(0, dtype=np.float64) - scores.coarse[~trained, channel].mean(0, dtype=np.float64)
+    after, before = (fields.mean((0, 1), dtype=np.float64) for fields in (scores.ensemble("scenario", name), generated))
+    output = after - before
     inside = np.where(run.domain.mask, bilinear(*scores._grids)(coarse), np.nan)
     kept = run.domain.regridding.kept
     coarsened = run.domain.coarsen(np.nan_to_num(output)[None, None])[0, 0]
@@ -259,7 +298,6 @@ def change_maps(scores: Scores, generated: np.ndarray, channel: int) -> dict[str
     labels = run.coarse_series.winter
     winters = [scores.coarse[labels == w, channel].mean(0)[kept] for w in np.unique(scores.model_winters)]
     floor = float(np.sqrt(np.mean(np.var(winters, axis=0, ddof=1)) / len(winters)))
-    name = run.config.climate.variables[channel]
     row = {"group": f"{name}: change", "metric": "change", "target": "0", "about": ABOUT["change"]}
     return {"input": inside, "output": output, "row": row | {"generated": error, "floor": floor}}
 
@@ -268,6 +306,7 @@ def _evidence(scores: Scores, generated, perfect, flatness: FlatnessTest, change
     run = scores.run
     name = run.config.climate.variables[channel]
     times = run.fine_series.time[~scores._split[0]]
+    candidates = {**scores.candidates, "floor": scores.training}
     return ClimateEvidence(
         variable=name,
         units=str(run.fine[name].attrs.get("units", "")),
@@ -275,13 +314,15 @@ def _evidence(scores: Scores, generated, perfect, flatness: FlatnessTest, change
         lon=run.fine.lon.values,
         mask=run.domain.mask,
         reference=scores.reference[:, channel],
-        candidates={column: fields[:, channel] for column, fields in scores.candidates.items()},
+        candidates={column: fields[:, channel] for column, fields in candidates.items()},
         generated=generated,
         perfect_truth=scores.reference[:, channel],
         perfect_ensemble=perfect,
         dates=[str(time)[:10] for time in times],
         rank_counts=flatness.counts,
         flatness_p=flatness.p_value,
+        effective_samples=float(flatness.effective_samples),
+        perfect_coarse=scores.smooth_reference[:, channel],
         change=None if change is None else {"input": change["input"], "output": change["output"]},
     )
 

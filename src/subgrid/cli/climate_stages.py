@@ -3,7 +3,9 @@
 Each leaves its part in the run's folder and is skipped if the part is there:
 
     RUN/config.toml            the resolved configuration
-    RUN/domain.zarr            grids, mask, C′, climatology, change
+    RUN/domain.zarr            mask, C′, climatology of the reference, change
+    RUN/grid.zarr              the fine grid and the attributes of the variables
+    RUN/debiasing.zarr         what is fitted on the coarse archive
     RUN/targets.zarr           debiased coarse anomalies to downscale
     RUN/perfect_targets.zarr   coarsened reference anomalies (winters not trained on)
     RUN/scenario_targets.zarr  the same for the scenario, if there is one
@@ -12,8 +14,6 @@ Each leaves its part in the run's folder and is skipped if the part is there:
     RUN/metrics.json, report.html
 """
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,25 +30,15 @@ from subgrid.cli.experiment import check_own_folder, keep_config
 from subgrid.cli.progress import progress_bar
 from subgrid.data.climate import check_climate, open_climate
 from subgrid.data.fields import DataError
-from subgrid.data.grids import grid_of
-from subgrid.data.regrid import conservative_coarsening
 from subgrid.data.store import OutputExists, write_zarr
-from subgrid.downscaling import climate
+from subgrid.downscaling import climate, climate_run
 from subgrid.downscaling.climate import Anomalies, Domain, Series
-from subgrid.downscaling.climate_prior import RefinementSettings, is_trained, load_climate_prior, train_climate_prior
-from subgrid.downscaling.climate_sampler import (
-    climate_sampler,
-    draw_anomalies,
-    fit_marginals,
-    load_domain,
-    needs_marginals,
-    save_domain,
-    save_marginals,
-)
-from subgrid.downscaling.series import SeriesDebiaser
+from subgrid.downscaling.climate_fit import CoarseFit, check_grid, fit_coarse, save_coarse
+from subgrid.downscaling.climate_prior import RefinementSettings
+from subgrid.downscaling.climate_sampler import climate_sampler, save_domain
 
-MARGINAL_MEMBERS = 4
-"""Draws for every training day that the marginals of the prior are told from."""
+PREPARE_ONLY = "none"
+"""The scheduler that samples nothing: what the jobs of an array wait for."""
 
 
 @dataclass
@@ -87,13 +77,30 @@ class ClimateRun:
 
     @cached_property
     def coarse_series(self) -> Series:
-        return self._kept(self.coarse)
+        """The coarse archive on its whole grid."""
+        return climate.series_of(self.coarse, self.config.climate.variables)
 
     @cached_property
     def fine_anomalies(self) -> Anomalies:
         series = self.fine_series
         return climate.fit_anomalies(
             series[self.trained(series)], self.domain.transforms, n_harmonics=self.config.climate.n_harmonics
+        )
+
+    @cached_property
+    def coarsened(self) -> np.ndarray:
+        """C′ of the anomalies of the whole reference."""
+        return self.domain.coarsen(self.fine_anomalies.of(self.fine_series))
+
+    def fit(self) -> CoarseFit:
+        return fit_coarse(
+            self.coarse,
+            self.coarse_series,
+            self.domain,
+            self.coarsened[self.trained(self.fine_series)],
+            trained=self.trained(self.coarse_series),
+            n_harmonics=self.config.climate.n_harmonics,
+            **self.config.debias.model_dump(),
         )
 
     def trained(self, series: Series) -> np.ndarray:
@@ -107,11 +114,6 @@ class ClimateRun:
                 f'{sorted(set(series.winter.tolist()))}; bring more or set it to "all".'
             )
         return odd
-
-    def _kept(self, dataset: xr.Dataset) -> Series:
-        series = climate.series_of(dataset, self.config.climate.variables)
-        kept = np.asarray(self.domain.regridding.select(series.values))
-        return Series(kept, series.phase, series.winter, series.time, series.member)
 
     def _open(self, which: str) -> xr.Dataset:
         table = self.config.climate
@@ -154,13 +156,22 @@ def _refuse_other_values(stored: ClimateConfig, wanted: ClimateConfig, folder: P
                     )
 
 
-def run_all(run: ClimateRun) -> Path:
-    """Every stage in order; returns the path of the report."""
-    from subgrid.cli import climate_scoring
+def run_all(run: ClimateRun) -> Path | str:
+    """Every stage in order.
 
+    **Returns:** the path of the report, or a sentence that says why there is none yet.
+    """
     prepare(run)
     train(run)
-    downscale(run)
+    if run.config.sampling.scheduler == PREPARE_ONLY:
+        return f"prepared and trained {run.folder}; sample with another sampling.scheduler."
+    if missing := downscale(run):
+        told = ", ".join(f"{n} work items of {name}" for name, n in missing.items())
+        return f"{told} are still to do; `subgrid run` scores {run.folder} when all slices are done."
+    if run.trained(run.fine_series).all():
+        return f'downscaled into {run.folder}; with climate.training = "all" no winter is left to score on.'
+    from subgrid.cli import climate_scoring
+
     return climate_scoring.verify_and_report(run)
 
 
@@ -170,26 +181,18 @@ def prepare(run: ClimateRun) -> None:
         return
     with progress_bar("prepare and debias") as update:
         update(0, 3, "open")
-        fine, coarse = run.fine_series, run.coarse_series
-        anomalies = run.fine_anomalies
-        coarse_anomalies = climate.fit_anomalies(
-            coarse[run.trained(coarse)], run.domain.transforms, n_harmonics=run.config.climate.n_harmonics
-        )
+        coarse, fine = run.coarse_series, run.fine_series
+        fit = run.fit()
         update(1, 3, "debias")
-        reference = run.domain.coarsen(anomalies.of(fine))
-        target = reference[run.trained(fine)]
-        source = coarse_anomalies.of(coarse)
-        debiaser = _fit_debiaser(run, source[run.trained(coarse)], target)
-        _write_targets(run, coarse, source, debiaser)
-        _write_perfect_targets(run, fine, reference)
+        chosen, unseen = _downscaled(run, coarse), _downscaled(run, fine)
+        _save_targets(run, "targets", fit.targets(coarse[chosen]), coarse[chosen], run.coarse)
+        _save_targets(run, "perfect_targets", run.coarsened[unseen], fine[unseen], run.fine)
         update(2, 3, "change")
-        change = _scenario_targets(run, coarse, coarse_anomalies, debiaser) if run.scenario is not None else None
-        save_domain(run.folder, run.domain, anomalies, change)
+        change = None if run.scenario is None else _scenario_targets(run, fit, run.scenario)
+        climate_run.save_grid(run.folder, run.fine, run.config.climate.variables)
+        save_coarse(run.folder, fit)
+        save_domain(run.folder, run.domain, run.fine_anomalies, change)  # last: where it is, all is
         update(3, 3)
-
-
-def _fit_debiaser(run: ClimateRun, source: np.ndarray, target: np.ndarray) -> SeriesDebiaser:
-    return climate.fit_climate_debiaser(source, target, **run.config.debias.model_dump())
 
 
 def _downscaled(run: ClimateRun, series: Series) -> np.ndarray:
@@ -198,107 +201,68 @@ def _downscaled(run: ClimateRun, series: Series) -> np.ndarray:
     return np.flatnonzero(trained if trained.all() else ~trained)
 
 
-def _write_targets(run: ClimateRun, coarse: Series, source: np.ndarray, debiaser: SeriesDebiaser) -> None:
-    chosen = _downscaled(run, coarse)
-    _save_targets(run, "targets", debiaser.adjust(source[chosen]), coarse[chosen], raw=coarse.values[chosen])
-
-
-def _write_perfect_targets(run: ClimateRun, fine: Series, reference: np.ndarray) -> None:
-    chosen = _downscaled(run, fine)
-    _save_targets(run, "perfect_targets", reference[chosen], fine[chosen])
-
-
-def _scenario_targets(run: ClimateRun, coarse: Series, anomalies: Anomalies, debiaser: SeriesDebiaser):
+def _scenario_targets(run: ClimateRun, fit: CoarseFit, scenario: xr.Dataset):
     """Targets of the scenario in the climate of the reference, and the change to put back, on the fine grid."""
-    assert run.scenario is not None
-    whole, scenario = (climate.series_of(d, run.config.climate.variables) for d in (run.coarse, run.scenario))
-    signal = climate.model_change(run.domain, whole, scenario)
-    stationary = np.asarray(signal.remove(scenario.values, scenario.phase))
-    kept = np.asarray(run.domain.regridding.select(stationary))
-    series = Series(kept, scenario.phase, scenario.winter, scenario.time, scenario.member)
-    moved = debiaser.adjust(anomalies.of(series))
-    fitted = debiaser.adjust(anomalies.of(coarse))
-    raw = np.asarray(run.domain.regridding.select(scenario.values))
-    _save_targets(run, "scenario_targets", climate.without_drift(moved, fitted), series, raw=raw)
+    check_grid(fit, scenario)
+    series = climate.series_of(scenario, run.config.climate.variables)
+    signal = fit.change_to(series)
+    _save_targets(run, "scenario_targets", fit.targets_without(signal, series), series, scenario)
     return signal.on(climate.interpolation(run.coarse, run.fine))
 
 
-def _save_targets(run: ClimateRun, name: str, target: np.ndarray, series: Series, raw: np.ndarray | None = None):
+def _save_targets(run: ClimateRun, name: str, target: np.ndarray, series: Series, source: xr.Dataset) -> None:
     variables: dict[str, Any] = {
         "target": (("sample", "channel", "kept"), np.asarray(target, np.float32)),
         "phase": ("sample", series.phase),
         "winter": ("sample", series.winter),
         "member_of_model": ("sample", series.member),
     }
-    if raw is not None:
-        variables["raw"] = (("sample", "channel", "kept"), np.asarray(raw, np.float32))
-    dataset = xr.Dataset(variables, coords={"time": ("sample", series.time)})
-    dataset.attrs["config"] = json.dumps(run.config.model_dump(exclude={"sampling"}))
-    write_zarr(dataset, run.path(f"{name}.zarr"))
+    times = xr.Variable("sample", series.time, source["time"].attrs)
+    dataset = xr.Dataset(variables, coords={"time": times}, attrs=source.attrs)
+    write_zarr(dataset, run.path(f"{name}.zarr"), overwrite=True)
 
 
 def train(run: ClimateRun) -> None:
     """The prior of fine anomalies, and the marginals of its draws; resumes from its last checkpoint."""
-    folder = run.path("model")
-    series, table = run.fine_series, run.config.prior
+    variables, table = run.config.climate.variables, run.config.prior
+    if climate_run.is_finished(run.folder, variables):
+        return
+    series = run.fine_series
     chosen = np.flatnonzero(run.trained(series))
-    fields = np.nan_to_num(run.fine_anomalies.of(series[chosen]))
-    if not is_trained(folder):
-        keys = set(RefinementSettings.__dataclass_fields__)
-        settings = RefinementSettings(**{k: v for k, v in table.model_dump().items() if k in keys})
-        with progress_bar("train") as update:
-            train_climate_prior(
-                fields,
-                series.winter[chosen],
-                mask=run.domain.mask.astype(np.float32),
-                predictors=_orography(run),
-                settings=settings,
-                directions=table.directions,
-                folder=folder,
-                report=lambda step, numbers: update(step, settings.n_steps, f"loss {numbers['loss']:.4f}"),
-                key=run.key(0),
-            )
-    if needs_marginals(run.config.climate.variables) and not (folder / "marginals.zarr").exists():
-        with progress_bar("marginals") as update:
-            update(0, 1)
-            _fit_marginals(run, fields)
-            update(1, 1)
+    keys = set(RefinementSettings.__dataclass_fields__)
+    settings = RefinementSettings(**{k: v for k, v in table.model_dump().items() if k in keys})
+    orography = run.config.climate.orography
+    with progress_bar("train") as update:
+        climate_run.train_on(
+            run.folder,
+            run.domain,
+            np.nan_to_num(run.fine_anomalies.of(series[chosen])),
+            series.winter[chosen],
+            predictors=None if orography is None else climate_run.static_predictors(sources(orography), run.fine),
+            settings=settings,
+            directions=table.directions,
+            n_levels=run.config.sampling.n_levels,
+            report=lambda step, numbers: update(step, settings.n_steps, f"loss {numbers['loss']:.4f}"),
+            key=jr.key(run.config.run.seed),
+        )
 
 
-def _fit_marginals(run: ClimateRun, fields: np.ndarray) -> None:
-    prior, domain = load_climate_prior(run.path("model")), load_domain(run.folder)
-    targets = np.repeat(run.domain.coarsen(fields), MARGINAL_MEMBERS, axis=0)
-    keys = jr.split(run.key(1), len(targets))
-    drawn = draw_anomalies(prior, domain.operator, targets, keys, n_levels=run.config.sampling.n_levels)
-    save_marginals(run.path("model"), fit_marginals(drawn, fields, domain.mask))
+def downscale(run: ClimateRun) -> dict[str, int]:
+    """All ensembles, work item by work item, by the configured scheduler; resumes from the items that are done.
 
-
-def _orography(run: ClimateRun) -> np.ndarray | None:
-    """Static predictors on the fine grid: means over its cells of a finer field, conservatively."""
-    source = run.config.climate.orography
-    if source is None:
-        return None
-    dataset = open_climate(sources(source), name="orography")
-    (name,) = list(dataset.data_vars)[:1]
-    grids = grid_of(dataset, source="orography"), grid_of(run.fine, source="fine")
-    regridding = conservative_coarsening(*grids, minimum_valid=0.0)
-    values = np.asarray(regridding.operator(dataset[name].squeeze(drop=True).values.astype(np.float32)))
-    return np.nan_to_num(regridding.scatter(values))[None]
-
-
-def downscale(run: ClimateRun) -> None:
-    """All ensembles, work item by work item, by the configured scheduler; resumes from the items that are done."""
+    **Returns:** how many items are still to do, by store: those of other slices.
+    """
     products = {"targets": "ensemble.zarr", "perfect_targets": "perfect_model.zarr"}
     if run.config.climate.training == "all":
         products.pop("perfect_targets")
     if run.config.climate.scenario:
         products["scenario_targets"] = "scenario.zarr"
-    for targets, output in products.items():
-        sample_store(run, targets, output)
+    pending = {output: sample_store(run, targets, output) for targets, output in products.items()}
+    return {output: n for output, n in pending.items() if n}
 
 
-def sample_store(run: ClimateRun, targets: str, output: str) -> None:
-    """One ensemble: the store is made or found, and what is pending of it is done."""
+def sample_store(run: ClimateRun, targets: str, output: str) -> int:
+    """One ensemble: the store is made or found, and what is pending of it is done; returns what is still pending."""
     from subgrid.execution import runners
     from subgrid.execution.sampling import loader_of
 
@@ -313,38 +277,37 @@ def sample_store(run: ClimateRun, targets: str, output: str) -> None:
     with progress_bar(output.removesuffix(".zarr").replace("_", " ")) as update:
         scheduler = runners.parse_scheduler(run.config.sampling.scheduler)
         runners.run(store, loader, scheduler, progress=lambda done, total, *_: update(done, total))
+    return len(store.pending())
 
 
 def _make_store(run: ClimateRun, targets: str, output: str):
+    """The store as its template says; nothing but the run folder is read."""
     from subgrid.execution.template import Template, create_store
 
     with xr.open_zarr(run.path(f"{targets}.zarr"), chunks=None) as source:
-        time = source.time.values
-    variables = {name: dict(run.fine[name].attrs) for name in run.config.climate.variables}
-    coordinates = run.fine.drop_vars(list(run.fine.data_vars)).drop_vars("time", errors="ignore")
-    coordinates = coordinates.drop_dims([d for d in ("time", "realization") if d in coordinates.dims])
-    space = tuple(str(d) for d in run.fine[next(iter(variables))].dims if d not in ("time", "realization"))
-    n_members = run.config.sampling.n_members
-    per_item = max(1, 1024 // n_members)
-    chunk = {"time": per_item, "realization": n_members}
+        time, member, given = source.time.variable, source.member_of_model.values, source.attrs
+    grid, n_members = climate_run.load_grid(run.folder), run.config.sampling.n_members
+    variables = {name: dict(grid[name].attrs) for name in run.config.climate.variables}
+    coordinates = grid.drop_vars(list(variables)).assign_coords(time=("time", time.values, time.attrs))
+    if member.any():
+        coordinates = coordinates.assign_coords(coarse_realization=("time", member))
+    space = tuple(grid.attrs["space"])
+    n_values = len(variables) * int(np.prod([grid.sizes[dim] for dim in space]))
+    item, chunk = climate_run.time_blocks(len(member), n_members, n_values)
     template = Template(
-        coordinates.assign_coords(time=("time", time)),
+        coordinates.assign_attrs(given),
         variables,
         space=space,
         n_members=n_members,
-        chunks=chunk,
-        shards=chunk,
+        chunks={"time": chunk, "realization": n_members},
+        shards={"time": item, "realization": n_members},
         attributes={"title": f"Subgrid {run.config.run.name}: {output}"},
     )
     return create_store(
         run.path(output),
         template,
         seed=run.config.run.seed,
-        configuration=run.config.model_dump(exclude={"sampling": {"scheduler"}}, mode="json"),
-        checkpoint=_fingerprint(run.path("model") / "settings.json"),
+        configuration=run.config.model_dump(exclude={"run": {"name"}, "sampling": {"scheduler"}}, mode="json"),
+        checkpoint=climate_run.checkpoint_id(run.folder),
         bit_rounding=run.config.sampling.bit_rounding,
     )
-
-
-def _fingerprint(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]

@@ -205,6 +205,9 @@ def _run_climate(config: Path, overrides: list[str], folder: Path) -> None:
 
     run = climate_stages.open_run(config, overrides, folder)
     page = climate_stages.run_all(run)
+    if isinstance(page, str):
+        typer.echo(page)
+        return
     show_climate_file(run.path("metrics.json"))
     typer.echo(f"report: {page}")
 

@@ -23,7 +23,7 @@ from subgrid.data.fields import DataError
 from subgrid.data.grids import grid_of
 from subgrid.data.regrid import Regridding, conservative_coarsening
 from subgrid.downscaling.bias_adjustment import fit_dynamical_transport, fit_quantile_delta_mapping
-from subgrid.downscaling.climatology import ChangeSignal, Climatology, fit_change_signal, fit_climatology
+from subgrid.downscaling.climatology import Climatology, fit_climatology
 from subgrid.downscaling.debias import Composed, NoDebiasing, fit_quantile_mapping
 from subgrid.downscaling.interpolation import bilinear
 from subgrid.downscaling.series import Fieldwise, SeriesDebiaser
@@ -176,12 +176,6 @@ def fit_climate_debiaser(
 def change_kinds(variables: Sequence[str]) -> tuple[Any, ...]:
     """How a variable changes with climate: precipitation by a factor, all else by a difference."""
     return tuple("multiplicative" if name in PRECIPITATION else "additive" for name in variables)
-
-
-def model_change(domain: Domain, first: Series, second: Series) -> ChangeSignal:
-    """The coarse model's own smoothed change between two periods, on its grid."""
-    kinds = change_kinds(domain.variables)
-    return fit_change_signal(first.values, first.phase, second.values, second.phase, kinds=kinds)
 
 
 def without_drift(

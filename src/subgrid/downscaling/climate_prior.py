@@ -12,6 +12,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -33,6 +34,8 @@ from subgrid.training.log import Report, all_of, json_lines
 from subgrid.types import Key
 
 FORMAT = 1
+CHECKPOINT_EVERY = 200
+"""Steps: under a minute on two cores, which is what a killed training loses at most."""
 DIRECTIONS = (10, 20, 40, 60, 80, 100, 120, 160, 200, 300, 400)
 
 
@@ -160,6 +163,7 @@ def _refine(denoiser: Refined, fields, settings: RefinementSettings, folder: Pat
         key=key,
         ema_decay=0.998,
         checkpoints=Checkpoints(folder / "checkpoints"),
+        checkpoint_every=CHECKPOINT_EVERY,
         report=all_of(*reports),
     )
 
@@ -220,17 +224,20 @@ def load_climate_prior(folder: str | Path) -> ClimatePrior:
     path = Path(folder) / "settings.json"
     if not path.exists():
         raise DataError(f"{folder}: holds no trained model (no settings.json); train one with `subgrid train`.")
-    stored = json.loads(path.read_text())
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{path}: cannot be read ({error}); the model is damaged: train it anew.") from error
     if stored.get("format") != FORMAT or "n_directions" not in stored:
         raise DataError(f"{path}: not a climate prior of format {FORMAT}; train it anew.")
-    lists = {k: tuple(v) if isinstance(v, list) else v for k, v in stored["refinement"].items()}
+    lists: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored["refinement"].items()}
     settings, shape = RefinementSettings(**lists), tuple(stored["shape"])
     r, zeros = stored["n_directions"], jnp.zeros(shape)
     base = GaussianPrior(zeros, jnp.zeros((r, *shape)), jnp.zeros(r), jnp.zeros(()), zeros)
     like = (base, jnp.zeros((stored["n_predictors"], *shape[1:])))
     base, predictors = load_weights(Path(folder) / "gaussian", like=like)
-    network = _network(shape[0], stored["n_predictors"], settings, key=jr.key(0))
-    arrays, static = eqx.partition(network, eqx.is_array)
+    network = eqx.filter_eval_shape(_network, shape[0], stored["n_predictors"], settings, key=jr.key(0))
+    arrays, static = eqx.partition(network, lambda leaf: isinstance(leaf, jax.ShapeDtypeStruct))
     network = eqx.combine(load_weights(Path(folder) / "weights", like=arrays), static)
     likelihoods = {int(k): v for k, v in stored["log_likelihoods"].items()}
     scale = np.asarray(stored["scale"], np.float32)

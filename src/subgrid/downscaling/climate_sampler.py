@@ -29,9 +29,11 @@ from subgrid.downscaling.climatology import ChangeSignal, Climatology
 from subgrid.downscaling.debias import QuantileMapping, fit_quantile_mapping
 from subgrid.downscaling.transforms import CensoredRoot, default_transforms
 from subgrid.numerics.operators import SparseCoarsening
-from subgrid.types import Coarsening, Key
+from subgrid.types import Coarsening
 
 N_QUANTILES = 200
+LARGEST_CHUNK, VALUES_AT_ONCE = 256, 2**20
+"""Fields, and numbers in them, that are drawn at once: a network holds some hundred times as much in between."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def save_domain(folder: Path, domain: Domain, anomalies: Anomalies, change: Chan
             coefficients = getattr(change, name).mean_coefficients
             arrays[f"change_{name}"] = (("change_basis", "channel", "y", "x"), np.asarray(coefficients))
     attributes = {"variables": list(domain.variables), "kinds": list(change.kinds) if change else []}
-    write_zarr(xr.Dataset(arrays, attrs=attributes), folder / "domain.zarr")
+    write_zarr(xr.Dataset(arrays, attrs=attributes), folder / "domain.zarr", overwrite=True)
 
 
 def load_domain(folder: str | Path) -> FineDomain:
@@ -75,8 +77,8 @@ def load_domain(folder: str | Path) -> FineDomain:
     climatology = Climatology(jnp.asarray(data.climatology.values))
     change = None
     if data.attrs["kinds"]:
-        parts = (Climatology(jnp.asarray(data[f"change_{name}"].values)) for name in ("first", "second"))
-        change = ChangeSignal(*parts, tuple(data.attrs["kinds"]))
+        first, second = (Climatology(jnp.asarray(data[f"change_{name}"].values)) for name in ("first", "second"))
+        change = ChangeSignal(first, second, tuple(data.attrs["kinds"]))
     return FineDomain(variables, mask, operator, Anomalies(default_transforms(variables), climatology), change)
 
 
@@ -87,10 +89,11 @@ def draw_anomalies(
     keys: Shaped[PRNGKeyArray, " n"],
     *,
     n_levels: int,
-    chunk: int = 256,
+    chunk: int | None = None,
 ) -> Float[np.ndarray, "n channel y x"]:
     """One draw of p(x | C′x = y) for every target and key, `chunk` at a time, cut to the grid of C′."""
     settings, shape = prior.settings, prior.denoiser.base.mean.shape
+    chunk = chunk or max(1, min(LARGEST_CHUNK, VALUES_AT_ONCE // prior.denoiser.base.mean.size))
     levels = karras_grid(n_levels, sigma_max=settings.sigma_max, sigma_min=settings.sigma_min)
     padded = PaddedCoarsening(operator, shape[1:])
     denoiser = prior.denoiser if prior.refined else prior.denoiser.base
@@ -106,7 +109,7 @@ def draw_anomalies(
 
 
 @eqx.filter_jit
-def _draw(denoiser, base, operator, levels, targets: Array, keys: Key) -> Array:
+def _draw(denoiser, base, operator, levels, targets: Array, keys: Shaped[PRNGKeyArray, " n"]) -> Array:
     def one(y, key):
         start_key, sample_key = jr.split(key)
         guided = gaussian_gain(denoiser, operator, y, prior=base)
@@ -131,7 +134,11 @@ def fit_marginals(
 
 def save_marginals(folder: Path, mapping: QuantileMapping) -> None:
     tables = {"source": np.asarray(mapping.source_quantiles), "target": np.asarray(mapping.target_quantiles)}
-    write_zarr(xr.Dataset({k: (("quantile", "point"), v) for k, v in tables.items()}), folder / "marginals.zarr")
+    write_zarr(
+        xr.Dataset({k: (("quantile", "point"), v) for k, v in tables.items()}),
+        folder / "marginals.zarr",
+        overwrite=True,
+    )
 
 
 def load_marginals(folder: Path) -> QuantileMapping | None:
@@ -159,6 +166,36 @@ def apply_marginals(
     return result
 
 
+@dataclass(frozen=True)
+class FieldSampler:
+    """Draws in physical units: the prior, the marginals of its draws, the way back from anomalies, the mask."""
+
+    prior: ClimatePrior
+    domain: FineDomain
+    marginals: QuantileMapping | None
+    n_levels: int
+
+    def __call__(
+        self,
+        targets: Float[np.ndarray, "t channel kept"],
+        phase: Float[np.ndarray, " t"],
+        *,
+        keys: Shaped[PRNGKeyArray, "t m"],
+        change: ChangeSignal | None = None,
+    ) -> Float[np.ndarray, "t m channel *space"]:
+        """An ensemble for every target; `phase`, of the year; `change`, put back on the fine grid; NaN outside."""
+        domain, (t, m) = self.domain, keys.shape
+        y, when = np.repeat(targets, m, axis=0), np.repeat(phase, m)
+        fields = draw_anomalies(self.prior, domain.operator, y, keys.reshape(-1), n_levels=self.n_levels)
+        if self.marginals is not None:
+            fields = apply_marginals(self.marginals, fields, domain.mask, domain.variables)
+        fields = domain.anomalies.back(fields, when)
+        if change is not None:
+            fields = np.asarray(change.add(jnp.asarray(fields), jnp.asarray(when, jnp.float32)))
+        fields = np.where(domain.mask, fields, np.nan).astype(np.float32)
+        return fields.reshape(t, m, *fields.shape[1:])
+
+
 def climate_sampler(*, folder: str, targets: str, n_levels: int, with_change: bool):
     """The sampler of a run folder, for `execution`: loaded once in every process that samples.
 
@@ -168,23 +205,15 @@ def climate_sampler(*, folder: str, targets: str, n_levels: int, with_change: bo
     **Returns:** `sample(times, members, *, keys)`, physical fields, NaN outside the mask.
     """
     run = Path(folder)
-    prior, domain, mapping = load_climate_prior(run / "model"), load_domain(run), load_marginals(run / "model")
+    prior, domain = load_climate_prior(run / "model"), load_domain(run)
+    sampler = FieldSampler(prior, domain, load_marginals(run / "model"), n_levels)
     source = xr.open_zarr(run / f"{targets}.zarr", chunks=None)
 
     def draw(
         times: Int[np.ndarray, " t"], members: Int[np.ndarray, " m"], *, keys: Shaped[PRNGKeyArray, "t m"]
     ) -> Float[np.ndarray, "t m channel *space"]:
         chosen = source.isel(sample=times)
-        t, m = len(times), len(members)
-        y = np.repeat(chosen.target.values, m, axis=0)
-        phase = np.repeat(chosen.phase.values, m)
-        drawn = draw_anomalies(prior, domain.operator, y, keys.reshape(-1), n_levels=n_levels)
-        if mapping is not None:
-            drawn = apply_marginals(mapping, drawn, domain.mask, domain.variables)
-        fields = domain.anomalies.back(drawn, phase)
-        if with_change and domain.change is not None:
-            fields = np.asarray(domain.change.add(jnp.asarray(fields), jnp.asarray(phase, jnp.float32)))
-        fields = np.where(domain.mask, fields, np.nan).astype(np.float32)
-        return fields.reshape(t, m, *fields.shape[1:])
+        change = domain.change if with_change else None
+        return sampler(chosen.target.values, chosen.phase.values, keys=keys, change=change)
 
     return draw

@@ -103,7 +103,7 @@ class ClimateEvidence:
 
     @cached_property
     def sets(self) -> dict[str, np.ndarray]:
-        """Cells of every candidate, of all members pooled, and of the floor, in drawing order; at least 2 fields each."""
+        """Cells of each candidate, all members pooled, and the floor, in drawing order; single fields are left out."""
         floor = {role: fields for role, fields in self.candidates.items() if role == "floor"}
         others = {role: fields for role, fields in self.candidates.items() if role != "floor"}
         found = {role: self.finite(f) for role, f in (others | {"generated": self.generated} | floor).items()}

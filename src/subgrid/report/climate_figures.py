@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from subgrid.report import style
 from subgrid.report.climate_maps import readable_limit
@@ -34,13 +34,17 @@ def quantile_quantile(
     difference.axhline(0, **style.line("reference", linewidth=1.2))
     if "floor" in found:
         band = smoothed_magnitude(found.pop("floor") - wanted)
-        difference.fill_between(wanted, -band, band, **_band())
+        main.fill_between(wanted, wanted - band, wanted + band, **_band())
+        difference.fill_between(wanted, -band, band, **_band(None))
     for role, quantiles in found.items():
         main.plot(wanted, quantiles, **style.line(role))
         difference.plot(wanted, quantiles - wanted, **style.line(role))
     _mark_levels(difference, reference)
-    main.set(ylabel=_with_units("quantile", units))
-    difference.set(ylabel=_with_units("difference", units), xlabel=_with_units(f"quantile of the {variable} reference", units))
+    main.set(ylabel=style.with_units("quantile", units))
+    difference.set(
+        ylabel=style.with_units("difference", units),
+        xlabel=style.with_units(f"quantile of the {variable} reference", units),
+    )
     _finish(axes, {role: quantiles - wanted for role, quantiles in found.items()})
     difference.set_xlim(wanted[0], wanted[-1] if wanted[-1] > wanted[0] else wanted[0] + 1)
     return axes
@@ -63,7 +67,7 @@ def by_distance(
     for role, values in found.items():
         main.plot(distance, values, **style.line(role))
         difference.plot(distance, values - wanted, **style.line(role))
-    main.set(ylabel=_with_units(quantity, units))
+    main.set(ylabel=style.with_units(quantity, units))
     difference.set(ylabel="difference", xlabel="distance [km]", xlim=(0, distance[-1] if distance.size else 1))
     _finish(axes, {role: values - wanted for role, values in found.items()})
     return axes
@@ -84,14 +88,15 @@ def power_by_wavelength(axes: Pair, reference: RadialSpectrum, sets: dict[str, R
     for role, energy in found.items():
         main.plot(wavelength, energy, **style.line(role))
         ratio.plot(wavelength, energy / wanted, **style.line(role))
-    main.set(xscale="log", yscale="log", ylabel=_with_units("power", _squared(units)))
+    main.set(xscale="log", yscale="log", ylabel=style.with_units("power", style.squared(units)))
     ratio.set(xscale="log", ylabel="ratio", xlabel="wavelength [km]", xlim=(wavelength[0], wavelength[-1]))
-    # Ratios, not their logarithms, on a linear axis that shows a factor of at most three.
-    ratios = [energy / wanted for energy in found.values()]
-    top = np.nanmax([1.5, *(np.nanmax(r) for r in ratios if np.isfinite(r).any())])
-    ratio.set_ylim(0, min(1.05 * float(top), 3))
+    limit = 1.1 * readable_limit({role: energy / wanted - 1 for role, energy in found.items()}) if found else 1.0
+    ratio.set_ylim(1 - np.clip(limit, 0.1, 1), 1 + np.clip(limit, 0.1, 2))
+    ratio.yaxis.set_major_locator(MaxNLocator(5))
     ratio.xaxis.set(major_locator=FixedLocator(_round_numbers(wavelength)), minor_locator=NullLocator())
     ratio.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    main.yaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), minor_locator=NullLocator())
+    main.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     main.tick_params(labelbottom=False)
     style.legend_above(main, columns=3)
     return axes
@@ -112,7 +117,7 @@ def _mark_levels(axes: Axes, reference: np.ndarray) -> None:
     """Dotted lines at a few quantiles, so that one sees where the tail begins; none upon another."""
     positions = np.quantile(reference, list(MARKED))
     apart = 0.06 * float(np.ptp(reference))
-    last = -np.inf
+    last = float(np.min(reference))
     for position, label in zip(positions, MARKED.values(), strict=True):
         if position - last > apart:
             axes.axvline(position, color=style.MUTED, linewidth=0.7, linestyle=(0, (1, 2)), zorder=1)
@@ -133,11 +138,3 @@ def _round_numbers(wavelength: np.ndarray) -> list[int]:
 
 def _band(label: str | None = style.LABELS["floor"]) -> dict[str, Any]:
     return {"color": style.COLOURS["floor"], "alpha": 0.4, "linewidth": 0, "zorder": 1, "label": label}
-
-
-def _with_units(name: str, units: str) -> str:
-    return f"{name} [{units}]" if units not in ("", "1") else name
-
-
-def _squared(units: str) -> str:
-    return units if units in ("", "1") else f"{units}²" if units.isalpha() else f"({units})²"

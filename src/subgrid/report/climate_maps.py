@@ -1,6 +1,6 @@
 """Maps: one field on its grid and coasts, axes in, axes out; and the colour scales that a row of maps shares."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, QuadMesh
+from matplotlib.colorbar import Colorbar
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -20,7 +21,7 @@ from subgrid.report.style import Number
 SEA = "#eceef1"
 """Outside the mask: lighter than any colour of a field, darker than the page."""
 DISTANCE = "YlOrBr"
-WETTER = "BrBG"
+WET, WETTER = "YlGnBu", "BrBG"
 
 
 @dataclass(frozen=True)
@@ -70,12 +71,12 @@ def draw_map(axes: Axes, field: np.ndarray, frame: Frame, *, cmap: str, norm: No
     axes.set(xlim=(west, east), ylim=(south, north), aspect=frame.stretch)
     axes.xaxis.set(major_locator=MaxNLocator(3), major_formatter=FuncFormatter(_east))
     axes.yaxis.set(major_locator=MaxNLocator(3), major_formatter=FuncFormatter(_north))
-    axes.tick_params(length=2, labelsize=7, pad=1.5)
+    axes.tick_params(length=2, labelsize=7.5, pad=1.5)
     axes.grid(False)
     axes.spines[:].set(visible=True, color="#d1d5db", linewidth=0.6)
     if note:
         box = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 1.5}
-        axes.text(0.98, 0.03, note, transform=axes.transAxes, ha="right", va="bottom", fontsize=7, bbox=box, zorder=6)
+        axes.text(0.98, 0.03, note, transform=axes.transAxes, ha="right", va="bottom", fontsize=7.5, bbox=box, zorder=6)
     return mesh
 
 
@@ -87,16 +88,20 @@ def outer_labels(grid: np.ndarray) -> None:
             grid[row, column].tick_params(labelleft=column == 0, labelbottom=row == used[-1])
 
 
-def colour_bar(figure: Figure, mesh: Any, below: Iterable[Axes] | None = None, *, cax: Axes | None = None, label: str):
-    """A flat bar with its label, under a column of maps or in axes of its own; arrows where values lie beyond it."""
+def colour_bar(figure: Figure, meshes: Sequence[QuadMesh], *, label: str, cax: Axes | None = None) -> Colorbar:
+    """A flat bar for maps of one scale, with arrows where any of them has values beyond it.
+
+    **Arguments:** `cax`, the axes to draw it in; by default it lies below the axes of the maps.
+    """
     place: dict[str, Any] = {"cax": cax, "orientation": "horizontal"}
-    if below is not None:
-        place = {"ax": list(below), "location": "bottom", "aspect": 22, "pad": 0.02, "shrink": 0.92}
-    bar = figure.colorbar(mesh, extend=_beyond(mesh), **place)
+    if cax is None:
+        place = {"ax": [mesh.axes for mesh in meshes], "location": "bottom", "aspect": 22, "pad": 0.02, "shrink": 0.92}
+    bar = figure.colorbar(meshes[0], extend=_beyond(meshes), **place)
     bar.outline.set_visible(False)
-    bar.set_label(label, fontsize=7.5, labelpad=2)
-    bar.ax.tick_params(length=2, labelsize=7, pad=1.5)
-    bar.ax.xaxis.set_major_locator(MaxNLocator(5))
+    bar.set_label(label, fontsize=8.5, labelpad=2)
+    bar.ax.tick_params(length=2, labelsize=7.5, pad=1.5)
+    bar.ax.xaxis.set_major_locator(MaxNLocator(4))
+    bar.minorticks_off()
     bar.ax.grid(False)
     return bar
 
@@ -119,6 +124,11 @@ def readable_limit(fields: dict[str, np.ndarray]) -> float:
     near = [values for role, values in finite.items() if role != "raw" and values.size]
     wanted = 1.5 * float(np.quantile(np.concatenate(near), 0.98)) if near else largest
     return min(wanted, largest) if min(wanted, largest) > 0 else largest or 1.0
+
+
+def value_colours(*, precipitation: bool) -> str:
+    """Colours of the values themselves: the darker, the wetter; else the brighter, the larger."""
+    return WET if precipitation else style.SEQUENTIAL
 
 
 def difference_scale(fields: dict[str, np.ndarray], *, precipitation: bool) -> tuple[str, Normalize]:
@@ -155,10 +165,10 @@ def _draw_coasts(axes: Axes, frame: Frame) -> None:
         axes.contour(frame.lon, frame.lat, frame.mask.astype(float), levels=[0.5], **look)
 
 
-def _beyond(mesh: Any) -> str:
-    values = np.ma.compressed(mesh.get_array())
-    low, high = mesh.get_clim()
-    ends = (bool((values < low).any()), bool((values > high).any())) if values.size else (False, False)
+def _beyond(meshes: Sequence[QuadMesh]) -> str:
+    values = np.concatenate([np.ma.compressed(np.ma.asarray(mesh.get_array())) for mesh in meshes])
+    low, high = meshes[0].get_clim()
+    ends = bool(np.any(values < low)), bool(np.any(values > high))
     return {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}[ends]
 
 

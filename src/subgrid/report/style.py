@@ -4,6 +4,7 @@ The hues are those of Okabe and Ito (2008) and a violet, told apart with any col
 once more.
 """
 
+import re
 from contextlib import AbstractContextManager
 from typing import Any, TypeAlias
 
@@ -46,6 +47,8 @@ PATTERNS = {
 INK, MUTED, HAIRLINE = "#1f2937", "#6b7280", "#e5e7eb"
 
 DIVERGING, SEQUENTIAL, SPREAD = "RdBu_r", "cividis", "magma"
+
+EXPONENTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 TILE_WIDTH = 4.8
 """Inches: 460 pixels on a page, so that two tiles stand side by side and one still reads well on a phone."""
@@ -124,3 +127,18 @@ def symmetric(largest: Number) -> Normalize:
     """Limits ±largest, so that the middle of a diverging map is zero."""
     largest = float(largest) if np.isfinite(largest) and largest > 0 else 1.0
     return Normalize(-largest, largest)
+
+
+def with_units(name: str, units: str) -> str:
+    """A label as axes carry it, "tas [K]"; the name alone where the quantity has no unit."""
+    return f"{name} [{raised(units)}]" if units not in ("", "1") else name
+
+
+def raised(units: str) -> str:
+    """Exponents of a CF unit as raised figures: mm day⁻¹ for "mm day-1"."""
+    return re.sub(r"(?<=[A-Za-z])-?\d+", lambda found: found.group().translate(EXPONENTS), units)
+
+
+def squared(units: str) -> str:
+    """The unit of a variance, in the same notation: K2, (mm day-1)²."""
+    return units if units in ("", "1") else f"{units}2" if units.isalpha() else f"({units})²"
