@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-OPTIONAL = {"tensorboardX": "tensorboard"}
+OPTIONAL = {"tensorboardX": "tensorboard", "cartopy": "maps"}
 """Modules that are imported only if asked for, and the extra that brings each."""
 
 WITHOUT = """
@@ -81,7 +81,9 @@ def imported_modules() -> dict[str, set[str]]:
 def test_every_module_that_is_imported_belongs_to_a_declared_dependency(module):
     extra = OPTIONAL.get(module)
     declared = PROJECT["dependencies"] if extra is None else PROJECT["optional-dependencies"][extra]
-    distributions = {normal(name) for name in metadata.packages_distributions().get(module, [])}
+    distributions = {
+        normal(name) for name in metadata.packages_distributions().get(module, [module])
+    }  # an extra may not be installed
     assert distributions & set(names_of(declared)), (
         f"{', '.join(sorted(imported_modules()[module]))}: imports {module}, of {sorted(distributions) or 'nothing'}, "
         f"which pyproject.toml does not declare under {extra or 'dependencies'}"

@@ -29,10 +29,10 @@ def main() -> int:
 def _cluster(options: argparse.Namespace):
     """One worker a job and one thread a worker: an item at a time, which takes all cores, or the GPU, of its job."""
     if options.local:
-        from dask_jobqueue.local import LocalCluster
+        from dask_jobqueue.local import LocalCluster  # pyright: ignore[reportMissingImports]
 
         return LocalCluster(cores=1, processes=1, memory=options.memory)
-    from dask_jobqueue import SLURMCluster
+    from dask_jobqueue import SLURMCluster  # pyright: ignore[reportMissingImports]
 
     return SLURMCluster(
         cores=1,

@@ -212,7 +212,7 @@ def test_killed_at_random_moments_and_resumed(pair, finished, tmp_path):
 
 
 def test_the_run_folder_is_a_model_for_python_with_the_same_bits(pair, finished):
-    """The days that the run downscaled are its unseen winters; the key of a draw counts times from the first of them."""
+    """The days that a run downscales are its unseen winters, and the key of a draw counts times from the first."""
     with xr.open_dataset(pair / "coarse.nc") as coarse:
         unseen = coarse[["tas", "pr"]].isel(time=coarse.time.dt.year.values % 2 == 0).load()
     found = library.downscale_climate(unseen, finished[0], n_members=3, n_levels=4, key=jax.random.key(0))
@@ -264,7 +264,8 @@ def test_iberia_with_the_gaussian_part_alone(subgrid: Call, tmp_path):
     iberia = DATA / "iberia"
     config = tmp_path / "iberia.toml"
     config.write_text(
-        f'[climate]\nfine = "{iberia}/EOBS_Iberia_tas.nc"\ncoarse = "{iberia}/CMIP5_Iberia_tas.nc"\nvariables = ["tas"]\n'
+        f'[climate]\nfine = "{iberia}/EOBS_Iberia_tas.nc"\ncoarse = "{iberia}/CMIP5_Iberia_tas.nc"\n'
+        'variables = ["tas"]\n'
         "[prior]\nn_steps = 20\nchannels = [8]\ndirections = [100]\n[sampling]\nn_members = 3\nn_levels = 12\n"
     )
     outcome = subgrid("run", config, "-o", tmp_path / "run")

@@ -1,4 +1,4 @@
-"""The scripts for clusters ask `subgrid` and `sbatch` for the right things; both are stood in for by a listing shell."""
+"""The scripts for clusters give `subgrid` and `sbatch` the right commands; stand-ins for both write them down."""
 
 import os
 import shutil

@@ -26,6 +26,7 @@ import numpy as np
 import xarray as xr
 
 from subgrid.cli.climate_config import ClimateConfig, absolute, load_climate_config, sources
+from subgrid.cli.config import ConfigError
 from subgrid.cli.experiment import check_own_folder, keep_config
 from subgrid.cli.progress import progress_bar
 from subgrid.data.climate import check_climate, open_climate
@@ -135,6 +136,7 @@ def open_run(path: Path, overrides: Sequence[str], folder: Path) -> ClimateRun:
     **Raises:** `ConfigError`; `OutputExists`, naming the key, if a finished part was made with another value.
     """
     config = load_climate_config(path, overrides)
+    _scheduler(config)
     config = config.model_copy(update={"climate": absolute(config.climate, path.resolve().parent)})
     check_own_folder(folder, kind="run")
     stored = folder / "config.toml"
@@ -161,6 +163,7 @@ def run_all(run: ClimateRun) -> Path | str:
 
     **Returns:** the path of the report, or a sentence that says why there is none yet.
     """
+    _refuse_unprepared_slices(run)
     prepare(run)
     train(run)
     if run.config.sampling.scheduler == PREPARE_ONLY:
@@ -173,6 +176,30 @@ def run_all(run: ClimateRun) -> Path | str:
     from subgrid.cli import climate_scoring
 
     return climate_scoring.verify_and_report(run)
+
+
+def _scheduler(config: ClimateConfig):
+    """The configured scheduler, or None to sample nothing. **Raises:** `ConfigError` for one that is not known."""
+    from subgrid.execution import runners
+
+    if config.sampling.scheduler == PREPARE_ONLY:
+        return None
+    try:
+        return runners.parse_scheduler(config.sampling.scheduler)
+    except ValueError as error:
+        raise ConfigError(f'sampling.scheduler: {error} "{PREPARE_ONLY}" prepares and trains only.') from error
+
+
+def _refuse_unprepared_slices(run: ClimateRun) -> None:
+    """The jobs of an array would all prepare and train at once."""
+    from subgrid.execution.runners import Slice
+
+    finished = climate_run.is_finished(run.folder, run.config.climate.variables)
+    if isinstance(_scheduler(run.config), Slice) and not (finished and run.path("domain.zarr").exists()):
+        raise ConfigError(
+            f"{run.folder}: is not trained yet, and slices only sample; first run it with "
+            f"--set sampling.scheduler={PREPARE_ONLY}, then the slices."
+        )
 
 
 def prepare(run: ClimateRun) -> None:
@@ -275,8 +302,7 @@ def sample_store(run: ClimateRun, targets: str, output: str) -> int:
         with_change=targets == "scenario_targets",
     )
     with progress_bar(output.removesuffix(".zarr").replace("_", " ")) as update:
-        scheduler = runners.parse_scheduler(run.config.sampling.scheduler)
-        runners.run(store, loader, scheduler, progress=lambda done, total, *_: update(done, total))
+        runners.run(store, loader, _scheduler(run.config), progress=lambda done, total, *_: update(done, total))
     return len(store.pending())
 
 

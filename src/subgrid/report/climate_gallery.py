@@ -167,7 +167,8 @@ def _structure_plates(evidence: ClimateEvidence) -> Iterator[Plate]:
         "Quantiles of all cells and days together, and how far they are off. The ends matter most: a curve that bends "
         "away there has the wrong extremes. Lines may leave the lower panel where they are far off.",
     )
-    if len(evidence.compared_cells) > 1:
+    # Where nothing ever varies (a dry season), nothing varies together.
+    if len(evidence.compared_cells) > 1 and np.ptp(evidence.reference_cells, axis=0).any():
         yield from _distance_curves(evidence, who)
 
 
@@ -234,7 +235,7 @@ def _day_plates(evidence: ClimateEvidence, frame: Frame) -> Iterator[Plate]:
     truth = evidence.perfect_truth[:, evidence.mask] if len(evidence.perfect_truth) else np.zeros((0, 1))
     means = truth.mean(axis=1)
     order = np.argsort(np.where(np.isfinite(means), means, np.inf))[: int(np.isfinite(means).sum())]
-    for share in DAYS if len(order) > 1 else DAYS[:1] if len(order) else ():
+    for share in DAYS[: len(order)]:
         case = int(order[round(share * (len(order) - 1))])
         members = evidence.perfect_ensemble[case]
         members = members[np.isfinite(members[:, evidence.mask]).all(axis=1)]
@@ -243,48 +244,48 @@ def _day_plates(evidence: ClimateEvidence, frame: Frame) -> Iterator[Plate]:
 
 
 def _day_plate(evidence: ClimateEvidence, frame: Frame, case: int, members: np.ndarray, share: float) -> Plate:
-    truth, mean = evidence.perfect_truth[case], members.mean(axis=0)
+    truth, mean, inside = evidence.perfect_truth[case], members.mean(axis=0), evidence.mask
     spread = members.std(axis=0, ddof=1) if len(members) > 1 else np.zeros_like(mean)
-    fields = {"truth": truth, **_coarse(evidence, case), "mean of members": mean}
-    fields |= {f"member {i + 1}": member for i, member in enumerate(members[:MEMBERS_STAMPED])}
-    inside = evidence.mask
     error = float(np.sqrt(np.mean((truth - mean)[inside] ** 2)))
     expected = float(np.sqrt(np.mean(spread[inside] ** 2) * (1 + 1 / len(members))))
-    # Temperatures of a day look all alike, mountains cold: what members differ in is seen in departures from the mean.
-    usual = 0.0 if evidence.is_precipitation else evidence.on_grid(evidence.reference_cells.mean(axis=0))
     figure = stamp_sheet(
         frame,
-        {title: field - usual for title, field in fields.items()},
+        _stamps(evidence, case, members),
         spread,
         label=evidence.variable if evidence.is_precipitation else f"{evidence.variable} − mean of all days",
         units=evidence.units,
         precipitation=evidence.is_precipitation,
     )
-    date = evidence.dates[case]
+    date, units = evidence.dates[case], style.raised(evidence.units)
+    drawn = "" if evidence.is_precipitation else ", as departures from the mean of all days"
     return _plate(
         figure,
         f"{evidence.variable}-day-{case}",
         date,
         f"{evidence.variable} on {date}: the truth, what is left of it on the coarse grid, the mean of {len(members)} "
         f"members, {min(len(members), MEMBERS_STAMPED)} of them, and their spread.",
-        f"{_which(share, evidence)}: the truth, its coarse view, the mean of {len(members)} members, members. "
-        f"Error of the mean {error:.3g}, to be expected from the spread {expected:.3g} {style.raised(evidence.units)} (root mean square "
-        "over cells). Members should differ in detail and share the coarse view.",
+        f"A day whose regional mean exceeds that of {100 * share:g} % of all days{drawn}. Error of the mean "
+        f"{error:.3g} {units}, to be expected from the spread {expected:.3g} {units} (root mean square over cells). "
+        f"Of {len(members)} members, those shown should differ in detail and share the coarse view.",
         image=True,
     )
 
 
-def _which(share: float, evidence: ClimateEvidence) -> str:
-    """How the day was chosen, and what is drawn of it."""
-    drawn = "" if evidence.is_precipitation else ", as departures from the mean of all reference days"
-    return f"A day whose regional mean exceeds that of {100 * share:g} % of all days{drawn}"
+def _stamps(evidence: ClimateEvidence, case: int, members: np.ndarray) -> dict[str, np.ndarray]:
+    """The fields of one day, titled: departures from the mean of all days, but for precipitation.
 
-
-def _coarse(evidence: ClimateEvidence, case: int) -> dict[str, np.ndarray]:
-    """What the day looked like on the coarse grid, or else a running mean of the truth."""
-    if evidence.perfect_coarse is not None:
-        return {"coarse input": evidence.perfect_coarse[case]}
-    return {"truth, 3 × 3 mean": running_mean_of_cells(evidence.perfect_truth[case], evidence.mask)}
+    Temperatures of all days look alike, with cold mountains: what members differ in is seen in departures only.
+    """
+    usual = 0.0 if evidence.is_precipitation else evidence.on_grid(evidence.reference_cells.mean(axis=0))
+    truth = evidence.perfect_truth[case] - usual
+    if evidence.perfect_coarse is None:
+        coarse = {"truth, 3 × 3 mean": running_mean_of_cells(truth, evidence.mask)}
+    else:
+        # Its own mean is taken out: the coarse mountains are not the fine ones.
+        own = 0.0 if evidence.is_precipitation else np.mean(evidence.perfect_coarse, axis=0)
+        coarse = {"coarse input": evidence.perfect_coarse[case] - own}
+    shown = {f"member {i + 1}": member - usual for i, member in enumerate(members[:MEMBERS_STAMPED])}
+    return {"truth": truth, **coarse, "mean of members": members.mean(axis=0) - usual, **shown}
 
 
 def running_mean_of_cells(field: np.ndarray, mask: np.ndarray) -> np.ndarray:

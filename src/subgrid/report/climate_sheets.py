@@ -86,7 +86,7 @@ def distance_sheet(frame: Frame, maps: dict[str, np.ndarray], *, label: str, uni
 def stamp_sheet(
     frame: Frame, fields: dict[str, np.ndarray], spread: np.ndarray, *, label: str, units: str, precipitation: bool
 ) -> Figure:
-    """Fields of one day on one scale, three a row; below, the spread on a scale of its own beside both bars."""
+    """Departures or rain of one day on one scale, three a row; below, the spread on its own beside both bars."""
     n_rows = -(-len(fields) // 3) + 1
     figure, axes = sheet(frame, n_rows, 3, bars=0.1)
     cmap, norm = _day_scale(list(fields.values()), precipitation=precipitation)
@@ -143,11 +143,11 @@ def _signed_scale(norm: Normalize, *, precipitation: bool) -> tuple[str, Normali
 
 
 def _day_scale(fields: list[np.ndarray], *, precipitation: bool) -> tuple[str, Normalize]:
-    """Limits common to all fields of a day; square-root colours for precipitation, so that drizzle is seen too."""
+    """Limits common to all fields of a day: about zero; for precipitation its root, so that drizzle is seen too."""
     norm = common_range(*fields)
     if precipitation:
         return value_colours(precipitation=True), PowerNorm(0.5, 0, max(float(norm.vmax or 1), 1.0))
-    return _signed_scale(norm, precipitation=False)
+    return style.DIVERGING, style.symmetric(max(abs(float(norm.vmin or 0)), abs(float(norm.vmax or 0))))
 
 
 def _remove(axes: np.ndarray, row: int, column: int) -> None:
