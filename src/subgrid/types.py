@@ -28,6 +28,13 @@ class Score(Protocol):
 
 
 @runtime_checkable
+class Velocity(Protocol):
+    """dx/dt at (x, t), t ∈ [0, 1] from source to target; `context` is whatever the two ends are conditioned on."""
+
+    def __call__(self, x: Float[Array, "*shape"], t: Scalar, context: Any = None, /) -> Float[Array, "*shape"]: ...
+
+
+@runtime_checkable
 class Coarsening(Protocol):
     """A known linear map C′ from fine to coarse fields, applied to the trailing space axes."""
 

@@ -8,8 +8,9 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from subgrid.diffusion.denoiser import gaussian_denoiser
-from subgrid.diffusion.likelihood import exact_divergence, hutchinson_divergence, log_likelihood
+from subgrid.diffusion.likelihood import log_likelihood
 from subgrid.diffusion.process import CosineVariancePreserving, VarianceExploding, VariancePreserving
+from subgrid.numerics.divergence import exact_divergence, hutchinson_divergence
 
 PROCESSES = {"VE": VarianceExploding(), "VP": VariancePreserving(), "VP cosine": CosineVariancePreserving()}
 COVARIANCE = np.array([[1.0, 0.6, 0.1], [0.6, 0.8, -0.2], [0.1, -0.2, 0.5]])

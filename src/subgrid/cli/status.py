@@ -20,11 +20,12 @@ def show_status(store: Path, *, repair_damage: bool = False) -> None:
     console = Console(width=110)
     console.print(
         f"{found.path}: {found.n_done} of {found.n_items} work items done, configuration "
-        f"{found.configuration_hash[:12]}, last written {found.last_written or 'never'}"
+        f"{found.configuration_hash[:12]}, last written {found.last_written or 'never'}",
+        soft_wrap=True,
     )
     console.print(_blocks(found))
     for damage in found.damage:
-        console.print(f"damaged: {damage.file} ({damage.reason})", markup=False)
+        console.print(f"damaged: {damage.file} ({damage.reason})", markup=False, soft_wrap=True)
     if found.damage and repair_damage:
         console.print(f"{repair(found)} items marked as not done; run again to make them anew.")
     elif found.damage:

@@ -7,36 +7,13 @@ In u = ln σ the flow is dx/du = x − D(x, eᵘ), so
 (Song et al. 2021, arXiv:2011.13456, Eq. 39). The terminal density is that of x_T/s = σ_max·ε in unscaled variables.
 """
 
-from collections.abc import Callable
-from typing import TypeAlias
-
 import diffrax
 import jax
 import jax.numpy as jnp
-import jax.random as jr
 from jaxtyping import Array, Float, Scalar
 
-from subgrid.types import Denoiser, Key
-
-Divergence: TypeAlias = Callable[[Callable[[Array], Array], Array], tuple[Array, Array]]
-
-
-def exact_divergence(field: Callable, x: Float[Array, "*shape"]) -> tuple[Float[Array, "*shape"], Scalar]:
-    """(v(x), tr ∂v/∂x) with one Jacobian–vector product a dimension: exact, for small fields."""
-    basis = jnp.eye(x.size, dtype=x.dtype).reshape(x.size, *x.shape)
-    value, push = jax.linearize(field, x)
-    return value, jnp.sum(jax.vmap(push)(basis) * basis)
-
-
-def hutchinson_divergence(n_probes: int = 1, *, key: Key) -> Divergence:
-    """The estimate mean_i εᵢᵀ (∂v/∂x) εᵢ with random signs ε (Hutchinson 1989): unbiased, for large fields."""
-
-    def divergence(field, x):
-        probes = jr.rademacher(key, (n_probes, *x.shape), x.dtype)
-        value, push = jax.linearize(field, x)
-        return value, jnp.sum(jax.vmap(push)(probes) * probes) / n_probes
-
-    return divergence
+from subgrid.numerics.divergence import Divergence, exact_divergence
+from subgrid.types import Denoiser
 
 
 def log_likelihood(

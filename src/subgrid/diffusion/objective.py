@@ -14,6 +14,7 @@ from jax.scipy.stats import norm
 from jaxtyping import Array, Float, Scalar
 
 from subgrid.diffusion.process import Process
+from subgrid.numerics.stratified import stratified_uniforms
 from subgrid.types import Denoiser, Key
 
 Quantile: TypeAlias = Callable[[Array], Array]
@@ -49,11 +50,6 @@ def noise_weight() -> Weight:
 def uniform_weight() -> Weight:
     """λ = 1, the plain squared error of the denoised field."""
     return jnp.ones_like
-
-
-def stratified_uniforms(n: int, *, key: Key) -> Float[Array, " n"]:
-    """u_i = (i + U)/n with one common U: uniform each, evenly spread together, so the loss varies less."""
-    return (jnp.arange(n) + jr.uniform(key)) / n
 
 
 def denoising_error(denoiser: Denoiser, x0: Float[Array, "*shape"], sigma: Scalar, *, key: Key) -> Scalar:

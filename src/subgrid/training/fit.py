@@ -4,29 +4,20 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
 import optax
-from jaxtyping import Array, Int, Scalar
+from jaxtyping import Scalar
 
 from subgrid.training.checkpoint import Checkpoints
-from subgrid.training.distributed import (
-    any_process,
-    is_first_process,
-    replicated,
-    require_same_step,
-    split_batch,
-    to_host_and_back,
-)
-from subgrid.training.ema import Average, init_average, update_average
-from subgrid.training.feed import Dispatch, Streamed, dispatches
+from subgrid.training.distributed import any_process, is_first_process, require_same_step
+from subgrid.training.feed import Streamed, dispatches
+from subgrid.training.steps import averaged_model, compile_steps, init_state
 from subgrid.types import Key, PyTree
 
 Model = TypeVar("Model", bound=eqx.Module)
@@ -43,15 +34,6 @@ class TrainingInterrupted(Exception):
 
 class TrainingDiverged(ArithmeticError):
     """The loss or its gradient became NaN or infinite."""
-
-
-class State(NamedTuple):
-    """All that training carries from step to step; restoring it restores the run."""
-
-    parameters: PyTree
-    optimiser: PyTree
-    average: Average
-    step: Int[Array, ""]
 
 
 def warmup_cosine(
@@ -105,13 +87,12 @@ def fit(
     """
     if n_steps % steps_per_dispatch:
         raise ValueError(f"n_steps must be a multiple of steps_per_dispatch = {steps_per_dispatch}, got {n_steps}.")
-    parameters, static = eqx.partition(model, eqx.is_inexact_array)
-    state = State(parameters, optimiser.init(parameters), init_average(parameters), jnp.zeros((), jnp.int32))
+    state = init_state(model, optimiser)
     if checkpoints is not None and checkpoints.latest() is not None:
         _, state = checkpoints.restore(like=state)
     else:
         state = jax.tree.map(jnp.copy, state)  # the caller's model survives the donation below
-    run = _compiled_steps(static, loss, draw, optimiser, ema_decay, steps_per_dispatch)
+    run = compile_steps(model, loss, draw, optimiser, ema_decay=ema_decay, steps_per_dispatch=steps_per_dispatch)
     first = int(state.step)
     require_same_step(first)
     feed = dispatches(data, first, n_steps, steps_per_dispatch)
@@ -128,34 +109,7 @@ def fit(
                 checkpoints.save(done, state)
             if stop and done < n_steps:
                 raise TrainingInterrupted(done, checkpoints.folder if checkpoints else None)
-    return eqx.combine(to_host_and_back(state.average.mean), static)
-
-
-def _compiled_steps(static, loss, draw, optimiser, ema_decay, steps_per_dispatch):
-    split = split_batch()
-
-    def one_step(resident, key, state: State, streamed):
-        draw_key, loss_key = jr.split(jr.fold_in(key, state.step))
-        batch = split(draw(resident if streamed is None else streamed, draw_key))
-        objective = lambda p: loss(eqx.combine(p, static), batch, loss_key)  # noqa: E731
-        value, gradient = jax.value_and_grad(objective)(state.parameters)
-        updates, optimiser_state = optimiser.update(gradient, state.optimiser, state.parameters)
-        parameters = optax.apply_updates(state.parameters, updates)
-        average = update_average(state.average, parameters, ema_decay)
-        return State(parameters, optimiser_state, average, state.step + 1), (value, optax.global_norm(gradient))
-
-    @partial(jax.jit, donate_argnums=0, out_shardings=replicated())
-    def steps(state, dispatch: Dispatch, key):
-        body = partial(one_step, dispatch.resident, key)
-        state, (values, norms) = jax.lax.scan(body, state, dispatch.stacked, length=steps_per_dispatch)
-        return state, jnp.stack([values.mean(), norms.max()])
-
-    def run(state, dispatch: Dispatch, key):
-        state, metrics = steps(state, dispatch, key)
-        mean_loss, norm = (float(value) for value in np.asarray(metrics))
-        return state, {"loss": mean_loss, "gradient_norm": norm}
-
-    return run
+    return averaged_model(model, state)
 
 
 def _finite_or_raise(metrics: dict[str, float], step: int, checkpoints: Checkpoints | None) -> None:

@@ -1,0 +1,85 @@
+"""Steps of stochastic gradients, several compiled into one call: what `fit` and the bridge's outer loop both run."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import optax
+from jaxtyping import Array, Int, Scalar
+
+from subgrid.training.distributed import replicated, split_batch, to_host_and_back
+from subgrid.training.ema import Average, init_average, update_average
+from subgrid.training.feed import Dispatch
+from subgrid.types import Key, PyTree
+
+Model = TypeVar("Model", bound=eqx.Module)
+
+
+class State(NamedTuple):
+    """All that training carries from step to step; restoring it restores the run."""
+
+    parameters: PyTree
+    optimiser: PyTree
+    average: Average
+    step: Int[Array, ""]
+
+
+Run = Callable[[State, Dispatch, Key], tuple[State, dict[str, float]]]
+"""(state, what to draw from, key) → the state some steps on, and their mean loss and largest gradient norm."""
+
+
+def init_state(model: eqx.Module, optimiser: optax.GradientTransformation) -> State:
+    """The state before the first step; the inexact arrays of `model` are what is trained."""
+    parameters = eqx.filter(model, eqx.is_inexact_array)
+    return State(parameters, optimiser.init(parameters), init_average(parameters), jnp.zeros((), jnp.int32))
+
+
+def averaged_model(model: Model, state: State) -> Model:
+    """`model` with the moving average of its weights; those it has where no step was taken."""
+    static = eqx.filter(model, eqx.is_inexact_array, inverse=True)
+    parameters = state.average.mean if int(state.step) else state.parameters
+    return eqx.combine(to_host_and_back(parameters), static)
+
+
+def compile_steps(
+    model: eqx.Module,
+    loss: Callable[[Any, Any, Key], Scalar],
+    draw: Callable[[PyTree, Key], Any],
+    optimiser: optax.GradientTransformation,
+    *,
+    ema_decay: float,
+    steps_per_dispatch: int,
+) -> Run:
+    """The function that takes `steps_per_dispatch` steps; it is compiled once, at its first call.
+
+    Step i uses the key fold_in(key, i) alone. The state handed in is given up: its buffers are reused.
+    """
+    static, split = eqx.filter(model, eqx.is_inexact_array, inverse=True), split_batch()
+
+    def one_step(resident, key, state: State, streamed):
+        draw_key, loss_key = jr.split(jr.fold_in(key, state.step))
+        batch = split(draw(resident if streamed is None else streamed, draw_key))
+        objective = lambda p: loss(eqx.combine(p, static), batch, loss_key)  # noqa: E731
+        value, gradient = jax.value_and_grad(objective)(state.parameters)
+        updates, optimiser_state = optimiser.update(gradient, state.optimiser, state.parameters)
+        parameters = optax.apply_updates(state.parameters, updates)
+        average = update_average(state.average, parameters, ema_decay)
+        return State(parameters, optimiser_state, average, state.step + 1), (value, optax.global_norm(gradient))
+
+    @partial(jax.jit, donate_argnums=0, out_shardings=replicated())
+    def steps(state, dispatch: Dispatch, key):
+        body = partial(one_step, dispatch.resident, key)
+        state, (values, norms) = jax.lax.scan(body, state, dispatch.stacked, length=steps_per_dispatch)
+        return state, jnp.stack([values.mean(), norms.max()])
+
+    def run(state, dispatch, key):
+        state, metrics = steps(state, dispatch, key)
+        mean_loss, norm = (float(value) for value in np.asarray(metrics))
+        return state, {"loss": mean_loss, "gradient_norm": norm}
+
+    return run

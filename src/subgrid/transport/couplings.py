@@ -1,0 +1,127 @@
+"""Who goes with whom: couplings of two minibatches of equal size, as index pairs.
+
+A coupling returns (i, j); the caller takes x₀[i], x₁[j] and whatever else belongs to either sample — labels, contexts —
+with the same indices, so that nothing is left behind when the plan permutes.
+"""
+
+from typing import Protocol, runtime_checkable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from subgrid.types import Key
+
+Indices = tuple[Int[Array, " n"], Int[Array, " n"]]
+
+
+@runtime_checkable
+class Coupling(Protocol):
+    """From two batches (flattened inside) to the indices of n pairs."""
+
+    def __call__(self, x0: Float[Array, "n *shape"], x1: Float[Array, "n *shape"], *, key: Key) -> Indices: ...
+
+
+class Independent(eqx.Module):
+    """Pairs as they come: X₀ and X₁ independent."""
+
+    def __call__(self, x0: Float[Array, "n *shape"], x1: Float[Array, "n *shape"], *, key: Key) -> Indices:
+        order = jnp.arange(len(x0))
+        return order, order
+
+
+class ExactTransport(eqx.Module):
+    """The assignment of least Σ‖x₀ − x₁‖² (Tong et al. 2023, arXiv:2302.00482), by scipy's solver on the host.
+
+    The marginals stay exact. Time grows like n³: 2 ms for 256 pairs.
+    """
+
+    def __call__(self, x0: Float[Array, "n *shape"], x1: Float[Array, "n *shape"], *, key: Key) -> Indices:
+        cost = squared_distances(x0, x1)
+        shape = jax.ShapeDtypeStruct((len(x0),), jnp.int32)
+        return jnp.arange(len(x0)), jax.pure_callback(_assignment, shape, cost, vmap_method="sequential")
+
+
+class EntropicTransport(eqx.Module):
+    """Pairs drawn from the entropic plan of cost ‖x₀ − x₁‖² and regularisation ε, one for each x₀.
+
+    Every x₀ is used once; the x₁ are drawn from the rows of the plan. ε = 2σ² gives the static Schrödinger bridge of
+    σ·Brownian motion (between all fields; between minibatches it is biased, as all minibatch plans are).
+
+    **Arguments:** `epsilon`, in units of the squared field; `tolerance`, on the mass that the plan's rows misplace:
+    1 %, as for `fit_entropic_map`; `max_iterations` of Sinkhorn.
+
+    **Raises:** `ValueError` for ε ≤ 0; `eqx.EquinoxRuntimeError` for a plan that does not converge, which is never
+    used silently.
+    """
+
+    epsilon: float = eqx.field(static=True)
+    tolerance: float = eqx.field(static=True, default=1e-2)
+    max_iterations: int = eqx.field(static=True, default=2000)
+
+    def __check_init__(self):
+        if self.epsilon <= 0:
+            raise ValueError(f"epsilon must be positive, got {self.epsilon}.")
+
+    def __call__(self, x0: Float[Array, "n *shape"], x1: Float[Array, "n *shape"], *, key: Key) -> Indices:
+        log_plan, error = sinkhorn_plan(
+            squared_distances(x0, x1) / self.epsilon, tolerance=self.tolerance, max_iterations=self.max_iterations
+        )
+        log_plan = eqx.error_if(
+            log_plan,
+            ~(error <= self.tolerance),
+            f"the minibatch plan has not converged after {self.max_iterations} Sinkhorn iterations at epsilon = "
+            f"{self.epsilon}; raise either.",
+        )
+        return jnp.arange(len(x0)), jr.categorical(key, log_plan, axis=1)
+
+
+def sinkhorn_plan(
+    scaled_cost: Float[Array, "n m"], *, tolerance: float = 1e-2, max_iterations: int = 2000
+) -> tuple[Float[Array, "n m"], Float[Array, ""]]:
+    """log γ of the entropic plan between uniform weights, for the cost C in units of ε, and the error of its rows.
+
+        γ_ij = e^{f_i + g_j − C_ij},    f ← −log Σ_j e^{g_j − C_ij} − log n,    g ← −log Σ_i e^{f_i − C_ij} − log m
+
+    (Cuturi 2013, arXiv:1306.0895). One update in ten is made in the log domain, where nothing underflows; those between
+    scale the rows and columns of the plan that it left, which costs a matrix–vector product and no exponentials
+    (Schmitzer 2019, doi:10.1137/16M1106018). The columns are exact; the error is the mass misplaced among the rows.
+    """
+    n, m = scaled_cost.shape
+    tiny = jnp.finfo(scaled_cost.dtype).tiny
+
+    def ten(state):
+        f, g, _, k = state
+        f = -jax.nn.logsumexp(g[None] - scaled_cost, axis=1) - jnp.log(n)
+        g = -jax.nn.logsumexp(f[:, None] - scaled_cost, axis=0) - jnp.log(m)
+        plan = jnp.exp(f[:, None] + g[None] - scaled_cost)
+
+        def scale(_, uv):
+            u = 1 / (n * jnp.maximum(plan @ uv[1], tiny))
+            return u, 1 / (m * jnp.maximum(u @ plan, tiny))
+
+        u, v = jax.lax.fori_loop(0, 9, scale, (jnp.ones(n), jnp.ones(m)))
+        error = jnp.sum(jnp.abs(u * (plan @ v) - 1 / n)) / 2
+        return f + jnp.log(u), g + jnp.log(v), error, k + 10
+
+    going_on = lambda state: (state[2] > tolerance) & (state[3] < max_iterations)  # noqa: E731
+    start = (jnp.zeros(n), jnp.zeros(m), jnp.asarray(jnp.inf, scaled_cost.dtype), 0)
+    f, g, error, _ = jax.lax.while_loop(going_on, ten, start)
+    return f[:, None] + g[None] - scaled_cost, error
+
+
+def squared_distances(x0: Float[Array, "n *shape"], x1: Float[Array, "m *shape"]) -> Float[Array, "n m"]:
+    """‖x₀ᵢ − x₁ⱼ‖² of all pairs, from one matrix product of anomalies about the mean of x₁ (for float32's sake)."""
+    a, b = x0.reshape(len(x0), -1), x1.reshape(len(x1), -1)
+    a, b = a - b.mean(0), b - b.mean(0)
+    products = jnp.matmul(a, b.T, precision=jax.lax.Precision.HIGHEST)
+    return jnp.maximum(jnp.sum(a**2, 1)[:, None] + jnp.sum(b**2, 1)[None] - 2 * products, 0.0)
+
+
+def _assignment(cost) -> np.ndarray:
+    from scipy.optimize import linear_sum_assignment
+
+    return linear_sum_assignment(np.asarray(cost))[1].astype(np.int32)

@@ -1,0 +1,148 @@
+"""Stochastic interpolants: X_t = α(t) X₀ + β(t) X₁ + γ(t) Z, between two laws at t = 0 and t = 1.
+
+With Z ~ N(0, I) independent of the ends, the law of X_t solves a transport equation whose velocity, and score, are
+
+    v(x, t) = E[α̇ X₀ + β̇ X₁ + γ̇ Z | X_t = x],      ∇ log p_t(x) = −E[Z | X_t = x]/γ(t)
+
+(Albergo, Boffi & Vanden-Eijnden 2023, arXiv:2303.08797, Theorems 6 and 8). A schedule states α, β and γ; the
+derivatives follow by forward differentiation.
+"""
+
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Scalar
+
+from subgrid.types import Velocity
+
+
+class Coefficients(NamedTuple):
+    """α, β, γ at one time; or their derivatives."""
+
+    alpha: Scalar
+    beta: Scalar
+    gamma: Scalar
+
+
+@runtime_checkable
+class Interpolant(Protocol):
+    """The three coefficients as functions of time: α(0) = β(1) = 1, α(1) = β(0) = γ(0) = γ(1) = 0."""
+
+    def __call__(self, t: Scalar) -> Coefficients: ...
+
+
+class Linear(eqx.Module):
+    """α = 1 − t, β = t, γ = σ√(t(1 − t)): straight lines, and the Brownian bridge for σ > 0.
+
+    σ = 0 is the path of flow matching and rectified flow; σ = √2 the one of Albergo et al. (2023).
+
+    **Raises:** `ValueError` for σ < 0.
+    """
+
+    sigma: float = eqx.field(static=True, default=0.0)
+
+    def __check_init__(self):
+        if self.sigma < 0:
+            raise ValueError(f"sigma must not be negative, got {self.sigma}.")
+
+    def __call__(self, t: Scalar) -> Coefficients:
+        gamma = self.sigma * jnp.sqrt(t * (1 - t)) if self.sigma else jnp.zeros_like(t)
+        return Coefficients(1 - t, t, gamma)
+
+
+class Trigonometric(eqx.Module):
+    """α = cos(½πt), β = sin(½πt), γ = σ√(t(1 − t)): α² + β² = 1, so ends of one variance keep it where γ = 0."""
+
+    sigma: float = eqx.field(static=True, default=0.0)
+
+    def __check_init__(self):
+        if self.sigma < 0:
+            raise ValueError(f"sigma must not be negative, got {self.sigma}.")
+
+    def __call__(self, t: Scalar) -> Coefficients:
+        gamma = self.sigma * jnp.sqrt(t * (1 - t)) if self.sigma else jnp.zeros_like(t)
+        return Coefficients(jnp.cos(jnp.pi / 2 * t), jnp.sin(jnp.pi / 2 * t), gamma)
+
+
+class VariancePreserving(eqx.Module):
+    """α = √(1 − t²), β = t, γ = 0: the path of a variance-preserving diffusion if X₀ ~ N(0, I) is its noise."""
+
+    def __call__(self, t: Scalar) -> Coefficients:
+        return Coefficients(jnp.sqrt(1 - t**2), t, jnp.zeros_like(t))
+
+
+class EncodingDecoding(eqx.Module):
+    """α = cos²(πt) until t = ½, β = cos²(πt) from then on, γ = sin²(πt): all information passes through pure noise."""
+
+    def __call__(self, t: Scalar) -> Coefficients:
+        wave = jnp.cos(jnp.pi * t) ** 2
+        return Coefficients(jnp.where(t < 0.5, wave, 0.0), jnp.where(t > 0.5, wave, 0.0), jnp.sin(jnp.pi * t) ** 2)
+
+
+def rates(interpolant: Interpolant, t: Scalar) -> Coefficients:
+    """(α̇, β̇, γ̇) at t."""
+    return jax.jvp(interpolant, (t,), (jnp.ones_like(t),))[1]
+
+
+def interpolate(
+    coefficients: Coefficients,
+    x0: Float[Array, "*shape"],
+    x1: Float[Array, "*shape"],
+    noise: Float[Array, "*shape"],
+) -> Float[Array, "*shape"]:
+    """α X₀ + β X₁ + γ Z; with `rates` in place of the coefficients, the velocity of that path."""
+    return coefficients.alpha * x0 + coefficients.beta * x1 + coefficients.gamma * noise
+
+
+def require_times_where_regular(interpolant: Interpolant, times: Float[Array, " time"], *, score: bool) -> None:
+    """Passes if every α̇, β̇, γ̇ is finite at the times, and γ > 0 there where the score is wanted.
+
+    **Raises:** `ValueError` naming the time: of one outside [0, 1], or of a singular coefficient.
+    """
+    values = np.asarray(times)
+    if values.min() < 0 or values.max() > 1:
+        worst = values.min() if values.min() < 0 else values.max()
+        raise ValueError(f"times must lie in [0, 1], got {worst:g}.")
+    slopes = np.stack(jax.vmap(lambda t: rates(interpolant, t))(jnp.asarray(times)))
+    name = type(interpolant).__name__
+    if not np.isfinite(slopes).all():
+        t = values[~np.isfinite(slopes).all(0)][0]
+        raise ValueError(f"{name}: a derivative of its coefficients is singular at t = {t:g}; leave that time out.")
+    if score and (gamma := np.asarray(jax.vmap(interpolant)(jnp.asarray(times)).gamma)).min() <= 0:
+        t = values[gamma <= 0][0]
+        raise ValueError(
+            f"{name}: gamma is 0 at t = {t:g}, where the score -E[Z | x]/gamma is singular; "
+            "leave that time out, or choose an interpolant with noise (sigma > 0)."
+        )
+
+
+def gaussian_velocity(
+    interpolant: Interpolant,
+    mean0: Float[Array, " d"],
+    covariance0: Float[Array, "d d"],
+    mean1: Float[Array, " d"],
+    covariance1: Float[Array, "d d"],
+    *,
+    coupling: Float[Array, "d d"] | None = None,
+) -> Velocity:
+    """The exact velocity between two Gaussians, coupled with Cov(X₀, X₁) = `coupling` (independent by default).
+
+        v = ṁ + Cov(Ẋ, X) Cov(X)⁻¹ (x − m)
+
+    The yardstick for everything that is trained or integrated in this folder.
+    """
+    cross = jnp.zeros_like(covariance0) if coupling is None else coupling
+
+    def velocity(x, t, context=None):
+        (a, b, g), (da, db, dg) = interpolant(t), rates(interpolant, t)
+        gap = x.reshape(-1) - a * mean0 - b * mean1
+        both = da * a * covariance0 + db * b * covariance1 + da * b * cross + db * a * cross.T
+        spread = a**2 * covariance0 + b**2 * covariance1 + a * b * (cross + cross.T)
+        identity = jnp.eye(len(mean0))
+        slope = (both + dg * g * identity) @ jnp.linalg.solve(spread + g**2 * identity, gap)
+        return (da * mean0 + db * mean1 + slope).reshape(x.shape)
+
+    return velocity
