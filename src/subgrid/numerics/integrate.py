@@ -54,8 +54,8 @@ def integrate_path(
 ) -> Float[Array, "time *shape"]:
     """The solution of dx/dt = v(x, t) at all `times`, the first of which is where x is given.
 
-        path = integrate_path(lambda x, t: -x, jnp.ones(1), jnp.linspace(0, 1, 33))
-        path[-1]  # 1/e
+    path = integrate_path(lambda x, t: -x, jnp.ones(1), jnp.linspace(0, 1, 33))
+    path[-1]  # 1/e
     """
 
     def body(x, interval):

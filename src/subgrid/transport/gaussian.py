@@ -58,12 +58,12 @@ def monge_matrix(
     source_covariance: Float[np.ndarray, "d d"], target_covariance: Float[np.ndarray, "d d"]
 ) -> Float[np.ndarray, "d d"]:
     """A = Σ₁^(−½) (Σ₁^½ Σ₂ Σ₁^½)^½ Σ₁^(−½), symmetric, with A Σ₁ A = Σ₂; in float64, on the host."""
-    root, inverse_root = _powers(source_covariance)
-    middle, _ = _powers(root @ target_covariance @ root)
+    root, inverse_root = square_roots(source_covariance)
+    middle, _ = square_roots(root @ target_covariance @ root)
     return inverse_root @ middle @ inverse_root
 
 
-def _powers(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def square_roots(covariance: Float[np.ndarray, "d d"]) -> tuple[Float[np.ndarray, "d d"], Float[np.ndarray, "d d"]]:
     """Σ^½ and Σ^(−½) of a symmetric positive definite matrix."""
     values, vectors = np.linalg.eigh(covariance)
     root = np.sqrt(np.maximum(values, np.finfo(float).tiny))

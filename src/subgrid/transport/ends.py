@@ -1,0 +1,62 @@
+"""The two unpaired archives that a transport joins, and minibatches of pairs from them."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.random as jr
+from jaxtyping import Array, Float
+
+from subgrid.transport.couplings import Coupling, Independent
+from subgrid.transport.unpaired import require_same_fields
+from subgrid.types import Key
+
+
+class Pairs(NamedTuple):
+    """x₀ and x₁ that go together, and the context that belongs to the pair, if there is any."""
+
+    x0: Float[Array, "n *shape"]
+    x1: Float[Array, "n *shape"]
+    context: Float[Array, "n *context"] | None = None
+
+
+class Ends(eqx.Module):
+    """Samples of the law at t = 0 and of that at t = 1; their numbers may differ.
+
+    **Arguments:** `source`, `target`; `context`, of the target's samples if `context_of_target` (by default), else of
+    the source's: a field that the transport is told, such as the forcing that shaped a sample.
+
+    **Raises:** `ValueError` for shapes that differ, or a context of another length.
+    """
+
+    source: Float[Array, "n *shape"]
+    target: Float[Array, "m *other_shape"]
+    context: Float[Array, "k *context"] | None = None
+    context_of_target: bool = eqx.field(static=True, default=True)
+
+    def __check_init__(self):
+        require_same_fields(self.source, self.target)
+        owner = self.target if self.context_of_target else self.source
+        if self.context is not None and len(self.context) != len(owner):
+            side = "target" if self.context_of_target else "source"
+            raise ValueError(f"the context has {len(self.context)} samples, the {side} {len(owner)}; they must agree.")
+
+
+def draw_pairs(ends: Ends, n: int, *, coupling: Coupling = Independent(), key: Key) -> Pairs:  # noqa: B008 no state
+    """n random samples of either end, paired by `coupling`; contexts move with their sample.
+
+    pairs = draw_pairs(Ends(coarse, fine), 128, coupling=ExactTransport(), key=key)
+    """
+    source_key, target_key, coupling_key = jr.split(key, 3)
+    first = jr.randint(source_key, (n,), 0, len(ends.source))
+    second = jr.randint(target_key, (n,), 0, len(ends.target))
+    i, j = coupling(ends.source[first], ends.target[second], key=coupling_key)
+    first, second = first[i], second[j]
+    context = None if ends.context is None else ends.context[second if ends.context_of_target else first]
+    return Pairs(ends.source[first], ends.target[second], context)
+
+
+def take_pairs(pairs: Pairs, n: int, *, key: Key) -> Pairs:
+    """n of the pairs at random, with replacement."""
+    chosen = jr.randint(key, (n,), 0, len(pairs.x0))
+    return jax.tree.map(lambda part: part[chosen], pairs)

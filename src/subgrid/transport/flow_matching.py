@@ -1,0 +1,195 @@
+"""Flow matching: regress the velocity (and the noise) of an interpolant, then move samples along it.
+
+    min_v E‖v(X_t, t) − Ẋ_t‖²,      min_η E‖η(X_t, t) − Z‖²,      t ~ U(δ, 1 − δ)
+
+One fitted model gives a deterministic map and a family of diffusions with the same laws at all times. What the choice
+of interpolant and coupling makes of it:
+
+| interpolant | coupling | name |
+|---|---|---|
+| linear | independent | flow matching, first rectified flow (Lipman et al. 2023; Liu et al. 2023) |
+| linear | minibatch exact transport | OT-CFM (Tong et al. 2023, arXiv:2302.00482) |
+| linear, σ > 0 | minibatch entropic, ε = 2σ² | [SF]²M, a simulation-free bridge (Tong et al. 2023, arXiv:2307.03672) |
+| any with γ > 0 | independent | stochastic interpolant (Albergo et al. 2023) |
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import optax
+from jaxtyping import Array, Float, Scalar
+
+from subgrid.numerics.divergence import Divergence, exact_divergence
+from subgrid.numerics.integrate import Step, euler_maruyama, heun_step, integrate
+from subgrid.numerics.stratified import stratified_uniforms
+from subgrid.training.checkpoint import Checkpoints
+from subgrid.training.fit import fit, warmup_cosine
+from subgrid.transport.couplings import Coupling, Independent
+from subgrid.transport.ends import Ends, Pairs, draw_pairs, take_pairs
+from subgrid.transport.interpolants import Interpolant, Linear, interpolate, rates
+from subgrid.types import Key, Velocity
+
+TIME_MARGIN = 1e-3
+"""δ: how far training stays from the ends, where γ̇ may be infinite."""
+
+
+class Flow(eqx.Module):
+    """A velocity with the interpolant that it was fitted to; `noise` = E[Z | X_t], where it was fitted too."""
+
+    velocity: Any
+    interpolant: Interpolant
+    noise: Any = None
+
+    def score(self, x: Float[Array, "*shape"], t: Scalar, context: Any = None) -> Float[Array, "*shape"]:
+        """∇ log p_t(x) = −η(x, t)/γ(t).
+
+        **Raises:** `ValueError` if no noise was fitted.
+        """
+        if self.noise is None:
+            raise ValueError(
+                "this flow has no score: fit it with a network for the noise, and an interpolant with one."
+            )
+        return -self.noise(x, t, context) / self.interpolant(t).gamma
+
+
+def flow_matching_loss(flow: Flow, pairs: Pairs, *, time_margin: float = TIME_MARGIN, key: Key) -> Scalar:
+    """Mean squared error of the velocity, and of the noise where the flow has one, over a batch of pairs."""
+    time_key, noise_key = jr.split(key)
+    n = len(pairs.x0)
+    t = time_margin + (1 - 2 * time_margin) * stratified_uniforms(n, key=time_key)
+    z = jr.normal(noise_key, pairs.x0.shape, pairs.x0.dtype)
+
+    def error(x0, x1, context, t, z):
+        x = interpolate(flow.interpolant(t), x0, x1, z)
+        target = interpolate(rates(flow.interpolant, t), x0, x1, z)
+        missed = jnp.mean((flow.velocity(x, t, context) - target) ** 2)
+        return missed if flow.noise is None else missed + jnp.mean((flow.noise(x, t, context) - z) ** 2)
+
+    return jnp.mean(jax.vmap(error)(pairs.x0, pairs.x1, pairs.context, t, z))
+
+
+def fit_flow(
+    velocity: eqx.Module,
+    ends: Ends | Pairs,
+    *,
+    noise: eqx.Module | None = None,
+    interpolant: Interpolant = Linear(),  # noqa: B008 no state
+    coupling: Coupling = Independent(),  # noqa: B008 no state
+    n_steps: int = 10_000,
+    batch_size: int = 256,
+    optimiser: optax.GradientTransformation | None = None,
+    ema_decay: float = 0.999,
+    steps_per_dispatch: int = 50,
+    checkpoints: Checkpoints | None = None,
+    report: Callable[[int, dict[str, float]], None] | None = None,
+    key: Key,
+) -> Flow:
+    """Trains a flow between two archives, or along given pairs.
+
+    **Arguments:**
+
+    - `velocity(x, t, context)`, a module (`NetworkVelocity`); `noise`, another, if diffusions are wanted too;
+    - `ends`, two unpaired archives; or `Pairs`, drawn as they are (`coupling` is then not used);
+    - `interpolant`, the straight line by default; `coupling` of minibatches, none by default;
+    - `n_steps`, `batch_size`, `ema_decay`, `steps_per_dispatch`, `checkpoints`, `report`: as for `fit`;
+    - `optimiser`: `warmup_cosine(n_steps)` by default.
+
+    **Raises:** as `fit`.
+
+        flow = fit_flow(NetworkVelocity(MLP((2,), (2,), key=k1)), Ends(x0, x1), coupling=ExactTransport(), key=k2)
+        moved = jax.vmap(flow_map(flow.velocity))(x0)
+    """
+    draw = (
+        (lambda data, key: take_pairs(data, batch_size, key=key))
+        if isinstance(ends, Pairs)
+        else (lambda data, key: draw_pairs(data, batch_size, coupling=coupling, key=key))
+    )
+    return fit(
+        Flow(velocity, interpolant, noise),
+        lambda flow, pairs, key: flow_matching_loss(flow, pairs, key=key),
+        ends,
+        draw,
+        n_steps=n_steps,
+        optimiser=optimiser or warmup_cosine(n_steps),
+        ema_decay=ema_decay,
+        steps_per_dispatch=steps_per_dispatch,
+        checkpoints=checkpoints,
+        report=report,
+        key=key,
+    )
+
+
+def flow_map(
+    velocity: Velocity, *, n_steps: int = 32, step: Step = heun_step, backward: bool = False
+) -> Callable[..., Float[Array, "*shape"]]:
+    """Φ: x₀ ↦ x₁ along dx/dt = v(x, t); backward, its inverse.
+
+    **Returns:** a function of (x, context = None).
+
+        moved = jax.vmap(flow_map(flow.velocity))(coarse)
+    """
+    times = jnp.linspace(1.0, 0.0, n_steps + 1) if backward else jnp.linspace(0.0, 1.0, n_steps + 1)
+
+    def move(x, context=None):
+        return integrate(lambda x, t: velocity(x, t, context), x, times, step=step)
+
+    return move
+
+
+def diffuse(
+    flow: Flow,
+    x: Float[Array, "*shape"],
+    times: Float[Array, " time"],
+    *,
+    epsilon: float,
+    context: Any = None,
+    key: Key,
+) -> Float[Array, "*shape"]:
+    """Carries x along the diffusion dX = (v ± ε∇log p) dt + √(2ε) dW, whose laws are those of the flow.
+
+    Plus in rising time, minus in falling time (Albergo et al. 2023, Corollary 18). ε = σ²/2 on the path of a
+    Schrödinger bridge of diffusion σ gives the bridge itself. Times must stay where γ > 0
+    (`require_times_where_regular`).
+    """
+    sign = jnp.sign(times[-1] - times[0])
+    drift = lambda x, t: flow.velocity(x, t, context) + sign * epsilon * flow.score(x, t, context)  # noqa: E731
+    return euler_maruyama(drift, x, times, diffusion=float(jnp.sqrt(2 * epsilon)), key=key)
+
+
+def flow_log_likelihood(
+    velocity: Velocity,
+    x: Float[Array, "*shape"],
+    *,
+    log_density: Callable[[Array], Scalar],
+    context: Any = None,
+    divergence: Divergence = exact_divergence,
+    tolerance: float = 1e-4,
+) -> Scalar:
+    """log p₁(x) = log p₀(Φ⁻¹(x)) − ∫₀¹ div v dt, in nats.
+
+    **Arguments:** `velocity`; `x`, a field at t = 1; `log_density`, log p₀; `divergence`, exact or by Hutchinson's
+    probes; `tolerance`, relative and absolute, of the adaptive solver (Tsit5).
+
+        flow_log_likelihood(flow.velocity, x, log_density=lambda z: jnp.sum(norm.logpdf(z)))
+    """
+
+    def backward(t, state, args):
+        return divergence(lambda z: velocity(z, t, context), state[0])
+
+    solution = diffrax.diffeqsolve(
+        diffrax.ODETerm(backward),  # pyright: ignore[reportArgumentType]
+        diffrax.Tsit5(),
+        t0=1.0,
+        t1=0.0,
+        dt0=None,
+        y0=(x, jnp.zeros((), x.dtype)),
+        stepsize_controller=diffrax.PIDController(rtol=tolerance, atol=tolerance),
+    )
+    assert solution.ys is not None  # saved at the end by default
+    start, integral = (leaf[-1] for leaf in solution.ys)
+    return log_density(start) + integral
