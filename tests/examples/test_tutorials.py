@@ -1,4 +1,4 @@
-"""Both tutorials run from top to bottom, without a display, at a tiny size; their own asserts check what they claim."""
+"""The tutorials run from top to bottom, without a display, at a tiny size; their own asserts check what they claim."""
 
 import os
 import subprocess
@@ -10,7 +10,10 @@ import pytest
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-@pytest.mark.parametrize("name", ["jax_as_accelerated_numpy", "diffusion_from_scratch"])
+@pytest.mark.parametrize(
+    "name",
+    ["jax_as_accelerated_numpy", "diffusion_from_scratch", "diffusion_to_transport", "schroedinger_bridge"],
+)
 def test_tutorial_runs(name, tmp_path):
     # At this size nearly all the time goes into compiling, which fewer optimisations make shorter.
     settings = {"MPLBACKEND": "Agg", "SUBGRID_EXAMPLE_SIZE": "tiny", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}

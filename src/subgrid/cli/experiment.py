@@ -30,8 +30,18 @@ MADE_FROM: dict[str, dict[str, tuple[str, ...]]] = {
     "coarse.zarr": _SIMULATED,
     "model": _TRAINED,
     "debiased.zarr": _DEBIASED,
-    "ensemble.zarr": {**_TRAINED, **_DEBIASED, "sampling": (), "evaluation": ()},
-    "perfect_model.zarr": {**_TRAINED, **_DEBIASED, "sampling": (), "evaluation": ()},
+    "ensemble.zarr": {
+        **_TRAINED,
+        **_DEBIASED,
+        "sampling": (),
+        "evaluation": ("n_shifts", "n_unpaired", "unpaired_members"),
+    },
+    "perfect_model.zarr": {
+        **_TRAINED,
+        "coarsening": (),
+        "sampling": (),
+        "evaluation": ("n_shifts", "n_conditions"),
+    },
 }
 """The tables, or keys of a table, that each part of a run folder depends on; () is the whole table."""
 

@@ -13,6 +13,7 @@ of interpolant and coupling makes of it:
 | any with γ > 0 | independent | stochastic interpolant (Albergo et al. 2023) |
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -158,7 +159,7 @@ def diffuse(
     """
     sign = jnp.sign(times[-1] - times[0])
     drift = lambda x, t: flow.velocity(x, t, context) + sign * epsilon * flow.score(x, t, context)  # noqa: E731
-    return euler_maruyama(drift, x, times, diffusion=float(jnp.sqrt(2 * epsilon)), key=key)
+    return euler_maruyama(drift, x, times, diffusion=math.sqrt(2 * epsilon), key=key)
 
 
 def flow_log_likelihood(
