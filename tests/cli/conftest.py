@@ -1,7 +1,9 @@
 """A tiny pair of archives and a tiny trained model, made once, and a way to call the command line in-process."""
 
+import io
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +55,15 @@ def subgrid(capsys, monkeypatch) -> Call:
     return call
 
 
+def called(*arguments) -> Outcome:
+    """The command line in this process, for fixtures that outlive a test."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(sys, "argv", ["subgrid", *map(str, arguments)])
+        code = run()
+    return Outcome(code, out.getvalue(), err.getvalue())
+
+
 def waves(n_samples: int, n_points: int, seed: int) -> xr.Dataset:
     """Random periodic waves, dimensions time and x."""
     rng = np.random.default_rng(seed)
@@ -78,8 +89,6 @@ def archives(tmp_path_factory) -> Path:
 def model(archives, tmp_path_factory) -> Path:
     """A model trained for twenty steps on fine.nc."""
     folder = tmp_path_factory.mktemp("models") / "model"
-    arguments = ["subgrid", "train", str(archives / "fine.nc"), "-o", str(folder), *TINY]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", arguments)
-        assert run() == 0
+    outcome = called("train", archives / "fine.nc", "-o", folder, *TINY)
+    assert outcome.code == 0, outcome.err
     return folder

@@ -1,6 +1,7 @@
 """Whole climate runs through the command line: every part, resumed, sliced, spread over workers, killed."""
 
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -14,11 +15,11 @@ import pytest
 import xarray as xr
 
 import subgrid as library
+from subgrid.cli import climate_publish, climate_scoring, climate_stages
 from subgrid.downscaling import climate_run
 
-from ..data.climate_files import DATA, needs_data
-from ..downscaling.climate_pair import TINY_CONFIGURATION, write_configuration, write_pair
-from .conftest import Call, Outcome
+from ..downscaling.climate_pair import write_configuration, write_pair
+from .conftest import Call, Outcome, called
 
 STORES = ("ensemble", "perfect_model", "scenario")
 
@@ -43,10 +44,26 @@ def finished(pair, tmp_path_factory) -> tuple[Path, Outcome]:
     folder = tmp_path_factory.mktemp("finished") / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(climate_run, "DRAWS_AT_ONCE", 24)
-        done = in_own_process(["run", pair / "run.toml", "-o", folder])
-        out, err = done.communicate()
-    assert done.returncode == 0, err
-    return folder, Outcome(done.returncode, out, err)
+        outcome = called("run", pair / "run.toml", "-o", folder)
+    assert outcome.code == 0, outcome.err
+    return folder, outcome
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Figures are half the work of a tiny run, and the page of the finished one shows them."""
+    monkeypatch.setattr(climate_scoring, "write_climate_report", lambda path, **_: path)
+
+
+@pytest.fixture
+def unscored(monkeypatch):
+    """Where chunks are compared: scores would be those of the finished run, so that they would be made is only told."""
+
+    def told(run):
+        run.path("metrics.json").write_text('{"table": []}')
+        return run.path("report.html")
+
+    monkeypatch.setattr(climate_scoring, "verify_and_report", told)
 
 
 def in_own_process(arguments: list) -> subprocess.Popen:
@@ -84,6 +101,11 @@ def test_a_whole_run_leaves_every_part(finished):
     assert groups == {f"{name}: {kind}" for name in ("tas", "pr") for kind in kinds}
     for row in metrics["table"]:
         assert np.isfinite(row["generated"]), row
+    noise = [row for row in metrics["table"] if "interpolation + noise" in row]
+    assert [row["metric"] for row in noise] == ["CRPS", "CRPS"] and "bcsd" not in noise[0]
+    for row in metrics["table"]:
+        if row["metric"] == "return level inside":
+            assert 0 <= row["generated"] <= 1
     page = (folder / "report.html").read_text()
     assert page.lower().startswith("<!doctype html>") and "wet days" in page and "perfect model" in page
     assert "http://" not in page.replace("http://www.w3.org", "")  # self-contained: only namespaces
@@ -121,12 +143,57 @@ def test_the_warming_of_the_model_is_that_of_the_output(pair, finished):
 
 
 def test_a_finished_run_is_only_shown_again(subgrid: Call, pair, finished, tmp_path):
+    """Nothing is scored twice, by whichever scheduler: the tasks of an array come late."""
     folder = continued(finished, tmp_path)
-    assert subgrid("run", pair / "run.toml", "-o", folder).code == 0
+    (folder / "report.html").write_text("not drawn again")
+    for scheduler in ("serial", "slice:1/3"):
+        outcome = subgrid("run", pair / "run.toml", "-o", folder, f"--set=sampling.scheduler={scheduler}")
+        assert outcome.code == 0 and "report:" in outcome.out
     assert chunks(folder) == chunks(finished[0])
+    assert (folder / "report.html").read_text() == "not drawn again"
 
 
-def test_parts_that_are_deleted_come_back_to_the_same_bits(subgrid: Call, pair, finished, tmp_path):
+def test_what_was_scored_of_something_else_is_not_up_to_date(pair, finished, tmp_path):
+    folder = continued(finished, tmp_path)
+    run = climate_stages.open_run(pair / "run.toml", [], folder)
+    assert climate_scoring.is_scored(run)
+    os.utime(folder / "ensemble.zarr" / ".subgrid" / "done")  # an item done after the scores
+    assert not climate_scoring.is_scored(run)
+    renamed = climate_stages.open_run(pair / "run.toml", ["run.name=other"], folder)
+    for name in ("metrics.json", "report.html"):
+        os.utime(folder / name)
+    assert climate_scoring.is_scored(run) and not climate_scoring.is_scored(renamed)
+
+
+def test_a_late_slice_leaves_the_scores_to_the_task_that_completed_the_stores(subgrid: Call, pair, finished, tmp_path):
+    folder = continued(finished, tmp_path, "metrics.json")
+    outcome = subgrid("run", pair / "run.toml", "-o", folder, "--set=sampling.scheduler=slice:0/3")
+    assert outcome.code == 0 and "this slice had nothing to do" in outcome.out
+    assert not (folder / "metrics.json").exists()
+
+
+def test_a_publication_shows_scores_and_no_fields_of_the_reference(subgrid: Call, finished, tmp_path, monkeypatch):
+    run, folder = finished[0], tmp_path / "published"
+    outcome = subgrid("publish", run, folder)
+    assert outcome.code == 0, outcome.err
+    names = {path.name for path in folder.iterdir()}
+    curves = ("quantiles.svg", "correlation.svg", "power.svg", "ranks.svg", "wasserstein.png", "change.png")
+    assert names == {"config.toml", "metrics.json", "table.md", *(f"{v}-{c}" for v in ("tas", "pr") for c in curves)}
+    numbers = json.loads((folder / "metrics.json").read_text())
+    assert numbers["table"] == json.loads((run / "metrics.json").read_text())["table"]
+    assert numbers["config"]["climate"]["fine"] == "fine.nc"
+    for name in ("config.toml", "metrics.json", "table.md"):
+        assert str(tmp_path.parent) not in (folder / name).read_text()  # nor folders of this machine
+    table = (folder / "table.md").read_text().splitlines()
+    assert table[0].startswith("| grid | metric | raw |") and "interpolation + noise" in table[0]
+    assert len(table) == len(numbers["table"]) + 2
+    assert subgrid("publish", run, folder).code == 2
+    monkeypatch.setattr(climate_publish, "_figures", lambda run: {})  # not drawn twice
+    assert subgrid("publish", run, folder, "--overwrite").code == 0
+    assert {path.name for path in folder.iterdir()} == {"config.toml", "metrics.json", "table.md"}
+
+
+def test_parts_that_are_deleted_come_back_to_the_same_bits(subgrid: Call, pair, finished, undrawn, tmp_path):
     folder = continued(
         finished, tmp_path, "domain.zarr", "targets.zarr", "ensemble.zarr", "metrics.json", "report.html"
     )
@@ -158,7 +225,7 @@ def test_a_run_of_another_configuration_is_refused(subgrid: Call, pair, finished
     assert json.loads((finished[0] / "metrics.json").read_text())["seed"] == 0
 
 
-def test_three_slices_give_the_bits_of_one(subgrid: Call, pair, finished, tmp_path):
+def test_three_slices_give_the_bits_of_one(subgrid: Call, pair, finished, unscored, tmp_path):
     folder = continued(finished, tmp_path, *(f"{name}.zarr" for name in STORES), "metrics.json", "report.html")
     for i in (2, 0):
         outcome = subgrid("run", pair / "run.toml", "-o", folder, f"--set=sampling.scheduler=slice:{i}/3")
@@ -172,7 +239,7 @@ def test_three_slices_give_the_bits_of_one(subgrid: Call, pair, finished, tmp_pa
     assert chunks(folder) == chunks(finished[0])
 
 
-def test_two_workers_give_the_bits_of_one(subgrid: Call, pair, finished, tmp_path):
+def test_two_workers_give_the_bits_of_one(subgrid: Call, pair, finished, unscored, tmp_path):
     folder = continued(finished, tmp_path, "scenario.zarr")
     outcome = subgrid("run", pair / "run.toml", "-o", folder, "--set=sampling.scheduler=local:2")
     assert outcome.code == 0, outcome.err
@@ -194,7 +261,7 @@ def test_preparing_alone_samples_nothing(subgrid: Call, pair, finished, tmp_path
     assert not (folder / "ensemble.zarr").exists() and not (folder / "metrics.json").exists()
 
 
-def test_killed_at_random_moments_and_resumed(pair, finished, tmp_path):
+def test_killed_at_random_moments_and_resumed(subgrid: Call, pair, finished, unscored, tmp_path):
     folder, seed = tmp_path / "run", random.randrange(10**6)  # another every time; told where the test fails
     moments = random.Random(seed)
     for mark in ("targets.zarr", "model/training.jsonl", "ensemble.zarr/tas/c"):
@@ -205,9 +272,8 @@ def test_killed_at_random_moments_and_resumed(pair, finished, tmp_path):
         process.kill()
         process.communicate()
         assert process.returncode == -9, f"{mark}: seed {seed}"
-    done = in_own_process(["run", pair / "run.toml", "-o", folder])
-    _, err = done.communicate()
-    assert done.returncode == 0, f"{err}; seed {seed}"
+    outcome = subgrid("run", pair / "run.toml", "-o", folder)
+    assert outcome.code == 0, f"{outcome.err}; seed {seed}"
     assert chunks(folder) == chunks(finished[0]), f"seed {seed}"
 
 
@@ -220,35 +286,6 @@ def test_the_run_folder_is_a_model_for_python_with_the_same_bits(pair, finished)
         np.testing.assert_array_equal(found[name].values, values(finished[0], "ensemble", name))
 
 
-def test_all_winters_for_training_leaves_none_to_score(subgrid: Call, tmp_path):
-    pair = write_pair(tmp_path, scenario=False)
-    config = write_configuration(pair, scenario=False, tables=TINY_CONFIGURATION)
-    outcome = subgrid("run", config, "-o", tmp_path / "run", "--set=climate.training=all")
-    assert outcome.code == 0, outcome.err
-    assert "no winter is left to score on" in outcome.out
-    assert values(tmp_path / "run", "ensemble").shape == (3, 120, 12, 14)
-
-
-def test_several_members_are_downscaled_each(subgrid: Call, tmp_path):
-    pair = write_pair(tmp_path, scenario=False)
-    with xr.open_dataset(pair / "coarse.nc") as coarse:
-        two = xr.concat(
-            [coarse.load(), coarse.isel(time=slice(None, None, -1)).assign_coords(time=coarse.time)], "realization"
-        )
-    two.assign_coords(realization=[1, 2]).to_netcdf(pair / "coarse.nc")
-    outcome = subgrid("run", write_configuration(pair, scenario=False), "-o", tmp_path / "run")
-    assert outcome.code == 0, outcome.err
-    with xr.open_zarr(tmp_path / "run" / "ensemble.zarr", chunks=None) as stored:
-        assert stored.sizes["time"] == 120
-        assert stored.coarse_realization.values.tolist() == [0] * 60 + [1] * 60
-
-
-def test_inspect_says_whether_the_pair_fits(subgrid: Call, pair):
-    outcome = subgrid("inspect", pair / "fine.nc", pair / "coarse.nc")
-    assert outcome.code == 0 and "They fit together." in outcome.out
-    assert "regular grid 12 x 14" in outcome.out and "tas: K" in outcome.out
-
-
 def test_status_tells_what_is_done_and_what_is_damaged(subgrid: Call, finished, tmp_path):
     folder = continued(finished, tmp_path)
     assert "8 of 8 work items done" in subgrid("status", folder / "ensemble.zarr").out
@@ -256,21 +293,3 @@ def test_status_tells_what_is_done_and_what_is_damaged(subgrid: Call, finished, 
     victim.write_bytes(victim.read_bytes()[:-7])
     outcome = subgrid("status", folder / "ensemble.zarr", "--repair")
     assert "7 of 8 work items done" in outcome.out and "instead of" in outcome.out
-
-
-@needs_data
-def test_iberia_with_the_gaussian_part_alone(subgrid: Call, tmp_path):
-    """The issue's bounds for tas, which the Gaussian law reaches before any network is trained."""
-    iberia = DATA / "iberia"
-    config = tmp_path / "iberia.toml"
-    config.write_text(
-        f'[climate]\nfine = "{iberia}/EOBS_Iberia_tas.nc"\ncoarse = "{iberia}/CMIP5_Iberia_tas.nc"\n'
-        'variables = ["tas"]\n'
-        "[prior]\nn_steps = 20\nchannels = [8]\ndirections = [100]\n[sampling]\nn_members = 3\nn_levels = 12\n"
-    )
-    outcome = subgrid("run", config, "-o", tmp_path / "run")
-    assert outcome.code == 0, outcome.err
-    table = json.loads((tmp_path / "run" / "metrics.json").read_text())["table"]
-    found = {row["metric"]: row for row in table if row["group"] == "tas: unpaired"}
-    assert found["W1"]["generated"] <= 1.1 * found["W1"]["floor"]
-    assert found["CorrRMSE"]["generated"] <= 0.050 < found["CorrRMSE"]["quantile mapping"]

@@ -9,11 +9,16 @@ import sys
 import time
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 import xarray as xr
 
-from .conftest import TINY, waves
+from subgrid.cli import commands
+from subgrid.downscaling.prior import load_prior
+from subgrid.report import page
+
+from .conftest import TINY, called, waves
 
 QUICK = [
     "--set=data.n_trajectories=8",
@@ -27,10 +32,18 @@ QUICK = [
 def demo(tmp_path_factory):
     """The folder of a finished quick demo and what it printed."""
     folder = tmp_path_factory.mktemp("demo") / "run"
-    command = [str(Path(sys.executable).parent / "subgrid"), "demo", "--quick", "-o", str(folder), *TINY, *QUICK]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return folder, done.stdout
+    outcome = called("demo", "--quick", "-o", folder, *TINY, *QUICK)
+    assert outcome.code == 0, outcome.err
+    return folder, outcome.out
+
+
+@pytest.fixture(scope="module")
+def published(demo, tmp_path_factory):
+    """The demo's publication, whose figures take some seconds to draw."""
+    folder = tmp_path_factory.mktemp("docs") / "results" / "ks"
+    outcome = called("publish", demo[0], folder)
+    assert outcome.code == 0, outcome.err
+    return folder
 
 
 def test_demo_prints_the_table_and_the_path_of_the_report(demo):
@@ -70,8 +83,9 @@ def test_finished_run_is_not_computed_again(demo, subgrid):
     assert (folder / "metrics.json").read_bytes() == metrics
 
 
-def test_a_new_title_makes_table_and_page_anew_with_the_same_scores(demo, subgrid, tmp_path):
+def test_a_new_title_makes_table_and_page_anew_with_the_same_scores(demo, subgrid, tmp_path, monkeypatch):
     folder = tmp_path / "copy"
+    monkeypatch.setattr(page, "sections", lambda evidence: [])  # the same figures
     shutil.copytree(demo[0], folder)
     before = json.loads((folder / "metrics.json").read_text())
     outcome = subgrid("demo", "--quick", "-o", folder, *TINY, *QUICK, "--set=run.name=again")
@@ -82,26 +96,24 @@ def test_a_new_title_makes_table_and_page_anew_with_the_same_scores(demo, subgri
     assert "again" in (folder / "report.html").read_text(encoding="utf-8")
 
 
-def test_publication_holds_numbers_configuration_and_every_figure_of_the_page(demo, subgrid, tmp_path):
-    run, folder = demo[0], tmp_path / "docs" / "ks"
-    outcome = subgrid("publish", run, folder)
-    assert outcome.code == 0, outcome.err
+def test_publication_holds_numbers_configuration_and_every_figure_of_the_page(demo, published):
+    run, folder = demo[0], published
     names = {path.name for path in folder.iterdir()}
     assert {"config.toml", "metrics.json", "table.md"} < names
     for figure in ("spectra_coarse.svg", "spectra_fine.svg", "rank_histogram.svg", "training_loss.svg", "case_1.svg"):
         assert (folder / figure).read_text(encoding="utf-8").rstrip().endswith("</svg>")
     assert (folder / "covariance_map_fine.png").read_bytes().startswith(b"\x89PNG")
-    page = (run / "report.html").read_text(encoding="utf-8")
-    assert page.count("<img") == len(names) - 3
+    html = (run / "report.html").read_text(encoding="utf-8")
+    assert html.count("<img") == len(names) - 3
     assert (folder / "metrics.json").read_bytes() == (run / "metrics.json").read_bytes()
     assert (folder / "config.toml").read_bytes() == (run / "config.toml").read_bytes()
     n_rows = len(json.loads((run / "metrics.json").read_text())["table"])
     assert (folder / "table.md").read_text(encoding="utf-8").count("\n") == n_rows + 2
 
 
-def test_publishing_again_replaces_the_publication_and_nothing_else(demo, subgrid, tmp_path):
+def test_publishing_again_replaces_the_publication_and_nothing_else(demo, published, subgrid, tmp_path):
     run, folder = demo[0], tmp_path / "ks"
-    assert subgrid("publish", run, folder).code == 0
+    shutil.copytree(published, folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     (folder / "old_figure.svg").write_text("<svg/>")
     refused = subgrid("publish", run, folder)
@@ -117,6 +129,19 @@ def test_publishing_again_replaces_the_publication_and_nothing_else(demo, subgri
 def test_a_run_that_is_not_finished_is_not_published(subgrid, tmp_path):
     outcome = subgrid("publish", tmp_path, tmp_path / "out")
     assert outcome.code == 2 and "holds no finished run" in outcome.complaint
+
+
+def test_an_archive_too_large_for_memory_is_streamed(archives, model, subgrid, tmp_path, monkeypatch):
+    """With 10 kB of memory, a quarter of which is less than the 8 kB of fine.nc."""
+    monkeypatch.setattr(commands, "_memory", lambda: 10_000)
+    outcome = subgrid("train", archives / "fine.nc", "-o", tmp_path / "model", *TINY)
+    assert outcome.code == 0, outcome.err
+    told = [json.loads((folder / "training.json").read_text())["fields"] for folder in (tmp_path / "model", model)]
+    assert told[0][:4] == [64, 1, 32, "u"] and told[1][:3] == [64, 1, 32]
+    found, wanted = (load_prior(folder).standardiser for folder in (tmp_path / "model", model))
+    np.testing.assert_allclose(found.std, wanted.std, rtol=1e-6)  # float32
+    refused = subgrid("train", archives / "fine.nc", "-o", tmp_path / "other", "--join=node0", *TINY)
+    assert refused.code == 2 and "host:port,i/n" in refused.complaint
 
 
 OWN = [
@@ -140,8 +165,8 @@ def own_files(archives, folder) -> Path:
 def own_run(archives, folder) -> Path:
     """The folder of a run on the archives, its held-out fields not shifted, so that they can be found in the files."""
     no_shifts = "--set=data.translation_invariant=false"
-    command = [str(Path(sys.executable).parent / "subgrid"), "run", str(own_files(archives, folder))]
-    subprocess.run([*command, "-o", str(folder / "run"), *OWN, no_shifts], check=True, timeout=300, capture_output=True)
+    outcome = called("run", own_files(archives, folder), "-o", folder / "run", *OWN, no_shifts)
+    assert outcome.code == 0, outcome.err
     return folder / "run"
 
 
@@ -207,19 +232,11 @@ def test_verify_scores_the_reference_itself_at_its_floor(subgrid, tmp_path):
 
 
 def test_interrupted_training_says_how_to_resume_and_resumes_to_the_same_bits(archives, tmp_path):
-    def command(folder):
-        longer = [option for option in TINY if "n_steps" not in option] + ["--set=training.n_steps=2000"]
-        return [
-            str(Path(sys.executable).parent / "subgrid"),
-            "train",
-            str(archives / "fine.nc"),
-            "-o",
-            str(folder),
-            *longer,
-        ]
-
-    subprocess.run(command(tmp_path / "whole"), check=True, capture_output=True, timeout=300)
-    process = subprocess.Popen(command(tmp_path / "cut"), stderr=subprocess.PIPE, text=True)
+    longer = [option for option in TINY if "n_steps" not in option] + ["--set=training.n_steps=2000"]
+    command = lambda name: ["train", str(archives / "fine.nc"), "-o", str(tmp_path / name), *longer]  # noqa: E731
+    assert called(*command("whole")).code == 0
+    installed = str(Path(sys.executable).parent / "subgrid")
+    process = subprocess.Popen([installed, *command("cut")], stderr=subprocess.PIPE, text=True)
     log = tmp_path / "cut" / "training.jsonl"
     while not (log.exists() and log.read_text().count("\n") > 2) and process.poll() is None:
         time.sleep(0.05)
@@ -227,10 +244,6 @@ def test_interrupted_training_says_how_to_resume_and_resumes_to_the_same_bits(ar
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 130, errors
     assert "run the same command again to resume" in errors
-    subprocess.run(command(tmp_path / "cut"), check=True, capture_output=True, timeout=300)
-    import jax
-
-    from subgrid.downscaling.prior import load_prior
-
+    assert called(*command("cut")).code == 0
     whole, cut = (jax.tree.leaves(load_prior(tmp_path / name).denoiser) for name in ("whole", "cut"))
     assert all(np.array_equal(a, b) for a, b in zip(whole, cut, strict=True))

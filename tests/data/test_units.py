@@ -1,9 +1,13 @@
 """Units: conversions known from physics, and one sentence for units that cannot be."""
 
+import logging
+import sys
+
 import numpy as np
 import pytest
 import xarray as xr
 
+import subgrid.data.units as units_module
 from subgrid.data.fields import DataError
 from subgrid.data.units import conversion, implausible, likely_units, quantity_of
 
@@ -88,6 +92,22 @@ def test_rounding_below_zero_is_no_rain_but_more_is_kept():
 def test_units_that_cannot_be(name, units, message):
     with pytest.raises(DataError, match=message):
         conversion(field(name, units), file="f.nc")
+
+
+def test_the_registry_is_made_without_a_word_and_others_keep_theirs(caplog, monkeypatch):
+    """cf-xarray defines "d" and "h" anew, on purpose; pint would warn of it wherever logging is set up."""
+    import pint
+    from pint.delegates.formatter._to_register import REGISTERED_FORMATTERS
+
+    monkeypatch.delitem(REGISTERED_FORMATTERS, "cf", raising=False)  # which cannot be registered twice
+    used = pint.get_application_registry().get()
+    monkeypatch.delitem(sys.modules, "cf_xarray.units", raising=False)
+    with caplog.at_level(logging.WARNING):
+        assert units_module._registry.__wrapped__() is not used  # really made anew
+        pint.set_application_registry(used)
+        assert caplog.messages == []
+        logging.getLogger("pint.util").warning("something else")
+        assert caplog.messages == ["something else"]
 
 
 def test_guesses_at_wrong_units():

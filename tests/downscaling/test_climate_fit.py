@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from subgrid.data.fields import DataError
-from subgrid.downscaling.climate import connect, fit_anomalies, series_of
+from subgrid.downscaling.climate import check_quantiles, connect, fit_anomalies, series_of
 from subgrid.downscaling.climate_fit import check_grid, fit_coarse, load_coarse, save_coarse
 
 from .climate_pair import COARSE, FINE, temperature, with_sea
@@ -64,6 +64,25 @@ def test_a_hole_where_the_model_was_trained_is_refused():
     values[:, :, 1, 1] = np.nan
     with pytest.raises(DataError, match="1 cells that the model was trained with hold no value"):
         fit().targets(replace(SERIES, values=values))
+
+
+@pytest.mark.parametrize(
+    ("options", "complains"),
+    [
+        ({"method": "gaussian"}, True),
+        ({"method": "gaussian", "marginals": False}, False),
+        ({"method": "quantile-delta-mapping", "marginals": False}, True),
+        ({"method": "dotc"}, False),
+        ({"method": "none"}, False),
+    ],
+)
+def test_only_methods_that_map_quantiles_need_as_many_days(options, complains):
+    if not complains:
+        check_quantiles(99, 400, **options)
+        return
+    check_quantiles(100, 100, **options)
+    with pytest.raises(DataError, match=r"n_quantiles = 100 .* 99 coarse and 400 fine days"):
+        check_quantiles(99, 400, **options)
 
 
 def test_a_folder_without_debiasing(tmp_path):

@@ -19,6 +19,7 @@ from subgrid.downscaling.climate_prior import (
     train_climate_prior,
 )
 from subgrid.training.fit import TrainingInterrupted
+from subgrid.training.log import read_json_lines
 
 SETTINGS = RefinementSettings(channels=(8,), n_steps=40, batch_size=16)
 MASK = np.ones((6, 7), np.float32)
@@ -91,6 +92,8 @@ def test_an_interrupted_training_resumes_to_the_same_bits(trained, tmp_path, how
     prior = train(tmp_path / "model", report=lambda step, _: steps.append(step))
     assert steps == ([40] if how == "ctrl-c" else [20, 40])
     same(prior, trained[1])
+    logged = read_json_lines(tmp_path / "model" / "training.jsonl")
+    assert [row["step"] for row in logged] == [20, 40]  # and not twice what the killed run had written
 
 
 def test_the_network_is_left_out_where_it_does_not_help(tmp_path):
@@ -101,6 +104,12 @@ def test_the_network_is_left_out_where_it_does_not_help(tmp_path):
     description = json.loads((tmp_path / "model" / "settings.json").read_text())
     errors = description["left_out_error"]
     assert errors["gaussian"] <= errors["refined"]
+
+
+def test_no_steps_leave_the_gaussian_law_alone(tmp_path):
+    prior = train(tmp_path / "model", settings=RefinementSettings(channels=(8,), n_steps=0))
+    assert not prior.refined and not (tmp_path / "model" / "training.jsonl").exists()
+    same(load_climate_prior(tmp_path / "model"), prior)
 
 
 def test_predictors_are_standardised_and_kept(tmp_path):

@@ -198,6 +198,27 @@ def test_what_cannot_be_is_refused(model, tmp_path):
         load_climate_model(tmp_path / "absent")
 
 
+def test_archives_that_do_not_fit_together_are_refused_before_anything_is_trained(tmp_path):
+    """As `subgrid inspect` would: the sentences are those of `check_together`."""
+    summer = temperature(COARSE, seed=2)
+    summer = summer.assign_coords(time=summer.time + np.timedelta64(181, "D"))
+    with pytest.raises(DataError, match="the archives share no season"):
+        train(tmp_path / "model", coarse=summer)
+    with pytest.raises(DataError, match=r"is finer than fine .*swap the two"):
+        train(tmp_path / "model", fine=temperature(COARSE, seed=2), coarse=temperature(FINE, seed=1))
+    far = temperature((COARSE[0] - 60, COARSE[1]), seed=2)
+    with pytest.raises(DataError, match="they do not overlap"):
+        train(tmp_path / "model", coarse=far)
+    assert not (tmp_path / "model").exists()
+
+
+def test_too_few_days_for_the_quantiles_are_told_before_anything_is_trained(tmp_path):
+    reports = []
+    with pytest.raises(DataError, match=r"n_quantiles = 121 .* 120 coarse and 120 fine days. Lower debias.n_quantiles"):
+        train(tmp_path / "m", debias_options={"n_quantiles": 121}, report=lambda *a: reports.append(a))
+    assert reports == [] and not (tmp_path / "m").exists()  # so the mended call may use the same folder
+
+
 def test_an_unfinished_model_of_other_options_is_refused(tmp_path):
     def stop(step, metrics):
         raise KeyboardInterrupt

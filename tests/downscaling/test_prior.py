@@ -1,6 +1,7 @@
 """The prior's folder: trained, saved, loaded, resumed, and refused when it is something else."""
 
 import json
+import os
 
 import equinox as eqx
 import jax
@@ -8,8 +9,10 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
+import xarray as xr
 
 from subgrid.data.fields import DataError
+from subgrid.data.stream import StreamedFields
 from subgrid.diffusion.objective import log_normal_levels
 from subgrid.downscaling.prior import (
     PriorSettings,
@@ -74,6 +77,32 @@ def test_an_interrupted_run_resumes_to_the_same_bits(trained, tmp_path):
 def test_a_finished_run_can_be_repeated(trained):
     same(train(trained[0]), trained[1])
     same(load_prior(trained[0]), trained[1])
+
+
+@pytest.fixture(scope="module")
+def on_disk(tmp_path_factory):
+    path = tmp_path_factory.mktemp("archive") / "u.zarr"
+    dataset = xr.Dataset({"u": (("time", "x"), FIELDS[:, 0])})
+    dataset.to_zarr(path, zarr_format=3, consolidated=True, encoding={"u": {"chunks": (16, 16)}})
+    return StreamedFields(path, "u")
+
+
+def test_a_streamed_training_learns_resumes_to_the_same_bits_and_knows_its_archive(on_disk, trained, tmp_path):
+    def streamed(folder, **options):
+        return train_prior(on_disk, SETTINGS, EVERY_20, folder=folder, key=jr.key(0), **options)
+
+    whole = streamed(tmp_path / "whole")
+    # One pass in blocks against all at once, both in float64 and rounded to float32.
+    np.testing.assert_allclose(whole.standardiser.mean, trained[1].standardiser.mean, rtol=1e-6)
+    np.testing.assert_allclose(whole.standardiser.std, trained[1].standardiser.std, rtol=1e-6)
+    assert loss_curve(tmp_path / "whole")[1][-1] < 0.9  # as above
+    with pytest.raises(Crash):
+        streamed(tmp_path / "cut", report=crash_at(40))
+    same(streamed(tmp_path / "cut"), whole)
+    chunk = next(p for p in (on_disk.path / "u" / "c").rglob("*") if p.is_file())
+    os.utime(chunk, ns=(0, 0))  # written anew since
+    with pytest.raises(CheckpointMismatch, match="differs in its fields"):
+        streamed(tmp_path / "cut")
 
 
 def test_folders_without_a_model(tmp_path):

@@ -12,6 +12,7 @@ import pytest
 import xarray as xr
 
 from subgrid.data.fields import DataError
+from subgrid.training import distributed
 from subgrid.training.distributed import any_process, is_first_process, require_same_step
 
 PROBLEM = """
@@ -176,6 +177,17 @@ def test_a_missing_value_stops_training_with_its_file_and_time(tmp_path):
 def test_alone_this_process_is_the_first():
     assert is_first_process()
     assert any_process(True) and not any_process(False)
+
+
+def test_a_command_line_names_the_processes(monkeypatch):
+    joined = []
+    monkeypatch.setattr(distributed, "join_processes", lambda *a, **k: joined.append((*a, *k.values())))
+    distributed.join_as_told("auto")
+    distributed.join_as_told("node0:12345,1/2")
+    assert joined == [(), ("node0:12345", 2, 1)]
+    for text in ("node0", "node0:1,2/2", "node0:12345,1", ""):
+        with pytest.raises(ValueError, match='"auto" or as "host:port,i/n"'):
+            distributed.join_as_told(text)
 
 
 def test_processes_with_checkpoints_of_their_own_are_told(monkeypatch):

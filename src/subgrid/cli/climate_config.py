@@ -7,7 +7,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from subgrid.cli.config import AsTuple, ConfigError, Positive, PositiveFloat, Run, Table, read_tables, validate
+from subgrid.downscaling.climate_prior import DIRECTIONS, RefinementSettings
+from subgrid.downscaling.climate_run import N_LEVELS
 
+DEFAULT = RefinementSettings()
+"""The library's own defaults: there are no others."""
 Paths = Annotated[str | tuple[str, ...], AsTuple]
 
 
@@ -42,33 +46,21 @@ class ClimateDebias(Table):
 
 
 class ClimatePriorTable(Table):
-    directions: Annotated[tuple[Positive, ...], AsTuple, Field(min_length=1)] = (
-        10,
-        20,
-        40,
-        60,
-        80,
-        100,
-        120,
-        160,
-        200,
-        300,
-        400,
-    )
+    directions: Annotated[tuple[Positive, ...], AsTuple, Field(min_length=1)] = DIRECTIONS
     """Numbers of principal directions to choose from, by the likelihood of left-out winters."""
-    channels: Annotated[tuple[Positive, ...], AsTuple, Field(min_length=1)] = (32, 64)
-    n_blocks: Positive = 1
-    patch: Positive = 2
-    n_steps: Annotated[int, Field(ge=20, multiple_of=20)] = 1200
-    """Of the refinement, which is used only if it lowers the error of winters that it was not trained on."""
-    batch_size: Positive = 64
-    learning_rate: PositiveFloat = 1e-3
-    sigma_min: PositiveFloat = 2e-3
-    sigma_max: PositiveFloat = 80.0
+    channels: Annotated[tuple[Positive, ...], AsTuple, Field(min_length=1)] = DEFAULT.channels
+    n_blocks: Positive = DEFAULT.n_blocks
+    patch: Positive = DEFAULT.patch
+    n_steps: Annotated[int, Field(ge=0, multiple_of=20)] = DEFAULT.n_steps
+    """Of the refinement, which is used only if it lowers the error of winters that it was not trained on; 0: none."""
+    batch_size: Positive = DEFAULT.batch_size
+    learning_rate: PositiveFloat = DEFAULT.learning_rate
+    sigma_min: PositiveFloat = DEFAULT.sigma_min
+    sigma_max: PositiveFloat = DEFAULT.sigma_max
 
 
 class ClimateSampling(Table):
-    n_levels: Annotated[int, Field(ge=4)] = 32
+    n_levels: Annotated[int, Field(ge=4)] = N_LEVELS
     n_members: Annotated[int, Field(ge=3)] = 16
     scheduler: str = "serial"
     bit_rounding: Annotated[int, Field(ge=1, le=23)] | None = None
@@ -106,6 +98,17 @@ def absolute(table: Climate, base: Path) -> Climate:
         return str(base / value)
 
     return table.model_copy(update={key: near(getattr(table, key)) for key in PATHS})
+
+
+def names_only(table: Climate) -> Climate:
+    """The table with the last part of every path alone: for what is given away, where folders say nothing."""
+
+    def last(value: str | tuple[str, ...] | None):
+        if value is None or isinstance(value, tuple):
+            return None if value is None else tuple(Path(path).name for path in value)
+        return Path(value).name
+
+    return table.model_copy(update={key: last(getattr(table, key)) for key in PATHS})
 
 
 def sources(value: str | tuple[str, ...]) -> str | list[str]:

@@ -4,7 +4,8 @@ Unpaired scores compare one member at a time with the reference winters that not
 another, and average over members; baselines are one series each. Perfect-model scores have the truth.
 """
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from subgrid.cli.climate_stages import ClimateRun
+from subgrid.cli.climate_metrics import COLUMNS, perfect_rows, rank_flatness, row_of, unpaired_scores
+from subgrid.cli.climate_stages import ClimateRun, products
 from subgrid.cli.experiment import machine_summary
 from subgrid.cli.progress import progress_bar
 from subgrid.data.store import write_json
@@ -28,32 +30,11 @@ from subgrid.downscaling.climate_baselines import (
 )
 from subgrid.downscaling.debias import fit_quantile_mapping
 from subgrid.downscaling.interpolation import bilinear
-from subgrid.downscaling.transforms import PRECIPITATION
+from subgrid.execution.store import MARKERS
 from subgrid.report.climate_evidence import ClimateEvidence
 from subgrid.report.climate_page import write_climate_report
-from subgrid.verification.cells import fair_crps_per_cell, spread_skill_per_channel, wasserstein_1_per_cell
-from subgrid.verification.dependence import correlation_rmse
-from subgrid.verification.extremes import fit_gev, gev_return_level, segment_maxima, wet_day_frequency
-from subgrid.verification.rank_tests import FlatnessTest, rank_flatness_test, ranks_of_truth
-from subgrid.verification.spells import warm_spells, wet_and_dry_spells
+from subgrid.verification.rank_tests import FlatnessTest
 
-COLUMNS = ("raw", "quantile mapping", "bcsd", "analogues", "generated", "floor")
-ABOUT = {
-    "W1": "mean over cells of the Wasserstein-1 distance between the values of all days, in units of the field",
-    "CorrRMSE": "root mean square error of the correlations between all pairs of cells",
-    "wet days": "absolute error of the share of days with at least 1 mm, mean over all cells and days",
-    "wet spells": "absolute error of the mean length of wet spells, in days",
-    "heat waves": "absolute error of the number of warm spells a winter: 3 days above the reference's 90th percentile",
-    "return level": "mean over cells of the absolute error of the 20-winter return level (GEV by L-moments)",
-    "CRPS": "fair continuous ranked probability score, mean over cells; baseline: interpolation and Gaussian noise of "
-    "the one width that is best on the training winters",
-    "spread/skill": "corrected ensemble spread over the error of the ensemble mean; 1 for an honest ensemble",
-    "rank flatness p": "p-value of a flat rank histogram, on the effective number of samples",
-    "change": "root mean square difference over coarse cells between the output's change of the mean and the model's",
-}
-
-FEWEST_WINTERS = 4
-"""In each set, for return levels: a generalised extreme value distribution has three parameters."""
 MOST_VALUES = 2**28
 """Of one ensemble of one variable in memory, 1 GiB: of larger ones, as many members are scored as fit, 3 at least."""
 
@@ -63,6 +44,7 @@ class Scores:
     """The fields that a run is judged on, on the fine grid, physical units: (time, channel, *space)."""
 
     run: ClimateRun
+    _flatness: dict[int, FlatnessTest] = field(default_factory=dict)
 
     @cached_property
     def _split(self) -> tuple[np.ndarray, np.ndarray]:
@@ -128,8 +110,8 @@ class Scores:
     def n_scored(self, product: str) -> int:
         """How many members are read."""
         with xr.open_zarr(self.run.path(f"{product}.zarr"), chunks=None) as stored:
-            field = stored[self.run.config.climate.variables[0]]
-            return min(len(field), max(3, MOST_VALUES // field[0].size))
+            first = stored[self.run.config.climate.variables[0]]
+            return min(len(first), max(3, MOST_VALUES // first[0].size))
 
     def smooth(self, fields: np.ndarray) -> np.ndarray:
         """Fine fields coarsened by C′ and interpolated back: all that a perfect coarse model would show."""
@@ -141,11 +123,52 @@ class Scores:
     def smooth_reference(self) -> np.ndarray:
         return self.smooth(self.reference)
 
+    def flatness(self, channel: int) -> FlatnessTest:
+        """Of the truth's ranks in perfect-model mode, computed once."""
+        if channel not in self._flatness:
+            ensemble = self.ensemble("perfect_model", self.run.config.climate.variables[channel])
+            self._flatness[channel] = rank_flatness(
+                self.reference[:, channel], ensemble, self.winters, mask=self.run.domain.mask, key=self.run.key(9)
+            )
+        return self._flatness[channel]
+
+    def model_change(self, channel: int) -> np.ndarray:
+        """The coarse model's own change of the mean from the unseen winters to the scenario, on its grid."""
+        run = self.run
+        if run.scenario is None:
+            raise ValueError("there is no scenario, and so no change.")
+        later = series_of(run.scenario, run.config.climate.variables).values[:, channel]
+        return later.mean(0, dtype=np.float64) - self.coarse[~self._split[1], channel].mean(0, dtype=np.float64)
+
     @cached_property
     def noise_score(self) -> np.ndarray:
         """CRPS of interpolated coarsened truth plus the best constant Gaussian noise, one a channel."""
         noise = fit_local_noise(self.smooth(self.training), self.training)
         return noise.crps(self.smooth_reference, self.reference)
+
+
+def is_scored(run: ClimateRun) -> bool:
+    """Whether metrics and page are there, of this configuration, and no older than all that they were made from.
+
+    Who samples is left out: the tasks of an array differ in it alone.
+    """
+    written = [run.path(name) for name in ("metrics.json", "report.html")]
+    if not all(path.exists() for path in written):
+        return False
+    stored = json.loads(written[0].read_text(encoding="utf-8")).get("config")
+    made_from = [run.path(output) / MARKERS for output in products(run).values()]
+    made_from += [run.path("domain.zarr"), run.path("model") / "settings.json"]
+    newest = max(path.stat().st_mtime_ns for path in made_from if path.exists())
+    return _judged(stored) == _judged(_as_json(run)) and min(p.stat().st_mtime_ns for p in written) >= newest
+
+
+def _as_json(run: ClimateRun) -> dict[str, Any]:
+    return run.config.model_dump(mode="json")
+
+
+def _judged(config: Any) -> Any:
+    sampling = {key: value for key, value in config["sampling"].items() if key != "scheduler"}
+    return {**config, "sampling": sampling}
 
 
 def verify_and_report(run: ClimateRun) -> Path:
@@ -158,21 +181,15 @@ def verify_and_report(run: ClimateRun) -> Path:
         _ = scores.candidates
         for c, name in enumerate(variables):
             update(c + 1, len(variables) + 1, name)
-            generated, perfect = scores.ensemble("ensemble", name), scores.ensemble("perfect_model", name)
-            table += unpaired_rows(scores, generated, c)
-            rows, flatness = perfect_rows(scores, perfect, c)
-            table += rows
-            change = change_maps(scores, generated, c) if run.config.climate.scenario else None
-            if change is not None:
-                table.append(change["row"])
-            evidence.append(_evidence(scores, generated, perfect, flatness, change, c))
+            evidence.append(evidence_of(scores, c))
+            table += rows_of(scores, evidence[-1], c)
         update(len(variables) + 1, len(variables) + 1)
     content = {
         "name": run.config.run.name,
         "seed": run.config.run.seed,
         "table": table,
         "machine": machine_summary(),
-        "config": run.config.model_dump(mode="json"),
+        "config": _as_json(run),
     }
     write_json(run.path("metrics.json"), content)
     return write_climate_report(
@@ -186,6 +203,23 @@ def verify_and_report(run: ClimateRun) -> Path:
         notes=_notes(scores),
         timings={},
     )
+
+
+def rows_of(scores: Scores, evidence: ClimateEvidence, channel: int) -> list[dict[str, Any]]:
+    """All rows of one variable."""
+    noise, flatness = float(scores.noise_score[channel]), scores.flatness(channel)
+    rows = unpaired_rows(scores, evidence.generated, channel)
+    rows += perfect_rows(
+        evidence.variable,
+        evidence.perfect_truth,
+        evidence.perfect_ensemble,
+        mask=evidence.mask,
+        noise=noise,
+        flatness=flatness,
+    )
+    if evidence.change is not None:
+        rows.append(change_row(scores, evidence.change, channel))
+    return rows
 
 
 def _notes(scores: Scores) -> list[str]:
@@ -202,111 +236,56 @@ def _notes(scores: Scores) -> list[str]:
 
 def unpaired_rows(scores: Scores, generated: np.ndarray, channel: int) -> list[dict[str, Any]]:
     """Distribution, dependence and extremes of every candidate against the reference winters."""
-    name = scores.run.config.climate.variables[channel]
-    reference, training = scores.reference[:, channel], scores.training[:, channel]
-    mask = scores.run.domain.mask
-    fine = scores.run.fine_series
-    training_winters = fine.winter[scores.run.trained(fine)]
-    metrics = _metrics(name, reference, scores.winters, mask)
-    if min(len(np.unique(w)) for w in (scores.winters, training_winters, scores.model_winters)) >= FEWEST_WINTERS:
-        metrics["return level"] = _return_level(reference, scores.winters, mask)
-    series = {column: fields[:, channel] for column, fields in scores.candidates.items()}
+    run, fine = scores.run, scores.run.fine_series
+    name, training = run.config.climate.variables[channel], scores.training[:, channel]
+    training_winters = fine.winter[run.trained(fine)]
+    sets = (scores.winters, training_winters, scores.model_winters)
+    metrics = unpaired_scores(
+        name,
+        scores.reference[:, channel],
+        scores.winters,
+        mask=run.domain.mask,
+        lat=run.fine.lat.values,
+        lon=run.fine.lon.values,
+        fewest=min(len(np.unique(winters)) for winters in sets),
+        key=run.key(10),
+    )
     rows = []
     for metric, score in metrics.items():
-        row: dict[str, Any] = {"group": f"{name}: unpaired", "metric": metric, "target": "0", "about": ABOUT[metric]}
-        row |= {column: score(fields, scores.model_winters) for column, fields in series.items()}
+        found = {role: score(f[:, channel], scores.model_winters) for role, f in scores.candidates.items()}
         members = [score(generated[:, m], scores.model_winters) for m in range(generated.shape[1])]
-        row["generated"] = float(np.mean(members))
-        row["floor"] = score(training, training_winters)
-        rows.append(row)
+        found |= {"generated": float(np.mean(members)), "floor": score(training, training_winters)}
+        rows.append(row_of(name, "unpaired", metric, **found))
     return rows
 
 
-def _metrics(name: str, reference: np.ndarray, winters: np.ndarray, mask: np.ndarray) -> dict[str, Any]:
-    """Scores of one series of fields and its winters against the reference, by name."""
-
-    metrics: dict[str, Any] = {
-        "W1": lambda fields, _: float(np.nanmean(wasserstein_1_per_cell(fields, reference, mask=mask))),
-        "CorrRMSE": lambda fields, _: correlation_rmse(fields, reference, mask=mask),
-    }
-    if name in PRECIPITATION:
-        wet = float(wet_day_frequency(reference[:, mask]).mean())
-        spells = lambda fields, groups: float(  # noqa: E731
-            np.nanmean(wet_and_dry_spells(fields[:, mask], groups)[0].mean)
-        )
-        spell = spells(reference, winters)
-        metrics["wet days"] = lambda fields, _: abs(float(wet_day_frequency(fields[:, mask]).mean()) - wet)
-        metrics["wet spells"] = lambda fields, groups: abs(spells(fields, groups) - spell)
-    else:
-        threshold = np.quantile(reference[:, mask], 0.9, axis=0)
-        count = lambda fields, groups: float(  # noqa: E731
-            np.nanmean(warm_spells(fields[:, mask], threshold, groups, minimum_days=3).count)
-        )
-        spell = count(reference, winters)
-        metrics["heat waves"] = lambda fields, groups: abs(count(fields, groups) - spell)
-    return metrics
-
-
-def _return_level(reference: np.ndarray, winters: np.ndarray, mask: np.ndarray):
-    """The score of 20-winter return levels."""
-
-    def level(fields, groups):
-        return np.asarray(gev_return_level(*fit_gev(jnp.asarray(segment_maxima(fields[:, mask], groups))), 20.0))
-
-    wanted = level(reference, winters)
-    return lambda fields, groups: float(np.nanmean(np.abs(level(fields, groups) - wanted)))
-
-
-def perfect_rows(scores: Scores, perfect: np.ndarray, channel: int) -> tuple[list[dict[str, Any]], FlatnessTest]:
-    """CRPS, spread/skill and rank flatness where the truth is known."""
-    name, mask = scores.run.config.climate.variables[channel], scores.run.domain.mask
-    truth, ensemble = scores.reference[:, channel : channel + 1], perfect[:, :, None]
-    crps = float(np.nanmean(fair_crps_per_cell(ensemble, truth, mask=mask)))
-    own = float(np.nanmean(fair_crps_per_cell(ensemble[:, 1:], ensemble[:, 0], mask=mask)))
-    ratio = float(spread_skill_per_channel(ensemble, truth, mask=mask)[0])
-    ranks = ranks_of_truth(ensemble, truth, mask=mask, key=scores.run.key(9))
-    flatness = rank_flatness_test(ranks, ensemble.shape[1], segment=scores.winters)
-    group = f"{name}: perfect model"
-    return [
-        {"group": group, "metric": "CRPS", "target": "0", "about": ABOUT["CRPS"], "generated": crps, "floor": own}
-        | {"quantile mapping": None, "bcsd": float(scores.noise_score[channel])},
-        {"group": group, "metric": "spread/skill", "target": "1", "about": ABOUT["spread/skill"], "generated": ratio},
-        {
-            "group": group,
-            "metric": "rank flatness p",
-            "target": ">.05",
-            "about": ABOUT["rank flatness p"],
-            "generated": flatness.p_value,
-        },
-    ], flatness
-
-
-def change_maps(scores: Scores, generated: np.ndarray, channel: int) -> dict[str, Any]:
+def change_maps(scores: Scores, generated: np.ndarray, channel: int) -> dict[str, np.ndarray]:
     """Change of the mean from the unseen historical winters to the scenario, of the model and of the output."""
     run = scores.run
-    _, trained = scores._split
-    assert run.scenario is not None
-    scenario = series_of(run.scenario, run.config.climate.variables).values
-    name = run.config.climate.variables[channel]
-    coarse = scenario[:, channel].mean(0, dtype=np.float64) - scores.coarse[~trained, channel].mean(0, dtype=np.float64)
-    after, before = (fields.mean((0, 1), dtype=np.float64) for fields in (scores.ensemble("scenario", name), generated))
-    output = after - before
-    inside = np.where(run.domain.mask, bilinear(*scores._grids)(coarse), np.nan)
+    coarse = scores.model_change(channel)
+    scenario = scores.ensemble("scenario", run.config.climate.variables[channel])
+    after, before = (fields.mean((0, 1), dtype=np.float64) for fields in (scenario, generated))
+    return {"input": np.where(run.domain.mask, bilinear(*scores._grids)(coarse), np.nan), "output": after - before}
+
+
+def change_row(scores: Scores, change: dict[str, np.ndarray], channel: int) -> dict[str, Any]:
+    """How far C′ of the output's change is from the model's own; floor: the sampling error of the model's."""
+    run, name = scores.run, scores.run.config.climate.variables[channel]
     kept = run.domain.regridding.kept
-    coarsened = run.domain.coarsen(np.nan_to_num(output)[None, None])[0, 0]
-    error = float(np.sqrt(np.mean((coarsened - coarse[kept]) ** 2)))
+    coarsened = run.domain.coarsen(np.nan_to_num(change["output"])[None, None])[0, 0]
+    error = float(np.sqrt(np.mean((coarsened - scores.model_change(channel)[kept]) ** 2)))
     labels = run.coarse_series.winter
     winters = [scores.coarse[labels == w, channel].mean(0)[kept] for w in np.unique(scores.model_winters)]
     floor = float(np.sqrt(np.mean(np.var(winters, axis=0, ddof=1)) / len(winters)))
-    row = {"group": f"{name}: change", "metric": "change", "target": "0", "about": ABOUT["change"]}
-    return {"input": inside, "output": output, "row": row | {"generated": error, "floor": floor}}
+    return row_of(name, "change", "change", generated=error, floor=floor)
 
 
-def _evidence(scores: Scores, generated, perfect, flatness: FlatnessTest, change, channel: int) -> ClimateEvidence:
-    run = scores.run
+def evidence_of(scores: Scores, channel: int) -> ClimateEvidence:
+    """What the figures of one variable are drawn from."""
+    run, flatness = scores.run, scores.flatness(channel)
     name = run.config.climate.variables[channel]
     times = run.fine_series.time[~scores._split[0]]
-    candidates = {**scores.candidates, "floor": scores.training}
+    candidates, generated = {**scores.candidates, "floor": scores.training}, scores.ensemble("ensemble", name)
     return ClimateEvidence(
         variable=name,
         units=str(run.fine[name].attrs.get("units", "")),
@@ -317,13 +296,13 @@ def _evidence(scores: Scores, generated, perfect, flatness: FlatnessTest, change
         candidates={column: fields[:, channel] for column, fields in candidates.items()},
         generated=generated,
         perfect_truth=scores.reference[:, channel],
-        perfect_ensemble=perfect,
+        perfect_ensemble=scores.ensemble("perfect_model", name),
         dates=[str(time)[:10] for time in times],
         rank_counts=flatness.counts,
         flatness_p=flatness.p_value,
         effective_samples=float(flatness.effective_samples),
         perfect_coarse=scores.smooth_reference[:, channel],
-        change=None if change is None else {"input": change["input"], "output": change["output"]},
+        change=change_maps(scores, generated, channel) if run.config.climate.scenario else None,
     )
 
 

@@ -168,13 +168,20 @@ def run_all(run: ClimateRun) -> Path | str:
     train(run)
     if run.config.sampling.scheduler == PREPARE_ONLY:
         return f"prepared and trained {run.folder}; sample with another sampling.scheduler."
-    if missing := downscale(run):
+    done = downscale(run)
+    if missing := pending(run):
         told = ", ".join(f"{n} work items of {name}" for name, n in missing.items())
         return f"{told} are still to do; `subgrid run` scores {run.folder} when all slices are done."
     if run.trained(run.fine_series).all():
         return f'downscaled into {run.folder}; with climate.training = "all" no winter is left to score on.'
     from subgrid.cli import climate_scoring
 
+    if climate_scoring.is_scored(run):
+        return run.path("report.html")
+    if _is_slice(run.config) and not done:
+        return (
+            f"this slice had nothing left to do, and leaves the scores of {run.folder} to the task that completed it."
+        )
     return climate_scoring.verify_and_report(run)
 
 
@@ -190,12 +197,16 @@ def _scheduler(config: ClimateConfig):
         raise ConfigError(f'sampling.scheduler: {error} "{PREPARE_ONLY}" prepares and trains only.') from error
 
 
-def _refuse_unprepared_slices(run: ClimateRun) -> None:
-    """The jobs of an array would all prepare and train at once."""
+def _is_slice(config: ClimateConfig) -> bool:
     from subgrid.execution.runners import Slice
 
+    return isinstance(_scheduler(config), Slice)
+
+
+def _refuse_unprepared_slices(run: ClimateRun) -> None:
+    """The jobs of an array would all prepare and train at once."""
     finished = climate_run.is_finished(run.folder, run.config.climate.variables)
-    if isinstance(_scheduler(run.config), Slice) and not (finished and run.path("domain.zarr").exists()):
+    if _is_slice(run.config) and not (finished and run.path("domain.zarr").exists()):
         raise ConfigError(
             f"{run.folder}: is not trained yet, and slices only sample; first run it with "
             f"--set sampling.scheduler={PREPARE_ONLY}, then the slices."
@@ -274,25 +285,40 @@ def train(run: ClimateRun) -> None:
         )
 
 
-def downscale(run: ClimateRun) -> dict[str, int]:
+def products(run: ClimateRun) -> dict[str, str]:
+    """The stores that the run makes, by the targets they are conditioned on."""
+    made = {"targets": "ensemble.zarr", "perfect_targets": "perfect_model.zarr"}
+    if run.config.climate.training == "all":
+        made.pop("perfect_targets")
+    return made | ({"scenario_targets": "scenario.zarr"} if run.config.climate.scenario else {})
+
+
+def downscale(run: ClimateRun) -> int:
     """All ensembles, work item by work item, by the configured scheduler; resumes from the items that are done.
 
-    **Returns:** how many items are still to do, by store: those of other slices.
+    **Returns:** how many items were done now.
     """
-    products = {"targets": "ensemble.zarr", "perfect_targets": "perfect_model.zarr"}
-    if run.config.climate.training == "all":
-        products.pop("perfect_targets")
-    if run.config.climate.scenario:
-        products["scenario_targets"] = "scenario.zarr"
-    pending = {output: sample_store(run, targets, output) for targets, output in products.items()}
-    return {output: n for output, n in pending.items() if n}
+    return sum(sample_store(run, targets, output) for targets, output in products(run).items())
+
+
+def pending(run: ClimateRun) -> dict[str, int]:
+    """How many items are still to do, by store: those of other slices.
+
+    Asked when all stores have been gone through: other tasks may complete the first while this one does the last.
+    """
+    from subgrid.execution.store import open_store
+
+    left = {output: len(open_store(run.path(output)).pending()) for output in products(run).values()}
+    return {output: n for output, n in left.items() if n}
 
 
 def sample_store(run: ClimateRun, targets: str, output: str) -> int:
-    """One ensemble: the store is made or found, and what is pending of it is done; returns what is still pending."""
+    """One ensemble: the store is made or found, and what is pending of it is done; returns how many items were."""
     from subgrid.execution import runners
     from subgrid.execution.sampling import loader_of
 
+    if (scheduler := _scheduler(run.config)) is None:
+        return 0
     store = _make_store(run, targets, output)
     loader = loader_of(
         climate_sampler,
@@ -302,8 +328,8 @@ def sample_store(run: ClimateRun, targets: str, output: str) -> int:
         with_change=targets == "scenario_targets",
     )
     with progress_bar(output.removesuffix(".zarr").replace("_", " ")) as update:
-        runners.run(store, loader, _scheduler(run.config), progress=lambda done, total, *_: update(done, total))
-    return len(store.pending())
+        show = lambda done, total, *_: update(done, total)  # noqa: E731
+        return runners.run(store, loader, scheduler, progress=show)
 
 
 def _make_store(run: ClimateRun, targets: str, output: str):

@@ -1,6 +1,7 @@
 """The single steps on the user's own files: train, downscale, verify."""
 
 import json
+import os
 from functools import partial
 from pathlib import Path
 
@@ -11,11 +12,16 @@ from subgrid.cli.progress import progress_bar
 from subgrid.cli.streams import stream_key
 from subgrid.data.fields import DataError, hold_out, open_field, samples_of
 from subgrid.data.store import OutputExists, check_free, write_json, write_zarr
+from subgrid.data.stream import StreamedFields
 from subgrid.downscaling.evaluation import Row, compare
 from subgrid.downscaling.fit_debias import apply_debiaser
 from subgrid.downscaling.pipeline import ensemble_coordinates, ensemble_dataset
-from subgrid.downscaling.prior import is_trained, load_prior
+from subgrid.downscaling.prior import Fields, is_trained, load_prior
 from subgrid.downscaling.upsample import sample_ensemble
+from subgrid.training.distributed import is_first_process, join_as_told
+
+LARGEST_SHARE = 0.25
+"""Of memory, that fine fields may take and be read at once: training holds them twice more, as read and normalised."""
 
 
 def simulate(config: Config, output: Path) -> None:
@@ -25,20 +31,48 @@ def simulate(config: Config, output: Path) -> None:
     stages.simulate(open_experiment(config, output))
 
 
-def train(config: Config, fine: Path, output: Path, variable: str | None) -> None:
-    """A prior from one archive of fine fields."""
+def train(
+    config: Config,
+    fine: Path,
+    output: Path,
+    variable: str | None,
+    *,
+    stream: bool | None = None,
+    join: str | None = None,
+) -> None:
+    """A prior from one archive of fine fields.
+
+    `stream`, from disk batch by batch; by default where the archive would take more than `LARGEST_SHARE` of memory.
+    `join`, the processes to train together with (`join_as_told`).
+    """
+    if join is not None:
+        join_as_told(join)
     if is_trained(output):
         raise OutputExists(f"{output}: holds a trained model already; choose another output.")
     check_own_folder(output, kind="model")
     stored = output / "config.toml"
     if stored.exists() and stored.read_text(encoding="utf-8") != config.as_toml():
         raise OutputExists(f"{output}: holds a model in training with another configuration; choose another output.")
-    samples = samples_of(open_field(fine, variable or config.data.variable), source=str(fine))
-    if len(samples) < 2:
-        raise DataError(f"{fine}: holds {len(samples)} sample; training needs at least 2.")
-    stages.check_network(config, samples)
-    keep_config(config, stored)
-    stages.train_on(config, samples.values, output, key=stream_key(config.run.seed, "prior"))
+    fields = _training_fields(fine, variable or config.data.variable, stream)
+    if fields.shape[0] < 2:
+        raise DataError(f"{fine}: holds {fields.shape[0]} sample; training needs at least 2.")
+    stages.check_network(config, fields.shape)
+    if is_first_process():
+        keep_config(config, stored)
+    stages.train_on(config, fields, output, key=stream_key(config.run.seed, "prior"))
+
+
+def _training_fields(path: Path, variable: str | None, stream: bool | None) -> Fields:
+    """All values, or where they are to be read from. **Raises:** `DataError`, as `open_field` and `samples_of`."""
+    field = open_field(path, variable)
+    if stream or (stream is None and 4 * field.size > LARGEST_SHARE * _memory()):
+        return StreamedFields(path, str(field.name))
+    return samples_of(field, source=str(path)).values
+
+
+def _memory() -> int:
+    """Bytes of this machine; of a job that may use less of it, say `--stream`."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def downscale(

@@ -56,7 +56,16 @@ class Coarsening(Table):
 
 
 class Debias(Table):
-    method: Literal["none", "quantile-mapping", "gaussian", "entropic-ot"] = "entropic-ot"
+    method: Literal[
+        "none",
+        "quantile-mapping",
+        "gaussian",
+        "entropic-ot",
+        "flow-matching",
+        "interpolant",
+        "rectified-flow",
+        "schrodinger-bridge",
+    ] = "entropic-ot"
     n_samples: Positive = 4096
     """Of each set, for optimal transport: time and memory grow with the square."""
     epsilon: PositiveFloat = 0.1
@@ -66,6 +75,15 @@ class Debias(Table):
     corrections: Annotated[tuple[Literal["covariance", "marginals"], ...], AsTuple] = ("covariance", "marginals")
     """After the transport, on training fields that it was not fitted on: what its blur took from them is restored."""
     n_quantiles: Positive = 200
+    n_steps: Positive = 3000
+    """Training steps of a dynamic transport: of a flow, of each of two rounds, of each iteration of a bridge."""
+    batch_size: Positive = 256
+    learning_rate: PositiveFloat = 1e-3
+    channels: Annotated[tuple[Positive, ...], AsTuple, Field(min_length=1)] = (32, 64)
+    sigma: PositiveFloat = 0.5
+    """Noise of "interpolant" and "schrodinger-bridge", in standard deviations of the target."""
+    n_iterations: Positive = 4
+    n_flow_steps: Positive = 8
 
 
 class Prior(Table):

@@ -29,6 +29,7 @@ MADE_FROM: dict[str, dict[str, tuple[str, ...]]] = {
     "fine.zarr": _SIMULATED,
     "coarse.zarr": _SIMULATED,
     "model": _TRAINED,
+    "debias": {**_SIMULATED, "coarsening": (), "debias": ()},
     "debiased.zarr": _DEBIASED,
     "ensemble.zarr": {
         **_TRAINED,

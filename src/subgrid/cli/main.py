@@ -79,12 +79,16 @@ def run_config(
 ) -> None:
     """Runs the whole pipeline of a configuration file; the same call resumes a run that was stopped.
 
-    A file with the table [climate] is a climate run: CF archives, units, calendars, masks and maps.
+    A file with the table [climate] is a climate run: CF archives, units, calendars, masks and maps. One with [toy],
+    [gaussian_bridge] or [gallery] is a small experiment in two to fifty dimensions.
     """
     from subgrid.cli.climate_config import is_climate
+    from subgrid.cli.toy_config import toy_table
 
     folder = output or Path("runs") / config.stem
-    if is_climate(config):
+    if toy_table(config) is not None:
+        _run_toy(config, overrides or [], folder)
+    elif is_climate(config):
         _run_climate(config, overrides or [], folder)
     else:
         _run(load_config(config, overrides or []), folder)
@@ -131,11 +135,19 @@ def train(
     variable: Variable = None,
     config: Settings = None,
     overrides: Overrides = None,
+    stream: Annotated[
+        bool | None,
+        typer.Option("--stream/--in-memory", help="Read batches from disk; default: if larger than memory / 4."),
+    ] = None,
+    join: Annotated[
+        str | None,
+        typer.Option(help="Train on several hosts: `auto` (SLURM, Open MPI, TPU pods) or `host:port,i/n`."),
+    ] = None,
 ) -> None:
     """Trains the prior on fine fields alone. Ctrl-C saves; the same call resumes."""
     from subgrid.cli import commands
 
-    commands.train(load_config(config, overrides or []), fine, output, variable)
+    commands.train(load_config(config, overrides or []), fine, output, variable, stream=stream, join=join)
     typer.echo(f"trained {output}")
 
 
@@ -210,6 +222,26 @@ def _run_climate(config: Path, overrides: list[str], folder: Path) -> None:
         return
     show_climate_file(run.path("metrics.json"))
     typer.echo(f"report: {page}")
+
+
+def _run_toy(config: Path, overrides: list[str], folder: Path) -> None:
+    from subgrid.cli.toy_config import toy_table
+
+    match toy_table(config):
+        case "toy":
+            from subgrid.cli.toy_stages import run_table
+            from subgrid.cli.toy_table import show
+
+            show(run_table(config, overrides, folder)["rows"])
+        case "gaussian_bridge":
+            from subgrid.cli import gaussian_stages
+
+            gaussian_stages.show(gaussian_stages.run_bridges(config, overrides, folder)["rows"])
+        case "gallery":
+            from subgrid.cli.gallery_stages import run_gallery
+
+            typer.echo(f"page: {run_gallery(config, overrides, folder)}")
+    typer.echo(f"wrote {folder}")
 
 
 def run() -> int:

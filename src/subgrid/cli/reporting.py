@@ -48,30 +48,44 @@ def publish(run: Path, folder: Path, *, overwrite: bool) -> list[str]:
     **Arguments:** `run`, a run folder; `folder`, of the publication; `overwrite`, whether an earlier publication there
     is replaced.
 
-    **Returns:** the names of the files: `config.toml`, `metrics.json`, `table.md` and the figures of the page.
+    **Returns:** the names of the files: `config.toml`, `metrics.json`, `table.md` and the figures of the page; of a
+    climate run those figures that do not show fields of the reference, whose terms may forbid it.
 
     **Raises:** `DataError` if the run is not finished; `OutputExists` if the folder is there and `overwrite` is false,
     or if it holds anything that is not of a publication.
 
         publish(Path("runs/ks_8x"), Path("docs/results/ks_8x"), overwrite=True)
     """
-    from subgrid.report.gallery import sections
+    from subgrid.cli.climate_config import is_climate
 
     if not (run / "metrics.json").exists():
         raise DataError(f"{run}: holds no finished run (no metrics.json); finish it with `subgrid run` first.")
     old = _replaceable(folder, overwrite=overwrite)
+    if is_climate(run / "config.toml"):
+        from subgrid.cli.climate_publish import climate_files
+
+        files = climate_files(run)
+    else:
+        files = _files(run)
+    for path in old:
+        path.unlink()
+    # The metrics last: a folder that has them is whole.
+    for name, content in sorted(files.items(), key=lambda file: file[0] == "metrics.json"):
+        write_whole(folder / name, lambda partial, content=content: _write_bytes(partial, content), overwrite=True)
+    return sorted(files)
+
+
+def _files(run: Path) -> dict[str, bytes]:
+    """What is published of a run that is not of climate."""
+    from subgrid.report.gallery import sections
+
     experiment = Experiment(load_config(run / "config.toml"), run)
     metrics = read_metrics(experiment)
     plates = [plate for section in sections(evidence_of(experiment, metrics)) for plate in section.plates]
     files = {plate.file: plate.content for plate in plates}
     files["config.toml"] = experiment.config.as_toml().encode()
     files["table.md"] = table.as_markdown(metrics["table"]).encode()
-    files["metrics.json"] = (run / "metrics.json").read_bytes()  # last: a folder that has it is whole
-    for path in old:
-        path.unlink()
-    for name, content in files.items():
-        write_whole(folder / name, lambda partial, content=content: _write_bytes(partial, content), overwrite=True)
-    return sorted(files)
+    return files | {"metrics.json": (run / "metrics.json").read_bytes()}
 
 
 def read_metrics(experiment: Experiment) -> dict[str, Any]:

@@ -5,6 +5,7 @@ stopped goes on where it was:
 
     RUN/config.toml          the resolved configuration
     RUN/fine.zarr, coarse.zarr   the simulated archives (if data.source is a simulator)
+    RUN/debias/              checkpoints of a debiaser that is trained
     RUN/debiased.zarr        every held-out coarse field, raw and debiased
     RUN/model/               the prior
     RUN/ensemble.zarr        fine ensembles of debiased coarse fields (unpaired)
@@ -31,7 +32,7 @@ from subgrid.data.store import write_zarr
 from subgrid.downscaling.evaluation import draw_conditions
 from subgrid.downscaling.fit_debias import apply_debiaser, fit_debiaser_array
 from subgrid.downscaling.pipeline import conditions_dataset
-from subgrid.downscaling.prior import Prior, build_denoiser, is_trained, load_prior, train_prior
+from subgrid.downscaling.prior import Fields, Prior, build_denoiser, is_trained, load_prior, train_prior
 from subgrid.downscaling.upsample import sample_ensemble
 from subgrid.types import Coarsening, Debiaser, Key
 
@@ -87,12 +88,12 @@ def check_archives(experiment: Experiment) -> None:
     if fine.n_space not in (1, 2):
         raise DataError(f"{fine.source}: fields have the space axes {fine.space_dims}; Subgrid takes one or two.")
     _ = experiment.operator
-    check_network(experiment.config, fine)
+    check_network(experiment.config, fine.values.shape)
 
 
-def check_network(config: Config, fine: Samples) -> None:
-    """Complains, before anything is computed or written, about fields that do not fit the network."""
-    settings = build.prior_settings_of(config, fine.values.shape[1], fine.values.shape[2:])
+def check_network(config: Config, shape: tuple[int, ...]) -> None:
+    """Complains, before anything is computed or written, about fields (n, channel, *space) that the network cannot."""
+    settings = build.prior_settings_of(config, shape[1], shape[2:])
     eqx.filter_eval_shape(lambda key: build_denoiser(settings, key=key), jr.key(0))
 
 
@@ -106,8 +107,8 @@ def train(experiment: Experiment) -> Prior:
         return train_on(experiment.config, fields, folder, key=experiment.key("prior"))
 
 
-def train_on(config: Config, fields: Float[np.ndarray, "n channel *space"], folder: Path, *, key: Key) -> Prior:
-    """Trains a prior on fields with a progress bar; used by `run` and `train` alike."""
+def train_on(config: Config, fields: Fields, folder: Path, *, key: Key) -> Prior:
+    """Trains a prior on fields, in memory or on disk, with a progress bar; used by `run` and `train` alike."""
     settings = build.prior_settings_of(config, fields.shape[1], fields.shape[2:])
     with progress_bar("train") as update:
         return train_prior(
@@ -122,17 +123,24 @@ def train_on(config: Config, fields: Float[np.ndarray, "n channel *space"], fold
 
 
 def fit_debiaser(
-    config: Config, coarse: Samples, fine: Samples, operator: Coarsening, *, key: Key
+    config: Config, coarse: Samples, fine: Samples, operator: Coarsening, *, folder: Path | None = None, key: Key
 ) -> tuple[Debiaser, dict]:
-    """The configured transport from coarse fields to coarsened fine fields, and what its solver reports."""
-    return fit_debiaser_array(
-        coarse.values,
-        fine.values,
-        operator,
-        translation_invariant=config.data.translation_invariant,
-        key=key,
-        **config.debias.model_dump(),
-    )
+    """The configured transport from coarse fields to coarsened fine fields, and what its solver reports.
+
+    One that is trained shows its progress, and resumes from its checkpoints in `folder`.
+    """
+    with progress_bar("fit debiaser") as update:
+        return fit_debiaser_array(
+            coarse.values,
+            fine.values,
+            operator,
+            translation_invariant=config.data.translation_invariant,
+            periodic=config.data.periodic,
+            folder=folder,
+            report=update,
+            key=key,
+            **config.debias.model_dump(),
+        )
 
 
 def debias(experiment: Experiment) -> None:
@@ -140,15 +148,21 @@ def debias(experiment: Experiment) -> None:
     path = experiment.path("debiased.zarr")
     if path.exists():
         return
-    with experiment.timed("debias"), progress_bar("debias") as update:
-        update(0, 2, "fit")
+    folder = experiment.path("debias")
+    with experiment.timed("debias", resumed=folder.exists()):
         training, held_out = experiment.coarse
         debiaser, summary = fit_debiaser(
-            experiment.config, training, experiment.fine[0], experiment.operator, key=experiment.key("debias")
+            experiment.config,
+            training,
+            experiment.fine[0],
+            experiment.operator,
+            folder=folder,
+            key=experiment.key("debias"),
         )
-        update(1, 2, "apply")
-        debiased = apply_debiaser(debiaser, held_out.values)
-        update(2, 2)
+        with progress_bar("debias") as update:
+            update(0, 1, "apply")
+            debiased = apply_debiaser(debiaser, held_out.values)
+            update(1, 1)
     dims = (CONDITION_DIM, "channel", *held_out.space_dims)
     fields = {"raw": (dims, held_out.values, held_out.attrs), "debiased": (dims, debiased, held_out.attrs)}
     coordinates = held_out.coords.drop_vars([*fields, "channel"], errors="ignore")

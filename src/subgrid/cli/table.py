@@ -41,18 +41,18 @@ def show_rows(rows: list[dict], columns: tuple[str, ...] = COLUMNS) -> None:
 
 def show_climate_file(path: Path) -> None:
     """Prints the table of a climate run's `metrics.json`, whose columns are its baselines."""
-    from subgrid.cli.climate_scoring import COLUMNS as columns
+    from subgrid.cli.climate_metrics import COLUMNS as columns
 
     rows = json.loads(path.read_text(encoding="utf-8"))["table"]
     show_rows([dict.fromkeys(columns) | row for row in rows], columns)
 
 
-def as_markdown(rows: list[dict]) -> str:
+def as_markdown(rows: list[dict], columns: tuple[str, ...] = COLUMNS) -> str:
     """The same table in Markdown, one line a row, an en dash where a column makes no sense."""
-    used = [column for column in COLUMNS if any(row[column] is not None for row in rows)]
+    used = [column for column in columns if any(row.get(column) is not None for row in rows)]
     names = ["noise floor" if column == "floor" else column for column in used]
     lines = [["grid", "metric", *names], ["---"] * (2 + len(used))]
-    lines += [[row["group"], row["metric"], *(_short(row[column]) for column in used)] for row in rows]
+    lines += [[row["group"], row["metric"], *(_short(row.get(column)) for column in used)] for row in rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 

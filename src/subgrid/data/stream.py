@@ -6,23 +6,29 @@ without end. Every permutation comes from the key and its own number, so the sam
 reads of the steps before: a resumed run reads one window and goes on.
 """
 
+import hashlib
 import itertools
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import jax.random as jr
 import numpy as np
 import xarray as xr
 from jaxtyping import Float, Int
 
-from subgrid.data.fields import DataError, channel_dims, sample_dims, space_dims
+from subgrid.data.fields import DataError, channel_dims, open_field, sample_dims, space_dims
 from subgrid.types import Key
 
 BLOCK_BYTES = 2**24
 """Of a block where the archive says nothing of chunks: large enough for a disk, small beside any buffer."""
+LANES = 8
+"""That `StreamedFields` deals its blocks into: 1, 2, 4 or 8 processes then read the same batches, each its part."""
 
 
 @dataclass(frozen=True)
@@ -159,6 +165,81 @@ class BatchStream:
         own = self.lanes[process * each : (process + 1) * each]
         reader = ThreadPoolExecutor(1, thread_name_prefix="subgrid-read")
         return BatchStream(tuple(replace(lane, reader=reader, loaded={}) for lane in own), self.rows)
+
+
+@dataclass(frozen=True)
+class StreamedFields:
+    """Samples of an archive that stay on disk: what training needs to know of them.
+
+    **Arguments:** `path`, a Zarr store or NetCDF file; `variable`, in it; `memory`, bytes, as for `stream_batches`.
+
+        fields = StreamedFields(Path("era5.zarr"), "t2m")
+        fields.shape  # (n, channel, *space)
+    """
+
+    path: Path
+    variable: str
+    memory: int = 2**29
+
+    @cached_property
+    def blocks(self) -> Blocks:
+        return _blocks(
+            _opened(_lazily(self.path, self.variable), [self.variable], str(self.path)), None, _as_is, str(self.path)
+        )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        field = self.blocks.dataset[self.variable]
+        sizes = [field.sizes[d] for d in (*channel_dims(field), *space_dims(field))]
+        return (int(self.blocks.lengths.sum()), *([] if channel_dims(field) else [1]), *sizes)
+
+    def batches(self, batch_size: int, *, key: Key) -> BatchStream:
+        """Shuffled batches in `LANES` lanes, or as many as divide the batch and there are blocks for.
+
+        **Raises:** as `stream_batches`.
+        """
+        lanes = math.gcd(LANES, batch_size)
+        while lanes > len(self.blocks.lengths):
+            lanes //= 2
+        return stream_batches(
+            self.blocks.dataset, [self.variable], batch_size=batch_size, key=key, memory=self.memory, n_lanes=lanes,
+            name=str(self.path),
+        )  # fmt: skip
+
+    def moments(self) -> tuple[Float[np.ndarray, " channel"], Float[np.ndarray, " channel"]]:
+        """Mean and standard deviation of each channel, in one pass over the archive, a block at a time.
+
+        Blocks are combined by their means and sums of squared deviations (Chan, Golub & LeVeque 1983,
+        doi:10.1080/00031305.1983.10483115), so nothing cancels however far the mean is from zero.
+        """
+        count, mean, squares = 0.0, np.zeros(()), np.zeros(())
+        for number in range(len(self.blocks.lengths)):
+            values = self.blocks.read(number).astype(np.float64)
+            axes = (0, *range(2, values.ndim))
+            n, m = values.size / values.shape[1], values.mean(axes)
+            within = ((values - m.reshape(-1, *[1] * (values.ndim - 2))) ** 2).sum(axes)
+            squares = squares + within + (m - mean) ** 2 * count * n / (count + n)
+            mean, count = mean + (m - mean) * n / (count + n), count + n
+        return mean, np.sqrt(squares / count)
+
+    def facts(self) -> list[Any]:
+        """What tells the archive from another without reading it: shape, and every file's name, size and date."""
+        files = sorted(p for p in self.path.rglob("*") if p.is_file()) if self.path.is_dir() else [self.path]
+        digest = hashlib.blake2b(digest_size=16)
+        for file in files:
+            told = file.stat()
+            name = file.relative_to(self.path).as_posix()
+            digest.update(f"{name} {told.st_size} {told.st_mtime_ns}\n".encode())
+        return [*self.shape, self.variable, self.memory, digest.hexdigest()]
+
+
+def _as_is(block: xr.Dataset) -> xr.Dataset:
+    return block
+
+
+def _lazily(path: Path, variable: str) -> str | Path | xr.Dataset:
+    """A Zarr store by its path; a NetCDF file opened, nothing read. Errors are those of `open_field`."""
+    return path if path.is_dir() else open_field(path, variable).to_dataset(name=variable)
 
 
 def stream_batches(

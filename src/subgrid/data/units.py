@@ -6,6 +6,7 @@ rain rate.
 """
 
 import functools
+import logging
 import re
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -143,9 +144,17 @@ def _quantity_named(name: str) -> Quantity:
 
 @functools.cache
 def _registry():
-    """pint's units with the spellings of CF and UDUNITS, which cf-xarray adds."""
-    from cf_xarray.units import units
+    """pint's units with the spellings of CF and UDUNITS, which cf-xarray adds.
 
+    It defines some of pint's anew ("d" is a day, "h" an hour): this is meant, and pint's warnings of it are not shown.
+    """
+    logger = logging.getLogger("pint.util")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        from cf_xarray.units import units
+    finally:
+        logger.setLevel(level)
     return units
 
 

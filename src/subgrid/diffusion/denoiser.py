@@ -57,13 +57,18 @@ class Preconditioned(eqx.Module):
     so that input and training target of F have unit variance at every noise level.
 
     **Arguments:** `network(x, c_noise)`, field to field; `sigma_data`, standard deviation of the data (1 after
-    normalisation).
+    normalisation). Called with a `context`, known fields on the same grid, D(x, σ, context) = E[x₀ | x, context]: they are
+    channels beside c_in·x, free of noise.
     """
 
     network: eqx.Module
     sigma_data: float = eqx.field(static=True, default=1.0)
 
-    def __call__(self, x: Float[Array, "*shape"], sigma: Scalar) -> Float[Array, "*shape"]:
+    def __call__(
+        self, x: Float[Array, "*shape"], sigma: Scalar, context: Float[Array, "*context"] | None = None
+    ) -> Float[Array, "*shape"]:
         total = sigma**2 + self.sigma_data**2
         skip, out = self.sigma_data**2 / total, sigma * self.sigma_data / jnp.sqrt(total)
-        return skip * x + out * self.network(x / jnp.sqrt(total), jnp.log(sigma) / 4)  # pyright: ignore[reportCallIssue]
+        scaled = x / jnp.sqrt(total)
+        features = scaled if context is None else jnp.concatenate([scaled, context])
+        return skip * x + out * self.network(features, jnp.log(sigma) / 4)  # pyright: ignore[reportCallIssue]

@@ -64,16 +64,23 @@ def denoising_loss(
     *,
     noise_levels: Quantile,
     weight: Weight,
+    context: Float[Array, "batch *context"] | None = None,
     key: Key,
 ) -> Scalar:
     """The weighted denoising error of a batch, with stratified noise levels.
 
-    **Arguments:** `batch`, clean normalised fields; `noise_levels`, u → σ; `weight`, σ → λ; `key`.
+    **Arguments:** `batch`, clean normalised fields; `noise_levels`, u → σ; `weight`, σ → λ; `context`, known fields that
+    belong to each, for a denoiser that takes them (`Preconditioned`); `key`.
 
     **Returns:** a scalar; near 1 for an untrained preconditioned network under `karras_weight`.
     """
     level_key, noise_key = jr.split(key)
     n = batch.shape[0]
     sigma = noise_levels(stratified_uniforms(n, key=level_key))
-    errors = jax.vmap(lambda x0, s, k: denoising_error(denoiser, x0, s, key=k))(batch, sigma, jr.split(noise_key, n))
+
+    def error(x0, known, s, k):
+        told = denoiser if known is None else lambda x, s: denoiser(x, s, known)
+        return denoising_error(told, x0, s, key=k)
+
+    errors = jax.vmap(error)(batch, context, sigma, jr.split(noise_key, n))
     return jnp.mean(weight(sigma) * errors)

@@ -22,6 +22,7 @@ from subgrid.data.climate import valid_mask
 from subgrid.data.fields import DataError
 from subgrid.data.grids import grid_of
 from subgrid.data.regrid import Regridding, conservative_coarsening
+from subgrid.data.together import check_together
 from subgrid.downscaling.bias_adjustment import fit_dynamical_transport, fit_quantile_delta_mapping
 from subgrid.downscaling.climatology import Climatology, fit_climatology
 from subgrid.downscaling.debias import Composed, NoDebiasing, fit_quantile_mapping
@@ -85,17 +86,23 @@ class Domain:
     def coarsen(self, fields: Float[np.ndarray, "n channel *fine"]) -> Float[np.ndarray, "n channel kept"]:
         """C′ of fine fields; values outside the mask do not matter."""
         inside = jnp.asarray(np.where(self.mask, fields, 0.0), jnp.float32)
-        return np.asarray(jax.lax.map(self.regridding.operator, inside, batch_size=min(64, len(fields))))
+        return np.asarray(_coarsen_each(self.regridding.operator, inside))
+
+
+@eqx.filter_jit
+def _coarsen_each(operator: Coarsening, fields: Float[Array, "n channel *fine"]) -> Float[Array, "n channel kept"]:
+    return jax.lax.map(operator, fields, batch_size=min(64, len(fields)))
 
 
 def connect(fine: xr.Dataset, coarse: xr.Dataset, variables: Sequence[str], *, minimum_valid: float = 0.5) -> Domain:
     """The common domain of a fine and a coarse canonical dataset.
 
-    **Raises:** as `conservative_coarsening`; `DataError` if a variable lacks in either.
+    **Raises:** as `check_together` and `conservative_coarsening`; `DataError` if a variable lacks in either.
     """
     for name, dataset in (("fine", fine), ("coarse", coarse)):
         if missing := [v for v in variables if v not in dataset]:
             raise DataError(f"{name}: holds no variable {missing[0]!r}, only {', '.join(map(str, dataset.data_vars))}.")
+    check_together(coarse[list(variables)], fine[list(variables)])
     mask = np.asarray(valid_mask(fine[list(variables)]).values, bool)
     coarse_mask = np.asarray(valid_mask(coarse[list(variables)]).values, bool)
     regridding = conservative_coarsening(
@@ -171,6 +178,28 @@ def fit_climate_debiaser(
         return Fieldwise(linear)
     moved = jax.lax.map(linear, first, batch_size=min(256, len(source)))
     return Fieldwise(Composed((linear, fit_quantile_mapping(moved, second, n_quantiles=n_quantiles))))
+
+
+def check_quantiles(
+    n_source: int,
+    n_target: int,
+    *,
+    method: ClimateDebiasMethod = "gaussian",
+    marginals: bool = True,
+    n_quantiles: int = 100,
+    **_: Any,
+) -> None:
+    """Whether there are as many days as quantiles, where `fit_climate_debiaser` would fit some.
+
+    **Raises:** `DataError`, with the number of days, `n_quantiles` and what to do.
+    """
+    maps_quantiles = method.startswith("quantile") or (marginals and method in ("gaussian", "reduced-ot"))
+    if maps_quantiles and min(n_source, n_target) < n_quantiles:
+        raise DataError(
+            f"debias: n_quantiles = {n_quantiles} quantiles need as many samples; to fit on there are {n_source} "
+            f"coarse and {n_target} fine days. Lower debias.n_quantiles (in Python debias_options) to "
+            f"{min(n_source, n_target)} or less, or bring more days."
+        )
 
 
 def change_kinds(variables: Sequence[str]) -> tuple[Any, ...]:

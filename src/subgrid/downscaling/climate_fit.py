@@ -23,6 +23,7 @@ from subgrid.downscaling.climate import (
     Domain,
     Series,
     change_kinds,
+    check_quantiles,
     fit_anomalies,
     fit_climate_debiaser,
     without_drift,
@@ -104,12 +105,13 @@ def fit_coarse(
     training reference; `trained`, the samples to fit on, default all; `n_harmonics`, of the climatology of anomalies;
     `options`, as for `fit_climate_debiaser`.
 
-    **Raises:** as `fit_climate_debiaser` and `fit_climatology`.
+    **Raises:** as `check_quantiles` and `fit_climatology`; the debiaser itself is fitted when it is first used.
 
         fit = fit_coarse(coarse, series_of(coarse, ["tas"]), domain, target)
         fit.targets(new_series)
     """
     chosen = np.ones(len(series.winter), bool) if trained is None else trained
+    check_quantiles(int(chosen.sum()), len(target), **options)
     kept = domain.regridding.kept
     selected = replace(series, values=series.values[:, :, kept])
     anomalies = fit_anomalies(selected[chosen], domain.transforms, n_harmonics=n_harmonics)

@@ -133,7 +133,7 @@ def train_climate(
     folder, refinement = Path(folder), RefinementSettings(**settings)
     options = {"method": debias, **(debias_options or {})}
     asked = [options, dataclasses.asdict(refinement), list(directions), minimum_valid, gaps, n_harmonics, n_levels]
-    _claim(folder, key, [list(variables), *asked])
+    wanted = _refuse_another(folder, key, [list(variables), *asked])
     fine_data = check_climate(open_climate(fine, list(variables), name="fine"), name="fine", gaps=gaps)
     coarse_data = check_climate(open_climate(coarse, list(variables), name="coarse"), name="coarse")
     domain = connect(fine_data, coarse_data, variables, minimum_valid=minimum_valid)
@@ -141,7 +141,10 @@ def train_climate(
     anomalies = fit_anomalies(series, domain.transforms, n_harmonics=n_harmonics)
     fields = anomalies.of(series)
     coarse_series, target = series_of(coarse_data, variables), domain.coarsen(fields)
-    save_coarse(folder, fit_coarse(coarse_data, coarse_series, domain, target, n_harmonics=n_harmonics, **options))
+    fitted = fit_coarse(coarse_data, coarse_series, domain, target, n_harmonics=n_harmonics, **options)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "settings.json", wanted)  # nothing is claimed by archives or options that do not serve
+    save_coarse(folder, fitted)
     save_grid(folder, fine_data, variables)
     save_domain(folder, domain, anomalies, None)
     predictors = None if orography is None else static_predictors(orography, fine_data)
@@ -152,8 +155,8 @@ def train_climate(
     return load_climate_model(folder)
 
 
-def _claim(folder: Path, key: Key, asked: list[Any]) -> None:
-    """Makes the folder that of one configuration.
+def _refuse_another(folder: Path, key: Key, asked: list[Any]) -> dict[str, Any]:
+    """What makes the folder that of one configuration, if it is free or already is.
 
     **Raises:** `OutputExists` if it holds a finished model, or one of another configuration.
     """
@@ -163,8 +166,7 @@ def _claim(folder: Path, key: Key, asked: list[Any]) -> None:
     wanted, path = json.loads(json.dumps(content)), folder / "settings.json"
     if path.exists() and json.loads(path.read_text(encoding="utf-8")) != wanted:
         raise OutputExists(f"{folder}: holds a model in training with other options; choose another folder.")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(path, wanted)
+    return wanted
 
 
 def train_on(

@@ -158,12 +158,18 @@ def apply_marginals(
     mapping: QuantileMapping, fields: Float[np.ndarray, "n channel y x"], mask: np.ndarray, variables: Sequence[str]
 ) -> Float[np.ndarray, "n channel y x"]:
     """The mapping on the censored channels; the others stay as they are."""
-    moved = np.asarray(jax.lax.map(mapping, jnp.asarray(fields[:, :, mask]), batch_size=min(64, len(fields))))
+    moved = np.asarray(_map_each(mapping, jnp.asarray(fields[:, :, mask])))
     result = fields.copy()
     for c, part in enumerate(default_transforms(variables).parts):
         if isinstance(part, CensoredRoot):
             result[:, c, mask] = moved[:, c]
     return result
+
+
+@eqx.filter_jit
+def _map_each(mapping: QuantileMapping, cells: Float[Array, "n channel cell"]) -> Float[Array, "n channel cell"]:
+    """Compiled once, not once a work item."""
+    return jax.lax.map(mapping, cells, batch_size=min(64, len(cells)))
 
 
 @dataclass(frozen=True)

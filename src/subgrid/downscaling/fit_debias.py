@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 import jax
@@ -12,10 +13,20 @@ from jaxtyping import Array, Float
 
 from subgrid.data.batches import random_shifts
 from subgrid.downscaling.debias import Composed, NoDebiasing, fit_quantile_mapping
+from subgrid.downscaling.fit_transport import Report, TransportSettings, fit_transport
 from subgrid.transport.gaussian import fit_gaussian_map
 from subgrid.types import Coarsening, Debiaser, Key
 
-DebiasMethod: TypeAlias = Literal["none", "quantile-mapping", "gaussian", "entropic-ot"]
+DebiasMethod: TypeAlias = Literal[
+    "none",
+    "quantile-mapping",
+    "gaussian",
+    "entropic-ot",
+    "flow-matching",
+    "interpolant",
+    "rectified-flow",
+    "schrodinger-bridge",
+]
 Correction: TypeAlias = Literal["covariance", "marginals"]
 CORRECTION_SAMPLES = 65_536
 """Shifted fields that the corrections of a translation-invariant transport are fitted on: a covariance of 24 points is
@@ -35,27 +46,35 @@ def fit_debiaser_array(
     max_iterations: int = 5000,
     corrections: Sequence[Correction] = ("covariance", "marginals"),
     n_quantiles: int = 200,
+    periodic: bool = False,
+    folder: str | Path | None = None,
+    report: Report | None = None,
     key: Key,
+    **training: Any,
 ) -> tuple[Debiaser, dict[str, Any]]:
     """The transport from coarse fields to coarsened fine fields, and what its solver reports.
 
     **Arguments:** `coarse`, `fine`, physical units; `operator`, C′; `method`: none, quantile mapping point by point,
-    the linear map that matches mean and covariance, or entropic transport of whole fields. For the last: `n_samples`,
-    used of each set (time and memory grow with the square); `translation_invariant`, whether they are shifted at
-    random, so that smaller archives too give `n_samples`; `epsilon`, in units of the squared field, `tolerance`,
-    `max_iterations`, as for `fit_entropic_map`; `corrections`, in this order, see `correct`: they hold back half of
-    each archive, or what `n_samples` leaves of it if that is more. For quantile mapping and the correction of
-    marginals: `n_quantiles`.
+    the linear map that matches mean and covariance, entropic transport of whole fields, or a dynamic transport (see
+    `fit_transport`). For the transports: `translation_invariant`, whether samples are shifted at random, so that
+    smaller archives too give many; `corrections`, in this order, see `correct`: entropic transport holds back half of
+    each archive for them, or what `n_samples` leaves of it if that is more; dynamic ones, which do not keep the fields
+    of their fit, are fitted and corrected on all. For entropic transport: `n_samples`, used of each set (time and
+    memory grow with the square); `epsilon`, in units of the squared field, `tolerance`, `max_iterations`, as for
+    `fit_entropic_map`. For dynamic ones: `periodic`, whether space wraps around (it does if translation invariant);
+    `folder`, for checkpoints, from which the same call resumes; `report(done, total, note)`; `training`, the fields of
+    `TransportSettings`. For quantile mapping and the correction of marginals: `n_quantiles`.
 
-    **Returns:** the debiaser and a dictionary, empty except for entropic transport.
+    **Returns:** the debiaser and a dictionary, empty except for transports.
 
-    **Raises:** `ValueError` for a method or correction that does not exist, and for too few fields; and as the `fit_…`
-    it calls.
+    **Raises:** `ValueError` for a method or correction that does not exist, and for too few fields; `TypeError` for
+    a setting that does not exist; and as the `fit_…` it calls.
 
         debiaser, summary = fit_debiaser_array(coarse, fine, Subsample((192,), 8), key=key)
         debiased = apply_debiaser(debiaser, coarse)
     """
     _require_known(method, corrections)
+    settings = TransportSettings(**training)
     if method == "none":
         return NoDebiasing(), {}
     _require_fields(len(coarse), len(fine), 4 if method == "entropic-ot" and corrections else 2)
@@ -64,15 +83,25 @@ def fit_debiaser_array(
         return fit_quantile_mapping(source, target, n_quantiles=n_quantiles), {}
     if method == "gaussian":
         return fit_gaussian_map(source, target), {}
+    n_space = len(operator.coarse_shape) if translation_invariant else 0
+    keys, held = jr.split(key), method == "entropic-ot" and bool(corrections)
+    n = n_samples if method == "entropic-ot" else max(len(coarse), len(fine), CORRECTION_SAMPLES if n_space else 0)
+    split = [_fit_and_rest(f, n, n_space, hold_back=held, key=k) for f, k in zip((source, target), keys, strict=True)]
+    (first, source_rest), (second, target_rest) = split
+    if method == "entropic-ot":
+        limits = {"epsilon": epsilon, "tolerance": tolerance, "max_iterations": max_iterations}
+        debiaser, summary = _entropic_map(first, second, limits)
+        return correct(debiaser, source_rest, target_rest, corrections, n_quantiles=n_quantiles), summary
+    padding, shifted = "periodic" if periodic or n_space else "reflect", n_space > 0
+    options = {"padding": padding, "translation_invariant": shifted, "folder": folder, "report": report}
+    debiaser, summary = fit_transport(first, second, settings, method=method, **options, key=jr.fold_in(key, 1))
+    return correct(debiaser, first, second, corrections, n_quantiles=n_quantiles), summary
+
+
+def _entropic_map(source: Array, target: Array, limits: dict[str, Any]) -> tuple[Debiaser, dict[str, Any]]:
     from subgrid.transport.sinkhorn import fit_entropic_map
 
-    n_space = len(operator.coarse_shape) if translation_invariant else 0
-    source_key, target_key = jr.split(key)
-    first, source_rest = _fit_and_rest(source, n_samples, n_space, hold_back=bool(corrections), key=source_key)
-    second, target_rest = _fit_and_rest(target, n_samples, n_space, hold_back=bool(corrections), key=target_key)
-    limits = {"epsilon": epsilon, "tolerance": tolerance, "max_iterations": max_iterations}
-    debiaser, summary = fit_entropic_map(first, second, **limits)
-    debiaser = correct(debiaser, source_rest, target_rest, corrections, n_quantiles=n_quantiles)
+    debiaser, summary = fit_entropic_map(source, target, **limits)
     return debiaser, asdict(summary)
 
 

@@ -12,7 +12,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import equinox as eqx
 import jax
@@ -25,10 +25,13 @@ from subgrid.data.batches import draw_batch, random_shifts
 from subgrid.data.fields import DataError
 from subgrid.data.normalise import Standardiser, fit_standardiser
 from subgrid.data.store import write_json
+from subgrid.data.stream import StreamedFields
 from subgrid.diffusion.denoiser import Preconditioned
 from subgrid.diffusion.objective import Quantile, denoising_loss, karras_weight, log_uniform_levels
 from subgrid.networks.unet import UNet
 from subgrid.training.checkpoint import CheckpointMismatch, Checkpoints, load_weights, save_weights
+from subgrid.training.distributed import is_first_process
+from subgrid.training.feed import Streamed
 from subgrid.training.fit import fit, warmup_cosine
 from subgrid.training.log import Report, all_of, json_lines, read_json_lines, tensorboard
 from subgrid.types import Key
@@ -101,8 +104,12 @@ def build_denoiser(settings: PriorSettings, *, key: Key) -> Preconditioned:
     return Preconditioned(network)
 
 
+Fields: TypeAlias = Float[np.ndarray, "n channel *space"] | StreamedFields
+"""Of a training: in memory, or on disk."""
+
+
 def train_prior(
-    fields: Float[np.ndarray, "n channel *space"],
+    fields: Fields,
     settings: PriorSettings,
     training: TrainingSettings,
     *,
@@ -113,8 +120,9 @@ def train_prior(
 ) -> Prior:
     """Trains the prior on fine fields alone; run again on the same folder, it resumes to the same bits.
 
-    **Arguments:** `fields`, physical units; `settings`; `training`; `folder`, of the model; `noise_levels`, by default
-    log-uniform over the settings' range; `report(step, metrics)`; `key`.
+    **Arguments:** `fields`, physical units, or `StreamedFields` where they do not fit into memory; `settings`;
+    `training`; `folder`, of the model; `noise_levels`, by default log-uniform over the settings' range; `report(step,
+    metrics)`; `key`.
 
     **Returns:** the prior, also saved in `folder`.
 
@@ -130,24 +138,20 @@ def train_prior(
         )
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    n_space, standardiser = len(settings.space), fit_standardiser(fields)
+    standardiser = _standardiser(fields)
     levels = noise_levels or log_uniform_levels(settings.sigma_min, settings.sigma_max)
     checkpoints = Checkpoints(folder / "checkpoints")
     _require_same_training(folder, checkpoints, _fingerprint(fields, settings, training, levels, key))
     build_key, fit_key = jr.split(key)
-    data = standardiser.normalise(jnp.asarray(fields), n_space)
-
-    def draw(samples, key):
-        index_key, shift_key = jr.split(key)
-        batch = draw_batch(samples, training.batch_size, key=index_key)
-        return random_shifts(batch, n_space, key=shift_key) if training.translation_invariant else batch
+    data, draw = _feed(fields, standardiser, len(settings.space), training, key=jr.fold_in(build_key, 1))
 
     def loss(denoiser, batch, key):
         return denoising_loss(denoiser, batch, noise_levels=levels, weight=karras_weight(), key=key)
 
-    log = json_lines(folder / "training.jsonl", from_step=checkpoints.latest() or 0)
-    reports: list[Report] = [log, *([report] if report else [])]
-    if training.tensorboard:
+    reports: list[Report] = [report] if report else []
+    if is_first_process():
+        reports.append(json_lines(folder / "training.jsonl", from_step=checkpoints.latest() or 0))
+    if is_first_process() and training.tensorboard:
         reports.append(tensorboard(folder / "tensorboard"))
     denoiser = fit(
         build_denoiser(settings, key=build_key),
@@ -168,8 +172,35 @@ def train_prior(
     return prior
 
 
+def _standardiser(fields: Fields) -> Standardiser:
+    """In one pass over the archive where it stays on disk. **Raises:** `ValueError` if a channel is constant."""
+    if not isinstance(fields, StreamedFields):
+        return fit_standardiser(fields)
+    mean, std = fields.moments()
+    if not (std > 0).all():
+        raise ValueError(f"{fields.path}: channel {int(np.argmin(std))} is constant; it cannot be normalised.")
+    return Standardiser(jnp.asarray(mean, jnp.float32), jnp.asarray(std, jnp.float32))
+
+
+def _feed(fields: Fields, standardiser: Standardiser, n_space: int, training: TrainingSettings, *, key: Key):
+    """What `fit` draws from, and how: normalised samples on the device, or batches of this process from the disk."""
+
+    def shifted(batch, key):
+        return random_shifts(batch, n_space, key=key) if training.translation_invariant else batch
+
+    if isinstance(fields, StreamedFields):
+        stream = fields.batches(training.batch_size, key=key).part(jax.process_index(), jax.process_count())
+        return Streamed(stream), lambda batch, key: shifted(standardiser.normalise(batch, n_space), key)
+
+    def draw(samples, key):
+        index_key, shift_key = jr.split(key)
+        return shifted(draw_batch(samples, training.batch_size, key=index_key), shift_key)
+
+    return standardiser.normalise(jnp.asarray(fields), n_space), draw
+
+
 def _fingerprint(
-    fields: np.ndarray, settings: PriorSettings, training: TrainingSettings, levels: Quantile, key: Key
+    fields: Fields, settings: PriorSettings, training: TrainingSettings, levels: Quantile, key: Key
 ) -> dict[str, Any]:
     """All that decides the bits of a training, in a form that JSON keeps."""
     aside = ("checkpoint_every", "tensorboard")  # change nothing in the result
@@ -180,9 +211,13 @@ def _fingerprint(
         "training": {k: v for k, v in dataclasses.asdict(training).items() if k not in aside},
         "noise levels": drawn,
         "key": np.asarray(jr.key_data(key)).tolist(),
-        "fields": [*fields.shape, hashlib.blake2b(np.ascontiguousarray(fields).data, digest_size=16).hexdigest()],
+        "fields": fields.facts() if isinstance(fields, StreamedFields) else [*fields.shape, _digest(fields)],
     }
     return json.loads(json.dumps(parts))  # tuples become lists, as in what is read back
+
+
+def _digest(fields: np.ndarray) -> str:
+    return hashlib.blake2b(np.ascontiguousarray(fields).data, digest_size=16).hexdigest()
 
 
 def _require_same_training(folder: Path, checkpoints: Checkpoints, wanted: dict[str, Any]) -> None:
@@ -195,7 +230,8 @@ def _require_same_training(folder: Path, checkpoints: Checkpoints, wanted: dict[
                 f"{folder}: holds checkpoints of another training, which differs in its {other[0]}: "
                 f"{_difference(stored.get(other[0]), wanted[other[0]])}; choose another folder, or remove this one."
             )
-    write_json(path, wanted)
+    if is_first_process():
+        write_json(path, wanted)
 
 
 def _difference(stored: Any, wanted: Any) -> str:
@@ -209,8 +245,9 @@ def save_prior(folder: str | Path, prior: Prior) -> None:
     """Weights first, settings last: a folder with `settings.json` is whole."""
     folder = Path(folder)
     arrays = eqx.filter((prior.denoiser, prior.standardiser), eqx.is_array)
-    save_weights(folder / "weights", arrays)
-    write_json(folder / "settings.json", {"format": FORMAT, **dataclasses.asdict(prior.settings)})
+    save_weights(folder / "weights", arrays)  # by all processes together
+    if is_first_process():
+        write_json(folder / "settings.json", {"format": FORMAT, **dataclasses.asdict(prior.settings)})
 
 
 def load_prior(folder: str | Path) -> Prior:

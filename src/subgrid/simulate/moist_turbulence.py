@@ -212,10 +212,11 @@ def trajectories(
     *,
     n_frames: int,
     n_spin_up: int = 0,
+    start: Float[np.ndarray, "run 2 y x"] | None = None,
     report: Callable[[int, int], None] | None = None,
     key: Key,
 ) -> Float[np.ndarray, "run frame 2 y x"]:
-    """Frames of ζ and c every `INTERVAL`, one run from rest for each system, all advanced together.
+    """Frames of ζ and c every `INTERVAL`, one run for each system, all advanced together.
 
     **Arguments:** `systems`, one for each run, equal in all but wavenumber and amplitude (`[coarse] * 8` for eight runs
     of one law); `n_frames` to keep, after `n_spin_up` that are dropped; `report(done, total)`, called after each frame,
@@ -235,8 +236,8 @@ def trajectories(
     shared = _shared(systems)
     saturation = jnp.stack([s.amplitude * context(s.n_points, s.wavenumber) for s in systems])
     keys = jax.vmap(partial(jr.fold_in, key))(jnp.arange(len(systems)))
-    modes = jnp.stack([shared.rest()] * len(systems))
     n = shared.n_points
+    modes = jnp.stack([shared.rest()] * len(systems)) if start is None else to_modes(jnp.asarray(start))
     frames = np.empty((len(systems), n_frames, 2, n, n), np.float32)
     for i in range(-n_spin_up, n_frames):
         modes, fields = _next_frame(shared, modes, saturation, keys, i + n_spin_up)

@@ -3,6 +3,7 @@
 The same program runs in every process; the global batch, and with it the loss, are the same for every layout.
 """
 
+import re
 from collections.abc import Callable
 
 import jax
@@ -26,6 +27,26 @@ def join_processes(coordinator: str | None = None, *, n_processes: int | None = 
     """
     jax.config.update("jax_cpu_collectives_implementation", "gloo")  # used by CPUs only, which have no other over hosts
     jax.distributed.initialize(coordinator, n_processes, process)
+
+
+def join_as_told(text: str) -> None:
+    """`join_processes` as a command line says it: "auto" or "host:port,i/n".
+
+    **Arguments:** `text`; "auto" is what SLURM, Open MPI or a TPU pod tell by themselves; else the address of process
+    0, the number of this process, from 0 to n − 1, and the number of all.
+
+    **Raises:** `ValueError` for anything else; as `join_processes`.
+
+        join_as_told("node0:12345,1/2")
+    """
+    if text == "auto":
+        return join_processes()
+    found = re.fullmatch(r"([^\s,]+:\d+),(\d+)/([1-9]\d*)", text)
+    if not found or int(found[2]) >= int(found[3]):
+        raise ValueError(
+            f'the processes to join must be told as "auto" or as "host:port,i/n" with i < n, got {text!r}.'
+        )
+    return join_processes(found[1], n_processes=int(found[3]), process=int(found[2]))
 
 
 def is_first_process() -> bool:

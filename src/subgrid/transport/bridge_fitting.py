@@ -23,7 +23,7 @@ import optax
 from subgrid.training.checkpoint import CheckpointMismatch, Checkpoints
 from subgrid.training.feed import Dispatch
 from subgrid.training.steps import Run, State, averaged_model, compile_steps, init_state
-from subgrid.transport.bridge import Bridge, Direction, drift_loss, sample_bridge
+from subgrid.transport.bridge import GRADING, Bridge, Direction, drift_loss, sample_bridge
 from subgrid.transport.couplings import EntropicTransport, Independent
 from subgrid.transport.ends import Ends, Pairs, draw_pairs, take_pairs
 from subgrid.types import Key
@@ -35,9 +35,9 @@ DIRECTIONS: tuple[Direction, Direction] = ("backward", "forward")
 
 @dataclass(frozen=True)
 class BridgeSettings:
-    """How a bridge is fitted; the defaults are those of Shi et al. (2023) for their Gaussian test.
+    """How a bridge is fitted; the numbers of steps are those of Shi et al. (2023) for their Gaussian test.
 
-    **Raises:** `ValueError` for σ ≤ 0, a start that does not exist, or steps that do not divide.
+    **Raises:** `ValueError` for σ ≤ 0, a start that does not exist, numbers below 1, or steps that do not divide.
     """
 
     sigma: float = 1.0
@@ -52,8 +52,10 @@ class BridgeSettings:
     n_pairs: int = 16_384
     """Pairs simulated at a time."""
     n_refreshes: int = 1
-    """How often an iteration simulates pairs afresh."""
+    """How often an iteration simulates pairs afresh; the first draws its own for every dispatch."""
     n_simulation_steps: int = 20
+    grading: float = GRADING
+    """How fast the steps of the simulation shrink towards its end (`bridge_times`)."""
     ema_decay: float = 0.999
     steps_per_dispatch: int = 100
     coupling_batch: int = 512
@@ -66,6 +68,11 @@ class BridgeSettings:
             raise ValueError(f"sigma must be positive, got {self.sigma}; for paths without noise use a rectified flow.")
         if self.start not in ("independent", "reference", "entropic"):
             raise ValueError(f'start must be "independent", "reference" or "entropic", got {self.start!r}.')
+        for name, value in asdict(self).items():
+            if isinstance(value, int) and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}.")
+        if self.grading < 1:
+            raise ValueError(f"grading must be at least 1 (equal steps), got {self.grading}.")
         if self.n_steps % (self.n_refreshes * self.steps_per_dispatch):
             raise ValueError(
                 f"n_steps = {self.n_steps} must be a multiple of n_refreshes x steps_per_dispatch = "
@@ -81,12 +88,27 @@ class Progress(NamedTuple):
     pairs: Pairs
 
 
+def restarting_cosine(n_steps: int, *, peak: float = 1e-3, end: float = 1e-5) -> optax.GradientTransformation:
+    """Adam with gradients clipped at norm 1, whose rate falls from `peak` to `end` along a cosine in every iteration.
+
+    Each iteration ends with weights that are averaged, not in the middle of their noise, and starts ready to move.
+
+        fit_bridge(forward, backward, ends, settings, optimiser=restarting_cosine(settings.n_steps, peak=2e-4), key=key)
+    """
+
+    def rate(count):
+        return end + (peak - end) * (1 + jnp.cos(jnp.pi * (count % n_steps) / n_steps)) / 2
+
+    return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(rate))
+
+
 def fit_bridge(
     forward: eqx.Module,
     backward: eqx.Module,
     ends: Ends,
     settings: BridgeSettings = BridgeSettings(),
     *,
+    first_pairs: Pairs | None = None,
     optimiser: optax.GradientTransformation | None = None,
     folder: Path | None = None,
     report: Callable[[int, int, dict[str, float]], None] | None = None,
@@ -101,7 +123,9 @@ def fit_bridge(
       iteration;
     - `ends`: source at t = 0, target at t = 1;
     - `settings`;
-    - `optimiser`: Adam with rate 1e-4 and gradients clipped at norm 1 by default, its state kept across iterations;
+    - `first_pairs`, `settings.n_pairs` of them: a start of the caller's own in place of `settings.start`, whose ends
+      must have the laws of the two archives;
+    - `optimiser`: `restarting_cosine(settings.n_steps)` by default; its state is kept across iterations;
     - `folder`: where to save after every outer iteration, and to resume from;
     - `report(iteration, step, {"loss": …})`, after each dispatch; `after_iteration(k, bridge)`, for diagnostics
       (`bridge_diagnostics.py`), with averaged weights;
@@ -109,18 +133,21 @@ def fit_bridge(
 
     **Returns:** the `Bridge`, with averaged weights.
 
-    **Raises:** `ValueError` for settings that cannot be; `CheckpointMismatch` if the folder was made with other
-    settings or other networks; `ArithmeticError` if a loss is not finite.
+    **Raises:** `ValueError` for settings that cannot be, or another number of first pairs; `CheckpointMismatch` if the
+    folder was made with other settings or other networks; `ArithmeticError` if a loss is not finite.
 
         bridge = fit_bridge(NetworkVelocity(f), NetworkVelocity(b), Ends(x0, x1), BridgeSettings(sigma=0.5), key=key)
     """
+    if first_pairs is not None and len(first_pairs.x0) != settings.n_pairs:
+        raise ValueError(f"first_pairs has {len(first_pairs.x0)} pairs; settings.n_pairs = {settings.n_pairs}.")
     models = {"forward": forward, "backward": backward}
-    optimiser = optimiser or optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-4))
-    progress, first, checkpoints = _start_or_resume(models, ends, settings, optimiser, folder, key)
+    optimiser = optimiser or restarting_cosine(settings.n_steps)
+    progress, first, checkpoints = _start_or_resume(models, ends, settings, first_pairs, optimiser, folder, key)
     runs = {direction: _compile(models[direction], direction, settings, optimiser) for direction in DIRECTIONS}
     for k in range(first, settings.n_iterations):
         train_key, simulate_key = jr.split(jr.fold_in(key, k))
-        progress = _iterate(k, progress, models, ends, settings, runs, report, train_key, simulate_key)
+        own_start = first_pairs is not None
+        progress = _iterate(k, progress, models, ends, settings, runs, report, own_start, train_key, simulate_key)
         if checkpoints is not None:
             checkpoints.save(k + 1, progress)
         if after_iteration is not None:
@@ -128,18 +155,21 @@ def fit_bridge(
     return _bridge(progress, models, settings)
 
 
-def _iterate(k, progress: Progress, models, ends, settings, runs: dict[str, Run], report, train_key, simulate_key):
+def _iterate(
+    k, progress: Progress, models, ends, settings, runs: dict[str, Run], report, own_start, train_key, simulate_key
+):
     """Trains one direction on the pairs that the other simulates, refreshing them, then simulates it."""
     direction: Direction = DIRECTIONS[k % 2]
     other: Direction = DIRECTIONS[(k + 1) % 2]
     state, pairs = getattr(progress, direction), progress.pairs
     state = state._replace(average=jax.tree.map(jnp.zeros_like, state.average))  # the average is of this iteration only
-    each = settings.n_steps // settings.n_refreshes
-    for refresh in range(settings.n_refreshes):
+    n_refreshes = _refreshes(k, settings)
+    each = settings.n_steps // n_refreshes
+    for refresh in range(n_refreshes):
         if refresh and k:
             drift = averaged_model(models[other], getattr(progress, other))
             pairs = simulate_pairs(drift, ends, other, settings, key=jr.fold_in(simulate_key, refresh))
-        elif refresh:
+        elif refresh and not own_start:
             pairs = _first_pairs(ends, settings, key=jr.fold_in(simulate_key, refresh))
         for step in range(0, each, settings.steps_per_dispatch):
             state, metrics = runs[direction](state, Dispatch(pairs, None), train_key)
@@ -149,6 +179,13 @@ def _iterate(k, progress: Progress, models, ends, settings, runs: dict[str, Run]
     progress = progress._replace(**{direction: state})
     pairs = simulate_pairs(averaged_model(models[direction], state), ends, direction, settings, key=simulate_key)
     return progress._replace(pairs=pairs)
+
+
+def _refreshes(k: int, settings: BridgeSettings) -> int:
+    """How often iteration k changes its pairs: those of the first cost nothing, and few would be learned by heart."""
+    if k == 0 and settings.start != "entropic":
+        return settings.n_steps // settings.steps_per_dispatch
+    return settings.n_refreshes
 
 
 def simulate_pairs(drift: Any, ends: Ends, direction: Direction, settings: BridgeSettings, *, key: Key) -> Pairs:
@@ -164,8 +201,8 @@ def _simulate(drift, drawn: Pairs, key, direction: Direction, settings: BridgeSe
 
     def one(each):
         x, context, k = each
-        sigma, n = settings.sigma, settings.n_simulation_steps
-        return sample_bridge(drift, x, context, direction=direction, sigma=sigma, n_steps=n, key=k)
+        options = {"sigma": settings.sigma, "n_steps": settings.n_simulation_steps, "grading": settings.grading}
+        return sample_bridge(drift, x, context, direction=direction, **options, key=k)
 
     keys = jr.split(key, len(start))
     end = jax.lax.map(one, (start, drawn.context, keys), batch_size=min(settings.simulate_at_once, len(start)))
@@ -189,22 +226,23 @@ def _first_pairs(ends: Ends, settings: BridgeSettings, *, key: Key) -> Pairs:
             return jax.tree.map(lambda part: part.reshape(-1, *part.shape[2:])[: settings.n_pairs], batches)
 
 
-def _start_or_resume(models, ends, settings, optimiser, folder: Path | None, key: Key):
+def _start_or_resume(models, ends, settings, first_pairs: Pairs | None, optimiser, folder: Path | None, key: Key):
     states = {direction: init_state(models[direction], optimiser) for direction in DIRECTIONS}
     copies = {direction: jax.tree.map(jnp.copy, state) for direction, state in states.items()}  # the steps reuse them
-    progress = Progress(pairs=_first_pairs(ends, settings, key=jr.split(key)[0]), **copies)
+    pairs = _first_pairs(ends, settings, key=jr.split(key)[0]) if first_pairs is None else first_pairs
+    progress = Progress(pairs=pairs, **copies)
     if folder is None:
         return progress, 0, None
     checkpoints = Checkpoints(folder)
-    _require_same_settings(folder / "settings.json", settings, resuming=checkpoints.latest() is not None)
+    wanted = asdict(settings) | {"source samples": len(ends.source), "target samples": len(ends.target)}
+    _require_same_settings(folder / "settings.json", wanted, resuming=checkpoints.latest() is not None)
     if checkpoints.latest() is None:
         return progress, 0, checkpoints
     first, progress = checkpoints.restore(like=progress)
     return progress, first, checkpoints
 
 
-def _require_same_settings(path: Path, settings: BridgeSettings, *, resuming: bool) -> None:
-    wanted = asdict(settings)
+def _require_same_settings(path: Path, wanted: dict[str, Any], *, resuming: bool) -> None:
     if not resuming:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
@@ -214,8 +252,9 @@ def _require_same_settings(path: Path, settings: BridgeSettings, *, resuming: bo
     stored = json.loads(path.read_text(encoding="utf-8"))
     for name, value in wanted.items():
         if name != "n_iterations" and stored.get(name) != value:
+            begun = f"{stored.get(name)!r} {name}" if "samples" in name else f"{name} = {stored.get(name)!r}"
             raise CheckpointMismatch(
-                f"{path.parent}: the bridge was begun with {name} = {stored.get(name)!r}, not {value!r}; "
+                f"{path.parent}: the bridge was begun with {begun}, not {value!r}; "
                 "go on with that, or choose another folder."
             )
 

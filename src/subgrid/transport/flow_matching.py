@@ -14,6 +14,7 @@ of interpolant and coupling makes of it:
 """
 
 import math
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -32,7 +33,7 @@ from subgrid.training.checkpoint import Checkpoints
 from subgrid.training.fit import fit, warmup_cosine
 from subgrid.transport.couplings import Coupling, Independent
 from subgrid.transport.ends import Ends, Pairs, draw_pairs, take_pairs
-from subgrid.transport.interpolants import Interpolant, Linear, interpolate, rates
+from subgrid.transport.interpolants import Interpolant, Linear, interpolate, rates, require_times_where_regular
 from subgrid.types import Key, Velocity
 
 TIME_MARGIN = 1e-3
@@ -100,11 +101,13 @@ def fit_flow(
     - `n_steps`, `batch_size`, `ema_decay`, `steps_per_dispatch`, `checkpoints`, `report`: as for `fit`;
     - `optimiser`: `warmup_cosine(n_steps)` by default.
 
-    **Raises:** as `fit`.
+    **Raises:** `ValueError` for a network for the noise of an interpolant that has none; and as `fit`.
 
         flow = fit_flow(NetworkVelocity(MLP((2,), (2,), key=k1)), Ends(x0, x1), coupling=ExactTransport(), key=k2)
         moved = jax.vmap(flow_map(flow.velocity))(x0)
     """
+    if noise is not None and float(interpolant(jnp.asarray(0.5)).gamma) == 0:
+        raise ValueError(f"{type(interpolant).__name__} has no noise to fit; choose one with gamma > 0 (sigma > 0).")
     draw = (
         (lambda data, key: take_pairs(data, batch_size, key=key))
         if isinstance(ends, Pairs)
@@ -132,8 +135,12 @@ def flow_map(
 
     **Returns:** a function of (x, context = None).
 
+    **Raises:** `ValueError` for n_steps < 1.
+
         moved = jax.vmap(flow_map(flow.velocity))(coarse)
     """
+    if n_steps < 1:
+        raise ValueError(f"n_steps must be at least 1, got {n_steps}.")
     times = jnp.linspace(1.0, 0.0, n_steps + 1) if backward else jnp.linspace(0.0, 1.0, n_steps + 1)
 
     def move(x, context=None):
@@ -154,9 +161,18 @@ def diffuse(
     """Carries x along the diffusion dX = (v ± ε∇log p) dt + √(2ε) dW, whose laws are those of the flow.
 
     Plus in rising time, minus in falling time (Albergo et al. 2023, Corollary 18). ε = σ²/2 on the path of a
-    Schrödinger bridge of diffusion σ gives the bridge itself. Times must stay where γ > 0
-    (`require_times_where_regular`).
+    Schrödinger bridge of diffusion σ gives the bridge itself. Euler–Maruyama without noise on the last step.
+
+    **Arguments:** `flow`, with a score; `x`, at `times[0]`; `times`, rising or falling, all but the last where γ > 0
+    and no coefficient is singular: δ instead of 0, or 1 − δ instead of 1; `epsilon` ≥ 0; `context`; `key`.
+
+    **Raises:** `ValueError` for other times, ε < 0, or a flow without a score.
+
+        moved = diffuse(flow, coarse, jnp.linspace(1e-3, 1, 101), epsilon=0.5, key=key)
     """
+    if epsilon < 0:
+        raise ValueError(f"epsilon must not be negative, got {epsilon}; 0 is the flow itself.")
+    times = require_times_where_regular(flow.interpolant, times, score=True, last=False)
     sign = jnp.sign(times[-1] - times[0])
     drift = lambda x, t: flow.velocity(x, t, context) + sign * epsilon * flow.score(x, t, context)  # noqa: E731
     return euler_maruyama(drift, x, times, diffusion=math.sqrt(2 * epsilon), key=key)

@@ -97,26 +97,47 @@ def interpolate(
     return coefficients.alpha * x0 + coefficients.beta * x1 + coefficients.gamma * noise
 
 
-def require_times_where_regular(interpolant: Interpolant, times: Float[Array, " time"], *, score: bool) -> None:
-    """Passes if every α̇, β̇, γ̇ is finite at the times, and γ > 0 there where the score is wanted.
+def require_times_where_regular(
+    interpolant: Interpolant, times: Float[Array, " time"], *, score: bool, last: bool = True
+) -> Float[Array, " time"]:
+    """The times, if every α̇, β̇, γ̇ is finite at them, and γ > 0 there where the score is wanted.
 
-    **Raises:** `ValueError` naming the time: of one outside [0, 1], or of a singular coefficient.
+    **Arguments:** `interpolant`; `times`; `score`, whether −E[Z | x]/γ is evaluated too; `last`, whether the last time
+    is one of those where something is evaluated (an explicit method never visits it).
+
+    **Raises:** `ValueError` naming the time: of one outside [0, 1], or of a singular coefficient. If the times are
+    traced, `eqx.EquinoxRuntimeError` when they are used.
+
+        require_times_where_regular(Linear(1.0), jnp.linspace(0, 1, 9), score=False)  # gamma is singular at t = 0
     """
-    values = np.asarray(times)
-    if values.min() < 0 or values.max() > 1:
-        worst = values.min() if values.min() < 0 else values.max()
-        raise ValueError(f"times must lie in [0, 1], got {worst:g}.")
-    slopes = np.stack(jax.vmap(lambda t: rates(interpolant, t))(jnp.asarray(times)))
+    visited = slice(None) if last else slice(-1)
     name = type(interpolant).__name__
-    if not np.isfinite(slopes).all():
-        t = values[~np.isfinite(slopes).all(0)][0]
+    if isinstance(times, jax.core.Tracer):
+        outside, singular, silent = _faults(interpolant, times)
+        bad = jnp.any(outside) | jnp.any(singular[visited]) | (score & jnp.any(silent[visited]))
+        return eqx.error_if(times, bad, f"{name}: a time lies outside [0, 1], or where a coefficient is singular.")
+    with jax.ensure_compile_time_eval():
+        outside, singular, silent = (np.asarray(fault) for fault in _faults(interpolant, jnp.asarray(times)))
+    values = np.asarray(times)
+    if outside.any():
+        raise ValueError(f"times must lie in [0, 1], got {values[outside][0]:g}.")
+    if singular[visited].any():
+        t = values[visited][singular[visited]][0]
         raise ValueError(f"{name}: a derivative of its coefficients is singular at t = {t:g}; leave that time out.")
-    if score and (gamma := np.asarray(jax.vmap(interpolant)(jnp.asarray(times)).gamma)).min() <= 0:
-        t = values[gamma <= 0][0]
+    if score and silent[visited].any():
+        t = values[visited][silent[visited]][0]
         raise ValueError(
             f"{name}: gamma is 0 at t = {t:g}, where the score -E[Z | x]/gamma is singular; "
             "leave that time out, or choose an interpolant with noise (sigma > 0)."
         )
+    return times
+
+
+def _faults(interpolant: Interpolant, times: Array) -> tuple[Array, Array, Array]:
+    """For each time: whether it lies outside [0, 1]; whether a derivative is singular there; whether γ is 0 there."""
+    slopes = jnp.stack(jax.vmap(lambda t: rates(interpolant, t))(times))
+    within = (times >= 0) & (times <= 1)  # false for NaN
+    return ~within, within & ~jnp.isfinite(slopes).all(0), jax.vmap(interpolant)(times).gamma <= 0
 
 
 def gaussian_velocity(

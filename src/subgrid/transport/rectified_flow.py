@@ -84,10 +84,12 @@ def fit_rectified_flow(
     end); `n_rounds` ≥ 1; `n_steps_flow`, Heun steps of the pairs; `folder`, for the checkpoints of each
     round, from which the same call resumes; `report_round(round, straightness)`; `options` of `fit_flow`.
 
-    **Raises:** `ValueError` for a context of the target's samples.
+    **Raises:** `ValueError` for a context of the target's samples, or no round; and as `fit_flow`.
 
         first, second = fit_rectified_flow(velocity, Ends(x0, x1), n_rounds=2, key=key)
     """
+    if n_rounds < 1:
+        raise ValueError(f"n_rounds must be at least 1, got {n_rounds}.")
     if ends.context is not None and ends.context_of_target:
         raise ValueError("reflow starts from source samples, so the context must belong to them (context_of_target).")
     flows, data = [], ends

@@ -93,8 +93,14 @@ def fair_crps_per_cell(
         >>> fair_crps_per_cell(x[:, 1:], x[:, 0])  # 1/√π = .564, the score of a standard normal against itself
     """
     x, y, mask = _paired(ensemble, truth, mask)
-    score = lax.map(lambda case: fair_crps(case[0], case[1]), (x, y))
-    return restore_cells(np.asarray(jnp.mean(score, axis=0)), mask)
+    return restore_cells(np.asarray(_mean_fair_crps(x, y)), mask)
+
+
+@jax.jit
+def _mean_fair_crps(
+    ensemble: Float[Array, "case member channel cell"], truth: Float[Array, "case channel cell"]
+) -> Float[Array, "channel cell"]:
+    return jnp.mean(lax.map(lambda case: fair_crps(case[0], case[1]), (ensemble, truth)), axis=0)
 
 
 def spread_skill_per_channel(

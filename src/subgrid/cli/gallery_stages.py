@@ -1,0 +1,156 @@
+"""The toy gallery: one set reached from noise by denoising, a flow, its reflow and a bridge, as paths to animate.
+
+    RUN/config.toml, paths.npz, SET.gif, transport.html
+
+All four start from the same points of N(0, s²I), s the standard deviation of the target set, and are seen at the same
+equally spaced times.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jaxtyping import Array, Float
+
+from subgrid.cli.progress import progress_bar
+from subgrid.cli.toy_config import Gallery, GalleryConfig
+from subgrid.cli.toy_folder import open_folder
+from subgrid.data.store import write_whole
+from subgrid.diffusion.denoiser import Preconditioned
+from subgrid.diffusion.objective import denoising_loss, karras_weight, log_uniform_levels
+from subgrid.networks.mlp import MLP
+from subgrid.numerics.integrate import integrate_path
+from subgrid.simulate import toy_2d
+from subgrid.training.fit import fit, warmup_cosine
+from subgrid.transport.bridge import sample_bridge_path
+from subgrid.transport.bridge_fitting import BridgeSettings, fit_bridge, restarting_cosine
+from subgrid.transport.ends import Ends
+from subgrid.transport.rectified_flow import fit_rectified_flow
+from subgrid.transport.velocity import NetworkVelocity
+from subgrid.types import Key
+
+Paths = Float[Array, "frame n 2"]
+TITLES = ("denoising", "flow", "reflow", "bridge")
+SIGMA_MAX, SIGMA_MIN = 40.0, 5e-3
+SUBSTEPS = 4
+"""Steps of each sampler between two frames."""
+
+
+def run_gallery(path: Path, overrides: Sequence[str], folder: Path) -> Path:
+    """Trains and draws every set that is not there yet, then the page.
+
+    **Returns:** the page. **Raises:** as `open_folder`.
+    """
+    from subgrid.report.transport_gallery import write_gif, write_page
+
+    config = open_folder(GalleryConfig, path, overrides, folder, parts="*.npz", may_change=("targets",))
+    paths: dict[str, dict[str, np.ndarray]] = {}
+    for target in config.gallery.targets:
+        kept = folder / f"{target}.npz"
+        if not kept.exists():
+            found = make_paths(config, target)
+            write_whole(kept, lambda partial, found=found: _save(partial, found), kind="file")
+        with np.load(kept) as file:
+            paths[target] = {title: file[title] for title in TITLES}
+        write_gif(folder / f"{target}.gif", paths[target])
+    return write_page(folder / "transport.html", paths)
+
+
+def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    with path.open("wb") as file:  # np.savez would add a suffix to a name
+        np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
+
+
+def make_paths(config: GalleryConfig, target: str) -> dict[str, np.ndarray]:
+    """The paths of all four, in the units of the set: float32, frame × point × 2."""
+    table, key = config.gallery, jr.fold_in(jr.key(config.run.seed), toy_2d.NAMES.index(target))
+    data_key, source_key, start_key, *keys = jr.split(key, 6)
+    points = toy_2d.draw(target, table.n_train, key=data_key)
+    scale = float(jnp.std(points))
+    ends = Ends(toy_2d.gaussian(table.n_train, key=source_key), points / scale)
+    x = toy_2d.gaussian(table.n_points, key=start_key)
+    with progress_bar(f"gallery: {target}") as update:
+        total = 3 * table.n_steps + table.n_iterations * (table.n_steps // 2)
+        denoised = denoising_paths(table, ends, x, lambda n: update(n, total, "denoising"), key=keys[0])
+        flows = flow_paths(table, ends, x, lambda n: update(table.n_steps + n, total, "flows"), key=keys[1])
+        bridged = bridge_paths(table, ends, x, lambda n: update(3 * table.n_steps + n, total, "bridge"), key=keys[2])
+    named = zip(TITLES, (denoised, *flows, bridged), strict=True)
+    return {title: np.asarray(path * scale, np.float32) for title, path in named}
+
+
+def denoising_paths(table: Gallery, ends: Ends, x: Float[Array, "n 2"], report: Callable, *, key: Key) -> Paths:
+    """The probability flow of a diffusion, as its variance-preserving picture x_σ/√(1 + σ²).
+
+    σ = tan θ with θ falling steadily: signal and noise are cos θ and sin θ of the picture.
+    """
+    network_key, fit_key = jr.split(key)
+    denoiser = fit(
+        Preconditioned(MLP((2,), (2,), hidden=table.hidden, key=network_key)),
+        lambda d, batch, k: denoising_loss(
+            d, batch, noise_levels=log_uniform_levels(SIGMA_MIN, SIGMA_MAX), weight=karras_weight(), key=k
+        ),
+        ends.target,
+        lambda points, k: points[jr.randint(k, (table.batch_size,), 0, len(points))],
+        report=lambda step, _: report(step),
+        key=fit_key,
+        **_options(table),
+    )
+    angles = jnp.linspace(jnp.arctan(SIGMA_MAX), jnp.arctan(SIGMA_MIN), table.n_frames * SUBSTEPS + 1)
+    slope = lambda z, sigma: (z - denoiser(z, sigma)) / sigma  # noqa: E731  dx/dσ of the probability flow
+    walk = lambda z: integrate_path(slope, SIGMA_MAX * z, jnp.tan(angles))  # noqa: E731
+    paths = jax.jit(jax.vmap(walk, out_axes=1))(x) / jnp.sqrt(1 + jnp.tan(angles) ** 2)[:, None, None]
+    return paths[::SUBSTEPS]
+
+
+def flow_paths(
+    table: Gallery, ends: Ends, x: Float[Array, "n 2"], report: Callable, *, key: Key
+) -> tuple[Paths, Paths]:
+    """Flow matching with independent pairs, and the same after one reflow."""
+    network_key, fit_key = jr.split(key)
+    rounds, seen = [], {"steps": 0}
+
+    def tell(step: int, _: dict[str, float]) -> None:
+        seen["steps"] += 100
+        report(seen["steps"])
+
+    velocity = NetworkVelocity(MLP((2,), (2,), hidden=table.hidden, key=network_key))
+    batch = {"batch_size": table.batch_size}
+    flows = fit_rectified_flow(velocity, ends, n_rounds=2, report=tell, key=fit_key, **batch, **_options(table))
+    times = jnp.linspace(0.0, 1.0, table.n_frames * SUBSTEPS + 1)
+    for flow in flows:
+        walk = lambda z, v=flow.velocity: integrate_path(lambda y, t: v(y, t), z, times)  # noqa: E731
+        rounds.append(jax.jit(jax.vmap(walk, out_axes=1))(x)[::SUBSTEPS])
+    return rounds[0], rounds[1]
+
+
+def bridge_paths(table: Gallery, ends: Ends, x: Float[Array, "n 2"], report: Callable, *, key: Key) -> Paths:
+    """The Schrödinger bridge of diffusion σ."""
+    forward_key, backward_key, fit_key, path_key = jr.split(key, 4)
+    n_steps = table.n_steps // 2
+    network = lambda k: NetworkVelocity(MLP((2,), (2,), hidden=table.hidden, key=k))  # noqa: E731
+    bridge = fit_bridge(
+        network(forward_key),
+        network(backward_key),
+        ends,
+        BridgeSettings(
+            sigma=table.sigma, n_iterations=table.n_iterations, n_steps=n_steps, batch_size=table.batch_size
+        ),
+        optimiser=restarting_cosine(n_steps, peak=table.learning_rate),
+        report=lambda k, step, _: report(k * n_steps + step),
+        key=fit_key,
+    )
+    options: Any = {"direction": "forward", "sigma": table.sigma, "n_steps": table.n_frames * SUBSTEPS, "grading": 1.0}
+    walk = lambda z, k: sample_bridge_path(bridge.forward, z, key=k, **options)  # noqa: E731
+    return jax.jit(jax.vmap(walk, out_axes=1))(x, jr.split(path_key, len(x)))[::SUBSTEPS]
+
+
+def _options(table: Gallery) -> dict[str, Any]:
+    return {
+        "n_steps": table.n_steps,
+        "optimiser": warmup_cosine(table.n_steps, peak=table.learning_rate),
+        "steps_per_dispatch": 100,
+    }

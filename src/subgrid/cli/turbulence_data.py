@@ -1,0 +1,162 @@
+"""The two archives of the moist-turbulence experiment: simulated, kept as Zarr, read back as normalised fields."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax.random as jr
+import numpy as np
+import xarray as xr
+from jaxtyping import Float, Int
+
+from subgrid.cli.turbulence_config import Turbulence
+from subgrid.data.archive import ensemble_of_runs_dataset
+from subgrid.data.normalise import Standardiser, fit_standardiser
+from subgrid.data.store import write_zarr
+from subgrid.numerics.spectral import refine
+from subgrid.simulate.moist_turbulence import INTERVAL, MoistTurbulence, context, trajectories
+from subgrid.types import Key
+
+CHANNELS = {"zeta": "vorticity", "c": "supersaturation"}
+Report = Callable[[int, int, str], None]
+
+
+def simulate_coarse(table: Turbulence, path: Path, *, report: Report, key: Key) -> None:
+    """As many frames as of the fine archive in all, from as many runs as there are of one context."""
+    runs = [MoistTurbulence(table.n_coarse)] * (table.n_training_runs + table.n_held_out_runs)
+    frames = trajectories(
+        runs,
+        n_frames=table.n_frames * len(table.wavenumbers),
+        n_spin_up=table.n_spin_up,
+        report=lambda done, total: report(done, total, ""),
+        key=key,
+    )
+    _write(frames, [0] * len(runs), path)
+
+
+def simulate_fine(table: Turbulence, path: Path, *, report: Report, key: Key) -> None:
+    """Runs of every context from the same spun-up states of ζ, under forcings of their own."""
+    spin_key, run_key = jr.split(key)
+    n_runs = table.n_training_runs + table.n_held_out_runs
+    n_long = table.n_spin_up
+    n_total = n_long + table.n_settle + table.n_frames
+    spun_up = trajectories(
+        [MoistTurbulence(table.n_points_spin_up)] * n_runs,
+        n_frames=1,
+        n_spin_up=n_long - 1,
+        report=lambda done, _: report(done, n_total, "spin-up"),
+        key=spin_key,
+    )
+    wavenumbers = [k for k in table.wavenumbers for _ in range(n_runs)]
+    frames = trajectories(
+        [MoistTurbulence(table.n_fine, wavenumber=k) for k in wavenumbers],
+        n_frames=table.n_frames,
+        n_spin_up=table.n_settle,
+        start=np.tile(refine(spun_up[:, 0], table.n_fine), (len(table.wavenumbers), 1, 1, 1)),
+        report=lambda done, _: report(n_long + done, n_total, ""),
+        key=run_key,
+    )
+    _write(frames, wavenumbers, path)
+
+
+def _write(frames: np.ndarray, wavenumbers: list[int], path: Path) -> None:
+    dataset = ensemble_of_runs_dataset(
+        frames,
+        CHANNELS,
+        coordinates={"wavenumber": np.asarray(wavenumbers)},
+        interval=INTERVAL,
+        domain=2 * np.pi,
+        attributes={"title": "forced two-dimensional moist turbulence"},
+    )
+    write_zarr(dataset, path)
+
+
+def write_fields(
+    fields: Float[np.ndarray, "case channel y x"], wavenumbers: Int[np.ndarray, " case"], path: Path
+) -> None:
+    """Downscaled fields as a store like the archives: each case a run of one frame."""
+    dataset = ensemble_of_runs_dataset(
+        fields[:, None],
+        CHANNELS,
+        coordinates={"wavenumber": wavenumbers},
+        interval=INTERVAL,
+        domain=2 * np.pi,
+        attributes={"title": "moist turbulence downscaled"},
+    )
+    write_zarr(dataset, path)
+
+
+def read_fields(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """What `write_fields` wrote, and the wavenumbers of the contexts."""
+    runs, wavenumbers = _read(path)
+    return runs[:, 0], wavenumbers
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Normalised fields of one archive on the fine grid, and the k of the context of each (0: none)."""
+
+    values: Float[np.ndarray, "n channel y x"]
+    wavenumbers: Int[np.ndarray, " n"]
+
+    def of(self, wavenumber: int) -> np.ndarray:
+        """Those of one context."""
+        return self.values[self.wavenumbers == wavenumber]
+
+
+@dataclass(frozen=True)
+class Archives:
+    """What is trained on and what is judged by; all in units of the fine archive's standard deviations.
+
+    The held-out fine runs are two independent halves: the reference, and the twin whose distance from it is the floor.
+    """
+
+    fine: Fields
+    coarse: Fields
+    reference: Fields
+    twin: Fields
+    held_out_coarse: Fields
+    standardiser: Standardiser
+
+    def restore(self, values: np.ndarray) -> np.ndarray:
+        """Physical units."""
+        return np.asarray(self.standardiser.restore(values, 2), np.float32)
+
+
+def load_archives(table: Turbulence, fine: Path, coarse: Path) -> Archives:
+    """Both archives on the fine grid, runs for training apart from those held out."""
+    n_train, n_runs = table.n_training_runs, table.n_training_runs + table.n_held_out_runs
+    middle = (n_train + n_runs) // 2
+    runs, wavenumbers = _read(fine)
+    place = np.arange(len(runs)) % n_runs  # among the runs of one context
+    coarse_runs, none = _read(coarse)
+    standardiser = fit_standardiser(runs[place < n_train].reshape(-1, *runs.shape[2:]))
+
+    def fields(values: np.ndarray, k: np.ndarray) -> Fields:
+        flat = refine(values.reshape(-1, *values.shape[2:]), table.n_fine)
+        normal = np.asarray(standardiser.normalise(flat, 2), np.float32)
+        return Fields(normal, np.repeat(k, values.shape[1]))
+
+    chosen = {
+        "fine": place < n_train,
+        "reference": (place >= n_train) & (place < middle),
+        "twin": place >= middle,
+    }
+    parts = {name: fields(runs[which], wavenumbers[which]) for name, which in chosen.items()}
+    return Archives(
+        coarse=fields(coarse_runs[:n_train], none[:n_train]),
+        held_out_coarse=fields(coarse_runs[n_train:], none[n_train:]),
+        standardiser=standardiser,
+        **parts,
+    )
+
+
+def contexts(n_points: int, wavenumbers: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n 1 y x"]:
+    """sin(kx) sin(ky) of each sample, as a channel."""
+    known = {k: np.asarray(context(n_points, int(k)), np.float32) for k in np.unique(wavenumbers)}
+    return np.stack([known[k][None] for k in wavenumbers])
+
+
+def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    with xr.open_zarr(path, chunks=None) as stored:
+        return np.stack([stored[name].values for name in CHANNELS], axis=2), stored.wavenumber.values

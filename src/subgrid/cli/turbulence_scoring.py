@@ -1,0 +1,156 @@
+"""Judging a moist-turbulence run: quality against held-out fine fields, similarity against the source of each output."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+
+from subgrid.cli.turbulence_data import Archives, Fields, read_fields
+from subgrid.cli.turbulence_stages import Cases, TurbulenceRun, cases
+from subgrid.data.store import write_json
+from subgrid.simulate.moist_turbulence import condensation_rate, to_grid, to_modes
+from subgrid.verification.distributions import wasserstein_1
+from subgrid.verification.similarity import kolmogorov_smirnov, source_distance
+from subgrid.verification.spectra import energy_spectrum
+
+UPSAMPLED, RANDOM = "upsampled", "random pairing"
+"""The coarse field itself, and a training field of the right context that has nothing to do with it."""
+SHOWN_WAVENUMBERS = (1, 2, 4, 6, 8)
+"""Rows of the table; metrics.json holds every wavenumber that the coarse fields resolve."""
+SMALLEST_SHARE = 1e-4
+"""Of the variance, that a shell of the spectrum must hold to count: the dissipation range falls by ten decades."""
+QUANTITIES = ("vorticity", "supersaturation", "condensation rate")
+ABOUT = {
+    "KS": "largest gap between the cumulative histograms of all pixel values, mean over contexts",
+    "W1 of means": "Wasserstein-1 distance between spatial means, mean over contexts, in units of the field",
+    "MELR": f"mean |ln(E/E_ref)| over shells that hold {SMALLEST_SHARE:g} of the variance or more, mean over contexts",
+    "l2": "distance of the low-passed (|k| up to the number given), z-scored output from its own coarse source; "
+    "unrelated patterns have 1.41",
+}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """All sets of fields that are compared, physical units, waves that the fine model cannot hold removed."""
+
+    reference: Fields
+    twin: Fields
+    candidates: dict[str, Fields]
+    sources: np.ndarray
+    """Of the candidates' fields, one by one."""
+
+
+def columns(run: TurbulenceRun) -> tuple[str, ...]:
+    """Of the table, in order."""
+    return (UPSAMPLED, RANDOM, *run.config.evaluation.methods, "floor")
+
+
+def judge(run: TurbulenceRun) -> Judged:
+    """Scores every method, writes metrics.json, and hands on what was compared."""
+    judged = gather(run)
+    resolved = list(range(1, (run.config.turbulence.n_coarse - 1) // 3 + 1))
+    curves = {name: similarity(fields, judged.sources, resolved) for name, fields in judged.candidates.items()}
+    rows = [*quality_rows(judged), *similarity_rows(curves, resolved)]
+    content = {
+        "table": rows,
+        "similarity": {"wavenumber": resolved, **{name: curve.tolist() for name, curve in curves.items()}},
+        "timings": run.timings,
+    }
+    write_json(run.path("metrics.json"), content)
+    return judged
+
+
+def gather(run: TurbulenceRun) -> Judged:
+    """The held-out halves, and every candidate for the same cases."""
+    archives, each = run.archives, cases(run)
+    candidates = {
+        UPSAMPLED: Fields(archives.restore(each.coarse), each.wavenumbers),
+        RANDOM: _at_random(archives, each, run),
+    }
+    for method in run.config.evaluation.methods:
+        values, wavenumbers = read_fields(run.path(f"downscaled/{method}.zarr"))
+        resolved = np.asarray(to_grid(to_modes(jnp.asarray(values))), np.float32)
+        candidates[method] = Fields(resolved, wavenumbers)
+    return Judged(
+        _physical(archives, archives.reference), _physical(archives, archives.twin), candidates, each.coarse
+    )
+
+
+def _physical(archives: Archives, fields: Fields) -> Fields:
+    return Fields(archives.restore(fields.values), fields.wavenumbers)
+
+
+def _at_random(archives: Archives, each: Cases, run: TurbulenceRun) -> Fields:
+    rng = np.random.default_rng(np.asarray(jr.key_data(run.key("cases"))).astype(np.uint64))
+    chosen = [rng.choice(np.flatnonzero(archives.fine.wavenumbers == k)) for k in each.wavenumbers]
+    return Fields(archives.restore(archives.fine.values[np.asarray(chosen)]), each.wavenumbers)
+
+
+def quantities(values: np.ndarray) -> dict[str, np.ndarray]:
+    """What is judged of fields (n, channel, y, x), each (n, y, x)."""
+    rain = np.asarray(condensation_rate(jnp.asarray(values[:, 1])))
+    return dict(zip(QUANTITIES, (values[:, 0], values[:, 1], rain), strict=True))
+
+
+def quality_rows(judged: Judged) -> list[dict[str, Any]]:
+    """Rows of the table on distributions, the twin in the column of the floor."""
+    sets = {**judged.candidates, "floor": judged.twin}
+    scores = {name: quality(fields, judged.reference) for name, fields in sets.items()}
+    return [
+        _row(f"Quality: {quantity}", metric, {name: found[quantity, metric] for name, found in scores.items()})
+        for quantity, metric in scores["floor"]
+    ]
+
+
+def quality(fields: Fields, reference: Fields) -> dict[tuple[str, str], float]:
+    """Every metric of every quantity, each within a context, then the mean over contexts."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for k in np.unique(reference.wavenumbers):
+        pairs = zip(quantities(fields.of(k)).items(), quantities(reference.of(k)).values(), strict=True)
+        for (quantity, values), wanted in pairs:
+            for metric, score in _distances(values, wanted).items():
+                found.setdefault((quantity, metric), []).append(score)
+    return {name: float(np.mean(scores)) for name, scores in found.items()}
+
+
+def _distances(values: np.ndarray, wanted: np.ndarray) -> dict[str, float]:
+    means = [jnp.asarray(each.mean((1, 2))[:, None]) for each in (values, wanted)]
+    return {
+        "KS": kolmogorov_smirnov(values, wanted),
+        "W1 of means": float(wasserstein_1(*means)),
+        "MELR": spectral_error(values, wanted),
+    }
+
+
+def spectral_error(values: np.ndarray, wanted: np.ndarray) -> float:
+    """Mean |ln(E/E_ref)| over the shells where E_ref is more than `SMALLEST_SHARE` of its sum."""
+    energy, reference = (np.asarray(energy_spectrum(jnp.asarray(each)[:, None], 2))[0] for each in (values, wanted))
+    held = reference > SMALLEST_SHARE * reference.sum()
+    tiny = np.finfo(np.float32).tiny
+    return float(np.mean(np.abs(np.log(np.maximum(energy[held], tiny) / reference[held]))))
+
+
+def similarity(fields: Fields, sources: np.ndarray, wavenumbers: list[int]) -> np.ndarray:
+    """(wavenumber, channel): distance from the own source, mean over cases."""
+    return np.stack([source_distance(fields.values, sources, k).mean(0) for k in wavenumbers])
+
+
+def similarity_rows(curves: dict[str, np.ndarray], wavenumbers: list[int]) -> list[dict[str, Any]]:
+    """Rows of the table on similarity."""
+    return [
+        _row(
+            f"Similarity: {quantity}",
+            f"l2, k up to {k}",
+            {name: float(curve[wavenumbers.index(k), channel]) for name, curve in curves.items()},
+        )
+        for channel, quantity in enumerate(QUANTITIES[:2])
+        for k in SHOWN_WAVENUMBERS
+        if k in wavenumbers
+    ]
+
+
+def _row(group: str, metric: str, values: dict[str, float]) -> dict[str, Any]:
+    about = ABOUT.get(metric, ABOUT["l2"])
+    return {"group": group, "metric": metric, **values, "target": "0", "about": about}

@@ -1,0 +1,160 @@
+"""The stages of a moist-turbulence run: simulate, fit, downscale, judge.
+
+Each leaves its part in the run's folder and is skipped if the part is there:
+
+    RUN/config.toml            the resolved configuration
+    RUN/coarse.zarr, fine.zarr the two archives, training runs first
+    RUN/models/NAME/           networks of one method, and the state of its training
+    RUN/downscaled/NAME.zarr   held-out coarse fields, downscaled with every context
+    RUN/metrics.json, report.html
+"""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import jax.random as jr
+import numpy as np
+
+from subgrid.cli.experiment import check_own_folder, keep_config
+from subgrid.cli.progress import progress_bar
+from subgrid.cli import turbulence_fits
+from subgrid.cli.turbulence_config import METHODS, TurbulenceConfig, load_turbulence_config
+from subgrid.cli.turbulence_data import Archives, contexts, load_archives, simulate_coarse, simulate_fine, write_fields
+from subgrid.data.store import OutputExists, write_json
+from subgrid.types import Key
+
+STREAMS = ("coarse", "fine", "fits", "cases", "downscale")
+"""Only ever append: a stream's place is what its key is made of."""
+
+
+@dataclass
+class TurbulenceRun:
+    """One run: its configuration and its folder."""
+
+    config: TurbulenceConfig
+    folder: Path
+
+    def path(self, name: str) -> Path:
+        return self.folder / name
+
+    def key(self, stream: str) -> Key:
+        return jr.fold_in(jr.key(self.config.run.seed), STREAMS.index(stream))
+
+    @cached_property
+    def archives(self) -> Archives:
+        return load_archives(self.config.turbulence, self.path("fine.zarr"), self.path("coarse.zarr"))
+
+    @property
+    def timings(self) -> dict[str, float]:
+        """Seconds by stage, of this call and of those before it."""
+        file = self.path("timings.json")
+        return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Adds the seconds of a stage to `timings.json`, also if it is interrupted."""
+        started, before = time.monotonic(), self.timings
+        try:
+            yield
+        finally:
+            spent = before.get(stage, 0.0) + time.monotonic() - started
+            write_json(self.path("timings.json"), {**before, stage: round(spent, 1)})
+
+
+MADE_FROM = {
+    "coarse.zarr": ("turbulence",),
+    "fine.zarr": ("turbulence",),
+    "models": ("turbulence", "network", "training", "bridge", "diffusion"),
+    "downscaled": ("turbulence", "network", "training", "bridge", "diffusion", "evaluation"),
+}
+"""The tables that each part of a run folder depends on, the seed beside them."""
+FREE = (("run", "name"), ("evaluation", "methods"))
+"""Keys that may change at any time."""
+
+
+def open_run(path: Path, overrides: Sequence[str], folder: Path) -> TurbulenceRun:
+    """A new run folder, or the continuation of one: what is finished in it must have been made as the file says.
+
+    **Raises:** `ConfigError`; `OutputExists`, naming the key, if a finished part was made with another value.
+    """
+    config = load_turbulence_config(path, overrides)
+    check_own_folder(folder, kind="run")
+    stored = folder / "config.toml"
+    if stored.exists():
+        _refuse_other_values(load_turbulence_config(stored), config, folder)
+    keep_config(config, stored)
+    return TurbulenceRun(config, folder)
+
+
+def _refuse_other_values(stored: TurbulenceConfig, wanted: TurbulenceConfig, folder: Path) -> None:
+    old, new = stored.model_dump(), wanted.model_dump()
+    for part, tables in MADE_FROM.items():
+        for table in ("run", *tables) if (folder / part).exists() else ():
+            for key, value in old[table].items():
+                if value != new[table][key] and (table, key) not in FREE:
+                    raise OutputExists(
+                        f"{folder}: {part} was made with {table}.{key} = {value!r}, not {new[table][key]!r}; "
+                        f"remove {part} to make it anew, or choose another output folder."
+                    )
+
+
+def run_all(run: TurbulenceRun) -> Path:
+    """Every stage in order; returns the path of the report."""
+    simulate(run)
+    train(run)
+    downscale(run)
+    return run.path("report.html")
+
+
+def simulate(run: TurbulenceRun) -> None:
+    """Both archives."""
+    for name, make in {"coarse": simulate_coarse, "fine": simulate_fine}.items():
+        if not run.path(f"{name}.zarr").exists():
+            with run.timed(f"simulate {name}"), progress_bar(f"simulate {name}") as update:
+                make(run.config.turbulence, run.path(f"{name}.zarr"), report=update, key=run.key(name))
+
+
+def train(run: TurbulenceRun) -> None:
+    """Every model that the configured methods need; resumes from the last checkpoint of the one that was stopped."""
+    for name in turbulence_fits.models_of(run.config):
+        folder = run.path("models") / name
+        if not turbulence_fits.is_fitted(folder):
+            with run.timed(f"fit {name}"), progress_bar(f"fit {name}") as update:
+                key = jr.fold_in(run.key("fits"), turbulence_fits.NAMES.index(name))
+                turbulence_fits.fit_model(name, run.config, run.archives, folder, report=update, key=key)
+
+
+@dataclass(frozen=True)
+class Cases:
+    """What is downscaled: held-out coarse fields, each with every context. Normalised, on the fine grid."""
+
+    coarse: np.ndarray
+    wavenumbers: np.ndarray
+    context: np.ndarray
+
+
+def cases(run: TurbulenceRun) -> Cases:
+    """The configured number of held-out coarse fields, spread over all runs and times."""
+    held_out, table = run.archives.held_out_coarse.values, run.config.turbulence
+    chosen = np.linspace(0, len(held_out) - 1, run.config.evaluation.n_cases).round().astype(int)
+    k = np.repeat(np.asarray(table.wavenumbers), len(chosen))
+    return Cases(np.tile(held_out[chosen], (len(table.wavenumbers), 1, 1, 1)), k, contexts(table.n_fine, k))
+
+
+def downscale(run: TurbulenceRun) -> None:
+    """All cases by every configured method."""
+    missing = [m for m in run.config.evaluation.methods if not run.path(f"downscaled/{m}.zarr").exists()]
+    for method in missing:
+        with run.timed(f"downscale with {method}"), progress_bar(method) as update:
+            each = cases(run)
+            key = jr.fold_in(run.key("downscale"), METHODS.index(method))
+            folder = run.path("models")
+            fields = turbulence_fits.downscale(
+                method, run.config, run.archives, folder, each.coarse, each.context, report=update, key=key
+            )
+            write_fields(run.archives.restore(fields), each.wavenumbers, run.path(f"downscaled/{method}.zarr"))

@@ -1,0 +1,336 @@
+"""Dynamic transports as debiasers: flows and bridges between two unpaired archives of coarse fields.
+
+| method | path between the archives | pairs | the map T goes along |
+|---|---|---|---|
+| flow-matching | straight | of least squared distance in batches of 512 | the velocity |
+| interpolant | straight, with noise σ√(t(1 − t)) | independent | the velocity |
+| rectified-flow | straight | independent, then those of the first flow | the second velocity |
+| schrodinger-bridge | Brownian bridges of σ | as flow-matching, then by Markovian fitting | the probability flow |
+
+All are maps of one field, without noise. The velocities are those of Gaussian laws with the archives' moments, in
+closed form, plus a network that starts at zero: an untrained transport is the linear one.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jaxtyping import Array, Float
+
+from subgrid.data.normalise import Standardiser, fit_standardiser
+from subgrid.data.store import write_json
+from subgrid.networks.layers import Padding
+from subgrid.networks.mlp import MLP
+from subgrid.networks.unet import UNet
+from subgrid.numerics.integrate import midpoint_step
+from subgrid.training.checkpoint import CheckpointMismatch, Checkpoints
+from subgrid.training.fit import warmup_cosine
+from subgrid.transport.bridge import probability_flow
+from subgrid.transport.bridge_fitting import BridgeSettings, fit_bridge, restarting_cosine
+from subgrid.transport.couplings import Coupling, ExactTransport, Independent
+from subgrid.transport.ends import Ends, Pairs, draw_pairs
+from subgrid.transport.flow_matching import fit_flow, flow_map
+from subgrid.transport.gaussian_bridge import gaussian_schroedinger_bridge
+from subgrid.transport.interpolants import Linear, gaussian_velocity
+from subgrid.transport.linear_velocity import CorrectedVelocity, tabulate
+from subgrid.transport.rectified_flow import AT_ONCE, reflow_pairs, straightness
+from subgrid.transport.shifts import ExactTransportUpToShifts, align_pairs
+from subgrid.transport.shrinkage import ledoit_wolf
+from subgrid.transport.velocity import NetworkVelocity
+from subgrid.types import Key, Velocity
+
+TransportMethod: TypeAlias = Literal["flow-matching", "interpolant", "rectified-flow", "schrodinger-bridge"]
+Report: TypeAlias = Callable[[int, int, str], None]
+"""Called with steps done, all steps, and a note."""
+MOST_LINEAR = 512
+"""Values of a field up to which the whole covariance is used; beyond, the table of matrices would fill the memory, and
+the closed form is that of white fields. *Merely convenient.*"""
+N_SIMULATED, N_SIMULATION_STEPS = 16_384, 16
+"""Pairs of a bridge, and steps of the diffusions that make them, while it is fitted."""
+N_PAIRS, N_PARTNERS, COUPLED = 32_768, 4, 512
+"""Pairs that a flow is fitted to, but no more than 4 for each field, and how many are assigned at a time."""
+EMA_DECAY = 0.99
+"""Of the weights. The rate falls along a cosine, which averages too; a longer memory would hold untrained weights."""
+
+
+@dataclass(frozen=True)
+class TransportSettings:
+    """How a dynamic transport is fitted; the defaults are for Kuramoto–Sivashinsky on two cores.
+
+    **Raises:** `ValueError` for numbers that cannot be.
+    """
+
+    n_steps: int = 3000
+    """Training steps: of a flow, of each of the two rounds of a rectified flow, of each iteration of a bridge."""
+    batch_size: int = 256
+    learning_rate: float = 1e-3
+    channels: tuple[int, ...] = (32, 64)
+    """Of a UNet on grids, its levels; of a perceptron on vectors, its hidden layers."""
+    sigma: float = 0.5
+    """Noise of "interpolant" and "schrodinger-bridge", in standard deviations of the target."""
+    n_iterations: int = 4
+    """Outer iterations of a bridge."""
+    n_flow_steps: int = 8
+    """Midpoint steps of the map T."""
+
+    def __post_init__(self):
+        for name in ("n_steps", "batch_size", "n_iterations", "n_flow_steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"debias.{name} must be at least 1, got {getattr(self, name)}.")
+        if not self.sigma > 0:
+            raise ValueError(f"debias.sigma must be positive, got {self.sigma}; without noise choose flow-matching.")
+
+    @property
+    def steps_per_dispatch(self) -> int:
+        """The largest divisor of n_steps up to 50: what one report covers."""
+        return max(k for k in range(1, 51) if self.n_steps % k == 0)
+
+
+class DynamicTransport(eqx.Module):
+    """T(y): the field normalised, moved along dx/dt = v(x, t) from t = 0 to 1, and restored.
+
+    The midpoint rule never evaluates v at t = 0 or 1, where it may be singular.
+    """
+
+    velocity: Velocity
+    standardiser: Standardiser
+    n_steps: int = eqx.field(static=True)
+
+    def __call__(self, y: Float[Array, "channel *coarse"]) -> Float[Array, "channel *coarse"]:
+        n_space = y.ndim - 1
+        x = self.standardiser.normalise(y, n_space)
+        moved = flow_map(self.velocity, n_steps=self.n_steps, step=midpoint_step)(x)
+        return self.standardiser.restore(moved, n_space)
+
+
+def fit_transport(
+    source: Float[Array, "n channel *coarse"],
+    target: Float[Array, "m channel *target_coarse"],
+    settings: TransportSettings = TransportSettings(),
+    *,
+    method: TransportMethod,
+    padding: Padding | None = "periodic",
+    translation_invariant: bool = False,
+    folder: str | Path | None = None,
+    report: Report | None = None,
+    key: Key,
+) -> tuple[DynamicTransport, dict[str, Any]]:
+    """A dynamic transport between two archives.
+
+    **Arguments:** `source`, `target`, in the same units; `settings`; `method`; `padding` of the network's convolutions,
+    or None for fields whose last axis is a vector without neighbours, which get a perceptron;
+    `translation_invariant`, whether flows may pair fields up to shifts (see `shifts.py`); `folder`, for checkpoints,
+    from which the same call resumes; `report(done, total, note)`; `key`.
+
+    **Returns:** the map and what there is to report.
+
+    **Raises:** `ValueError` for a method that does not exist, or a grid that the network cannot halve;
+    `CheckpointMismatch` if the folder holds another fit; and as `fit`.
+
+        transport, summary = fit_transport(coarse, coarsened_fine, method="rectified-flow", key=key)
+        debiased = jax.vmap(transport)(coarse)
+    """
+    if method not in get_args(TransportMethod):
+        raise ValueError(f"method must be one of {get_args(TransportMethod)}, got {method!r}.")
+    standardiser = fit_standardiser(np.asarray(target))
+    ends = Ends(*(standardiser.normalise(fields, source.ndim - 2) for fields in (source, target)))
+    if folder is not None:
+        _require_same_fit(Path(folder), ends, settings, method, key)
+    build_key, fit_key = jr.split(key)
+    networks = [NetworkVelocity(_network(source.shape[1:], settings, padding, k)) for k in jr.split(build_key)]
+    folder, n_shifted = None if folder is None else Path(folder), source.ndim - 2 if translation_invariant else 0
+    if method == "schrodinger-bridge":
+        velocity, summary = _fit_bridge(ends, networks, settings, n_shifted, folder, report, fit_key)
+    else:
+        velocity, summary = _fit_flow(ends, networks, settings, method, n_shifted, folder, report, fit_key)
+    return DynamicTransport(velocity, standardiser, settings.n_flow_steps), {"method": method, **summary}
+
+
+def _fit_flow(
+    ends: Ends, networks: list[NetworkVelocity], settings: TransportSettings, method: str, n_shifted: int,
+    folder: Path | None, report: Report | None, key: Key,
+) -> tuple[Velocity, dict[str, Any]]:  # fmt: skip
+    """The velocity of one of the three flows; of two rounds for the rectified one."""
+    noise = Linear(settings.sigma if method == "interpolant" else 0.0)
+    pair_key, first_key, second_key = jr.split(key, 3)
+    paired = paired(ends, method == "flow-matching", n_shifted, key=pair_key)
+    moments, cross = _joint_moments(paired) if isinstance(paired, Pairs) else (_moments(ends), None)
+    linear = tabulate(gaussian_velocity(noise, *moments, coupling=cross), len(moments[0]))
+    n_rounds = 2 if method == "rectified-flow" else 1
+    train = partial(_train_flow, settings=settings, noise=noise, n_rounds=n_rounds, folder=folder, report=report)
+    velocity = train(CorrectedVelocity(linear, networks[0]), paired, 0, key=first_key)
+    if n_rounds == 1:
+        return velocity, {}
+    some = ends.source[:N_PAIRS]
+    straightened = reflow_pairs(velocity, some, n_steps=2 * settings.n_flow_steps)
+    second = train(velocity, straightened, 1, key=second_key)
+    found = [straightness(v, some[:AT_ONCE], n_steps=2 * settings.n_flow_steps) for v in (velocity, second)]
+    return second, {"rounds": [each._asdict() for each in found]}
+
+
+def _train_flow(velocity, pairs: Ends | Pairs, i: int, *, settings, noise, n_rounds, folder, report, key: Key) -> Any:
+    """Round i of `n_rounds`, counted together in the report."""
+
+    def each(step: int, metrics: dict[str, float]) -> None:
+        if report is not None:
+            report(i * settings.n_steps + step, n_rounds * settings.n_steps, f"loss {metrics['loss']:.4f}")
+
+    return fit_flow(
+        velocity,
+        pairs,
+        interpolant=noise,
+        n_steps=settings.n_steps,
+        batch_size=settings.batch_size,
+        optimiser=warmup_cosine(settings.n_steps, peak=settings.learning_rate),
+        ema_decay=EMA_DECAY,
+        steps_per_dispatch=settings.steps_per_dispatch,
+        checkpoints=None if folder is None else Checkpoints(folder / f"round_{i}"),
+        report=each,
+        key=key,
+    ).velocity
+
+
+def _fit_bridge(
+    ends: Ends, networks: list[NetworkVelocity], settings: TransportSettings, n_shifted: int,
+    folder: Path | None, report: Report | None, key: Key,
+) -> tuple[Velocity, dict[str, Any]]:  # fmt: skip
+    """The probability flow of a bridge whose drifts start from those of the bridge between Gaussian laws."""
+    forward, backward = bridge_drifts(ends, networks, sigma=settings.sigma)
+    pair_key, fit_key = jr.split(key)
+    first_pairs = jax.tree.map(lambda part: part[:N_SIMULATED], paired(ends, True, n_shifted, key=pair_key))
+    assert isinstance(first_pairs, Pairs)  # they are assigned
+    total = settings.n_iterations * settings.n_steps
+
+    def each(k: int, step: int, metrics: dict[str, float]) -> None:
+        if report is not None:
+            report(k * settings.n_steps + step, total, f"loss {metrics['loss']:.4f}")
+
+    bridge = fit_bridge(
+        forward,
+        backward,
+        ends,
+        BridgeSettings(
+            sigma=settings.sigma,
+            n_iterations=settings.n_iterations,
+            n_steps=settings.n_steps,
+            batch_size=settings.batch_size,
+            n_pairs=len(first_pairs.x0),
+            n_simulation_steps=N_SIMULATION_STEPS,
+            ema_decay=EMA_DECAY,
+            steps_per_dispatch=settings.steps_per_dispatch,
+        ),
+        first_pairs=first_pairs,
+        optimiser=restarting_cosine(settings.n_steps, peak=settings.learning_rate),
+        folder=None if folder is None else folder / "bridge",
+        report=each,
+        key=fit_key,
+    )
+    return probability_flow(bridge), {}
+
+
+def bridge_drifts(
+    ends: Ends, networks: Sequence[Any], *, sigma: float
+) -> tuple[CorrectedVelocity, CorrectedVelocity]:
+    """Forward and backward: those of the bridge between Gaussian laws with the archives' moments, plus a network each.
+
+    forward, backward = bridge_drifts(Ends(coarse, fine), [network, other], sigma=0.5)
+    """
+    m0, c0, m1, c1 = _moments(ends)
+    gaussian = gaussian_schroedinger_bridge(m0, c0, m1, c1, sigma=sigma)
+    forward, backward = (tabulate(drift, len(m0)) for drift in (gaussian.forward, gaussian.backward))
+    return CorrectedVelocity(forward, networks[0]), CorrectedVelocity(backward, networks[1])
+
+
+def paired(ends: Ends, assigned: bool, n_shifted: int, *, key: Key) -> Ends | Pairs:
+    """Pairs by the assignment of each batch, if wanted, and up to shifts, if the law allows; else the archives.
+
+    **Arguments:** `ends`; `assigned`; `n_shifted`, the last axes along which both laws are translation invariant; `key`.
+
+        pairs = paired(Ends(coarse, fine), True, 1, key=key)
+    """
+    if not (assigned or n_shifted):
+        return ends
+    exact = ExactTransportUpToShifts(n_shifted) if n_shifted else ExactTransport()
+    coupling: Coupling = exact if assigned else Independent()
+    coupled = min(COUPLED, len(ends.source), len(ends.target))
+    n_pairs = min(N_PAIRS, N_PARTNERS * max(len(ends.source), len(ends.target)))
+
+    @jax.jit
+    def draw(key):
+        draw_key, shift_key = jr.split(key)
+        pairs = draw_pairs(ends, coupled, coupling=coupling, key=draw_key)
+        return align_pairs(pairs, n_shifted, key=shift_key) if n_shifted else pairs
+
+    batches = [draw(k) for k in jr.split(key, n_pairs // coupled)]
+    return jax.tree.map(lambda *parts: jnp.concatenate(parts), *batches)
+
+
+def _network(shape: tuple[int, ...], settings: TransportSettings, padding: Padding | None, key: Key) -> eqx.Module:
+    """A UNet that sees every point of the grid, or a perceptron for vectors; both start at zero."""
+    if padding is None:
+        return MLP(shape, shape, hidden=settings.channels, key=key)
+    n_channels, *space = shape
+    network = UNet(
+        n_channels, n_channels, len(space), channels=settings.channels, n_blocks=1, patch=1, padding=padding, key=key
+    )
+    network.check(tuple(space))
+    return network
+
+
+def _vectors(fields: Array) -> Float[np.ndarray, "n d"]:
+    """Whole fields as vectors where their covariance can be kept, single values where not."""
+    flat = np.asarray(jax.device_get(fields), np.float64).reshape(len(fields), -1)
+    return flat if flat.shape[1] <= MOST_LINEAR else flat.reshape(-1, 1)
+
+
+def _moments(ends: Ends) -> tuple[Array, Array, Array, Array]:
+    """Mean and shrunk covariance of either end: m₀, Σ₀, m₁, Σ₁."""
+    first, second = _vectors(ends.source), _vectors(ends.target)
+    parts = first.mean(0), ledoit_wolf(first)[0], second.mean(0), ledoit_wolf(second)[0]
+    return tuple(jnp.asarray(part, jnp.float32) for part in parts)  # pyright: ignore[reportReturnType]
+
+
+def _joint_moments(pairs: Pairs) -> tuple[tuple[Array, Array, Array, Array], Array]:
+    """The same of pairs, and Cov(X₀, X₁)."""
+    first, second = _vectors(pairs.x0), _vectors(pairs.x1)
+    d = first.shape[1]
+    joint = ledoit_wolf(np.concatenate([first, second], axis=1))[0]
+    parts = first.mean(0), joint[:d, :d], second.mean(0), joint[d:, d:], joint[:d, d:]
+    *moments, cross = (jnp.asarray(part, jnp.float32) for part in parts)
+    return tuple(moments), cross  # pyright: ignore[reportReturnType]
+
+
+def _require_same_fit(folder: Path, ends: Ends, settings: TransportSettings, method: str, key: Key) -> None:
+    """Passes if the folder is new, or was begun with the same data, settings, method and key.
+
+    **Raises:** `CheckpointMismatch` naming what differs.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for fields in (ends.source, ends.target):
+        digest.update(np.ascontiguousarray(fields).data)
+    wanted = {
+        "method": method,
+        **asdict(settings),
+        "fields": digest.hexdigest(),
+        "key": np.asarray(jr.key_data(key)).tolist(),
+    }
+    wanted, path = json.loads(json.dumps(wanted)), folder / "fit.json"
+    if path.exists():
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        other = [name for name in wanted if stored.get(name) != wanted[name]]
+        if other:
+            raise CheckpointMismatch(
+                f"{folder}: holds a transport that was begun with {other[0]} = {stored.get(other[0])!r}, not "
+                f"{wanted[other[0]]!r}; remove it to fit anew, or choose another folder."
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(path, wanted)

@@ -1,0 +1,153 @@
+"""Whether an outer loop converges: errors of both marginals, the coupling, the path's energy and the losses.
+
+Marginals are judged by the sliced Wasserstein distance rather than by moments: it sees the whole law, needs no d × d
+covariance of large fields, and has a floor to be read against — the same distance between two halves of the archive.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+from jaxtyping import Array, Float, Scalar
+
+from subgrid.numerics.integrate import integrate_path, midpoint_step
+from subgrid.training.log import Report, json_lines
+from subgrid.transport.bridge import Bridge, Direction, drift_loss, probability_flow, sample_bridge
+from subgrid.transport.ends import Ends, Pairs, draw_pairs
+from subgrid.types import Key
+
+AT_ONCE = 1024
+"""Fields simulated together: bounds the memory of a network's activations."""
+TIME_MARGIN = 1e-3
+"""How far the probability flow stays from the ends, where drifts may be singular; training stays as far."""
+LOG_NAME = "diagnostics.jsonl"
+
+
+class BridgeDiagnostics(NamedTuple):
+    """One look at a bridge; errors and floors in units of the archive's standard deviation."""
+
+    source_error: float
+    """Sliced W₁ between the source archive and the ends of backward paths."""
+    source_floor: float
+    target_error: float
+    """Sliced W₁ between the target archive and the ends of forward paths."""
+    target_floor: float
+    forward_covariance: float
+    """Mean of the diagonal of Cov(X₀, X₁) over forward paths; at the bridge it is that of the backward ones."""
+    backward_covariance: float
+    path_energy: float
+    """E∫‖v‖² dt along the probability flow from the source, summed over the field."""
+    forward_loss: float
+    """`drift_loss` of the forward drift on the pairs of backward paths, which it should project."""
+    backward_loss: float
+
+
+def diagnose(bridge: Bridge, ends: Ends, *, n: int = 4096, n_steps: int = 20, key: Key) -> BridgeDiagnostics:
+    """Simulates n paths either way and says how well they join the archives.
+
+    **Arguments:** `bridge`; `ends`; `n`, samples, drawn with replacement; `n_steps` of the simulations; `key`.
+
+        diagnose(bridge, ends, key=key).target_error
+    """
+    draw_key, *keys = jr.split(key, 8)
+    drawn = draw_pairs(ends, n, key=draw_key)
+    forward = _simulated(bridge, drawn, "forward", n_steps, keys[0])
+    backward = _simulated(bridge, drawn, "backward", n_steps, keys[1])
+    floor = lambda fields, k: sliced_distance(*_halves(fields, n, k), key=k)  # noqa: E731
+    loss = lambda drift, pairs, direction, k: eqx.filter_jit(drift_loss)(  # noqa: E731
+        drift, pairs, direction=direction, sigma=bridge.sigma, key=k
+    )
+    found = BridgeDiagnostics(
+        source_error=sliced_distance(drawn.x0, backward.x0, key=keys[2]),
+        source_floor=floor(ends.source, keys[3]),
+        target_error=sliced_distance(drawn.x1, forward.x1, key=keys[2]),
+        target_floor=floor(ends.target, keys[4]),
+        forward_covariance=_mean_covariance(forward),
+        backward_covariance=_mean_covariance(backward),
+        path_energy=_path_energy(bridge, drawn, n_steps),
+        forward_loss=loss(bridge.forward, backward, "forward", keys[5]),
+        backward_loss=loss(bridge.backward, forward, "backward", keys[6]),
+    )
+    return BridgeDiagnostics(*map(float, found))
+
+
+def log_diagnostics(
+    folder: Path, ends: Ends, *, n: int = 4096, n_steps: int = 20, key: Key
+) -> Callable[[int, Bridge], None]:
+    """What `fit_bridge` may call after each iteration: appends a line to `folder`/diagnostics.jsonl, step = iteration.
+
+    Iteration k draws from fold_in(key, k). Where a loop resumes, lines of the iterations that it repeats are cut.
+
+        fit_bridge(forward, backward, ends, folder=folder, after_iteration=log_diagnostics(folder, ends, key=k1), key=k2)
+    """
+    log: list[Report] = []
+
+    def after_iteration(k: int, bridge: Bridge) -> None:
+        if not log:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            log.append(json_lines(Path(folder) / LOG_NAME, from_step=k - 1))
+        log[0](k, diagnose(bridge, ends, n=n, n_steps=n_steps, key=jr.fold_in(key, k))._asdict())
+
+    return after_iteration
+
+
+@eqx.filter_jit
+def sliced_distance(
+    x: Float[Array, "n *shape"], y: Float[Array, "n *shape"], *, n_slices: int = 64, key: Key
+) -> Scalar:
+    """The mean over random directions θ of W₁(θ·x, θ·y), in units of the root mean variance of x.
+
+    Both sets hold n samples, so that each W₁ is the mean distance of sorted values (Bonneel et al. 2015,
+    doi:10.1007/s10851-014-0506-3).
+    """
+    a, b = x.reshape(len(x), -1), y.reshape(len(y), -1)
+    centre, scale = a.mean(0), jnp.sqrt(jnp.mean(a.var(0)))
+    theta = jr.normal(key, (a.shape[1], n_slices), a.dtype)
+    theta = theta / jnp.linalg.norm(theta, axis=0) / scale
+    sort = lambda fields: jnp.sort((fields - centre) @ theta, axis=0)  # noqa: E731
+    return jnp.mean(jnp.abs(sort(a) - sort(b)))
+
+
+@eqx.filter_jit
+def _simulated(bridge: Bridge, drawn: Pairs, direction: Direction, n_steps: int, key) -> Pairs:
+    drift, start = (bridge.forward, drawn.x0) if direction == "forward" else (bridge.backward, drawn.x1)
+
+    def one(each):
+        x, context, k = each
+        return sample_bridge(drift, x, context, direction=direction, sigma=bridge.sigma, n_steps=n_steps, key=k)
+
+    end = _in_parts(one, (start, drawn.context, jr.split(key, len(start))))
+    return Pairs(start, end, drawn.context) if direction == "forward" else Pairs(end, start, drawn.context)
+
+
+@eqx.filter_jit
+def _path_energy(bridge: Bridge, drawn: Pairs, n_steps: int) -> Scalar:
+    """The midpoint rule for the path, and for the integral along it."""
+    velocity, times = probability_flow(bridge), jnp.linspace(TIME_MARGIN, 1 - TIME_MARGIN, n_steps + 1)
+    middles = (times[:-1] + times[1:]) / 2
+
+    def one(each):
+        x, context = each
+        path = integrate_path(lambda z, t: velocity(z, t, context), x, times, step=midpoint_step)
+        speeds = jax.vmap(lambda z, t: velocity(z, t, context))((path[:-1] + path[1:]) / 2, middles)
+        return jnp.sum(speeds**2) / n_steps
+
+    return jnp.mean(_in_parts(one, (drawn.x0, drawn.context)))
+
+
+def _in_parts(function: Callable[[Any], Array], arguments: Any) -> Array:
+    return jax.lax.map(function, arguments, batch_size=min(AT_ONCE, len(arguments[0])))
+
+
+def _mean_covariance(pairs: Pairs) -> Scalar:
+    return jnp.mean((pairs.x0 - pairs.x0.mean(0)) * (pairs.x1 - pairs.x1.mean(0)))
+
+
+def _halves(fields: Array, n: int, key: Key) -> tuple[Array, Array]:
+    """n draws from the even and n from the odd samples."""
+    first, second = (jr.randint(k, (n,), 0, len(fields) // 2) for k in jr.split(key))
+    return fields[2 * first], fields[2 * second + 1]
