@@ -17,6 +17,7 @@ import xarray as xr
 import subgrid as library
 from subgrid.cli import climate_publish, climate_scoring, climate_stages
 from subgrid.downscaling import climate_run
+from subgrid.execution.store import MARKERS
 
 from ..downscaling.climate_pair import write_configuration, write_pair
 from .conftest import Call, Outcome, called
@@ -157,7 +158,7 @@ def test_what_was_scored_of_something_else_is_not_up_to_date(pair, finished, tmp
     folder = continued(finished, tmp_path)
     run = climate_stages.open_run(pair / "run.toml", [], folder)
     assert climate_scoring.is_scored(run)
-    os.utime(folder / "ensemble.zarr" / ".subgrid" / "done")  # an item done after the scores
+    os.utime(folder / "ensemble.zarr" / MARKERS)  # an item done after the scores
     assert not climate_scoring.is_scored(run)
     renamed = climate_stages.open_run(pair / "run.toml", ["run.name=other"], folder)
     for name in ("metrics.json", "report.html"):

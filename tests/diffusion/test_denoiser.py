@@ -109,3 +109,16 @@ def test_gradients_are_finite_at_both_ends():
     for sigma in (2e-3, 152.0):
         gradient = jax.grad(lambda s: Preconditioned(Input())(jnp.ones(2), s).sum())(sigma)
         assert np.isfinite(gradient)
+
+
+class Last(eqx.Module):
+    """The last channel of what it is shown."""
+
+    def __call__(self, features, noise):
+        return features[-1:]
+
+
+def test_a_context_reaches_the_network_as_it_is():
+    x, context, sigma = jnp.full((1, 3), 2.0), jnp.full((1, 3), 0.7), jnp.asarray(3.0)
+    told = Preconditioned(Last())(x, sigma, context) - Preconditioned(Constant(0.0))(x, sigma)
+    np.testing.assert_allclose(told, 0.7 * 3 / np.sqrt(10), rtol=1e-5)  # c_out F, F the context, not scaled by c_in

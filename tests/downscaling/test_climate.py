@@ -72,11 +72,18 @@ def gaussian(n: int, seed: int, shift: float = 0.0, scale: float = 1.0) -> np.nd
     return (shift + scale * noise @ mixing.T).astype(np.float32)
 
 
-@pytest.mark.parametrize("method", ["quantile-mapping", "quantile-delta-mapping", "gaussian", "reduced-ot"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        "quantile-mapping", "quantile-delta-mapping", "gaussian", "reduced-ot",
+        "flow-matching", "interpolant", "rectified-flow", "schrodinger-bridge",
+    ],
+)  # fmt: skip
 def test_debiasers_take_away_a_shift_and_a_scale(method):
     source, target = gaussian(600, 0, shift=2.0, scale=1.5), gaussian(600, 1)
     unseen, truth = gaussian(600, 2, shift=2.0, scale=1.5), gaussian(600, 3)
-    moved = fit_climate_debiaser(source, target, method=method, n_quantiles=50).adjust(unseen)
+    tiny = {"n_steps": 10, "batch_size": 32, "hidden": (8,), "n_iterations": 2, "n_flow_steps": 4}
+    moved = fit_climate_debiaser(source, target, method=method, n_quantiles=50, **tiny).adjust(unseen)
     # Standard errors of a mean and of a standard deviation of 600 are .041 and .029 times the standard deviation (1);
     # four samples come in, and four standard errors are allowed.
     np.testing.assert_allclose(moved.mean(0), truth.mean(0), atol=4 * 0.041 * np.sqrt(4))

@@ -23,9 +23,12 @@ def fit(**options):
     return fit_coarse(COARSE_DATA, SERIES, DOMAIN, TARGET, **{"n_quantiles": 20, **options})
 
 
-@pytest.mark.parametrize("method", ["none", "quantile-mapping", "quantile-delta-mapping", "gaussian", "reduced-ot"])
+@pytest.mark.parametrize(
+    "method", ["none", "quantile-mapping", "quantile-delta-mapping", "gaussian", "reduced-ot", "flow-matching"]
+)
 def test_every_debiasing_is_found_again_to_the_same_bits(tmp_path, method):
-    made = fit(method=method, trained=SERIES.winter % 2 == 1)
+    tiny = {"n_steps": 10, "batch_size": 32, "hidden": [8], "n_flow_steps": 4}
+    made = fit(method=method, trained=SERIES.winter % 2 == 1, **tiny)
     save_coarse(tmp_path, made)
     found = load_coarse(tmp_path)
     np.testing.assert_array_equal(found.targets(SERIES), made.targets(SERIES))

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
-from subgrid.networks.mlp import N_WAVES, MLP
+from subgrid.networks.mlp import MLP, N_WAVES
 
 
 def trained_like(network, key):

@@ -39,7 +39,7 @@ def arrays(bridge):
 
 
 def test_a_small_bridge_between_gaussians(tmp_path):
-    settings = BridgeSettings(n_iterations=6, n_steps=1000, n_pairs=8192, n_simulation_steps=20)
+    settings = BridgeSettings(n_iterations=6, n_steps=1000, n_pairs=8192, ema_decay=0.99)
     fit_bridge(
         network(3, (32, 32)), network(4, (32, 32)), ENDS, settings, folder=tmp_path, key=jr.key(5),
         after_iteration=log_diagnostics(tmp_path, ENDS, n=8192, key=jr.key(6)),
@@ -50,7 +50,7 @@ def test_a_small_bridge_between_gaussians(tmp_path):
     # 8192 pairs: four standard errors of a covariance are .05. Iterative Markovian fitting starts at .546.
     assert last["forward_covariance"] == pytest.approx(GOLDEN, abs=0.08)
     assert last["backward_covariance"] == pytest.approx(GOLDEN, abs=0.08)
-    # The floor is between draws of 8192 from 2500 to 3000 samples each; networks this small leave as much again.
+    # Two sets of 8192 draws from 5000 samples are .02 apart; networks this small leave as much again.
     assert last["source_error"] < 0.08 and last["target_error"] < 0.08
     assert rows[0]["target_error"] > 3 * last["target_error"]  # the forward drift was not trained yet
 
@@ -59,7 +59,9 @@ def test_a_small_bridge_between_gaussians(tmp_path):
 def test_first_pairs_of_each_start(start):
     # What the first training sees is told by what it learns: the slope of the backward drift at t = 1 is
     # (Cov(X₀, X₁) − Var X₁)/Var X₁: −1 independent, −½ reference (Var X₁ = 2), −.382 entropic.
-    settings = BridgeSettings(n_iterations=1, n_steps=400, n_pairs=8192, start=start, coupling_batch=256)
+    settings = BridgeSettings(
+        n_iterations=1, n_steps=400, n_pairs=8192, start=start, ema_decay=0.99, coupling_batch=256
+    )
     bridge = fit_bridge(network(0, (32,)), network(1, (32,)), ENDS, settings, key=jr.key(7))
     at = jax.vmap(lambda x: bridge.backward(x, jnp.asarray(0.95)))(jnp.asarray([[-1.0], [1.0]]))
     slope = float((at[1] - at[0])[0]) / 2
@@ -115,7 +117,7 @@ def test_a_context_is_used():
     # Sources at ±2, told by the context, and a target that is the same for both: the way back needs the context.
     where = jnp.where(jnp.arange(400) % 2, 2.0, -2.0)[:, None]
     ends = Ends(where + 0.1 * jr.normal(jr.key(0), (400, 1)), 0.1 * jr.normal(jr.key(1), (300, 1)), where, False)
-    settings = BridgeSettings(sigma=0.5, n_iterations=1, n_steps=400, n_pairs=2048)
+    settings = BridgeSettings(sigma=0.5, n_iterations=1, n_steps=400, n_pairs=2048, ema_decay=0.99)
     bridge = fit_bridge(network(0, (32,), 2), network(1, (32,), 2), ends, settings, key=jr.key(2))
     pairs = simulate_pairs(bridge.backward, ends, "backward", settings, key=jr.key(3))
     assert float(jnp.mean(jnp.abs(pairs.x0 - pairs.context) < 1)) > 0.98  # else half of them would be 4 away
@@ -133,14 +135,13 @@ def test_rate_restarts():
 
 
 def test_a_loss_that_is_not_finite_stops():
-    with pytest.raises(ArithmeticError, match="the backward drift's loss became .* in outer iteration 0; lower the"):
+    with pytest.raises(ArithmeticError, match=r"the backward drift's loss became .* in outer iteration 0; lower the"):
         fit(TINY, optimiser=optax.sgd(1e30))
 
 
 def test_complaints():
     for wrong, message in (
         ({"sigma": 0.0}, r"sigma must be positive, got 0\.0; for paths without noise use a rectified flow"),
-        ({"start": "random"}, "start must be .*, got 'random'"),
         ({"n_steps": 110}, "n_steps = 110 must be a multiple of n_refreshes x steps_per_dispatch = 100"),
         ({"n_pairs": 0}, "n_pairs must be at least 1, got 0"),
         ({"grading": 0.5}, r"grading must be at least 1 \(equal steps\), got 0\.5"),

@@ -201,7 +201,7 @@ def test_complaints():
         go(jnp.asarray([0.1, 0.5, 1.5]))
     with pytest.raises(ValueError, match="Linear: a derivative of its coefficients is singular at t = 0"):
         go(jnp.linspace(0.0, 1.0, 4))
-    with pytest.raises(ValueError, match=r"gamma is 0 at t = 0\.1, where the score .* choose an interpolant with noise"):
+    with pytest.raises(ValueError, match=r"gamma is 0 at t = 0\.1, where the score .* choose an interpolant"):
         go(jnp.linspace(0.1, 0.9, 4), flow=line(Linear())[0])
     with pytest.raises(ValueError, match=r"epsilon must not be negative, got -0\.1"):
         go(jnp.linspace(0.1, 0.9, 4), epsilon=-0.1)

@@ -103,8 +103,8 @@ def test_two_trained_rounds(tmp_path):
 
 
 def test_complaints():
-    ends = Ends(SOURCE[:10], SOURCE[:5], SOURCE[:5, :1])
+    ends, velocity = Ends(SOURCE[:10], SOURCE[:5], SOURCE[:5, :1]), NetworkVelocity(MLP((3,), (2,), key=jr.key(0)))
     with pytest.raises(ValueError, match=r"the context must belong to them \(context_of_target\)"):
-        fit_rectified_flow(NetworkVelocity(MLP((3,), (2,), key=jr.key(0))), ends, key=jr.key(1))
+        fit_rectified_flow(velocity, ends, key=jr.key(1))
     with pytest.raises(ValueError, match="n_rounds must be at least 1, got 0"):
-        fit_rectified_flow(NetworkVelocity(MLP((2,), (2,), key=jr.key(0))), Ends(SOURCE, SOURCE), n_rounds=0, key=jr.key(1))
+        fit_rectified_flow(velocity, Ends(SOURCE, SOURCE), n_rounds=0, key=jr.key(1))

@@ -14,6 +14,7 @@ from subgrid.diffusion.guidance.moment_matching import moment_matching
 from subgrid.diffusion.guidance.projection import projection
 from subgrid.diffusion.noise_levels import exponential_grid, karras_grid, time_grid
 from subgrid.diffusion.process import CosineVariancePreserving, Process, VarianceExploding, VariancePreserving
+from subgrid.downscaling.bridge_upsampler import UpsamplerSettings
 from subgrid.downscaling.prior import Prior, PriorSettings, TrainingSettings
 from subgrid.downscaling.upsample import DiffusionUpsampler, Guide
 from subgrid.numerics.operators import BlockMean, Subsample
@@ -140,6 +141,27 @@ def prior_settings_of(config: Config, n_channels: int, space: tuple[int, ...]) -
         checkpoint=prior.checkpoint,
         sigma_min=prior.sigma_min,
         sigma_max=prior.sigma_max,
+    )
+
+
+def upsampler_settings_of(
+    config: Config, n_channels: int, coarse: tuple[int, ...], factors: tuple[int, ...]
+) -> UpsamplerSettings:
+    """Of the bridge: its own table, the network of the prior, batch and rate of the training."""
+    own = config.downscaling.model_dump(exclude={"method"})
+    return UpsamplerSettings(
+        n_channels=n_channels,
+        coarse=coarse,
+        factors=factors,
+        centred=config.coarsening.kind == "block-mean",
+        periodic=config.data.periodic,
+        translation_invariant=config.data.translation_invariant,
+        channels=config.prior.channels,
+        n_blocks=config.prior.n_blocks,
+        patch=config.prior.patch,
+        batch_size=config.training.batch_size,
+        learning_rate=config.training.learning_rate,
+        **own,
     )
 
 

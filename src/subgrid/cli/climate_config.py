@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from subgrid.cli.config import AsTuple, ConfigError, Positive, PositiveFloat, Run, Table, read_tables, validate
+from subgrid.downscaling.climate import DYNAMIC
 from subgrid.downscaling.climate_prior import DIRECTIONS, RefinementSettings
 from subgrid.downscaling.climate_run import N_LEVELS
 
@@ -38,11 +39,30 @@ PATHS = ("fine", "coarse", "scenario", "orography")
 
 
 class ClimateDebias(Table):
-    method: Literal["none", "quantile-mapping", "quantile-delta-mapping", "dotc", "gaussian", "reduced-ot"] = "gaussian"
+    method: Literal[
+        "none",
+        "quantile-mapping",
+        "quantile-delta-mapping",
+        "dotc",
+        "gaussian",
+        "reduced-ot",
+        "flow-matching",
+        "interpolant",
+        "rectified-flow",
+        "schrodinger-bridge",
+    ] = "gaussian"
     marginals: bool = True
-    """Quantile mapping of every coarse cell after "gaussian" and "reduced-ot"."""
+    """Quantile mapping of every coarse cell after a transport."""
     n_quantiles: Positive = 100
     explained_variance: Annotated[float, Field(gt=0, le=1)] = 0.9
+    n_steps: Positive = DYNAMIC.n_steps
+    """Training steps of a dynamic transport: of a flow, of each of two rounds, of each iteration of a bridge."""
+    batch_size: Positive = DYNAMIC.batch_size
+    learning_rate: PositiveFloat = DYNAMIC.learning_rate
+    hidden: Annotated[tuple[Positive, ...], AsTuple, Field(min_length=1)] = DYNAMIC.channels
+    sigma: PositiveFloat = DYNAMIC.sigma
+    n_iterations: Positive = DYNAMIC.n_iterations
+    n_flow_steps: Positive = DYNAMIC.n_flow_steps
 
 
 class ClimatePriorTable(Table):

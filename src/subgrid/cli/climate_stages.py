@@ -179,9 +179,7 @@ def run_all(run: ClimateRun) -> Path | str:
     if climate_scoring.is_scored(run):
         return run.path("report.html")
     if _is_slice(run.config) and not done:
-        return (
-            f"this slice had nothing left to do, and leaves the scores of {run.folder} to the task that completed it."
-        )
+        return f"this slice had nothing to do, and leaves the scores of {run.folder} to the task that completed it."
     return climate_scoring.verify_and_report(run)
 
 

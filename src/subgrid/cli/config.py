@@ -86,6 +86,18 @@ class Debias(Table):
     n_flow_steps: Positive = 8
 
 
+class Downscaling(Table):
+    method: Literal["diffusion", "bridge"] = "diffusion"
+    """From debiased to fine fields: a diffusion prior, guided; or a Schrödinger bridge from interpolated fields."""
+    source: Literal["coarsened", "raw"] = "coarsened"
+    """Of the bridge: coarsened fine fields, the law of debiased ones; or raw coarse fields, which it debiases too."""
+    sigma: PositiveFloat = 0.3
+    """Of the bridge, in standard deviations of the fine field."""
+    n_iterations: Positive = 4
+    n_steps: Positive = 2000
+    n_sampling_steps: Positive = 30
+
+
 class Prior(Table):
     process: Literal["variance-exploding", "variance-preserving", "cosine"] = "variance-exploding"
     sigma_min: PositiveFloat = 2e-3
@@ -146,6 +158,7 @@ class Config(Table):
     data: Data = Data()
     coarsening: Coarsening = Coarsening()
     debias: Debias = Debias()
+    downscaling: Downscaling = Downscaling()
     prior: Prior = Prior()
     training: Training = Training()
     sampling: Sampling = Sampling()

@@ -24,7 +24,7 @@ from subgrid.types import Coarsening, Key
 
 _SIMULATED = {"run": ("seed",), "data": ()}
 _DEBIASED = {**_SIMULATED, "coarsening": (), "debias": (), "evaluation": ("n_shifts",)}
-_TRAINED = {**_SIMULATED, "prior": (), "training": ()}
+_TRAINED = {**_SIMULATED, "downscaling": (), "prior": (), "training": ()}
 MADE_FROM: dict[str, dict[str, tuple[str, ...]]] = {
     "fine.zarr": _SIMULATED,
     "coarse.zarr": _SIMULATED,

@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Scalar
 
 from subgrid.cli.progress import progress_bar
 from subgrid.cli.toy_config import Gallery, GalleryConfig
@@ -100,10 +101,31 @@ def denoising_paths(table: Gallery, ends: Ends, x: Float[Array, "n 2"], report: 
         **_options(table),
     )
     angles = jnp.linspace(jnp.arctan(SIGMA_MAX), jnp.arctan(SIGMA_MIN), table.n_frames * SUBSTEPS + 1)
-    slope = lambda z, sigma: (z - denoiser(z, sigma)) / sigma  # noqa: E731  dx/dσ of the probability flow
-    walk = lambda z: integrate_path(slope, SIGMA_MAX * z, jnp.tan(angles))  # noqa: E731
-    paths = jax.jit(jax.vmap(walk, out_axes=1))(x) / jnp.sqrt(1 + jnp.tan(angles) ** 2)[:, None, None]
-    return paths[::SUBSTEPS]
+    levels = jnp.tan(angles)
+    return _walk(ProbabilityFlow(denoiser), SIGMA_MAX * x, levels) / jnp.sqrt(1 + levels[::SUBSTEPS, None, None] ** 2)
+
+
+class ProbabilityFlow(eqx.Module):
+    """dx/dσ = (x − D(x, σ))/σ."""
+
+    denoiser: Any
+
+    def __call__(self, x: Float[Array, "2"], sigma: Scalar) -> Float[Array, "2"]:
+        return (x - self.denoiser(x, sigma)) / sigma
+
+
+@eqx.filter_jit
+def _walk(rate: Any, x: Float[Array, "n 2"], times: Float[Array, " time"]) -> Paths:
+    """The paths from x, every `SUBSTEPS`-th point of them."""
+    return jax.vmap(lambda z: integrate_path(lambda y, t: rate(y, t), z, times)[::SUBSTEPS], out_axes=1)(x)
+
+
+@eqx.filter_jit
+def _wander(drift: Any, x: Float[Array, "n 2"], sigma: float, n_steps: int, key: Key) -> Paths:
+    """The same along dX = v dt + σ dW."""
+    options: Any = {"direction": "forward", "sigma": sigma, "n_steps": n_steps, "grading": 1.0}
+    walk = lambda z, k: sample_bridge_path(drift, z, key=k, **options)[::SUBSTEPS]  # noqa: E731
+    return jax.vmap(walk, out_axes=1)(x, jr.split(key, len(x)))
 
 
 def flow_paths(
@@ -111,7 +133,7 @@ def flow_paths(
 ) -> tuple[Paths, Paths]:
     """Flow matching with independent pairs, and the same after one reflow."""
     network_key, fit_key = jr.split(key)
-    rounds, seen = [], {"steps": 0}
+    seen = {"steps": 0}
 
     def tell(step: int, _: dict[str, float]) -> None:
         seen["steps"] += 100
@@ -121,10 +143,7 @@ def flow_paths(
     batch = {"batch_size": table.batch_size}
     flows = fit_rectified_flow(velocity, ends, n_rounds=2, report=tell, key=fit_key, **batch, **_options(table))
     times = jnp.linspace(0.0, 1.0, table.n_frames * SUBSTEPS + 1)
-    for flow in flows:
-        walk = lambda z, v=flow.velocity: integrate_path(lambda y, t: v(y, t), z, times)  # noqa: E731
-        rounds.append(jax.jit(jax.vmap(walk, out_axes=1))(x)[::SUBSTEPS])
-    return rounds[0], rounds[1]
+    return _walk(flows[0].velocity, x, times), _walk(flows[1].velocity, x, times)
 
 
 def bridge_paths(table: Gallery, ends: Ends, x: Float[Array, "n 2"], report: Callable, *, key: Key) -> Paths:
@@ -143,9 +162,7 @@ def bridge_paths(table: Gallery, ends: Ends, x: Float[Array, "n 2"], report: Cal
         report=lambda k, step, _: report(k * n_steps + step),
         key=fit_key,
     )
-    options: Any = {"direction": "forward", "sigma": table.sigma, "n_steps": table.n_frames * SUBSTEPS, "grading": 1.0}
-    walk = lambda z, k: sample_bridge_path(bridge.forward, z, key=k, **options)  # noqa: E731
-    return jax.jit(jax.vmap(walk, out_axes=1))(x, jr.split(path_key, len(x)))[::SUBSTEPS]
+    return _wander(bridge.forward, x, table.sigma, table.n_frames * SUBSTEPS, path_key)
 
 
 def _options(table: Gallery) -> dict[str, Any]:

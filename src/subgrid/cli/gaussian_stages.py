@@ -33,6 +33,9 @@ from subgrid.transport.velocity import NetworkVelocity
 from subgrid.types import Key
 from subgrid.verification.gaussian_divergence import diagonal_gaussian_divergence, divergence_floor
 
+Rows = list[dict[str, Any]]
+"""What was measured, an outer iteration each."""
+
 PUBLISHED = {5: 1.34e-3, 20: 5.05e-3, 50: 9.76e-3}
 """Mean KL of DSBM-IMF by dimension (Shi et al. 2023, arXiv:2303.16852); their estimator is not published."""
 
@@ -132,7 +135,7 @@ def _measure_one_way(drift, exact: ExactBridge, direction: Direction, n: int, n_
     return {"kl": divergences.mean(), "covariance": (first * last).mean(), "variance": (last**2).mean()}
 
 
-def summary(table: GaussianBridge, d: int, rows: list[dict[str, float]]) -> dict[str, Any]:
+def summary(table: GaussianBridge, d: int, rows: Rows) -> dict[str, Any]:
     """One row of the table: the last iteration, and how far the coupling strays over the last half of them."""
     last, later = rows[-1], [row["covariance_forward"] for row in rows[len(rows) // 2 :]]
     return {
@@ -184,5 +187,5 @@ def show(rows: list[dict[str, Any]]) -> None:
     Console(width=120).print(table)
 
 
-def _read(file: Path) -> list[dict[str, float]]:
+def _read(file: Path) -> Rows:
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else []

@@ -80,16 +80,20 @@ def run_config(
     """Runs the whole pipeline of a configuration file; the same call resumes a run that was stopped.
 
     A file with the table [climate] is a climate run: CF archives, units, calendars, masks and maps. One with [toy],
-    [gaussian_bridge] or [gallery] is a small experiment in two to fifty dimensions.
+    [gaussian_bridge] or [gallery] is a small experiment in two to fifty dimensions; one with [turbulence] is the
+    moist-turbulence experiment.
     """
     from subgrid.cli.climate_config import is_climate
     from subgrid.cli.toy_config import toy_table
+    from subgrid.cli.turbulence_config import is_turbulence
 
     folder = output or Path("runs") / config.stem
     if toy_table(config) is not None:
         _run_toy(config, overrides or [], folder)
     elif is_climate(config):
         _run_climate(config, overrides or [], folder)
+    elif is_turbulence(config):
+        _run_turbulence(config, overrides or [], folder)
     else:
         _run(load_config(config, overrides or []), folder)
 
@@ -242,6 +246,15 @@ def _run_toy(config: Path, overrides: list[str], folder: Path) -> None:
 
             typer.echo(f"page: {run_gallery(config, overrides, folder)}")
     typer.echo(f"wrote {folder}")
+
+
+def _run_turbulence(config: Path, overrides: list[str], folder: Path) -> None:
+    from subgrid.cli import turbulence_stages
+    from subgrid.cli.table import show_turbulence_file
+
+    page = turbulence_stages.run_all(turbulence_stages.open_run(config, overrides, folder))
+    show_turbulence_file(folder / "metrics.json")
+    typer.echo(f"report: {page}")
 
 
 def run() -> int:

@@ -7,7 +7,7 @@ stopped goes on where it was:
     RUN/fine.zarr, coarse.zarr   the simulated archives (if data.source is a simulator)
     RUN/debias/              checkpoints of a debiaser that is trained
     RUN/debiased.zarr        every held-out coarse field, raw and debiased
-    RUN/model/               the prior
+    RUN/model/               the prior, or the bridge in its place
     RUN/ensemble.zarr        fine ensembles of debiased coarse fields (unpaired)
     RUN/perfect_model.zarr   fine ensembles of coarsened reference fields, with the truth
     RUN/metrics.json, report.html
@@ -29,12 +29,20 @@ from subgrid.cli.experiment import Experiment
 from subgrid.cli.progress import progress_bar
 from subgrid.data.fields import CONDITION_DIM, DataError, Samples
 from subgrid.data.store import write_zarr
+from subgrid.downscaling.bridge_upsampler import (
+    BridgeUpsampler,
+    fit_upsampler,
+    is_fitted,
+    load_upsampler,
+    steps_done,
+)
 from subgrid.downscaling.evaluation import draw_conditions
 from subgrid.downscaling.fit_debias import apply_debiaser, fit_debiaser_array
 from subgrid.downscaling.pipeline import conditions_dataset
 from subgrid.downscaling.prior import Fields, Prior, build_denoiser, is_trained, load_prior, train_prior
 from subgrid.downscaling.upsample import sample_ensemble
-from subgrid.types import Coarsening, Debiaser, Key
+from subgrid.training.log import json_lines
+from subgrid.types import Coarsening, Debiaser, Key, Upsampler
 
 
 def run_all(experiment: Experiment) -> Path:
@@ -97,14 +105,35 @@ def check_network(config: Config, shape: tuple[int, ...]) -> None:
     eqx.filter_eval_shape(lambda key: build_denoiser(settings, key=key), jr.key(0))
 
 
-def train(experiment: Experiment) -> Prior:
-    """The prior, on the fine training set; resumes from its last checkpoint."""
+def train(experiment: Experiment) -> Prior | BridgeUpsampler:
+    """The prior, on the fine training set, or the bridge, on both; resumes from its last checkpoint."""
     folder = experiment.path("model")
+    if experiment.config.downscaling.method == "bridge":
+        return _train_bridge(experiment, folder)
     if is_trained(folder):
         return load_prior(folder)
     fields = experiment.fine[0].values
     with experiment.timed("train", resumed=(folder / "checkpoints").exists()):
         return train_on(experiment.config, fields, folder, key=experiment.key("prior"))
+
+
+def _train_bridge(experiment: Experiment, folder: Path) -> BridgeUpsampler:
+    """From coarsened fine fields, or raw coarse ones, to fine fields."""
+    if is_fitted(folder):
+        return load_upsampler(folder)
+    config, fine, coarse = experiment.config, experiment.fine[0].values, experiment.coarse[0].values
+    settings = build.upsampler_settings_of(
+        config, fine.shape[1], coarse.shape[2:], (config.coarsening.factor,) * experiment.fine[0].n_space
+    )
+    source = coarse if settings.source == "raw" else np.asarray(experiment.operator(jnp.asarray(fine)))
+    log = json_lines(folder / "training.jsonl", from_step=steps_done(folder, settings))
+    with experiment.timed("train", resumed=folder.exists()), progress_bar("train") as update:
+
+        def report(done: int, total: int, loss: float) -> None:
+            update(done, total, f"loss {loss:.4f}")
+            log(done, {"loss": loss})
+
+        return fit_upsampler(source, fine, settings, folder=folder, report=report, key=experiment.key("prior"))
 
 
 def train_on(config: Config, fields: Fields, folder: Path, *, key: Key) -> Prior:
@@ -174,7 +203,9 @@ def downscale(experiment: Experiment) -> None:
     """Both ensembles: unpaired, from debiased fields; and perfect-model, from the coarsened reference."""
     config, settings = experiment.config, experiment.config.evaluation
     if not experiment.path("ensemble.zarr").exists():
-        debiased = xr.open_zarr(experiment.path("debiased.zarr")).debiased.values
+        own_debiasing = config.downscaling.method == "bridge" and config.downscaling.source == "raw"
+        stored = xr.open_zarr(experiment.path("debiased.zarr"))
+        debiased = (stored.raw if own_debiasing else stored.debiased).values
         chosen = draw_conditions(len(debiased), settings.n_unpaired, key=jr.fold_in(experiment.key("conditions"), 0))
         ensemble = _sample(experiment, "downscale", debiased[chosen], settings.unpaired_members, "ensemble")
         conditions = experiment.coarse[1].take(chosen)
@@ -194,8 +225,7 @@ def _sample(
     experiment: Experiment, label: str, targets: Float[np.ndarray, "n channel *coarse"], n_members: int, stream: str
 ) -> Float[np.ndarray, "n member channel *fine"]:
     """Members of every target, under a progress bar."""
-    prior = load_prior(experiment.path("model"))
-    upsampler = build.upsampler_of(experiment.config, prior, experiment.operator)
+    upsampler = _load_upsampler(experiment)
     with experiment.timed(label), progress_bar(label) as update:
         return sample_ensemble(
             upsampler,
@@ -205,6 +235,13 @@ def _sample(
             report=update,
             key=experiment.key(stream),
         )
+
+
+def _load_upsampler(experiment: Experiment) -> Upsampler:
+    folder = experiment.path("model")
+    if experiment.config.downscaling.method == "bridge":
+        return load_upsampler(folder)
+    return build.upsampler_of(experiment.config, load_prior(folder), experiment.operator)
 
 
 def _write_ensemble(

@@ -47,6 +47,15 @@ def show_climate_file(path: Path) -> None:
     show_rows([dict.fromkeys(columns) | row for row in rows], columns)
 
 
+def show_turbulence_file(path: Path) -> None:
+    """Prints the table of a moist-turbulence run's `metrics.json`, whose columns are the methods that were run."""
+    rows = json.loads(path.read_text(encoding="utf-8"))["table"]
+    columns = tuple(
+        dict.fromkeys(key for row in rows for key in row if key not in ("group", "metric", "target", "about"))
+    )
+    show_rows([dict.fromkeys(columns) | row for row in rows], columns)
+
+
 def as_markdown(rows: list[dict], columns: tuple[str, ...] = COLUMNS) -> str:
     """The same table in Markdown, one line a row, an en dash where a column makes no sense."""
     used = [column for column in columns if any(row.get(column) is not None for row in rows)]

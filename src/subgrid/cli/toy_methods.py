@@ -11,7 +11,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Scalar
 
 from subgrid.cli.toy_config import Method, Toy
 from subgrid.networks.mlp import MLP
@@ -21,7 +21,7 @@ from subgrid.transport.bridge import bridge_times
 from subgrid.transport.bridge_fitting import BridgeSettings, Start, fit_bridge, restarting_cosine
 from subgrid.transport.couplings import Coupling, EntropicTransport, ExactTransport, Independent
 from subgrid.transport.ends import Ends, Pairs, draw_pairs
-from subgrid.transport.flow_matching import TIME_MARGIN, fit_flow
+from subgrid.transport.flow_matching import TIME_MARGIN, Flow, fit_flow
 from subgrid.transport.interpolants import Linear
 from subgrid.transport.rectified_flow import fit_rectified_flow
 from subgrid.transport.velocity import NetworkVelocity
@@ -108,7 +108,17 @@ def _simulation_free_bridge(ends: Ends, sigma: float, table: Toy, report: Report
         key=fit_key,
         **_options(table, report),
     )
-    return lambda x, t, context=None: flow.velocity(x, t, context) + sigma**2 / 2 * flow.score(x, t, context)
+    return DiffusionDrift(flow, sigma)
+
+
+class DiffusionDrift(eqx.Module):
+    """v + ½σ² ∇log p of a flow that has a score."""
+
+    flow: Flow
+    sigma: float = eqx.field(static=True)
+
+    def __call__(self, x: Float[Array, "*shape"], t: Scalar, context: Any = None) -> Float[Array, "*shape"]:
+        return self.flow.velocity(x, t, context) + self.sigma**2 / 2 * self.flow.score(x, t, context)
 
 
 def _bridge(start: Start, ends: Ends, sigma: float, table: Toy, report: Report, key: Key) -> Velocity:

@@ -121,19 +121,25 @@ def make_cell(config: ToyConfig, cell: Cell, folder: Path, report: Callable[[flo
     else:
         keys = jr.split(train_key)
         ends = Ends(source(table.n_train, key=keys[0]), target(table.n_train, key=keys[1]))
-        transport, scale = fit_scaled(config, cell, ends, report, fit_key)
+        scale = scale_of(cell.task)
+        transport = fit_scaled(config, cell, ends, scale, report, fit_key)
         moved, energy = move(transport, source(table.n_test, key=source_key) / scale, key=move_key)
         moved, energy = moved * scale, float(energy) * scale**2
     seconds = time.monotonic() - started
     return _measure, cell_path(folder, cell), np.asarray(moved), np.asarray(reference), energy, seconds
 
 
-def fit_scaled(config: ToyConfig, cell: Cell, ends: Ends, report: Callable, key: Key) -> tuple[Transport, float]:
-    """The transport between the points divided by the target's standard deviation, and that length."""
-    scale = float(jnp.std(ends.target))
+def scale_of(task: Task) -> float:
+    """The standard deviation of the target, of pinned points: one number for all seeds, so that they share programs."""
+    _, target = sets_of(task)
+    return float(jnp.std(target(10_000, key=jr.key(0))))
+
+
+def fit_scaled(config: ToyConfig, cell: Cell, ends: Ends, scale: float, report: Callable, key: Key) -> Transport:
+    """The transport between the points divided by `scale`."""
     unit = jax.tree.map(lambda points: points / scale, ends)
     method: Any = cell.method
-    return fit_transport(method, unit, config.toy.sigma / scale, config.toy, report=report, key=key), scale
+    return fit_transport(method, unit, config.toy.sigma / scale, config.toy, report=report, key=key)
 
 
 def cell_key(seed: int, cell: Cell) -> Key:

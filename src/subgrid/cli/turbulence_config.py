@@ -29,10 +29,10 @@ METHODS: tuple[Method, ...] = get_args(Method)
 class Turbulence(Table):
     """The two archives. Frames are .25 time units apart, as published; runs are fewer and shorter.
 
-    Published: one run of 500 units for each context, the first half dropped. Kinetic energy forgets at the rate 2μ, so it
-    takes 50 units to be a new sample of itself, and small scales about one: many short runs from spun-up states know
-    more than one long run of as many frames. ζ knows nothing of the context, and c follows it within an eddy turnover, so
-    the long spin-up is one of ζ on a smaller grid, shared by the contexts.
+    Published: one run of 500 units for each context, the first half dropped. Kinetic energy forgets at the rate 2μ, so
+    it takes 50 units to be a new sample of itself, and small scales about one: many short runs from spun-up states know
+    more than one long run of as many frames. ζ knows nothing of the context, and c follows it within an eddy turnover,
+    so the long spin-up is one of ζ on a smaller grid, shared by the contexts.
     """
 
     n_coarse: Positive = 32
@@ -42,7 +42,7 @@ class Turbulence(Table):
     n_spin_up: Positive = 600
     """Frames from rest: 150 units, when kinetic energy is within e^-3 = 5 % of its level."""
     n_points_spin_up: Positive = 64
-    """Grid of the fine runs' spin-up; its states are refined to n_fine. 64 resolves the forcing (up to k of about 9)."""
+    """Grid of the fine runs' spin-up; its states are refined to n_fine. 64 resolves the forcing, up to k of about 9."""
     n_settle: Positive = 12
     """Frames dropped after refinement: 3 units, for the small scales and c, which turn over in about one."""
     n_training_runs: Positive = 16
@@ -93,8 +93,8 @@ class DiffusionTable(Table):
     sigma_min: PositiveFloat = 1e-2
     """Noise that is left in the fields, of unit variance; far below what the smallest scales hold."""
     cut_off: Positive = 7
-    """k*: from there on the coarse fields of 32 points hold less than a sixth of the fine ones' energy; up to 6 more than a
-    third. Its noise level is where to turn around."""
+    """k*: from there on the coarse fields of 32 points hold less than a sixth of the fine ones' energy, up to 6 more
+    than a third of ζ's. Its noise level is where to turn around."""
     margin: Annotated[float, Field(ge=1)] = 1.2
     """Denoisers are trained up to this multiple of the turnaround level, and no further: nothing else is used."""
 
@@ -103,7 +103,7 @@ class Evaluation(Table):
     methods: Annotated[tuple[Method, ...], AsTuple, Field(min_length=1)] = METHODS
     n_sampling_steps: Annotated[int, Field(ge=2, multiple_of=2)] = 30
     """Network evaluations a field, for every method; as published for the bridge."""
-    n_cases: Positive = 40
+    n_cases: Positive = 64
     """Held-out coarse fields, each downscaled with every context by every method."""
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import xarray as xr
@@ -120,7 +121,7 @@ class Archives:
 
     def restore(self, values: np.ndarray) -> np.ndarray:
         """Physical units."""
-        return np.asarray(self.standardiser.restore(values, 2), np.float32)
+        return np.asarray(self.standardiser.restore(jnp.asarray(values), 2), np.float32)
 
 
 def load_archives(table: Turbulence, fine: Path, coarse: Path) -> Archives:
@@ -134,7 +135,7 @@ def load_archives(table: Turbulence, fine: Path, coarse: Path) -> Archives:
 
     def fields(values: np.ndarray, k: np.ndarray) -> Fields:
         flat = refine(values.reshape(-1, *values.shape[2:]), table.n_fine)
-        normal = np.asarray(standardiser.normalise(flat, 2), np.float32)
+        normal = np.asarray(standardiser.normalise(jnp.asarray(flat), 2), np.float32)
         return Fields(normal, np.repeat(k, values.shape[1]))
 
     chosen = {

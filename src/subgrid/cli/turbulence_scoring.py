@@ -1,4 +1,4 @@
-"""Judging a moist-turbulence run: quality against held-out fine fields, similarity against the source of each output."""
+"""Judging a moist-turbulence run: quality against held-out fine fields, similarity to the source of each output."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -73,9 +73,7 @@ def gather(run: TurbulenceRun) -> Judged:
         values, wavenumbers = read_fields(run.path(f"downscaled/{method}.zarr"))
         resolved = np.asarray(to_grid(to_modes(jnp.asarray(values))), np.float32)
         candidates[method] = Fields(resolved, wavenumbers)
-    return Judged(
-        _physical(archives, archives.reference), _physical(archives, archives.twin), candidates, each.coarse
-    )
+    return Judged(_physical(archives, archives.reference), _physical(archives, archives.twin), candidates, each.coarse)
 
 
 def _physical(archives: Archives, fields: Fields) -> Fields:
@@ -107,7 +105,7 @@ def quality_rows(judged: Judged) -> list[dict[str, Any]]:
 def quality(fields: Fields, reference: Fields) -> dict[tuple[str, str], float]:
     """Every metric of every quantity, each within a context, then the mean over contexts."""
     found: dict[tuple[str, str], list[float]] = {}
-    for k in np.unique(reference.wavenumbers):
+    for k in np.unique(reference.wavenumbers).tolist():
         pairs = zip(quantities(fields.of(k)).items(), quantities(reference.of(k)).values(), strict=True)
         for (quantity, values), wanted in pairs:
             for metric, score in _distances(values, wanted).items():

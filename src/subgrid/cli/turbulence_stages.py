@@ -20,9 +20,9 @@ from pathlib import Path
 import jax.random as jr
 import numpy as np
 
+from subgrid.cli import turbulence_fits
 from subgrid.cli.experiment import check_own_folder, keep_config
 from subgrid.cli.progress import progress_bar
-from subgrid.cli import turbulence_fits
 from subgrid.cli.turbulence_config import METHODS, TurbulenceConfig, load_turbulence_config
 from subgrid.cli.turbulence_data import Archives, contexts, load_archives, simulate_coarse, simulate_fine, write_fields
 from subgrid.data.store import OutputExists, write_json
@@ -108,7 +108,7 @@ def run_all(run: TurbulenceRun) -> Path:
     simulate(run)
     train(run)
     downscale(run)
-    return run.path("report.html")
+    return judge(run)
 
 
 def simulate(run: TurbulenceRun) -> None:
@@ -158,3 +158,12 @@ def downscale(run: TurbulenceRun) -> None:
                 method, run.config, run.archives, folder, each.coarse, each.context, report=update, key=key
             )
             write_fields(run.archives.restore(fields), each.wavenumbers, run.path(f"downscaled/{method}.zarr"))
+
+
+def judge(run: TurbulenceRun) -> Path:
+    """Scores and the page, anew each time: seconds, and figures change more often than fields."""
+    from subgrid.cli import turbulence_reporting, turbulence_scoring
+
+    with run.timed("judge"):
+        judged = turbulence_scoring.judge(run)
+    return turbulence_reporting.write_page(run, judged)

@@ -8,7 +8,7 @@ the one with the laws of both archives at its ends that is closest to σ·Browni
 coarse field without being held to it. The source may be coarsened fine fields, the law that debiasing aims at; or raw
 coarse fields, and then debiasing is part of the same step.
 
-MODEL/bridge.json   what it was fitted for; written last: a folder with it is whole
+MODEL/bridge.json   what it is fitted for, and whether it is whole
 MODEL/weights/      the drift
 MODEL/fit/          checkpoints of the two drifts and of the simulated pairs
 """
@@ -31,13 +31,13 @@ from subgrid.data.fields import DataError
 from subgrid.data.normalise import Standardiser, fit_standardiser
 from subgrid.data.store import write_json
 from subgrid.downscaling.baselines import cubic_interpolation
-from subgrid.downscaling.fit_transport import N_SIMULATED, bridge_drifts, paired
+from subgrid.downscaling.fit_transport import N_SIMULATED, bridge_drifts, linear_size, paired
 from subgrid.networks.unet import UNet
-from subgrid.training.checkpoint import CheckpointMismatch, load_weights, save_weights
+from subgrid.training.checkpoint import CheckpointMismatch, Checkpoints, load_weights, save_weights
 from subgrid.transport.bridge import sample_bridge
 from subgrid.transport.bridge_fitting import BridgeSettings, fit_bridge, restarting_cosine
 from subgrid.transport.ends import Ends, Pairs
-from subgrid.transport.linear_velocity import CorrectedVelocity, LinearVelocity
+from subgrid.transport.linear_velocity import N_TIMES, CorrectedVelocity, LinearVelocity
 from subgrid.transport.velocity import NetworkVelocity
 from subgrid.types import Key
 
@@ -121,13 +121,13 @@ def fit_upsampler(
     settings: UpsamplerSettings,
     *,
     folder: str | Path,
-    report: Callable[[int, int, str], None] | None = None,
+    report: Callable[[int, int, float], None] | None = None,
     key: Key,
 ) -> BridgeUpsampler:
     """Fits the bridge from interpolated coarse fields to fine fields, and keeps it in `folder`.
 
     **Arguments:** `coarse`, of the law that will be downscaled; `fine`; `settings`; `folder`, of the model: the same
-    call resumes an unfinished fit; `report(done, total, note)`; `key`.
+    call resumes an unfinished fit; `report(done, total, loss)`; `key`.
 
     **Returns:** the upsampler.
 
@@ -166,15 +166,86 @@ def load_upsampler(folder: str | Path) -> BridgeUpsampler:
     stored = _stored(Path(folder))
     stored.pop("whole")
     settings = UpsamplerSettings(**{k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()})
-    d, channels = settings.n_channels * int(np.prod(settings.space)), jnp.zeros(settings.n_channels)
-    like = (_blank_drift(settings, d), Standardiser(channels, channels))
-    arrays, static = eqx.partition(like, eqx.is_array)
-    try:
-        loaded = load_weights(Path(folder) / "weights", like=arrays)
-    except CheckpointMismatch:  # fields too large for a matrix have one number in its place
-        arrays, static = eqx.partition((_blank_drift(settings, 1), like[1]), eqx.is_array)
-        loaded = load_weights(Path(folder) / "weights", like=arrays)
-    drift, standardiser = eqx.combine(loaded, static)
+    channels = jnp.zeros(settings.n_channels)
+    arrays, static = eqx.partition((_blank_drift(settings), Standardiser(channels, channels)), eqx.is_array)
+    drift, standardiser = eqx.combine(load_weights(Path(folder) / "weights", like=arrays), static)
     return BridgeUpsampler(
         drift, interpolation_matrices(settings), standardiser, settings.sigma, settings.n_sampling_steps
     )
+
+
+def is_fitted(folder: str | Path) -> bool:
+    """Whether the folder holds a whole bridge."""
+    return bool(_stored(Path(folder)).get("whole"))
+
+
+def steps_done(folder: str | Path, settings: UpsamplerSettings) -> int:
+    """Training steps of the iterations that are saved: where a fit goes on."""
+    return settings.n_steps * (Checkpoints(Path(folder) / "fit").latest() or 0)
+
+
+def _fit(forward, backward, ends: Ends, pairs: Pairs, settings: UpsamplerSettings, folder: Path, report, key: Key):
+    """The forward drift."""
+    total = settings.n_iterations * settings.n_steps
+
+    def each(k: int, step: int, metrics: dict[str, float]) -> None:
+        if report is not None:
+            report(k * settings.n_steps + step, total, metrics["loss"])
+
+    outer = BridgeSettings(
+        sigma=settings.sigma,
+        n_iterations=settings.n_iterations,
+        n_steps=settings.n_steps,
+        batch_size=settings.batch_size,
+        n_pairs=len(pairs.x0),
+        n_simulation_steps=settings.n_sampling_steps,
+        ema_decay=0.99,  # the rate falls along a cosine, which averages too
+        steps_per_dispatch=settings.steps_per_dispatch,
+        simulate_at_once=256,
+    )
+    optimiser = restarting_cosine(settings.n_steps, peak=settings.learning_rate)
+    options = {"first_pairs": pairs, "optimiser": optimiser, "folder": folder, "report": each}
+    return fit_bridge(forward, backward, ends, outer, **options, key=key).forward
+
+
+def _network(settings: UpsamplerSettings, key: Key) -> NetworkVelocity:
+    """The network of a drift, which starts at zero. **Raises:** `ValueError` if the fine grid does not fit it."""
+    n = settings.n_channels
+    network = UNet(
+        n,
+        n,
+        len(settings.coarse),
+        channels=settings.channels,
+        n_blocks=settings.n_blocks,
+        patch=settings.patch,
+        padding="periodic" if settings.periodic else "reflect",
+        key=key,
+    )
+    network.check(settings.space)
+    return NetworkVelocity(network)
+
+
+def _blank_drift(settings: UpsamplerSettings) -> CorrectedVelocity:
+    """A drift of the right shape, to load weights into."""
+    d = linear_size(settings.n_channels * int(np.prod(settings.space)))
+    linear = LinearVelocity(jnp.zeros((N_TIMES, d, d)), jnp.zeros((N_TIMES, d)))
+    return CorrectedVelocity(linear, _network(settings, jr.key(0)))
+
+
+def _stored(folder: Path) -> dict[str, Any]:
+    path = folder / "bridge.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def _require_same_settings(folder: Path, settings: UpsamplerSettings) -> None:
+    """Begins a folder, or passes if it was begun with these settings."""
+    wanted = json.loads(json.dumps(dataclasses.asdict(settings)))
+    stored = _stored(folder)
+    other = [name for name in wanted if stored and stored.get(name) != wanted[name]]
+    if other:
+        raise CheckpointMismatch(
+            f"{folder}: holds a bridge with {other[0]} = {stored.get(other[0])!r}, not {wanted[other[0]]!r}; "
+            "remove it to fit anew, or choose another folder."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "bridge.json", {**wanted, "whole": bool(stored.get("whole"))})

@@ -6,12 +6,13 @@ coarse anomalies are transported onto; and a sampled anomaly comes back as x = g
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, get_args
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import jax.random as jr
 import numpy as np
 import xarray as xr
 from jax.experimental import sparse
@@ -26,6 +27,7 @@ from subgrid.data.together import check_together
 from subgrid.downscaling.bias_adjustment import fit_dynamical_transport, fit_quantile_delta_mapping
 from subgrid.downscaling.climatology import Climatology, fit_climatology
 from subgrid.downscaling.debias import Composed, NoDebiasing, fit_quantile_mapping
+from subgrid.downscaling.fit_transport import TransportMethod, TransportSettings, fit_transport
 from subgrid.downscaling.interpolation import bilinear
 from subgrid.downscaling.series import Fieldwise, SeriesDebiaser
 from subgrid.downscaling.transforms import PRECIPITATION, ChannelTransforms, default_transforms
@@ -34,8 +36,21 @@ from subgrid.transport.shrinkage import fit_shrunk_gaussian_map
 from subgrid.types import Coarsening
 
 ClimateDebiasMethod: TypeAlias = Literal[
-    "none", "quantile-mapping", "quantile-delta-mapping", "dotc", "gaussian", "reduced-ot"
+    "none",
+    "quantile-mapping",
+    "quantile-delta-mapping",
+    "dotc",
+    "gaussian",
+    "reduced-ot",
+    "flow-matching",
+    "interpolant",
+    "rectified-flow",
+    "schrodinger-bridge",
 ]
+THEN_MARGINALS = ("gaussian", "reduced-ot", *get_args(TransportMethod))
+"""Methods that quantile mapping may follow."""
+DYNAMIC = TransportSettings(n_steps=500, batch_size=128, learning_rate=5e-4, channels=(128, 128))
+"""Of dynamic transports of some thousand days: a small network and a short training, next to the linear transport."""
 
 
 @dataclass(frozen=True)
@@ -149,15 +164,19 @@ def fit_climate_debiaser(
     marginals: bool = True,
     n_quantiles: int = 100,
     explained_variance: float = 0.9,
+    hidden: Sequence[int] = DYNAMIC.channels,
+    **training: Any,
 ) -> SeriesDebiaser:
     """The transport from coarse anomalies to coarsened fine anomalies.
 
     **Arguments:** `source`, `target`, training anomalies; `method`, see the guide "Debiasing" for what each assumes;
-    `marginals`, whether quantile mapping follows "gaussian" and "reduced-ot"; `n_quantiles`, of quantile mapping;
-    `explained_variance`, of "reduced-ot".
+    `marginals`, whether quantile mapping follows a transport; `n_quantiles`, of quantile mapping;
+    `explained_variance`, of "reduced-ot"; `hidden`, layers of the perceptron of dynamic transports, and `training`,
+    other fields of `TransportSettings` for them, by default those of `DYNAMIC`.
 
-    **Raises:** as the `fit_…` it calls; `ValueError` for an unknown method.
+    **Raises:** as the `fit_…` it calls; `ValueError` for an unknown method, `TypeError` for an unknown setting.
     """
+    settings = replace(DYNAMIC, channels=tuple(hidden), **training)
     first, second = jnp.asarray(source), jnp.asarray(target)
     match method:
         case "none":
@@ -169,15 +188,17 @@ def fit_climate_debiaser(
         case "dotc":
             return fit_dynamical_transport(source, target)
         case "gaussian":
-            linear, _ = fit_shrunk_gaussian_map(first, second)
+            transport, _ = fit_shrunk_gaussian_map(first, second)
         case "reduced-ot":
-            linear, _ = fit_reduced_map(first, second, explained_variance=explained_variance)
+            transport, _ = fit_reduced_map(first, second, explained_variance=explained_variance)
+        case "flow-matching" | "interpolant" | "rectified-flow" | "schrodinger-bridge":
+            transport, _ = fit_transport(first, second, settings, method=method, padding=None, key=jr.key(0))
         case _:
             raise ValueError(f"method must be one of {get_args(ClimateDebiasMethod)}, got {method!r}.")
     if not marginals:
-        return Fieldwise(linear)
-    moved = jax.lax.map(linear, first, batch_size=min(256, len(source)))
-    return Fieldwise(Composed((linear, fit_quantile_mapping(moved, second, n_quantiles=n_quantiles))))
+        return Fieldwise(transport)
+    moved = jax.lax.map(transport, first, batch_size=min(256, len(source)))
+    return Fieldwise(Composed((transport, fit_quantile_mapping(moved, second, n_quantiles=n_quantiles))))
 
 
 def check_quantiles(
@@ -193,7 +214,7 @@ def check_quantiles(
 
     **Raises:** `DataError`, with the number of days, `n_quantiles` and what to do.
     """
-    maps_quantiles = method.startswith("quantile") or (marginals and method in ("gaussian", "reduced-ot"))
+    maps_quantiles = method.startswith("quantile") or (marginals and method in THEN_MARGINALS)
     if maps_quantiles and min(n_source, n_target) < n_quantiles:
         raise DataError(
             f"debias: n_quantiles = {n_quantiles} quantiles need as many samples; to fit on there are {n_source} "

@@ -48,7 +48,7 @@ class RefinementSettings:
     n_blocks: int = 1
     patch: int = 2
     n_steps: int = 1200
-    """Some eighty passes over a thousand days; with them the results in docs/results were made. 0: the Gaussian alone."""
+    """Some eighty passes over a thousand days, with which temperature was published. 0: the Gaussian law alone."""
     batch_size: int = 64
     learning_rate: float = 1e-3
     sigma_min: float = 2e-3

@@ -2,8 +2,8 @@
 
     y ──▶ noise level σ* ──▶ x        (Bischoff & Deck 2023, arXiv:2305.01822)
 
-What is larger than the noise survives the passage, what is smaller is made anew by the fine model. σ* is the level at which
-the noise of a wave at the cut-off k* is as large as the wave itself:
+What is larger than the noise survives the passage, what is smaller is made anew by the fine model. σ* is the level at
+which the noise of a wave at the cut-off k* is as large as the wave itself:
 
     σ*² / N² = P(k*),     P(k) the mean |û(κ)|² of the modes of shell k of fields of N × N points
 
@@ -73,7 +73,7 @@ def decode(
 ) -> Float[Array, "*shape"]:
     """A fine field from a noisy one at σ*: reverse diffusion, or the probability flow, of the fine fields' model.
 
-        x = decode(fine_denoiser, noised(y, 1.5, key=k1), sigma_min=1e-2, level=1.5, key=k2)
+    x = decode(fine_denoiser, noised(y, 1.5, key=k1), sigma_min=1e-2, level=1.5, key=k2)
     """
     method = AncestralMultistep() if stochastic else Heun()
     levels = jnp.geomspace(level, sigma_min, n_steps + 1 if stochastic else n_steps // 2 + 1)

@@ -4,7 +4,7 @@
 |---|---|---|---|
 | flow-matching | straight | of least squared distance in batches of 512 | the velocity |
 | interpolant | straight, with noise σ√(t(1 − t)) | independent | the velocity |
-| rectified-flow | straight | independent, then those of the first flow | the second velocity |
+| rectified-flow | straight | as flow-matching, then those of the first flow | the second velocity |
 | schrodinger-bridge | Brownian bridges of σ | as flow-matching, then by Markovian fitting | the probability flow |
 
 All are maps of one field, without noise. The velocities are those of Gaussian laws with the archives' moments, in
@@ -162,12 +162,12 @@ def _fit_flow(
     """The velocity of one of the three flows; of two rounds for the rectified one."""
     noise = Linear(settings.sigma if method == "interpolant" else 0.0)
     pair_key, first_key, second_key = jr.split(key, 3)
-    paired = paired(ends, method == "flow-matching", n_shifted, key=pair_key)
-    moments, cross = _joint_moments(paired) if isinstance(paired, Pairs) else (_moments(ends), None)
+    data = paired(ends, method != "interpolant", n_shifted, key=pair_key)
+    moments, cross = _joint_moments(data) if isinstance(data, Pairs) else (_moments(ends), None)
     linear = tabulate(gaussian_velocity(noise, *moments, coupling=cross), len(moments[0]))
     n_rounds = 2 if method == "rectified-flow" else 1
     train = partial(_train_flow, settings=settings, noise=noise, n_rounds=n_rounds, folder=folder, report=report)
-    velocity = train(CorrectedVelocity(linear, networks[0]), paired, 0, key=first_key)
+    velocity = train(CorrectedVelocity(linear, networks[0]), data, 0, key=first_key)
     if n_rounds == 1:
         return velocity, {}
     some = ends.source[:N_PAIRS]
@@ -237,9 +237,7 @@ def _fit_bridge(
     return probability_flow(bridge), {}
 
 
-def bridge_drifts(
-    ends: Ends, networks: Sequence[Any], *, sigma: float
-) -> tuple[CorrectedVelocity, CorrectedVelocity]:
+def bridge_drifts(ends: Ends, networks: Sequence[Any], *, sigma: float) -> tuple[CorrectedVelocity, CorrectedVelocity]:
     """Forward and backward: those of the bridge between Gaussian laws with the archives' moments, plus a network each.
 
     forward, backward = bridge_drifts(Ends(coarse, fine), [network, other], sigma=0.5)
@@ -253,7 +251,8 @@ def bridge_drifts(
 def paired(ends: Ends, assigned: bool, n_shifted: int, *, key: Key) -> Ends | Pairs:
     """Pairs by the assignment of each batch, if wanted, and up to shifts, if the law allows; else the archives.
 
-    **Arguments:** `ends`; `assigned`; `n_shifted`, the last axes along which both laws are translation invariant; `key`.
+    **Arguments:** `ends`; `assigned`; `n_shifted`, how many of the last axes both laws are
+    translation invariant along; `key`.
 
         pairs = paired(Ends(coarse, fine), True, 1, key=key)
     """
@@ -286,10 +285,15 @@ def _network(shape: tuple[int, ...], settings: TransportSettings, padding: Paddi
     return network
 
 
+def linear_size(n_values: int) -> int:
+    """How many values of a field of `n_values` its linear part joins: all, or each by itself where that is too many."""
+    return n_values if n_values <= MOST_LINEAR else 1
+
+
 def _vectors(fields: Array) -> Float[np.ndarray, "n d"]:
     """Whole fields as vectors where their covariance can be kept, single values where not."""
     flat = np.asarray(jax.device_get(fields), np.float64).reshape(len(fields), -1)
-    return flat if flat.shape[1] <= MOST_LINEAR else flat.reshape(-1, 1)
+    return flat.reshape(-1, linear_size(flat.shape[1]))
 
 
 def _moments(ends: Ends) -> tuple[Array, Array, Array, Array]:

@@ -7,9 +7,9 @@ from jaxtyping import Float
 def refine(fields: Float[np.ndarray, "*lead m m"], n_points: int) -> Float[np.ndarray, "*lead n n"]:
     """The field of n_points a side with the same waves and no others: Fourier interpolation.
 
-    What nearest-neighbour upsampling and a low-pass at the coarse cut-off aim at. Those two, as published, also damp the
-    waves that they keep, by sinc(kx/m) sinc(ky/m), and shift the field by half a coarse cell less half a fine one; a field
-    without waves at the coarse Nyquist wavenumber, as a dealiased one is, needs neither.
+    What nearest-neighbour upsampling and a low-pass at the coarse cut-off aim at. Those two also damp the waves that
+    they keep, by a factor near sinc(kx/m) sinc(ky/m), and shift the field by half a coarse cell less half a fine one; a
+    field without waves at the coarse Nyquist wavenumber, as a dealiased one is, needs neither.
 
     **Arguments:** `fields`, periodic along the last two axes; `n_points`, at least m.
 
@@ -28,7 +28,7 @@ def refine(fields: Float[np.ndarray, "*lead m m"], n_points: int) -> Float[np.nd
     return np.fft.irfft2(wide, s=(n_points, n_points), norm="forward").astype(np.float32)
 
 
-def low_pass(fields: Float[np.ndarray, "*lead n n"], wavenumber: float) -> Float[np.ndarray, "*lead n n"]:
+def low_pass(fields: Float[np.ndarray, "*lead n n"], wavenumber: float | int) -> Float[np.ndarray, "*lead n n"]:
     """The part of periodic fields with |κ| ≤ wavenumber, in float32.
 
     low_pass(fine, 8)

@@ -38,13 +38,14 @@ SOURCE, POINT, TRACE = style.COLOURS["floor"], style.COLOURS["debiased"], style.
 
 def limits_of(paths: Mapping[str, Paths]) -> float:
     """Half the side of a square about the origin that holds nearly all points at all times."""
-    return 1.08 * float(np.quantile([np.abs(path).max(-1) for path in paths.values()], 0.998))
+    return 1.15 * float(np.quantile([np.abs(path).max(-1) for path in paths.values()], 0.99))
 
 
 def draw_panel(axes: Axes, title: str, path: Paths, frame: int, limit: float) -> None:
     """The points at one frame, where some of them have been, and faintly where all came from."""
     axes.set(xlim=(-limit, limit), ylim=(-limit, limit), xticks=[], yticks=[], title=title, aspect="equal")
     axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
     axes.scatter(*path[0].T, s=2.0, color=SOURCE, alpha=0.35, linewidths=0)
     traces = list(np.swapaxes(path[: frame + 1, :N_TRACED], 0, 1))
     axes.add_collection(LineCollection(traces, colors=TRACE, linewidths=0.6, alpha=0.6))

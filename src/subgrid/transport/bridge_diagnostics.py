@@ -26,6 +26,8 @@ TIME_MARGIN = 1e-3
 """How far the probability flow stays from the ends, where drifts may be singular; training stays as far."""
 LOG_NAME = "diagnostics.jsonl"
 
+_loss = eqx.filter_jit(drift_loss)
+
 
 class BridgeDiagnostics(NamedTuple):
     """One look at a bridge; errors and floors in units of the archive's standard deviation."""
@@ -58,21 +60,18 @@ def diagnose(bridge: Bridge, ends: Ends, *, n: int = 4096, n_steps: int = 20, ke
     forward = _simulated(bridge, drawn, "forward", n_steps, keys[0])
     backward = _simulated(bridge, drawn, "backward", n_steps, keys[1])
     floor = lambda fields, k: sliced_distance(*_halves(fields, n, k), key=k)  # noqa: E731
-    loss = lambda drift, pairs, direction, k: eqx.filter_jit(drift_loss)(  # noqa: E731
-        drift, pairs, direction=direction, sigma=bridge.sigma, key=k
-    )
-    found = BridgeDiagnostics(
-        source_error=sliced_distance(drawn.x0, backward.x0, key=keys[2]),
-        source_floor=floor(ends.source, keys[3]),
-        target_error=sliced_distance(drawn.x1, forward.x1, key=keys[2]),
-        target_floor=floor(ends.target, keys[4]),
-        forward_covariance=_mean_covariance(forward),
-        backward_covariance=_mean_covariance(backward),
-        path_energy=_path_energy(bridge, drawn, n_steps),
-        forward_loss=loss(bridge.forward, backward, "forward", keys[5]),
-        backward_loss=loss(bridge.backward, forward, "backward", keys[6]),
-    )
-    return BridgeDiagnostics(*map(float, found))
+    found = {
+        "source_error": sliced_distance(drawn.x0, backward.x0, key=keys[2]),
+        "source_floor": floor(ends.source, keys[3]),
+        "target_error": sliced_distance(drawn.x1, forward.x1, key=keys[2]),
+        "target_floor": floor(ends.target, keys[4]),
+        "forward_covariance": _mean_covariance(forward),
+        "backward_covariance": _mean_covariance(backward),
+        "path_energy": _path_energy(bridge, drawn, n_steps),
+        "forward_loss": _loss(bridge.forward, backward, direction="forward", sigma=bridge.sigma, key=keys[5]),
+        "backward_loss": _loss(bridge.backward, forward, direction="backward", sigma=bridge.sigma, key=keys[6]),
+    }
+    return BridgeDiagnostics(**{name: float(value) for name, value in found.items()})
 
 
 def log_diagnostics(
@@ -82,7 +81,8 @@ def log_diagnostics(
 
     Iteration k draws from fold_in(key, k). Where a loop resumes, lines of the iterations that it repeats are cut.
 
-        fit_bridge(forward, backward, ends, folder=folder, after_iteration=log_diagnostics(folder, ends, key=k1), key=k2)
+        record = log_diagnostics(folder, ends, key=k1)
+        fit_bridge(forward, backward, ends, folder=folder, after_iteration=record, key=k2)
     """
     log: list[Report] = []
 
@@ -148,6 +148,7 @@ def _mean_covariance(pairs: Pairs) -> Scalar:
 
 
 def _halves(fields: Array, n: int, key: Key) -> tuple[Array, Array]:
-    """n draws from the even and n from the odd samples."""
-    first, second = (jr.randint(k, (n,), 0, len(fields) // 2) for k in jr.split(key))
+    """n of the even and n of the odd samples, or all of them if there are fewer."""
+    half = len(fields) // 2
+    first, second = (jr.permutation(k, half)[:n] for k in jr.split(key))
     return fields[2 * first], fields[2 * second + 1]

@@ -14,7 +14,6 @@ of interpolant and coupling makes of it:
 """
 
 import math
-import math
 from collections.abc import Callable
 from typing import Any
 

@@ -14,6 +14,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, Scalar
 
 from subgrid.types import Velocity
@@ -112,7 +113,7 @@ def require_times_where_regular(
     """
     visited = slice(None) if last else slice(-1)
     name = type(interpolant).__name__
-    if isinstance(times, jax.core.Tracer):
+    if isinstance(times, Tracer):
         outside, singular, silent = _faults(interpolant, times)
         bad = jnp.any(outside) | jnp.any(singular[visited]) | (score & jnp.any(silent[visited]))
         return eqx.error_if(times, bad, f"{name}: a time lies outside [0, 1], or where a coefficient is singular.")

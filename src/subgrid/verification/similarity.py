@@ -5,6 +5,9 @@ from jaxtyping import Float
 
 from subgrid.numerics.spectral import low_pass
 
+ROUNDING = 1e-5
+"""What float32 leaves of a field after a filter that removes all of it, relative, with a margin."""
+
 
 def kolmogorov_smirnov(pred: Float[np.ndarray, "*shape"], ref: Float[np.ndarray, "*other"]) -> float:
     """sup_x |F_pred(x) − F_ref(x)| of all values pooled: the largest gap between two frequency histograms of any bins.
@@ -22,7 +25,7 @@ def kolmogorov_smirnov(pred: Float[np.ndarray, "*shape"], ref: Float[np.ndarray,
 
 
 def source_distance(
-    output: Float[np.ndarray, "n channel y x"], source: Float[np.ndarray, "n channel y x"], wavenumber: float
+    output: Float[np.ndarray, "n channel y x"], source: Float[np.ndarray, "m other v u"], wavenumber: float | int
 ) -> Float[np.ndarray, "n channel"]:
     """How far each output is from its own source at large scales, whatever their units and strength.
 
@@ -35,7 +38,7 @@ def source_distance(
 
     **Returns:** 0 for the same pattern, √2 for unrelated ones (in the mean), 2 for the opposite one.
 
-    **Raises:** `ValueError` for shapes that differ; a constant field has no pattern.
+    **Raises:** `ValueError` for shapes that differ, or a field without waves up to the wavenumber.
 
     **Reference:** Shi et al. (2023), arXiv:2303.16852, section 6.
 
@@ -43,13 +46,15 @@ def source_distance(
     """
     if output.shape != source.shape:
         raise ValueError(f"outputs and sources must have one shape, got {output.shape} and {source.shape}.")
-    difference = _pattern(low_pass(output, wavenumber)) - _pattern(low_pass(source, wavenumber))
+    difference = _pattern(output, wavenumber) - _pattern(source, wavenumber)
     return np.sqrt(np.mean(difference**2, axis=(-2, -1)))
 
 
-def _pattern(fields: np.ndarray) -> np.ndarray:
-    anomaly = fields - fields.mean((-2, -1), keepdims=True)
+def _pattern(fields: np.ndarray, wavenumber: float | int) -> np.ndarray:
+    """z(L x)."""
+    smooth = low_pass(fields, wavenumber)
+    anomaly = smooth - smooth.mean((-2, -1), keepdims=True)
     std = anomaly.std((-2, -1), keepdims=True)
-    if not (std > 0).all():
-        raise ValueError("a field is constant after the low-pass; it has no pattern to compare.")
+    if not (std > ROUNDING * fields.std((-2, -1), keepdims=True)).all():
+        raise ValueError(f"a field holds no wave up to {wavenumber}; it has no pattern to compare.")
     return anomaly / std

@@ -1,0 +1,168 @@
+"""The moist-turbulence experiment at a tiny size: every part, resumed, and refused where settings changed."""
+
+import json
+import shutil
+from pathlib import Path
+
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+import xarray as xr
+
+from subgrid.cli import turbulence_fits, turbulence_stages
+from subgrid.cli.config import ConfigError
+from subgrid.cli.turbulence_config import Turbulence, load_turbulence_config
+from subgrid.cli.turbulence_data import Fields, contexts, load_archives, read_fields
+from subgrid.cli.turbulence_scoring import quality, quantities, similarity, spectral_error
+from subgrid.simulate.moist_turbulence import MoistTurbulence, to_modes
+
+TINY = """
+[turbulence]
+n_fine = 64
+n_points_spin_up = 32
+wavenumbers = [1, 4]
+n_spin_up = 2
+n_settle = 1
+n_training_runs = 1
+n_held_out_runs = 2
+n_frames = 3
+
+[network]
+channels = [8]
+patch = 8
+
+[training]
+n_steps = 20
+
+[bridge]
+n_steps = 40
+n_iterations = 2
+n_pairs = 8
+
+[evaluation]
+methods = ["diffusion-bridge", "flow-matching", "dsbm-imf"]
+n_cases = 2
+n_sampling_steps = 2
+"""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("turbulence")
+    (folder / "tiny.toml").write_text(TINY)
+    run = turbulence_stages.open_run(folder / "tiny.toml", [], folder / "run")
+    turbulence_stages.run_all(run)
+    return folder
+
+
+def test_every_part_is_there_and_the_table_has_every_method(finished):
+    run = finished / "run"
+    metrics = json.loads((run / "metrics.json").read_text())
+    row = next(row for row in metrics["table"] if row["metric"] == "KS")
+    assert {"upsampled", "random pairing", "diffusion-bridge", "flow-matching", "dsbm-imf", "floor"} <= set(row)
+    page = (run / "report.html").read_text()
+    assert "https://" not in page and page.count("<figure") == 8
+    with xr.open_zarr(run / "downscaled" / "dsbm-imf.zarr", chunks=None) as stored:
+        assert stored.zeta.shape == (4, 1, 64, 64) and sorted(set(stored.wavenumber.values)) == [1, 4]
+
+
+def test_the_upsampled_field_is_most_like_its_source_and_random_pairing_is_not(finished):
+    curves = json.loads((finished / "run" / "metrics.json").read_text())["similarity"]
+    assert np.max(curves["upsampled"]) < 1e-3
+    assert np.min(curves["random pairing"]) > 0.5  # √2 in the mean; the smallest of few
+
+
+def test_runs_held_out_are_not_trained_on_and_coarse_fields_lie_on_the_fine_grid(finished):
+    table = load_turbulence_config(finished / "tiny.toml").turbulence
+    archives = load_archives(table, finished / "run" / "fine.zarr", finished / "run" / "coarse.zarr")
+    sets = [archives.fine, archives.reference, archives.twin]
+    assert [len(fields.values) for fields in sets] == [6, 6, 6]
+    assert not any(np.array_equal(a.values[0], b.values[0]) for a, b in [sets[:2], sets[1:], sets[::2]])
+    np.testing.assert_allclose(archives.fine.values.mean((0, 2, 3)), 0, atol=1e-5)
+    np.testing.assert_allclose(archives.fine.values.std((0, 2, 3)), 1, rtol=1e-4)
+    with xr.open_zarr(finished / "run" / "coarse.zarr", chunks=None) as coarse:
+        first = np.stack([coarse.zeta.values[0, 0], coarse.c.values[0, 0]])
+    np.testing.assert_allclose(archives.restore(archives.coarse.values)[0, :, ::2, ::2], first, atol=1e-4)
+
+
+def test_spun_up_runs_go_on_from_their_state_under_forcings_of_their_own(finished):
+    with xr.open_zarr(finished / "run" / "fine.zarr", chunks=None) as fine:
+        zeta = fine.zeta.values[:, 0]
+    # Two frames after a common state of ζ, whatever the context; other runs have nothing in common.
+    correlation = np.corrcoef(zeta.reshape(len(zeta), -1))
+    assert 0.3 < correlation[0, 3] < 1 - 1e-3
+    assert abs(correlation[0, 1]) < 0.3
+
+
+def test_a_finished_run_is_left_as_it_is_and_a_lost_method_is_made_again_alike(finished, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished / "run", folder)
+    before = read_fields(folder / "downscaled" / "dsbm-imf.zarr")[0]
+    shutil.rmtree(folder / "downscaled" / "dsbm-imf.zarr")
+    turbulence_stages.downscale(turbulence_stages.open_run(finished / "tiny.toml", [], folder))
+    after = read_fields(folder / "downscaled" / "dsbm-imf.zarr")[0]
+    np.testing.assert_array_equal(after, before)
+
+
+def test_other_settings_are_refused_where_something_was_made_with_them(finished):
+    with pytest.raises(ValueError, match=r"models was made with bridge.variance = 0.3, not 0.5; remove models"):
+        turbulence_stages.open_run(finished / "tiny.toml", ["bridge.variance=0.5"], finished / "run")
+    turbulence_stages.open_run(finished / "tiny.toml", ['evaluation.methods=["dsbm-imf"]'], finished / "run")
+
+
+@pytest.mark.parametrize(
+    ("override", "complaint"),
+    [
+        ("turbulence.n_fine=48", r"n_fine = 48: viscosity is known for 32, 64"),
+        ("turbulence.n_coarse=64", "n_coarse must be below n_fine"),
+        ("turbulence.wavenumbers=[32]", "wavenumbers names 32; 64 points resolve 21"),
+        ("network.patch=5", "not divisible by patch"),
+        ("diffusion.cut_off=11", "hold waves up to 10 only"),
+        ("evaluation.n_cases=99", "only 12 are held out"),
+        ("bridge.n_steps=60", "must be a multiple of 20 bridge.n_refreshes"),
+        ("bridge.varience=1.0", "did you mean 'variance'"),
+    ],
+)
+def test_bad_settings(finished, override, complaint):
+    with pytest.raises(ConfigError, match=complaint):
+        load_turbulence_config(finished / "tiny.toml", [override])
+
+
+def test_transport_pairs_stay_within_their_context_and_are_closer(finished):
+    table = load_turbulence_config(finished / "tiny.toml").turbulence
+    archives = load_archives(table, finished / "run" / "fine.zarr", finished / "run" / "coarse.zarr")
+    key = jr.key(0)
+    at_random = turbulence_fits._orders(archives, transport=False, key=key, n_orders=4)
+    paired = turbulence_fits._orders(archives, transport=True, key=key, n_orders=4)
+    fine, coarse = archives.fine.values, archives.coarse.values
+    cost = lambda orders: np.sum((coarse[orders] - fine) ** 2)  # noqa: E731
+    assert cost(paired) < cost(at_random)
+    for k in (1, 4):  # the same partners, in another order
+        which = archives.fine.wavenumbers == k
+        np.testing.assert_array_equal(np.sort(paired[:, which]), np.sort(at_random[:, which]))
+
+
+def test_scores_of_sets_whose_difference_is_known():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(6, 32, 32)).astype(np.float32)
+    assert spectral_error(np.exp(0.7) * values, values) == pytest.approx(1.4, rel=1e-4)  # 2|ln a| in energy
+    fields = np.stack([values, values], 1)
+    reference = Fields(fields, np.repeat([1, 4], 3))
+    same = quality(reference, reference)
+    assert max(same.values()) < 1e-6
+    moved = quality(Fields(fields + 0.5, reference.wavenumbers), reference)
+    assert moved["vorticity", "W1 of means"] == pytest.approx(0.5, rel=1e-4)
+    # N(½, 1) against N(0, 1): the gap is 2Φ(¼) − 1 = .197, known to 1/√n of 3072 values.
+    assert moved["vorticity", "KS"] == pytest.approx(0.197, abs=3 / np.sqrt(3072))
+    assert quantities(fields)["condensation rate"].min() == 0
+    assert similarity(reference, fields, [2, 5]).max() < 1e-3
+
+
+def test_contexts_are_channels_of_the_saturation_pattern():
+    known = contexts(32, np.array([4, 0]))
+    assert known.shape == (2, 1, 32, 32) and not known[1].any()
+    modes = np.abs(np.asarray(to_modes(jnp.asarray(known[0, 0]))))
+    assert modes[4, 4] == pytest.approx(0.25, rel=1e-5)  # sin sin: four modes of ¼
+    assert Turbulence().wavenumbers == (1, 2, 4, 8, 16)
+    assert MoistTurbulence(32, wavenumber=4).wavenumber == 4
