@@ -142,7 +142,7 @@ def fit_upsampler(
     build_key, pair_key, fit_key = jr.split(key, 3)
     n_space, standardiser, matrices = len(settings.coarse), fit_standardiser(fine), interpolation_matrices(settings)
     start = interpolate(matrices, jnp.asarray(coarse))
-    ends = Ends(*(standardiser.normalise(fields, n_space) for fields in (start, jnp.asarray(fine))))
+    ends = Ends(standardiser.normalise(start, n_space), standardiser.normalise(jnp.asarray(fine), n_space))
     networks = [_network(settings, k) for k in jr.split(build_key)]
     forward, backward = bridge_drifts(ends, networks, sigma=settings.sigma)
     pairs = paired(ends, True, n_space if settings.translation_invariant else 0, key=pair_key)
@@ -165,7 +165,8 @@ def load_upsampler(folder: str | Path) -> BridgeUpsampler:
         raise DataError(f"{folder}: holds no fitted bridge (no finished bridge.json); fit one with fit_upsampler.")
     stored = _stored(Path(folder))
     stored.pop("whole")
-    settings = UpsamplerSettings(**{k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()})
+    keys: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
+    settings = UpsamplerSettings(**keys)
     channels = jnp.zeros(settings.n_channels)
     arrays, static = eqx.partition((_blank_drift(settings), Standardiser(channels, channels)), eqx.is_array)
     drift, standardiser = eqx.combine(load_weights(Path(folder) / "weights", like=arrays), static)

@@ -142,7 +142,8 @@ def fit_transport(
     if method not in get_args(TransportMethod):
         raise ValueError(f"method must be one of {get_args(TransportMethod)}, got {method!r}.")
     standardiser = fit_standardiser(np.asarray(target))
-    ends = Ends(*(standardiser.normalise(fields, source.ndim - 2) for fields in (source, target)))
+    first, second = (standardiser.normalise(fields, source.ndim - 2) for fields in (source, target))
+    ends = Ends(first, second)
     if folder is not None:
         _require_same_fit(Path(folder), ends, settings, method, key)
     build_key, fit_key = jr.split(key)
