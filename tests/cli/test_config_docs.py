@@ -8,14 +8,26 @@ from typing import Any
 import pytest
 
 from subgrid.cli.climate_config import Climate, ClimateConfig
-from subgrid.cli.config import Config
+from subgrid.cli.config import Config, Table
+from subgrid.cli.toy_config import Gallery, GaussianBridge, Toy
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide"
 ROW = re.compile(r"^\| `(\w+\.\w+)` \| (?:`([^`]*)`|–|required) \| \S", re.MULTILINE)
 CLIMATE = ClimateConfig(climate=Climate(fine="fine.nc", coarse="coarse.nc", variables=("tas",)))
+
+
+class SmallExperiments(Table):
+    """One page tells of all three, each the table of a file of its own."""
+
+    toy: Toy = Toy()
+    gaussian_bridge: GaussianBridge = GaussianBridge()
+    gallery: Gallery = Gallery()
+
+
 PAGES = [
     pytest.param("configuration.md", Config(), (), id="run"),
     pytest.param("climate_configuration.md", CLIMATE, ("run",), id="climate run"),  # its [run] is that of the other
+    pytest.param("toy_configuration.md", SmallExperiments(), (), id="small experiments"),
 ]
 
 

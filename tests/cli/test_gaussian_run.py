@@ -48,7 +48,7 @@ def test_the_exact_drifts_score_the_floor_but_for_the_steps():
     exact, c = gaussian_stages.exact_bridge(table, d), (np.sqrt(5) - 1) / 2
 
     def drift(x, left, start):
-        """(E[end | x] − x)/left, `left` the time to the end, whose mean is −start; all covariances are multiples of I."""
+        """(E[end | x] − x)/left, `left` the time to the end, of mean −start; covariances are multiples of I."""
         gone = 1 - left
         spread = left**2 + gone**2 + gone * left * (2 * c + 1)
         expected = -start + (left * c + gone) / spread * (x - (left - gone) * start)

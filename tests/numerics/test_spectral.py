@@ -24,7 +24,8 @@ def test_old_points_keep_their_values_where_there_is_no_nyquist_wave():
 
 
 def test_nearest_neighbours_and_a_low_pass_damp_and_shift_what_this_keeps():
-    # A wave k on m points, repeated f times: sinc(k/m)/sinc(k/fm) as large, half a coarse cell less half a fine one late.
+    # A wave k on m points, each repeated f times: sinc(k/m)/sinc(k/fm) as large, half a coarse cell less half a fine
+    # one late.
     m, f, k = 8, 4, 2
     nearest = low_pass(np.repeat(np.repeat(wave(m, k, 0), f, 0), f, 1), 3)
     damped = np.sinc(k / m) / np.sinc(k / (f * m))

@@ -120,7 +120,7 @@ def test_a_context_is_used():
     settings = BridgeSettings(sigma=0.5, n_iterations=1, n_steps=400, n_pairs=2048, ema_decay=0.99)
     bridge = fit_bridge(network(0, (32,), 2), network(1, (32,), 2), ends, settings, key=jr.key(2))
     pairs = simulate_pairs(bridge.backward, ends, "backward", settings, key=jr.key(3))
-    assert float(jnp.mean(jnp.abs(pairs.x0 - pairs.context) < 1)) > 0.98  # else half of them would be 4 away
+    assert float(jnp.mean(jnp.abs(pairs.x0 - pairs.context) < 2)) > 0.99  # else half of them would be on the other side
 
 
 def test_rate_restarts():

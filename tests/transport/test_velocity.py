@@ -45,8 +45,8 @@ class Undo(eqx.Module):
 
 @pytest.mark.parametrize("direction", ["forward", "backward"])
 def test_the_network_of_a_drift_has_a_target_of_at_most_unit_variance(direction):
-    # Between X₀ = X₁ = 0 the bridge is σ√(t(1−t)) z and its drift −x/left, which grows without bound; the network's part
-    # of it is −√(1−left) z.
+    # Between X₀ = X₁ = 0 the bridge is σ√(t(1−t)) z and its drift −x/left, which grows without bound; the network's
+    # part of it is −√(1−left) z.
     n, sigma = 4096, 0.4
     pairs = Pairs(jnp.zeros((n, 8)), jnp.zeros((n, 8)))
     network = Undo(direction, sigma)

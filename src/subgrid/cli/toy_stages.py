@@ -74,7 +74,7 @@ def run_table(path: Path, overrides: Sequence[str], folder: Path) -> dict[str, A
 
 def keep_compiled_programs(folder: Path) -> None:
     """Programs are compiled once for all seeds, by JAX's cache on disk: unless the user has one, in the run folder."""
-    if jax.config.jax_compilation_cache_dir is None:
+    if jax.config.jax_compilation_cache_dir is None:  # pyright: ignore[reportAttributeAccessIssue]
         jax.config.update("jax_compilation_cache_dir", str((folder / "compiled").resolve()))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 

@@ -44,8 +44,8 @@ def ensemble_of_runs_dataset(
 ) -> xr.Dataset:
     """Runs of several fields on a square: dimensions run, time, y, x, one variable a channel; chunks of whole runs.
 
-    **Arguments:** `channels`, long names by variable; `coordinates`, along runs (the context of each); `interval`, model
-    time between frames; `domain`, its length; `attributes`, of the dataset.
+    **Arguments:** `channels`, long names by variable; `coordinates`, along runs (the context of each); `interval`,
+    model time between frames; `domain`, its length; `attributes`, of the dataset.
     """
     n_runs, n_times, _, n_points, _ = fields.shape
     place = np.arange(n_points) * domain / n_points

@@ -57,8 +57,8 @@ class Preconditioned(eqx.Module):
     so that input and training target of F have unit variance at every noise level.
 
     **Arguments:** `network(x, c_noise)`, field to field; `sigma_data`, standard deviation of the data (1 after
-    normalisation). Called with a `context`, known fields on the same grid, D(x, σ, context) = E[x₀ | x, context]: they are
-    channels beside c_in·x, free of noise.
+    normalisation). Called with a `context`, known fields on the same grid, D(x, σ, context) = E[x₀ | x, context]: they
+    are channels beside c_in·x, free of noise.
     """
 
     network: eqx.Module

@@ -69,8 +69,8 @@ def denoising_loss(
 ) -> Scalar:
     """The weighted denoising error of a batch, with stratified noise levels.
 
-    **Arguments:** `batch`, clean normalised fields; `noise_levels`, u → σ; `weight`, σ → λ; `context`, known fields that
-    belong to each, for a denoiser that takes them (`Preconditioned`); `key`.
+    **Arguments:** `batch`, clean normalised fields; `noise_levels`, u → σ; `weight`, σ → λ; `context`, known fields
+    that belong to each, for a denoiser that takes them (`Preconditioned`); `key`.
 
     **Returns:** a scalar; near 1 for an untrained preconditioned network under `karras_weight`.
     """
@@ -79,7 +79,7 @@ def denoising_loss(
     sigma = noise_levels(stratified_uniforms(n, key=level_key))
 
     def error(x0, known, s, k):
-        told = denoiser if known is None else lambda x, s: denoiser(x, s, known)
+        told = denoiser if known is None else lambda x, s: denoiser(x, s, known)  # pyright: ignore[reportCallIssue]
         return denoising_error(told, x0, s, key=k)
 
     errors = jax.vmap(error)(batch, context, sigma, jr.split(noise_key, n))

@@ -49,7 +49,7 @@ def draw_panel(axes: Axes, title: str, path: Paths, frame: int, limit: float) ->
     axes.scatter(*path[0].T, s=2.0, color=SOURCE, alpha=0.35, linewidths=0)
     traces = list(np.swapaxes(path[: frame + 1, :N_TRACED], 0, 1))
     axes.add_collection(LineCollection(traces, colors=TRACE, linewidths=0.6, alpha=0.6))
-    axes.scatter(*path[frame].T, s=4.0, color=POINT, linewidths=0)
+    axes.scatter(*path[frame].T, s=4.0, color=POINT, linewidths=0, zorder=3)  # over the lines
 
 
 def draw_frame(paths: Mapping[str, Paths], frame: int) -> Figure:
@@ -73,10 +73,12 @@ def write_gif(path: str | Path, paths: Mapping[str, Paths]) -> Path:
 
         write_gif("moons.gif", {"flow": flow_paths, "bridge": bridge_paths})
     """
+    from PIL import Image
+
     n_frames = _number_of_frames(paths)
     images = [_image(draw_frame(paths, frame)) for frame in range(n_frames)]
     palette = images[n_frames // 2].quantize(COLOURS)
-    first, *others = [image.quantize(palette=palette, dither=0) for image in [*images, *[images[-1]] * HOLD]]
+    first, *others = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in [*images, *[images[-1]] * HOLD]]
     buffer = BytesIO()
     first.save(buffer, format="GIF", save_all=True, append_images=others, duration=MILLISECONDS, loop=0, optimize=True)
     return write_whole(path, lambda partial: _write(partial, buffer.getvalue()), overwrite=True, kind="file")
