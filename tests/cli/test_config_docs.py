@@ -10,6 +10,7 @@ import pytest
 from subgrid.cli.climate_config import Climate, ClimateConfig
 from subgrid.cli.config import Config, Table
 from subgrid.cli.toy_config import Gallery, GaussianBridge, Toy
+from subgrid.cli.turbulence_config import TurbulenceConfig
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide"
 ROW = re.compile(r"^\| `(\w+\.\w+)` \| (?:`([^`]*)`|–|required) \| \S", re.MULTILINE)
@@ -28,6 +29,7 @@ PAGES = [
     pytest.param("configuration.md", Config(), (), id="run"),
     pytest.param("climate_configuration.md", CLIMATE, ("run",), id="climate run"),  # its [run] is that of the other
     pytest.param("toy_configuration.md", SmallExperiments(), (), id="small experiments"),
+    pytest.param("turbulence_configuration.md", TurbulenceConfig(), (), id="moist turbulence"),
 ]
 
 

@@ -37,7 +37,7 @@ n_steps = 20
 
 [bridge]
 n_steps = 40
-n_iterations = 2
+n_iterations = 3
 n_pairs = 8
 
 [evaluation]
@@ -65,6 +65,15 @@ def test_every_part_is_there_and_the_table_has_every_method(finished):
     assert "https://" not in page and page.count("<figure") == 8
     with xr.open_zarr(run / "downscaled" / "dsbm-imf.zarr", chunks=None) as stored:
         assert stored.zeta.shape == (4, 1, 64, 64) and sorted(set(stored.wavenumber.values)) == [1, 4]
+
+
+def test_what_is_published_is_what_was_scored(finished, subgrid):
+    folder = finished / "published"
+    assert subgrid("publish", finished / "run", folder).code == 0
+    table = (folder / "table.md").read_text()
+    assert "| dsbm-imf |" in table.splitlines()[0] + " |" and table.count("\n") > 10
+    assert (folder / "metrics.json").read_bytes() == (finished / "run" / "metrics.json").read_bytes()
+    assert {"examples.png", "spectrum-vorticity.svg"} <= {path.name for path in folder.iterdir()}
 
 
 def test_the_upsampled_field_is_most_like_its_source_and_random_pairing_is_not(finished):

@@ -24,19 +24,19 @@ def oracle():
 
 @pytest.fixture(scope="module")
 def found(oracle):
-    return diagnose(Bridge(oracle.forward, oracle.backward, 1.0), ENDS, n=8192, key=jr.key(2))
+    return diagnose(Bridge(oracle.forward, oracle.backward, 1.0), ENDS, n=4096, key=jr.key(2))
 
 
 def test_the_oracle_is_at_the_floor(found):
-    # W₁ between 8192 draws and the law is about .01; Euler's rule leaves 1 % of the spread.
+    # W₁ between 4096 draws and the law is about .015; Euler's rule leaves 1 % of the spread.
     assert found.source_error < found.source_floor + 0.015
     assert found.target_error < found.target_floor + 0.015
-    assert 0 < found.source_floor < 0.03  # two sets of 8192: about 1/√4096 = .016
+    assert 0 < found.source_floor < 0.04  # two sets of 4096: about 1/√2048 = .022
 
 
 def test_coupling_of_the_oracle(found):
-    assert found.forward_covariance == pytest.approx(GOLDEN, abs=0.04)  # five standard errors of 16 384 products
-    assert found.backward_covariance == pytest.approx(GOLDEN, abs=0.04)
+    assert found.forward_covariance == pytest.approx(GOLDEN, abs=0.06)  # five standard errors of 8192 products
+    assert found.backward_covariance == pytest.approx(GOLDEN, abs=0.06)
 
 
 def test_energy_of_the_oracle(found):
@@ -52,7 +52,7 @@ def test_losses_of_the_oracle(found):
     spread = left**2 + (1 - left) ** 2 + left * (1 - left) * np.sqrt(5)
     at_minimum = np.mean((1 - (left * GOLDEN + 1 - left) ** 2 / spread) / left)  # as in test_bridge.py
     for loss in (found.forward_loss, found.backward_loss):
-        assert loss == pytest.approx(at_minimum, rel=0.05)  # 16 384 squares
+        assert loss == pytest.approx(at_minimum, rel=0.07)  # 8192 squares
 
 
 def test_drifts_at_rest_are_told_from_the_oracle():

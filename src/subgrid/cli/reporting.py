@@ -57,6 +57,7 @@ def publish(run: Path, folder: Path, *, overwrite: bool) -> list[str]:
         publish(Path("runs/ks_8x"), Path("docs/results/ks_8x"), overwrite=True)
     """
     from subgrid.cli.climate_config import is_climate
+    from subgrid.cli.turbulence_config import is_turbulence
 
     if not (run / "metrics.json").exists():
         raise DataError(f"{run}: holds no finished run (no metrics.json); finish it with `subgrid run` first.")
@@ -65,6 +66,10 @@ def publish(run: Path, folder: Path, *, overwrite: bool) -> list[str]:
         from subgrid.cli.climate_publish import climate_files
 
         files = climate_files(run)
+    elif is_turbulence(run / "config.toml"):
+        from subgrid.cli.turbulence_reporting import turbulence_files
+
+        files = turbulence_files(run)
     else:
         files = _files(run)
     for path in old:

@@ -134,7 +134,8 @@ def load_archives(table: Turbulence, fine: Path, coarse: Path) -> Archives:
     standardiser = fit_standardiser(runs[place < n_train].reshape(-1, *runs.shape[2:]))
 
     def fields(values: np.ndarray, k: np.ndarray) -> Fields:
-        flat = refine(values.reshape(-1, *values.shape[2:]), table.n_fine)
+        flat = values.reshape(-1, *values.shape[2:])
+        flat = refine(flat, table.n_fine) if flat.shape[-1] < table.n_fine else flat
         normal = np.asarray(standardiser.normalise(jnp.asarray(flat), 2), np.float32)
         return Fields(normal, np.repeat(k, values.shape[1]))
 

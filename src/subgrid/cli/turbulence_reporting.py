@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from subgrid.cli.experiment import machine_summary
+from subgrid.cli.table import as_markdown
+from subgrid.cli.turbulence_config import load_turbulence_config
 from subgrid.cli.turbulence_fits import level_of
-from subgrid.cli.turbulence_scoring import RANDOM, UPSAMPLED, Judged, columns, quantities
+from subgrid.cli.turbulence_scoring import RANDOM, UPSAMPLED, Judged, columns, gather, quantities
 from subgrid.cli.turbulence_stages import TurbulenceRun
-from subgrid.report.turbulence_page import TurbulenceEvidence, write_turbulence_report
+from subgrid.report.turbulence_page import TurbulenceEvidence, turbulence_sections, write_turbulence_report
 
 
 def write_page(run: TurbulenceRun, judged: Judged) -> Path:
@@ -26,6 +28,17 @@ def write_page(run: TurbulenceRun, judged: Judged) -> Path:
         notes=_notes(run),
         timings=run.timings,
     )
+
+
+def turbulence_files(folder: Path) -> dict[str, bytes]:
+    """The files of a publication by name: configuration, metrics, the table as Markdown, and all figures."""
+    run = TurbulenceRun(load_turbulence_config(folder / "config.toml"), folder)
+    metrics = json.loads(run.path("metrics.json").read_text(encoding="utf-8"))
+    shown = turbulence_sections(evidence_of(run, gather(run), metrics))
+    files = {plate.file: plate.content for section in shown for plate in section.plates}
+    files["config.toml"] = run.config.as_toml().encode()
+    files["table.md"] = as_markdown(metrics["table"], columns(run)).encode()
+    return files | {"metrics.json": run.path("metrics.json").read_bytes()}
 
 
 def evidence_of(run: TurbulenceRun, judged: Judged, metrics: dict) -> TurbulenceEvidence:

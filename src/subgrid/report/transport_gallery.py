@@ -78,7 +78,9 @@ def write_gif(path: str | Path, paths: Mapping[str, Paths]) -> Path:
     n_frames = _number_of_frames(paths)
     images = [_image(draw_frame(paths, frame)) for frame in range(n_frames)]
     palette = images[n_frames // 2].quantize(COLOURS)
-    first, *others = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in [*images, *[images[-1]] * HOLD]]
+    first, *others = [
+        image.quantize(palette=palette, dither=Image.Dither.NONE) for image in [*images, *[images[-1]] * HOLD]
+    ]
     buffer = BytesIO()
     first.save(buffer, format="GIF", save_all=True, append_images=others, duration=MILLISECONDS, loop=0, optimize=True)
     return write_whole(path, lambda partial: _write(partial, buffer.getvalue()), overwrite=True, kind="file")
