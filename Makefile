@@ -1,4 +1,5 @@
-# `make demo` runs the main job, `make test` the tests, `make check` lint, types and the import contract.
+# `make demo` runs the main job, `make test` the tests (`make test-all` the slow ones too), `make check` lint,
+# types and the import contract.
 # Each makes its own virtual environment in .venv; a second call installs nothing.
 
 PYTHON ?= python3
@@ -7,13 +8,16 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEMO ?= demo
 
-.PHONY: demo test check docs bench clean
+.PHONY: demo test test-all check docs bench clean
 
 demo: $(VENV)/.installed
 	$(BIN)/subgrid demo --output $(DEMO)
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest
+
+test-all: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -m ""
 
 check: $(VENV)/.installed-check
 	$(BIN)/ruff check .

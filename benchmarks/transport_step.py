@@ -105,7 +105,10 @@ def _bridge_cycle() -> tuple[str, float, str]:
 
     @eqx.filter_jit
     def simulate(drift, starts, key):
-        move = lambda x, k: sample_bridge(drift, x, direction="forward", sigma=1.0, n_steps=n_simulation, key=k)  # noqa: E731
+        def move(x, k):
+            options = {"direction": "forward", "sigma": 1.0, "n_steps": n_simulation, "grading": 1.0}
+            return sample_bridge(drift, x, key=k, **options)
+
         return jax.vmap(move)(starts, jr.split(key, n_pairs))
 
     def compiled():
@@ -125,7 +128,12 @@ def _bridge_cycle() -> tuple[str, float, str]:
         return eqx.apply_updates(model, updates), optimiser_state
 
     def plain():
-        x, times, model, optimiser_state = starts, bridge_times("forward", n_simulation), drift, plain_state
+        x, times, model, optimiser_state = (
+            starts,
+            bridge_times("forward", n_simulation, grading=1.0),
+            drift,
+            plain_state,
+        )
         for i in range(n_simulation):
             x = x + evaluate(drift, x, times[i]) / n_simulation
             x = x + jr.normal(jr.fold_in(jr.key(9), i), x.shape) * jnp.sqrt(1 / n_simulation)

@@ -129,7 +129,7 @@ def test_other_settings_are_refused_where_something_was_made_with_them(finished)
         ("network.patch=5", "not divisible by patch"),
         ("diffusion.cut_off=11", "hold waves up to 10 only"),
         ("evaluation.n_cases=99", "only 12 are held out"),
-        ("bridge.n_steps=60", "must be a multiple of 20 bridge.n_refreshes"),
+        ("bridge.n_refreshes=3", "must be a multiple of 20 bridge.n_refreshes"),
         ("bridge.varience=1.0", "did you mean 'variance'"),
     ],
 )

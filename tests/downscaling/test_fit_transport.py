@@ -9,6 +9,8 @@ import jax.random as jr
 import numpy as np
 import pytest
 
+from subgrid.downscaling import fit_debias
+from subgrid.downscaling.debias import NoDebiasing
 from subgrid.downscaling.fit_debias import apply_debiaser, fit_debiaser_array
 from subgrid.downscaling.fit_transport import TransportSettings, fit_transport
 from subgrid.numerics.operators import Subsample
@@ -58,14 +60,19 @@ def test_between_gaussian_laws_on_a_ring_it_is_the_linear_map(archives, method):
     assert np.sqrt(np.mean((y - exact) ** 2)) > 1.5
 
 
-def test_corrections_come_after(archives):
-    debiaser, _ = fit_debiaser_array(
-        *archives, OPERATOR, method="flow-matching", n_quantiles=50, key=jr.key(0), **asdict(TINY)
-    )
+def test_corrections_come_after_and_see_all_fields(archives, monkeypatch):
+    seen = {}
+
+    def remember(source, target, settings, **options):
+        seen.update(source=source, target=target)
+        return NoDebiasing(), {}
+
+    monkeypatch.setattr(fit_debias, "fit_transport", remember)
+    debiaser, _ = fit_debiaser_array(*archives, OPERATOR, method="flow-matching", n_quantiles=50, key=jr.key(0))
+    assert (len(seen["source"]), len(seen["target"])) == (1500, 1200)
     assert len(debiaser.parts) == 3
-    moved = apply_debiaser(debiaser, archives[0])
     # Of the fields of the fit themselves, quantile mapping restores the mean to what lies between two of 50 quantiles.
-    np.testing.assert_allclose(moved.mean(0), archives[1].mean(0), atol=0.02)
+    np.testing.assert_allclose(apply_debiaser(debiaser, archives[0]).mean(0), archives[1].mean(0), atol=0.02)
 
 
 @pytest.mark.parametrize("method", ["rectified-flow", "schrodinger-bridge"])

@@ -13,6 +13,7 @@ from subgrid.cli.config import Config, Debias
 from subgrid.data.fields import DataError, samples_of
 from subgrid.data.store import OutputExists, write_zarr
 from subgrid.downscaling.fit_debias import apply_debiaser, fit_debiaser_array
+from subgrid.downscaling.fit_transport import TransportSettings
 from subgrid.downscaling.pipeline import (
     conditions_dataset,
     ensemble_coordinates,
@@ -267,6 +268,7 @@ def test_settings_are_checked_by_name(fine, tmp_path):
 def test_defaults_are_those_of_the_command_line():
     config = Config()
     defaults = {name: p.default for name, p in inspect.signature(fit_debiaser_array).parameters.items()}
+    defaults |= TransportSettings().__dict__  # which takes what is left over
     assert {key: defaults[key] for key in Debias.model_fields} == config.debias.model_dump()
     defaults = {name: p.default for name, p in inspect.signature(subgrid.downscale).parameters.items()}
     assert (defaults["n_members"], defaults["chunk"]) == (config.sampling.n_members, config.sampling.chunk)

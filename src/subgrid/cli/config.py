@@ -75,11 +75,11 @@ class Debias(Table):
     corrections: Annotated[tuple[Literal["covariance", "marginals"], ...], AsTuple] = ("covariance", "marginals")
     """After the transport, on training fields that it was not fitted on: what its blur took from them is restored."""
     n_quantiles: Positive = 200
-    n_steps: Positive = 3000
+    n_steps: Positive = 2000
     """Training steps of a dynamic transport: of a flow, of each of two rounds, of each iteration of a bridge."""
     batch_size: Positive = 256
     learning_rate: PositiveFloat = 1e-3
-    channels: Annotated[tuple[Positive, ...], AsTuple, Field(min_length=1)] = (32, 64)
+    channels: Annotated[tuple[Positive, ...], AsTuple, Field(min_length=1)] = (48,)
     sigma: PositiveFloat = 0.5
     """Noise of "interpolant" and "schrodinger-bridge", in standard deviations of the target."""
     n_iterations: Positive = 4

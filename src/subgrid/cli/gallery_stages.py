@@ -70,7 +70,7 @@ def make_paths(config: GalleryConfig, target: str) -> dict[str, np.ndarray]:
     """The paths of all four, in the units of the set: float32, frame × point × 2."""
     table, key = config.gallery, jr.fold_in(jr.key(config.run.seed), toy_2d.NAMES.index(target))
     data_key, source_key, start_key, *keys = jr.split(key, 6)
-    points = toy_2d.draw(target, table.n_train, key=data_key)
+    points = points_of(target, table.n_train, key=data_key)
     scale = float(jnp.std(points))
     ends = Ends(toy_2d.gaussian(table.n_train, key=source_key), points / scale)
     x = toy_2d.gaussian(table.n_points, key=start_key)
@@ -81,6 +81,11 @@ def make_paths(config: GalleryConfig, target: str) -> dict[str, np.ndarray]:
         bridged = bridge_paths(table, ends, x, lambda n: update(3 * table.n_steps + n, total, "bridge"), key=keys[2])
     named = zip(TITLES, (denoised, *flows, bridged), strict=True)
     return {title: np.asarray(path * scale, np.float32) for title, path in named}
+
+
+def points_of(target: str, n: int, *, key: Key) -> Float[Array, "n 2"]:
+    """The set, its eight Gaussians narrow enough to be told apart."""
+    return toy_2d.eight_gaussians(n, std=0.5, key=key) if target == "8gaussians" else toy_2d.draw(target, n, key=key)
 
 
 def denoising_paths(table: Gallery, ends: Ends, x: Float[Array, "n 2"], report: Callable, *, key: Key) -> Paths:

@@ -7,6 +7,7 @@ belongs to the fine field. All networks are the same UNet.
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -16,10 +17,11 @@ import numpy as np
 
 from subgrid.cli.turbulence_config import BridgeTable, Network, Training, TurbulenceConfig
 from subgrid.cli.turbulence_data import Archives, contexts
-from subgrid.diffusion.denoiser import Preconditioned
-from subgrid.diffusion.objective import denoising_loss, karras_weight, log_uniform_levels
+from subgrid.diffusion.objective import denoising_loss, log_uniform_levels
+from subgrid.diffusion.spectral_denoiser import SpectralDenoiser, residual_weight
 from subgrid.downscaling.diffusion_bridge import decode, encode, noised, told, turnaround_level
 from subgrid.networks.unet import UNet
+from subgrid.numerics.spectral import ModeStatistics, mode_statistics
 from subgrid.training.checkpoint import Checkpoints, load_weights, save_weights
 from subgrid.training.fit import fit, warmup_cosine
 from subgrid.transport.bridge import Bridge, sample_bridge
@@ -28,8 +30,7 @@ from subgrid.transport.couplings import ExactTransport
 from subgrid.transport.ends import Ends, Pairs, draw_pairs
 from subgrid.transport.flow_matching import Flow, flow_map, flow_matching_loss
 from subgrid.transport.interpolants import Linear
-from subgrid.transport.spectral_plan import fit_spectral_plan
-from subgrid.transport.velocity import NetworkDrift, NetworkVelocity
+from subgrid.transport.spectral_bridge import RefinedDrift, RefinedVelocity, SpectralBridge
 from subgrid.types import Key
 
 MODELS = {
@@ -66,24 +67,38 @@ def models_of(config: TurbulenceConfig) -> list[str]:
     return [name for name in NAMES if name in needed]
 
 
+class Laws(NamedTuple):
+    """Mean and spectrum of both archives, normalised and on the fine grid."""
+
+    fine: ModeStatistics
+    coarse: ModeStatistics
+
+
+def laws_of(archives: Archives) -> Laws:
+    return Laws(mode_statistics(archives.fine.values), mode_statistics(archives.coarse.values))
+
+
 def is_fitted(folder: Path) -> bool:
     """Whether a model's folder holds its weights."""
     return Checkpoints(folder / "weights").latest() is not None
 
 
-def build(name: str, config: TurbulenceConfig, *, key: Key) -> eqx.Module:
-    """An untrained model."""
-    sigma = float(np.sqrt(config.bridge.variance))
+def build(name: str, config: TurbulenceConfig, laws: Laws, *, key: Key) -> eqx.Module:
+    """An untrained model: the answer for Gaussian fields of the archives' spectra, to be refined by a network.
+
+    The network sees the field, the Gaussian answer and, of the fine law, the context.
+    """
     match name:
         case "coarse-denoiser":
-            return Preconditioned(_unet(config.network, 2, key=key))
+            return SpectralDenoiser(laws.coarse, _unet(config.network, 4, key=key))
         case "fine-denoiser":
-            return Preconditioned(_unet(config.network, 3, key=key))
+            return SpectralDenoiser(laws.fine, _unet(config.network, 5, key=key))
         case "flow-matching" | "ot-flow-matching":
-            return Flow(NetworkVelocity(_unet(config.network, 3, key=key)), Linear())
+            return Flow(RefinedVelocity(laws.coarse, laws.fine, _unet(config.network, 5, key=key)), Linear())
         case _:
-            first, second = (_unet(config.network, 3, key=k) for k in jr.split(key))
-            return Bridge(NetworkDrift(first, "forward", sigma), NetworkDrift(second, "backward", sigma), sigma)
+            base = SpectralBridge(laws.fine, laws.coarse, float(np.sqrt(config.bridge.variance)))
+            first, second = (_unet(config.network, 5, key=k) for k in jr.split(key))
+            return Bridge(RefinedDrift(base, first, "forward"), RefinedDrift(base, second, "backward"), base.sigma)
 
 
 def fit_model(
@@ -91,12 +106,14 @@ def fit_model(
 ) -> None:
     """Fits one model and keeps it; what was stopped goes on from its last checkpoint."""
     build_key, fit_key, pair_key = jr.split(key, 3)
-    model = build(name, config, key=build_key)
+    laws = laws_of(archives)
+    model = build(name, config, laws, key=build_key)
     told_step = lambda step, numbers: report(step, config.training.n_steps, f"loss {numbers['loss']:.4f}")  # noqa: E731
     training = partial(_fit, config.training, folder=folder, report=told_step, key=fit_key)
     match name:
         case "coarse-denoiser" | "fine-denoiser":
-            fitted = training(model, _denoising(config, archives), *_clean(name, archives, config.training.batch_size))
+            loss = _denoising(config, archives, model)
+            fitted = training(model, loss, *_clean(name, archives, config.training.batch_size))
         case "flow-matching" | "ot-flow-matching":
             loss = lambda flow, pairs, key: flow_matching_loss(flow, pairs, key=key)  # noqa: E731
             order = _orders(archives, transport=name == "ot-flow-matching", key=pair_key)
@@ -106,9 +123,9 @@ def fit_model(
     save_weights(folder / "weights", eqx.filter(fitted, eqx.is_array))
 
 
-def load_model(name: str, config: TurbulenceConfig, folder: Path) -> eqx.Module:
-    """What `fit_model` kept."""
-    arrays, static = eqx.partition(build(name, config, key=jr.key(0)), eqx.is_array)
+def load_model(name: str, config: TurbulenceConfig, laws: Laws, folder: Path) -> eqx.Module:
+    """What `fit_model` kept, over the Gaussian answer of the archives."""
+    arrays, static = eqx.partition(build(name, config, laws, key=jr.key(0)), eqx.is_array)
     return eqx.combine(load_weights(folder / "weights", like=arrays), static)
 
 
@@ -129,7 +146,8 @@ def downscale(
     key: Key,
 ) -> np.ndarray:
     """One fine field for every coarse one, all normalised and on the fine grid."""
-    models = [load_model(name, config, folder / name) for name in MODELS[method]]
+    laws = laws_of(archives)
+    models = [load_model(name, config, laws, folder / name) for name in MODELS[method]]
     one = _sampler(method, config, level_of(config, archives), models)
     many = jax.jit(jax.vmap(one))
     keys, found = jr.split(key, len(coarse)), []
@@ -198,7 +216,9 @@ def _fit_bridge(name: str, config: TurbulenceConfig, archives: Archives, model, 
         model.backward,
         ends,
         settings,
-        first_pairs=_gaussian_pairs(archives, ends, settings, key=start_key) if name == "dsbm-gaussian" else None,
+        first_pairs=_gaussian_pairs(model.forward.base, ends, settings, key=start_key)
+        if name == "dsbm-gaussian"
+        else None,
         optimiser=restarting_cosine(settings.n_steps, peak=config.bridge.learning_rate),
         folder=folder / "checkpoints",
         report=lambda k, step, numbers: report(k * settings.n_steps + step, total, f"loss {numbers['loss']:.4f}"),
@@ -206,13 +226,12 @@ def _fit_bridge(name: str, config: TurbulenceConfig, archives: Archives, model, 
     )
 
 
-def _gaussian_pairs(archives: Archives, ends: Ends, settings: BridgeSettings, *, key: Key) -> Pairs:
+def _gaussian_pairs(base: SpectralBridge, ends: Ends, settings: BridgeSettings, *, key: Key) -> Pairs:
     """Fine fields with the coarse ones that the Gaussian bridge of their spectra leads to."""
     draw_key, plan_key = jr.split(key)
-    plan = fit_spectral_plan(archives.fine.values, archives.coarse.values, sigma=settings.sigma)
     pairs = draw_pairs(ends, settings.n_pairs, key=draw_key)
     keys = jr.split(plan_key, settings.n_pairs)
-    return pairs._replace(x1=jax.jit(jax.vmap(lambda x, k: plan(x, key=k)))(pairs.x0, keys))
+    return pairs._replace(x1=jax.jit(jax.vmap(lambda x, k: base.draw(x, key=k)))(pairs.x0, keys))
 
 
 def bridge_settings(table: BridgeTable, config: TurbulenceConfig, *, start) -> BridgeSettings:
@@ -243,12 +262,13 @@ def _ends(archives: Archives):
     return jnp.asarray(fine.values), jnp.asarray(archives.coarse.values), jnp.asarray(context)
 
 
-def _denoising(config: TurbulenceConfig, archives: Archives):
+def _denoising(config: TurbulenceConfig, archives: Archives, model: SpectralDenoiser):
     levels = log_uniform_levels(config.diffusion.sigma_min, config.diffusion.margin * level_of(config, archives))
+    weight = residual_weight(model.law)
 
     def loss(denoiser, batch, key):
         fields, context = batch
-        return denoising_loss(denoiser, fields, context=context, noise_levels=levels, weight=karras_weight(), key=key)
+        return denoising_loss(denoiser, fields, context=context, noise_levels=levels, weight=weight, key=key)
 
     return loss
 

@@ -69,11 +69,11 @@ class TransportSettings:
     **Raises:** `ValueError` for numbers that cannot be.
     """
 
-    n_steps: int = 3000
+    n_steps: int = 2000
     """Training steps: of a flow, of each of the two rounds of a rectified flow, of each iteration of a bridge."""
     batch_size: int = 256
     learning_rate: float = 1e-3
-    channels: tuple[int, ...] = (32, 64)
+    channels: tuple[int, ...] = (48,)
     """Of a UNet on grids, its levels; of a perceptron on vectors, its hidden layers."""
     sigma: float = 0.5
     """Noise of "interpolant" and "schrodinger-bridge", in standard deviations of the target."""

@@ -148,11 +148,13 @@ def train_prior(
     def loss(denoiser, batch, key):
         return denoising_loss(denoiser, batch, noise_levels=levels, weight=karras_weight(), key=key)
 
-    reports: list[Report] = [report] if report else []
+    reports: list[Report] = []  # the log comes before what a caller may stop
     if is_first_process():
         reports.append(json_lines(folder / "training.jsonl", from_step=checkpoints.latest() or 0))
     if is_first_process() and training.tensorboard:
         reports.append(tensorboard(folder / "tensorboard"))
+    if report is not None:
+        reports.append(report)
     denoiser = fit(
         build_denoiser(settings, key=build_key),
         loss,

@@ -1,0 +1,74 @@
+"""Stages that are trained, on files, at a tiny size: what they leave, and what of it another configuration may use."""
+
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from subgrid.cli import stages
+from subgrid.cli.config import load_config
+from subgrid.cli.experiment import open_experiment
+from subgrid.data.store import OutputExists
+
+SETTINGS = [
+    "data.source=files",
+    "coarsening.factor=4",
+    "debias.method=rectified-flow",
+    "debias.n_steps=10",
+    "debias.batch_size=8",
+    "debias.channels=[8]",
+    "debias.n_flow_steps=2",
+    "debias.n_quantiles=10",
+    "downscaling.method=bridge",
+    "downscaling.n_steps=10",
+    "downscaling.n_iterations=2",
+    "downscaling.n_sampling_steps=4",
+    "prior.channels=[8]",
+    "prior.n_blocks=1",
+    "training.batch_size=8",
+    "sampling.n_members=3",
+    "sampling.chunk=12",
+    "evaluation.n_conditions=4",
+    "evaluation.n_unpaired=6",
+    "evaluation.n_shifts=1",
+]
+
+
+def opened(archives, folder, *more):
+    """The run in `folder` on the archives' files."""
+    files = [f"data.{name}={archives / name}.nc" for name in ("fine", "coarse")]
+    return open_experiment(load_config(None, [*SETTINGS, *files, *more]), folder)
+
+
+@pytest.fixture(scope="module")
+def run(archives, tmp_path_factory):
+    """Debiasing by a rectified flow, then downscaling by a bridge."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    experiment = opened(archives, folder)
+    stages.debias(experiment)
+    stages.train(experiment)
+    stages.downscale(experiment)
+    return folder
+
+
+def test_a_trained_debiaser_leaves_its_checkpoints_and_its_summary(run):
+    debiased = xr.open_zarr(run / "debiased.zarr")
+    assert np.isfinite(debiased.debiased.values).all() and not np.allclose(debiased.debiased, debiased.raw)
+    assert [row["cost"] > 0 for row in json.loads(debiased.attrs["debias_summary"])["rounds"]] == [True, True]
+    assert {path.name for path in (run / "debias").iterdir()} == {"fit.json", "round_0", "round_1"}
+
+
+def test_the_bridge_takes_the_place_of_the_prior(run):
+    for name in ("ensemble", "perfect_model"):
+        ensemble = xr.open_zarr(run / f"{name}.zarr").ensemble
+        assert ensemble.sizes["x"] == 32 and np.isfinite(ensemble.values).all()
+    lines = (run / "model" / "training.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [10, 20]
+
+
+def test_what_is_finished_is_not_used_for_other_settings(archives, run):
+    with pytest.raises(OutputExists, match=r"debias was made with debias.n_steps = 10, not 20"):
+        opened(archives, run, "debias.n_steps=20")
+    with pytest.raises(OutputExists, match=r"model was made with downscaling.method = 'bridge', not 'diffusion'"):
+        opened(archives, run, "downscaling.method=diffusion")
