@@ -14,6 +14,8 @@ from ..data.climate_files import DATA, needs_data
 from ..downscaling.climate_pair import write_configuration, write_pair
 from .conftest import Call
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def undrawn(monkeypatch):

@@ -173,6 +173,7 @@ def test_a_late_slice_leaves_the_scores_to_the_task_that_completed_the_stores(su
     assert not (folder / "metrics.json").exists()
 
 
+@pytest.mark.slow
 def test_a_publication_shows_scores_and_no_fields_of_the_reference(subgrid: Call, finished, tmp_path, monkeypatch):
     run, folder = finished[0], tmp_path / "published"
     outcome = subgrid("publish", run, folder)
@@ -240,6 +241,7 @@ def test_three_slices_give_the_bits_of_one(subgrid: Call, pair, finished, unscor
     assert chunks(folder) == chunks(finished[0])
 
 
+@pytest.mark.slow
 def test_two_workers_give_the_bits_of_one(subgrid: Call, pair, finished, unscored, tmp_path):
     folder = continued(finished, tmp_path, "scenario.zarr")
     outcome = subgrid("run", pair / "run.toml", "-o", folder, "--set=sampling.scheduler=local:2")
@@ -262,6 +264,7 @@ def test_preparing_alone_samples_nothing(subgrid: Call, pair, finished, tmp_path
     assert not (folder / "ensemble.zarr").exists() and not (folder / "metrics.json").exists()
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_and_resumed(subgrid: Call, pair, finished, unscored, tmp_path):
     folder, seed = tmp_path / "run", random.randrange(10**6)  # another every time; told where the test fails
     moments = random.Random(seed)

@@ -231,6 +231,7 @@ def test_verify_scores_the_reference_itself_at_its_floor(subgrid, tmp_path):
     assert 0.3 < rows["W1"]["generated"] / rows["W1"]["floor"] < 2
 
 
+@pytest.mark.slow
 def test_interrupted_training_says_how_to_resume_and_resumes_to_the_same_bits(archives, tmp_path):
     longer = [option for option in TINY if "n_steps" not in option] + ["--set=training.n_steps=2000"]
     command = lambda name: ["train", str(archives / "fine.nc"), "-o", str(tmp_path / name), *longer]  # noqa: E731

@@ -11,6 +11,8 @@ from subgrid.cli.config import load_config
 from subgrid.cli.experiment import open_experiment
 from subgrid.data.store import OutputExists
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = [
     "data.source=files",
     "coarsening.factor=4",

@@ -17,6 +17,8 @@ from subgrid.cli.turbulence_data import Fields, contexts, load_archives, read_fi
 from subgrid.cli.turbulence_scoring import quality, quantities, similarity, spectral_error
 from subgrid.simulate.moist_turbulence import MoistTurbulence, to_modes
 
+pytestmark = pytest.mark.slow
+
 TINY = """
 [turbulence]
 n_fine = 64

@@ -157,6 +157,7 @@ def test_the_change_signal_is_preserved(model):
     assert abs(without - given) > 0  # quantile mapping alone holds the tails it knows
 
 
+@pytest.mark.slow
 def test_rain_and_temperature_together(tmp_path):
     fine = with_sea(temperature(FINE, seed=1)).merge(with_sea(rain(FINE, seed=1)))
     coarse = temperature(COARSE, seed=2, bias=2.0).merge(rain(COARSE, seed=2, factor=0.7))
@@ -219,6 +220,7 @@ def test_too_few_days_for_the_quantiles_are_told_before_anything_is_trained(tmp_
     assert reports == [] and not (tmp_path / "m").exists()  # so the mended call may use the same folder
 
 
+@pytest.mark.slow
 def test_an_unfinished_model_of_other_options_is_refused(tmp_path):
     def stop(step, metrics):
         raise KeyboardInterrupt

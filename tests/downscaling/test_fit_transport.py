@@ -43,6 +43,7 @@ def archives() -> tuple[np.ndarray, np.ndarray]:
     return draw(SOURCE, 1500, 1.0, 0), draw(TARGET, 1200, -0.5, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_between_gaussian_laws_on_a_ring_it_is_the_linear_map(archives, method):
     seen = []
@@ -75,6 +76,7 @@ def test_corrections_come_after_and_see_all_fields(archives, monkeypatch):
     np.testing.assert_allclose(apply_debiaser(debiaser, archives[0]).mean(0), archives[1].mean(0), atol=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["rectified-flow", "schrodinger-bridge"])
 def test_vectors_get_a_perceptron_and_a_fit_that_was_stopped_goes_on_to_the_same_bits(archives, tmp_path, method):
     source, target = (jnp.asarray(fields[:400].reshape(-1, 2, 4)) for fields in archives)

@@ -142,6 +142,7 @@ def test_two_processes_give_the_losses_of_one(archive, alone, tmp_path):
     assert train_streamed(archive, tmp_path) == {"losses": [], "slope": first["streamed"]["slope"]}
 
 
+@pytest.mark.slow
 def test_an_interrupt_of_one_process_stops_both_and_one_can_go_on(archive, alone, tmp_path):
     for process in two_processes(archive, folder=tmp_path, send="SIGINT"):  # process 0 alone reports, so it alone sends
         code, _, err = outcome(process)

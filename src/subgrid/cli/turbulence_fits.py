@@ -112,7 +112,7 @@ def fit_model(
     training = partial(_fit, config.training, folder=folder, report=told_step, key=fit_key)
     match name:
         case "coarse-denoiser" | "fine-denoiser":
-            loss = _denoising(config, archives, model)
+            loss = _denoising(config, archives, laws.fine if name == "fine-denoiser" else laws.coarse)
             fitted = training(model, loss, *_clean(name, archives, config.training.batch_size))
         case "flow-matching" | "ot-flow-matching":
             loss = lambda flow, pairs, key: flow_matching_loss(flow, pairs, key=key)  # noqa: E731
@@ -262,9 +262,9 @@ def _ends(archives: Archives):
     return jnp.asarray(fine.values), jnp.asarray(archives.coarse.values), jnp.asarray(context)
 
 
-def _denoising(config: TurbulenceConfig, archives: Archives, model: SpectralDenoiser):
+def _denoising(config: TurbulenceConfig, archives: Archives, law: ModeStatistics):
     levels = log_uniform_levels(config.diffusion.sigma_min, config.diffusion.margin * level_of(config, archives))
-    weight = residual_weight(model.law)
+    weight = residual_weight(law)
 
     def loss(denoiser, batch, key):
         fields, context = batch
