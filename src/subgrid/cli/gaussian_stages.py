@@ -24,6 +24,7 @@ from subgrid.cli.toy_config import GaussianBridge, GaussianBridgeConfig
 from subgrid.cli.toy_folder import open_folder
 from subgrid.data.store import write_json, write_text
 from subgrid.networks.mlp import MLP
+from subgrid.numerics.noise import standard_normal
 from subgrid.transport.bridge import Bridge, Direction, bridge_times, sample_bridge_path
 from subgrid.transport.bridge_fitting import BridgeSettings, fit_bridge, restarting_cosine
 from subgrid.transport.ends import Ends
@@ -70,7 +71,7 @@ def fit_dimension(config: GaussianBridgeConfig, d: int, folder: Path) -> None:
     """The outer loop of one dimension, measured after every iteration into RUN/dD.json."""
     table, file = config.gaussian_bridge, folder / f"d{d}.json"
     data_key, forward_key, backward_key, fit_key, test_key = jr.split(jr.fold_in(jr.key(config.run.seed), d), 5)
-    x0, x1 = jr.normal(data_key, (2, table.n_train, d)) + table.offset * jnp.array([-1.0, 1.0])[:, None, None]
+    x0, x1 = standard_normal((2, table.n_train, d), key=data_key) + table.offset * jnp.array([-1.0, 1.0])[:, None, None]
     network = lambda key: NetworkVelocity(MLP((d,), (d,), hidden=table.hidden, key=key))  # noqa: E731
     total, started = table.n_iterations * table.n_steps, [monotonic()]
 
@@ -124,7 +125,7 @@ def measure(bridge: Bridge, exact: ExactBridge, table: GaussianBridge, *, key: K
 def _measure_one_way(drift, exact: ExactBridge, direction: Direction, n: int, n_steps: int, key: Key):
     draw_key, path_key = jr.split(key)
     start = exact.mean0 if direction == "forward" else exact.mean1
-    x = start + jr.normal(draw_key, (n, len(start)))
+    x = start + standard_normal((n, len(start)), key=draw_key)
     # Noise on the last step too: the laws at all 21 times are then those of one diffusion.
     simulate = partial(sample_bridge_path, direction=direction, sigma=exact.sigma, n_steps=n_steps, noise_at_end=True)
     paths = jax.vmap(lambda x, k: simulate(drift, x, key=k))(x, jr.split(path_key, n))

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, Int, Scalar
 
+from subgrid.numerics.noise import standard_normal
 from subgrid.types import Denoiser, Key
 
 NoisePredictor: TypeAlias = Callable[[Array, Array], Array]
@@ -47,7 +48,7 @@ def noise_prediction_loss(
     """E_t ‖ε − ε̂(x_t, t)‖²/d, t uniform (Ho et al. 2020, Eq. 14)."""
     time_key, noise_key = jr.split(key)
     times = jr.randint(time_key, batch.shape[:1], 0, schedule.betas.shape[0])
-    noise = jr.normal(noise_key, batch.shape, batch.dtype)
+    noise = standard_normal(batch.shape, batch.dtype, key=noise_key)
 
     def error(x0, t, eps):
         alpha_bar = schedule.alpha_bars[t]
@@ -79,7 +80,7 @@ def ancestral_sample(
         t, k = inputs
         beta, alpha_bar = schedule.betas[t], schedule.alpha_bars[t]
         mean = (x - beta / jnp.sqrt(1 - alpha_bar) * predict_noise(x, t)) / jnp.sqrt(1 - beta)
-        return mean + jnp.sqrt(variances[t]) * jr.normal(k, x.shape, x.dtype), None
+        return mean + jnp.sqrt(variances[t]) * standard_normal(x.shape, x.dtype, key=k), None
 
     n = schedule.betas.shape[0]
     return jax.lax.scan(step, x, (jnp.arange(n)[::-1], jr.split(key, n)))[0]
@@ -113,7 +114,7 @@ def ddim_sample(
         clean = (x - jnp.sqrt(1 - bar) * noise) / jnp.sqrt(bar)
         std = eta * jnp.sqrt((1 - bar_next) / (1 - bar) * (1 - bar / bar_next))
         direction = jnp.sqrt(jnp.maximum(1 - bar_next - std**2, 0.0)) * noise
-        return jnp.sqrt(bar_next) * clean + direction + std * jr.normal(k, x.shape, x.dtype), None
+        return jnp.sqrt(bar_next) * clean + direction + std * standard_normal(x.shape, x.dtype, key=k), None
 
     return jax.lax.scan(step, x, (times, bars, bars_next, jr.split(key, n_steps)))[0]
 

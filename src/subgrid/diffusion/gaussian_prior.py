@@ -11,10 +11,10 @@ from collections.abc import Sequence
 
 import equinox as eqx
 import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Float, Scalar
 
+from subgrid.numerics.noise import standard_normal
 from subgrid.types import Key
 
 
@@ -49,7 +49,7 @@ class GaussianPrior(eqx.Module):
 
     def sample(self, *, key: Key) -> Float[Array, "*shape"]:
         """One draw."""
-        return self.mean + self.apply(jnp.sqrt, jr.normal(key, self.mean.shape))
+        return self.mean + self.apply(jnp.sqrt, standard_normal(self.mean.shape, key=key))
 
 
 def fit_gaussian_prior(

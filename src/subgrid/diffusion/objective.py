@@ -14,6 +14,7 @@ from jax.scipy.stats import norm
 from jaxtyping import Array, Float, Scalar
 
 from subgrid.diffusion.process import Process
+from subgrid.numerics.noise import standard_normal
 from subgrid.numerics.stratified import stratified_uniforms
 from subgrid.types import Denoiser, Key
 
@@ -54,7 +55,7 @@ def uniform_weight() -> Weight:
 
 def denoising_error(denoiser: Denoiser, x0: Float[Array, "*shape"], sigma: Scalar, *, key: Key) -> Scalar:
     """‖D(x₀ + σε, σ) − x₀‖²/d for one field and one draw of ε."""
-    noise = jr.normal(key, x0.shape, x0.dtype)
+    noise = standard_normal(x0.shape, x0.dtype, key=key)
     return jnp.mean((denoiser(x0 + sigma * noise, sigma) - x0) ** 2)
 
 

@@ -12,9 +12,9 @@ from typing import Protocol, runtime_checkable
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import jax.random as jr
 from jaxtyping import Array, Float, Scalar
 
+from subgrid.numerics.noise import standard_normal
 from subgrid.types import Key
 
 
@@ -141,7 +141,7 @@ def drift_and_diffusion(process: Process, time: Scalar) -> tuple[Scalar, Scalar]
 
 def perturb(process: Process, x0: Float[Array, "*shape"], time: Scalar, *, key: Key) -> Float[Array, "*shape"]:
     """One draw of x_t = s(t)·(x₀ + σ(t)ε) given x₀."""
-    noise = jr.normal(key, x0.shape, x0.dtype)
+    noise = standard_normal(x0.shape, x0.dtype, key=key)
     return process.scale(time) * (x0 + process.noise_level(time) * noise)
 
 

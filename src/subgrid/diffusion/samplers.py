@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, Scalar
 
 from subgrid.diffusion.denoiser import score_from_denoiser
 from subgrid.mcmc.langevin import ula_step
+from subgrid.numerics.noise import standard_normal
 from subgrid.types import Denoiser, Key
 
 Sample = Float[Array, "*shape"]
@@ -37,7 +38,7 @@ class Method(Protocol):
 
 def initial_noise(shape: tuple[int, ...], sigma_max: Scalar, *, key: Key) -> Sample:
     """x ~ N(0, σ_max²): the start of every sampler, in unscaled variables."""
-    return sigma_max * jr.normal(key, shape)
+    return sigma_max * standard_normal(shape, key=key)
 
 
 def sample(denoiser: Denoiser, x: Sample, noise_levels: Float[Array, " level"], *, method: Method, key: Key) -> Sample:
@@ -83,7 +84,7 @@ class EulerMaruyama(eqx.Module):
 
     def step(self, denoiser, x, memory, sigma, sigma_next, *, key):
         drift = 2 * (sigma_next - sigma) * (x - denoiser(x, sigma)) / sigma
-        return x + drift + jnp.sqrt(sigma**2 - sigma_next**2) * jr.normal(key, x.shape, x.dtype), memory
+        return x + drift + jnp.sqrt(sigma**2 - sigma_next**2) * standard_normal(x.shape, x.dtype, key=key), memory
 
 
 class ExponentialMultistep(eqx.Module):
@@ -171,7 +172,7 @@ class Resampled(eqx.Module):
     def step(self, denoiser, x, memory, sigma, sigma_next, *, key):
         def again(x, k):
             noise_key, step_key = jr.split(k)
-            up = x + jnp.sqrt(sigma**2 - sigma_next**2) * jr.normal(noise_key, x.shape, x.dtype)
+            up = x + jnp.sqrt(sigma**2 - sigma_next**2) * standard_normal(x.shape, x.dtype, key=noise_key)
             return descend(up, step_key), None
 
         def descend(x, k):
@@ -195,4 +196,4 @@ def _extrapolate(denoised: Sample, memory, sigma: Scalar, sigma_next: Scalar) ->
 
 def _ancestral_draw(x: Sample, denoised: Sample, sigma: Scalar, sigma_next: Scalar, *, key: Key) -> Sample:
     q = (sigma_next / sigma) ** 2
-    return q * x + (1 - q) * denoised + sigma_next * jnp.sqrt(1 - q) * jr.normal(key, x.shape, x.dtype)
+    return q * x + (1 - q) * denoised + sigma_next * jnp.sqrt(1 - q) * standard_normal(x.shape, x.dtype, key=key)

@@ -18,6 +18,7 @@ from scipy.special import ndtr
 
 from subgrid.downscaling.debias import fit_quantile_mapping
 from subgrid.downscaling.interpolation import Bilinear
+from subgrid.numerics.noise import standard_normal
 from subgrid.types import Key
 from subgrid.verification.masks import AnyFloat, restore_cells, select_cells, valid_cells
 
@@ -207,7 +208,7 @@ class LocalNoise:
     ) -> Float[np.ndarray, "time member channel *fine"]:
         """Members around a field; `lower` cuts them off (0 for precipitation, which helps this baseline)."""
         space = (1,) * (mean.ndim - 2)
-        noise = np.asarray(jr.normal(key, (len(mean), n_members, *mean.shape[1:])))
+        noise = np.asarray(standard_normal((len(mean), n_members, *mean.shape[1:]), key=key))
         members = mean[:, None] + self.width.reshape(-1, *space) * noise
         return (members if lower is None else np.maximum(members, lower)).astype(np.float32)
 

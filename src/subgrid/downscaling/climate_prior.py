@@ -135,6 +135,7 @@ def _split_groups(groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.flatnonzero(~left_out), np.flatnonzero(left_out)
 
 
+@eqx.filter_jit  # one compilation for all weights, not one for each shape
 def _network(n_channels: int, n_predictors: int, settings: RefinementSettings, *, key: Key) -> UNet:
     return UNet(
         2 * n_channels + n_predictors,

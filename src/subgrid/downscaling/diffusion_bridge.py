@@ -15,12 +15,12 @@ probability flows of both models (Su et al. 2022, arXiv:2203.08382), which is de
 from collections.abc import Callable
 
 import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Float
 
 from subgrid.diffusion.samplers import AncestralMultistep, Heun, sample
 from subgrid.numerics.integrate import heun_step, integrate
+from subgrid.numerics.noise import standard_normal
 from subgrid.types import Denoiser, Key
 from subgrid.verification.spectra import energy_spectrum
 
@@ -44,7 +44,7 @@ def turnaround_level(fields: Float[np.ndarray, "n channel y x"], wavenumber: int
 
 def noised(x: Float[Array, "*shape"], level: float, *, key: Key) -> Float[Array, "*shape"]:
     """x + σ*ε: the coarse field at the turnaround, which needs no model of coarse fields."""
-    return x + level * jr.normal(key, x.shape, x.dtype)
+    return x + level * standard_normal(x.shape, x.dtype, key=key)
 
 
 def encode(

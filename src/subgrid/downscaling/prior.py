@@ -82,6 +82,7 @@ class Prior:
     standardiser: Standardiser = field(repr=False)
 
 
+@eqx.filter_jit  # one compilation for all weights, not one for each shape
 def build_denoiser(settings: PriorSettings, *, key: Key) -> Preconditioned:
     """The untrained, preconditioned UNet that `settings` describe.
 

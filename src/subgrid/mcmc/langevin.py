@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, Scalar
 
+from subgrid.numerics.noise import standard_normal
 from subgrid.types import Key, Score
 
 
@@ -18,7 +19,7 @@ def ula_step(
     key: Key,
 ) -> Float[Array, "*shape"]:
     """One step of the unadjusted Langevin algorithm, x + τ∇log p(x) + √(2τ)ξ (Roberts & Tweedie 1996)."""
-    noise = jr.normal(key, x.shape, x.dtype)
+    noise = standard_normal(x.shape, x.dtype, key=key)
     return x + step_size * score(x) + jnp.sqrt(2 * step_size) * noise
 
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, Scalar
 
+from subgrid.numerics.noise import standard_normal
 from subgrid.types import Key
 
 Rate: TypeAlias = Callable[[Array, Array], Array]
@@ -119,7 +120,7 @@ def _noisy_steps(drift, times, diffusion, noise_at_end, dtype, key):
 
     def step(x, each):
         t, t_next, scale, k = each
-        noise = scale * g(t) * jnp.sqrt(jnp.abs(t_next - t)) * jr.normal(k, x.shape, dtype)
+        noise = scale * g(t) * jnp.sqrt(jnp.abs(t_next - t)) * standard_normal(x.shape, dtype, key=k)
         return x + (t_next - t) * drift(x, t) + noise
 
     return step, (times[:-1], times[1:], noisy.astype(dtype), jr.split(key, n_steps))

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float
 
+from subgrid.numerics.noise import standard_normal
 from subgrid.types import Key
 
 Points = Float[Array, "n 2"]
@@ -18,7 +19,7 @@ Points = Float[Array, "n 2"]
 
 def gaussian(n: int, *, key: Key) -> Points:
     """N(0, I)."""
-    return jr.normal(key, (n, 2))
+    return standard_normal((n, 2), key=key)
 
 
 def eight_gaussians(n: int, *, radius: float = 5.0, std: float = 1.0, key: Key) -> Points:
@@ -26,7 +27,7 @@ def eight_gaussians(n: int, *, radius: float = 5.0, std: float = 1.0, key: Key) 
     mode_key, noise_key = jr.split(key)
     angle = jr.randint(mode_key, (n,), 0, 8) * jnp.pi / 4
     centres = radius * jnp.stack([jnp.cos(angle), jnp.sin(angle)], axis=1)
-    return centres + std * jr.normal(noise_key, (n, 2))
+    return centres + std * standard_normal((n, 2), key=noise_key)
 
 
 def moons(
@@ -43,7 +44,7 @@ def moons(
     circle = jnp.stack([jnp.cos(theta), jnp.sin(theta)], axis=1)
     upper = jr.bernoulli(which_key, 0.5, (n, 1))
     points = jnp.where(upper, circle, jnp.array([1.0, 0.5]) - circle)
-    return scale * (points - jnp.array(centre) + noise * jr.normal(noise_key, (n, 2)))
+    return scale * (points - jnp.array(centre) + noise * standard_normal((n, 2), key=noise_key))
 
 
 def s_curve(n: int, *, scale: float = 1.5, noise: float = 0.05, key: Key) -> Points:
@@ -51,7 +52,7 @@ def s_curve(n: int, *, scale: float = 1.5, noise: float = 0.05, key: Key) -> Poi
     angle_key, noise_key = jr.split(key)
     theta = jr.uniform(angle_key, (n,), minval=-1.5 * jnp.pi, maxval=1.5 * jnp.pi)
     points = jnp.stack([jnp.sin(theta), jnp.sign(theta) * (jnp.cos(theta) - 1)], axis=1)
-    return scale * (points + noise * jr.normal(noise_key, (n, 2)))
+    return scale * (points + noise * standard_normal((n, 2), key=noise_key))
 
 
 def checkerboard(n: int, *, width: float = 2.0, key: Key) -> Points:
@@ -72,7 +73,7 @@ def pinwheel(n: int, *, n_arms: int = 5, scale: float = 3.0, rate: float = 0.25,
     Turning keeps the radius: E‖x‖² = scale² (1 + .3² + .1²).
     """
     arm_key, noise_key = jr.split(key)
-    along, across = (jr.normal(noise_key, (n, 2)) * jnp.array([0.3, 0.1]) + jnp.array([1.0, 0.0])).T
+    along, across = (standard_normal((n, 2), key=noise_key) * jnp.array([0.3, 0.1]) + jnp.array([1.0, 0.0])).T
     angle = 2 * jnp.pi / n_arms * jr.randint(arm_key, (n,), 0, n_arms) + rate * jnp.exp(along)
     turn = jnp.stack([jnp.cos(angle), jnp.sin(angle), -jnp.sin(angle), jnp.cos(angle)]).reshape(2, 2, n)
     return scale * jnp.einsum("kn,kjn->nj", jnp.stack([along, across]), turn)

@@ -18,6 +18,7 @@ import jax.random as jr
 from jaxtyping import Array, Float, Scalar
 
 from subgrid.numerics.integrate import euler_maruyama, euler_maruyama_path
+from subgrid.numerics.noise import standard_normal
 from subgrid.numerics.stratified import stratified_uniforms
 from subgrid.transport.ends import Pairs
 from subgrid.transport.gaussian_bridge import require_positive_sigma
@@ -67,7 +68,7 @@ def drift_loss(
     time_key, noise_key = jr.split(key)
     n = len(pairs.x0)
     t = time_margin + (1 - 2 * time_margin) * stratified_uniforms(n, key=time_key)
-    z = jr.normal(noise_key, pairs.x0.shape, pairs.x0.dtype)
+    z = standard_normal(pairs.x0.shape, pairs.x0.dtype, key=noise_key)
 
     def error(x0, x1, context, t, z):
         x = bridge_point(x0, x1, t, z, sigma)

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float, Scalar
 
 from subgrid.numerics.integrate import integrate_path, midpoint_step
+from subgrid.numerics.noise import standard_normal
 from subgrid.training.log import Report, json_lines
 from subgrid.transport.bridge import Bridge, Direction, drift_loss, probability_flow, sample_bridge
 from subgrid.transport.ends import Ends, Pairs, draw_pairs
@@ -104,7 +105,7 @@ def sliced_distance(x: Float[Array, "n *shape"], y: Float[Array, "n *shape"], *,
     """
     a, b = x.reshape(len(x), -1), y.reshape(len(y), -1)
     centre, scale = a.mean(0), jnp.sqrt(jnp.mean(a.var(0)))
-    theta = jr.normal(key, (a.shape[1], n_slices), a.dtype)
+    theta = standard_normal((a.shape[1], n_slices), a.dtype, key=key)
     theta = theta / jnp.linalg.norm(theta, axis=0) / scale
     first, second = (np.sort(np.asarray(theta.T @ (fields - centre).T)) for fields in (a, b))
     return float(np.mean(np.abs(first - second)))

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import optax
 
+from subgrid.numerics.noise import standard_normal
 from subgrid.training.checkpoint import CheckpointMismatch, Checkpoints
 from subgrid.training.feed import Dispatch
 from subgrid.training.steps import Run, State, averaged_model, compile_steps, init_state
@@ -217,7 +218,9 @@ def _first_pairs(ends: Ends, settings: BridgeSettings, *, key: Key) -> Pairs:
             return draw_pairs(ends, settings.n_pairs, coupling=Independent(), key=draw_key)
         case "reference":
             pairs = draw_pairs(ends, settings.n_pairs, key=draw_key)
-            return pairs._replace(x1=pairs.x0 + settings.sigma * jr.normal(noise_key, pairs.x0.shape, pairs.x0.dtype))
+            return pairs._replace(
+                x1=pairs.x0 + settings.sigma * standard_normal(pairs.x0.shape, pairs.x0.dtype, key=noise_key)
+            )
         case "entropic":
             coupling = EntropicTransport(2 * settings.sigma**2)
             draw = lambda k: draw_pairs(ends, settings.coupling_batch, coupling=coupling, key=k)  # noqa: E731

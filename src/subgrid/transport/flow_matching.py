@@ -27,6 +27,7 @@ from jaxtyping import Array, Float, Scalar
 
 from subgrid.numerics.divergence import Divergence, exact_divergence
 from subgrid.numerics.integrate import Step, euler_maruyama, heun_step, integrate
+from subgrid.numerics.noise import standard_normal
 from subgrid.numerics.stratified import stratified_uniforms
 from subgrid.training.checkpoint import Checkpoints
 from subgrid.training.fit import fit, warmup_cosine
@@ -63,7 +64,7 @@ def flow_matching_loss(flow: Flow, pairs: Pairs, *, time_margin: float = TIME_MA
     time_key, noise_key = jr.split(key)
     n = len(pairs.x0)
     t = time_margin + (1 - 2 * time_margin) * stratified_uniforms(n, key=time_key)
-    z = jr.normal(noise_key, pairs.x0.shape, pairs.x0.dtype)
+    z = standard_normal(pairs.x0.shape, pairs.x0.dtype, key=noise_key)
 
     def error(x0, x1, context, t, z):
         x = interpolate(flow.interpolant(t), x0, x1, z)

@@ -10,10 +10,10 @@ yardstick for every bridge that is trained.
 
 import equinox as eqx
 import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Float, Scalar
 
+from subgrid.numerics.noise import standard_normal
 from subgrid.transport.gaussian import square_roots
 from subgrid.types import Key, Velocity
 
@@ -58,7 +58,7 @@ class GaussianBridge(eqx.Module):
         joint = np.block([[self.covariance0, self.coupling], [self.coupling.T, self.covariance1]])
         values, vectors = np.linalg.eigh(np.asarray(joint, np.float64))
         root = jnp.asarray(vectors * np.sqrt(np.maximum(values, 0)), self.mean0.dtype)
-        both = jnp.concatenate([self.mean0, self.mean1]) + jr.normal(key, (n, len(root))) @ root.T
+        both = jnp.concatenate([self.mean0, self.mean1]) + standard_normal((n, len(root)), key=key) @ root.T
         return tuple(jnp.split(both, 2, axis=1))  # pyright: ignore[reportReturnType]
 
 

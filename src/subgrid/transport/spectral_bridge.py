@@ -15,11 +15,11 @@ from typing import Literal
 
 import equinox as eqx
 import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Scalar
 
+from subgrid.numerics.noise import standard_normal
 from subgrid.numerics.spectral import ModeStatistics, filtered, root_mean_square
 from subgrid.transport.gaussian_bridge import require_positive_sigma
 from subgrid.types import Key
@@ -71,7 +71,7 @@ class SpectralBridge(eqx.Module):
         # C/s₀² is finite for s₀ = 0 too.
         gain = 2 * s1 / (jnp.sqrt(4 * s0 * s1 + self.added**2) + self.added)
         left = jnp.sqrt(jnp.maximum(s1 - gain**2 * s0, 0) * (x.shape[-2] * x.shape[-1]))
-        noise = jr.normal(key, x.shape, x.dtype)
+        noise = standard_normal(x.shape, x.dtype, key=key)
         return target.mean + filtered(x - source.mean, gain) + filtered(noise, left)
 
     def expected(

@@ -1,0 +1,18 @@
+"""Standard normal numbers, drawn flat."""
+
+import math
+
+import jax.numpy as jnp
+import jax.random as jr
+from jaxtyping import Array, DTypeLike
+
+from subgrid.types import Key
+
+
+def standard_normal(shape: tuple[int, ...], dtype: DTypeLike = jnp.float32, *, key: Key) -> Array:
+    """The numbers of `jr.normal(key, shape)`, to the bit, from a program that compiles several times faster.
+
+    The generator numbers its outputs, and for an array of several axes works out each output's number from its indices:
+    half a second of compilation for three axes, an eighth for one (jax 0.10 on a CPU). They run equally fast.
+    """
+    return jr.normal(key, (math.prod(shape),), dtype).reshape(shape)
