@@ -76,7 +76,7 @@ def gaussian(n: int, seed: int, shift: float = 0.0, scale: float = 1.0) -> np.nd
     "method",
     [
         "quantile-mapping", "quantile-delta-mapping", "gaussian", "reduced-ot",
-        "flow-matching", "interpolant", "rectified-flow", "schrodinger-bridge",
+        "flow-matching", *(pytest.param(m, marks=pytest.mark.slow) for m in ("interpolant", "rectified-flow", "schrodinger-bridge")),
     ],
 )  # fmt: skip
 def test_debiasers_take_away_a_shift_and_a_scale(method):

@@ -87,7 +87,9 @@ def alone(archive):
 
 
 def start(archive, *, folder="", layout="alone", send="", devices=1):
-    environment = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+    environment = os.environ | {
+        "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}"
+    }
     command = [sys.executable, "-c", PROBLEM + ELSEWHERE, str(archive), str(folder), layout, send]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

@@ -170,13 +170,16 @@ def test_a_gradient_that_is_not_finite_never_reaches_a_checkpoint(tmp_path):
     assert Checkpoints(tmp_path).latest() is None
 
 
+@pytest.mark.slow  # as tests/training/test_distributed.py::test_two_devices_give_the_losses_of_one, of data in memory
 def test_two_devices_give_the_same_losses(tmp_path, uninterrupted):
     script = """
         assert jax.device_count() == 2
         train(checkpoints=Checkpoints(sys.argv[1]), checkpoint_every=40, report=lambda step, m: print(m["loss"]))
         """
     # Two devices on two cores: the flag is read once, hence the second process.
-    other = run_elsewhere(script, tmp_path, XLA_FLAGS="--xla_force_host_platform_device_count=2")
+    other = run_elsewhere(
+        script, tmp_path, XLA_FLAGS=f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=2"
+    )
     assert other.returncode == 0, other.stderr
     # Sums in another order: float32 rounding, amplified a little over 80 steps of Adam.
     np.testing.assert_allclose([float(line) for line in other.stdout.split()], uninterrupted[1], rtol=1e-4)
