@@ -72,11 +72,15 @@ def gaussian(n: int, seed: int, shift: float = 0.0, scale: float = 1.0) -> np.nd
     return (shift + scale * noise @ mixing.T).astype(np.float32)
 
 
+SLOW = ("interpolant", "rectified-flow", "schrodinger-bridge")
+"""Trained as flow-matching is, longer."""
+
+
 @pytest.mark.parametrize(
     "method",
     [
         "quantile-mapping", "quantile-delta-mapping", "gaussian", "reduced-ot",
-        "flow-matching", *(pytest.param(m, marks=pytest.mark.slow) for m in ("interpolant", "rectified-flow", "schrodinger-bridge")),
+        "flow-matching", *(pytest.param(method, marks=pytest.mark.slow) for method in SLOW),
     ],
 )  # fmt: skip
 def test_debiasers_take_away_a_shift_and_a_scale(method):

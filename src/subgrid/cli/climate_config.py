@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from subgrid.cli.config import AsTuple, ConfigError, Positive, PositiveFloat, Run, Table, read_tables, validate
-from subgrid.downscaling.climate import DYNAMIC
+from subgrid.downscaling.climate import DYNAMIC, ClimateDebiasMethod
 from subgrid.downscaling.climate_prior import DIRECTIONS, RefinementSettings
 from subgrid.downscaling.climate_run import N_LEVELS
 
@@ -39,18 +39,7 @@ PATHS = ("fine", "coarse", "scenario", "orography")
 
 
 class ClimateDebias(Table):
-    method: Literal[
-        "none",
-        "quantile-mapping",
-        "quantile-delta-mapping",
-        "dotc",
-        "gaussian",
-        "reduced-ot",
-        "flow-matching",
-        "interpolant",
-        "rectified-flow",
-        "schrodinger-bridge",
-    ] = "gaussian"
+    method: ClimateDebiasMethod = "gaussian"
     marginals: bool = True
     """Quantile mapping of every coarse cell after a transport."""
     n_quantiles: Positive = 100
@@ -63,6 +52,12 @@ class ClimateDebias(Table):
     sigma: PositiveFloat = DYNAMIC.sigma
     n_iterations: Positive = DYNAMIC.n_iterations
     n_flow_steps: Positive = DYNAMIC.n_flow_steps
+
+
+class ClimateComparison(Table):
+    debiasers: Annotated[tuple[ClimateDebiasMethod, ...], AsTuple] = ()
+    """Methods that `subgrid debias` fits beside each other, with the settings of [debias], and scores on the coarse
+    cells of the winters that are not trained on."""
 
 
 class ClimatePriorTable(Table):
@@ -92,6 +87,7 @@ class ClimateConfig(Table):
     run: Run = Run(name="climate")
     climate: Climate
     debias: ClimateDebias = ClimateDebias()
+    comparison: ClimateComparison = ClimateComparison()
     prior: ClimatePriorTable = ClimatePriorTable()
     sampling: ClimateSampling = ClimateSampling()
 

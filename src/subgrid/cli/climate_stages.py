@@ -93,7 +93,9 @@ class ClimateRun:
         """C′ of the anomalies of the whole reference."""
         return self.domain.coarsen(self.fine_anomalies.of(self.fine_series))
 
-    def fit(self) -> CoarseFit:
+    def fit(self, method: str | None = None) -> CoarseFit:
+        """What is fitted on the coarse archive, by the configured method or by another."""
+        options = self.config.debias.model_dump()
         return fit_coarse(
             self.coarse,
             self.coarse_series,
@@ -101,7 +103,7 @@ class ClimateRun:
             self.coarsened[self.trained(self.fine_series)],
             trained=self.trained(self.coarse_series),
             n_harmonics=self.config.climate.n_harmonics,
-            **self.config.debias.model_dump(),
+            **(options if method is None else options | {"method": method}),
         )
 
     def trained(self, series: Series) -> np.ndarray:

@@ -8,6 +8,16 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+DebiasMethod = Literal[
+    "none",
+    "quantile-mapping",
+    "gaussian",
+    "entropic-ot",
+    "flow-matching",
+    "interpolant",
+    "rectified-flow",
+    "schrodinger-bridge",
+]
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
@@ -56,16 +66,7 @@ class Coarsening(Table):
 
 
 class Debias(Table):
-    method: Literal[
-        "none",
-        "quantile-mapping",
-        "gaussian",
-        "entropic-ot",
-        "flow-matching",
-        "interpolant",
-        "rectified-flow",
-        "schrodinger-bridge",
-    ] = "entropic-ot"
+    method: DebiasMethod = "entropic-ot"
     n_samples: Positive = 4096
     """Of each set, for optimal transport: time and memory grow with the square."""
     epsilon: PositiveFloat = 0.1
@@ -84,6 +85,12 @@ class Debias(Table):
     """Noise of "interpolant" and "schrodinger-bridge", in standard deviations of the target."""
     n_iterations: Positive = 4
     n_flow_steps: Positive = 8
+
+
+class Comparison(Table):
+    debiasers: Annotated[tuple[DebiasMethod, ...], AsTuple] = ()
+    """Methods that `subgrid debias` fits beside each other, with the settings of [debias], and scores on held-out
+    coarse fields."""
 
 
 class Downscaling(Table):
@@ -158,6 +165,7 @@ class Config(Table):
     data: Data = Data()
     coarsening: Coarsening = Coarsening()
     debias: Debias = Debias()
+    comparison: Comparison = Comparison()
     downscaling: Downscaling = Downscaling()
     prior: Prior = Prior()
     training: Training = Training()

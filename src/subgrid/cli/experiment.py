@@ -15,7 +15,7 @@ import jax.random as jr
 import numpy as np
 
 from subgrid.cli import build
-from subgrid.cli.config import Config, Table, load_config
+from subgrid.cli.config import Config, Debias, Table, load_config
 from subgrid.cli.streams import stream_key
 from subgrid.data.batches import random_shifts
 from subgrid.data.fields import Samples, hold_out, open_field, samples_of
@@ -24,6 +24,7 @@ from subgrid.types import Coarsening, Key
 
 _SIMULATED = {"run": ("seed",), "data": ()}
 _DEBIASED = {**_SIMULATED, "coarsening": (), "debias": (), "evaluation": ("n_shifts",)}
+_COMPARED = {**_DEBIASED, "debias": tuple(key for key in Debias.model_fields if key != "method")}
 _TRAINED = {**_SIMULATED, "downscaling": (), "prior": (), "training": ()}
 MADE_FROM: dict[str, dict[str, tuple[str, ...]]] = {
     "fine.zarr": _SIMULATED,
@@ -31,6 +32,7 @@ MADE_FROM: dict[str, dict[str, tuple[str, ...]]] = {
     "model": _TRAINED,
     "debias": {**_SIMULATED, "coarsening": (), "debias": ()},
     "debiased.zarr": _DEBIASED,
+    "debiasers": _COMPARED,
     "ensemble.zarr": {
         **_TRAINED,
         **_DEBIASED,

@@ -98,6 +98,33 @@ def run_config(
         _run(load_config(config, overrides or []), folder)
 
 
+@app.command("debias")
+def debias(
+    config: Annotated[Path, typer.Argument(help="TOML file with the table [comparison].")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Run folder; default: the file's name.")] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Fits the debiasers of [comparison] beside each other and scores them on held-out coarse fields.
+
+    What to choose as `debias.method` before a prior is trained; the same call resumes, method by method.
+    """
+    from subgrid.cli.climate_config import is_climate
+
+    folder = output or Path("runs") / config.stem
+    if is_climate(config):
+        from subgrid.cli.climate_comparison import compare_debiasers
+        from subgrid.cli.climate_stages import open_run
+
+        path = compare_debiasers(open_run(config, overrides or [], folder))
+    else:
+        from subgrid.cli.debiaser_comparison import compare_debiasers
+        from subgrid.cli.experiment import open_experiment
+
+        path = compare_debiasers(open_experiment(load_config(config, overrides or []), folder))
+    typer.echo(path.read_text(encoding="utf-8"))
+    typer.echo(f"wrote {path}")
+
+
 @app.command("inspect")
 def inspect_files(
     files: Annotated[list[str], typer.Argument(help="Archives: NetCDF files, Zarr stores, folders or globs.")],

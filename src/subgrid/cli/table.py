@@ -65,6 +65,14 @@ def as_markdown(rows: list[dict], columns: tuple[str, ...] = COLUMNS) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
+def transposed_markdown(rows: list[dict]) -> str:
+    """A table in Markdown with one line a candidate and one column a metric: where candidates are many."""
+    names = [key for key in rows[0] if key not in ("group", "metric", "target", "about")]
+    lines = [["", *(row["metric"] for row in rows)], ["---"] * (1 + len(rows))]
+    lines += [["noise floor" if name == "floor" else name, *(_short(row[name]) for row in rows)] for name in names]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
 def _short(value: float | None) -> str:
     if value is None:
         return "–"

@@ -1,0 +1,73 @@
+"""Debiasers of a climate run side by side, on the coarse cells and the anomalies that they work on.
+
+    RUN/debiasers/METHOD.json   scores and seconds; where it is there, the method is done
+    RUN/debiasers.json, debiasers.md   all of them
+
+Fitted on the training winters, scored on the others: 1-D Wasserstein distance a cell and error of the correlations
+between cells, of anomalies in the units of the transformed variable (temperature: K; precipitation: root of mm/day).
+"""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from subgrid.cli import table
+from subgrid.cli.climate_stages import ClimateRun
+from subgrid.cli.debiaser_comparison import require_methods
+from subgrid.data.store import write_json, write_text
+from subgrid.verification.cells import wasserstein_1_per_cell
+from subgrid.verification.dependence import correlation_rmse
+
+Anomalies = Float[np.ndarray, "time channel cell"]
+
+
+def compare_debiasers(run: ClimateRun) -> Path:
+    """Fits and scores what is not yet done; returns the path of the table.
+
+    **Raises:** `ConfigError` without a method to compare.
+    """
+    require_methods(run.config.comparison.debiasers)
+    trained = run.trained(run.fine_series)
+    raw = run.fit("none").targets(run.coarse_series[~run.trained(run.coarse_series)])
+    columns = {"raw": _scores(run, raw)}
+    records = {method: _record(run, method) for method in run.config.comparison.debiasers}
+    columns |= {method: record["scores"] for method, record in records.items()}
+    columns["floor"] = _scores(run, run.coarsened[trained])
+    rows = [
+        {"group": "Coarse cells", "metric": metric, "target": "0"} | {name: c[metric] for name, c in columns.items()}
+        for metric in columns["raw"]
+    ]
+    content = {"table": rows, "methods": records, "config": run.config.model_dump(mode="json")}
+    write_json(run.path("debiasers.json"), content)
+    path = run.path("debiasers.md")
+    write_text(path, table.transposed_markdown(rows))
+    return path
+
+
+def _record(run: ClimateRun, method: str) -> dict[str, Any]:
+    """Scores and seconds of one method: read, or made."""
+    path = run.path("debiasers") / f"{method}.json"
+    if path.exists():
+        return json.loads(path.read_text(encoding="utf-8"))
+    started = time.monotonic()
+    moved = run.fit(method).targets(run.coarse_series[~run.trained(run.coarse_series)])
+    record = {"scores": _scores(run, moved), "seconds": round(time.monotonic() - started, 1)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, record)
+    return record
+
+
+def _scores(run: ClimateRun, fields: Anomalies) -> dict[str, float]:
+    """Of anomalies against the coarsened reference of the winters that nothing was fitted on."""
+    reference = run.coarsened[~run.trained(run.fine_series)]
+    scores = {}
+    for c, name in enumerate(run.config.climate.variables):
+        found, wanted = fields[:, c, None], reference[:, c, None]
+        mask = np.ones(found.shape[1:], bool)
+        scores[f"{name} W1"] = float(np.mean(wasserstein_1_per_cell(found, wanted, mask=mask)))
+        scores[f"{name} CorrRMSE"] = correlation_rmse(found, wanted, mask=mask)
+    return scores
