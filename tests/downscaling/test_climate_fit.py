@@ -24,7 +24,11 @@ def fit(**options):
 
 
 @pytest.mark.parametrize(
-    "method", ["none", "quantile-mapping", "quantile-delta-mapping", "gaussian", "reduced-ot", "flow-matching"]
+    "method",
+    [
+        *("none", "quantile-mapping", "quantile-delta-mapping", "gaussian"),
+        *(pytest.param(method, marks=pytest.mark.slow) for method in ("reduced-ot", "flow-matching")),
+    ],
 )
 def test_every_debiasing_is_found_again_to_the_same_bits(tmp_path, method):
     tiny = {"n_steps": 10, "batch_size": 32, "hidden": [8], "n_flow_steps": 4}

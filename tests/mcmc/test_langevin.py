@@ -27,7 +27,7 @@ def test_stationary_variance_of_the_unadjusted_chain(step_size):
 
 
 def test_annealed_chain_on_a_gaussian():
-    mean, std, n = 1.5, 0.8, 20_000
+    mean, std, n = 1.5, 0.8, 4_000
     score = lambda x, sigma: -(x - mean) / (std**2 + sigma**2)  # noqa: E731
     levels = exponential_grid(40, sigma_max=20.0, sigma_min=0.01)
 
