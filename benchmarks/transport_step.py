@@ -101,7 +101,8 @@ def _bridge_cycle() -> tuple[str, float, str]:
     loss = lambda drift, pairs, key: drift_loss(drift, pairs, direction="forward", sigma=1.0, key=key)  # noqa: E731
     draw = lambda pairs, key: take_pairs(pairs, BATCH, key=key)  # noqa: E731
     steps = compile_steps(drift, loss, draw, optimiser, ema_decay=0.999, steps_per_dispatch=N_STEPS)
-    state = init_state(drift, optimiser)
+    # Steps give their state away, and the drift is needed after them.
+    state = init_state(jax.tree.map(lambda leaf: leaf.copy() if eqx.is_array(leaf) else leaf, drift), optimiser)
 
     @eqx.filter_jit
     def simulate(drift, starts, key):

@@ -36,7 +36,7 @@ class Independent(eqx.Module):
 class ExactTransport(eqx.Module):
     """The assignment of least Σ‖x₀ − x₁‖² (Tong et al. 2023, arXiv:2302.00482), by scipy's solver on the host.
 
-    The marginals stay exact. Time grows like n³: 2 ms for 256 pairs.
+    The marginals stay exact. Time grows like n³: some 10 ms for 256 pairs.
     """
 
     def __call__(self, x0: Float[Array, "n *shape"], x1: Float[Array, "n *shape"], *, key: Key) -> Indices:
@@ -76,7 +76,7 @@ class EntropicTransport(eqx.Module):
             f"the minibatch plan has not converged after {self.max_iterations} Sinkhorn iterations at epsilon = "
             f"{self.epsilon}; raise either.",
         )
-        return jnp.arange(len(x0)), jr.categorical(key, log_plan, axis=1)
+        return jnp.arange(len(x0)), draw_columns(jnp.exp(log_plan), key=key)
 
 
 def sinkhorn_plan(
@@ -111,6 +111,14 @@ def sinkhorn_plan(
     start = (jnp.zeros(n), jnp.zeros(m), jnp.asarray(jnp.inf, scaled_cost.dtype), 0)
     f, g, error, _ = jax.lax.while_loop(going_on, ten, start)
     return f[:, None] + g[None] - scaled_cost, error
+
+
+def draw_columns(plan: Float[Array, "n m"], *, key: Key) -> Int[Array, " n"]:
+    """A column for each row, drawn with the row's weights by inverting their sum: one random number a row."""
+    sums = jnp.cumsum(plan, axis=1)
+    drawn = jr.uniform(key, (len(plan), 1)) * sums[:, -1:]
+    # A number below 1 times the last sum may be rounded up to it.
+    return jnp.minimum(jnp.sum(sums <= drawn, axis=1), plan.shape[1] - 1)
 
 
 def squared_distances(x0: Float[Array, "n *shape"], x1: Float[Array, "m *shape"]) -> Float[Array, "n m"]:
