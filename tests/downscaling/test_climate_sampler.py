@@ -14,21 +14,28 @@ from subgrid.downscaling.climate import Anomalies, Domain, connect, fit_anomalie
 from subgrid.downscaling.climate_prior import ClimatePrior, RefinementSettings, train_climate_prior
 from subgrid.downscaling.climate_sampler import (
     FieldSampler,
-    apply_marginals,
     climate_sampler,
     draw_anomalies,
-    fit_marginals,
     load_domain,
-    load_marginals,
-    needs_marginals,
     save_domain,
-    save_marginals,
 )
 from subgrid.downscaling.climatology import fit_change_signal
+from subgrid.downscaling.dispersion import Dispersion
+from subgrid.downscaling.draw_law import (
+    DrawLaw,
+    apply_marginals,
+    fit_field_dispersion,
+    fit_marginals,
+    load_draw_law,
+    needs_draw_law,
+    save_draw_law,
+)
 
 from .climate_pair import COARSE, FINE, TINY, rain, temperature, with_sea
 
 LEVELS = 8
+WIDER = Dispersion(jnp.asarray([[0.0, 1.0], [0.0, 1.0]]), jnp.asarray([[1.0, 1.0], [2.0, 2.0]]))
+"""Rain, the second channel, twice as far from its mean."""
 
 
 def parts_of(folder, *variables: str) -> tuple[Domain, Anomalies, np.ndarray, ClimatePrior]:
@@ -115,15 +122,39 @@ def test_marginals_of_training_draws_become_those_of_the_training_fields(wet, tm
     inside = domain.mask
     before, after = (np.abs(np.sort(f[:, 1, inside], 0) - np.sort(fields[:, 1, inside], 0)) for f in (drawn, moved))
     assert after.mean() < 0.2 * before.mean()
-    save_marginals(tmp_path, mapping)
-    found = load_marginals(tmp_path)
+    save_draw_law(tmp_path, DrawLaw(WIDER, mapping))
+    found = load_draw_law(tmp_path)
     assert found is not None
-    np.testing.assert_array_equal(apply_marginals(found, drawn, inside, domain.variables), moved)
+    np.testing.assert_array_equal(apply_marginals(found.marginals, drawn, inside, domain.variables), moved)
+    np.testing.assert_array_equal(found.dispersion.scales, WIDER.scales)
 
 
-def test_only_rain_needs_marginals(tmp_path):
-    assert needs_marginals(["tas", "pr"]) and not needs_marginals(["tas", "psl"])
-    assert load_marginals(tmp_path) is None
+def test_a_dispersion_scales_the_draws_of_its_channel_about_their_mean(wet):
+    """Twice the distance from E[x | y], which draws of scale 0 are; the constraint stays, temperature too."""
+    domain, _, fields, prior = wet
+    operator, targets, keys = domain.regridding.operator, domain.coarsen(fields[:4]), jr.split(jr.key(8), 4)
+    none = Dispersion(WIDER.levels, jnp.asarray([[1.0, 1.0], [0.0, 0.0]]))
+    options = [{}, {"dispersion": WIDER}, {"dispersion": none}]
+    drawn, wide, mean = (draw_anomalies(prior, operator, targets, keys, n_levels=LEVELS, **o) for o in options)
+    np.testing.assert_allclose(domain.coarsen(wide), targets, atol=5e-3)
+    # Up to what puts the constraint back, which temperature takes part in: the draws keep theirs to 5 sigma_min.
+    np.testing.assert_allclose(wide[:, 1] - mean[:, 1], 2 * (drawn[:, 1] - mean[:, 1]), atol=0.03)
+    np.testing.assert_allclose(wide[:, 0], drawn[:, 0], atol=0.03)
+
+
+def test_the_fitted_dispersion_is_of_the_censored_channel_alone(wet):
+    domain, _, fields, prior = wet
+    targets, groups = domain.coarsen(fields), np.arange(len(fields)) // 30
+    keys = jr.split(jr.key(4), len(targets))
+    drawn = draw_anomalies(prior, domain.regridding.operator, targets, keys, n_levels=4)
+    found = fit_field_dispersion(prior, domain.regridding.operator, fields, groups, drawn, domain.variables)
+    np.testing.assert_array_equal(found.scales[0], 1.0)
+    assert (found.scales[1] != 1).all() and np.isfinite(found.scales).all()
+
+
+def test_only_rain_needs_a_draw_law(tmp_path):
+    assert needs_draw_law(["tas", "pr"]) and not needs_draw_law(["tas", "psl"])
+    assert load_draw_law(tmp_path) is None
 
 
 def test_rain_is_never_negative_and_the_sea_holds_nothing(wet):

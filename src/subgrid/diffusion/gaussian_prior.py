@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Scalar
+from jaxtyping import Array, Bool, Float, Scalar
 
 from subgrid.numerics.noise import standard_normal
 from subgrid.types import Key
@@ -90,6 +90,17 @@ def principal_components(
     return mean, singular**2 / len(values), directions
 
 
+def left_out_folds(groups: np.ndarray) -> list[Bool[np.ndarray, " n"]]:
+    """Which samples each of up to five folds leaves out: whole groups, each once.
+
+    **Raises:** `ValueError` with fewer than two groups.
+    """
+    labels = np.unique(groups)
+    if len(labels) < 2:
+        raise ValueError(f"choosing by left-out groups needs at least two groups of samples, got {len(labels)}.")
+    return [np.isin(groups, labels[i::5]) for i in range(min(5, len(labels)))]
+
+
 def choose_directions(
     values: Float[np.ndarray, "n d"], groups: np.ndarray, *, candidates: Sequence[int]
 ) -> tuple[int, dict[int, float]]:
@@ -100,17 +111,13 @@ def choose_directions(
 
     **Raises:** `ValueError` with fewer than two groups, or no candidate below the samples and values left.
     """
-    labels = np.unique(groups)
-    if len(labels) < 2:
-        raise ValueError(f"choosing by left-out groups needs at least two groups of samples, got {len(labels)}.")
-    folds = [labels[i::5] for i in range(min(5, len(labels)))]
-    smallest = min(int((~np.isin(groups, fold)).sum()) for fold in folds)
+    folds = left_out_folds(groups)
+    smallest = min(int((~left_out).sum()) for left_out in folds)
     possible = [r for r in candidates if 0 < r < min(smallest, values.shape[1])]
     if not possible:
         raise ValueError(f"no candidate of {list(candidates)} lies below {min(smallest, values.shape[1])} directions.")
     scores = dict.fromkeys(possible, 0.0)
-    for fold in folds:
-        left_out = np.isin(groups, fold)
+    for left_out in folds:
         mean, variances, directions = principal_components(values[~left_out])
         for r in possible:
             scores[r] += _log_likelihood(values[left_out] - mean, variances, directions, r) / len(folds)

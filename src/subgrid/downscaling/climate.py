@@ -267,7 +267,9 @@ class PaddedCoarsening(eqx.Module):
     def adjoint(self, y: Float[Array, "*coarse"]) -> Float[Array, "*fine"]:
         return self._pad(self.operator.adjoint(y))
 
-    def pseudo_inverse(self, y: Float[Array, "*coarse"], ridge: float = 0.0) -> Float[Array, "*fine"]:
+    def pseudo_inverse(
+        self, y: Float[Array, "*coarse"], ridge: float | Float[Array, ""] = 0.0
+    ) -> Float[Array, "*fine"]:
         return self._pad(self.operator.pseudo_inverse(y, ridge))
 
     def _pad(self, x: Array) -> Array:

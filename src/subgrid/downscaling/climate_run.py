@@ -4,7 +4,7 @@ FOLDER/settings.json    what the model was asked to be
 FOLDER/domain.zarr      the mask, C′, the fine climatology
 FOLDER/grid.zarr        the fine grid, its coordinates and the attributes of the variables
 FOLDER/debiasing.zarr   what is fitted on the coarse archive
-FOLDER/model/           the prior, and the marginals of its draws
+FOLDER/model/           the prior, and the spread and marginals of its draws
 
 The folder of a finished `subgrid run` holds the same parts, and is a model too.
 """
@@ -48,17 +48,17 @@ from subgrid.downscaling.climate_prior import (
     load_climate_prior,
     train_climate_prior,
 )
-from subgrid.downscaling.climate_sampler import (
-    FieldSampler,
-    draw_anomalies,
-    fit_marginals,
-    load_domain,
-    load_marginals,
-    needs_marginals,
-    save_domain,
-    save_marginals,
-)
+from subgrid.downscaling.climate_sampler import FieldSampler, draw_anomalies, load_domain, save_domain
 from subgrid.downscaling.climatology import ChangeSignal
+from subgrid.downscaling.draw_law import (
+    DRAW_LAW,
+    DrawLaw,
+    fit_field_dispersion,
+    fit_marginals,
+    load_draw_law,
+    needs_draw_law,
+    save_draw_law,
+)
 from subgrid.training.log import Report
 from subgrid.types import Key
 
@@ -192,17 +192,20 @@ def train_on(
             fields, groups, mask=domain.mask.astype(np.float32), predictors=predictors, settings=settings,
             directions=directions, folder=model, report=report, key=jr.fold_in(key, 0),
         )  # fmt: skip
-    if needs_marginals(domain.variables) and not (model / "marginals.zarr").exists():
+    if needs_draw_law(domain.variables) and not (model / DRAW_LAW).exists():
         targets = np.repeat(domain.coarsen(fields), MARGINAL_MEMBERS, axis=0)
         keys = jr.split(jr.fold_in(key, 1), len(targets))
-        drawn = draw_anomalies(load_climate_prior(model), domain.regridding.operator, targets, keys, n_levels=n_levels)
-        save_marginals(model, fit_marginals(drawn, fields, domain.mask))
+        prior, operator = load_climate_prior(model), domain.regridding.operator
+        drawn = draw_anomalies(prior, operator, targets, keys, n_levels=n_levels)
+        dispersion = fit_field_dispersion(prior, operator, fields, groups, drawn, domain.variables)
+        drawn = draw_anomalies(prior, operator, targets, keys, n_levels=n_levels, dispersion=dispersion)
+        save_draw_law(model, DrawLaw(dispersion, fit_marginals(drawn, fields, domain.mask)))
 
 
 def is_finished(folder: Path, variables: Sequence[str]) -> bool:
     """Whether `train_on` has nothing left to do."""
     model = folder / "model"
-    return is_trained(model) and (not needs_marginals(variables) or (model / "marginals.zarr").exists())
+    return is_trained(model) and (not needs_draw_law(variables) or (model / DRAW_LAW).exists())
 
 
 def static_predictors(source: Source, fine: xr.Dataset) -> Float[np.ndarray, "1 y x"]:
@@ -227,7 +230,7 @@ def load_climate_model(folder: str | Path) -> ClimateModel:
     """
     folder = Path(folder)
     prior, coarse = load_climate_prior(folder / "model"), load_coarse(folder)
-    sampler = FieldSampler(prior, load_domain(folder), load_marginals(folder / "model"), N_LEVELS)
+    sampler = FieldSampler(prior, load_domain(folder), load_draw_law(folder / "model"), N_LEVELS)
     return ClimateModel(folder, coarse, load_grid(folder), sampler)
 
 

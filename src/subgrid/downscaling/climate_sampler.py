@@ -1,11 +1,10 @@
 """Ensembles of fine climate fields for targets on disk: the sampler that work items call, in any process.
 
 RUN/domain.zarr    the mask, C′ as a sparse matrix, the fine climatology, the model's change on the fine grid
-RUN/model/         the prior, and marginals.zarr: quantiles of its draws and of the training fields
+RUN/model/         the prior, and draw_law.zarr: spread by the mean; quantiles of its draws and of the training fields
 RUN/TARGETS.zarr   target(sample, channel, kept): debiased anomalies; phase(sample)
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,12 +25,12 @@ from subgrid.diffusion.samplers import AncestralMultistep, initial_noise, sample
 from subgrid.downscaling.climate import Anomalies, Domain, PaddedCoarsening
 from subgrid.downscaling.climate_prior import ClimatePrior, load_climate_prior
 from subgrid.downscaling.climatology import ChangeSignal, Climatology
-from subgrid.downscaling.debias import QuantileMapping, fit_quantile_mapping
-from subgrid.downscaling.transforms import CensoredRoot, default_transforms
+from subgrid.downscaling.dispersion import Dispersion, disperse
+from subgrid.downscaling.draw_law import DrawLaw, apply_marginals, load_draw_law
+from subgrid.downscaling.transforms import default_transforms
 from subgrid.numerics.operators import SparseCoarsening
 from subgrid.types import Coarsening
 
-N_QUANTILES = 200
 LARGEST_CHUNK, VALUES_AT_ONCE = 256, 2**20
 """Fields, and numbers in them, that are drawn at once: a network holds some hundred times as much in between."""
 
@@ -89,9 +88,13 @@ def draw_anomalies(
     keys: Shaped[PRNGKeyArray, " n"],
     *,
     n_levels: int,
+    dispersion: Dispersion | None = None,
     chunk: int | None = None,
 ) -> Float[np.ndarray, "n channel y x"]:
-    """One draw of p(x | C′x = y) for every target and key, `chunk` at a time, cut to the grid of C′."""
+    """One draw of p(x | C′x = y) for every target and key, `chunk` at a time, cut to the grid of C′.
+
+    With a `dispersion`, its distance from the conditional mean is scaled (see `dispersion.py`).
+    """
     settings, shape = prior.settings, prior.denoiser.base.mean.shape
     chunk = chunk or max(1, min(LARGEST_CHUNK, VALUES_AT_ONCE // prior.denoiser.base.mean.size))
     levels = karras_grid(n_levels, sigma_max=settings.sigma_max, sigma_min=settings.sigma_min)
@@ -102,83 +105,31 @@ def draw_anomalies(
         y, k = targets[first : first + chunk], keys[first : first + chunk]
         wanted, full = len(y), np.arange(chunk) % len(y)  # one shape, one compilation, the same bits
         scaled = jnp.asarray(y[full] / prior.scale[:, None])
-        drawn = _draw(denoiser, prior.denoiser.base, padded, levels, scaled, k[full])
+        drawn = _draw(denoiser, prior.denoiser.base, padded, levels, dispersion, scaled, k[full])
         parts.append(np.asarray(drawn)[:wanted])
     cells = tuple(slice(0, size) for size in operator.fine_shape)
     return np.concatenate(parts)[(slice(None), slice(None), *cells)] * prior.scale[:, None, None]
 
 
 @eqx.filter_jit
-def _draw(denoiser, base, operator, levels, targets: Array, keys: Shaped[PRNGKeyArray, " n"]) -> Array:
+def _draw(denoiser, base, operator, levels, dispersion, targets: Array, keys: Shaped[PRNGKeyArray, " n"]) -> Array:
     def one(y, key):
         start_key, sample_key = jr.split(key)
         guided = gaussian_gain(denoiser, operator, y, prior=base)
         start = initial_noise(base.mean.shape, levels[0], key=start_key)
-        return sample(guided, start, levels, method=AncestralMultistep(), key=sample_key)
+        drawn = sample(guided, start, levels, method=AncestralMultistep(), key=sample_key)
+        return drawn if dispersion is None else disperse(dispersion, base, operator, y, drawn)
 
     return jax.vmap(one)(targets, keys)
 
 
-def fit_marginals(
-    drawn: Float[np.ndarray, "n channel y x"], training: Float[np.ndarray, "m channel y x"], mask: np.ndarray
-) -> QuantileMapping:
-    """Quantile mapping of the prior's draws, conditioned on coarsened *training* fields, onto the training fields.
-
-    What a Gaussian law cannot hold, an atom at zero and a heavy tail, is put into every cell's marginal; the order of
-    the values, and so their dependence, stays the prior's.
-    """
-    cells = lambda fields: jnp.asarray(fields[:, :, mask])  # noqa: E731
-    levels = min(N_QUANTILES, len(drawn), len(training))
-    return fit_quantile_mapping(cells(drawn), cells(training), n_quantiles=levels)
-
-
-def save_marginals(folder: Path, mapping: QuantileMapping) -> None:
-    tables = {"source": np.asarray(mapping.source_quantiles), "target": np.asarray(mapping.target_quantiles)}
-    write_zarr(
-        xr.Dataset({k: (("quantile", "point"), v) for k, v in tables.items()}),
-        folder / "marginals.zarr",
-        overwrite=True,
-    )
-
-
-def load_marginals(folder: Path) -> QuantileMapping | None:
-    """The mapping that `save_marginals` wrote, or None."""
-    if not (folder / "marginals.zarr").exists():
-        return None
-    with xr.open_zarr(folder / "marginals.zarr", chunks=None) as stored:
-        return QuantileMapping(jnp.asarray(stored.source.values), jnp.asarray(stored.target.values))
-
-
-def needs_marginals(variables: Sequence[str]) -> bool:
-    """Whether a variable is far from Gaussian after its transform: censored ones are."""
-    return any(isinstance(part, CensoredRoot) for part in default_transforms(variables).parts)
-
-
-def apply_marginals(
-    mapping: QuantileMapping, fields: Float[np.ndarray, "n channel y x"], mask: np.ndarray, variables: Sequence[str]
-) -> Float[np.ndarray, "n channel y x"]:
-    """The mapping on the censored channels; the others stay as they are."""
-    moved = np.asarray(_map_each(mapping, jnp.asarray(fields[:, :, mask])))
-    result = fields.copy()
-    for c, part in enumerate(default_transforms(variables).parts):
-        if isinstance(part, CensoredRoot):
-            result[:, c, mask] = moved[:, c]
-    return result
-
-
-@eqx.filter_jit
-def _map_each(mapping: QuantileMapping, cells: Float[Array, "n channel cell"]) -> Float[Array, "n channel cell"]:
-    """Compiled once, not once a work item."""
-    return jax.lax.map(mapping, cells, batch_size=min(64, len(cells)))
-
-
 @dataclass(frozen=True)
 class FieldSampler:
-    """Draws in physical units: the prior, the marginals of its draws, the way back from anomalies, the mask."""
+    """Draws in physical units: the prior, spread and marginals of its draws, the way back from anomalies, the mask."""
 
     prior: ClimatePrior
     domain: FineDomain
-    marginals: QuantileMapping | None
+    law: DrawLaw | None
     n_levels: int
 
     def __call__(
@@ -192,9 +143,12 @@ class FieldSampler:
         """An ensemble for every target; `phase`, of the year; `change`, put back on the fine grid; NaN outside."""
         domain, (t, m) = self.domain, keys.shape
         y, when = np.repeat(targets, m, axis=0), np.repeat(phase, m)
-        fields = draw_anomalies(self.prior, domain.operator, y, keys.reshape(-1), n_levels=self.n_levels)
-        if self.marginals is not None:
-            fields = apply_marginals(self.marginals, fields, domain.mask, domain.variables)
+        dispersion = None if self.law is None else self.law.dispersion
+        fields = draw_anomalies(
+            self.prior, domain.operator, y, keys.reshape(-1), n_levels=self.n_levels, dispersion=dispersion
+        )
+        if self.law is not None:
+            fields = apply_marginals(self.law.marginals, fields, domain.mask, domain.variables)
         fields = domain.anomalies.back(fields, when)
         if change is not None:
             fields = np.asarray(change.add(jnp.asarray(fields), jnp.asarray(when, jnp.float32)))
@@ -212,7 +166,7 @@ def climate_sampler(*, folder: str, targets: str, n_levels: int, with_change: bo
     """
     run = Path(folder)
     prior, domain = load_climate_prior(run / "model"), load_domain(run)
-    sampler = FieldSampler(prior, domain, load_marginals(run / "model"), n_levels)
+    sampler = FieldSampler(prior, domain, load_draw_law(run / "model"), n_levels)
     source = xr.open_zarr(run / f"{targets}.zarr", chunks=None)
 
     def draw(
