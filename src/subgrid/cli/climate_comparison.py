@@ -17,6 +17,7 @@ from jaxtyping import Float
 
 from subgrid.cli import table
 from subgrid.cli.climate_stages import ClimateRun
+from subgrid.cli.config import ConfigError
 from subgrid.cli.debiaser_comparison import require_methods
 from subgrid.data.store import write_json, write_text
 from subgrid.verification.cells import wasserstein_1_per_cell
@@ -31,6 +32,8 @@ def compare_debiasers(run: ClimateRun) -> Path:
     **Raises:** `ConfigError` without a method to compare.
     """
     require_methods(run.config.comparison.debiasers)
+    if run.config.climate.training == "all":
+        raise ConfigError('climate.training = "all" leaves no winter to score debiasers on; set it to "odd-winters".')
     trained = run.trained(run.fine_series)
     raw = run.fit("none").targets(run.coarse_series[~run.trained(run.coarse_series)])
     columns = {"raw": _scores(run, raw)}

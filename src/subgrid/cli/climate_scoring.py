@@ -20,7 +20,7 @@ from subgrid.cli.climate_stages import ClimateRun, products
 from subgrid.cli.experiment import machine_summary
 from subgrid.cli.progress import progress_bar
 from subgrid.data.store import write_json
-from subgrid.downscaling.climate import change_kinds, series_of
+from subgrid.downscaling.climate import Series, change_kinds, series_of
 from subgrid.downscaling.climate_baselines import (
     Anomaly,
     fit_analogues,
@@ -134,11 +134,15 @@ class Scores:
 
     def model_change(self, channel: int) -> np.ndarray:
         """The coarse model's own change of the mean from the unseen winters to the scenario, on its grid."""
-        run = self.run
-        if run.scenario is None:
+        before = self.coarse[~self._split[1], channel].mean(0, dtype=np.float64)
+        return self.scenario.values[:, channel].mean(0, dtype=np.float64) - before
+
+    @cached_property
+    def scenario(self) -> Series:
+        """The coarse model in the scenario's period."""
+        if self.run.scenario is None:
             raise ValueError("there is no scenario, and so no change.")
-        later = series_of(run.scenario, run.config.climate.variables).values[:, channel]
-        return later.mean(0, dtype=np.float64) - self.coarse[~self._split[1], channel].mean(0, dtype=np.float64)
+        return series_of(self.run.scenario, self.run.config.climate.variables)
 
     @cached_property
     def noise_score(self) -> np.ndarray:
@@ -274,10 +278,16 @@ def change_row(scores: Scores, change: dict[str, np.ndarray], channel: int) -> d
     kept = run.domain.regridding.kept
     coarsened = run.domain.coarsen(np.nan_to_num(change["output"])[None, None])[0, 0]
     error = float(np.sqrt(np.mean((coarsened - scores.model_change(channel)[kept]) ** 2)))
-    labels = run.coarse_series.winter
-    winters = [scores.coarse[labels == w, channel].mean(0)[kept] for w in np.unique(scores.model_winters)]
-    floor = float(np.sqrt(np.mean(np.var(winters, axis=0, ddof=1)) / len(winters)))
-    return row_of(name, "change", "change", generated=error, floor=floor)
+    before = _variance_of_mean(scores.coarse[~scores._split[1], channel][:, kept], scores.model_winters)
+    later = scores.scenario
+    after = _variance_of_mean(later.values[:, channel][:, kept], later.winter)
+    return row_of(name, "change", "change", generated=error, floor=float(np.sqrt(np.mean(before + after))))
+
+
+def _variance_of_mean(fields: np.ndarray, winters: np.ndarray) -> np.ndarray:
+    """Of each cell, from how winters differ, which are the independent units."""
+    means = [fields[winters == winter].mean(0) for winter in np.unique(winters)]
+    return np.var(means, axis=0, ddof=1) / len(means)
 
 
 def evidence_of(scores: Scores, channel: int) -> ClimateEvidence:

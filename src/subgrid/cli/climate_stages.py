@@ -126,6 +126,7 @@ class ClimateRun:
 
 MADE_FROM = {
     "domain.zarr": ("run", "climate", "debias"),
+    "debiasers": ("run", "climate", "debias"),
     "model": ("run", "climate", "prior"),
     "ensemble.zarr": ("run", "climate", "debias", "prior"),
 }

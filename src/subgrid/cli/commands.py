@@ -10,6 +10,7 @@ from subgrid.cli.config import Config, ConfigError
 from subgrid.cli.experiment import check_own_folder, keep_config, open_experiment
 from subgrid.cli.progress import progress_bar
 from subgrid.cli.streams import stream_key
+from subgrid.data.alignment import check_aligned
 from subgrid.data.fields import DataError, hold_out, open_field, samples_of
 from subgrid.data.store import OutputExists, check_free, write_json, write_zarr
 from subgrid.data.stream import StreamedFields
@@ -96,6 +97,7 @@ def downscale(
     targets, summary, key = samples.values, {}, partial(stream_key, config.run.seed)
     if reference is not None:
         fine = samples_of(open_field(reference, variable), source=str(reference))
+        check_aligned(samples, fine, operator)
         debiaser, summary = stages.fit_debiaser(config, samples, fine, operator, key=key("debias"))
         targets = apply_debiaser(debiaser, targets)
     with progress_bar("downscale") as update:

@@ -169,6 +169,8 @@ def _refuse_other_values(stored: Config, wanted: Config, folder: Path) -> None:
     for part, reads in MADE_FROM.items():
         if not (folder / part).exists():
             continue
+        if part == "model" and old["downscaling"]["method"] == "bridge":  # fitted between C′x and x
+            reads = {**reads, "coarsening": ()}
         for table, keys in reads.items():
             for key in keys or old[table]:
                 if old[table][key] != new[table][key]:

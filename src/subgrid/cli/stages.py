@@ -27,6 +27,7 @@ from subgrid.cli import build, reporting, scoring
 from subgrid.cli.config import Config
 from subgrid.cli.experiment import Experiment
 from subgrid.cli.progress import progress_bar
+from subgrid.data.alignment import check_aligned
 from subgrid.data.fields import CONDITION_DIM, DataError, Samples
 from subgrid.data.store import write_zarr
 from subgrid.downscaling.bridge_upsampler import (
@@ -95,7 +96,7 @@ def check_archives(experiment: Experiment) -> None:
         )
     if fine.n_space not in (1, 2):
         raise DataError(f"{fine.source}: fields have the space axes {fine.space_dims}; Subgrid takes one or two.")
-    _ = experiment.operator
+    check_aligned(coarse, fine, experiment.operator)
     check_network(experiment.config, fine.values.shape)
 
 

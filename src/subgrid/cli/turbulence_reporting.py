@@ -89,6 +89,6 @@ def _notes(run: TurbulenceRun) -> list[str]:
         "fields than a method makes of a context: a method cannot be expected to reach it.",
         f"“{RANDOM}” takes any training field of the right context: perfect quality, no likeness. “{UPSAMPLED}” is the "
         "coarse field itself: perfect likeness.",
-        "ζ and c are advanced together. The published data held u fixed while c advanced by .25, which shifts c by "
-        "about -2.5; figures of c therefore differ from the published ones.",
+        "ζ and c are advanced together, while the published data held u fixed while c advanced by .25; figures of c "
+        "therefore differ from the published ones.",
     ]

@@ -69,7 +69,7 @@ class TurbulenceRun:
 MADE_FROM = {
     "coarse.zarr": ("turbulence",),
     "fine.zarr": ("turbulence",),
-    "models": ("turbulence", "network", "training", "bridge", "diffusion"),
+    "models": ("turbulence", "network", "training", "bridge", "diffusion", "evaluation"),
     "downscaled": ("turbulence", "network", "training", "bridge", "diffusion", "evaluation"),
 }
 """The tables that each part of a run folder depends on, the seed beside them."""

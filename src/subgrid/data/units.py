@@ -142,6 +142,17 @@ def _quantity_named(name: str) -> Quantity:
     return "other"
 
 
+def same_unit(first: str, second: str) -> bool:
+    """Whether two spellings are of one unit; False where one is not known.
+
+    same_unit("m s-1", "m/s")  # True
+    """
+    try:
+        return bool(_parsed(first) == _parsed(second))
+    except Exception:  # pint has a dozen kinds for what it cannot read
+        return False
+
+
 @functools.cache
 def _registry():
     """pint's units with the spellings of CF and UDUNITS, which cf-xarray adds.

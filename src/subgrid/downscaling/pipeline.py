@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float
 
+from subgrid.data.alignment import check_aligned
 from subgrid.data.fields import (
     CONDITION_DIM,
     DataError,
@@ -102,12 +103,13 @@ def fit_debiaser(
 
     **Returns:** a map of one coarse field, usable on unseen fields.
 
-    **Raises:** as `fit_debiaser_array`, and `DataError` if C′ does not connect the two grids.
+    **Raises:** as `fit_debiaser_array`, and `DataError` if C′ does not connect the two grids, or as `check_aligned`.
 
         debiaser = fit_debiaser(coarse, fine, Subsample((192,), 8), key=jax.random.key(0))
     """
     source, target = samples_of(coarse, source="coarse"), samples_of(fine, source="fine")
     coarsen = _connecting(operator, target.values.shape[2:], source.values.shape[2:])
+    check_aligned(source, target, coarsen)
     return fit_debiaser_array(source.values, target.values, coarsen, method=method, key=key, **settings)[0]
 
 

@@ -58,7 +58,7 @@ def bridge_point(pairs_x0: Array, pairs_x1: Array, t: Scalar, noise: Array, sigm
 def drift_loss(
     drift: Any, pairs: Pairs, *, direction: Direction, sigma: float, time_margin: float = 1e-3, key: Key
 ) -> Scalar:
-    """The regression of a Markovian projection, each target weighted by the inverse of its variance given the pair.
+    """The regression of a Markovian projection, weighted so that the targets vary equally little at every time.
 
         forward   E (1−t)/σ² ‖v(X_t, t) − (X₁ − X_t)/(1 − t)‖²,      backward  E t/σ² ‖v(X_t, t) − (X₀ − X_t)/t‖²
 

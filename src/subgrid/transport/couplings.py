@@ -52,7 +52,7 @@ class EntropicTransport(eqx.Module):
     σ·Brownian motion (between all fields; between minibatches it is biased, as all minibatch plans are).
 
     **Arguments:** `epsilon`, in units of the squared field; `tolerance`, on the mass that the plan's rows misplace:
-    1 %, as for `fit_entropic_map`; `max_iterations` of Sinkhorn.
+    1 %; `max_iterations` of Sinkhorn.
 
     **Raises:** `ValueError` for ε ≤ 0; `eqx.EquinoxRuntimeError` for a plan that does not converge, which is never
     used silently.

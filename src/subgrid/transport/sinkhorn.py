@@ -70,7 +70,7 @@ def fit_entropic_map(
 
     **Arguments:** `source`, `target`, samples in the same units; `epsilon`, in those units squared (default .1 for
     fields of unit order; relative to the cost between near neighbours it should be small); `tolerance`, on the L1
-    error of the marginals (1 % of the mass misplaced); `max_iterations`.
+    error of the marginals (twice the mass misplaced); `max_iterations`.
 
     **Returns:** the `EntropicMap` and a `SinkhornSummary`. Memory n·m floats, time n·m a iteration.
 
