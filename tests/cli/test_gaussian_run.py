@@ -22,6 +22,7 @@ TINY = [
 ]
 
 
+@pytest.mark.slow
 def test_a_run_measures_every_iteration_and_goes_on(subgrid, tmp_path):
     config, folder = tmp_path / "bridge.toml", tmp_path / "run"
     config.write_text("[gaussian_bridge]\n")

@@ -170,6 +170,7 @@ def test_rain_and_temperature_together(tmp_path):
     assert (amount > 0.1).mean() == pytest.approx((wanted > 0.1).mean(), abs=0.1)
 
 
+@pytest.mark.slow
 def test_a_static_predictor_and_another_debiaser(tmp_path):
     height = xr.Dataset(
         {"orog": (("lat", "lon"), np.add.outer(FINE[0], FINE[1]) ** 2, {"units": "m"})},
