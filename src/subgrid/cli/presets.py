@@ -12,12 +12,12 @@ def demo_tables(*, quick: bool) -> list[str]:
         "debias.n_quantiles": 50,
         "prior.channels": [32, 64] if quick else [64, 128],
         "prior.n_blocks": 1 if quick else 2,
-        "training.n_steps": 40 if quick else 2400,
+        "training.n_steps": 40 if quick else 1800,
         "training.batch_size": 32 if quick else 64,
         "sampling.n_levels": 8 if quick else 32,
         "sampling.n_resamples": 1 if quick else 2,
         "sampling.n_members": 4 if quick else 16,
-        "evaluation.n_conditions": 8 if quick else 48,
-        "evaluation.n_unpaired": 16 if quick else 384,
+        "evaluation.n_conditions": 8 if quick else 32,
+        "evaluation.n_unpaired": 16 if quick else 192,
     }
     return [f"{key}={value}" for key, value in sizes.items()]
