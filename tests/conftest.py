@@ -1,5 +1,6 @@
 """Shared by all tests: compilations are quick, and cached on disk for the next run."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -10,3 +11,7 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parent.par
 # Smaller programs take longer to write than they save where they are met again: in the other worker, or in a process
 # that a test starts (measured: all of them, 20 ms each).
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+
+# Each compilation leaves many objects that live as long as the process; looking through them all again and again takes
+# a tenth of the time.
+gc.set_threshold(50_000, 50, 1000)

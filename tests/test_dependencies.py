@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,12 @@ sys.exit(run())
 
 def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@cache
+def owners() -> dict[str, list[str]]:
+    """The distributions that each installed top-level module belongs to."""
+    return dict(metadata.packages_distributions())
 
 
 def names_of(requirements: list[str], extras: tuple[str, ...] = ("",)) -> dict[str, set[str]]:
@@ -81,9 +88,7 @@ def imported_modules() -> dict[str, set[str]]:
 def test_every_module_that_is_imported_belongs_to_a_declared_dependency(module):
     extra = OPTIONAL.get(module)
     declared = PROJECT["dependencies"] if extra is None else PROJECT["optional-dependencies"][extra]
-    distributions = {
-        normal(name) for name in metadata.packages_distributions().get(module, [module])
-    }  # an extra may not be installed
+    distributions = {normal(name) for name in owners().get(module, [module])}  # an extra may not be installed
     assert distributions & set(names_of(declared)), (
         f"{', '.join(sorted(imported_modules()[module]))}: imports {module}, of {sorted(distributions) or 'nothing'}, "
         f"which pyproject.toml does not declare under {extra or 'dependencies'}"
@@ -92,8 +97,7 @@ def test_every_module_that_is_imported_belongs_to_a_declared_dependency(module):
 
 def test_simulate_runs_without_anything_that_only_the_tests_bring(tmp_path):
     brought = all_brought_by(PROJECT["dependencies"])
-    owners = metadata.packages_distributions().items()
-    blocked = [name for name, of in owners if not {normal(d) for d in of} & {*brought, "subgrid"}]
+    blocked = [name for name, of in owners().items() if not {normal(d) for d in of} & {*brought, "subgrid"}]
     assert "pytest" in blocked and "numpy" not in blocked
     sizes = ["--set=data.n_trajectories=2", "--set=data.n_snapshots=2"]
     command = [sys.executable, "-c", WITHOUT, ",".join(blocked), "simulate", "-o", str(tmp_path / "ks"), *sizes]

@@ -227,6 +227,7 @@ def test_a_run_of_another_configuration_is_refused(subgrid: Call, pair, finished
     assert json.loads((finished[0] / "metrics.json").read_text())["seed"] == 0
 
 
+@pytest.mark.slow
 def test_three_slices_give_the_bits_of_one(subgrid: Call, pair, finished, unscored, tmp_path):
     folder = continued(finished, tmp_path, *(f"{name}.zarr" for name in STORES), "metrics.json", "report.html")
     for i in (2, 0):

@@ -33,9 +33,10 @@ def cut(rng, start, stop, n):
 
 
 def random_pair(rng, *, lat=(30.0, 50.0), lon=(-10.0, 15.0)):
-    """Two irregular grids of one region, a finer and a coarser."""
+    """Two irregular grids of one region, a finer and a coarser; of two pairs of sizes, as each pair is compiled for."""
     grids = []
-    for n_lat, n_lon, name in ((rng.integers(8, 14), rng.integers(9, 16), "fine"), (*rng.integers(2, 5, 2), "coarse")):
+    sizes = [((8, 15), (4, 2)), ((13, 9), (2, 3))][rng.integers(2)]
+    for (n_lat, n_lon), name in zip(sizes, ("fine", "coarse"), strict=True):
         (y, y_bounds), (x, x_bounds) = cut(rng, *lat, n_lat), cut(rng, *lon, n_lon)
         grids.append(regular_grid(y, x, lat_bounds=y_bounds, lon_bounds=x_bounds, source=name))
     return grids

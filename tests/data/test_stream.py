@@ -205,6 +205,7 @@ print(re.search(r"VmHWM:\s+(\d+)", open("/proc/self/status").read())[1])  # ru_m
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
 def test_memory_does_not_grow_with_the_archive():
     # 64 MiB and 1 GiB of values, both windows in 16 MiB: 150 batches read 75 chunks of 1 MiB of either.

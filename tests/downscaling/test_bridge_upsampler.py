@@ -70,7 +70,11 @@ def test_it_comes_back_from_its_folder(fitted):
 
 def test_another_bridge_is_refused(fitted, tmp_path):
     folder, _, coarse, fine, _ = fitted
-    with pytest.raises(CheckpointMismatch, match=r"holds a bridge with sigma = 0\.3, not 0\.5"):
+    with pytest.raises(CheckpointMismatch, match=r"was begun with sigma = 0\.3, not 0\.5"):
         fit_upsampler(coarse, fine, replace(TINY, sigma=0.5), folder=folder, key=jr.key(0))
+    with pytest.raises(CheckpointMismatch, match="was begun with fields"):
+        fit_upsampler(coarse[::-1].copy(), fine, TINY, folder=folder, key=jr.key(0))
+    with pytest.raises(CheckpointMismatch, match="was begun with key"):
+        fit_upsampler(coarse, fine, TINY, folder=folder, key=jr.key(9))
     with pytest.raises(DataError, match="holds no fitted bridge"):
         load_upsampler(tmp_path)

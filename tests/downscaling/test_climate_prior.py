@@ -76,7 +76,7 @@ def test_what_is_loaded_is_what_was_trained(trained):
     assert (loaded.settings, loaded.refined, loaded.log_likelihoods) == (SETTINGS, prior.refined, prior.log_likelihoods)
 
 
-@pytest.mark.parametrize("how", ["ctrl-c", "killed"])
+@pytest.mark.parametrize("how", [pytest.param("ctrl-c", marks=pytest.mark.slow), "killed"])
 def test_an_interrupted_training_resumes_to_the_same_bits(trained, tmp_path, how):
     def stop(step, metrics):
         if step == 20:

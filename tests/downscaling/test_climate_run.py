@@ -89,6 +89,7 @@ def test_the_bias_is_gone_and_the_members_differ(ensemble):
     assert float(ensemble.tas.std("realization").mean()) > 0.05
 
 
+@pytest.mark.slow
 def test_the_same_key_gives_the_same_bits_from_a_path_a_dataset_or_a_folder(model, ensemble, tmp_path):
     NEW.to_netcdf(tmp_path / "new.nc")
     again = downscale(tmp_path / "new.nc", model.folder)
@@ -116,6 +117,7 @@ def test_other_conventions_give_the_bits_of_their_canonical_twin(model, ensemble
     np.testing.assert_array_equal(downscale(disguise(NEW), model).tas, ensemble.tas)
 
 
+@pytest.mark.slow
 def test_training_on_other_conventions_gives_the_same_model(model, tmp_path):
     fine = around_the_globe(upside_down(with_sea(temperature(FINE, seed=1))))
     twin = train(tmp_path / "twin", fine=fine, coarse=around_the_globe(upside_down(temperature(COARSE, 2, bias=2.0))))

@@ -199,6 +199,7 @@ def test_a_domain_comes_back_from_disk(warm, tmp_path):
                                       anomalies.back(fields[:2], phase[:2])[..., domain.mask])  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_sampler_of_a_folder_is_that_of_its_parts(wet, tmp_path, tmp_path_factory):
     domain, anomalies, fields, _ = wet
     train_climate_prior(

@@ -101,7 +101,7 @@ def test_a_streamed_training_learns_resumes_to_the_same_bits_and_knows_its_archi
     same(streamed(tmp_path / "cut"), whole)
     chunk = next(p for p in (on_disk.path / "u" / "c").rglob("*") if p.is_file())
     os.utime(chunk, ns=(0, 0))  # written anew since
-    with pytest.raises(CheckpointMismatch, match="differs in its fields"):
+    with pytest.raises(CheckpointMismatch, match="was begun with fields"):
         streamed(tmp_path / "cut")
 
 
@@ -140,13 +140,13 @@ def crash_at(step):
 
 EVERY_20 = TrainingSettings(**{**TRAINING.__dict__, "checkpoint_every": 20})
 OTHER = {
-    "its fields": lambda f: train_prior(FIELDS + 1, SETTINGS, EVERY_20, folder=f, key=jr.key(0)),
-    r"its key: \[0, 0\], not \[0, 1\]": lambda f: train_prior(FIELDS, SETTINGS, EVERY_20, folder=f, key=jr.key(1)),
-    "its training: n_steps = 60, not 80": lambda f: train(f, TrainingSettings(**{**EVERY_20.__dict__, "n_steps": 80})),
-    "its prior: sigma_max = 10.0, not 9.0": lambda f: train_prior(
+    "fields": lambda f: train_prior(FIELDS + 1, SETTINGS, EVERY_20, folder=f, key=jr.key(0)),
+    r"key = \[0, 0\], not \[0, 1\]": lambda f: train_prior(FIELDS, SETTINGS, EVERY_20, folder=f, key=jr.key(1)),
+    "training: n_steps = 60, not 80": lambda f: train(f, TrainingSettings(**{**EVERY_20.__dict__, "n_steps": 80})),
+    "prior: sigma_max = 10.0, not 9.0": lambda f: train_prior(
         FIELDS, PriorSettings(**{**SETTINGS.__dict__, "sigma_max": 9.0}), EVERY_20, folder=f, key=jr.key(0)
     ),
-    "its noise levels": lambda f: train(f, EVERY_20, noise_levels=log_normal_levels()),
+    "noise levels": lambda f: train(f, EVERY_20, noise_levels=log_normal_levels()),
 }
 
 
@@ -154,7 +154,7 @@ OTHER = {
 def test_a_training_resumes_as_itself_or_not_at_all(tmp_path, message):
     with pytest.raises(Crash):
         train(tmp_path, EVERY_20, report=crash_at(40))
-    with pytest.raises(CheckpointMismatch, match=f"holds checkpoints of another training, which differs in {message}"):
+    with pytest.raises(CheckpointMismatch, match=f"was begun with {message}"):
         OTHER[message](tmp_path)
     # What changes nothing in the result may change.
     train(tmp_path, TrainingSettings(**{**EVERY_20.__dict__, "checkpoint_every": 60}))
@@ -164,7 +164,7 @@ def test_checkpoints_of_an_earlier_version_are_refused(tmp_path):
     with pytest.raises(Crash):
         train(tmp_path, EVERY_20, report=crash_at(40))
     (tmp_path / "training.json").unlink()
-    with pytest.raises(CheckpointMismatch, match="differs in its format: 1, not 2"):
+    with pytest.raises(CheckpointMismatch, match="was begun with format = None, not 2"):
         train(tmp_path, EVERY_20)
 
 

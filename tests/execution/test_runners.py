@@ -194,6 +194,7 @@ def test_schedulers_that_do_not_exist(text):
         parse_scheduler(text)
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_an_item(make_store):
     """A slice of an ensemble of 57 GB from an archive as large, both never there as a whole."""
     shape = (128, 192)

@@ -39,7 +39,7 @@ def arrays(bridge):
 
 
 def test_a_small_bridge_between_gaussians(tmp_path):
-    settings = BridgeSettings(n_iterations=6, n_steps=1000, n_pairs=8192, ema_decay=0.99)
+    settings = BridgeSettings(n_iterations=6, n_steps=500, n_pairs=8192, ema_decay=0.99)
     fit_bridge(
         network(3, (32, 32)), network(4, (32, 32)), ENDS, settings, folder=tmp_path, key=jr.key(5),
         after_iteration=log_diagnostics(tmp_path, ENDS, n=8192, key=jr.key(6)),
@@ -97,12 +97,15 @@ def test_stopped_and_resumed_it_ends_with_the_same_bits(tmp_path):
 
 def test_other_settings_or_networks_are_refused(tmp_path):
     fit(replace(TINY, n_iterations=1), tmp_path)
-    with pytest.raises(CheckpointMismatch, match=r"begun with sigma = 1\.0, not 0\.5; go on with that, or choose"):
+    with pytest.raises(CheckpointMismatch, match=r"begun with sigma = 1\.0, not 0\.5; remove it"):
         fit(replace(TINY, sigma=0.5), tmp_path)
     with pytest.raises(CheckpointMismatch):
         fit_bridge(network(0, (16,)), network(1, (16,)), ENDS, TINY, folder=tmp_path, key=jr.key(2))
-    with pytest.raises(CheckpointMismatch, match="begun with 6000 source samples, not 100; go on with that"):
+    with pytest.raises(CheckpointMismatch, match="begun with fields"):
         fit(TINY, tmp_path, Ends(ENDS.source[:100], ENDS.target))
+    fit(replace(TINY, n_iterations=2), tmp_path)
+    with pytest.raises(CheckpointMismatch, match="holds 2 outer iterations, n_iterations = 1"):
+        fit(replace(TINY, n_iterations=1), tmp_path)
 
 
 def test_the_callers_networks_are_left_alone():

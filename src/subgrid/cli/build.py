@@ -34,15 +34,20 @@ def operator_of(config: CoarseningConfig, fine_shape: tuple[int, ...], coarse_sh
     except ValueError as error:
         raise DataError(f"coarsening.factor = {config.factor}: {error}") from error
     if operator.coarse_shape != coarse_shape:
-        ratios = [f / c for f, c in zip(fine_shape, coarse_shape, strict=False)]
-        hint = (
-            f"; coarsening.factor = {int(ratios[0])} would" if len(set(ratios)) == 1 and ratios[0].is_integer() else ""
-        )
         raise DataError(
             f"coarsening the fine grid {fine_shape} by {config.factor} gives {operator.coarse_shape}, but the coarse "
-            f"fields have {coarse_shape}: C' cannot connect them{hint}."
+            f"fields have {coarse_shape}: C' cannot connect them{_factor_hint(fine_shape, coarse_shape)}."
         )
     return operator
+
+
+def _factor_hint(fine_shape: tuple[int, ...], coarse_shape: tuple[int, ...]) -> str:
+    """What would connect the two grids, as far as one can tell."""
+    ratios = {f / c for f, c in zip(fine_shape, coarse_shape, strict=False)}
+    if max(ratios) < 1:
+        return "; the coarse grid has more points than the fine one: are the two archives swapped?"
+    ratio = ratios.pop()
+    return f"; coarsening.factor = {int(ratio)} would" if not ratios and ratio.is_integer() else ""
 
 
 def process_of(config: Config, noise_range: NoiseRange) -> Process:

@@ -76,6 +76,12 @@ def _memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
+def settings_of(model: Path) -> Path | None:
+    """The configuration that `train` or `run` left with a model, C′ among it; none beside one trained from Python."""
+    kept = [model / "config.toml", *([model.parent / "config.toml"] if model.name == "model" else [])]
+    return next((path for path in kept if path.exists()), None)
+
+
 def downscale(
     config: Config,
     coarse: Path,

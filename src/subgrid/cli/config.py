@@ -143,7 +143,8 @@ class Sampling(Table):
     """Of the projection's gradient term; by default fine size over coarse size."""
     grid: Literal["karras", "exponential", "process-time"] = "karras"
     n_levels: Annotated[int, Field(ge=2)] = 32
-    n_members: Annotated[int, Field(ge=3)] = 16
+    n_members: Positive = 16
+    """Of each ensemble; a `run`, which scores it, needs 3."""
     chunk: Positive = 256
 
 

@@ -18,7 +18,7 @@ from subgrid.cli import build
 from subgrid.cli.config import Config, Debias, Table, load_config
 from subgrid.cli.streams import stream_key
 from subgrid.data.batches import random_shifts
-from subgrid.data.fields import Samples, hold_out, open_field, samples_of
+from subgrid.data.fields import DataError, Samples, hold_out, open_field, samples_of
 from subgrid.data.store import OutputExists, write_json, write_text
 from subgrid.types import Coarsening, Key
 
@@ -115,6 +115,8 @@ class Experiment:
 
     def _archive(self, which: str) -> Samples:
         data, path = self.config.data, self.archive_path(which)
+        if data.source == "files" and not path.exists():
+            raise DataError(f"data.{which} = {str(path)!r}: no such file or store (paths are taken from {Path.cwd()}).")
         return samples_of(open_field(path, data.variable if data.source == "files" else "u"), source=str(path))
 
     def _shifted(self, samples: Samples, stream: int) -> Samples:

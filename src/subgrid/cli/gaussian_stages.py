@@ -54,7 +54,7 @@ def run_bridges(path: Path, overrides: Sequence[str], folder: Path) -> dict[str,
         measured = folder / f"d{d}.json"
         if len(_read(measured)) < config.gaussian_bridge.n_iterations:
             fit_dimension(config, d, folder)
-        rows.append(summary(config.gaussian_bridge, d, _read(measured)))
+        rows.append(summary(config.gaussian_bridge, d, _read(measured)[: config.gaussian_bridge.n_iterations]))
     metrics = {"rows": rows, "n_test": config.gaussian_bridge.n_test, "machine": machine_summary()}
     write_json(folder / "metrics.json", metrics)
     write_text(folder / "table.md", as_markdown(rows))
@@ -83,7 +83,7 @@ def fit_dimension(config: GaussianBridgeConfig, d: int, folder: Path) -> None:
         write_json(file, [*before, {"iteration": k, **numbers, "seconds": seconds}])
 
     with progress_bar(f"Gaussian bridge, d = {d}") as update:
-        bridge = fit_bridge(
+        fit_bridge(
             network(forward_key),
             network(backward_key),
             Ends(x0, x1),
@@ -94,8 +94,6 @@ def fit_dimension(config: GaussianBridgeConfig, d: int, folder: Path) -> None:
             after_iteration=after_iteration,
             key=fit_key,
         )
-    if len(_read(file)) < table.n_iterations:  # killed after the last checkpoint, before it was measured
-        after_iteration(table.n_iterations - 1, bridge)
 
 
 def settings_of(table: GaussianBridge) -> BridgeSettings:

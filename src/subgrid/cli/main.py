@@ -196,10 +196,14 @@ def downscale(
     overrides: Overrides = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Debiases coarse fields and samples an ensemble of fine fields for each, into one Zarr store."""
+    """Debiases coarse fields and samples an ensemble of fine fields for each, into one Zarr store.
+
+    Without `--config`, the settings are those that the model was trained with.
+    """
     from subgrid.cli import commands
 
-    commands.downscale(load_config(config, overrides or []), coarse, model, output, reference, variable, overwrite)
+    settings = commands.settings_of(model) if config is None else config
+    commands.downscale(load_config(settings, overrides or []), coarse, model, output, reference, variable, overwrite)
     typer.echo(f"wrote {output}")
 
 

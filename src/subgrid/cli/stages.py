@@ -24,7 +24,7 @@ import xarray as xr
 from jaxtyping import Float
 
 from subgrid.cli import build, reporting, scoring
-from subgrid.cli.config import Config
+from subgrid.cli.config import Config, ConfigError
 from subgrid.cli.experiment import Experiment
 from subgrid.cli.progress import progress_bar
 from subgrid.data.alignment import check_aligned
@@ -89,6 +89,11 @@ def simulate(experiment: Experiment) -> None:
 
 def check_archives(experiment: Experiment) -> None:
     """Everything that can be wrong with the input is found before anything is computed."""
+    if experiment.config.sampling.n_members < 3:
+        raise ConfigError(
+            f"sampling.n_members = {experiment.config.sampling.n_members}: a run scores the ensemble, also with one of "
+            "its members as truth, and that takes 3; `subgrid downscale` draws fewer."
+        )
     fine, coarse = experiment.fine[0], experiment.coarse[0]
     if len(fine.space_dims) != len(coarse.space_dims):
         raise DataError(

@@ -194,4 +194,5 @@ def _check_finite(field: xr.DataArray, values: np.ndarray, source: str) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return "no backend of xarray knows its format" if "IO backends" in first else first

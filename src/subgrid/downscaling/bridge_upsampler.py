@@ -8,8 +8,9 @@ the one with the laws of both archives at its ends that is closest to σ·Browni
 coarse field without being held to it. The source may be coarsened fine fields, the law that debiasing aims at; or raw
 coarse fields, and then debiasing is part of the same step.
 
-MODEL/bridge.json   what it is fitted for, and whether it is whole
+MODEL/bridge.json   what it was fitted for; written last: a folder that has it is whole
 MODEL/weights/      the drift
+MODEL/fit.json      what the fit was begun with
 MODEL/fit/          checkpoints of the two drifts and of the simulated pairs
 """
 
@@ -33,7 +34,8 @@ from subgrid.data.store import write_json
 from subgrid.downscaling.baselines import cubic_interpolation
 from subgrid.downscaling.fit_transport import N_SIMULATED, bridge_drifts, linear_size, paired
 from subgrid.networks.unet import UNet
-from subgrid.training.checkpoint import CheckpointMismatch, Checkpoints, load_weights, save_weights
+from subgrid.training.checkpoint import Checkpoints, load_weights, save_weights
+from subgrid.training.origin import digest, key_data, require_same_origin
 from subgrid.transport.bridge import sample_bridge
 from subgrid.transport.bridge_fitting import BridgeSettings, fit_bridge, restarting_cosine
 from subgrid.transport.ends import Ends, Pairs
@@ -138,7 +140,8 @@ def fit_upsampler(
         ensemble = sample_ensemble(upsample, coarse, 16, key=key)
     """
     folder = Path(folder)
-    _require_same_settings(folder, settings)
+    origin = {**dataclasses.asdict(settings), "fields": digest(coarse, fine), "key": key_data(key)}
+    require_same_origin(folder / "fit.json", origin, resuming=(folder / "fit.json").exists())
     build_key, pair_key, fit_key = jr.split(key, 3)
     n_space, standardiser, matrices = len(settings.coarse), fit_standardiser(fine), interpolation_matrices(settings)
     start = interpolate(matrices, jnp.asarray(coarse))
@@ -150,7 +153,7 @@ def fit_upsampler(
     drift = _fit(forward, backward, ends, pairs, settings, folder / "fit", report, fit_key)
     upsampler = BridgeUpsampler(drift, matrices, standardiser, settings.sigma, settings.n_sampling_steps)
     save_weights(folder / "weights", eqx.filter((upsampler.drift, upsampler.standardiser), eqx.is_array))
-    write_json(folder / "bridge.json", {**dataclasses.asdict(settings), "whole": True})
+    write_json(folder / "bridge.json", dataclasses.asdict(settings))
     return upsampler
 
 
@@ -162,9 +165,8 @@ def load_upsampler(folder: str | Path) -> BridgeUpsampler:
         upsample = load_upsampler("model")
     """
     if not is_fitted(folder):
-        raise DataError(f"{folder}: holds no fitted bridge (no finished bridge.json); fit one with fit_upsampler.")
-    stored = _stored(Path(folder))
-    stored.pop("whole")
+        raise DataError(f"{folder}: holds no fitted bridge (no bridge.json); fit one with fit_upsampler.")
+    stored = json.loads((Path(folder) / "bridge.json").read_text(encoding="utf-8"))
     keys: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
     settings = UpsamplerSettings(**keys)
     channels = jnp.zeros(settings.n_channels)
@@ -177,7 +179,7 @@ def load_upsampler(folder: str | Path) -> BridgeUpsampler:
 
 def is_fitted(folder: str | Path) -> bool:
     """Whether the folder holds a whole bridge."""
-    return bool(_stored(Path(folder)).get("whole"))
+    return (Path(folder) / "bridge.json").exists()
 
 
 def steps_done(folder: str | Path, settings: UpsamplerSettings) -> int:
@@ -231,22 +233,3 @@ def _blank_drift(settings: UpsamplerSettings) -> CorrectedVelocity:
     d = linear_size(settings.n_channels * int(np.prod(settings.space)))
     linear = LinearVelocity(jnp.zeros((N_TIMES, d, d)), jnp.zeros((N_TIMES, d)))
     return CorrectedVelocity(linear, _network(settings, jr.key(0)))
-
-
-def _stored(folder: Path) -> dict[str, Any]:
-    path = folder / "bridge.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-
-
-def _require_same_settings(folder: Path, settings: UpsamplerSettings) -> None:
-    """Begins a folder, or passes if it was begun with these settings."""
-    wanted = json.loads(json.dumps(dataclasses.asdict(settings)))
-    stored = _stored(folder)
-    other = [name for name in wanted if stored and stored.get(name) != wanted[name]]
-    if other:
-        raise CheckpointMismatch(
-            f"{folder}: holds a bridge with {other[0]} = {stored.get(other[0])!r}, not {wanted[other[0]]!r}; "
-            "remove it to fit anew, or choose another folder."
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "bridge.json", {**wanted, "whole": bool(stored.get("whole"))})

@@ -39,10 +39,16 @@ ABOUT = {
     "KLD mean": "the same, mean over points",
     "W1": "Wasserstein-1 distance of the values at each grid point, mean over points, in units of the field",
     "MMD": "squared maximum mean discrepancy, Gaussian kernel of the reference's median distance",
-    "constraint RMSE": "mean of |C'x - y'| / |C'x|: how exactly the samples keep the coarse field",
+    "constraint RMSE": "mean of |C'x - y'| / |C'x|, a share without units: how exactly samples keep the coarse field",
     "variability": "root mean variance across members: zero for a deterministic method",
-    "CRPS": "fair continuous ranked probability score, mean over points (the mean absolute error of a single field)",
-    "spread/skill": "corrected ensemble spread over the error of the ensemble mean; 1 for an honest ensemble",
+    "CRPS": (
+        "fair continuous ranked probability score, mean over points (the mean absolute error of a single field); its "
+        "floor is the score of this ensemble where one of its own members plays the truth"
+    ),
+    "spread/skill": (
+        "corrected ensemble spread over the error of the ensemble mean; 1 for an honest ensemble; beside it the same "
+        "with one of the members as truth"
+    ),
 }
 
 

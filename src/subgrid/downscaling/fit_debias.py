@@ -1,6 +1,7 @@
 """Fitting a debiaser T by name: from two unpaired archives of arrays to one map of a coarse field."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
@@ -90,7 +91,7 @@ def fit_debiaser_array(
     (first, source_rest), (second, target_rest) = split
     if method == "entropic-ot":
         limits = {"epsilon": epsilon, "tolerance": tolerance, "max_iterations": max_iterations}
-        debiaser, summary = _entropic_map(first, second, limits)
+        debiaser, summary = _entropic_map(first, second, limits, report)
         return correct(debiaser, source_rest, target_rest, corrections, n_quantiles=n_quantiles), summary
     padding, shifted = "periodic" if periodic or n_space else "reflect", n_space > 0
     options = {"padding": padding, "translation_invariant": shifted, "folder": folder, "report": report}
@@ -98,11 +99,27 @@ def fit_debiaser_array(
     return correct(debiaser, first, second, corrections, n_quantiles=n_quantiles), summary
 
 
-def _entropic_map(source: Array, target: Array, limits: dict[str, Any]) -> tuple[Debiaser, dict[str, Any]]:
+def _entropic_map(
+    source: Array, target: Array, limits: dict[str, Any], report: Report | None
+) -> tuple[Debiaser, dict[str, Any]]:
     from subgrid.transport.sinkhorn import fit_entropic_map
 
-    debiaser, summary = fit_entropic_map(source, target, **limits)
+    progress = None if report is None else _error_progress(report, limits["tolerance"])
+    debiaser, summary = fit_entropic_map(source, target, **limits, report=progress)
     return debiaser, asdict(summary)
+
+
+def _error_progress(report: Report, tolerance: float) -> Callable[[int, float], None]:
+    """Progress in percent of the way to the tolerance: the error falls geometrically, so its logarithm keeps time."""
+    first: list[float] = []
+
+    def tell(iterations: int, error: float) -> None:
+        first.append(error)
+        way = math.log(max(first[0] / tolerance, 1 + 1e-6))
+        done = 1 - math.log(max(error / tolerance, 1.0)) / way
+        report(max(0, min(100, round(100 * done))), 100, f"marginal error {error:.1e} after {iterations} iterations")
+
+    return tell
 
 
 def correct(

@@ -11,8 +11,6 @@ All are maps of one field, without noise. The velocities are those of Gaussian l
 closed form, plus a network that starts at zero: an untrained transport is the linear one.
 """
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -27,13 +25,13 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from subgrid.data.normalise import Standardiser, fit_standardiser
-from subgrid.data.store import write_json
 from subgrid.networks.layers import Padding
 from subgrid.networks.mlp import MLP
 from subgrid.networks.unet import UNet
 from subgrid.numerics.integrate import midpoint_step
-from subgrid.training.checkpoint import CheckpointMismatch, Checkpoints
+from subgrid.training.checkpoint import Checkpoints
 from subgrid.training.fit import warmup_cosine
+from subgrid.training.origin import digest, key_data, require_same_origin
 from subgrid.transport.bridge import probability_flow
 from subgrid.transport.bridge_fitting import BridgeSettings, fit_bridge, restarting_cosine
 from subgrid.transport.couplings import Coupling, ExactTransport, Independent
@@ -145,7 +143,16 @@ def fit_transport(
     first, second = (standardiser.normalise(fields, source.ndim - 2) for fields in (source, target))
     ends = Ends(first, second)
     if folder is not None:
-        _require_same_fit(Path(folder), ends, settings, method, key)
+        origin = {
+            "method": method,
+            **asdict(settings),
+            "padding": padding,
+            "translation_invariant": translation_invariant,
+            "fields": digest(first, second),
+            "key": key_data(key),
+        }
+        path = Path(folder) / "fit.json"
+        require_same_origin(path, origin, resuming=path.exists())
     build_key, fit_key = jr.split(key)
     networks = [NetworkVelocity(_network(source.shape[1:], settings, padding, k)) for k in jr.split(build_key)]
     folder, n_shifted = None if folder is None else Path(folder), source.ndim - 2 if translation_invariant else 0
@@ -312,30 +319,3 @@ def _joint_moments(pairs: Pairs) -> tuple[tuple[Array, Array, Array, Array], Arr
     parts = first.mean(0), joint[:d, :d], second.mean(0), joint[d:, d:], joint[:d, d:]
     *moments, cross = (jnp.asarray(part, jnp.float32) for part in parts)
     return tuple(moments), cross  # pyright: ignore[reportReturnType]
-
-
-def _require_same_fit(folder: Path, ends: Ends, settings: TransportSettings, method: str, key: Key) -> None:
-    """Passes if the folder is new, or was begun with the same data, settings, method and key.
-
-    **Raises:** `CheckpointMismatch` naming what differs.
-    """
-    digest = hashlib.blake2b(digest_size=16)
-    for fields in (ends.source, ends.target):
-        digest.update(np.ascontiguousarray(fields).data)
-    wanted = {
-        "method": method,
-        **asdict(settings),
-        "fields": digest.hexdigest(),
-        "key": np.asarray(jr.key_data(key)).tolist(),
-    }
-    wanted, path = json.loads(json.dumps(wanted)), folder / "fit.json"
-    if path.exists():
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        other = [name for name in wanted if stored.get(name) != wanted[name]]
-        if other:
-            raise CheckpointMismatch(
-                f"{folder}: holds a transport that was begun with {other[0]} = {stored.get(other[0])!r}, not "
-                f"{wanted[other[0]]!r}; remove it to fit anew, or choose another folder."
-            )
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(path, wanted)

@@ -8,7 +8,6 @@ MODEL/training.jsonl  one line of numbers a dispatch
 """
 
 import dataclasses
-import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +33,7 @@ from subgrid.training.distributed import is_first_process
 from subgrid.training.feed import Streamed
 from subgrid.training.fit import fit, warmup_cosine
 from subgrid.training.log import Report, all_of, json_lines, read_json_lines, tensorboard
+from subgrid.training.origin import digest, key_data, require_same_origin
 from subgrid.types import Key
 
 FORMAT = 2
@@ -142,7 +142,12 @@ def train_prior(
     standardiser = _standardiser(fields)
     levels = noise_levels or log_uniform_levels(settings.sigma_min, settings.sigma_max)
     checkpoints = Checkpoints(folder / "checkpoints")
-    _require_same_training(folder, checkpoints, _fingerprint(fields, settings, training, levels, key))
+    require_same_origin(
+        folder / "training.json",
+        _origin(fields, settings, training, levels, key),
+        resuming=checkpoints.latest() is not None,
+        write=is_first_process(),
+    )
     build_key, fit_key = jr.split(key)
     data, draw = _feed(fields, standardiser, len(settings.space), training, key=jr.fold_in(build_key, 1))
 
@@ -202,46 +207,19 @@ def _feed(fields: Fields, standardiser: Standardiser, n_space: int, training: Tr
     return standardiser.normalise(jnp.asarray(fields), n_space), draw
 
 
-def _fingerprint(
+def _origin(
     fields: Fields, settings: PriorSettings, training: TrainingSettings, levels: Quantile, key: Key
 ) -> dict[str, Any]:
-    """All that decides the bits of a training, in a form that JSON keeps."""
+    """All that decides the bits of a training."""
     aside = ("checkpoint_every", "tensorboard")  # change nothing in the result
-    drawn = [float(f"{float(levels(jnp.asarray(u))):.5g}") for u in (0.1, 0.5, 0.9)]
-    parts = {
+    return {
         "format": FORMAT,
         "prior": dataclasses.asdict(settings),
         "training": {k: v for k, v in dataclasses.asdict(training).items() if k not in aside},
-        "noise levels": drawn,
-        "key": np.asarray(jr.key_data(key)).tolist(),
-        "fields": fields.facts() if isinstance(fields, StreamedFields) else [*fields.shape, _digest(fields)],
+        "noise levels": [float(f"{float(levels(jnp.asarray(u))):.5g}") for u in (0.1, 0.5, 0.9)],
+        "key": key_data(key),
+        "fields": fields.facts() if isinstance(fields, StreamedFields) else digest(fields),
     }
-    return json.loads(json.dumps(parts))  # tuples become lists, as in what is read back
-
-
-def _digest(fields: np.ndarray) -> str:
-    return hashlib.blake2b(np.ascontiguousarray(fields).data, digest_size=16).hexdigest()
-
-
-def _require_same_training(folder: Path, checkpoints: Checkpoints, wanted: dict[str, Any]) -> None:
-    path = folder / "training.json"
-    if checkpoints.latest() is not None:
-        stored = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"format": 1}
-        other = [name for name in wanted if stored.get(name) != wanted[name]]
-        if other:
-            raise CheckpointMismatch(
-                f"{folder}: holds checkpoints of another training, which differs in its {other[0]}: "
-                f"{_difference(stored.get(other[0]), wanted[other[0]])}; choose another folder, or remove this one."
-            )
-    if is_first_process():
-        write_json(path, wanted)
-
-
-def _difference(stored: Any, wanted: Any) -> str:
-    if isinstance(stored, dict) and isinstance(wanted, dict):
-        name = next(name for name in {**wanted, **stored} if stored.get(name) != wanted.get(name))
-        return f"{name} = {stored.get(name)!r}, not {wanted.get(name)!r}"
-    return f"{stored!r}, not {wanted!r}"
 
 
 def save_prior(folder: str | Path, prior: Prior) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import optax
 from jaxtyping import Scalar
 
-from subgrid.training.checkpoint import Checkpoints
+from subgrid.training.checkpoint import CheckpointMismatch, Checkpoints
 from subgrid.training.distributed import any_process, is_first_process, require_same_step
 from subgrid.training.feed import Streamed, dispatches
 from subgrid.training.steps import averaged_model, compile_steps, init_state
@@ -83,7 +83,8 @@ def fit(
     - `report(step, {"loss": …, "gradient_norm": …})`, called after each dispatch.
 
     **Raises:** `TrainingInterrupted` on Ctrl-C, after saving; `TrainingDiverged` if the loss or its gradient is not
-    finite; `CheckpointMismatch` if the checkpoints belong to another model; and what reading a stream raises.
+    finite; `CheckpointMismatch` if the checkpoints belong to another model, or to a longer training; and what reading a
+    stream raises.
     """
     if n_steps % steps_per_dispatch:
         raise ValueError(f"n_steps must be a multiple of steps_per_dispatch = {steps_per_dispatch}, got {n_steps}.")
@@ -94,6 +95,11 @@ def fit(
         state = jax.tree.map(jnp.copy, state)  # the caller's model survives the donation below
     run = compile_steps(model, loss, draw, optimiser, ema_decay=ema_decay, steps_per_dispatch=steps_per_dispatch)
     first = int(state.step)
+    if first > n_steps:
+        where = checkpoints.folder if checkpoints else "the state"
+        raise CheckpointMismatch(
+            f"{where}: holds {first} steps, n_steps = {n_steps}; ask for as many or more, or choose another folder."
+        )
     require_same_step(first)
     feed = dispatches(data, first, n_steps, steps_per_dispatch)
     with _deferred_interrupt() as interrupted, closing(feed):

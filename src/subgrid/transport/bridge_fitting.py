@@ -7,8 +7,6 @@ arXiv:2303.16852, Algorithm 1). The state after every outer iteration — both n
 the pairs — is one checkpoint, and iteration k uses fold_in(key, k) alone: what is killed goes on to the same bits.
 """
 
-import json
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +21,7 @@ import optax
 from subgrid.numerics.noise import standard_normal
 from subgrid.training.checkpoint import CheckpointMismatch, Checkpoints
 from subgrid.training.feed import Dispatch
+from subgrid.training.origin import digest, key_data, require_same_origin
 from subgrid.training.steps import Run, State, averaged_model, compile_steps, init_state
 from subgrid.transport.bridge import GRADING, Bridge, Direction, drift_loss, sample_bridge
 from subgrid.transport.couplings import EntropicTransport, Independent
@@ -149,10 +148,10 @@ def fit_bridge(
         train_key, simulate_key = jr.split(jr.fold_in(key, k))
         own_start = first_pairs is not None
         progress = _iterate(k, progress, models, ends, settings, runs, report, own_start, train_key, simulate_key)
+        if after_iteration is not None:  # before it is saved: what is killed in between is measured again
+            after_iteration(k, _bridge(progress, models, settings))
         if checkpoints is not None:
             checkpoints.save(k + 1, progress)
-        if after_iteration is not None:
-            after_iteration(k, _bridge(progress, models, settings))
     return _bridge(progress, models, settings)
 
 
@@ -237,29 +236,19 @@ def _start_or_resume(models, ends, settings, first_pairs: Pairs | None, optimise
     if folder is None:
         return progress, 0, None
     checkpoints = Checkpoints(folder)
-    wanted = asdict(settings) | {"source samples": len(ends.source), "target samples": len(ends.target)}
-    _require_same_settings(folder / "settings.json", wanted, resuming=checkpoints.latest() is not None)
-    if checkpoints.latest() is None:
+    given = () if first_pairs is None else jax.tree.leaves(first_pairs)
+    origin = {**asdict(settings), "fields": digest(*jax.tree.leaves(ends), *given), "key": key_data(key)}
+    resuming = checkpoints.latest() is not None
+    require_same_origin(folder / "fit.json", origin, resuming=resuming, may_differ=("n_iterations",))
+    if not resuming:
         return progress, 0, checkpoints
     first, progress = checkpoints.restore(like=progress)
+    if first > settings.n_iterations:
+        raise CheckpointMismatch(
+            f"{folder}: holds {first} outer iterations, n_iterations = {settings.n_iterations}; ask for as many or "
+            "more, or choose another folder."
+        )
     return progress, first, checkpoints
-
-
-def _require_same_settings(path: Path, wanted: dict[str, Any], *, resuming: bool) -> None:
-    if not resuming:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
-        partial.write_text(json.dumps(wanted, indent=2), encoding="utf-8")
-        os.replace(partial, path)
-        return
-    stored = json.loads(path.read_text(encoding="utf-8"))
-    for name, value in wanted.items():
-        if name != "n_iterations" and stored.get(name) != value:
-            begun = f"{stored.get(name)!r} {name}" if "samples" in name else f"{name} = {stored.get(name)!r}"
-            raise CheckpointMismatch(
-                f"{path.parent}: the bridge was begun with {begun}, not {value!r}; "
-                "go on with that, or choose another folder."
-            )
 
 
 def _compile(model: eqx.Module, direction: Direction, settings: BridgeSettings, optimiser) -> Run:

@@ -6,11 +6,14 @@ Convention: the cost is the *full* squared distance, so ε = 2σ² where σ is t
 (with cost ½‖·‖² it would be σ²). Solved by ott-jax (Cuturi et al. 2022, arXiv:2201.12324).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from subgrid.transport.unpaired import require_same_fields
@@ -65,12 +68,14 @@ def fit_entropic_map(
     epsilon: float = 0.1,
     tolerance: float = 1e-2,
     max_iterations: int = 5000,
+    report: Callable[[int, float], None] | None = None,
 ) -> tuple[EntropicMap, SinkhornSummary]:
     """Solves the entropic problem between two sets and returns the map from source to target.
 
     **Arguments:** `source`, `target`, samples in the same units; `epsilon`, in those units squared (default .1 for
     fields of unit order; relative to the cost between near neighbours it should be small); `tolerance`, on the L1
-    error of the marginals (twice the mass misplaced); `max_iterations`.
+    error of the marginals (twice the mass misplaced); `max_iterations`; `report(iterations, error)`, called now and
+    then on the way.
 
     **Returns:** the `EntropicMap` and a `SinkhornSummary`. Memory n·m floats, time n·m a iteration.
 
@@ -83,7 +88,8 @@ def fit_entropic_map(
     flat_source, flat_target = source.reshape(len(source), -1), target.reshape(len(target), -1)
     centre = flat_target.mean(0)
     flat_source, flat_target = flat_source - centre, flat_target - centre
-    potential, iterations, error = _solve(flat_source, flat_target, epsilon, tolerance, max_iterations)
+    potential, iterations, error = _solve(flat_source, flat_target, epsilon, tolerance, max_iterations, report)
+    jax.effects_barrier()  # no report comes after the answer
     summary = SinkhornSummary(epsilon, len(source), len(target), int(iterations), float(error))
     if not (summary.marginal_error <= tolerance and bool(jnp.isfinite(potential).all())):
         raise SinkhornNotConverged(
@@ -94,7 +100,7 @@ def fit_entropic_map(
 
 
 @eqx.filter_jit
-def _solve(source, target, epsilon, tolerance, max_iterations):
+def _solve(source, target, epsilon, tolerance, max_iterations, report):
     from ott.geometry import geometry
     from ott.problems.linear import linear_problem
     from ott.solvers.linear import sinkhorn
@@ -102,8 +108,25 @@ def _solve(source, target, epsilon, tolerance, max_iterations):
     products = jnp.matmul(source, target.T, precision=HIGHEST)
     squared = jnp.sum(source**2, 1)[:, None] + jnp.sum(target**2, 1)[None, :] - 2 * products
     problem = linear_problem.LinearProblem(geometry.Geometry(jnp.maximum(squared, 0.0), epsilon=epsilon))
-    solver = sinkhorn.Sinkhorn(threshold=tolerance, inner_iterations=20, max_iterations=max_iterations)
+    solver = sinkhorn.Sinkhorn(
+        threshold=tolerance,
+        inner_iterations=20,
+        max_iterations=max_iterations,
+        progress_fn=None if report is None else _reporting(report),
+    )
     result = solver(problem)
     errors = jnp.asarray(result.errors)
     last = jnp.max(jnp.where(errors >= 0, jnp.arange(errors.shape[0]), 0))
     return result.g, result.n_iters, errors[last]
+
+
+def _reporting(report: Callable[[int, float], None]) -> Callable[[Any], None]:
+    """`report` as the solver calls its own: with the iteration, those between two calls, their limit and its state."""
+
+    def tell(status: Any) -> None:
+        iteration, inner_iterations, _, state = status
+        error = float(np.asarray(state.errors)[int(iteration) // int(inner_iterations), 0])
+        if np.isfinite(error):
+            report(int(iteration) + 1, error)
+
+    return tell
