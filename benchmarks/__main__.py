@@ -1,11 +1,11 @@
 """`python -m benchmarks`: every benchmark, as one Markdown table. Nothing else should run meanwhile."""
 
-from benchmarks import sampler_overhead, training_step, transport_step
+from benchmarks import sampler_overhead, sampling_at_scale, training_step, transport_step
 
 
 def main() -> None:
     print("| benchmark | ratio | meaning |\n|---|---|---|")
-    for module in (sampler_overhead, training_step, transport_step):
+    for module in (sampler_overhead, training_step, transport_step, sampling_at_scale):
         for name, ratio, meaning in module.run():
             print(f"| {name} | {ratio:.2f} | {meaning} |", flush=True)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from subgrid.data.fields import DataError
 from subgrid.data.store import write_zarr
 from subgrid.downscaling.climate import Anomalies, Domain, connect, fit_anomalies, series_of
 from subgrid.downscaling.climate_prior import ClimatePrior, RefinementSettings, train_climate_prior
@@ -22,6 +23,7 @@ from subgrid.downscaling.climate_sampler import (
 from subgrid.downscaling.climatology import fit_change_signal
 from subgrid.downscaling.dispersion import Dispersion
 from subgrid.downscaling.draw_law import (
+    DRAW_LAW,
     DrawLaw,
     apply_marginals,
     fit_field_dispersion,
@@ -127,6 +129,11 @@ def test_marginals_of_training_draws_become_those_of_the_training_fields(wet, tm
     assert found is not None
     np.testing.assert_array_equal(apply_marginals(found.marginals, drawn, inside, domain.variables), moved)
     np.testing.assert_array_equal(found.dispersion.scales, WIDER.scales)
+    with xr.open_zarr(tmp_path / DRAW_LAW) as stored:
+        older = stored.load().assign_attrs(format=1)
+    write_zarr(older, tmp_path / DRAW_LAW, overwrite=True)
+    with pytest.raises(DataError, match="of an earlier version; remove it"):
+        load_draw_law(tmp_path)
 
 
 def test_a_dispersion_scales_the_draws_of_its_channel_about_their_mean(wet):
@@ -134,7 +141,7 @@ def test_a_dispersion_scales_the_draws_of_its_channel_about_their_mean(wet):
     domain, _, fields, prior = wet
     operator, targets, keys = domain.regridding.operator, domain.coarsen(fields[:4]), jr.split(jr.key(8), 4)
     none = Dispersion(WIDER.levels, jnp.asarray([[1.0, 1.0], [0.0, 0.0]]))
-    options = [{}, {"dispersion": WIDER}, {"dispersion": none}]
+    options = [{}, {"dispersion": (WIDER, fields[:4])}, {"dispersion": (none, fields[:4])}]
     drawn, wide, mean = (draw_anomalies(prior, operator, targets, keys, n_levels=LEVELS, **o) for o in options)
     np.testing.assert_allclose(domain.coarsen(wide), targets, atol=5e-3)
     # Up to what puts the constraint back, which temperature takes part in: the draws keep theirs to 5 sigma_min.
@@ -147,7 +154,8 @@ def test_the_fitted_dispersion_is_of_the_censored_channel_alone(wet):
     targets, groups = domain.coarsen(fields), np.arange(len(fields)) // 30
     keys = jr.split(jr.key(4), len(targets))
     drawn = draw_anomalies(prior, domain.regridding.operator, targets, keys, n_levels=4)
-    found = fit_field_dispersion(prior, domain.regridding.operator, fields, groups, drawn, domain.variables)
+    means = np.zeros_like(fields)
+    found = fit_field_dispersion(prior, domain.regridding.operator, fields, means, groups, drawn, domain.variables)
     np.testing.assert_array_equal(found.scales[0], 1.0)
     assert (found.scales[1] != 1).all() and np.isfinite(found.scales).all()
 

@@ -275,8 +275,8 @@ def train(run: ClimateRun) -> None:
         climate_run.train_on(
             run.folder,
             run.domain,
-            np.nan_to_num(run.fine_anomalies.of(series[chosen])),
-            series.winter[chosen],
+            run.fine_anomalies,
+            series[chosen],
             predictors=None if orography is None else climate_run.static_predictors(sources(orography), run.fine),
             settings=settings,
             directions=table.directions,

@@ -149,6 +149,10 @@ class Anomalies:
         z = self.climatology.restore(jnp.asarray(anomalies, jnp.float32), jnp.asarray(phase, jnp.float32))
         return np.asarray(self.transforms.inverse_series(z))
 
+    def mean(self, phase: Float[np.ndarray, " time"]) -> Float[np.ndarray, "time channel *space"]:
+        """c(φ), 0 outside the mask."""
+        return np.nan_to_num(self.climatology.mean(jnp.asarray(phase, jnp.float32)))
+
 
 def fit_anomalies(series: Series, transforms: ChannelTransforms, *, n_harmonics: int = 3) -> Anomalies:
     """The climatology of a (training) series, after its transform. Errors as `fit_climatology`."""

@@ -32,6 +32,7 @@ from subgrid.data.regrid import conservative_coarsening
 from subgrid.data.sources import Source
 from subgrid.data.store import OutputExists, write_json, write_zarr
 from subgrid.downscaling.climate import (
+    Anomalies,
     ClimateDebiasMethod,
     Domain,
     Series,
@@ -149,7 +150,7 @@ def train_climate(
     save_domain(folder, domain, anomalies, None)
     predictors = None if orography is None else static_predictors(orography, fine_data)
     train_on(
-        folder, domain, np.nan_to_num(fields), series.winter,
+        folder, domain, anomalies, series,
         predictors=predictors, settings=refinement, directions=directions, n_levels=n_levels, report=report, key=key,
     )  # fmt: skip
     return load_climate_model(folder)
@@ -172,8 +173,8 @@ def _refuse_another(folder: Path, key: Key, asked: list[Any]) -> dict[str, Any]:
 def train_on(
     folder: Path,
     domain: Domain,
-    fields: Float[np.ndarray, "n channel y x"],
-    groups: np.ndarray,
+    anomalies: Anomalies,
+    series: Series,
     *,
     predictors: Float[np.ndarray, "p y x"] | None,
     settings: RefinementSettings,
@@ -182,11 +183,12 @@ def train_on(
     report: Report | None,
     key: Key,
 ) -> None:
-    """The prior of fine anomalies, 0 outside the mask, in FOLDER/model, and the marginals of its draws; resumes.
+    """The prior of the fine anomalies of a training series, 0 outside the mask, in FOLDER/model; resumes.
 
-    Arguments and errors are those of `train_climate_prior`; `n_levels`, of noise, to draw with.
+    With it, for censored variables, what a Gaussian law cannot hold (`draw_law.py`). Arguments and errors are those of
+    `train_climate_prior`; `n_levels`, of noise, to draw with.
     """
-    model = folder / "model"
+    model, fields, groups = folder / "model", np.nan_to_num(anomalies.of(series)), series.winter
     if not is_trained(model):
         train_climate_prior(
             fields, groups, mask=domain.mask.astype(np.float32), predictors=predictors, settings=settings,
@@ -197,8 +199,10 @@ def train_on(
         keys = jr.split(jr.fold_in(key, 1), len(targets))
         prior, operator = load_climate_prior(model), domain.regridding.operator
         drawn = draw_anomalies(prior, operator, targets, keys, n_levels=n_levels)
-        dispersion = fit_field_dispersion(prior, operator, fields, groups, drawn, domain.variables)
-        drawn = draw_anomalies(prior, operator, targets, keys, n_levels=n_levels, dispersion=dispersion)
+        means = anomalies.mean(series.phase)
+        dispersion = fit_field_dispersion(prior, operator, fields, means, groups, drawn, domain.variables)
+        each = dispersion, np.repeat(means, MARGINAL_MEMBERS, axis=0)
+        drawn = draw_anomalies(prior, operator, targets, keys, n_levels=n_levels, dispersion=each)
         save_draw_law(model, DrawLaw(dispersion, fit_marginals(drawn, fields, domain.mask)))
 
 

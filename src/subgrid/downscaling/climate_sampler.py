@@ -23,7 +23,7 @@ from subgrid.diffusion.guidance.gaussian import gaussian_gain
 from subgrid.diffusion.noise_levels import karras_grid
 from subgrid.diffusion.samplers import AncestralMultistep, initial_noise, sample
 from subgrid.downscaling.climate import Anomalies, Domain, PaddedCoarsening
-from subgrid.downscaling.climate_prior import ClimatePrior, load_climate_prior
+from subgrid.downscaling.climate_prior import ClimatePrior, load_climate_prior, pad
 from subgrid.downscaling.climatology import ChangeSignal, Climatology
 from subgrid.downscaling.dispersion import Dispersion, disperse
 from subgrid.downscaling.draw_law import DrawLaw, apply_marginals, load_draw_law
@@ -88,39 +88,57 @@ def draw_anomalies(
     keys: Shaped[PRNGKeyArray, " n"],
     *,
     n_levels: int,
-    dispersion: Dispersion | None = None,
+    dispersion: tuple[Dispersion, Float[np.ndarray, "n channel y x"]] | None = None,
     chunk: int | None = None,
 ) -> Float[np.ndarray, "n channel y x"]:
     """One draw of p(x | C′x = y) for every target and key, `chunk` at a time, cut to the grid of C′.
 
-    With a `dispersion`, its distance from the conditional mean is scaled (see `dispersion.py`).
+    With a `dispersion`, and the climatology of every target, its distance from the conditional mean is scaled (see
+    `dispersion.py`).
     """
     settings, shape = prior.settings, prior.denoiser.base.mean.shape
     chunk = chunk or max(1, min(LARGEST_CHUNK, VALUES_AT_ONCE // prior.denoiser.base.mean.size))
     levels = karras_grid(n_levels, sigma_max=settings.sigma_max, sigma_min=settings.sigma_min)
     padded = PaddedCoarsening(operator, shape[1:])
     denoiser = prior.denoiser if prior.refined else prior.denoiser.base
+    table, climatology = dispersion if dispersion is not None else (None, None)
     parts = []
     for first in range(0, len(targets), chunk):
-        y, k = targets[first : first + chunk], keys[first : first + chunk]
-        wanted, full = len(y), np.arange(chunk) % len(y)  # one shape, one compilation, the same bits
-        scaled = jnp.asarray(y[full] / prior.scale[:, None])
-        drawn = _draw(denoiser, prior.denoiser.base, padded, levels, dispersion, scaled, k[full])
+        part = slice(first, first + chunk)
+        wanted = len(targets[part])
+        full = np.arange(chunk) % wanted  # one shape, one compilation, the same bits
+        scaled = jnp.asarray(targets[part][full] / prior.scale[:, None])
+        normal = None if climatology is None else _normal(prior, climatology[part][full])
+        drawn = _draw(denoiser, prior.denoiser.base, padded, levels, table, scaled, normal, keys[part][full])
         parts.append(np.asarray(drawn)[:wanted])
     cells = tuple(slice(0, size) for size in operator.fine_shape)
     return np.concatenate(parts)[(slice(None), slice(None), *cells)] * prior.scale[:, None, None]
 
 
+def _normal(prior: ClimatePrior, fields: Float[np.ndarray, "n channel y x"]) -> Float[Array, "n channel y0 x0"]:
+    """As the network sees fields: in units of their scale, on its own grid."""
+    return jnp.asarray(pad(fields / prior.scale[:, None, None], prior.denoiser.base.mean.shape[1:]))
+
+
 @eqx.filter_jit
-def _draw(denoiser, base, operator, levels, dispersion, targets: Array, keys: Shaped[PRNGKeyArray, " n"]) -> Array:
-    def one(y, key):
+def _draw(
+    denoiser,
+    base,
+    operator,
+    levels,
+    dispersion,
+    targets: Array,
+    climatology: Array | None,
+    keys: Shaped[PRNGKeyArray, " n"],
+) -> Array:
+    def one(y, c, key):
         start_key, sample_key = jr.split(key)
         guided = gaussian_gain(denoiser, operator, y, prior=base)
         start = initial_noise(base.mean.shape, levels[0], key=start_key)
         drawn = sample(guided, start, levels, method=AncestralMultistep(), key=sample_key)
-        return drawn if dispersion is None else disperse(dispersion, base, operator, y, drawn)
+        return drawn if dispersion is None else disperse(dispersion, base, operator, y, drawn, c)
 
-    return jax.vmap(one)(targets, keys)
+    return jax.vmap(one)(targets, climatology, keys)
 
 
 @dataclass(frozen=True)
@@ -143,7 +161,7 @@ class FieldSampler:
         """An ensemble for every target; `phase`, of the year; `change`, put back on the fine grid; NaN outside."""
         domain, (t, m) = self.domain, keys.shape
         y, when = np.repeat(targets, m, axis=0), np.repeat(phase, m)
-        dispersion = None if self.law is None else self.law.dispersion
+        dispersion = None if self.law is None else (self.law.dispersion, domain.anomalies.mean(when))
         fields = draw_anomalies(
             self.prior, domain.operator, y, keys.reshape(-1), n_levels=self.n_levels, dispersion=dispersion
         )

@@ -1,12 +1,13 @@
 """Spread that grows with the field: how far fine values stray from their conditional mean, told from left-out days.
 
-    x′ = m + s(m) ∘ (x − m),    x″ = x′ + G(y − C′x′),    m = μ + G(y − C′μ),    G = ΣC′ᵀ(C′ΣC′ᵀ)⁻¹
+    x′ = m + s(c + m) ∘ (x − m),    x″ = x′ + G(y − C′x′),    m = μ + G(y − C′μ),    G = ΣC′ᵀ(C′ΣC′ᵀ)⁻¹
 
 A Gaussian law errs by as much on dry as on wet days; rain does not, even after a root: over Iberia the error of the
 conditional mean is a twentieth of its average where no rain is expected and twice it where much is. s² is E[(x − m)²]
-of left-out fields over that of draws, as a function of m: 1 everywhere for a sampler that is right. The second step
-puts the constraint back. Sharpening and widening forecasts by their errors is called dressing (Roulston & Smith 2003,
-doi:10.1034/j.1600-0870.2003.201378.x).
+of left-out fields over that of draws, as a function of what is expected: 1 everywhere for a sampler that is right.
+Fields are anomalies; what is expected is their mean m on the climatology c of the day and place, as a wet anomaly of
+a dry corner is little rain. The second step puts the constraint back. Sharpening and widening forecasts by their errors
+is called dressing (Roulston & Smith 2003, doi:10.1034/j.1600-0870.2003.201378.x).
 """
 
 from collections.abc import Callable
@@ -28,16 +29,19 @@ WIDE = 1e4
 
 
 class Dispersion(eqx.Module):
-    """s(m), a table a channel, linear between its levels and constant beyond."""
+    """s(c + m), a table a channel, linear between its levels and constant beyond."""
 
     levels: Float[Array, "channel level"]
     scales: Float[Array, "channel level"]
 
     def __call__(
-        self, mean: Float[Array, "channel *space"], draw: Float[Array, "channel *space"]
+        self,
+        mean: Float[Array, "channel *space"],
+        draw: Float[Array, "channel *space"],
+        climatology: Float[Array, "channel *space"],
     ) -> Float[Array, "channel *space"]:
         """x′ for one draw."""
-        return mean + jax.vmap(jnp.interp)(mean, self.levels, self.scales) * (draw - mean)
+        return mean + jax.vmap(jnp.interp)(climatology + mean, self.levels, self.scales) * (draw - mean)
 
 
 def pull(
@@ -54,16 +58,18 @@ def disperse(
     operator: Coarsening,
     y: Float[Array, "channel *coarse"],
     draw: Float[Array, "channel *space"],
+    climatology: Float[Array, "channel *space"],
 ) -> Float[Array, "channel *space"]:
     """x″ for one draw of p(x | C′x = y)."""
     onto = pull(law, operator, y)
-    return onto(dispersion(onto(law.mean), draw))
+    return onto(dispersion(onto(law.mean), draw, climatology))
 
 
 def fit_dispersion(
     law: GaussianPrior,
     operator: Coarsening,
     fields: Float[np.ndarray, "n channel *space"],
+    climatology: Float[np.ndarray, "n channel *space"],
     groups: np.ndarray,
     draws: Float[np.ndarray, "n m channel *space"],
     *,
@@ -72,9 +78,9 @@ def fit_dispersion(
 ) -> Dispersion:
     """The table s, from the errors of left-out groups and from draws for the same fields.
 
-    **Arguments:** `law`, fitted on `fields`, normalised; `groups`, a label a field: whole groups are left out of a law
-    with as many directions; `draws`, m for every field from its coarsened values; `active`, the channels that have a
-    table: s = 1 in the others.
+    **Arguments:** `law`, fitted on `fields`, normalised anomalies of `climatology`; `groups`, a label a field: whole
+    groups are left out of a law with as many directions; `draws`, m for every field from its coarsened values;
+    `active`, the channels that have a table: s = 1 in the others.
 
     **Raises:** `ValueError` with fewer than two groups.
     """
@@ -84,8 +90,9 @@ def fit_dispersion(
         other = fit_gaussian_prior(fields[~left_out], len(law.variances), support=support)
         apart[left_out] = _means(other, operator, coarse[left_out])
     spread = ((draws - np.asarray(_means(law, operator, coarse))[:, None]) ** 2).mean(1)
+    expected, error = climatology + apart, (fields - apart) ** 2
     tables = [
-        _table(apart[:, c][:, inside], ((fields - apart) ** 2)[:, c][:, inside], spread[:, c][:, inside], n_levels)
+        _table(expected[:, c][:, inside], error[:, c][:, inside], spread[:, c][:, inside], n_levels)
         if active[c]
         else (np.linspace(0, 1, n_levels), np.ones(n_levels))
         for c, inside in enumerate(support > 0)
@@ -95,16 +102,16 @@ def fit_dispersion(
 
 
 def _table(
-    mean: Float[np.ndarray, "n cell"],
+    expected: Float[np.ndarray, "n cell"],
     error: Float[np.ndarray, "n cell"],
     spread: Float[np.ndarray, "n cell"],
     n_levels: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Means of bins with as many values each, and √(E error² / E spread²) there."""
-    order = np.argsort(mean, axis=None)
+    """Expected values of bins with as many values each, and √(E error² / E spread²) there."""
+    order = np.argsort(expected, axis=None)
     bins = np.array_split(order, n_levels)
     average = lambda values: np.array([values.ravel()[b].mean(dtype=np.float64) for b in bins])  # noqa: E731
-    return average(mean), np.sqrt(average(error) / average(spread))
+    return average(expected), np.sqrt(average(error) / average(spread))
 
 
 @eqx.filter_jit

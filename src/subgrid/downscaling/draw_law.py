@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float
 
+from subgrid.data.fields import DataError
 from subgrid.data.store import write_zarr
 from subgrid.downscaling.climate import PaddedCoarsening
 from subgrid.downscaling.climate_prior import ClimatePrior, pad
@@ -24,6 +25,8 @@ from subgrid.downscaling.transforms import CensoredRoot, default_transforms
 from subgrid.types import Coarsening
 
 DRAW_LAW = "draw_law.zarr"
+FORMAT = 2
+"""1 (not written) had the spread by the expected anomaly alone."""
 N_QUANTILES = 200
 
 
@@ -31,6 +34,7 @@ def fit_field_dispersion(
     prior: ClimatePrior,
     operator: Coarsening,
     fields: Float[np.ndarray, "n channel y x"],
+    climatology: Float[np.ndarray, "n channel y x"],
     groups: np.ndarray,
     drawn: Float[np.ndarray, "nm channel y x"],
     variables: Sequence[str],
@@ -42,7 +46,8 @@ def fit_field_dispersion(
     grouped = normal(drawn).reshape(len(fields), -1, *inside.shape)
     active = tuple(isinstance(part, CensoredRoot) for part in default_transforms(variables).parts)
     padded = PaddedCoarsening(operator, shape)
-    return fit_dispersion(prior.denoiser.base, padded, normal(fields), groups, grouped, active=active)
+    law = prior.denoiser.base
+    return fit_dispersion(law, padded, normal(fields), normal(climatology), groups, grouped, active=active)
 
 
 def fit_marginals(
@@ -74,14 +79,16 @@ def save_draw_law(folder: Path, law: DrawLaw) -> None:
         "level": (("channel", "mean"), np.asarray(law.dispersion.levels)),
         "scale": (("channel", "mean"), np.asarray(law.dispersion.scales)),
     }
-    write_zarr(xr.Dataset(tables), folder / DRAW_LAW, overwrite=True)
+    write_zarr(xr.Dataset(tables, attrs={"format": FORMAT}), folder / DRAW_LAW, overwrite=True)
 
 
 def load_draw_law(folder: Path) -> DrawLaw | None:
-    """What `save_draw_law` wrote, or None."""
+    """What `save_draw_law` wrote, or None. **Raises:** `DataError` if an earlier version did."""
     if not (folder / DRAW_LAW).exists():
         return None
     with xr.open_zarr(folder / DRAW_LAW, chunks=None) as stored:
+        if stored.attrs.get("format") != FORMAT:
+            raise DataError(f"{folder / DRAW_LAW}: of an earlier version; remove it and run the same command again.")
         found = {str(name): jnp.asarray(values.values) for name, values in stored.items()}
     return DrawLaw(Dispersion(found["level"], found["scale"]), QuantileMapping(found["source"], found["target"]))
 

@@ -117,7 +117,7 @@ def _error_progress(report: Report, tolerance: float) -> Callable[[int, float], 
         first.append(error)
         way = math.log(max(first[0] / tolerance, 1 + 1e-6))
         done = 1 - math.log(max(error / tolerance, 1.0)) / way
-        report(max(0, min(100, round(100 * done))), 100, f"marginal error {error:.1e} after {iterations} iterations")
+        report(max(0, min(100, round(100 * done))), 100, f"error {error:.0e}")
 
     return tell
 
