@@ -63,14 +63,15 @@ def test_a_sampler_that_is_right_is_left_alone(law, fields):
 
 def test_an_error_that_grows_with_what_is_expected_is_found_and_drawn(law, fields):
     """What strays from its block's mean does so by e^(c+m): a tenth where c + m = −2.3, ten times where it is 2.3."""
-    climatology = NONE + np.repeat(np.float32([0.5, -0.5, 0.5]), 2)  # the same for the cells of a block
+    climatology = NONE + np.repeat(np.float32([0.25, -0.25, 0.25]), 2)  # the same for the cells of a block
     mean = np.asarray(jax.vmap(lambda x: pull(law, OPERATOR, OPERATOR(x))(law.mean))(fields))
     truth = mean + np.exp(climatology + mean) * (fields - mean)
     # The coarse values of the truth are no longer those of `fields`: put them back, block by block.
     truth = np.asarray(jax.vmap(lambda t, x: pull(law, OPERATOR, OPERATOR(x))(t))(truth, fields))
     draws = conditional_draws(law, truth, jr.key(2))
     found = fit_dispersion(law, OPERATOR, truth, climatology, GROUPS, draws, active=(True,))
-    middle = slice(2, -2)  # the outermost bins are wide
+    # The outermost bins are wide; and where least is expected, what the gain owes to the other fields shows.
+    middle = slice(3, -2)
     # The law fitted on other fields has a spread of its own, the mean square of all: compare the shape of the table.
     np.testing.assert_allclose(np.log(found.scales[0, middle]), found.levels[0, middle], atol=0.15)
     y = OPERATOR(jnp.asarray(truth[0]))
