@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from subgrid.verification.dependence import (
     EARTH_RADIUS,
@@ -11,6 +12,7 @@ from subgrid.verification.dependence import (
     correlogram,
     decorrelation_length,
     great_circle_distances,
+    rank_correlation,
     variogram,
 )
 
@@ -39,6 +41,19 @@ def test_distances_along_meridians_and_the_equator_are_arcs():
 def test_correlation_matrix_agrees_with_numpy_despite_a_large_mean():
     x = exponential_field(200)
     np.testing.assert_allclose(correlation_matrix(x), np.corrcoef(np.float64(x).T), atol=2e-5)
+
+
+def test_rank_correlation_is_scipys_ties_and_all():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 2, 3)).astype(np.float32)
+    y = np.maximum(0.5 * x + rng.normal(size=x.shape), 0).astype(np.float32)  # half of all days are dry
+    mask = np.array([[True, True, False], [True, False, True]])
+    wanted = [spearmanr(a, b).statistic for a, b in zip(x[:, mask].T, y[:, mask].T, strict=True)]
+    np.testing.assert_allclose(rank_correlation(x, y, mask=mask), wanted, atol=1e-12)
+    np.testing.assert_allclose(rank_correlation(x, np.exp(x)), 1)
+    assert np.isnan(rank_correlation(x, np.zeros_like(x))).all()
+    with pytest.raises(ValueError, match="must share their shape"):
+        rank_correlation(x, y[:100])
 
 
 def test_correlation_rmse_counts_pairs_of_the_mask_once():

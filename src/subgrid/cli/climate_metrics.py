@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from subgrid.downscaling.transforms import PRECIPITATION
 from subgrid.types import Key
 from subgrid.verification.cells import fair_crps_per_cell, spread_skill_per_channel, wasserstein_1_per_cell
-from subgrid.verification.dependence import correlation_rmse, great_circle_distances, variogram
+from subgrid.verification.dependence import correlation_rmse, great_circle_distances, rank_correlation, variogram
 from subgrid.verification.extremes import quantile_table, return_level, wet_day_frequency
 from subgrid.verification.rank_tests import FlatnessTest, rank_flatness_test, ranks_of_truth
 from subgrid.verification.spells import warm_spells, wet_and_dry_spells
@@ -25,6 +25,7 @@ ABOUT = {
     "CorrRMSE": "root mean square error of the correlations between all pairs of cells",
     "variogram": "mean over bins of distance of |ln(variogram / reference's)|",
     "spectrum": "mean over rings of wavelength of |ln(power / reference's)| of departures from each cell's own mean",
+    "rank correlation": "root mean square error over cells of Spearman's correlation between the two variables",
     "wet days": "absolute error of the share of days with at least 1 mm, mean over all cells and days",
     "wet spells": "absolute error of the mean length of wet spells, in days",
     "heat waves": "absolute error of the number of warm spells a winter: 3 days above the reference's 90th percentile",
@@ -84,6 +85,18 @@ def unpaired_scores(
     spells = _rain_scores if name in PRECIPITATION else _heat_scores
     scores |= spells(reference, winters, mask)
     return scores | (_return_level_scores(reference, winters, mask, key) if fewest >= FEWEST_WINTERS else {})
+
+
+def rank_correlation_score(
+    reference: Float[np.ndarray, "time 2 y x"], mask: Bool[np.ndarray, "y x"]
+) -> Callable[[np.ndarray], float]:
+    """How far two variables' dependence, cell by cell, is from the reference's; fields are (time, 2, y, x)."""
+    wanted = rank_correlation(reference[:, 0], reference[:, 1], mask=mask)
+
+    def score(fields: np.ndarray) -> float:
+        return float(np.sqrt(np.nanmean((rank_correlation(fields[:, 0], fields[:, 1], mask=mask) - wanted) ** 2)))
+
+    return score
 
 
 def _variogram_error(reference: Field, mask: np.ndarray, lat: np.ndarray, lon: np.ndarray) -> Score:

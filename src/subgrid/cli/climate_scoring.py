@@ -7,6 +7,7 @@ another, and average over members; baselines are one series each. Perfect-model 
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,14 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from subgrid.cli.climate_metrics import COLUMNS, perfect_rows, rank_flatness, row_of, unpaired_scores
+from subgrid.cli.climate_metrics import (
+    COLUMNS,
+    perfect_rows,
+    rank_correlation_score,
+    rank_flatness,
+    row_of,
+    unpaired_scores,
+)
 from subgrid.cli.climate_stages import ClimateRun, products
 from subgrid.cli.experiment import machine_summary
 from subgrid.cli.progress import progress_bar
@@ -187,6 +195,7 @@ def verify_and_report(run: ClimateRun) -> Path:
             update(c + 1, len(variables) + 1, name)
             evidence.append(evidence_of(scores, c))
             table += rows_of(scores, evidence[-1], c)
+        table += [between_row(scores, pair) for pair in combinations(range(len(variables)), 2)]
         update(len(variables) + 1, len(variables) + 1)
     content = {
         "name": run.config.run.name,
@@ -261,6 +270,16 @@ def unpaired_rows(scores: Scores, generated: np.ndarray, channel: int) -> list[d
         found |= {"generated": float(np.mean(members)), "floor": score(training, training_winters)}
         rows.append(row_of(name, "unpaired", metric, **found))
     return rows
+
+
+def between_row(scores: Scores, pair: tuple[int, int]) -> dict[str, Any]:
+    """The dependence between two variables, of every candidate against the reference winters."""
+    names, chosen = [scores.run.config.climate.variables[c] for c in pair], list(pair)
+    score = rank_correlation_score(scores.reference[:, chosen], scores.run.domain.mask)
+    both = np.stack([scores.ensemble("ensemble", name) for name in names], axis=2)
+    found = {role: score(fields[:, chosen]) for role, fields in scores.candidates.items()}
+    found |= {"generated": float(np.mean([score(both[:, m]) for m in range(both.shape[1])]))}
+    return row_of(", ".join(names), "unpaired", "rank correlation", **found, floor=score(scores.training[:, chosen]))
 
 
 def change_maps(scores: Scores, generated: np.ndarray, channel: int) -> dict[str, np.ndarray]:
