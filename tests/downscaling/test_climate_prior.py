@@ -112,6 +112,22 @@ def test_no_steps_leave_the_gaussian_law_alone(tmp_path):
     same(load_climate_prior(tmp_path / "model"), prior)
 
 
+def test_two_winters_leave_none_to_judge_a_network_by(tmp_path):
+    prior = train_climate_prior(
+        FIELDS, GROUPS // 3, mask=MASK, settings=SETTINGS, directions=(3,), folder=tmp_path / "model", key=jr.key(0)
+    )
+    assert not prior.refined and not (tmp_path / "model" / "training.jsonl").exists()
+    assert json.loads((tmp_path / "model" / "settings.json").read_text())["left_out_error"] is None
+
+
+def test_the_network_is_judged_beside_a_law_that_has_not_seen_the_winters_it_is_judged_on(tmp_path):
+    """40 fields, half of the directions that a law may have: one that has seen them all is much the better on each."""
+    few = {"mask": MASK, "directions": (20,), "settings": RefinementSettings(channels=(8,), n_steps=20, batch_size=4)}
+    train_climate_prior(FIELDS[::5], GROUPS[::5], **few, folder=tmp_path / "model", key=jr.key(0))
+    error = json.loads((tmp_path / "model" / "settings.json").read_text())["left_out_error"]["gaussian"]
+    assert error > 1.05  # 1 is the error that the law expects of fields of its own
+
+
 def test_predictors_are_standardised_and_kept(tmp_path):
     height = np.linspace(0, 2000, 42).reshape(1, 6, 7).astype(np.float32)
     prior = train(tmp_path / "model", predictors=height)

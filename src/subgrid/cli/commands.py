@@ -1,7 +1,6 @@
 """The single steps on the user's own files: train, downscale, verify."""
 
 import json
-import os
 from functools import partial
 from pathlib import Path
 
@@ -72,8 +71,10 @@ def _training_fields(path: Path, variable: str | None, stream: bool | None) -> F
 
 
 def _memory() -> int:
-    """Bytes of this machine; of a job that may use less of it, say `--stream`."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    """Bytes that this process may use: of the machine, or of the job, container or limit that it runs under."""
+    from distributed.system import MEMORY_LIMIT
+
+    return MEMORY_LIMIT
 
 
 def settings_of(model: Path) -> Path | None:

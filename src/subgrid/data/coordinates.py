@@ -1,8 +1,9 @@
 """Coordinates by their CF meaning: where latitude, longitude, time and members are in a file, and the canonical grid.
 
-A canonical field has the dimensions "lat" and "lon" on regular grids, "y" and "x" with 2-D coordinates lat, lon on rotated
-and curvilinear ones, after "realization" and "time" where it has them. Regular latitudes ascend, regular longitudes are in
-[-180, 180) and ascend; a region across the date line stays in one piece, so there they ascend past 180.
+A canonical field has the dimensions "lat" and "lon" on regular grids, "y" and "x" with 2-D coordinates lat, lon on
+rotated and curvilinear ones, after "realization" and "time" where it has them. Regular latitudes ascend, regular
+longitudes are in [-180, 180) and ascend; a region across the date line stays in one piece, so there they ascend past
+180.
 """
 
 from collections.abc import Hashable, Iterable

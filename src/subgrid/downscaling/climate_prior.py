@@ -96,6 +96,9 @@ def train_climate_prior(
 ) -> ClimatePrior:
     """Fits the Gaussian law, then the network on what it leaves; resumes from its last checkpoint.
 
+    The network is trained and judged beside a Gaussian law of the same groups as itself, and kept where it makes the
+    error of other groups smaller. With two groups there are no others, and none is trained.
+
     **Arguments:** `anomalies`, of the fine fields, 0 outside the mask; `groups`, a label a sample (winters): the number
     of directions is the one under which left-out groups are likeliest; `mask`, 1 where fields have values;
     `predictors`, fixed fields for the network, which always sees the mask; `directions`, numbers to choose from;
@@ -117,14 +120,16 @@ def train_climate_prior(
     static = [support[:1], *([] if predictors is None else [_standard(predictors, inside, space)])]
     static = np.concatenate(static)
     start, train_key = _network(len(scale), len(static), settings, key=key), jr.fold_in(key, 1)
-    denoiser = Refined(base, start, jnp.asarray(static))
     trained, left_out = _split_groups(groups)
-    network = _refine(denoiser, fields[trained], settings, folder, report, key=train_key) if settings.n_steps else start
-    refined = Refined(base, network, denoiser.predictors)
-    errors = [_left_out_error(d, fields[left_out], settings) for d in (denoiser, refined)]
-    prior = ClimatePrior(
-        refined if errors[1] < errors[0] else denoiser, settings, scale, bool(errors[1] < errors[0]), likelihoods
-    )
+    network, errors = start, None
+    if settings.n_steps and left_out.size:
+        apart = Refined(fit_gaussian_prior(fields[trained], rank, support=support), start, jnp.asarray(static))
+        network = _refine(apart, fields[trained], settings, folder, report, key=train_key)
+        judged = (apart, Refined(apart.base, network, apart.predictors))
+        errors = [_left_out_error(each, fields[left_out], settings) for each in judged]
+    helps = errors is not None and errors[1] < errors[0]
+    denoiser = Refined(base, network if helps else start, jnp.asarray(static))
+    prior = ClimatePrior(denoiser, settings, scale, helps, likelihoods)
     _save(folder, prior, errors)
     return prior
 
@@ -197,7 +202,7 @@ def _standard(predictors: np.ndarray, inside: np.ndarray, space: tuple[int, ...]
     return pad(np.where(inside, scaled, 0.0), space).astype(np.float32)
 
 
-def _save(folder: Path, prior: ClimatePrior, errors: list[float]) -> None:
+def _save(folder: Path, prior: ClimatePrior, errors: list[float] | None) -> None:
     """Weights first, settings last: a folder with `settings.json` is whole."""
     base, network = prior.denoiser.base, prior.denoiser.network
     save_weights(folder / "gaussian", (base, prior.denoiser.predictors))
@@ -207,7 +212,7 @@ def _save(folder: Path, prior: ClimatePrior, errors: list[float]) -> None:
         "refinement": dataclasses.asdict(prior.settings),
         "scale": prior.scale.tolist(),
         "refined": prior.refined,
-        "left_out_error": {"gaussian": errors[0], "refined": errors[1]},
+        "left_out_error": None if errors is None else {"gaussian": errors[0], "refined": errors[1]},
         "log_likelihoods": prior.log_likelihoods,
         "shape": list(base.mean.shape),
         "n_directions": len(base.variances),
