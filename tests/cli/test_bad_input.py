@@ -53,10 +53,42 @@ def test_value_that_is_not_finite_is_named_with_time_and_place(subgrid, tmp_path
     assert left_behind(tmp_path) == ["fine.nc"]
 
 
+def empty_config(tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text("")
+    return path
+
+
 def test_grids_that_coarsening_cannot_connect(subgrid, archives, model, tmp_path):
     outcome = subgrid("downscale", archives / "coarse.nc", "-m", model, "-o", tmp_path / "out.zarr", *TINY)
     refuses(outcome, 2, "cannot connect them", "coarsening.factor = 4 would")
     assert left_behind(tmp_path) == []
+    swapped = [
+        "--set=data.source=files",
+        f"--set=data.fine={archives}/coarse.nc",
+        f"--set=data.coarse={archives}/fine.nc",
+    ]
+    outcome = subgrid("run", empty_config(tmp_path), "-o", tmp_path / "run", *TINY, *swapped)
+    refuses(outcome, 2, "are the two archives swapped?")
+
+
+def test_paths_of_a_configuration_are_named_with_their_key(subgrid, archives, tmp_path):
+    files = ["--set=data.source=files", "--set=data.fine=gone/fine.nc", f"--set=data.coarse={archives}/coarse.nc"]
+    outcome = subgrid("run", empty_config(tmp_path), "-o", tmp_path / "run", *TINY, *files)
+    refuses(outcome, 2, "data.fine = 'gone/fine.nc'", "paths are taken from")
+
+
+def test_a_text_file_is_no_netcdf(subgrid, tmp_path):
+    (tmp_path / "fine.nc").write_text("time,x\n")
+    refuses(
+        subgrid("train", tmp_path / "fine.nc", "-o", tmp_path / "m", *TINY), 2, "no backend of xarray knows its format"
+    )
+
+
+def test_a_run_needs_three_members_to_score(subgrid, tmp_path):
+    outcome = subgrid("run", empty_config(tmp_path), "-o", tmp_path / "run", "--set=sampling.n_members=2")
+    refuses(outcome, 2, "sampling.n_members = 2", "takes 3")
+    assert not (tmp_path / "run" / "fine.zarr").exists()
 
 
 def test_too_few_samples(subgrid, archives, model, tmp_path):

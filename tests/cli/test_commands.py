@@ -15,6 +15,7 @@ import pytest
 import xarray as xr
 
 from subgrid.cli import commands
+from subgrid.data.fields import DataError
 from subgrid.downscaling.prior import load_prior
 from subgrid.report import page
 
@@ -129,6 +130,20 @@ def test_publishing_again_replaces_the_publication_and_nothing_else(demo, publis
 def test_a_run_that_is_not_finished_is_not_published(subgrid, tmp_path):
     outcome = subgrid("publish", tmp_path, tmp_path / "out")
     assert outcome.code == 2 and "holds no finished run" in outcome.complaint
+
+
+def test_a_model_brings_its_own_settings(tmp_path):
+    """Trained, it has them itself; of a run, beside it; from Python it has none."""
+    (tmp_path / "run" / "model").mkdir(parents=True)
+    (tmp_path / "bare").mkdir()
+    assert commands.settings_of(tmp_path / "bare") is None
+    (tmp_path / "run" / "config.toml").write_text("[coarsening]\nfactor = 4\n")
+    assert commands.settings_of(tmp_path / "run" / "model") == tmp_path / "run" / "config.toml"
+    (tmp_path / "run" / "model" / "config.toml").write_text("[coarsening]\nfactor = 2\n")
+    assert commands.settings_of(tmp_path / "run" / "model") == tmp_path / "run" / "model" / "config.toml"
+    (tmp_path / "run" / "model" / "config.toml").write_text('[climate]\nvariables = ["tas"]\n')
+    with pytest.raises(DataError, match="is the model of a climate run"):
+        commands.settings_of(tmp_path / "run" / "model")
 
 
 def test_an_archive_too_large_for_memory_is_streamed(archives, model, subgrid, tmp_path, monkeypatch):

@@ -18,6 +18,7 @@ from subgrid.downscaling.climate_prior import (
     padded_shape,
     train_climate_prior,
 )
+from subgrid.training.checkpoint import CheckpointMismatch
 from subgrid.training.fit import TrainingInterrupted
 from subgrid.training.log import read_json_lines
 
@@ -110,6 +111,24 @@ def test_no_steps_leave_the_gaussian_law_alone(tmp_path):
     prior = train(tmp_path / "model", settings=RefinementSettings(channels=(8,), n_steps=0))
     assert not prior.refined and not (tmp_path / "model" / "training.jsonl").exists()
     same(load_climate_prior(tmp_path / "model"), prior)
+
+
+def test_another_training_does_not_go_on_from_its_checkpoints(tmp_path):
+    class Stop(Exception):
+        pass
+
+    def stop(step, metrics):
+        raise Stop
+
+    few = RefinementSettings(channels=(8,), n_steps=20, batch_size=4)
+    given = {"mask": MASK, "settings": few, "directions": (3,), "folder": tmp_path, "key": jr.key(0)}
+    train_climate_prior(FIELDS, GROUPS, **given)
+    (tmp_path / "settings.json").unlink()  # killed just before it was written
+    with pytest.raises(CheckpointMismatch, match="was begun with fields"):
+        train_climate_prior(2 + FIELDS, GROUPS, **given)
+    with pytest.raises(CheckpointMismatch, match="was begun with key"):
+        train_climate_prior(FIELDS, GROUPS, **given | {"key": jr.key(1)})
+    train_climate_prior(FIELDS, GROUPS, **given, report=stop)  # there is nothing left to do
 
 
 def test_two_winters_leave_none_to_judge_a_network_by(tmp_path):

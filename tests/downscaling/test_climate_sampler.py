@@ -125,15 +125,15 @@ def test_marginals_of_training_draws_become_those_of_the_training_fields(wet, tm
     before, after = (np.abs(np.sort(f[:, 1, inside], 0) - np.sort(fields[:, 1, inside], 0)) for f in (drawn, moved))
     assert after.mean() < 0.2 * before.mean()
     save_draw_law(tmp_path, DrawLaw(WIDER, mapping))
-    found = load_draw_law(tmp_path)
+    found = load_draw_law(tmp_path, domain.variables)
     assert found is not None
     np.testing.assert_array_equal(apply_marginals(found.marginals, drawn, inside, domain.variables), moved)
     np.testing.assert_array_equal(found.dispersion.scales, WIDER.scales)
     with xr.open_zarr(tmp_path / DRAW_LAW) as stored:
         older = stored.load().assign_attrs(format=1)
     write_zarr(older, tmp_path / DRAW_LAW, overwrite=True)
-    with pytest.raises(DataError, match="of an earlier version; remove it"):
-        load_draw_law(tmp_path)
+    with pytest.raises(DataError, match="of an earlier version; remove it and all ensembles"):
+        load_draw_law(tmp_path, domain.variables)
 
 
 def test_a_dispersion_scales_the_draws_of_its_channel_about_their_mean(wet):
@@ -162,7 +162,9 @@ def test_the_fitted_dispersion_is_of_the_censored_channel_alone(wet):
 
 def test_only_rain_needs_a_draw_law(tmp_path):
     assert needs_draw_law(["tas", "pr"]) and not needs_draw_law(["tas", "psl"])
-    assert load_draw_law(tmp_path) is None
+    assert load_draw_law(tmp_path, ["tas"]) is None
+    with pytest.raises(DataError, match=r"has no draw_law\.zarr; training was not finished"):
+        load_draw_law(tmp_path, ["pr"])
 
 
 def test_rain_is_never_negative_and_the_sea_holds_nothing(wet):

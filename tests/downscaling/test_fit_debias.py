@@ -9,7 +9,7 @@ import pytest
 
 from subgrid.downscaling import fit_debias
 from subgrid.downscaling.debias import Composed, NoDebiasing
-from subgrid.downscaling.fit_debias import apply_debiaser, correct, fit_debiaser_array
+from subgrid.downscaling.fit_debias import _error_progress, apply_debiaser, correct, fit_debiaser_array
 from subgrid.numerics.operators import Subsample
 
 IDENTITY = Subsample((4,), 1)
@@ -102,6 +102,14 @@ def test_no_corrections_give_the_map_itself():
     assert isinstance(
         correct(debiaser, jnp.asarray(fields(9)), jnp.asarray(fields(9)), ["marginals"], n_quantiles=5), Composed
     )
+
+
+def test_progress_follows_the_logarithm_of_the_error():
+    seen = []
+    tell = _error_progress(lambda done, total, note: seen.append((done, total, note)), 1e-2)
+    for iterations, error in ((20, 1.0), (40, 0.1), (60, 0.5), (80, 0.001)):
+        tell(iterations, error)
+    assert [done for done, _, _ in seen] == [0, 50, 15, 100] and seen[1][1:] == (100, "error 1e-01")
 
 
 @pytest.mark.parametrize("invariant", [False, True])

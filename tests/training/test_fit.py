@@ -198,6 +198,12 @@ def test_another_models_checkpoint_is_refused(tmp_path):
         )  # fmt: skip
 
 
+def test_a_longer_trainings_checkpoint_is_refused(tmp_path, uninterrupted):
+    train(checkpoints=Checkpoints(tmp_path))
+    with pytest.raises(CheckpointMismatch, match="holds 80 steps, n_steps = 20"):
+        train(n_steps=20, checkpoints=Checkpoints(tmp_path))
+
+
 def test_the_callers_model_survives():
     model, data = problem()
     fit(model, loss, data, draw, n_steps=10, steps_per_dispatch=10, optimiser=optax.sgd(0.1), key=jr.key(0))

@@ -43,5 +43,8 @@ def test_digests_tell_bits_shapes_and_types_apart():
 
 
 def test_where_nothing_was_kept_nothing_goes_on(tmp_path):
-    with pytest.raises(CheckpointMismatch, match="settings = None"):
+    with pytest.raises(CheckpointMismatch, match=r"no readable fit\.json"):
+        require_same_origin(tmp_path / "fit.json", ORIGIN, resuming=True)
+    (tmp_path / "fit.json").write_text('{"settings": ')
+    with pytest.raises(CheckpointMismatch, match=r"no readable fit\.json"):
         require_same_origin(tmp_path / "fit.json", ORIGIN, resuming=True)

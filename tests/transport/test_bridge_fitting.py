@@ -95,6 +95,24 @@ def test_stopped_and_resumed_it_ends_with_the_same_bits(tmp_path):
     np.testing.assert_array_equal(arrays(again)[0], arrays(whole)[0])
 
 
+def test_killed_before_it_is_saved_an_iteration_is_measured_again(tmp_path):
+    class Killed(Exception):
+        pass
+
+    seen = []
+
+    def measure(k, bridge):
+        seen.append(k)
+        if seen == [0, 1]:
+            raise Killed
+
+    with pytest.raises(Killed):
+        fit(TINY, tmp_path, after_iteration=measure)
+    resumed = fit(TINY, tmp_path, after_iteration=measure)
+    assert seen == [0, 1, 1, 2]
+    np.testing.assert_array_equal(arrays(resumed)[0], arrays(fit(TINY))[0])
+
+
 def test_other_settings_or_networks_are_refused(tmp_path):
     fit(replace(TINY, n_iterations=1), tmp_path)
     with pytest.raises(CheckpointMismatch, match=r"begun with sigma = 1\.0, not 0\.5; remove it"):

@@ -17,6 +17,16 @@ def as_float32(*arrays):
     return (jnp.asarray(a, jnp.float32) for a in arrays)
 
 
+def test_the_error_is_reported_on_the_way():
+    seen = []
+    _, summary = fit_entropic_map(
+        *as_float32(SOURCE, TARGET), epsilon=0.3, tolerance=1e-5, report=lambda n, error: seen.append((n, error))
+    )
+    iterations, errors = zip(*seen, strict=True)
+    assert iterations[-1] == summary.iterations and errors[-1] == pytest.approx(summary.marginal_error)
+    assert list(iterations) == sorted(set(iterations)) and errors[0] > errors[-1]
+
+
 @pytest.mark.parametrize("epsilon", [0.3, 2.0])
 def test_plan_of_pot_with_the_same_epsilon(epsilon):
     cost = ot.dist(SOURCE, TARGET)  # the full squared distance

@@ -56,6 +56,17 @@ def test_rank_correlation_is_scipys_ties_and_all():
         rank_correlation(x, y[:100])
 
 
+def test_what_never_varies_has_no_dependence_rather_than_the_right_one():
+    from subgrid.cli.climate_metrics import rank_correlation_score
+
+    x = np.random.default_rng(1).normal(size=(200, 1, 2, 2)).astype(np.float32)
+    both, mask = np.concatenate([x, x], axis=1), np.ones((2, 2), bool)
+    dead = both.copy()
+    dead[:, 1, 0] = 0
+    score = rank_correlation_score(both, mask)
+    assert score(both) == 0 and score(dead) == pytest.approx(np.sqrt(0.5))
+
+
 def test_correlation_rmse_counts_pairs_of_the_mask_once():
     rng = np.random.default_rng(1)
     pred, ref = rng.normal(size=(50, 2, 3)), rng.normal(size=(60, 2, 3))

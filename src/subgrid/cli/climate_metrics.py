@@ -25,7 +25,8 @@ ABOUT = {
     "CorrRMSE": "root mean square error of the correlations between all pairs of cells",
     "variogram": "mean over bins of distance of |ln(variogram / reference's)|",
     "spectrum": "mean over rings of wavelength of |ln(power / reference's)| of departures from each cell's own mean",
-    "rank correlation": "root mean square error over cells of Spearman's correlation between the two variables",
+    "rank correlation": "root mean square error, over cells where both variables of the reference vary, of Spearman's "
+    "correlation between the two",
     "wet days": "absolute error of the share of days with at least 1 mm, mean over all cells and days",
     "wet spells": "absolute error of the mean length of wet spells, in days",
     "heat waves": "absolute error of the number of warm spells a winter: 3 days above the reference's 90th percentile",
@@ -92,9 +93,11 @@ def rank_correlation_score(
 ) -> Callable[[np.ndarray], float]:
     """How far two variables' dependence, cell by cell, is from the reference's; fields are (time, 2, y, x)."""
     wanted = rank_correlation(reference[:, 0], reference[:, 1], mask=mask)
+    known = np.isfinite(wanted)
 
     def score(fields: np.ndarray) -> float:
-        return float(np.sqrt(np.nanmean((rank_correlation(fields[:, 0], fields[:, 1], mask=mask) - wanted) ** 2)))
+        found = np.nan_to_num(rank_correlation(fields[:, 0], fields[:, 1], mask=mask))  # what never varies has none
+        return float(np.sqrt(np.mean((found - wanted)[known] ** 2)))
 
     return score
 

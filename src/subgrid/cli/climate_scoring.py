@@ -195,7 +195,7 @@ def verify_and_report(run: ClimateRun) -> Path:
             update(c + 1, len(variables) + 1, name)
             evidence.append(evidence_of(scores, c))
             table += rows_of(scores, evidence[-1], c)
-        table += [between_row(scores, pair) for pair in combinations(range(len(variables)), 2)]
+        table += [between_row(scores, evidence, pair) for pair in combinations(range(len(variables)), 2)]
         update(len(variables) + 1, len(variables) + 1)
     content = {
         "name": run.config.run.name,
@@ -272,14 +272,16 @@ def unpaired_rows(scores: Scores, generated: np.ndarray, channel: int) -> list[d
     return rows
 
 
-def between_row(scores: Scores, pair: tuple[int, int]) -> dict[str, Any]:
+def between_row(scores: Scores, evidence: list[ClimateEvidence], pair: tuple[int, int]) -> dict[str, Any]:
     """The dependence between two variables, of every candidate against the reference winters."""
-    names, chosen = [scores.run.config.climate.variables[c] for c in pair], list(pair)
+    chosen = list(pair)
     score = rank_correlation_score(scores.reference[:, chosen], scores.run.domain.mask)
-    both = np.stack([scores.ensemble("ensemble", name) for name in names], axis=2)
     found = {role: score(fields[:, chosen]) for role, fields in scores.candidates.items()}
-    found |= {"generated": float(np.mean([score(both[:, m]) for m in range(both.shape[1])]))}
-    return row_of(", ".join(names), "unpaired", "rank correlation", **found, floor=score(scores.training[:, chosen]))
+    ensembles = [evidence[c].generated for c in pair]
+    members = zip(*(np.moveaxis(ensemble, 1, 0) for ensemble in ensembles), strict=True)
+    found |= {"generated": float(np.mean([score(np.stack(both, axis=1)) for both in members]))}
+    names = ", ".join(evidence[c].variable for c in pair)
+    return row_of(names, "unpaired", "rank correlation", **found, floor=score(scores.training[:, chosen]))
 
 
 def change_maps(scores: Scores, generated: np.ndarray, channel: int) -> dict[str, np.ndarray]:

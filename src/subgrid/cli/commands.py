@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from subgrid.cli import build, stages
+from subgrid.cli.climate_config import is_climate
 from subgrid.cli.config import Config, ConfigError
 from subgrid.cli.experiment import check_own_folder, keep_config, open_experiment
 from subgrid.cli.progress import progress_bar
@@ -79,8 +80,12 @@ def _memory() -> int:
 
 def settings_of(model: Path) -> Path | None:
     """The configuration that `train` or `run` left with a model, C′ among it; none beside one trained from Python."""
+    model = model.resolve()
     kept = [model / "config.toml", *([model.parent / "config.toml"] if model.name == "model" else [])]
-    return next((path for path in kept if path.exists()), None)
+    found = next((path for path in kept if path.exists()), None)
+    if found is not None and is_climate(found):
+        raise DataError(f"{model}: is the model of a climate run; use `subgrid run`, or `subgrid.downscale_climate`.")
+    return found
 
 
 def downscale(

@@ -83,7 +83,7 @@ def fit_dimension(config: GaussianBridgeConfig, d: int, folder: Path) -> None:
         write_json(file, [*before, {"iteration": k, **numbers, "seconds": seconds}])
 
     with progress_bar(f"Gaussian bridge, d = {d}") as update:
-        fit_bridge(
+        bridge = fit_bridge(
             network(forward_key),
             network(backward_key),
             Ends(x0, x1),
@@ -94,6 +94,8 @@ def fit_dimension(config: GaussianBridgeConfig, d: int, folder: Path) -> None:
             after_iteration=after_iteration,
             key=fit_key,
         )
+    if len(_read(file)) < table.n_iterations:  # the measurements were removed, the checkpoints not: the last again
+        after_iteration(table.n_iterations - 1, bridge)
 
 
 def settings_of(table: GaussianBridge) -> BridgeSettings:

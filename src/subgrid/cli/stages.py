@@ -48,6 +48,11 @@ from subgrid.types import Coarsening, Debiaser, Key, Upsampler
 
 def run_all(experiment: Experiment) -> Path:
     """Every stage in order; returns the path of the report."""
+    if experiment.config.sampling.n_members < 3:
+        raise ConfigError(
+            f"sampling.n_members = {experiment.config.sampling.n_members}: a run scores the ensemble, also with one of "
+            "its members as truth, and that takes 3; `subgrid downscale` draws fewer."
+        )
     if experiment.config.data.source == "kuramoto-sivashinsky":
         simulate(experiment)
     check_archives(experiment)
@@ -89,11 +94,6 @@ def simulate(experiment: Experiment) -> None:
 
 def check_archives(experiment: Experiment) -> None:
     """Everything that can be wrong with the input is found before anything is computed."""
-    if experiment.config.sampling.n_members < 3:
-        raise ConfigError(
-            f"sampling.n_members = {experiment.config.sampling.n_members}: a run scores the ensemble, also with one of "
-            "its members as truth, and that takes 3; `subgrid downscale` draws fewer."
-        )
     fine, coarse = experiment.fine[0], experiment.coarse[0]
     if len(fine.space_dims) != len(coarse.space_dims):
         raise DataError(

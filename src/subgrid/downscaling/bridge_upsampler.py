@@ -140,13 +140,13 @@ def fit_upsampler(
         ensemble = sample_ensemble(upsample, coarse, 16, key=key)
     """
     folder = Path(folder)
-    origin = {**dataclasses.asdict(settings), "fields": digest(coarse, fine), "key": key_data(key)}
-    require_same_origin(folder / "fit.json", origin, resuming=(folder / "fit.json").exists())
     build_key, pair_key, fit_key = jr.split(key, 3)
     n_space, standardiser, matrices = len(settings.coarse), fit_standardiser(fine), interpolation_matrices(settings)
     start = interpolate(matrices, jnp.asarray(coarse))
     ends = Ends(standardiser.normalise(start, n_space), standardiser.normalise(jnp.asarray(fine), n_space))
     networks = [_network(settings, k) for k in jr.split(build_key)]
+    origin = {**dataclasses.asdict(settings), "fields": digest(coarse, fine), "key": key_data(key)}
+    require_same_origin(folder / "fit.json", origin, resuming=(folder / "fit.json").exists())
     forward, backward = bridge_drifts(ends, networks, sigma=settings.sigma)
     pairs = paired(ends, True, n_space if settings.translation_invariant else 0, key=pair_key)
     pairs = jax.tree.map(lambda part: part[:N_SIMULATED], pairs)
@@ -167,6 +167,7 @@ def load_upsampler(folder: str | Path) -> BridgeUpsampler:
     if not is_fitted(folder):
         raise DataError(f"{folder}: holds no fitted bridge (no bridge.json); fit one with fit_upsampler.")
     stored = json.loads((Path(folder) / "bridge.json").read_text(encoding="utf-8"))
+    stored.pop("whole", None)
     keys: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
     settings = UpsamplerSettings(**keys)
     channels = jnp.zeros(settings.n_channels)
@@ -179,7 +180,8 @@ def load_upsampler(folder: str | Path) -> BridgeUpsampler:
 
 def is_fitted(folder: str | Path) -> bool:
     """Whether the folder holds a whole bridge."""
-    return (Path(folder) / "bridge.json").exists()
+    path = Path(folder) / "bridge.json"  # earlier versions wrote it at the start, and marked it
+    return path.exists() and json.loads(path.read_text(encoding="utf-8")).get("whole", True)
 
 
 def steps_done(folder: str | Path, settings: UpsamplerSettings) -> int:

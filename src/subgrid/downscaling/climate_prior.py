@@ -32,6 +32,7 @@ from subgrid.training.checkpoint import Checkpoints, load_weights, save_weights
 from subgrid.training.distributed import is_first_process
 from subgrid.training.fit import fit, warmup_cosine
 from subgrid.training.log import Report, all_of, json_lines
+from subgrid.training.origin import digest, key_data, require_same_origin
 from subgrid.types import Key
 
 FORMAT = 1
@@ -97,7 +98,8 @@ def train_climate_prior(
     """Fits the Gaussian law, then the network on what it leaves; resumes from its last checkpoint.
 
     The network is trained and judged beside a Gaussian law of the same groups as itself, and kept where it makes the
-    error of other groups smaller. With two groups there are no others, and none is trained.
+    error of other groups smaller; beside the law of all groups, as it is used, it is not judged again. With two groups
+    there are no others, and none is trained.
 
     **Arguments:** `anomalies`, of the fine fields, 0 outside the mask; `groups`, a label a sample (winters): the number
     of directions is the one under which left-out groups are likeliest; `mask`, 1 where fields have values;
@@ -106,7 +108,8 @@ def train_climate_prior(
 
     **Returns:** the prior, also saved in `folder`.
 
-    **Raises:** `ValueError` for too few samples or groups; as `fit`.
+    **Raises:** `ValueError` for too few samples or groups; `CheckpointMismatch` if the folder holds checkpoints of
+    other settings, data or key; as `fit`.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -124,6 +127,14 @@ def train_climate_prior(
     network, errors = start, None
     if settings.n_steps and left_out.size:
         apart = Refined(fit_gaussian_prior(fields[trained], rank, support=support), start, jnp.asarray(static))
+        origin = {
+            "refinement": dataclasses.asdict(settings),
+            "n_directions": rank,
+            "fields": digest(fields, static, groups),
+            "key": key_data(key),
+        }
+        resuming = Checkpoints(folder / "checkpoints").latest() is not None
+        require_same_origin(folder / "fit.json", origin, resuming=resuming, write=is_first_process())
         network = _refine(apart, fields[trained], settings, folder, report, key=train_key)
         judged = (apart, Refined(apart.base, network, apart.predictors))
         errors = [_left_out_error(each, fields[left_out], settings) for each in judged]

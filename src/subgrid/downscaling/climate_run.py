@@ -61,6 +61,7 @@ from subgrid.downscaling.draw_law import (
     save_draw_law,
 )
 from subgrid.training.log import Report
+from subgrid.training.origin import digest
 from subgrid.types import Key
 
 Change: TypeAlias = Literal["none", "preserve"]
@@ -134,7 +135,7 @@ def train_climate(
     folder, refinement = Path(folder), RefinementSettings(**settings)
     options = {"method": debias, **(debias_options or {})}
     asked = [options, dataclasses.asdict(refinement), list(directions), minimum_valid, gaps, n_harmonics, n_levels]
-    wanted = _refuse_another(folder, key, [list(variables), *asked])
+    wanted = _refuse_another(folder, variables, key, [list(variables), *asked])
     fine_data = check_climate(open_climate(fine, list(variables), name="fine"), name="fine", gaps=gaps)
     coarse_data = check_climate(open_climate(coarse, list(variables), name="coarse"), name="coarse")
     domain = connect(fine_data, coarse_data, variables, minimum_valid=minimum_valid)
@@ -156,12 +157,12 @@ def train_climate(
     return load_climate_model(folder)
 
 
-def _refuse_another(folder: Path, key: Key, asked: list[Any]) -> dict[str, Any]:
+def _refuse_another(folder: Path, variables: Sequence[str], key: Key, asked: list[Any]) -> dict[str, Any]:
     """What makes the folder that of one configuration, if it is free or already is.
 
     **Raises:** `OutputExists` if it holds a finished model, or one of another configuration.
     """
-    if is_trained(folder / "model"):
+    if is_finished(folder, variables):
         raise OutputExists(f"{folder}: holds a trained model already; use load_climate_model or choose another folder.")
     content = {"seed": np.asarray(jr.key_data(key)).tolist(), "asked": asked}
     wanted, path = json.loads(json.dumps(content)), folder / "settings.json"
@@ -234,7 +235,8 @@ def load_climate_model(folder: str | Path) -> ClimateModel:
     """
     folder = Path(folder)
     prior, coarse = load_climate_prior(folder / "model"), load_coarse(folder)
-    sampler = FieldSampler(prior, load_domain(folder), load_draw_law(folder / "model"), N_LEVELS)
+    domain = load_domain(folder)
+    sampler = FieldSampler(prior, domain, load_draw_law(folder / "model", domain.variables), N_LEVELS)
     return ClimateModel(folder, coarse, load_grid(folder), sampler)
 
 
@@ -255,8 +257,12 @@ def load_grid(folder: str | Path) -> xr.Dataset:
 
 
 def checkpoint_id(folder: Path) -> str:
-    """What names the prior in a folder: a digest of its settings, normalisation and errors."""
-    return hashlib.sha256((folder / "model" / "settings.json").read_bytes()).hexdigest()[:16]
+    """What names the prior in a folder: a digest of its settings, normalisation and errors, and of its draw law."""
+    model, variables = folder / "model", load_domain(folder).variables
+    found = hashlib.sha256((model / "settings.json").read_bytes())
+    if (law := load_draw_law(model, variables)) is not None:
+        found.update(digest(*jax.tree.leaves(law.dispersion), *jax.tree.leaves(law.marginals)).encode())
+    return found.hexdigest()[:16]
 
 
 def downscale_climate(

@@ -184,7 +184,7 @@ def climate_sampler(*, folder: str, targets: str, n_levels: int, with_change: bo
     """
     run = Path(folder)
     prior, domain = load_climate_prior(run / "model"), load_domain(run)
-    sampler = FieldSampler(prior, domain, load_draw_law(run / "model"), n_levels)
+    sampler = FieldSampler(prior, domain, load_draw_law(run / "model", domain.variables), n_levels)
     source = xr.open_zarr(run / f"{targets}.zarr", chunks=None)
 
     def draw(

@@ -82,13 +82,20 @@ def save_draw_law(folder: Path, law: DrawLaw) -> None:
     write_zarr(xr.Dataset(tables, attrs={"format": FORMAT}), folder / DRAW_LAW, overwrite=True)
 
 
-def load_draw_law(folder: Path) -> DrawLaw | None:
-    """What `save_draw_law` wrote, or None. **Raises:** `DataError` if an earlier version did."""
-    if not (folder / DRAW_LAW).exists():
+def load_draw_law(folder: Path, variables: Sequence[str]) -> DrawLaw | None:
+    """What `save_draw_law` wrote; None where no variable needs it.
+
+    **Raises:** `DataError` if it is not there, or an earlier version wrote it.
+    """
+    if not needs_draw_law(variables):
         return None
+    if not (folder / DRAW_LAW).exists():
+        raise DataError(f"{folder}: has no {DRAW_LAW}; training was not finished: the same command goes on.")
     with xr.open_zarr(folder / DRAW_LAW, chunks=None) as stored:
         if stored.attrs.get("format") != FORMAT:
-            raise DataError(f"{folder / DRAW_LAW}: of an earlier version; remove it and run the same command again.")
+            raise DataError(
+                f"{folder / DRAW_LAW}: of an earlier version; remove it and all ensembles drawn with it, and run again."
+            )
         found = {str(name): jnp.asarray(values.values) for name, values in stored.items()}
     return DrawLaw(Dispersion(found["level"], found["scale"]), QuantileMapping(found["source"], found["target"]))
 

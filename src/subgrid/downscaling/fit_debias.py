@@ -111,11 +111,12 @@ def _entropic_map(
 
 def _error_progress(report: Report, tolerance: float) -> Callable[[int, float], None]:
     """Progress in percent of the way to the tolerance: the error falls geometrically, so its logarithm keeps time."""
-    first: list[float] = []
+    start: float | None = None
 
     def tell(iterations: int, error: float) -> None:
-        first.append(error)
-        way = math.log(max(first[0] / tolerance, 1 + 1e-6))
+        nonlocal start
+        start = start or error
+        way = math.log(max(start / tolerance, 1 + 1e-6))
         done = 1 - math.log(max(error / tolerance, 1.0)) / way
         report(max(0, min(100, round(100 * done))), 100, f"error {error:.0e}")
 

@@ -142,6 +142,8 @@ def fit_transport(
     standardiser = fit_standardiser(np.asarray(target))
     first, second = (standardiser.normalise(fields, source.ndim - 2) for fields in (source, target))
     ends = Ends(first, second)
+    build_key, fit_key = jr.split(key)
+    networks = [NetworkVelocity(_network(source.shape[1:], settings, padding, k)) for k in jr.split(build_key)]
     if folder is not None:
         origin = {
             "method": method,
@@ -153,8 +155,6 @@ def fit_transport(
         }
         path = Path(folder) / "fit.json"
         require_same_origin(path, origin, resuming=path.exists())
-    build_key, fit_key = jr.split(key)
-    networks = [NetworkVelocity(_network(source.shape[1:], settings, padding, k)) for k in jr.split(build_key)]
     folder, n_shifted = None if folder is None else Path(folder), source.ndim - 2 if translation_invariant else 0
     if method == "schrodinger-bridge":
         velocity, summary = _fit_bridge(ends, networks, settings, n_shifted, folder, report, fit_key)

@@ -43,7 +43,7 @@ def require_same_origin(
     """
     wanted = json.loads(json.dumps(wanted))  # tuples become lists, as in what is read back
     if resuming:
-        stored = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        stored = _read(path)
         for name in wanted:
             if name not in may_differ and stored.get(name) != wanted[name]:
                 begun = _difference(name, stored.get(name), wanted[name])
@@ -55,6 +55,16 @@ def require_same_origin(
         partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
         partial.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
         partial.replace(path)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError) as error:
+        raise CheckpointMismatch(
+            f"{path.parent}: holds checkpoints, but no readable {path.name} to say what they were begun with; remove "
+            "it to begin anew, or choose another folder."
+        ) from error
 
 
 def _difference(name: str, stored: Any, wanted: Any) -> str:

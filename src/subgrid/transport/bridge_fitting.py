@@ -238,16 +238,15 @@ def _start_or_resume(models, ends, settings, first_pairs: Pairs | None, optimise
     checkpoints = Checkpoints(folder)
     given = () if first_pairs is None else jax.tree.leaves(first_pairs)
     origin = {**asdict(settings), "fields": digest(*jax.tree.leaves(ends), *given), "key": key_data(key)}
-    resuming = checkpoints.latest() is not None
-    require_same_origin(folder / "fit.json", origin, resuming=resuming, may_differ=("n_iterations",))
-    if not resuming:
-        return progress, 0, checkpoints
-    first, progress = checkpoints.restore(like=progress)
+    first = checkpoints.latest() or 0
     if first > settings.n_iterations:
         raise CheckpointMismatch(
             f"{folder}: holds {first} outer iterations, n_iterations = {settings.n_iterations}; ask for as many or "
             "more, or choose another folder."
         )
+    require_same_origin(folder / "fit.json", origin, resuming=first > 0, may_differ=("n_iterations",))
+    if first:
+        _, progress = checkpoints.restore(like=progress)
     return progress, first, checkpoints
 
 

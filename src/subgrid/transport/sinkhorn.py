@@ -74,8 +74,8 @@ def fit_entropic_map(
 
     **Arguments:** `source`, `target`, samples in the same units; `epsilon`, in those units squared (default .1 for
     fields of unit order; relative to the cost between near neighbours it should be small); `tolerance`, on the L1
-    error of the marginals (twice the mass misplaced); `max_iterations`; `report(iterations, error)`, called now and
-    then on the way.
+    error of the marginals (twice the mass misplaced); `max_iterations`; `report(iterations, error)`, every
+    20 iterations: each call with one compiles anew, a second or so, and every iteration then passes by the host.
 
     **Returns:** the `EntropicMap` and a `SinkhornSummary`. Memory n·m floats, time n·m a iteration.
 
