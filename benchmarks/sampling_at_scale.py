@@ -32,8 +32,8 @@ def run() -> list[tuple[str, float, str]]:
     """Rows of (name, ratio, meaning)."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        small, large = prepare(root / "small", (64, 80), 1280), prepare(root / "large", (128, 160), 38_400)
-        once, twice = (measured(small, n_times=n) for n in (640, 1280))
+        small, large = prepare(root / "small", (64, 80), 2560), prepare(root / "large", (128, 160), 38_400)
+        once, twice = (measured(small, n_times=n) for n in (1280, 2560))  # shorter ones end before memory is level
         one_core = measured(small, n_times=1280, scheduler="local:1", cores=1)
         both_cores, two = (measured(small, n_times=1280, scheduler=f"local:{n}", cores=2) for n in (1, 2))
         piece = measured(large, n_times=38_400, scheduler="slice:0/200")
