@@ -269,7 +269,7 @@ def test_preparing_alone_samples_nothing(subgrid: Call, pair, finished, tmp_path
 def test_killed_at_random_moments_and_resumed(subgrid: Call, pair, finished, unscored, tmp_path):
     folder, seed = tmp_path / "run", random.randrange(10**6)  # another every time; told where the test fails
     moments = random.Random(seed)
-    for mark in ("targets.zarr", "model/training.jsonl", "ensemble.zarr/tas/c"):
+    for mark in ("targets.zarr", "model/gaussian", "ensemble.zarr/tas/c"):
         process, started = in_own_process(["run", pair / "run.toml", "-o", folder]), time.monotonic()
         while not (folder / mark).exists() and process.poll() is None and time.monotonic() - started < 120:
             time.sleep(0.01)

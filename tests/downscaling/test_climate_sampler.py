@@ -216,6 +216,7 @@ def test_the_sampler_of_a_folder_is_that_of_its_parts(wet, tmp_path, tmp_path_fa
         fields, np.repeat(np.arange(4), 30), mask=domain.mask.astype(np.float32), settings=RefinementSettings(**TINY),
         directions=(5,), folder=tmp_path / "model", key=jr.key(0),
     )  # fmt: skip
+    save_draw_law(tmp_path / "model", DrawLaw(WIDER, fit_marginals(fields, fields, domain.mask)))
     save_domain(tmp_path, domain, anomalies, None)
     phase, targets = np.linspace(0, 0.08, 5), domain.coarsen(fields[:5])
     stored = xr.Dataset({"target": (("sample", "channel", "kept"), targets), "phase": ("sample", phase)})
