@@ -69,6 +69,10 @@ class ClimatePrior:
     log_likelihoods: dict[int, float]
     """Of left-out winters, by number of directions: what the choice was made on."""
 
+    def normalised(self, fields: Float[np.ndarray, "n channel y x"]) -> Float[np.ndarray, "n channel y2 x2"]:
+        """As the denoiser sees them: in units of their scale, on its own grid."""
+        return pad(fields / self.scale[:, None, None], self.denoiser.base.mean.shape[1:])
+
 
 def padded_shape(space: tuple[int, ...], settings: RefinementSettings) -> tuple[int, ...]:
     """The smallest grid that holds `space` and is divisible as the network needs."""

@@ -23,7 +23,7 @@ from subgrid.diffusion.guidance.gaussian import gaussian_gain
 from subgrid.diffusion.noise_levels import karras_grid
 from subgrid.diffusion.samplers import AncestralMultistep, initial_noise, sample
 from subgrid.downscaling.climate import Anomalies, Domain, PaddedCoarsening
-from subgrid.downscaling.climate_prior import ClimatePrior, load_climate_prior, pad
+from subgrid.downscaling.climate_prior import ClimatePrior, load_climate_prior
 from subgrid.downscaling.climatology import ChangeSignal, Climatology
 from subgrid.downscaling.dispersion import Dispersion, disperse
 from subgrid.downscaling.draw_law import DrawLaw, apply_marginals, load_draw_law
@@ -108,16 +108,11 @@ def draw_anomalies(
         wanted = len(targets[part])
         full = np.arange(chunk) % wanted  # one shape, one compilation, the same bits
         scaled = jnp.asarray(targets[part][full] / prior.scale[:, None])
-        normal = None if climatology is None else _normal(prior, climatology[part][full])
+        normal = None if climatology is None else jnp.asarray(prior.normalised(climatology[part][full]))
         drawn = _draw(denoiser, prior.denoiser.base, padded, levels, table, scaled, normal, keys[part][full])
         parts.append(np.asarray(drawn)[:wanted])
     cells = tuple(slice(0, size) for size in operator.fine_shape)
     return np.concatenate(parts)[(slice(None), slice(None), *cells)] * prior.scale[:, None, None]
-
-
-def _normal(prior: ClimatePrior, fields: Float[np.ndarray, "n channel y x"]) -> Float[Array, "n channel y0 x0"]:
-    """As the network sees fields: in units of their scale, on its own grid."""
-    return jnp.asarray(pad(fields / prior.scale[:, None, None], prior.denoiser.base.mean.shape[1:]))
 
 
 @eqx.filter_jit

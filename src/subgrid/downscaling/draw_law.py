@@ -18,7 +18,7 @@ from jaxtyping import Array, Float
 from subgrid.data.fields import DataError
 from subgrid.data.store import write_zarr
 from subgrid.downscaling.climate import PaddedCoarsening
-from subgrid.downscaling.climate_prior import ClimatePrior, pad
+from subgrid.downscaling.climate_prior import ClimatePrior
 from subgrid.downscaling.debias import QuantileMapping, fit_quantile_mapping
 from subgrid.downscaling.dispersion import Dispersion, fit_dispersion
 from subgrid.downscaling.transforms import CensoredRoot, default_transforms
@@ -42,7 +42,7 @@ def fit_field_dispersion(
     """`fit_dispersion` of anomalies, and draws m in a row for each, on the grid of C′; of the censored channels."""
     shape = prior.denoiser.base.mean.shape[1:]
     inside = np.asarray(prior.denoiser.base.support)
-    normal = lambda x: pad(x / prior.scale[:, None, None], shape) * inside  # noqa: E731
+    normal = lambda x: prior.normalised(x) * inside  # noqa: E731
     grouped = normal(drawn).reshape(len(fields), -1, *inside.shape)
     active = tuple(isinstance(part, CensoredRoot) for part in default_transforms(variables).parts)
     padded = PaddedCoarsening(operator, shape)
