@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from subgrid.numerics.spectral import low_pass, refine
+from subgrid.numerics.spectral import low_pass, mode_statistics, refine, root_mean_square
 
 
 def wave(n: int, kx: int, ky: int, phase: float = 0.3) -> np.ndarray:
@@ -37,6 +37,24 @@ def test_nearest_neighbours_and_a_low_pass_damp_and_shift_what_this_keeps():
 def test_the_low_pass_splits_at_the_modulus_of_the_wavenumber():
     kept, removed = wave(16, 3, 4), wave(16, 4, 4)  # |κ| = 5 and 5.66
     np.testing.assert_allclose(low_pass(kept + removed, 5), kept, atol=1e-6)
+
+
+@pytest.mark.parametrize("n", [8, 9])
+def test_variances_of_modes_add_up_to_those_of_points(n):
+    fields = np.random.default_rng(0).normal(1.0, 2.0, (20, 2, n, n)).astype(np.float32)
+    wanted = fields.var((0, 2, 3))  # of each channel
+    law = mode_statistics(fields)
+    assert float(root_mean_square(law.variance)) == pytest.approx(np.sqrt(wanted.mean()), rel=1e-5)
+    np.testing.assert_allclose(law.mean[:, 0, 0], fields.mean((0, 2, 3)), rtol=1e-5)
+
+
+def test_a_law_of_modes_is_that_of_homogeneous_isotropic_fields():
+    # One field, a wave of amplitude 2 along x: its phase is forgotten, its energy shared by all modes of its shell.
+    law = mode_statistics((5 + 2 * wave(16, 3, 0))[None, None].astype(np.float32))
+    np.testing.assert_allclose(law.mean, np.full((1, 16, 16), 5), rtol=1e-6)
+    shell = np.rint(np.hypot(*np.meshgrid(np.fft.fftfreq(16, 1 / 16), np.fft.fftfreq(16, 1 / 16)))) == 3
+    np.testing.assert_allclose(law.variance[0][shell[:, :9]], 2 / shell.sum(), rtol=1e-5)  # 2²/2 in all
+    np.testing.assert_allclose(law.variance[0][~shell[:, :9]], 0, atol=1e-9)
 
 
 def test_fewer_points_are_refused():

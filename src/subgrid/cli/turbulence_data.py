@@ -14,7 +14,7 @@ from subgrid.cli.turbulence_config import Turbulence
 from subgrid.data.archive import ensemble_of_runs_dataset
 from subgrid.data.normalise import Standardiser, fit_standardiser
 from subgrid.data.store import write_zarr
-from subgrid.numerics.spectral import refine
+from subgrid.numerics.spectral import Context, refine
 from subgrid.simulate.moist_turbulence import INTERVAL, MoistTurbulence, context, trajectories
 from subgrid.types import Key
 
@@ -153,10 +153,11 @@ def load_archives(table: Turbulence, fine: Path, coarse: Path) -> Archives:
     )
 
 
-def contexts(n_points: int, wavenumbers: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n 1 y x"]:
-    """sin(kx) sin(ky) of each sample, as a channel."""
-    known = {k: np.asarray(context(n_points, int(k)), np.float32) for k in np.unique(wavenumbers)}
-    return np.stack([known[k][None] for k in wavenumbers])
+def contexts(n_points: int, wavenumbers: Int[np.ndarray, " n"]) -> Context:
+    """sin(kx) sin(ky) of each sample, as a channel, and the place of k among all wavenumbers that occur."""
+    known, group = np.unique(wavenumbers, return_inverse=True)
+    patterns = np.stack([np.asarray(context(n_points, int(k)), np.float32)[None] for k in known])
+    return Context(patterns[group], group)
 
 
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -6,6 +6,7 @@ belongs to the fine field. All networks are the same UNet.
 
 from collections.abc import Callable
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
+from jaxtyping import Float
 
 from subgrid.cli.turbulence_config import BridgeTable, Network, Training, TurbulenceConfig
 from subgrid.cli.turbulence_data import Archives, contexts
@@ -21,7 +23,7 @@ from subgrid.diffusion.objective import denoising_loss, log_uniform_levels
 from subgrid.diffusion.spectral_denoiser import SpectralDenoiser, residual_weight
 from subgrid.downscaling.diffusion_bridge import decode, encode, noised, told, turnaround_level
 from subgrid.networks.unet import UNet
-from subgrid.numerics.spectral import ModeStatistics, mode_statistics
+from subgrid.numerics.spectral import Context, ModeStatistics, mode_statistics, of_group, stack_groups
 from subgrid.training.checkpoint import Checkpoints, load_weights, save_weights
 from subgrid.training.fit import fit, warmup_cosine
 from subgrid.transport.bridge import Bridge, sample_bridge
@@ -68,14 +70,20 @@ def models_of(config: TurbulenceConfig) -> list[str]:
 
 
 class Laws(NamedTuple):
-    """Mean and spectrum of both archives, normalised and on the fine grid."""
+    """Mean and spectrum of both archives, normalised and on the fine grid; of fine fields, those of each context."""
 
     fine: ModeStatistics
     coarse: ModeStatistics
 
+    @property
+    def coarse_of_each(self) -> ModeStatistics:
+        """The coarse law beside each of the fine ones."""
+        return stack_groups([self.coarse] * len(self.fine.mean))
+
 
 def laws_of(archives: Archives) -> Laws:
-    return Laws(mode_statistics(archives.fine.values), mode_statistics(archives.coarse.values))
+    fine = [mode_statistics(archives.fine.of(k)) for k in np.unique(archives.fine.wavenumbers).tolist()]
+    return Laws(stack_groups(fine), mode_statistics(archives.coarse.values))
 
 
 def is_fitted(folder: Path) -> bool:
@@ -94,9 +102,9 @@ def build(name: str, config: TurbulenceConfig, laws: Laws, *, key: Key) -> eqx.M
         case "fine-denoiser":
             return SpectralDenoiser(laws.fine, _unet(config.network, 5, key=key))
         case "flow-matching" | "ot-flow-matching":
-            return Flow(RefinedVelocity(laws.coarse, laws.fine, _unet(config.network, 5, key=key)), Linear())
+            return Flow(RefinedVelocity(laws.coarse_of_each, laws.fine, _unet(config.network, 5, key=key)), Linear())
         case _:
-            base = SpectralBridge(laws.fine, laws.coarse, float(np.sqrt(config.bridge.variance)))
+            base = SpectralBridge(laws.fine, laws.coarse_of_each, float(np.sqrt(config.bridge.variance)))
             first, second = (_unet(config.network, 5, key=k) for k in jr.split(key))
             return Bridge(RefinedDrift(base, first, "forward"), RefinedDrift(base, second, "backward"), base.sigma)
 
@@ -139,8 +147,8 @@ def downscale(
     config: TurbulenceConfig,
     archives: Archives,
     folder: Path,
-    coarse,
-    context,
+    coarse: Float[np.ndarray, "n channel y x"],
+    context: Context,
     *,
     report: Report,
     key: Key,
@@ -154,7 +162,7 @@ def downscale(
     for start in range(0, len(coarse), AT_ONCE):
         # The last block goes back to full size: one shape is compiled once.
         rows = slice(max(min(start, len(coarse) - AT_ONCE), 0), start + AT_ONCE)
-        block = np.asarray(many(jnp.asarray(coarse[rows]), jnp.asarray(context[rows]), keys[rows]))
+        block = np.asarray(many(*jax.tree.map(itemgetter(rows), (coarse, context, keys))))
         found.append(block[start - rows.start :])
         report(min(start + AT_ONCE, len(coarse)), len(coarse), "")
     return np.concatenate(found)
@@ -227,11 +235,12 @@ def _fit_bridge(name: str, config: TurbulenceConfig, archives: Archives, model, 
 
 
 def _gaussian_pairs(base: SpectralBridge, ends: Ends, settings: BridgeSettings, *, key: Key) -> Pairs:
-    """Fine fields with the coarse ones that the Gaussian bridge of their spectra leads to."""
+    """Fine fields with the coarse ones that the Gaussian bridge of their context's spectra leads to."""
     draw_key, plan_key = jr.split(key)
     pairs = draw_pairs(ends, settings.n_pairs, key=draw_key)
     keys = jr.split(plan_key, settings.n_pairs)
-    return pairs._replace(x1=jax.jit(jax.vmap(lambda x, k: base.draw(x, key=k)))(pairs.x0, keys))
+    one = lambda x, context, k: of_group(base, context).draw(x, key=k)  # noqa: E731
+    return pairs._replace(x1=jax.jit(jax.vmap(one))(pairs.x0, pairs.context, keys))
 
 
 def bridge_settings(table: BridgeTable, config: TurbulenceConfig, *, start) -> BridgeSettings:
@@ -259,7 +268,7 @@ def _ends(archives: Archives):
     """Fine fields, coarse fields, and the contexts of the fine ones, on the device."""
     fine = archives.fine
     context = contexts(fine.values.shape[-1], fine.wavenumbers)
-    return jnp.asarray(fine.values), jnp.asarray(archives.coarse.values), jnp.asarray(context)
+    return jax.tree.map(jnp.asarray, (fine.values, archives.coarse.values, context))
 
 
 def _denoising(config: TurbulenceConfig, archives: Archives, law: ModeStatistics):
@@ -294,7 +303,7 @@ def _paired(archives: Archives, orders: np.ndarray, batch_size: int):
         row_key, column_key = jr.split(key)
         row = jr.randint(row_key, (batch_size,), 0, len(orders))
         column = jr.randint(column_key, (batch_size,), 0, len(fine))
-        return Pairs(coarse[orders[row, column]], fine[column], context[column])
+        return Pairs(coarse[orders[row, column]], *jax.tree.map(lambda part: part[column], (fine, context)))
 
     return (fine, coarse, context, jnp.asarray(orders)), draw
 

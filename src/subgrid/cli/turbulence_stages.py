@@ -26,6 +26,7 @@ from subgrid.cli.progress import progress_bar
 from subgrid.cli.turbulence_config import METHODS, TurbulenceConfig, load_turbulence_config
 from subgrid.cli.turbulence_data import Archives, contexts, load_archives, simulate_coarse, simulate_fine, write_fields
 from subgrid.data.store import OutputExists, write_json
+from subgrid.numerics.spectral import Context
 from subgrid.types import Key
 
 STREAMS = ("coarse", "fine", "fits", "cases", "downscale")
@@ -135,7 +136,7 @@ class Cases:
 
     coarse: np.ndarray
     wavenumbers: np.ndarray
-    context: np.ndarray
+    context: Context
 
 
 def cases(run: TurbulenceRun) -> Cases:

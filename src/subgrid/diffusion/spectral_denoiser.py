@@ -8,13 +8,22 @@ wave by wave, with s² the variance of a mode and σ²/N that of the noise in it
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Scalar
 
-from subgrid.numerics.spectral import DeviceStatistics, ModeStatistics, filtered, root_mean_square
+from subgrid.numerics.spectral import (
+    Context,
+    DeviceStatistics,
+    ModeStatistics,
+    filtered,
+    known_fields,
+    of_group,
+    root_mean_square,
+)
 
 
 class SpectralDenoiser(eqx.Module):
-    """The refined denoiser of fields of unit variance (channel, y, x), with or without a known context.
+    """The refined denoiser of fields of unit variance (channel, y, x); with contexts, `law` has their groups stacked.
 
     denoiser = SpectralDenoiser(mode_statistics(fine), UNet(5, 2, 2, key=key))
     """
@@ -23,27 +32,26 @@ class SpectralDenoiser(eqx.Module):
     network: eqx.Module
 
     def __call__(
-        self, x: Float[Array, "channel y x"], sigma: Scalar, context: Float[Array, "known y x"] | None = None
+        self, x: Float[Array, "channel y x"], sigma: Scalar, context: Context | None = None
     ) -> Float[Array, "channel y x"]:
-        law = self.law.fixed()
+        law = of_group(self.law, context).fixed()
         denoised = law.mean + filtered(x - law.mean, _gain(law, sigma))
-        known = [] if context is None else [context]
-        features = jnp.concatenate([x / jnp.sqrt(1 + sigma**2), denoised, *known])
+        features = jnp.concatenate([x / jnp.sqrt(1 + sigma**2), denoised, *known_fields(context)])
         refinement = self.network(features, jnp.log(sigma) / 4)  # pyright: ignore[reportCallIssue]
-        return denoised + residual_scale(self.law, sigma) * refinement
+        return denoised + residual_scale(law, sigma) * refinement
 
 
-def residual_scale(law: ModeStatistics, sigma: Scalar) -> Float[Array, ""]:
+def residual_scale(law: ModeStatistics | DeviceStatistics, sigma: Scalar) -> Float[Array, ""]:
     """r: root mean square of x₀ − D_G(x) under the Gaussian law."""
-    fixed = law.fixed()
-    return root_mean_square((1 - _gain(fixed, sigma)) * fixed.variance)
+    return root_mean_square((1 - _gain(law, sigma)) * law.variance)
 
 
 def residual_weight(law: ModeStatistics):
-    """λ = 1/r², which gives the network a target of unit variance at every σ."""
+    """λ = 1/r², which gives the network a target of unit variance at every σ; of groups, by their mean variance."""
+    law = law._replace(variance=np.reshape(law.variance, (-1, *law.variance.shape[-3:])).mean(0))
     return lambda sigma: jnp.vectorize(lambda s: residual_scale(law, s) ** -2)(sigma)
 
 
-def _gain(law: DeviceStatistics, sigma: Scalar) -> Float[Array, "channel ky kx"]:
+def _gain(law: ModeStatistics | DeviceStatistics, sigma: Scalar) -> Float[Array, "channel ky kx"]:
     noise = sigma**2 / (law.mean.shape[-2] * law.mean.shape[-1])
     return law.variance / (law.variance + noise)

@@ -1,11 +1,15 @@
 """Periodic fields by the fast Fourier transform: more points, fewer waves, and the statistics of every wave."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, TypeVar
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
+
+Tree = TypeVar("Tree")
 
 
 def refine(fields: Float[np.ndarray, "*lead m m"], n_points: int) -> Float[np.ndarray, "*lead n n"]:
@@ -44,8 +48,8 @@ def low_pass(fields: Float[np.ndarray, "*lead n n"], wavenumber: float | int) ->
 
 
 class ModeStatistics(NamedTuple):
-    """Mean field and variance E|x̂ − m̂|² of every mode of an archive of periodic fields: all that a Gaussian law of
-    independent modes and channels needs."""
+    """Mean and variance E|x̂ − m̂|² of every mode of periodic fields: all that a Gaussian law of independent modes and
+    channels needs."""
 
     mean: Array | np.ndarray
     variance: Array | np.ndarray
@@ -63,13 +67,44 @@ class DeviceStatistics(NamedTuple):
 
 
 def mode_statistics(fields: Float[np.ndarray, "n channel y x"]) -> ModeStatistics:
-    """Of every mode, over samples, of `rfft2(..., norm="forward")`.
+    """Of `rfft2(..., norm="forward")` of homogeneous and isotropic fields: one mean a channel, one variance a shell of
+    rounded |κ|.
+
+    Both symmetries are imposed, because the largest waves are few and slow: a mean field, or a variance for each of the
+    four waves of |κ| = 1, is made of as many numbers as there are independent runs. What differs from point to point by
+    accident would be taken from every field of one archive and given to every field of the other.
 
     law = mode_statistics(fine)
     """
-    mean = fields.mean(0)
-    variance = np.mean(np.abs(np.fft.rfft2(fields - mean, norm="forward")) ** 2, axis=0)
-    return ModeStatistics(mean.astype(np.float32), variance.astype(np.float32))
+    n = fields.shape[-1]
+    mean = fields.mean((0, 2, 3))[:, None, None]
+    power = np.mean(np.abs(np.fft.rfft2(fields - mean, norm="forward")) ** 2, axis=0)
+    shell = np.rint(np.hypot(np.fft.fftfreq(n, 1 / n)[:, None], np.arange(n // 2 + 1))).astype(int)
+    total = lambda values: np.bincount(shell.ravel(), (values * _multiplicity(n)).ravel())[shell]  # noqa: E731
+    variance = np.stack([total(channel) / total(np.ones_like(channel)) for channel in power])
+    return ModeStatistics(np.broadcast_to(mean, fields.shape[1:]).astype(np.float32), variance.astype(np.float32))
+
+
+class Context(NamedTuple):
+    """What a field is conditioned on: known fields beside it, and the number of the group whose law it follows."""
+
+    known: Float[Array | np.ndarray, "*n known y x"]
+    group: Int[Array | np.ndarray, "*n"]
+
+
+def stack_groups(laws: Sequence[Tree]) -> Tree:
+    """One tree of laws, or of what is made of laws, with groups along the first axis of every array."""
+    return jax.tree.map(lambda *parts: np.stack(parts), *laws)
+
+
+def of_group(laws: Tree, context: Context | None) -> Tree:
+    """The context's own law out of `stack_groups`; without a context, the only one there is."""
+    return laws if context is None else jax.tree.map(lambda part: jnp.asarray(part)[context.group], laws)
+
+
+def known_fields(context: Context | None) -> list[Array | np.ndarray]:
+    """What a network is shown of a context, to be joined to its features."""
+    return [] if context is None else [context.known]
 
 
 def filtered(
@@ -80,10 +115,15 @@ def filtered(
     return jnp.fft.irfft2(modes, s=fields.shape[-2:], norm="forward")
 
 
-def root_mean_square(variance: Float[Array | np.ndarray, "channel ky kx"]) -> Float[Array, ""]:
-    """Of a value at one point, from the variances of modes (Parseval), over channels: columns but the first and the
-    last stand for two modes each."""
-    n_columns = variance.shape[-1]
-    counts = np.full(n_columns, 2.0, np.float32)
-    counts[[0, -1]] = 1
-    return jnp.sqrt(jnp.mean(jnp.sum(variance * counts, axis=(-2, -1))))
+def root_mean_square(variance: Float[Array | np.ndarray, "channel n kx"]) -> Float[Array, ""]:
+    """Of a value at one point of a square grid, from the variances of modes (Parseval), over channels."""
+    return jnp.sqrt(jnp.mean(jnp.sum(variance * _multiplicity(variance.shape[-2]), axis=(-2, -1))))
+
+
+def _multiplicity(n: int) -> Float[np.ndarray, " kx"]:
+    """How many of the n wavenumbers of a full transform each column of `rfft2` stands for."""
+    counts = np.full(n // 2 + 1, 2.0, np.float32)
+    counts[0] = 1
+    if n % 2 == 0:
+        counts[-1] = 1
+    return counts

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.random as jr
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from subgrid.transport.couplings import Coupling, Independent
 from subgrid.transport.unpaired import require_same_fields
@@ -17,29 +17,30 @@ class Pairs(NamedTuple):
 
     x0: Float[Array, "n *shape"]
     x1: Float[Array, "n *shape"]
-    context: Float[Array, "n *context"] | None = None
+    context: PyTree = None
 
 
 class Ends(eqx.Module):
     """Samples of the law at t = 0 and of that at t = 1; their numbers may differ.
 
     **Arguments:** `source`, `target`; `context`, of the target's samples if `context_of_target` (by default), else of
-    the source's: a field that the transport is told, such as the forcing that shaped a sample.
+    the source's: what the transport is told, such as the forcing that shaped a sample; an array, or a tree of them.
 
     **Raises:** `ValueError` for shapes that differ, or a context of another length.
     """
 
     source: Float[Array, "n *shape"]
     target: Float[Array, "m *other_shape"]
-    context: Float[Array, "k *context"] | None = None
+    context: PyTree = None
     context_of_target: bool = eqx.field(static=True, default=True)
 
     def __check_init__(self):
         require_same_fields(self.source, self.target)
         owner = self.target if self.context_of_target else self.source
-        if self.context is not None and len(self.context) != len(owner):
-            side = "target" if self.context_of_target else "source"
-            raise ValueError(f"the context has {len(self.context)} samples, the {side} {len(owner)}; they must agree.")
+        for part in jax.tree.leaves(self.context):
+            if len(part) != len(owner):
+                side = "target" if self.context_of_target else "source"
+                raise ValueError(f"the context has {len(part)} samples, the {side} {len(owner)}; they must agree.")
 
 
 def draw_pairs(ends: Ends, n: int, *, coupling: Coupling = Independent(), key: Key) -> Pairs:  # noqa: B008 no state
@@ -52,7 +53,8 @@ def draw_pairs(ends: Ends, n: int, *, coupling: Coupling = Independent(), key: K
     second = jr.randint(target_key, (n,), 0, len(ends.target))
     i, j = coupling(ends.source[first], ends.target[second], key=coupling_key)
     first, second = first[i], second[j]
-    context = None if ends.context is None else ends.context[second if ends.context_of_target else first]
+    owner = second if ends.context_of_target else first
+    context = jax.tree.map(lambda part: part[owner], ends.context)
     return Pairs(ends.source[first], ends.target[second], context)
 
 

@@ -6,6 +6,7 @@ correlated Gaussians the limit differs from the optimal map.
 """
 
 from collections.abc import Callable
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -99,7 +100,7 @@ def fit_rectified_flow(
         flows.append(flow)
         if report_round is not None:
             some = slice(0, AT_ONCE)
-            context = None if ends.context is None else ends.context[some]
+            context = jax.tree.map(itemgetter(some), ends.context)
             report_round(i, straightness(flow.velocity, ends.source[some], context, n_steps=n_steps_flow))
         if i + 1 < n_rounds:
             data = reflow_pairs(flow.velocity, ends.source, ends.context, n_steps=n_steps_flow)

@@ -20,7 +20,7 @@ from jax import lax
 from jaxtyping import Array, Float, Scalar
 
 from subgrid.numerics.noise import standard_normal
-from subgrid.numerics.spectral import ModeStatistics, filtered, root_mean_square
+from subgrid.numerics.spectral import Context, ModeStatistics, filtered, known_fields, of_group, root_mean_square
 from subgrid.transport.gaussian_bridge import require_positive_sigma
 from subgrid.types import Key
 
@@ -97,7 +97,8 @@ class RefinedDrift(eqx.Module):
     with x̂ the Gaussian estimate of the end and r its root mean square error, so that the network's target has unit
     variance where fields are Gaussian, and a silent network is right.
 
-    **Arguments:** `base`; `network(features, t)`; `direction`; `least`, smallest left (δ of the training).
+    **Arguments:** `base`, with contexts those of all groups stacked; `network(features, t)`; `direction`; `least`,
+    smallest left (δ of the training).
 
         drift = RefinedDrift(SpectralBridge(...), UNet(5, 2, 2, key=key), "backward")
     """
@@ -108,16 +109,17 @@ class RefinedDrift(eqx.Module):
     least: float = eqx.field(static=True, default=1e-3)
 
     def __call__(
-        self, x: Float[Array, "channel y x"], t: Scalar, context: Float[Array, "known y x"] | None = None
+        self, x: Float[Array, "channel y x"], t: Scalar, context: Context | None = None
     ) -> Float[Array, "channel y x"]:
-        expected, error = self.base.expected(x, t, self.direction)
-        features = jnp.concatenate([x, expected, *([] if context is None else [context])])
+        expected, error = of_group(self.base, context).expected(x, t, self.direction)
+        features = jnp.concatenate([x, expected, *known_fields(context)])
         end = expected + error * self.network(features, t)  # pyright: ignore[reportCallIssue]
         return (end - x) / jnp.maximum(1 - t if self.direction == "forward" else t, self.least)
 
 
 class RefinedVelocity(eqx.Module):
-    """The velocity of flow matching between independent Gaussian fields, refined by a network:
+    """The velocity of flow matching between independent Gaussian fields, refined by a network; with contexts, both laws
+    have their groups stacked:
 
         v(x, t, context) = E[X₁ − X₀ | X_t = x] + r(t) network([x, E[…], context], t),
         E[…] = m̂₁ − m̂₀ + (t s₁² − (1−t) s₀²)/V_t (x̂ − m̂_t),      V_t = (1−t)² s₀² + t² s₁²,      r² ∝ Σ s₀² s₁²/V_t.
@@ -130,13 +132,13 @@ class RefinedVelocity(eqx.Module):
     network: eqx.Module
 
     def __call__(
-        self, x: Float[Array, "channel y x"], t: Scalar, context: Float[Array, "known y x"] | None = None
+        self, x: Float[Array, "channel y x"], t: Scalar, context: Context | None = None
     ) -> Float[Array, "channel y x"]:
-        source, target = self.source.fixed(), self.target.fixed()
+        source, target = (of_group(law, context).fixed() for law in (self.source, self.target))
         s0, s1 = source.variance, target.variance
         spread = (1 - t) ** 2 * s0 + t**2 * s1 + TINY
         anomaly = x - (1 - t) * source.mean - t * target.mean
         expected = target.mean - source.mean + filtered(anomaly, (t * s1 - (1 - t) * s0) / spread)
-        features = jnp.concatenate([x, expected, *([] if context is None else [context])])
+        features = jnp.concatenate([x, expected, *known_fields(context)])
         refinement = self.network(features, t)  # pyright: ignore[reportCallIssue]
         return expected + root_mean_square(s0 * s1 / spread) * refinement
