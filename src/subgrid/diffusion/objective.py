@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jax.scipy.stats import norm
-from jaxtyping import Array, Float, Scalar
+from jaxtyping import Array, Float, PyTree, Scalar, Shaped
 
 from subgrid.diffusion.process import Process
 from subgrid.numerics.noise import standard_normal
@@ -65,13 +65,13 @@ def denoising_loss(
     *,
     noise_levels: Quantile,
     weight: Weight,
-    context: Float[Array, "batch *context"] | None = None,
+    context: PyTree[Shaped[Array, "batch ..."]] | None = None,
     key: Key,
 ) -> Scalar:
     """The weighted denoising error of a batch, with stratified noise levels.
 
-    **Arguments:** `batch`, clean normalised fields; `noise_levels`, u → σ; `weight`, σ → λ; `context`, known fields
-    that belong to each, for a denoiser that takes them (`Preconditioned`); `key`.
+    **Arguments:** `batch`, clean normalised fields; `noise_levels`, u → σ; `weight`, σ → λ; `context`, what is
+    known of each, for a denoiser that takes it (`Preconditioned`: fields; `SpectralDenoiser`: `Context`); `key`.
 
     **Returns:** a scalar; near 1 for an untrained preconditioned network under `karras_weight`.
     """

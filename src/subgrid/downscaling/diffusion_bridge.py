@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from subgrid.diffusion.samplers import AncestralMultistep, Heun, sample
 from subgrid.numerics.integrate import heun_step, integrate
@@ -80,6 +80,6 @@ def decode(
     return sample(denoiser, x, levels, method=method, key=key)
 
 
-def told(denoiser: Callable, context: Float[Array, "*context"] | None) -> Denoiser:
+def told(denoiser: Callable, context: PyTree) -> Denoiser:
     """A denoiser of one field whose context is fixed."""
     return denoiser if context is None else lambda x, sigma: denoiser(x, sigma, context)
