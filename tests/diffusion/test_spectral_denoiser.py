@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from subgrid.diffusion.spectral_denoiser import SpectralDenoiser, residual_scale, residual_weight
-from subgrid.numerics.spectral import ModeStatistics
+from subgrid.numerics.spectral import Context, ModeStatistics, stack_groups
 
 
 class Constant(eqx.Module):
@@ -16,6 +16,13 @@ class Constant(eqx.Module):
 
     def __call__(self, features, noise):
         return jnp.full_like(features[:1], self.value)
+
+
+class Last(eqx.Module):
+    """What a network is shown last: the known field."""
+
+    def __call__(self, features, noise):
+        return features[-1:]
 
 
 def white(std: float, n: int = 8) -> ModeStatistics:
@@ -32,6 +39,17 @@ def test_of_white_noise_it_shrinks_every_point(sigma):
     np.testing.assert_allclose(loud(x, s) - silent(x, s), left, rtol=1e-4, atol=1e-5)
     weight = residual_weight(white(1.3))(jnp.array([sigma, 1.0]))
     assert float(weight[0] * residual_scale(white(1.3), s) ** 2) == pytest.approx(1, rel=1e-5)
+
+
+def test_with_a_context_the_law_is_that_of_its_group_and_weights_are_of_the_mean_variance():
+    laws = [white(1.3), white(0.4)]
+    context = Context(jnp.full((1, 8, 8), 3.0), jnp.asarray(1))
+    x, s = jr.normal(jr.key(1), (1, 8, 8)), jnp.asarray(0.7)
+    found = SpectralDenoiser(stack_groups(laws), Last())(x, s, context)
+    own = SpectralDenoiser(laws[1], Constant(3.0))(x, s)
+    np.testing.assert_allclose(found, own, rtol=1e-5, atol=1e-5)
+    weight = residual_weight(stack_groups(laws))(s[None])
+    np.testing.assert_allclose(weight, residual_weight(white(np.sqrt((1.3**2 + 0.4**2) / 2)))(s[None]), rtol=1e-5)
 
 
 def test_the_law_has_no_gradient():

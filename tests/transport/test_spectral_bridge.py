@@ -7,7 +7,7 @@ import jax.random as jr
 import numpy as np
 import pytest
 
-from subgrid.numerics.spectral import ModeStatistics, mode_statistics
+from subgrid.numerics.spectral import Context, ModeStatistics, mode_statistics, stack_groups
 from subgrid.transport.bridge import drift_loss
 from subgrid.transport.ends import Pairs
 from subgrid.transport.gaussian_bridge import gaussian_schroedinger_bridge
@@ -27,6 +27,20 @@ class Silent(eqx.Module):
 
     def __call__(self, features, t):
         return self.weight * features[:1]
+
+
+class Last(eqx.Module):
+    """What a network is shown last: the known field."""
+
+    def __call__(self, features, t):
+        return features[-1:]
+
+
+class Told(eqx.Module):
+    field: jax.Array
+
+    def __call__(self, features, t):
+        return self.field
 
 
 def pointwise():
@@ -82,6 +96,22 @@ def test_the_velocity_is_that_of_flow_matching_between_independent_gaussians():
     x, t = jr.normal(jr.key(9), (1, 8, 8)), 0.3
     slope = (t * S1**2 - (1 - t) * S0**2) / ((1 - t) ** 2 * S0**2 + t**2 * S1**2)
     np.testing.assert_allclose(velocity(x, jnp.asarray(t)), M1 + slope * (x - t * M1), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("group", [0, 1])
+def test_with_a_context_drift_and_velocity_follow_the_law_of_its_group(group):
+    laws, coarse = [white(S0), white(2.0, mean=-1.0)], white(S1, M1)
+    context = Context(jr.normal(jr.key(10), (1, 8, 8)), jnp.asarray(group))
+    x, t = jr.normal(jr.key(11), (1, 8, 8)), jnp.asarray(0.3)
+
+    stacked = stack_groups([SpectralBridge(law, coarse, SIGMA) for law in laws])
+    expected, error = SpectralBridge(laws[group], coarse, SIGMA).expected(x, t, "backward")
+    found = RefinedDrift(stacked, Last(), "backward")(x, t, context)
+    np.testing.assert_allclose(found, (expected + error * context.known - x) / t, rtol=1e-5, atol=1e-5)
+
+    both = stack_groups([coarse] * 2), stack_groups(laws)
+    own = RefinedVelocity(coarse, laws[group], Told(context.known))(x, t)
+    np.testing.assert_allclose(RefinedVelocity(*both, Last())(x, t, context), own, rtol=1e-5, atol=1e-5)
 
 
 def test_statistics_of_modes_are_those_of_parseval():
