@@ -110,7 +110,7 @@ class DiffusionTable(Table):
 class Evaluation(Table):
     methods: Annotated[tuple[Method, ...], AsTuple, Field(min_length=1)] = METHODS
     n_sampling_steps: Annotated[int, Field(ge=2, multiple_of=2)] = 30
-    """Network evaluations a field, for every method; as published for the bridge."""
+    """Network evaluations a field, as published for the bridge; "diffusion-bridge-ode" takes as many each way."""
     n_cases: Positive = 64
     """Held-out coarse fields, each downscaled with every context by every method."""
 
