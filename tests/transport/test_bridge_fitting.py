@@ -95,6 +95,36 @@ def test_stopped_and_resumed_it_ends_with_the_same_bits(tmp_path):
     np.testing.assert_array_equal(arrays(again)[0], arrays(whole)[0])
 
 
+class Scaled(eqx.Module):
+    """A drift with a part that is not trained."""
+
+    network: eqx.Module
+    factor: int = 1
+
+    def __call__(self, x, t, context=None):
+        return self.factor * self.network(x, t, context)
+
+
+def test_a_drift_has_the_formula_of_the_iteration_that_trained_it(tmp_path):
+    seen = []
+
+    def shaped(k, bridge):
+        seen.append((bridge.backward.factor, bridge.forward.factor))
+
+    def fitted(settings, folder=None):
+        return fit_bridge(
+            Scaled(network(0)), Scaled(network(1)), ENDS, settings, folder=folder, after_iteration=shaped,
+            in_iteration=lambda drift, k: replace(drift, factor=k + 2), key=jr.key(2),
+        )  # fmt: skip
+
+    whole = fitted(TINY)
+    assert seen == [(2, 1), (2, 3), (4, 3)]  # backward, forward, backward; 1 is as it was given
+    assert (whole.backward.factor, whole.forward.factor) == (4, 3)
+    fitted(replace(TINY, n_iterations=2), tmp_path)
+    for one, other in zip(arrays(whole), arrays(fitted(TINY, tmp_path)), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_killed_before_it_is_saved_an_iteration_is_measured_again(tmp_path):
     class Killed(Exception):
         pass

@@ -11,7 +11,7 @@ from subgrid.numerics.spectral import Context, ModeStatistics, mode_statistics, 
 from subgrid.transport.bridge import drift_loss
 from subgrid.transport.ends import Pairs
 from subgrid.transport.gaussian_bridge import gaussian_schroedinger_bridge
-from subgrid.transport.spectral_bridge import RefinedDrift, RefinedVelocity, SpectralBridge
+from subgrid.transport.spectral_bridge import RefinedDrift, RefinedVelocity, SpectralBridge, projecting_independent_ends
 
 SIGMA, S0, S1, M1 = 0.8, 1.3, 0.6, 2.0
 
@@ -127,3 +127,14 @@ def test_bad_input():
         SpectralBridge(white(1), white(1), 0.0)
     with pytest.raises(ValueError, match="must share channels and grid"):
         SpectralBridge(white(1), white(1, n=16), 1.0)
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_of_independent_ends_the_drift_is_the_regression_on_them(direction):
+    drift = RefinedDrift(SpectralBridge(white(S0), white(S1, M1), SIGMA), Silent(jnp.zeros(())), direction)
+    x, t = jr.normal(jr.key(12), (1, 8, 8)), 0.3
+    spread = (1 - t) ** 2 * S0**2 + t**2 * S1**2 + t * (1 - t) * SIGMA**2
+    anomaly = (x - t * M1) / spread
+    end, left = (M1 + t * S1**2 * anomaly, 1 - t) if direction == "forward" else ((1 - t) * S0**2 * anomaly, t)
+    found = projecting_independent_ends(drift)(x, jnp.asarray(t))
+    np.testing.assert_allclose(found, (end - x) / left, rtol=1e-4, atol=1e-4)

@@ -83,7 +83,7 @@ class Training(Table):
 class BridgeTable(Table):
     variance: PositiveFloat = 0.3
     """σ² of the reference motion, for normalised fields; as published."""
-    n_iterations: Positive = 5
+    n_iterations: Annotated[int, Field(ge=3)] = 5
     """Outer iterations, each training one direction, the backward drift first: an odd number ends with it, and it is
     the one that downscales."""
     n_steps: Annotated[int, Field(ge=20, multiple_of=20)] = 2000

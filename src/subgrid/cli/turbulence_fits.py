@@ -32,7 +32,7 @@ from subgrid.transport.couplings import ExactTransport
 from subgrid.transport.ends import Ends, Pairs, draw_pairs
 from subgrid.transport.flow_matching import Flow, flow_map, flow_matching_loss
 from subgrid.transport.interpolants import Linear
-from subgrid.transport.spectral_bridge import RefinedDrift, RefinedVelocity, SpectralBridge
+from subgrid.transport.spectral_bridge import RefinedDrift, RefinedVelocity, SpectralBridge, projecting_independent_ends
 from subgrid.types import Key
 
 MODELS = {
@@ -104,7 +104,8 @@ def build(name: str, config: TurbulenceConfig, laws: Laws, *, key: Key) -> eqx.M
         case "flow-matching" | "ot-flow-matching":
             return Flow(RefinedVelocity(laws.coarse_of_each, laws.fine, _unet(config.network, 5, key=key)), Linear())
         case _:
-            base = SpectralBridge(laws.fine, laws.coarse_of_each, float(np.sqrt(config.bridge.variance)))
+            sigma, joined = float(np.sqrt(config.bridge.variance)), np.ones(len(laws.fine.mean), int)
+            base = SpectralBridge(laws.fine, laws.coarse_of_each, sigma, joined)
             first, second = (_unet(config.network, 5, key=k) for k in jr.split(key))
             return Bridge(RefinedDrift(base, first, "forward"), RefinedDrift(base, second, "backward"), base.sigma)
 
@@ -227,11 +228,17 @@ def _fit_bridge(name: str, config: TurbulenceConfig, archives: Archives, model, 
         first_pairs=_gaussian_pairs(model.forward.base, ends, settings, key=start_key)
         if name == "dsbm-gaussian"
         else None,
+        in_iteration=_started_independent if name == "dsbm-imf" else None,
         optimiser=restarting_cosine(settings.n_steps, peak=config.bridge.learning_rate),
         folder=folder / "checkpoints",
         report=lambda k, step, numbers: report(k * settings.n_steps + step, total, f"loss {numbers['loss']:.4f}"),
         key=key,
     )
+
+
+def _started_independent(drift: RefinedDrift, k: int) -> RefinedDrift:
+    """Whose Gaussian part belongs to independent ends in the first outer iteration, and to the bridge from then on."""
+    return projecting_independent_ends(drift) if k == 0 else drift
 
 
 def _gaussian_pairs(base: SpectralBridge, ends: Ends, settings: BridgeSettings, *, key: Key) -> Pairs:

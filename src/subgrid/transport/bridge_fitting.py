@@ -109,6 +109,7 @@ def fit_bridge(
     settings: BridgeSettings = BridgeSettings(),
     *,
     first_pairs: Pairs | None = None,
+    in_iteration: Callable[[Any, int], Any] | None = None,
     optimiser: optax.GradientTransformation | None = None,
     folder: Path | None = None,
     report: Callable[[int, int, dict[str, float]], None] | None = None,
@@ -125,6 +126,8 @@ def fit_bridge(
     - `settings`;
     - `first_pairs`, `settings.n_pairs` of them: a start of the caller's own in place of `settings.start`, whose ends
       must have the laws of the two archives;
+    - `in_iteration(drift, k)`: a drift in outer iteration k, other only in arrays that are not trained (integers),
+      where its fixed part belongs to the coupling that is projected (`projecting_independent_ends`);
     - `optimiser`: `restarting_cosine(settings.n_steps)` by default; its state is kept across iterations;
     - `folder`: where to save after every outer iteration, and to resume from;
     - `report(iteration, step, {"loss": …})`, after each dispatch; `after_iteration(k, bridge)`, for diagnostics
@@ -143,21 +146,32 @@ def fit_bridge(
     models = {"forward": forward, "backward": backward}
     optimiser = optimiser or restarting_cosine(settings.n_steps)
     progress, first, checkpoints = _start_or_resume(models, ends, settings, first_pairs, optimiser, folder, key)
-    runs = {direction: _compile(models[direction], direction, settings, optimiser) for direction in DIRECTIONS}
+    compiled: dict[Direction, tuple[Any, Run]] = {}
     for k in range(first, settings.n_iterations):
         train_key, simulate_key = jr.split(jr.fold_in(key, k))
-        own_start = first_pairs is not None
-        progress = _iterate(k, progress, models, ends, settings, runs, report, own_start, train_key, simulate_key)
+        own_start, shaped = first_pairs is not None, _in_iteration(models, in_iteration, k)
+        direction = DIRECTIONS[k % 2]
+        fixed = eqx.filter(shaped[direction], eqx.is_inexact_array, inverse=True)
+        if direction not in compiled or not eqx.tree_equal(fixed, compiled[direction][0]):
+            compiled[direction] = fixed, _compile(shaped[direction], direction, settings, optimiser)
+        _, run = compiled[direction]
+        progress = _iterate(k, progress, shaped, ends, settings, run, report, own_start, train_key, simulate_key)
         if after_iteration is not None:  # before it is saved: what is killed in between is measured again
-            after_iteration(k, _bridge(progress, models, settings))
+            after_iteration(k, _bridge(progress, shaped, settings))
         if checkpoints is not None:
             checkpoints.save(k + 1, progress)
-    return _bridge(progress, models, settings)
+    return _bridge(progress, _in_iteration(models, in_iteration, settings.n_iterations - 1), settings)
 
 
-def _iterate(
-    k, progress: Progress, models, ends, settings, runs: dict[str, Run], report, own_start, train_key, simulate_key
-):
+def _in_iteration(models: dict[str, Any], shape: Callable[[Any, int], Any] | None, k: int) -> dict[str, Any]:
+    """Both drifts as iteration k knows them: the one that it trains, and the other as iteration k − 1 trained it."""
+    if shape is None:
+        return models
+    trained, other = DIRECTIONS[k % 2], DIRECTIONS[(k + 1) % 2]
+    return {trained: shape(models[trained], k), other: shape(models[other], k - 1) if k else models[other]}
+
+
+def _iterate(k, progress: Progress, models, ends, settings, run: Run, report, own_start, train_key, simulate_key):
     """Trains one direction on the pairs that the other simulates, refreshing them, then simulates it."""
     direction: Direction = DIRECTIONS[k % 2]
     other: Direction = DIRECTIONS[(k + 1) % 2]
@@ -172,7 +186,7 @@ def _iterate(
         elif refresh and not own_start:
             pairs = _first_pairs(ends, settings, key=jr.fold_in(simulate_key, refresh))
         for step in range(0, each, settings.steps_per_dispatch):
-            state, metrics = runs[direction](state, Dispatch(pairs, None), train_key)
+            state, metrics = run(state, Dispatch(pairs, None), train_key)
             _require_finite(metrics, direction, k)
             if report is not None:
                 report(k, refresh * each + step + settings.steps_per_dispatch, metrics)
