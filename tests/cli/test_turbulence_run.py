@@ -171,8 +171,8 @@ def test_scores_of_sets_whose_difference_is_known():
 
 
 def test_contexts_are_channels_of_the_saturation_pattern():
-    known, group = contexts(32, np.array([4, 0]))
-    assert known.shape == (2, 1, 32, 32) and not known[1].any() and group.tolist() == [1, 0]
+    known, group = contexts(32, np.array([4, 0]), [0, 1, 4])
+    assert known.shape == (2, 1, 32, 32) and not known[1].any() and group.tolist() == [2, 0]
     modes = np.abs(np.asarray(to_modes(jnp.asarray(known[0, 0]))))
     assert modes[4, 4] == pytest.approx(0.25, rel=1e-5)  # sin sin: four modes of ¼
     assert Turbulence().wavenumbers == (1, 2, 4, 8, 16)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from subgrid.diffusion.spectral_denoiser import SpectralDenoiser, residual_scale, residual_weight
-from subgrid.numerics.spectral import Context, ModeStatistics, stack_groups
+from subgrid.networks.context import Context, Groups
+from subgrid.numerics.spectral import ModeStatistics
 
 
 class Constant(eqx.Module):
@@ -41,15 +42,17 @@ def test_of_white_noise_it_shrinks_every_point(sigma):
     assert float(weight[0] * residual_scale(white(1.3), s) ** 2) == pytest.approx(1, rel=1e-5)
 
 
-def test_with_a_context_the_law_is_that_of_its_group_and_weights_are_of_the_mean_variance():
+def test_with_a_context_the_law_is_that_of_its_group_and_the_weight_of_the_mean_error():
     laws = [white(1.3), white(0.4)]
     context = Context(jnp.full((1, 8, 8), 3.0), jnp.asarray(1))
     x, s = jr.normal(jr.key(1), (1, 8, 8)), jnp.asarray(0.7)
-    found = SpectralDenoiser(stack_groups(laws), Last())(x, s, context)
+    found = SpectralDenoiser(Groups(laws), Last())(x, s, context)
     own = SpectralDenoiser(laws[1], Constant(3.0))(x, s)
     np.testing.assert_allclose(found, own, rtol=1e-5, atol=1e-5)
-    weight = residual_weight(stack_groups(laws))(s[None])
-    np.testing.assert_allclose(weight, residual_weight(white(np.sqrt((1.3**2 + 0.4**2) / 2)))(s[None]), rtol=1e-5)
+    r2 = [float(residual_scale(law, s)) ** 2 for law in laws]
+    np.testing.assert_allclose(residual_weight(Groups(laws))(s[None]), [2 / sum(r2)], rtol=1e-5)
+    with pytest.raises(ValueError, match="call with a Context"):
+        SpectralDenoiser(Groups(laws), Last())(x, s)
 
 
 def test_the_law_has_no_gradient():

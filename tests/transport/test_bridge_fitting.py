@@ -96,33 +96,41 @@ def test_stopped_and_resumed_it_ends_with_the_same_bits(tmp_path):
 
 
 class Scaled(eqx.Module):
-    """A drift with a part that is not trained."""
+    """A drift with a constant: a NumPy array."""
 
     network: eqx.Module
-    factor: int = 1
+    factor: np.ndarray
 
     def __call__(self, x, t, context=None):
         return self.factor * self.network(x, t, context)
+
+
+def scaled(seed, factor=1.0):
+    return Scaled(network(seed), np.float32([factor]))
 
 
 def test_a_drift_has_the_formula_of_the_iteration_that_trained_it(tmp_path):
     seen = []
 
     def shaped(k, bridge):
-        seen.append((bridge.backward.factor, bridge.forward.factor))
+        seen.append((*bridge.backward.factor.tolist(), *bridge.forward.factor.tolist()))
 
-    def fitted(settings, folder=None):
+    def fitted(settings, folder=None, change=lambda drift, k: replace(drift, factor=np.float32([k + 2]))):
         return fit_bridge(
-            Scaled(network(0)), Scaled(network(1)), ENDS, settings, folder=folder, after_iteration=shaped,
-            in_iteration=lambda drift, k: replace(drift, factor=k + 2), key=jr.key(2),
+            scaled(0), scaled(1), ENDS, settings, folder=folder, after_iteration=shaped, in_iteration=change,
+            key=jr.key(2),
         )  # fmt: skip
 
     whole = fitted(TINY)
     assert seen == [(2, 1), (2, 3), (4, 3)]  # backward, forward, backward; 1 is as it was given
-    assert (whole.backward.factor, whole.forward.factor) == (4, 3)
+    assert whole.backward.factor.tolist() == [4] and whole.forward.factor.tolist() == [3]
     fitted(replace(TINY, n_iterations=2), tmp_path)
+    with pytest.raises(CheckpointMismatch, match="begun with constants"):
+        fitted(TINY, tmp_path, change=None)
     for one, other in zip(arrays(whole), arrays(fitted(TINY, tmp_path)), strict=True):
         np.testing.assert_array_equal(one, other)
+    with pytest.raises(ValueError, match="changed what is trained of the backward drift in iteration 0"):
+        fitted(TINY, change=lambda drift, k: scaled(9))
 
 
 def test_killed_before_it_is_saved_an_iteration_is_measured_again(tmp_path):

@@ -7,7 +7,8 @@ import jax.random as jr
 import numpy as np
 import pytest
 
-from subgrid.numerics.spectral import Context, ModeStatistics, mode_statistics, stack_groups
+from subgrid.networks.context import Context, Groups
+from subgrid.numerics.spectral import ModeStatistics, mode_statistics
 from subgrid.transport.bridge import drift_loss
 from subgrid.transport.ends import Pairs
 from subgrid.transport.gaussian_bridge import gaussian_schroedinger_bridge
@@ -104,14 +105,13 @@ def test_with_a_context_drift_and_velocity_follow_the_law_of_its_group(group):
     context = Context(jr.normal(jr.key(10), (1, 8, 8)), jnp.asarray(group))
     x, t = jr.normal(jr.key(11), (1, 8, 8)), jnp.asarray(0.3)
 
-    stacked = stack_groups([SpectralBridge(law, coarse, SIGMA) for law in laws])
+    bridges = Groups([SpectralBridge(law, coarse, SIGMA) for law in laws])
     expected, error = SpectralBridge(laws[group], coarse, SIGMA).expected(x, t, "backward")
-    found = RefinedDrift(stacked, Last(), "backward")(x, t, context)
+    found = RefinedDrift(bridges, Last(), "backward")(x, t, context)
     np.testing.assert_allclose(found, (expected + error * context.known - x) / t, rtol=1e-5, atol=1e-5)
 
-    both = stack_groups([coarse] * 2), stack_groups(laws)
     own = RefinedVelocity(coarse, laws[group], Told(context.known))(x, t)
-    np.testing.assert_allclose(RefinedVelocity(*both, Last())(x, t, context), own, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(RefinedVelocity(coarse, Groups(laws), Last())(x, t, context), own, rtol=1e-5, atol=1e-5)
 
 
 def test_statistics_of_modes_are_those_of_parseval():

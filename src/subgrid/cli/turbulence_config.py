@@ -52,9 +52,9 @@ class Turbulence(Table):
     n_settle: Positive = 12
     """Frames dropped after refinement: 3 units, for the small scales and c, which turn over in about one."""
     n_training_runs: Positive = 16
-    """Fine, of each context; and as many coarse ones in all."""
+    """Of each context; there are as many coarse ones as fine ones of all contexts together, here 80."""
     n_held_out_runs: Annotated[int, Field(ge=2)] = 16
-    """Of each context, never trained on; the second half of the fine ones is the noise floor."""
+    """Likewise, never trained on; the second half of the fine ones is the noise floor."""
     n_frames: Positive = 10
     """Of each run: 2.5 units. Correlation between frames is .86 at one interval, .65 at four, .5 at eight."""
 
@@ -83,7 +83,7 @@ class Training(Table):
 class BridgeTable(Table):
     variance: PositiveFloat = 0.3
     """σ² of the reference motion, for normalised fields; as published."""
-    n_iterations: Annotated[int, Field(ge=3)] = 5
+    n_iterations: Positive = 5
     """Outer iterations, each training one direction, the backward drift first: an odd number ends with it, and it is
     the one that downscales."""
     n_steps: Annotated[int, Field(ge=20, multiple_of=20)] = 2000

@@ -1,6 +1,6 @@
 """The two archives of the moist-turbulence experiment: simulated, kept as Zarr, read back as normalised fields."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +13,9 @@ from jaxtyping import Float, Int
 from subgrid.cli.turbulence_config import Turbulence
 from subgrid.data.archive import ensemble_of_runs_dataset
 from subgrid.data.normalise import Standardiser, fit_standardiser
-from subgrid.data.store import write_zarr
-from subgrid.numerics.spectral import Context, refine
+from subgrid.data.store import OutputExists, write_zarr
+from subgrid.networks.context import Context
+from subgrid.numerics.spectral import refine
 from subgrid.simulate.moist_turbulence import INTERVAL, MoistTurbulence, context, trajectories
 from subgrid.types import Key
 
@@ -128,6 +129,11 @@ class Archives:
     held_out_coarse: Fields
     standardiser: Standardiser
 
+    @property
+    def wavenumbers(self) -> list[int]:
+        """Of the contexts, in rising order: a context's group is its place here."""
+        return np.unique(self.fine.wavenumbers).tolist()
+
     def restore(self, values: np.ndarray) -> np.ndarray:
         """Physical units."""
         return np.asarray(self.standardiser.restore(jnp.asarray(values), 2), np.float32)
@@ -138,8 +144,10 @@ def load_archives(table: Turbulence, fine: Path, coarse: Path) -> Archives:
     n_train, n_runs = table.n_training_runs, _n_runs(table)
     middle = (n_train + n_runs) // 2
     runs, wavenumbers = _read(fine)
+    _require_size(runs, n_runs * len(table.wavenumbers), table.n_frames, fine)
     place = np.arange(len(runs)) % n_runs  # among the runs of one context
     coarse_runs, none = _read(coarse)
+    _require_size(coarse_runs, n_runs * len(table.wavenumbers), table.n_frames, coarse)
     n_coarse = n_train * len(table.wavenumbers)
     standardiser = fit_standardiser(runs[place < n_train].reshape(-1, *runs.shape[2:]))
 
@@ -163,11 +171,19 @@ def load_archives(table: Turbulence, fine: Path, coarse: Path) -> Archives:
     )
 
 
-def contexts(n_points: int, wavenumbers: Int[np.ndarray, " n"]) -> Context:
-    """sin(kx) sin(ky) of each sample, as a channel, and the place of k among all wavenumbers that occur."""
-    known, group = np.unique(wavenumbers, return_inverse=True)
-    patterns = np.stack([np.asarray(context(n_points, int(k)), np.float32)[None] for k in known])
+def contexts(n_points: int, wavenumbers: Int[np.ndarray, " n"], known: Sequence[int]) -> Context:
+    """sin(kx) sin(ky) of each sample, as a channel, and the place of k among the `known` wavenumbers."""
+    group = np.asarray([known.index(k) for k in wavenumbers.tolist()])
+    patterns = np.stack([np.asarray(context(n_points, k), np.float32)[None] for k in known])
     return Context(patterns[group], group)
+
+
+def _require_size(runs: np.ndarray, n_runs: int, n_frames: int, path: Path) -> None:
+    if runs.shape[:2] != (n_runs, n_frames):
+        raise OutputExists(
+            f"{path}: holds {len(runs)} runs of {runs.shape[1]} frames, the configuration asks for {n_runs} of "
+            f"{n_frames}; remove it, and the models made from it, to simulate anew."
+        )
 
 
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -22,8 +22,10 @@ from subgrid.cli.turbulence_data import Archives, contexts
 from subgrid.diffusion.objective import denoising_loss, log_uniform_levels
 from subgrid.diffusion.spectral_denoiser import SpectralDenoiser, residual_weight
 from subgrid.downscaling.diffusion_bridge import decode, encode, noised, told, turnaround_level
+from subgrid.networks.context import Context, Groups, of_group
 from subgrid.networks.unet import UNet
-from subgrid.numerics.spectral import Context, ModeStatistics, mode_statistics, of_group, stack_groups
+from subgrid.numerics.spectral import ModeStatistics, mode_statistics
+from subgrid.simulate.moist_turbulence import context
 from subgrid.training.checkpoint import Checkpoints, load_weights, save_weights
 from subgrid.training.fit import fit, warmup_cosine
 from subgrid.transport.bridge import Bridge, sample_bridge
@@ -70,20 +72,22 @@ def models_of(config: TurbulenceConfig) -> list[str]:
 
 
 class Laws(NamedTuple):
-    """Mean and spectrum of both archives, normalised and on the fine grid; of fine fields, those of each context."""
+    """Mean and spectrum of both archives, normalised and on the fine grid."""
 
-    fine: ModeStatistics
+    fine: list[ModeStatistics]
+    """Of each context, in the order of their wavenumbers."""
     coarse: ModeStatistics
-
-    @property
-    def coarse_of_each(self) -> ModeStatistics:
-        """The coarse law beside each of the fine ones."""
-        return stack_groups([self.coarse] * len(self.fine.mean))
 
 
 def laws_of(archives: Archives) -> Laws:
-    fine = [mode_statistics(archives.fine.of(k)) for k in np.unique(archives.fine.wavenumbers).tolist()]
-    return Laws(stack_groups(fine), mode_statistics(archives.coarse.values))
+    """A context leaves its pattern in the mean of c; ζ knows nothing of it."""
+
+    def fine(wavenumber: int) -> ModeStatistics:
+        fields = archives.fine.of(wavenumber)
+        pattern = np.asarray(context(fields.shape[-1], wavenumber), np.float32)
+        return mode_statistics(fields, np.stack([np.zeros_like(pattern), pattern]))
+
+    return Laws([fine(k) for k in archives.wavenumbers], mode_statistics(archives.coarse.values))
 
 
 def is_fitted(folder: Path) -> bool:
@@ -100,14 +104,14 @@ def build(name: str, config: TurbulenceConfig, laws: Laws, *, key: Key) -> eqx.M
         case "coarse-denoiser":
             return SpectralDenoiser(laws.coarse, _unet(config.network, 4, key=key))
         case "fine-denoiser":
-            return SpectralDenoiser(laws.fine, _unet(config.network, 5, key=key))
+            return SpectralDenoiser(Groups(laws.fine), _unet(config.network, 5, key=key))
         case "flow-matching" | "ot-flow-matching":
-            return Flow(RefinedVelocity(laws.coarse_of_each, laws.fine, _unet(config.network, 5, key=key)), Linear())
+            return Flow(RefinedVelocity(laws.coarse, Groups(laws.fine), _unet(config.network, 5, key=key)), Linear())
         case _:
-            sigma, joined = float(np.sqrt(config.bridge.variance)), np.ones(len(laws.fine.mean), int)
-            base = SpectralBridge(laws.fine, laws.coarse_of_each, sigma, joined)
+            sigma = float(np.sqrt(config.bridge.variance))
+            base = Groups([SpectralBridge(fine, laws.coarse, sigma) for fine in laws.fine])
             first, second = (_unet(config.network, 5, key=k) for k in jr.split(key))
-            return Bridge(RefinedDrift(base, first, "forward"), RefinedDrift(base, second, "backward"), base.sigma)
+            return Bridge(RefinedDrift(base, first, "forward"), RefinedDrift(base, second, "backward"), sigma)
 
 
 def fit_model(
@@ -121,7 +125,7 @@ def fit_model(
     training = partial(_fit, config.training, folder=folder, report=told_step, key=fit_key)
     match name:
         case "coarse-denoiser" | "fine-denoiser":
-            loss = _denoising(config, archives, laws.fine if name == "fine-denoiser" else laws.coarse)
+            loss = _denoising(config, archives, Groups(laws.fine) if name == "fine-denoiser" else laws.coarse)
             fitted = training(model, loss, *_clean(name, archives, config.training.batch_size))
         case "flow-matching" | "ot-flow-matching":
             loss = lambda flow, pairs, key: flow_matching_loss(flow, pairs, key=key)  # noqa: E731
@@ -241,7 +245,7 @@ def _started_independent(drift: RefinedDrift, k: int) -> RefinedDrift:
     return projecting_independent_ends(drift) if k == 0 else drift
 
 
-def _gaussian_pairs(base: SpectralBridge, ends: Ends, settings: BridgeSettings, *, key: Key) -> Pairs:
+def _gaussian_pairs(base: Groups, ends: Ends, settings: BridgeSettings, *, key: Key) -> Pairs:
     """Fine fields with the coarse ones that the Gaussian bridge of their context's spectra leads to."""
     draw_key, plan_key = jr.split(key)
     pairs = draw_pairs(ends, settings.n_pairs, key=draw_key)
@@ -274,11 +278,11 @@ def _unet(table: Network, n_channels: int, *, key: Key) -> UNet:
 def _ends(archives: Archives):
     """Fine fields, coarse fields, and the contexts of the fine ones, on the device."""
     fine = archives.fine
-    context = contexts(fine.values.shape[-1], fine.wavenumbers)
-    return jax.tree.map(jnp.asarray, (fine.values, archives.coarse.values, context))
+    known = contexts(fine.values.shape[-1], fine.wavenumbers, archives.wavenumbers)
+    return jax.tree.map(jnp.asarray, (fine.values, archives.coarse.values, known))
 
 
-def _denoising(config: TurbulenceConfig, archives: Archives, law: ModeStatistics):
+def _denoising(config: TurbulenceConfig, archives: Archives, law: ModeStatistics | Groups):
     levels = log_uniform_levels(config.diffusion.sigma_min, config.diffusion.margin * level_of(config, archives))
     weight = residual_weight(law)
 

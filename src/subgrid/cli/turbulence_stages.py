@@ -26,7 +26,7 @@ from subgrid.cli.progress import progress_bar
 from subgrid.cli.turbulence_config import METHODS, TurbulenceConfig, load_turbulence_config
 from subgrid.cli.turbulence_data import Archives, contexts, load_archives, simulate_coarse, simulate_fine, write_fields
 from subgrid.data.store import OutputExists, write_json
-from subgrid.numerics.spectral import Context
+from subgrid.networks.context import Context
 from subgrid.types import Key
 
 STREAMS = ("coarse", "fine", "fits", "cases", "downscale")
@@ -144,7 +144,11 @@ def cases(run: TurbulenceRun) -> Cases:
     held_out, table = run.archives.held_out_coarse.values, run.config.turbulence
     chosen = np.linspace(0, len(held_out) - 1, run.config.evaluation.n_cases).round().astype(int)
     k = np.repeat(np.asarray(table.wavenumbers), len(chosen))
-    return Cases(np.tile(held_out[chosen], (len(table.wavenumbers), 1, 1, 1)), k, contexts(table.n_fine, k))
+    return Cases(
+        np.tile(held_out[chosen], (len(table.wavenumbers), 1, 1, 1)),
+        k,
+        contexts(table.n_fine, k, run.archives.wavenumbers),
+    )
 
 
 def downscale(run: TurbulenceRun) -> None:

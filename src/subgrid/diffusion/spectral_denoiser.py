@@ -7,28 +7,21 @@ wave by wave, with s² the variance of a mode and σ²/N that of the noise in it
 """
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Scalar
 
-from subgrid.numerics.spectral import (
-    Context,
-    DeviceStatistics,
-    ModeStatistics,
-    filtered,
-    known_fields,
-    of_group,
-    root_mean_square,
-)
+from subgrid.networks.context import Context, Groups, known_fields, of_group
+from subgrid.numerics.spectral import DeviceStatistics, ModeStatistics, filtered, root_mean_square
 
 
 class SpectralDenoiser(eqx.Module):
-    """The refined denoiser of fields of unit variance (channel, y, x); with contexts, `law` has their groups stacked.
+    """The refined denoiser of fields of unit variance (channel, y, x), whose law may depend on their context.
 
-    denoiser = SpectralDenoiser(mode_statistics(fine), UNet(5, 2, 2, key=key))
+    denoiser = SpectralDenoiser(mode_statistics(fine), UNet(4, 2, 2, key=key))
     """
 
-    law: ModeStatistics
+    law: ModeStatistics | Groups
     network: eqx.Module
 
     def __call__(
@@ -46,10 +39,15 @@ def residual_scale(law: ModeStatistics | DeviceStatistics, sigma: Scalar) -> Flo
     return root_mean_square((1 - _gain(law, sigma)) * law.variance)
 
 
-def residual_weight(law: ModeStatistics):
-    """λ = 1/r², which gives the network a target of unit variance at every σ; of groups, by their mean variance."""
-    law = law._replace(variance=np.reshape(law.variance, (-1, *law.variance.shape[-3:])).mean(0))
-    return lambda sigma: jnp.vectorize(lambda s: residual_scale(law, s) ** -2)(sigma)
+def residual_weight(law: ModeStatistics | Groups):
+    """λ = 1/r², which gives the network a target of unit variance at every σ; of groups, the mean of their r²."""
+
+    def squared(sigma: Scalar) -> Float[Array, ""]:
+        if isinstance(law, Groups):
+            return jnp.mean(jax.vmap(lambda own: residual_scale(own, sigma) ** 2)(law.stacked))
+        return residual_scale(law, sigma) ** 2
+
+    return lambda sigma: 1 / jnp.vectorize(squared)(sigma)
 
 
 def _gain(law: ModeStatistics | DeviceStatistics, sigma: Scalar) -> Float[Array, "channel ky kx"]:

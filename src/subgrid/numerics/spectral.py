@@ -1,15 +1,14 @@
 """Periodic fields by the fast Fourier transform: more points, fewer waves, and the statistics of every wave."""
 
-from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
-Tree = TypeVar("Tree")
+EMPTY = 1e-13
+"""Of the largest variance of a mode: less is rounding of the transform, in a mode that no field has."""
 
 
 def refine(fields: Float[np.ndarray, "*lead m m"], n_points: int) -> Float[np.ndarray, "*lead n n"]:
@@ -66,45 +65,38 @@ class DeviceStatistics(NamedTuple):
     variance: Array
 
 
-def mode_statistics(fields: Float[np.ndarray, "n channel y x"]) -> ModeStatistics:
-    """Of `rfft2(..., norm="forward")` of homogeneous and isotropic fields: one mean a channel, one variance a shell of
-    rounded |κ|.
+def mode_statistics(
+    fields: Float[np.ndarray, "n channel m m"], pattern: Float[np.ndarray, "channel m m"] | None = None
+) -> ModeStatistics:
+    """Of `rfft2(..., norm="forward")` of homogeneous and isotropic fields on a square grid: one mean a channel, one
+    variance for all modes of a modulus |κ| that any field has.
 
     Both symmetries are imposed, because the largest waves are few and slow: a mean field, or a variance for each of the
     four waves of |κ| = 1, is made of as many numbers as there are independent runs. What differs from point to point by
     accident would be taken from every field of one archive and given to every field of the other.
 
-    law = mode_statistics(fine)
+    **Arguments:** `fields`; `pattern`, of zero mean, where homogeneity is known to be broken: the mean is a constant
+    plus a multiple of it, by least squares; channels where it is zero are homogeneous.
+
+        law = mode_statistics(fine)
     """
-    n = fields.shape[-1]
-    mean = fields.mean((0, 2, 3))[:, None, None]
-    power = np.mean(np.abs(np.fft.rfft2(fields - mean, norm="forward")) ** 2, axis=0)
-    shell = np.rint(np.hypot(np.fft.fftfreq(n, 1 / n)[:, None], np.arange(n // 2 + 1))).astype(int)
-    total = lambda values: np.bincount(shell.ravel(), (values * _multiplicity(n)).ravel())[shell]  # noqa: E731
-    variance = np.stack([total(channel) / total(np.ones_like(channel)) for channel in power])
-    return ModeStatistics(np.broadcast_to(mean, fields.shape[1:]).astype(np.float32), variance.astype(np.float32))
+    n, mean = fields.shape[-1], fields.mean(0)
+    flat = mean.mean((1, 2), keepdims=True) + np.zeros_like(mean)
+    if pattern is not None:
+        inner = lambda a, b: np.sum(a * b, axis=(1, 2), keepdims=True)  # noqa: E731
+        flat = flat + pattern * inner(mean, pattern) / np.maximum(inner(pattern, pattern), np.finfo(np.float32).tiny)
+    power = np.mean(np.abs(np.fft.rfft2(fields - flat, norm="forward")) ** 2, axis=0)
+    square = np.rint(np.fft.fftfreq(n, 1 / n)[:, None] ** 2 + np.arange(n // 2 + 1) ** 2).astype(int)
+    variance = np.stack([_mean_of_shells(channel, square) for channel in power])
+    return ModeStatistics(flat.astype(np.float32), variance.astype(np.float32))
 
 
-class Context(NamedTuple):
-    """What a field is conditioned on: known fields beside it, and the number of the group whose law it follows."""
-
-    known: Float[Array | np.ndarray, "*n known y x"]
-    group: Int[Array | np.ndarray, "*n"]
-
-
-def stack_groups(laws: Sequence[Tree]) -> Tree:
-    """One tree of laws, or of what is made of laws, with groups along the first axis of every array."""
-    return jax.tree.map(lambda *parts: np.stack(parts), *laws)
-
-
-def of_group(laws: Tree, context: Context | None) -> Tree:
-    """The context's own law out of `stack_groups`; without a context, the only one there is."""
-    return laws if context is None else jax.tree.map(lambda part: jnp.asarray(part)[context.group], laws)
-
-
-def known_fields(context: Context | None) -> list[Array | np.ndarray]:
-    """What a network is shown of a context, to be joined to its features."""
-    return [] if context is None else [context.known]
+def _mean_of_shells(power: Float[np.ndarray, "n kx"], square: np.ndarray) -> Float[np.ndarray, "n kx"]:
+    """Power averaged over the occupied modes of the same |κ|²; 0 where no field has any."""
+    occupied = power > EMPTY * power.max()
+    counts = occupied * _multiplicity(len(power))
+    total, number = (np.bincount(square.ravel(), weights.ravel()) for weights in (counts * power, counts))
+    return np.where(occupied, (total / np.maximum(number, 1))[square], 0)
 
 
 def filtered(

@@ -33,15 +33,20 @@ Run = Callable[[State, Dispatch, Key], tuple[State, dict[str, float]]]
 """(state, what to draw from, key) → the state some steps on, and their mean loss and largest gradient norm."""
 
 
+def is_trained(leaf: Any) -> bool:
+    """Whether a leaf of a model is trained: JAX arrays of floats are, NumPy arrays are constants of its formula."""
+    return isinstance(leaf, jax.Array) and eqx.is_inexact_array(leaf)
+
+
 def init_state(model: eqx.Module, optimiser: optax.GradientTransformation) -> State:
-    """The state before the first step; the inexact arrays of `model` are what is trained."""
-    parameters = eqx.filter(model, eqx.is_inexact_array)
+    """The state before the first step, of what is trained (`is_trained`)."""
+    parameters = eqx.filter(model, is_trained)
     return State(parameters, optimiser.init(parameters), init_average(parameters), jnp.zeros((), jnp.int32))
 
 
 def averaged_model(model: Model, state: State) -> Model:
     """`model` with the moving average of its weights; those it has where no step was taken."""
-    static = eqx.filter(model, eqx.is_inexact_array, inverse=True)
+    static = eqx.filter(model, is_trained, inverse=True)
     parameters = state.average.mean if int(state.step) else state.parameters
     return eqx.combine(to_host_and_back(parameters), static)
 
@@ -59,7 +64,7 @@ def compile_steps(
 
     Step i uses the key fold_in(key, i) alone. The state handed in is given up: its buffers are reused.
     """
-    static, split = eqx.filter(model, eqx.is_inexact_array, inverse=True), split_batch()
+    static, split = eqx.filter(model, is_trained, inverse=True), split_batch()
 
     def one_step(resident, key, state: State, streamed):
         draw_key, loss_key = jr.split(jr.fold_in(key, state.step))

@@ -9,6 +9,7 @@ the pairs — is one checkpoint, and iteration k uses fold_in(key, k) alone: wha
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -22,7 +23,7 @@ from subgrid.numerics.noise import standard_normal
 from subgrid.training.checkpoint import CheckpointMismatch, Checkpoints
 from subgrid.training.feed import Dispatch
 from subgrid.training.origin import digest, key_data, require_same_origin
-from subgrid.training.steps import Run, State, averaged_model, compile_steps, init_state
+from subgrid.training.steps import Run, State, averaged_model, compile_steps, init_state, is_trained
 from subgrid.transport.bridge import GRADING, Bridge, Direction, drift_loss, sample_bridge
 from subgrid.transport.couplings import EntropicTransport, Independent
 from subgrid.transport.ends import Ends, Pairs, draw_pairs, take_pairs
@@ -126,8 +127,8 @@ def fit_bridge(
     - `settings`;
     - `first_pairs`, `settings.n_pairs` of them: a start of the caller's own in place of `settings.start`, whose ends
       must have the laws of the two archives;
-    - `in_iteration(drift, k)`: a drift in outer iteration k, other only in arrays that are not trained (integers),
-      where its fixed part belongs to the coupling that is projected (`projecting_independent_ends`);
+    - `in_iteration(drift, k)`: the drift as outer iteration k trains it, if its constants depend on the coupling that
+      is projected (`projecting_independent_ends`); what is trained must stay as it is;
     - `optimiser`: `restarting_cosine(settings.n_steps)` by default; its state is kept across iterations;
     - `folder`: where to save after every outer iteration, and to resume from;
     - `report(iteration, step, {"loss": …})`, after each dispatch; `after_iteration(k, bridge)`, for diagnostics
@@ -136,8 +137,9 @@ def fit_bridge(
 
     **Returns:** the `Bridge`, with averaged weights.
 
-    **Raises:** `ValueError` for settings that cannot be, or another number of first pairs; `CheckpointMismatch` if the
-    folder was made with other settings or other networks; `ArithmeticError` if a loss is not finite.
+    **Raises:** `ValueError` for settings that cannot be, another number of first pairs, or an `in_iteration` that
+    changes what is trained; `CheckpointMismatch` if the folder was made with other settings, constants or networks;
+    `ArithmeticError` if a loss is not finite.
 
         bridge = fit_bridge(NetworkVelocity(f), NetworkVelocity(b), Ends(x0, x1), BridgeSettings(sigma=0.5), key=key)
     """
@@ -145,30 +147,43 @@ def fit_bridge(
         raise ValueError(f"first_pairs has {len(first_pairs.x0)} pairs; settings.n_pairs = {settings.n_pairs}.")
     models = {"forward": forward, "backward": backward}
     optimiser = optimiser or restarting_cosine(settings.n_steps)
-    progress, first, checkpoints = _start_or_resume(models, ends, settings, first_pairs, optimiser, folder, key)
+    drifts = partial(_in_iteration, models, in_iteration)
+    constants = [_constants(drift) for k in range(2) for drift in drifts(k).values()]
+    progress, first, checkpoints = _start_or_resume(
+        models, constants, ends, settings, first_pairs, optimiser, folder, key
+    )
     compiled: dict[Direction, tuple[Any, Run]] = {}
+    own_start = first_pairs is not None
     for k in range(first, settings.n_iterations):
         train_key, simulate_key = jr.split(jr.fold_in(key, k))
-        own_start, shaped = first_pairs is not None, _in_iteration(models, in_iteration, k)
-        direction = DIRECTIONS[k % 2]
-        fixed = eqx.filter(shaped[direction], eqx.is_inexact_array, inverse=True)
-        if direction not in compiled or not eqx.tree_equal(fixed, compiled[direction][0]):
-            compiled[direction] = fixed, _compile(shaped[direction], direction, settings, optimiser)
+        models, direction = drifts(k), DIRECTIONS[k % 2]
+        found = _constants(models[direction])
+        if direction not in compiled or not eqx.tree_equal(found, compiled[direction][0]):
+            compiled[direction] = found, _compile(models[direction], direction, settings, optimiser)
         _, run = compiled[direction]
-        progress = _iterate(k, progress, shaped, ends, settings, run, report, own_start, train_key, simulate_key)
+        progress = _iterate(k, progress, models, ends, settings, run, report, own_start, train_key, simulate_key)
         if after_iteration is not None:  # before it is saved: what is killed in between is measured again
-            after_iteration(k, _bridge(progress, shaped, settings))
+            after_iteration(k, _bridge(progress, models, settings))
         if checkpoints is not None:
             checkpoints.save(k + 1, progress)
-    return _bridge(progress, _in_iteration(models, in_iteration, settings.n_iterations - 1), settings)
+    return _bridge(progress, drifts(settings.n_iterations - 1), settings)
 
 
-def _in_iteration(models: dict[str, Any], shape: Callable[[Any, int], Any] | None, k: int) -> dict[str, Any]:
+def _in_iteration(models: dict[str, Any], change: Callable[[Any, int], Any] | None, k: int) -> dict[str, Any]:
     """Both drifts as iteration k knows them: the one that it trains, and the other as iteration k − 1 trained it."""
-    if shape is None:
+    if change is None:
         return models
     trained, other = DIRECTIONS[k % 2], DIRECTIONS[(k + 1) % 2]
-    return {trained: shape(models[trained], k), other: shape(models[other], k - 1) if k else models[other]}
+    drifts = {trained: change(models[trained], k), other: change(models[other], k - 1) if k else models[other]}
+    for direction, drift in drifts.items():
+        if not eqx.tree_equal(*(eqx.filter(each, is_trained) for each in (drift, models[direction]))):
+            raise ValueError(f"in_iteration changed what is trained of the {direction} drift in iteration {k}.")
+    return drifts
+
+
+def _constants(drift: Any) -> Any:
+    """All of a drift but what is trained."""
+    return eqx.filter(drift, is_trained, inverse=True)
 
 
 def _iterate(k, progress: Progress, models, ends, settings, run: Run, report, own_start, train_key, simulate_key):
@@ -242,7 +257,9 @@ def _first_pairs(ends: Ends, settings: BridgeSettings, *, key: Key) -> Pairs:
             return jax.tree.map(lambda part: part.reshape(-1, *part.shape[2:])[: settings.n_pairs], batches)
 
 
-def _start_or_resume(models, ends, settings, first_pairs: Pairs | None, optimiser, folder: Path | None, key: Key):
+def _start_or_resume(
+    models, constants, ends, settings, first_pairs: Pairs | None, optimiser, folder: Path | None, key: Key
+):
     states = {direction: init_state(models[direction], optimiser) for direction in DIRECTIONS}
     copies = {direction: jax.tree.map(jnp.copy, state) for direction, state in states.items()}  # the steps reuse them
     pairs = _first_pairs(ends, settings, key=jr.split(key)[0]) if first_pairs is None else first_pairs
@@ -251,7 +268,9 @@ def _start_or_resume(models, ends, settings, first_pairs: Pairs | None, optimise
         return progress, 0, None
     checkpoints = Checkpoints(folder)
     given = () if first_pairs is None else jax.tree.leaves(first_pairs)
-    origin = {**asdict(settings), "fields": digest(*jax.tree.leaves(ends), *given), "key": key_data(key)}
+    arrays = jax.tree.leaves(eqx.filter(constants, eqx.is_array))
+    digests = {"fields": digest(*jax.tree.leaves(ends), *given), "constants": digest(*arrays)}
+    origin = {**asdict(settings), **digests, "key": key_data(key)}
     first = checkpoints.latest() or 0
     if first > settings.n_iterations:
         raise CheckpointMismatch(
