@@ -52,4 +52,5 @@ def residual_weight(law: ModeStatistics | Groups):
 
 def _gain(law: ModeStatistics | DeviceStatistics, sigma: Scalar) -> Float[Array, "channel ky kx"]:
     noise = sigma**2 / (law.mean.shape[-2] * law.mean.shape[-1])
-    return law.variance / (law.variance + noise)
+    variance = jnp.asarray(law.variance)
+    return variance / (variance + noise)

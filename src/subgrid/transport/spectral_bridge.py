@@ -51,7 +51,7 @@ class SpectralBridge(eqx.Module):
             raise ValueError(f"source and target must share channels and grid, got {shapes}.")
         self.source, self.target, self.sigma = source, target, sigma
         product = np.float64(source.variance) * np.float64(target.variance)
-        self.coupling = np.float32(2 * product / (np.sqrt(4 * product + self.added**2) + self.added))
+        self.coupling = np.asarray(2 * product / (np.sqrt(4 * product + self.added**2) + self.added), np.float32)
 
     @property
     def added(self) -> float:
