@@ -14,7 +14,7 @@ from subgrid.cli import turbulence_fits, turbulence_stages
 from subgrid.cli.config import ConfigError
 from subgrid.cli.turbulence_config import Turbulence, load_turbulence_config
 from subgrid.cli.turbulence_data import Fields, contexts, load_archives, read_fields
-from subgrid.cli.turbulence_scoring import quality, quantities, similarity, spectral_error
+from subgrid.cli.turbulence_scoring import increments, quality, quantities, similarity, spectral_error
 from subgrid.simulate.moist_turbulence import MoistTurbulence, to_modes
 
 pytestmark = pytest.mark.slow
@@ -177,3 +177,9 @@ def test_contexts_are_channels_of_the_saturation_pattern():
     assert modes[4, 4] == pytest.approx(0.25, rel=1e-5)  # sin sin: four modes of ¼
     assert Turbulence().wavenumbers == (1, 2, 4, 8, 16)
     assert MoistTurbulence(32, wavenumber=4).wavenumber == 4
+
+
+def test_increments_are_those_between_neighbours_and_wrap_around():
+    field = np.arange(6.0).reshape(1, 2, 3)
+    along_y, along_x = increments(field)
+    assert along_y.tolist() == [[[3, 3, 3], [-3, -3, -3]]] and along_x.tolist() == [[[1, 1, -2], [1, 1, -2]]]

@@ -24,6 +24,8 @@ SMALLEST_SHARE = 1e-4
 QUANTITIES = ("vorticity", "supersaturation", "condensation rate")
 ABOUT = {
     "KS": "largest gap between the cumulative histograms of all pixel values, mean over contexts",
+    "KS of increments": "the same of differences between neighbouring points, along both axes: it sees fronts and "
+    "filaments, which a histogram of values does not",
     "W1 of means": "Wasserstein-1 distance between spatial means, mean over contexts, in units of the field",
     "MELR": f"mean |ln(E/E_ref)| over shells that hold {SMALLEST_SHARE:g} of the variance or more, mean over contexts",
     "l2": "distance of the low-passed (|k| up to the number given), z-scored output from its own coarse source; "
@@ -117,9 +119,15 @@ def _distances(values: np.ndarray, wanted: np.ndarray) -> dict[str, float]:
     means = [jnp.asarray(each.mean((1, 2))[:, None]) for each in (values, wanted)]
     return {
         "KS": kolmogorov_smirnov(values, wanted),
+        "KS of increments": kolmogorov_smirnov(increments(values), increments(wanted)),
         "W1 of means": float(wasserstein_1(*means)),
         "MELR": spectral_error(values, wanted),
     }
+
+
+def increments(values: np.ndarray) -> np.ndarray:
+    """x(p + e) − x(p) of periodic fields (n, y, x), for the two steps e of one point."""
+    return np.stack([np.roll(values, -1, axis) - values for axis in (-2, -1)])
 
 
 def spectral_error(values: np.ndarray, wanted: np.ndarray) -> float:
