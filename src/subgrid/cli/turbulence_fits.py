@@ -25,7 +25,7 @@ from subgrid.downscaling.diffusion_bridge import decode, encode, noised, told, t
 from subgrid.networks.context import Context, Groups, of_group
 from subgrid.networks.unet import UNet
 from subgrid.numerics.spectral import ModeStatistics, mode_statistics
-from subgrid.simulate.moist_turbulence import context
+from subgrid.simulate.moist_turbulence import context as saturation_pattern
 from subgrid.training.checkpoint import Checkpoints, load_weights, save_weights
 from subgrid.training.fit import fit, warmup_cosine
 from subgrid.transport.bridge import Bridge, sample_bridge
@@ -84,7 +84,7 @@ def laws_of(archives: Archives) -> Laws:
 
     def fine(wavenumber: int) -> ModeStatistics:
         fields = archives.fine.of(wavenumber)
-        pattern = np.asarray(context(fields.shape[-1], wavenumber), np.float32)
+        pattern = np.asarray(saturation_pattern(fields.shape[-1], wavenumber), np.float32)
         return mode_statistics(fields, np.stack([np.zeros_like(pattern), pattern]))
 
     return Laws([fine(k) for k in archives.wavenumbers], mode_statistics(archives.coarse.values))

@@ -121,8 +121,7 @@ def projecting_independent_ends(drift: RefinedDrift) -> RefinedDrift:
     """The same drift with C = 0: what the first Markovian projection of independent Gaussian ends is.
 
     Iterative Markovian fitting starts from independent ends. Beside the bridge's own drift its network would then have
-    to undo the coupling of the waves that hold nearly all the energy, and later to undo that. On moist turbulence three
-    iterations from there left a distance of .21 to the source at k = 1; one iteration from here leaves .13.
+    to undo the coupling of the waves that hold nearly all the energy, and to unlearn that in later iterations.
     """
     coupling = lambda d: (d.base.stacked if isinstance(d.base, Groups) else d.base).coupling  # noqa: E731
     return eqx.tree_at(coupling, drift, replace_fn=np.zeros_like)
