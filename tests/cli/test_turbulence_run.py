@@ -85,8 +85,10 @@ def test_the_upsampled_field_is_most_like_its_source_and_random_pairing_is_not(f
 
 
 def test_runs_held_out_are_not_trained_on_and_coarse_fields_lie_on_the_fine_grid(finished):
-    table = load_turbulence_config(finished / "tiny.toml").turbulence
-    archives = load_archives(table, finished / "run" / "fine.zarr", finished / "run" / "coarse.zarr")
+    config = load_turbulence_config(finished / "tiny.toml")
+    archives = load_archives(
+        config.turbulence, config.normalisation, finished / "run" / "fine.zarr", finished / "run" / "coarse.zarr"
+    )
     sets = [archives.fine, archives.reference, archives.twin]
     assert [len(fields.values) for fields in sets] == [6, 6, 6]
     assert not any(np.array_equal(a.values[0], b.values[0]) for a, b in [sets[:2], sets[1:], sets[::2]])
@@ -95,6 +97,8 @@ def test_runs_held_out_are_not_trained_on_and_coarse_fields_lie_on_the_fine_grid
     with xr.open_zarr(finished / "run" / "coarse.zarr", chunks=None) as coarse:
         first = np.stack([coarse.zeta.values[0, 0], coarse.c.values[0, 0]])
     np.testing.assert_allclose(archives.restore(archives.coarse.values)[0, :, ::2, ::2], first, atol=1e-4)
+    # c is a normal score, ζ no more than divided: kurtosis of a normal law is 3.
+    assert np.mean(archives.fine.values[:, 1] ** 4) == pytest.approx(3, abs=0.1)
 
 
 def test_spun_up_runs_go_on_from_their_state_under_forcings_of_their_own(finished):
@@ -141,8 +145,10 @@ def test_bad_settings(finished, override, complaint):
 
 
 def test_transport_pairs_stay_within_their_context_and_are_closer(finished):
-    table = load_turbulence_config(finished / "tiny.toml").turbulence
-    archives = load_archives(table, finished / "run" / "fine.zarr", finished / "run" / "coarse.zarr")
+    config = load_turbulence_config(finished / "tiny.toml")
+    archives = load_archives(
+        config.turbulence, config.normalisation, finished / "run" / "fine.zarr", finished / "run" / "coarse.zarr"
+    )
     key = jr.key(0)
     at_random = turbulence_fits._orders(archives, transport=False, key=key, n_orders=4)
     paired = turbulence_fits._orders(archives, transport=True, key=key, n_orders=4)

@@ -59,6 +59,12 @@ class Turbulence(Table):
     """Of each run: 2.5 units. Correlation between frames is .86 at one interval, .65 at four, .5 at eight."""
 
 
+class Normalisation(Table):
+    normal_scores: Annotated[tuple[Literal["zeta", "c"], ...], AsTuple] = ("c",)
+    """Channels whose histogram over the fine archive is made Gaussian before anything is fitted: that of c has a spike
+    where air is saturated, with a third of all points. Other channels are divided by their standard deviation only."""
+
+
 class Network(Table):
     """A UNet, the same for every method: only its targets differ."""
 
@@ -120,6 +126,7 @@ class TurbulenceConfig(Table):
 
     run: Run = Run(name="moist_turbulence")
     turbulence: Turbulence = Turbulence()
+    normalisation: Normalisation = Normalisation()
     network: Network = Network()
     training: Training = Training()
     bridge: BridgeTable = BridgeTable()

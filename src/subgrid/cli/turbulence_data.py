@@ -10,10 +10,12 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float, Int
 
-from subgrid.cli.turbulence_config import Turbulence
+from subgrid.cli.turbulence_config import Normalisation, Turbulence
 from subgrid.data.archive import ensemble_of_runs_dataset
 from subgrid.data.normalise import Standardiser, fit_standardiser
 from subgrid.data.store import OutputExists, write_zarr
+from subgrid.downscaling.normal_score import fit_normal_score
+from subgrid.downscaling.transforms import ChannelTransforms, Unchanged
 from subgrid.networks.context import Context
 from subgrid.numerics.spectral import refine
 from subgrid.simulate.moist_turbulence import INTERVAL, MoistTurbulence, context, trajectories
@@ -117,7 +119,8 @@ class Fields:
 
 @dataclass(frozen=True)
 class Archives:
-    """What is trained on and what is judged by; all in units of the fine archive's standard deviations.
+    """What is trained on and what is judged by, all on the scales that networks work on: normal scores where the
+    configuration says so, and units of the fine archive's standard deviations.
 
     The held-out fine runs are two independent halves: the reference, and the twin whose distance from it is the floor.
     """
@@ -127,6 +130,7 @@ class Archives:
     reference: Fields
     twin: Fields
     held_out_coarse: Fields
+    transforms: ChannelTransforms
     standardiser: Standardiser
 
     @property
@@ -136,11 +140,14 @@ class Archives:
 
     def restore(self, values: np.ndarray) -> np.ndarray:
         """Physical units."""
-        return np.asarray(self.standardiser.restore(jnp.asarray(values), 2), np.float32)
+        return np.asarray(self.transforms.inverse_series(self.standardiser.restore(jnp.asarray(values), 2)), np.float32)
 
 
-def load_archives(table: Turbulence, fine: Path, coarse: Path) -> Archives:
-    """Both archives on the fine grid, runs for training apart from those held out."""
+def load_archives(table: Turbulence, scales: Normalisation, fine: Path, coarse: Path) -> Archives:
+    """Both archives on the fine grid, runs for training apart from those held out.
+
+    Scales are those of the fine training runs, for coarse fields too: what is alike in both must stay alike.
+    """
     n_train, n_runs = table.n_training_runs, _n_runs(table)
     middle = (n_train + n_runs) // 2
     runs, wavenumbers = _read(fine)
@@ -149,12 +156,14 @@ def load_archives(table: Turbulence, fine: Path, coarse: Path) -> Archives:
     coarse_runs, none = _read(coarse)
     _require_size(coarse_runs, n_runs * len(table.wavenumbers), table.n_frames, coarse)
     n_coarse = n_train * len(table.wavenumbers)
-    standardiser = fit_standardiser(runs[place < n_train].reshape(-1, *runs.shape[2:]))
+    seen = runs[place < n_train].reshape(-1, *runs.shape[2:])
+    transforms = _fit_transforms(seen, scales)
+    standardiser = fit_standardiser(np.asarray(transforms.forward_series(seen)))
 
     def fields(values: np.ndarray, k: np.ndarray) -> Fields:
         flat = values.reshape(-1, *values.shape[2:])
         flat = refine(flat, table.n_fine) if flat.shape[-1] < table.n_fine else flat
-        normal = np.asarray(standardiser.normalise(jnp.asarray(flat), 2), np.float32)
+        normal = np.asarray(standardiser.normalise(transforms.forward_series(flat), 2), np.float32)
         return Fields(normal, np.repeat(k, values.shape[1]))
 
     chosen = {
@@ -166,8 +175,16 @@ def load_archives(table: Turbulence, fine: Path, coarse: Path) -> Archives:
     return Archives(
         coarse=fields(coarse_runs[:n_coarse], none[:n_coarse]),
         held_out_coarse=fields(coarse_runs[n_coarse:], none[n_coarse:]),
+        transforms=transforms,
         standardiser=standardiser,
         **parts,
+    )
+
+
+def _fit_transforms(fields: Float[np.ndarray, "n channel y x"], scales: Normalisation) -> ChannelTransforms:
+    scored = [name in scales.normal_scores for name in CHANNELS]
+    return ChannelTransforms(
+        tuple(fit_normal_score(fields[:, i]) if score else Unchanged() for i, score in enumerate(scored))
     )
 
 

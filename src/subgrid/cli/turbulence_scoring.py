@@ -75,7 +75,12 @@ def gather(run: TurbulenceRun) -> Judged:
         values, wavenumbers = read_fields(run.path(f"downscaled/{method}.zarr"))
         resolved = np.asarray(to_grid(to_modes(jnp.asarray(values))), np.float32)
         candidates[method] = Fields(resolved, wavenumbers)
-    return Judged(_physical(archives, archives.reference), _physical(archives, archives.twin), candidates, each.coarse)
+    return Judged(
+        _physical(archives, archives.reference),
+        _physical(archives, archives.twin),
+        candidates,
+        archives.restore(each.coarse),
+    )
 
 
 def _physical(archives: Archives, fields: Fields) -> Fields:

@@ -48,7 +48,9 @@ class TurbulenceRun:
 
     @cached_property
     def archives(self) -> Archives:
-        return load_archives(self.config.turbulence, self.path("fine.zarr"), self.path("coarse.zarr"))
+        return load_archives(
+            self.config.turbulence, self.config.normalisation, self.path("fine.zarr"), self.path("coarse.zarr")
+        )
 
     @property
     def timings(self) -> dict[str, float]:
@@ -70,8 +72,8 @@ class TurbulenceRun:
 MADE_FROM = {
     "coarse.zarr": ("turbulence",),
     "fine.zarr": ("turbulence",),
-    "models": ("turbulence", "network", "training", "bridge", "diffusion", "evaluation"),
-    "downscaled": ("turbulence", "network", "training", "bridge", "diffusion", "evaluation"),
+    "models": ("turbulence", "normalisation", "network", "training", "bridge", "diffusion", "evaluation"),
+    "downscaled": ("turbulence", "normalisation", "network", "training", "bridge", "diffusion", "evaluation"),
 }
 """The tables that each part of a run folder depends on, the seed beside them."""
 FREE = (("run", "name"), ("evaluation", "methods"))

@@ -14,6 +14,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from subgrid.downscaling.normal_score import NormalScore
+
 PRECIPITATION = frozenset({"pr", "prc", "prsn", "rr", "tp", "precip", "precipitation"})
 """Names that CMIP, E-OBS and ERA5 give to precipitation."""
 
@@ -66,7 +68,7 @@ class CensoredRoot(eqx.Module):
         return jnp.where(jnp.isnan(z), jnp.nan, jnp.where(z >= 0.5 * lowest, wet, 0.0))
 
 
-Transform: TypeAlias = Unchanged | CensoredRoot
+Transform: TypeAlias = Unchanged | CensoredRoot | NormalScore
 
 
 class ChannelTransforms(eqx.Module):
