@@ -1,5 +1,6 @@
 """Judging a moist-turbulence run: quality against held-out fine fields, similarity to the source of each output."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +11,9 @@ import numpy as np
 from subgrid.cli.turbulence_data import Archives, Fields, read_fields
 from subgrid.cli.turbulence_stages import Cases, TurbulenceRun, cases
 from subgrid.data.store import write_json
-from subgrid.simulate.moist_turbulence import condensation_rate, to_grid, to_modes
+from subgrid.simulate.moist_turbulence import condensation_rate, context, to_grid, to_modes
 from subgrid.verification.distributions import wasserstein_1
-from subgrid.verification.similarity import kolmogorov_smirnov, source_distance
+from subgrid.verification.similarity import kolmogorov_smirnov, kolmogorov_smirnov_spread, source_distance
 from subgrid.verification.spectra import energy_spectrum
 
 UPSAMPLED, RANDOM = "upsampled", "random pairing"
@@ -24,13 +25,20 @@ SMALLEST_SHARE = 1e-4
 QUANTITIES = ("vorticity", "supersaturation", "condensation rate")
 ABOUT = {
     "KS": "largest gap between the cumulative histograms of all pixel values, mean over contexts",
+    "KS, spread": "its standard deviation when sources and reference runs are drawn again, mean over contexts",
+    "variance ratio": "variance of all pixel values over that of the reference, mean over contexts",
     "KS of increments": "the same of differences between neighbouring points, along both axes: it sees fronts and "
     "filaments, which a histogram of values does not",
     "W1 of means": "Wasserstein-1 distance between spatial means, mean over contexts, in units of the field",
     "MELR": f"mean |ln(E/E_ref)| over shells that hold {SMALLEST_SHARE:g} of the variance or more, mean over contexts",
     "l2": "distance of the low-passed (|k| up to the number given), z-scored output from its own coarse source; "
     "unrelated patterns have 1.41",
+    "l2 of anomalies": "the same after the mean amplitude of each context's own pattern, which no source has, is taken "
+    "from the outputs",
 }
+
+TARGETS = {"variance ratio": "1", "KS, spread": "–"}
+"""Of each metric; of all others 0."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,8 @@ class Judged:
     candidates: dict[str, Fields]
     sources: np.ndarray
     """Of the candidates' fields, one by one."""
+    n_frames: int
+    """Of a run, next to each other in the held-out halves."""
 
 
 def columns(run: TurbulenceRun) -> tuple[str, ...]:
@@ -54,14 +64,25 @@ def judge(run: TurbulenceRun) -> Judged:
     judged = gather(run)
     resolved = list(range(1, (run.config.turbulence.n_coarse - 1) // 3 + 1))
     curves = {name: similarity(fields, judged.sources, resolved) for name, fields in judged.candidates.items()}
-    rows = [*quality_rows(judged), *similarity_rows(curves, resolved)]
+    anomalies = {name: without_pattern(fields) for name, fields in judged.candidates.items()}
+    of_anomalies = {name: similarity(fields, judged.sources, resolved) for name, fields in anomalies.items()}
+    rows = [
+        *quality_rows(judged),
+        *similarity_rows(curves, resolved, "l2", QUANTITIES[:2]),
+        *similarity_rows(of_anomalies, resolved, "l2 of anomalies", QUANTITIES[1:2]),
+    ]
     content = {
         "table": rows,
-        "similarity": {"wavenumber": resolved, **{name: curve.tolist() for name, curve in curves.items()}},
+        "similarity": _as_lists(curves, resolved),
+        "similarity of anomalies": _as_lists(of_anomalies, resolved),
         "timings": run.timings,
     }
     write_json(run.path("metrics.json"), content)
     return judged
+
+
+def _as_lists(curves: dict[str, np.ndarray], wavenumbers: list[int]) -> dict[str, list]:
+    return {"wavenumber": wavenumbers, **{name: curve.tolist() for name, curve in curves.items()}}
 
 
 def gather(run: TurbulenceRun) -> Judged:
@@ -80,6 +101,7 @@ def gather(run: TurbulenceRun) -> Judged:
         _physical(archives, archives.twin),
         candidates,
         archives.restore(each.coarse),
+        run.config.turbulence.n_frames,
     )
 
 
@@ -103,19 +125,37 @@ def quality_rows(judged: Judged) -> list[dict[str, Any]]:
     """Rows of the table on distributions, the twin in the column of the floor."""
     sets = {**judged.candidates, "floor": judged.twin}
     scores = {name: quality(fields, judged.reference) for name, fields in sets.items()}
+    for name, fields in sets.items():
+        scores[name] |= spread(fields, judged.reference, (judged.n_frames if name == "floor" else 1, judged.n_frames))
     return [
         _row(f"Quality: {quantity}", metric, {name: found[quantity, metric] for name, found in scores.items()})
-        for quantity, metric in scores["floor"]
+        for quantity, metric in sorted(scores["floor"], key=lambda row: QUANTITIES.index(row[0]))
     ]
 
 
-def quality(fields: Fields, reference: Fields) -> dict[tuple[str, str], float]:
+Scores = dict[tuple[str, str], float]
+"""By quantity and metric."""
+
+
+def quality(fields: Fields, reference: Fields) -> Scores:
     """Every metric of every quantity, each within a context, then the mean over contexts."""
+    return _mean_over_contexts(_distances, fields, reference)
+
+
+def spread(fields: Fields, reference: Fields, per_block: tuple[int, int]) -> Scores:
+    """How much of each KS distance is an accident of the sources, and of the runs of the reference."""
+    of_one = lambda v, w: {"KS, spread": kolmogorov_smirnov_spread(v, w, per_block=per_block, seed=0)}  # noqa: E731
+    return _mean_over_contexts(of_one, fields, reference)
+
+
+def _mean_over_contexts(
+    metrics: Callable[[np.ndarray, np.ndarray], dict[str, float]], fields: Fields, reference: Fields
+) -> Scores:
     found: dict[tuple[str, str], list[float]] = {}
     for k in np.unique(reference.wavenumbers).tolist():
         pairs = zip(quantities(fields.of(k)).items(), quantities(reference.of(k)).values(), strict=True)
         for (quantity, values), wanted in pairs:
-            for metric, score in _distances(values, wanted).items():
+            for metric, score in metrics(values, wanted).items():
                 found.setdefault((quantity, metric), []).append(score)
     return {name: float(np.mean(scores)) for name, scores in found.items()}
 
@@ -124,6 +164,7 @@ def _distances(values: np.ndarray, wanted: np.ndarray) -> dict[str, float]:
     means = [jnp.asarray(each.mean((1, 2))[:, None]) for each in (values, wanted)]
     return {
         "KS": kolmogorov_smirnov(values, wanted),
+        "variance ratio": float(values.var(dtype=np.float64) / wanted.var(dtype=np.float64)),
         "KS of increments": kolmogorov_smirnov(increments(values), increments(wanted)),
         "W1 of means": float(wasserstein_1(*means)),
         "MELR": spectral_error(values, wanted),
@@ -148,20 +189,32 @@ def similarity(fields: Fields, sources: np.ndarray, wavenumbers: list[int]) -> n
     return np.stack([source_distance(fields.values, sources, k).mean(0) for k in wavenumbers])
 
 
-def similarity_rows(curves: dict[str, np.ndarray], wavenumbers: list[int]) -> list[dict[str, Any]]:
+def without_pattern(fields: Fields) -> Fields:
+    """x − a_k sin(kx) sin(ky), with a_k the mean amplitude in all fields of the context: what may be of the source."""
+    values = fields.values.copy()
+    for k in np.unique(fields.wavenumbers).tolist():
+        pattern, which = np.asarray(context(values.shape[-1], k), np.float32), fields.wavenumbers == k
+        amplitude = np.mean(values[which] * pattern, axis=(0, 2, 3)) / np.mean(pattern**2)
+        values[which] -= amplitude[:, None, None] * pattern
+    return Fields(values, fields.wavenumbers)
+
+
+def similarity_rows(
+    curves: dict[str, np.ndarray], wavenumbers: list[int], metric: str, shown: tuple[str, ...]
+) -> list[dict[str, Any]]:
     """Rows of the table on similarity."""
     return [
         _row(
             f"Similarity: {quantity}",
-            f"l2, k up to {k}",
-            {name: float(curve[wavenumbers.index(k), channel]) for name, curve in curves.items()},
+            f"{metric}, k up to {k}",
+            {name: float(curve[wavenumbers.index(k), QUANTITIES.index(quantity)]) for name, curve in curves.items()},
         )
-        for channel, quantity in enumerate(QUANTITIES[:2])
+        for quantity in shown
         for k in SHOWN_WAVENUMBERS
         if k in wavenumbers
     ]
 
 
 def _row(group: str, metric: str, values: dict[str, float]) -> dict[str, Any]:
-    about = ABOUT.get(metric, ABOUT["l2"])
-    return {"group": group, "metric": metric, **values, "target": "0", "about": about}
+    about = ABOUT[metric.split(", k up to")[0]]
+    return {"group": group, "metric": metric, **values, "target": TARGETS.get(metric, "0"), "about": about}
