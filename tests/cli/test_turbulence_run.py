@@ -133,6 +133,15 @@ def test_other_settings_are_refused_where_something_was_made_with_them(finished)
     turbulence_stages.open_run(finished / "tiny.toml", ['evaluation.methods=["dsbm-imf"]'], finished / "run")
 
 
+def test_a_default_of_today_is_not_taken_for_what_an_older_folder_was_made_with(finished, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished / "run", folder)
+    written = (folder / "config.toml").read_text()
+    (folder / "config.toml").write_text(written.replace('[normalisation]\nnormal_scores = ["c"]\n', ""))
+    with pytest.raises(ValueError, match="models was made by an earlier version; remove models to make it anew"):
+        turbulence_stages.open_run(finished / "tiny.toml", [], folder)
+
+
 @pytest.mark.parametrize(
     ("override", "complaint"),
     [

@@ -21,6 +21,7 @@ import jax.random as jr
 import numpy as np
 
 from subgrid.cli import turbulence_fits
+from subgrid.cli.config import read_tables
 from subgrid.cli.experiment import check_own_folder, keep_config
 from subgrid.cli.progress import progress_bar
 from subgrid.cli.turbulence_config import METHODS, TurbulenceConfig, load_turbulence_config
@@ -89,20 +90,27 @@ def open_run(path: Path, overrides: Sequence[str], folder: Path) -> TurbulenceRu
     check_own_folder(folder, kind="run")
     stored = folder / "config.toml"
     if stored.exists():
-        _refuse_other_values(load_turbulence_config(stored), config, folder)
+        _refuse_other_values(read_tables(stored), load_turbulence_config(stored), config, folder)
     keep_config(config, stored)
     return TurbulenceRun(config, folder)
 
 
-def _refuse_other_values(stored: TurbulenceConfig, wanted: TurbulenceConfig, folder: Path) -> None:
+def _refuse_other_values(
+    written: dict[str, dict], stored: TurbulenceConfig, wanted: TurbulenceConfig, folder: Path
+) -> None:
+    """`written` holds all keys that there were when the folder was made: a default of today is none of them."""
     old, new = stored.model_dump(), wanted.model_dump()
     for part, tables in MADE_FROM.items():
         for table in ("run", *tables) if (folder / part).exists() else ():
             for key, value in old[table].items():
-                if value != new[table][key] and (table, key) not in FREE:
+                known = key in written.get(table, {})
+                if (value != new[table][key] or not known) and (table, key) not in FREE:
+                    made = (
+                        f"with {table}.{key} = {value!r}, not {new[table][key]!r}" if known else "by an earlier version"
+                    )
                     raise OutputExists(
-                        f"{folder}: {part} was made with {table}.{key} = {value!r}, not {new[table][key]!r}; "
-                        f"remove {part} to make it anew, or choose another output folder."
+                        f"{folder}: {part} was made {made}; remove {part} to make it anew, or choose another output "
+                        "folder."
                     )
 
 
