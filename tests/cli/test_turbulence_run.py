@@ -2,8 +2,10 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
@@ -12,17 +14,21 @@ import xarray as xr
 
 from subgrid.cli import turbulence_fits, turbulence_stages
 from subgrid.cli.config import ConfigError
+from subgrid.cli.reporting import publish
 from subgrid.cli.turbulence_config import Turbulence, load_turbulence_config
 from subgrid.cli.turbulence_data import Fields, contexts, load_archives, read_fields
 from subgrid.cli.turbulence_scoring import (
     increments,
     quality,
     quantities,
+    resampled_distances,
     similarity,
     spectral_error,
     without_pattern,
 )
+from subgrid.data.store import write_zarr
 from subgrid.simulate.moist_turbulence import MoistTurbulence, context, to_modes
+from subgrid.training.checkpoint import CheckpointMismatch
 
 pytestmark = pytest.mark.slow
 
@@ -133,6 +139,18 @@ def test_other_settings_are_refused_where_something_was_made_with_them(finished)
     turbulence_stages.open_run(finished / "tiny.toml", ['evaluation.methods=["dsbm-imf"]'], finished / "run")
 
 
+def test_a_fit_does_not_go_on_from_one_of_other_fields(finished, tmp_path):
+    run = turbulence_stages.open_run(finished / "tiny.toml", [], finished / "run")
+    key = jr.fold_in(run.key("fits"), turbulence_fits.NAMES.index("flow-matching"))
+    shutil.copytree(finished / "run" / "models" / "flow-matching", tmp_path / "model")
+    fine = run.archives.fine
+    others = replace(run.archives, fine=fine.with_values(fine.values[::-1].copy()))
+    with pytest.raises(CheckpointMismatch, match="was begun with data = "):
+        turbulence_fits.fit_model(
+            "flow-matching", run.config, others, tmp_path / "model", report=lambda *_: None, key=key
+        )
+
+
 def test_a_default_of_today_is_not_taken_for_what_an_older_folder_was_made_with(finished, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(finished / "run", folder)
@@ -140,6 +158,8 @@ def test_a_default_of_today_is_not_taken_for_what_an_older_folder_was_made_with(
     (folder / "config.toml").write_text(written.replace('[normalisation]\nnormal_scores = ["c"]\n', ""))
     with pytest.raises(ValueError, match="models was made by an earlier version; remove models to make it anew"):
         turbulence_stages.open_run(finished / "tiny.toml", [], folder)
+    with pytest.raises(ConfigError, match=r"has no normalisation\.normal_scores; it was written by an earlier version"):
+        publish(folder, tmp_path / "published", overwrite=False)
 
 
 @pytest.mark.parametrize(
@@ -181,27 +201,58 @@ def test_scores_of_sets_whose_difference_is_known():
     values = rng.normal(size=(6, 32, 32)).astype(np.float32)
     assert spectral_error(np.exp(0.7) * values, values) == pytest.approx(1.4, rel=1e-4)  # 2|ln a| in energy
     fields = np.stack([values, values], 1)
-    reference = Fields(fields, np.repeat([1, 4], 3))
+    reference = Fields(fields, np.repeat([1, 4], 3), np.tile(np.arange(3), 2))
     same = quality(reference, reference)
-    assert all(
-        score == pytest.approx(1.0 if metric == "variance ratio" else 0.0) for (_, metric), score in same.items()
-    )
-    moved = quality(Fields(fields + 0.5, reference.wavenumbers), reference)
+    assert all(score == pytest.approx(1.0 if "ratio" in metric else 0.0) for (_, metric), score in same.items())
+    moved = quality(reference.with_values(fields + 0.5), reference)
     assert moved["vorticity", "W1 of means"] == pytest.approx(0.5, rel=1e-4)
     # N(½, 1) against N(0, 1): the gap is 2Φ(¼) − 1 = .197, known to 1/√n of 3072 values.
     assert moved["vorticity", "KS"] == pytest.approx(0.197, abs=3 / np.sqrt(3072))
     assert quantities(fields)["condensation rate"].min() == 0
-    assert similarity(reference, fields, [2, 5]).max() < 1e-3
+    assert similarity(reference, reference, [2, 5]).max() < 1e-3
 
 
 def test_anomalies_know_nothing_of_the_pattern_and_keep_all_else():
     values = np.random.default_rng(0).normal(size=(4, 2, 32, 32)).astype(np.float32)
-    k = np.array([1, 1, 4, 4])
-    plain = without_pattern(Fields(values, k))
-    patterns = np.stack([np.asarray(context(32, each)) for each in k.tolist()])
-    moved = without_pattern(Fields(values + np.array([0.0, 3.0])[:, None, None] * patterns[:, None], k))
-    np.testing.assert_allclose(moved.values, plain.values, atol=1e-5)
-    assert np.abs(plain.values - values).max() < 0.2  # a mean of 2048 values of noise
+    fields = Fields(values, np.array([1, 1, 4, 4]), np.array([0, 1, 0, 1]))
+    patterns = np.stack([np.asarray(context(32, k)) for k in fields.wavenumbers.tolist()])
+    moved = fields.with_values(values + np.array([0.0, 3.0], np.float32)[:, None, None] * patterns[:, None])
+    np.testing.assert_allclose(without_pattern(moved).values, without_pattern(fields).values, atol=1e-5)
+    assert np.abs(without_pattern(fields).values - values).max() < 0.2  # a mean of 2048 values of noise
+    # What differs from its source by the pattern alone is at no distance from it, and has twice its amplitude.
+    assert similarity(without_pattern(moved), without_pattern(fields), [2, 6]).max() < 1e-3
+    twice = fields.with_values(2 * moved.values)
+    assert quality(twice, moved)["supersaturation", "pattern ratio"] == pytest.approx(2, rel=1e-4)
+
+
+def test_runs_are_drawn_alike_in_all_contexts_and_for_all_methods():
+    values = np.random.default_rng(0).normal(size=(12, 2, 16, 16)).astype(np.float32)
+    reference = Fields(values, np.repeat([1, 4], 6), np.tile(np.repeat([5, 6, 7], 2), 2))
+    moved = reference.with_values(values + np.float32(0.7))
+    near, far = (resampled_distances(fields, reference)["vorticity"] for fields in (reference, moved))
+    assert near.shape == (200,) and far.std() > 0
+    np.testing.assert_array_equal(far, resampled_distances(moved, reference)["vorticity"])
+    assert (far > near).all()  # 2Φ(.35) − 1 = .27 above noise of .03
+
+
+def test_scales_are_those_of_training_runs_alone(finished, tmp_path):
+    config = load_turbulence_config(finished / "tiny.toml")
+    shutil.copytree(finished / "run" / "fine.zarr", tmp_path / "fine.zarr")
+    plain = load_archives(
+        config.turbulence, config.normalisation, tmp_path / "fine.zarr", finished / "run" / "coarse.zarr"
+    )
+    with xr.open_zarr(tmp_path / "fine.zarr", chunks=None) as fine:
+        changed = fine.load()
+    held_out = np.arange(changed.sizes["run"]) % 3 > 0  # one training run and two held out of each context
+    changed["c"][held_out] *= 5
+    shutil.rmtree(tmp_path / "fine.zarr")
+    write_zarr(changed, tmp_path / "fine.zarr")
+    other = load_archives(
+        config.turbulence, config.normalisation, tmp_path / "fine.zarr", finished / "run" / "coarse.zarr"
+    )
+    assert eqx.tree_equal(plain.scales.transforms, other.scales.transforms)
+    assert eqx.tree_equal(plain.scales.standardiser, other.scales.standardiser)
+    assert not np.array_equal(plain.reference.values, other.reference.values)
 
 
 def test_contexts_are_channels_of_the_saturation_pattern():

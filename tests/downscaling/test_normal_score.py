@@ -40,9 +40,24 @@ def test_it_rises_everywhere_also_beyond_what_was_seen():
     slope = jax.vmap(jax.grad(lambda v: SCORE.forward(v[None])[0]))(x)
     assert (slope > 0).all()
     assert jnp.isfinite(slope).all()
-    assert SCORE.forward(jnp.asarray([60.0]))[0] > REACH
+    assert SCORE.forward(jnp.asarray([60.0]))[0] > REACH  # above the largest of the sample, 27
 
 
 def test_a_variable_with_an_atom_is_refused():
     with pytest.raises(ValueError, match="many values equal 0: a variable with an atom has no normal scores"):
         fit_normal_score(np.maximum(np.random.default_rng(0).normal(size=4000), 0))
+
+
+def test_few_values_have_knots_that_reach_as_far_as_ten_of_them():
+    few = fit_normal_score(np.random.default_rng(0).normal(size=1000))
+    assert few.scores[-1] == 2.25  # Φ⁻¹(.99) = 2.33
+    np.testing.assert_allclose(few.forward(jnp.asarray([-4.0, 4.0])), [-4, 4], atol=1)
+    assert SCORE.scores[-1] == REACH  # of 320,000: Φ⁻¹(1 − 10/320,000) = 4.004
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"), [(np.ones(99), "at least 100 values, got 99"), (np.full(200, np.nan), "finite values")]
+)
+def test_what_has_no_histogram_is_refused(values, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        fit_normal_score(values)

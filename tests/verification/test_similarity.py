@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import ks_2samp
 
-from subgrid.verification.similarity import kolmogorov_smirnov, kolmogorov_smirnov_spread, source_distance
+from subgrid.verification.similarity import kolmogorov_smirnov, source_distance
 
 
 def waves(*amplitudes_by_k: tuple[float, int], n: int = 32) -> np.ndarray:
@@ -49,23 +49,3 @@ def test_bad_input():
         source_distance(waves((1.0, 2)), waves((1.0, 2), n=16), 3)
     with pytest.raises(ValueError, match="holds no wave up to 3"):
         source_distance(waves((1.0, 5)), waves((1.0, 2)), 3)
-
-
-def test_spread_is_that_of_sets_drawn_anew():
-    rng = np.random.default_rng(0)
-    draw = lambda: rng.normal(size=(40, 1)) + 0.1 * rng.normal(size=(40, 20))  # noqa: E731  fields that differ as wholes
-    ref = 1 + rng.normal(size=(200, 20))
-    anew = np.std([kolmogorov_smirnov(draw(), ref) for _ in range(200)])
-    found = kolmogorov_smirnov_spread(draw(), ref, n_resamplings=400, seed=0)
-    assert found == pytest.approx(anew, rel=0.35)  # one set stands for all; independent pixels would say .2 of it
-    alone = kolmogorov_smirnov_spread(draw().reshape(-1, 1), ref.reshape(-1, 1), seed=0)
-    assert alone < 0.5 * anew
-
-
-def test_blocks_move_together():
-    x = np.repeat(np.random.default_rng(1).normal(size=30), 10)[:, None]  # 30 runs of ten equal fields
-    ref = np.random.default_rng(2).normal(size=(3000, 1))
-    apart, whole = (kolmogorov_smirnov_spread(x, ref, per_block=(size, 1), seed=0) for size in (1, 10))
-    assert whole == pytest.approx(np.sqrt(10) * apart, rel=0.4)
-    with pytest.raises(ValueError, match="300 fields are not made of blocks of 7"):
-        kolmogorov_smirnov_spread(x, ref, per_block=(7, 1), seed=0)

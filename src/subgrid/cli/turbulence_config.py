@@ -141,6 +141,16 @@ def load_turbulence_config(path: str | Path, overrides: Sequence[str] = ()) -> T
     return config
 
 
+def load_complete_config(path: Path) -> TurbulenceConfig:
+    """The configuration that a run keeps in its folder. **Raises:** `ConfigError` if it lacks a key of today: what was
+    made before the key existed was not made with its default."""
+    written, config = read_tables(path), load_turbulence_config(path)
+    for table, values in config.model_dump().items():
+        for key in values.keys() - written.get(table, {}).keys():
+            raise ConfigError(f"{path}: has no {table}.{key}; it was written by an earlier version. Run it again.")
+    return config
+
+
 def is_turbulence(path: str | Path) -> bool:
     """Whether a configuration file is one of this experiment: it has the table [turbulence]."""
     return "turbulence" in read_tables(path)

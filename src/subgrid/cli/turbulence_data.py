@@ -1,10 +1,11 @@
 """The two archives of the moist-turbulence experiment: simulated, kept as Zarr, read back as normalised fields."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
-import jax.numpy as jnp
+import jax
 import jax.random as jr
 import numpy as np
 import xarray as xr
@@ -22,6 +23,8 @@ from subgrid.simulate.moist_turbulence import INTERVAL, MoistTurbulence, context
 from subgrid.types import Key
 
 CHANNELS = {"zeta": "vorticity", "c": "supersaturation"}
+BLOCK = 64
+"""Fields that are refined and scaled together."""
 Report = Callable[[int, int, str], None]
 
 
@@ -107,20 +110,60 @@ def read_fields(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class Fields:
-    """Normalised fields of one archive on the fine grid, and the k of the context of each (0: none)."""
+    """Fields on the fine grid; of each the k of its context (0: none), and the run it is of.
+
+    Runs of the same number share their spun-up state of ζ, whatever the context: they are not independent.
+    """
 
     values: Float[np.ndarray, "n channel y x"]
     wavenumbers: Int[np.ndarray, " n"]
+    runs: Int[np.ndarray, " n"]
 
     def of(self, wavenumber: int) -> np.ndarray:
         """Those of one context."""
         return self.values[self.wavenumbers == wavenumber]
 
+    def with_values(self, values: np.ndarray) -> "Fields":
+        """Other values of the same runs."""
+        return replace(self, values=values)
+
+
+@dataclass(frozen=True)
+class Scales:
+    """From physical units to those that networks work on, and back, some fields at a time."""
+
+    transforms: ChannelTransforms
+    standardiser: Standardiser
+
+    def normalise(self, fields: np.ndarray) -> np.ndarray:
+        return _in_blocks(jax.jit(lambda x: self.standardiser.normalise(self.transforms.forward_series(x), 2)), fields)
+
+    def restore(self, values: np.ndarray) -> np.ndarray:
+        return _in_blocks(jax.jit(lambda z: self.transforms.inverse_series(self.standardiser.restore(z, 2))), values)
+
+
+def fit_scales(fields: Float[np.ndarray, "n channel y x"], table: Normalisation) -> Scales:
+    """Normal scores of the channels that the table names, and standard deviations of what they have become."""
+    scored = [name in table.normal_scores for name in CHANNELS]
+    transforms = ChannelTransforms(
+        tuple(fit_normal_score(fields[:, i]) if score else Unchanged() for i, score in enumerate(scored))
+    )
+    return Scales(transforms, fit_standardiser(_in_blocks(jax.jit(lambda x: transforms.forward_series(x)), fields)))
+
+
+def _in_blocks(function: Callable, fields: np.ndarray) -> np.ndarray:
+    """Like function(fields), float32 on the host; what it needs on the way is bounded."""
+    parts = (np.asarray(function(fields[i : i + BLOCK]), np.float32) for i in range(0, len(fields), BLOCK))
+    first = next(parts)
+    out = np.empty((len(fields), *first.shape[1:]), np.float32)
+    for i, part in enumerate(chain([first], parts)):
+        out[i * BLOCK : i * BLOCK + len(part)] = part
+    return out
+
 
 @dataclass(frozen=True)
 class Archives:
-    """What is trained on and what is judged by, all on the scales that networks work on: normal scores where the
-    configuration says so, and units of the fine archive's standard deviations.
+    """What is trained on and what is judged by, all on the scales of the fine training runs.
 
     The held-out fine runs are two independent halves: the reference, and the twin whose distance from it is the floor.
     """
@@ -130,8 +173,7 @@ class Archives:
     reference: Fields
     twin: Fields
     held_out_coarse: Fields
-    transforms: ChannelTransforms
-    standardiser: Standardiser
+    scales: Scales
 
     @property
     def wavenumbers(self) -> list[int]:
@@ -140,10 +182,10 @@ class Archives:
 
     def restore(self, values: np.ndarray) -> np.ndarray:
         """Physical units."""
-        return np.asarray(self.transforms.inverse_series(self.standardiser.restore(jnp.asarray(values), 2)), np.float32)
+        return self.scales.restore(values)
 
 
-def load_archives(table: Turbulence, scales: Normalisation, fine: Path, coarse: Path) -> Archives:
+def load_archives(table: Turbulence, normalisation: Normalisation, fine: Path, coarse: Path) -> Archives:
     """Both archives on the fine grid, runs for training apart from those held out.
 
     Scales are those of the fine training runs, for coarse fields too: what is alike in both must stay alike.
@@ -156,36 +198,29 @@ def load_archives(table: Turbulence, scales: Normalisation, fine: Path, coarse: 
     coarse_runs, none = _read(coarse)
     _require_size(coarse_runs, n_runs * len(table.wavenumbers), table.n_frames, coarse)
     n_coarse = n_train * len(table.wavenumbers)
-    seen = runs[place < n_train].reshape(-1, *runs.shape[2:])
-    transforms = _fit_transforms(seen, scales)
-    standardiser = fit_standardiser(np.asarray(transforms.forward_series(seen)))
+    coarse_place = np.arange(len(coarse_runs))
+    flat = lambda values: values.reshape(-1, *values.shape[2:])  # noqa: E731
+    scales = fit_scales(flat(runs[place < n_train]), normalisation)
 
-    def fields(values: np.ndarray, k: np.ndarray) -> Fields:
-        flat = values.reshape(-1, *values.shape[2:])
-        flat = refine(flat, table.n_fine) if flat.shape[-1] < table.n_fine else flat
-        normal = np.asarray(standardiser.normalise(transforms.forward_series(flat), 2), np.float32)
-        return Fields(normal, np.repeat(k, values.shape[1]))
+    def of_fine(which: np.ndarray) -> Fields:
+        return _frames(scales.normalise(flat(runs[which])), wavenumbers[which], place[which], table.n_frames)
 
-    chosen = {
-        "fine": place < n_train,
-        "reference": (place >= n_train) & (place < middle),
-        "twin": place >= middle,
-    }
-    parts = {name: fields(runs[which], wavenumbers[which]) for name, which in chosen.items()}
+    def of_coarse(which: np.ndarray) -> Fields:
+        refined = _in_blocks(lambda block: refine(block, table.n_fine), flat(coarse_runs[which]))
+        return _frames(scales.normalise(refined), none[which], coarse_place[which], table.n_frames)
+
     return Archives(
-        coarse=fields(coarse_runs[:n_coarse], none[:n_coarse]),
-        held_out_coarse=fields(coarse_runs[n_coarse:], none[n_coarse:]),
-        transforms=transforms,
-        standardiser=standardiser,
-        **parts,
+        fine=of_fine(place < n_train),
+        reference=of_fine((place >= n_train) & (place < middle)),
+        twin=of_fine(place >= middle),
+        coarse=of_coarse(coarse_place < n_coarse),
+        held_out_coarse=of_coarse(coarse_place >= n_coarse),
+        scales=scales,
     )
 
 
-def _fit_transforms(fields: Float[np.ndarray, "n channel y x"], scales: Normalisation) -> ChannelTransforms:
-    scored = [name in scales.normal_scores for name in CHANNELS]
-    return ChannelTransforms(
-        tuple(fit_normal_score(fields[:, i]) if score else Unchanged() for i, score in enumerate(scored))
-    )
+def _frames(values: np.ndarray, wavenumbers: np.ndarray, runs: np.ndarray, n_frames: int) -> Fields:
+    return Fields(values, np.repeat(wavenumbers, n_frames), np.repeat(runs, n_frames))
 
 
 def contexts(n_points: int, wavenumbers: Int[np.ndarray, " n"], known: Sequence[int]) -> Context:

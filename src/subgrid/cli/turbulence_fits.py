@@ -28,6 +28,8 @@ from subgrid.numerics.spectral import ModeStatistics, mode_statistics
 from subgrid.simulate.moist_turbulence import context as saturation_pattern
 from subgrid.training.checkpoint import Checkpoints, load_weights, save_weights
 from subgrid.training.fit import fit, warmup_cosine
+from subgrid.training.origin import digest, key_data, require_same_origin
+from subgrid.training.steps import is_trained
 from subgrid.transport.bridge import Bridge, sample_bridge
 from subgrid.transport.bridge_fitting import BridgeSettings, fit_bridge, restarting_cosine
 from subgrid.transport.couplings import ExactTransport
@@ -137,7 +139,7 @@ def fit_model(
 
 
 def load_model(name: str, config: TurbulenceConfig, laws: Laws, folder: Path) -> eqx.Module:
-    """What `fit_model` kept, over the Gaussian answer of the archives."""
+    """What `fit_model` kept: weights, and the constants of the Gaussian answer as the fit left them."""
     arrays, static = eqx.partition(build(name, config, laws, key=jr.key(0)), eqx.is_array)
     return eqx.combine(load_weights(folder / "weights", like=arrays), static)
 
@@ -203,6 +205,14 @@ def _sampler(method: str, config: TurbulenceConfig, level: float, models: list):
 
 
 def _fit(table: Training, model, loss, data, draw, *, folder: Path, report, key: Key):
+    checkpoints = Checkpoints(folder / "checkpoints")
+    origin = {
+        **table.model_dump(),
+        "data": digest(*jax.tree.leaves(data)),
+        "constants": digest(*jax.tree.leaves(eqx.filter(eqx.filter(model, is_trained, inverse=True), eqx.is_array))),
+        "key": key_data(key),
+    }
+    require_same_origin(folder / "checkpoints" / "fit.json", origin, resuming=checkpoints.latest() is not None)
     return fit(
         model,
         loss,
@@ -212,7 +222,7 @@ def _fit(table: Training, model, loss, data, draw, *, folder: Path, report, key:
         optimiser=warmup_cosine(table.n_steps, peak=table.learning_rate),
         ema_decay=table.ema_decay,
         steps_per_dispatch=DISPATCH,
-        checkpoints=Checkpoints(folder / "checkpoints"),
+        checkpoints=checkpoints,
         report=report,
         key=key,
     )

@@ -7,7 +7,7 @@ import numpy as np
 
 from subgrid.cli.experiment import machine_summary
 from subgrid.cli.table import as_markdown
-from subgrid.cli.turbulence_config import load_turbulence_config
+from subgrid.cli.turbulence_config import load_complete_config
 from subgrid.cli.turbulence_fits import level_of
 from subgrid.cli.turbulence_scoring import RANDOM, UPSAMPLED, Judged, columns, gather, quantities
 from subgrid.cli.turbulence_stages import TurbulenceRun
@@ -32,7 +32,7 @@ def write_page(run: TurbulenceRun, judged: Judged) -> Path:
 
 def turbulence_files(folder: Path) -> dict[str, bytes]:
     """The files of a publication by name: configuration, metrics, the table as Markdown, and all figures."""
-    run = TurbulenceRun(load_turbulence_config(folder / "config.toml"), folder)
+    run = TurbulenceRun(load_complete_config(folder / "config.toml"), folder)
     metrics = json.loads(run.path("metrics.json").read_text(encoding="utf-8"))
     shown = turbulence_sections(evidence_of(run, gather(run), metrics))
     files = {plate.file: plate.content for section in shown for plate in section.plates}

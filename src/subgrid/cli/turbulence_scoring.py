@@ -1,6 +1,5 @@
 """Judging a moist-turbulence run: quality against held-out fine fields, similarity to the source of each output."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +10,11 @@ import numpy as np
 from subgrid.cli.turbulence_data import Archives, Fields, read_fields
 from subgrid.cli.turbulence_stages import Cases, TurbulenceRun, cases
 from subgrid.data.store import write_json
+from subgrid.numerics.spectral import amplitude
 from subgrid.simulate.moist_turbulence import condensation_rate, context, to_grid, to_modes
 from subgrid.verification.distributions import wasserstein_1
-from subgrid.verification.similarity import kolmogorov_smirnov, kolmogorov_smirnov_spread, source_distance
+from subgrid.verification.resampling import kolmogorov_smirnov_resampled, run_weights
+from subgrid.verification.similarity import kolmogorov_smirnov, source_distance
 from subgrid.verification.spectra import energy_spectrum
 
 UPSAMPLED, RANDOM = "upsampled", "random pairing"
@@ -25,7 +26,11 @@ SMALLEST_SHARE = 1e-4
 QUANTITIES = ("vorticity", "supersaturation", "condensation rate")
 ABOUT = {
     "KS": "largest gap between the cumulative histograms of all pixel values, mean over contexts",
-    "KS, spread": "its standard deviation when sources and reference runs are drawn again, mean over contexts",
+    "KS, spread": "its standard deviation when coarse runs, and runs of the reference, are drawn again, the same ones "
+    "in all contexts",
+    "KS, less the first method's": "mean of the difference in those drawings, in which all methods have the same runs",
+    "KS, less the first method's, spread": "standard deviation of that difference",
+    "pattern ratio": "mean amplitude of the context's own pattern over that in the reference, mean over contexts",
     "variance ratio": "variance of all pixel values over that of the reference, mean over contexts",
     "KS of increments": "the same of differences between neighbouring points, along both axes: it sees fronts and "
     "filaments, which a histogram of values does not",
@@ -33,12 +38,14 @@ ABOUT = {
     "MELR": f"mean |ln(E/E_ref)| over shells that hold {SMALLEST_SHARE:g} of the variance or more, mean over contexts",
     "l2": "distance of the low-passed (|k| up to the number given), z-scored output from its own coarse source; "
     "unrelated patterns have 1.41",
-    "l2 of anomalies": "the same after the mean amplitude of each context's own pattern, which no source has, is taken "
-    "from the outputs",
+    "l2 of anomalies": "the same after the mean amplitude of the context's pattern, which sources know nothing of, is "
+    "taken from outputs and sources",
 }
 
-TARGETS = {"variance ratio": "1", "KS, spread": "–"}
-"""Of each metric; of all others 0."""
+TARGETS = {"variance ratio": "1", "pattern ratio": "1"} | dict.fromkeys(
+    ("KS, spread", "KS, less the first method's", "KS, less the first method's, spread"), "–"
+)
+"""Of these metrics; of all others 0."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +55,8 @@ class Judged:
     reference: Fields
     twin: Fields
     candidates: dict[str, Fields]
-    sources: np.ndarray
-    """Of the candidates' fields, one by one."""
-    n_frames: int
-    """Of a run, next to each other in the held-out halves."""
+    sources: Fields
+    """Of the candidates' fields, one by one, under the same contexts."""
 
 
 def columns(run: TurbulenceRun) -> tuple[str, ...]:
@@ -63,11 +68,11 @@ def judge(run: TurbulenceRun) -> Judged:
     """Scores every method, writes metrics.json, and hands on what was compared."""
     judged = gather(run)
     resolved = list(range(1, (run.config.turbulence.n_coarse - 1) // 3 + 1))
-    curves = {name: similarity(fields, judged.sources, resolved) for name, fields in judged.candidates.items()}
+    curves = _curves(judged.candidates, judged.sources, resolved)
     anomalies = {name: without_pattern(fields) for name, fields in judged.candidates.items()}
-    of_anomalies = {name: similarity(fields, judged.sources, resolved) for name, fields in anomalies.items()}
+    of_anomalies = _curves(anomalies, without_pattern(judged.sources), resolved)
     rows = [
-        *quality_rows(judged),
+        *quality_rows(judged, run.config.evaluation.methods[0]),
         *similarity_rows(curves, resolved, "l2", QUANTITIES[:2]),
         *similarity_rows(of_anomalies, resolved, "l2 of anomalies", QUANTITIES[1:2]),
     ]
@@ -81,6 +86,10 @@ def judge(run: TurbulenceRun) -> Judged:
     return judged
 
 
+def _curves(candidates: dict[str, Fields], sources: Fields, wavenumbers: list[int]) -> dict[str, np.ndarray]:
+    return {name: similarity(fields, sources, wavenumbers) for name, fields in candidates.items()}
+
+
 def _as_lists(curves: dict[str, np.ndarray], wavenumbers: list[int]) -> dict[str, list]:
     return {"wavenumber": wavenumbers, **{name: curve.tolist() for name, curve in curves.items()}}
 
@@ -88,31 +97,20 @@ def _as_lists(curves: dict[str, np.ndarray], wavenumbers: list[int]) -> dict[str
 def gather(run: TurbulenceRun) -> Judged:
     """The held-out halves, and every candidate for the same cases."""
     archives, each = run.archives, cases(run)
-    candidates = {
-        UPSAMPLED: Fields(archives.restore(each.coarse), each.wavenumbers),
-        RANDOM: _at_random(archives, each, run),
-    }
+    sources = Fields(archives.restore(each.coarse), each.wavenumbers, each.runs)
+    candidates = {UPSAMPLED: sources, RANDOM: _at_random(archives, each, run)}
     for method in run.config.evaluation.methods:
-        values, wavenumbers = read_fields(run.path(f"downscaled/{method}.zarr"))
-        resolved = np.asarray(to_grid(to_modes(jnp.asarray(values))), np.float32)
-        candidates[method] = Fields(resolved, wavenumbers)
-    return Judged(
-        _physical(archives, archives.reference),
-        _physical(archives, archives.twin),
-        candidates,
-        archives.restore(each.coarse),
-        run.config.turbulence.n_frames,
-    )
-
-
-def _physical(archives: Archives, fields: Fields) -> Fields:
-    return Fields(archives.restore(fields.values), fields.wavenumbers)
+        values, _ = read_fields(run.path(f"downscaled/{method}.zarr"))
+        candidates[method] = sources.with_values(np.asarray(to_grid(to_modes(jnp.asarray(values))), np.float32))
+    physical = lambda fields: fields.with_values(archives.restore(fields.values))  # noqa: E731
+    return Judged(physical(archives.reference), physical(archives.twin), candidates, sources)
 
 
 def _at_random(archives: Archives, each: Cases, run: TurbulenceRun) -> Fields:
     rng = np.random.default_rng(np.asarray(jr.key_data(run.key("cases"))).astype(np.uint64))
-    chosen = [rng.choice(np.flatnonzero(archives.fine.wavenumbers == k)) for k in each.wavenumbers]
-    return Fields(archives.restore(archives.fine.values[np.asarray(chosen)]), each.wavenumbers)
+    fine = archives.fine
+    chosen = np.asarray([rng.choice(np.flatnonzero(fine.wavenumbers == k)) for k in each.wavenumbers])
+    return Fields(archives.restore(fine.values[chosen]), each.wavenumbers, fine.runs[chosen])
 
 
 def quantities(values: np.ndarray) -> dict[str, np.ndarray]:
@@ -121,12 +119,17 @@ def quantities(values: np.ndarray) -> dict[str, np.ndarray]:
     return dict(zip(QUANTITIES, (values[:, 0], values[:, 1], rain), strict=True))
 
 
-def quality_rows(judged: Judged) -> list[dict[str, Any]]:
-    """Rows of the table on distributions, the twin in the column of the floor."""
+def quality_rows(judged: Judged, first: str) -> list[dict[str, Any]]:
+    """Rows of the table on distributions, the twin in the column of the floor; `first` is compared with in pairs."""
     sets = {**judged.candidates, "floor": judged.twin}
     scores = {name: quality(fields, judged.reference) for name, fields in sets.items()}
-    for name, fields in sets.items():
-        scores[name] |= spread(fields, judged.reference, (judged.n_frames if name == "floor" else 1, judged.n_frames))
+    drawings = {name: resampled_distances(fields, judged.reference) for name, fields in sets.items()}
+    for name, found in scores.items():
+        for quantity, drawn in drawings[name].items():
+            less = drawn - drawings[first][quantity]
+            found[quantity, "KS, spread"] = float(drawn.std())
+            found[quantity, "KS, less the first method's"] = float(less.mean())
+            found[quantity, "KS, less the first method's, spread"] = float(less.std())
     return [
         _row(f"Quality: {quantity}", metric, {name: found[quantity, metric] for name, found in scores.items()})
         for quantity, metric in sorted(scores["floor"], key=lambda row: QUANTITIES.index(row[0]))
@@ -139,25 +142,33 @@ Scores = dict[tuple[str, str], float]
 
 def quality(fields: Fields, reference: Fields) -> Scores:
     """Every metric of every quantity, each within a context, then the mean over contexts."""
-    return _mean_over_contexts(_distances, fields, reference)
-
-
-def spread(fields: Fields, reference: Fields, per_block: tuple[int, int]) -> Scores:
-    """How much of each KS distance is an accident of the sources, and of the runs of the reference."""
-    of_one = lambda v, w: {"KS, spread": kolmogorov_smirnov_spread(v, w, per_block=per_block, seed=0)}  # noqa: E731
-    return _mean_over_contexts(of_one, fields, reference)
-
-
-def _mean_over_contexts(
-    metrics: Callable[[np.ndarray, np.ndarray], dict[str, float]], fields: Fields, reference: Fields
-) -> Scores:
     found: dict[tuple[str, str], list[float]] = {}
     for k in np.unique(reference.wavenumbers).tolist():
-        pairs = zip(quantities(fields.of(k)).items(), quantities(reference.of(k)).values(), strict=True)
-        for (quantity, values), wanted in pairs:
-            for metric, score in metrics(values, wanted).items():
+        pattern = np.asarray(context(reference.values.shape[-1], k), np.float32)
+        for quantity, values, wanted in _paired_quantities(fields.of(k), reference.of(k)):
+            of_one = _distances(values, wanted)
+            if quantity == QUANTITIES[1]:  # ζ knows nothing of the context
+                of_one["pattern ratio"] = float(amplitude(values.mean(0), pattern) / amplitude(wanted.mean(0), pattern))
+            for metric, score in of_one.items():
                 found.setdefault((quantity, metric), []).append(score)
     return {name: float(np.mean(scores)) for name, scores in found.items()}
+
+
+def resampled_distances(fields: Fields, reference: Fields) -> dict[str, np.ndarray]:
+    """KS of every quantity, mean over contexts, in each of 200 drawings of runs: the same ones in all contexts."""
+    of_fields, of_reference = run_weights(fields.runs, seed=0), run_weights(reference.runs, seed=1)
+    found: dict[str, list[np.ndarray]] = {}
+    for k in np.unique(reference.wavenumbers).tolist():
+        own = lambda each, w, k=k: (chosen := w[:, each.wavenumbers == k]) / chosen.sum(1, keepdims=True)  # noqa: E731
+        weights = own(fields, of_fields), own(reference, of_reference)
+        for quantity, values, wanted in _paired_quantities(fields.of(k), reference.of(k)):
+            found.setdefault(quantity, []).append(kolmogorov_smirnov_resampled(values, wanted, *weights))
+    return {quantity: np.mean(each, axis=0) for quantity, each in found.items()}
+
+
+def _paired_quantities(values: np.ndarray, wanted: np.ndarray) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    pairs = zip(quantities(values).items(), quantities(wanted).values(), strict=True)
+    return [(quantity, own, other) for (quantity, own), other in pairs]
 
 
 def _distances(values: np.ndarray, wanted: np.ndarray) -> dict[str, float]:
@@ -184,19 +195,18 @@ def spectral_error(values: np.ndarray, wanted: np.ndarray) -> float:
     return float(np.mean(np.abs(np.log(np.maximum(energy[held], tiny) / reference[held]))))
 
 
-def similarity(fields: Fields, sources: np.ndarray, wavenumbers: list[int]) -> np.ndarray:
+def similarity(fields: Fields, sources: Fields, wavenumbers: list[int]) -> np.ndarray:
     """(wavenumber, channel): distance from the own source, mean over cases."""
-    return np.stack([source_distance(fields.values, sources, k).mean(0) for k in wavenumbers])
+    return np.stack([source_distance(fields.values, sources.values, k).mean(0) for k in wavenumbers])
 
 
 def without_pattern(fields: Fields) -> Fields:
-    """x − a_k sin(kx) sin(ky), with a_k the mean amplitude in all fields of the context: what may be of the source."""
+    """x − a_k sin(kx) sin(ky), with a_k the amplitude in the mean field of the context."""
     values = fields.values.copy()
     for k in np.unique(fields.wavenumbers).tolist():
         pattern, which = np.asarray(context(values.shape[-1], k), np.float32), fields.wavenumbers == k
-        amplitude = np.mean(values[which] * pattern, axis=(0, 2, 3)) / np.mean(pattern**2)
-        values[which] -= amplitude[:, None, None] * pattern
-    return Fields(values, fields.wavenumbers)
+        values[which] -= amplitude(values[which].mean(0), pattern)[:, None, None] * pattern
+    return fields.with_values(values)
 
 
 def similarity_rows(

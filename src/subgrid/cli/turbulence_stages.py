@@ -77,8 +77,13 @@ MADE_FROM = {
     "downscaled": ("turbulence", "normalisation", "network", "training", "bridge", "diffusion", "evaluation"),
 }
 """The tables that each part of a run folder depends on, the seed beside them."""
-FREE = (("run", "name"), ("evaluation", "methods"))
-"""Keys that may change at any time."""
+FREE = {
+    "coarse.zarr": {("run", "name")},
+    "fine.zarr": {("run", "name")},
+    "models": {("run", "name"), ("evaluation", "methods"), ("evaluation", "n_cases")},
+    "downscaled": {("run", "name"), ("evaluation", "methods")},
+}
+"""Keys of those tables that may change all the same."""
 
 
 def open_run(path: Path, overrides: Sequence[str], folder: Path) -> TurbulenceRun:
@@ -104,7 +109,7 @@ def _refuse_other_values(
         for table in ("run", *tables) if (folder / part).exists() else ():
             for key, value in old[table].items():
                 known = key in written.get(table, {})
-                if (value != new[table][key] or not known) and (table, key) not in FREE:
+                if (value != new[table][key] or not known) and (table, key) not in FREE[part]:
                     made = (
                         f"with {table}.{key} = {value!r}, not {new[table][key]!r}" if known else "by an earlier version"
                     )
@@ -146,17 +151,20 @@ class Cases:
 
     coarse: np.ndarray
     wavenumbers: np.ndarray
+    runs: np.ndarray
+    """Of which coarse run each is."""
     context: Context
 
 
 def cases(run: TurbulenceRun) -> Cases:
     """The configured number of held-out coarse fields, spread over all runs and times."""
-    held_out, table = run.archives.held_out_coarse.values, run.config.turbulence
-    chosen = np.linspace(0, len(held_out) - 1, run.config.evaluation.n_cases).round().astype(int)
+    held_out, table = run.archives.held_out_coarse, run.config.turbulence
+    chosen = np.linspace(0, len(held_out.values) - 1, run.config.evaluation.n_cases).round().astype(int)
     k = np.repeat(np.asarray(table.wavenumbers), len(chosen))
     return Cases(
-        np.tile(held_out[chosen], (len(table.wavenumbers), 1, 1, 1)),
+        np.tile(held_out.values[chosen], (len(table.wavenumbers), 1, 1, 1)),
         k,
+        np.tile(held_out.runs[chosen], len(table.wavenumbers)),
         contexts(table.n_fine, k, run.archives.wavenumbers),
     )
 

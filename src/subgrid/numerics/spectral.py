@@ -83,12 +83,22 @@ def mode_statistics(
     n, mean = fields.shape[-1], fields.mean(0)
     flat = mean.mean((1, 2), keepdims=True) + np.zeros_like(mean)
     if pattern is not None:
-        inner = lambda a, b: np.sum(a * b, axis=(1, 2), keepdims=True)  # noqa: E731
-        flat = flat + pattern * inner(mean, pattern) / np.maximum(inner(pattern, pattern), np.finfo(np.float32).tiny)
+        flat = flat + pattern * amplitude(mean, pattern)[:, None, None]
     power = np.mean(np.abs(np.fft.rfft2(fields - flat, norm="forward")) ** 2, axis=0)
     square = np.rint(np.fft.fftfreq(n, 1 / n)[:, None] ** 2 + np.arange(n // 2 + 1) ** 2).astype(int)
     variance = np.stack([_mean_of_shells(channel, square) for channel in power])
     return ModeStatistics(flat.astype(np.float32), variance.astype(np.float32))
+
+
+def amplitude(
+    fields: Float[np.ndarray, "*lead y x"], pattern: Float[np.ndarray, "*#lead y x"]
+) -> Float[np.ndarray, "*lead"]:
+    """a of a·pattern in each field, by least squares; 0 for a pattern of zeros.
+
+    amplitude(fields, np.sin(x))
+    """
+    norm = np.sum(pattern**2, axis=(-2, -1))
+    return np.asarray(np.sum(fields * pattern, axis=(-2, -1)) / np.maximum(norm, np.finfo(np.float32).tiny))
 
 
 def _mean_of_shells(power: Float[np.ndarray, "n kx"], square: np.ndarray) -> Float[np.ndarray, "n kx"]:

@@ -147,7 +147,10 @@ def _mean_covariance(pairs: Pairs) -> Scalar:
 
 
 def _halves(fields: Array, n: int, key: Key) -> tuple[Array, Array]:
-    """n of the even and n of the odd samples, or all of them if there are fewer."""
+    """n of the even and n of the odd samples, or all of them if there are fewer, which makes the floor larger.
+
+    Samples are taken to be independent: of neighbouring frames of a run one would lie in each half.
+    """
     half = len(fields) // 2
     first, second = (jr.permutation(k, half)[:n] for k in jr.split(key))
     return fields[2 * first], fields[2 * second + 1]

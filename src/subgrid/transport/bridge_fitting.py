@@ -130,7 +130,8 @@ def fit_bridge(
     - `in_iteration(drift, k)`: the drift as outer iteration k trains it, if its constants depend on the coupling that
       is projected (`projecting_independent_ends`); what is trained must stay as it is;
     - `optimiser`: `restarting_cosine(settings.n_steps)` by default; its state is kept across iterations;
-    - `folder`: where to save after every outer iteration, and to resume from;
+    - `folder`: where to save after every outer iteration, and to resume from. Settings, archives, key, and the
+      constants of the drifts in the first two iterations are compared; an optimiser of the caller's own cannot be;
     - `report(iteration, step, {"loss": …})`, after each dispatch; `after_iteration(k, bridge)`, for diagnostics
       (`bridge_diagnostics.py`), with averaged weights;
     - `key`.

@@ -42,7 +42,7 @@ class ExactTransport(eqx.Module):
     def __call__(self, x0: Float[Array, "n *shape"], x1: Float[Array, "n *shape"], *, key: Key) -> Indices:
         cost = squared_distances(x0, x1)
         shape = jax.ShapeDtypeStruct((len(x0),), jnp.int32)
-        return jnp.arange(len(x0)), jax.pure_callback(_assignment, shape, cost, vmap_method="sequential")
+        return jnp.arange(len(x0)), jax.pure_callback(assignment, shape, cost, vmap_method="sequential")
 
 
 class EntropicTransport(eqx.Module):
@@ -129,7 +129,8 @@ def squared_distances(x0: Float[Array, "n *shape"], x1: Float[Array, "m *shape"]
     return jnp.maximum(jnp.sum(a**2, 1)[:, None] + jnp.sum(b**2, 1)[None] - 2 * products, 0.0)
 
 
-def _assignment(cost) -> np.ndarray:
+def assignment(cost: Float[Array | np.ndarray, "n n"]) -> np.ndarray:
+    """The permutation of least total cost, on the host."""
     from scipy.optimize import linear_sum_assignment
 
     return linear_sum_assignment(np.asarray(cost))[1].astype(np.int32)

@@ -11,10 +11,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-import numpy as np
 from jaxtyping import Array, Float, Int
 
-from subgrid.transport.couplings import Indices
+from subgrid.transport.couplings import Indices, assignment
 from subgrid.transport.ends import Pairs
 from subgrid.types import Key
 
@@ -32,7 +31,7 @@ class ExactTransportUpToShifts(eqx.Module):
     def __call__(self, x0: Float[Array, "n *shape"], x1: Float[Array, "n *shape"], *, key: Key) -> Indices:
         gain = jax.lax.map(lambda a: jax.vmap(lambda b: jnp.max(correlation(a, b, self.n_space)))(x1), x0)
         shape = jax.ShapeDtypeStruct((len(x0),), jnp.int32)  # Σ‖x₀‖² + Σ‖x₁‖² is the same for all assignments
-        return jnp.arange(len(x0)), jax.pure_callback(_assignment, shape, -gain, vmap_method="sequential")
+        return jnp.arange(len(x0)), jax.pure_callback(assignment, shape, -gain, vmap_method="sequential")
 
 
 def correlation(
@@ -71,9 +70,3 @@ def align_pairs(pairs: Pairs, n_space: int, *, key: Key) -> Pairs:
         return jnp.roll(x0, offset, axes), jnp.roll(nearest, offset, axes)
 
     return Pairs(*jax.vmap(align)(pairs.x0, pairs.x1, common))
-
-
-def _assignment(cost) -> np.ndarray:
-    from scipy.optimize import linear_sum_assignment
-
-    return linear_sum_assignment(np.asarray(cost))[1].astype(np.int32)

@@ -24,37 +24,6 @@ def kolmogorov_smirnov(pred: Float[np.ndarray, "*shape"], ref: Float[np.ndarray,
     return float(np.max(np.abs(below(x) - below(y))))
 
 
-def kolmogorov_smirnov_spread(
-    pred: Float[np.ndarray, "n *shape"],
-    ref: Float[np.ndarray, "m *shape"],
-    *,
-    per_block: tuple[int, int] = (1, 1),
-    n_resamplings: int = 200,
-    seed: int,
-) -> float:
-    """Standard deviation of the distance when fields are drawn again, with replacement, whole blocks at a time.
-
-    Pixels of one field know of each other, and so do frames of one run: the textbook's law of independent values would
-    call everything significant. The distance is taken between 255 quantiles of `ref` here, which is its value up to
-    .004.
-
-    **Arguments:** `pred`, `ref`, any fields; `per_block`, how many consecutive fields of either belong together.
-
-    **Raises:** `ValueError` for blocks that do not divide a set.
-
-        kolmogorov_smirnov_spread(c, c_reference, per_block=(1, 10), seed=0)
-    """
-    rng, at = np.random.default_rng(seed), np.quantile(ref, np.arange(1, 256) / 256)
-    resampled = []
-    for fields, size in zip((pred, ref), per_block, strict=True):
-        if len(fields) % size:
-            raise ValueError(f"{len(fields)} fields are not made of blocks of {size}.")
-        sorted_values = np.sort(fields.reshape(len(fields) // size, -1), axis=1)
-        below = np.stack([np.searchsorted(block, at, side="right") / len(block) for block in sorted_values])
-        resampled.append(below[rng.integers(0, len(below), (n_resamplings, len(below)))].mean(1))
-    return float(np.abs(resampled[0] - resampled[1]).max(1).std())
-
-
 def source_distance(
     output: Float[np.ndarray, "n channel y x"], source: Float[np.ndarray, "m other v u"], wavenumber: float | int
 ) -> Float[np.ndarray, "n channel"]:
