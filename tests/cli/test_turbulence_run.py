@@ -77,7 +77,7 @@ def test_every_part_is_there_and_the_table_has_every_method(finished):
     row = next(row for row in metrics["table"] if row["metric"] == "KS")
     assert {"upsampled", "random pairing", "diffusion-bridge", "flow-matching", "dsbm-imf", "floor"} <= set(row)
     page = (run / "report.html").read_text()
-    assert "https://" not in page and page.count("<figure") == 8
+    assert "https://" not in page and page.count("<figure") == 9
     with xr.open_zarr(run / "downscaled" / "dsbm-imf.zarr", chunks=None) as stored:
         assert stored.zeta.shape == (4, 1, 64, 64) and sorted(set(stored.wavenumber.values)) == [1, 4]
 

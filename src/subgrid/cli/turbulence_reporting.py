@@ -43,13 +43,14 @@ def turbulence_files(folder: Path) -> dict[str, bytes]:
 
 def evidence_of(run: TurbulenceRun, judged: Judged, metrics: dict) -> TurbulenceEvidence:
     """What the figures are drawn from."""
-    curves = {name: np.asarray(curve) for name, curve in metrics["similarity"].items() if name != "wavenumber"}
+    curves = lambda of: {name: np.asarray(curve) for name, curve in metrics[of].items() if name != "wavenumber"}  # noqa: E731
     return TurbulenceEvidence(
         reference=quantities(judged.reference.values),
         twin=quantities(judged.twin.values),
         candidates={name: quantities(fields.values) for name, fields in judged.candidates.items()},
         wavenumbers=metrics["similarity"]["wavenumber"],
-        similarity=curves,
+        similarity=curves("similarity"),
+        similarity_of_anomalies=curves("similarity of anomalies"),
         examples=_examples(run, judged),
         cut_off=run.config.diffusion.cut_off,
     )
