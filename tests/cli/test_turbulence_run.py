@@ -171,6 +171,7 @@ def test_a_default_of_today_is_not_taken_for_what_an_older_folder_was_made_with(
         ("network.patch=5", "not divisible by patch"),
         ("diffusion.cut_off=11", "hold waves up to 10 only"),
         ("evaluation.n_cases=99", "only 12 are held out"),
+        ("bridge.n_iterations=4", "n_iterations = 4 must be odd"),
         ("bridge.n_refreshes=3", "must be a multiple of 20 bridge.n_refreshes"),
         ("bridge.varience=1.0", "did you mean 'variance'"),
     ],

@@ -180,6 +180,11 @@ def _check_together(config: TurbulenceConfig, origin: str) -> None:
             f"{origin}: diffusion.cut_off = {config.diffusion.cut_off}: the coarse fields hold waves up to "
             f"{(table.n_coarse - 1) // 3} only."
         )
+    if config.bridge.n_iterations % 2 == 0:
+        raise ConfigError(
+            f"{origin}: bridge.n_iterations = {config.bridge.n_iterations} must be odd, to end with the drift that "
+            "downscales."
+        )
     if config.bridge.n_steps % (20 * config.bridge.n_refreshes):
         raise ConfigError(f"{origin}: bridge.n_steps must be a multiple of 20 bridge.n_refreshes.")
     held_out = table.n_held_out_runs * table.n_frames * len(table.wavenumbers)
