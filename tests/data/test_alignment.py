@@ -22,11 +22,23 @@ FINE = archive("fine.nc", 12, 12)
 OPERATOR = BlockMean((12, 12), 4)
 
 
+def fault(coarse, fine=FINE, operator=OPERATOR) -> str | None:
+    """What is said against the pair, None if nothing is."""
+    try:
+        check_aligned(coarse, fine, operator)
+    except DataError as error:
+        return str(error)
+    return None
+
+
 def test_what_fits_passes():
-    check_aligned(archive("coarse.nc", 3, 3), FINE, OPERATOR)
-    check_aligned(archive("coarse.nc", 3, 3), archive("fine.nc", 12, 12, units="kelvin"), OPERATOR)
+    coarse = archive("coarse.nc", 3, 3)
+    assert fault(coarse) is None
+    assert fault(coarse, archive("fine.nc", 12, 12, units="kelvin")) is None
+    assert "convert one of them" in str(fault(coarse, archive("fine.nc", 12, 12, units="degC")))
     # Every fourth point begins at the first fine one, .375 of a coarse cell from the centre of its block.
-    check_aligned(archive("coarse.nc", 3, 3), FINE, Subsample((12, 12), 4))
+    assert fault(coarse, operator=Subsample((12, 12), 4)) is None
+    assert "sort, shift or cut" in str(fault(archive("coarse.nc", 3, 3, shift=3.0), operator=Subsample((12, 12), 4)))
 
 
 @pytest.mark.parametrize(
@@ -48,5 +60,7 @@ def test_what_does_not_is_refused(change, complaint):
 
 
 def test_what_an_archive_does_not_say_is_not_asked():
-    bare = samples_of(xr.DataArray(np.zeros((10, 3, 3)), dims=("time", "y", "x"), name="tas"), source="coarse.nc")
-    check_aligned(bare, FINE, OPERATOR)
+    bare = xr.DataArray(np.zeros((10, 3, 3)), dims=("time", "y", "x"), name="tas")
+    assert fault(samples_of(bare, source="coarse.nc")) is None
+    said = samples_of(bare.assign_attrs(units="degC"), source="coarse.nc")
+    assert "tas is in 'degC', fine.nc in 'K'" in str(fault(said))
