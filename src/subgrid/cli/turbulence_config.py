@@ -144,11 +144,17 @@ def load_turbulence_config(path: str | Path, overrides: Sequence[str] = ()) -> T
 def load_complete_config(path: Path) -> TurbulenceConfig:
     """The configuration that a run keeps in its folder. **Raises:** `ConfigError` if it lacks a key of today: what was
     made before the key existed was not made with its default."""
-    written, config = read_tables(path), load_turbulence_config(path)
-    for table, values in config.model_dump().items():
-        for key in values.keys() - written.get(table, {}).keys():
-            raise ConfigError(f"{path}: has no {table}.{key}; it was written by an earlier version. Run it again.")
-    return config
+    for table, key in sorted(missing_keys(path)):
+        raise ConfigError(f"{path}: has no {table}.{key}; it was written by an earlier version. Run it again.")
+    return load_turbulence_config(path)
+
+
+def missing_keys(path: Path) -> set[tuple[str, str]]:
+    """Table and name of each key that a file leaves to its default; of a kept configuration, which holds all there
+    were, those that came later."""
+    written = read_tables(path)
+    wanted = load_turbulence_config(path).model_dump()
+    return {(table, key) for table, values in wanted.items() for key in values.keys() - written.get(table, {}).keys()}
 
 
 def is_turbulence(path: str | Path) -> bool:

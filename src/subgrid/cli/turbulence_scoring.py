@@ -8,7 +8,7 @@ import jax.random as jr
 import numpy as np
 
 from subgrid.cli.turbulence_data import Archives, Fields, read_fields
-from subgrid.cli.turbulence_stages import Cases, TurbulenceRun, cases
+from subgrid.cli.turbulence_stages import TurbulenceRun, cases
 from subgrid.data.store import write_json
 from subgrid.numerics.spectral import amplitude
 from subgrid.simulate.moist_turbulence import condensation_rate, context, to_grid, to_modes
@@ -96,21 +96,21 @@ def _as_lists(curves: dict[str, np.ndarray], wavenumbers: list[int]) -> dict[str
 
 def gather(run: TurbulenceRun) -> Judged:
     """The held-out halves, and every candidate for the same cases."""
-    archives, each = run.archives, cases(run)
-    sources = Fields(archives.restore(each.coarse), each.wavenumbers, each.runs)
-    candidates = {UPSAMPLED: sources, RANDOM: _at_random(archives, each, run)}
+    archives, coarse = run.archives, cases(run).coarse
+    physical = lambda fields: fields.with_values(archives.restore(fields.values))  # noqa: E731
+    sources = physical(coarse)
+    candidates = {UPSAMPLED: sources, RANDOM: _at_random(archives, coarse.wavenumbers, run)}
     for method in run.config.evaluation.methods:
         values, _ = read_fields(run.path(f"downscaled/{method}.zarr"))
         candidates[method] = sources.with_values(np.asarray(to_grid(to_modes(jnp.asarray(values))), np.float32))
-    physical = lambda fields: fields.with_values(archives.restore(fields.values))  # noqa: E731
     return Judged(physical(archives.reference), physical(archives.twin), candidates, sources)
 
 
-def _at_random(archives: Archives, each: Cases, run: TurbulenceRun) -> Fields:
+def _at_random(archives: Archives, wavenumbers: np.ndarray, run: TurbulenceRun) -> Fields:
     rng = np.random.default_rng(np.asarray(jr.key_data(run.key("cases"))).astype(np.uint64))
     fine = archives.fine
-    chosen = np.asarray([rng.choice(np.flatnonzero(fine.wavenumbers == k)) for k in each.wavenumbers])
-    return Fields(archives.restore(fine.values[chosen]), each.wavenumbers, fine.runs[chosen])
+    chosen = np.asarray([rng.choice(np.flatnonzero(fine.wavenumbers == k)) for k in wavenumbers])
+    return Fields(archives.restore(fine.values[chosen]), wavenumbers, fine.runs[chosen])
 
 
 def quantities(values: np.ndarray) -> dict[str, np.ndarray]:

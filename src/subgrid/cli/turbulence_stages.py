@@ -21,11 +21,18 @@ import jax.random as jr
 import numpy as np
 
 from subgrid.cli import turbulence_fits
-from subgrid.cli.config import read_tables
 from subgrid.cli.experiment import check_own_folder, keep_config
 from subgrid.cli.progress import progress_bar
-from subgrid.cli.turbulence_config import METHODS, TurbulenceConfig, load_turbulence_config
-from subgrid.cli.turbulence_data import Archives, contexts, load_archives, simulate_coarse, simulate_fine, write_fields
+from subgrid.cli.turbulence_config import METHODS, TurbulenceConfig, load_turbulence_config, missing_keys
+from subgrid.cli.turbulence_data import (
+    Archives,
+    Fields,
+    contexts,
+    load_archives,
+    simulate_coarse,
+    simulate_fine,
+    write_fields,
+)
 from subgrid.data.store import OutputExists, write_json
 from subgrid.networks.context import Context
 from subgrid.types import Key
@@ -95,20 +102,20 @@ def open_run(path: Path, overrides: Sequence[str], folder: Path) -> TurbulenceRu
     check_own_folder(folder, kind="run")
     stored = folder / "config.toml"
     if stored.exists():
-        _refuse_other_values(read_tables(stored), load_turbulence_config(stored), config, folder)
+        _refuse_other_values(load_turbulence_config(stored), config, folder, later=missing_keys(stored))
     keep_config(config, stored)
     return TurbulenceRun(config, folder)
 
 
 def _refuse_other_values(
-    written: dict[str, dict], stored: TurbulenceConfig, wanted: TurbulenceConfig, folder: Path
+    stored: TurbulenceConfig, wanted: TurbulenceConfig, folder: Path, *, later: set[tuple[str, str]]
 ) -> None:
-    """`written` holds all keys that there were when the folder was made: a default of today is none of them."""
+    """`later` are keys that came after the folder was made: it was not made with their defaults."""
     old, new = stored.model_dump(), wanted.model_dump()
     for part, tables in MADE_FROM.items():
         for table in ("run", *tables) if (folder / part).exists() else ():
             for key, value in old[table].items():
-                known = key in written.get(table, {})
+                known = (table, key) not in later
                 if (value != new[table][key] or not known) and (table, key) not in FREE[part]:
                     made = (
                         f"with {table}.{key} = {value!r}, not {new[table][key]!r}" if known else "by an earlier version"
@@ -149,10 +156,8 @@ def train(run: TurbulenceRun) -> None:
 class Cases:
     """What is downscaled: held-out coarse fields, each with every context. Normalised, on the fine grid."""
 
-    coarse: np.ndarray
-    wavenumbers: np.ndarray
-    runs: np.ndarray
-    """Of which coarse run each is."""
+    coarse: Fields
+    """Each under the wavenumber of its context."""
     context: Context
 
 
@@ -162,9 +167,11 @@ def cases(run: TurbulenceRun) -> Cases:
     chosen = np.linspace(0, len(held_out.values) - 1, run.config.evaluation.n_cases).round().astype(int)
     k = np.repeat(np.asarray(table.wavenumbers), len(chosen))
     return Cases(
-        np.tile(held_out.values[chosen], (len(table.wavenumbers), 1, 1, 1)),
-        k,
-        np.tile(held_out.runs[chosen], len(table.wavenumbers)),
+        Fields(
+            np.tile(held_out.values[chosen], (len(table.wavenumbers), 1, 1, 1)),
+            k,
+            np.tile(held_out.runs[chosen], len(table.wavenumbers)),
+        ),
         contexts(table.n_fine, k, run.archives.wavenumbers),
     )
 
@@ -178,9 +185,9 @@ def downscale(run: TurbulenceRun) -> None:
             key = jr.fold_in(run.key("downscale"), METHODS.index(method))
             folder = run.path("models")
             fields = turbulence_fits.downscale(
-                method, run.config, run.archives, folder, each.coarse, each.context, report=update, key=key
+                method, run.config, run.archives, folder, each.coarse.values, each.context, report=update, key=key
             )
-            write_fields(run.archives.restore(fields), each.wavenumbers, run.path(f"downscaled/{method}.zarr"))
+            write_fields(run.archives.restore(fields), each.coarse.wavenumbers, run.path(f"downscaled/{method}.zarr"))
 
 
 def judge(run: TurbulenceRun) -> Path:
