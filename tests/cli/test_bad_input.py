@@ -61,7 +61,7 @@ def empty_config(tmp_path):
 
 def test_grids_that_coarsening_cannot_connect(subgrid, archives, model, tmp_path):
     outcome = subgrid("downscale", archives / "coarse.nc", "-m", model, "-o", tmp_path / "out.zarr", *TINY)
-    refuses(outcome, 2, "cannot connect them", "coarsening.factor = 4 would")
+    refuses(outcome, 2, "coarse.nc: fields have the grid", "cannot connect them", "coarsening.factor = 4 would")
     assert left_behind(tmp_path) == []
     swapped = [
         "--set=data.source=files",
@@ -70,6 +70,33 @@ def test_grids_that_coarsening_cannot_connect(subgrid, archives, model, tmp_path
     ]
     outcome = subgrid("run", empty_config(tmp_path), "-o", tmp_path / "run", *TINY, *swapped)
     refuses(outcome, 2, "are the two archives swapped?")
+
+
+def test_levels_that_the_coarse_grid_cannot_be_halved_for_are_refused_before_anything_runs(subgrid, archives, tmp_path):
+    files = [
+        "--set=data.source=files",
+        f"--set=data.fine={archives}/fine.nc",
+        f"--set=data.coarse={archives}/coarse.nc",
+    ]
+    dynamic = ["--set=debias.method=rectified-flow", "--set=debias.channels=[4, 4, 4, 4, 4, 4, 4]"]
+    outcome = subgrid(
+        "run",
+        empty_config(tmp_path),
+        "-o",
+        tmp_path / "run",
+        *TINY,
+        FACTOR,
+        "--set=data.source=files",
+        *files,
+        *dynamic,
+    )
+    refuses(outcome, 2, "7 levels need a coarse grid divisible by 64, not of", "name at most")
+    assert not (tmp_path / "run" / "model").exists()
+
+
+def test_a_value_of_the_command_line_is_not_blamed_on_the_file_alone(subgrid, tmp_path):
+    outcome = subgrid("run", empty_config(tmp_path), "-o", tmp_path / "run", "--set=prior.sigma_min=100")
+    refuses(outcome, 2, "with --set: prior.sigma_min must be below prior.sigma_max")
 
 
 def test_paths_of_a_configuration_are_named_with_their_key(subgrid, archives, tmp_path):

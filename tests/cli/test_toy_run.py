@@ -75,7 +75,7 @@ def test_a_run_keeps_its_cells_prints_the_table_and_goes_on(subgrid, config, tmp
     assert more.code == 2 and "toy.methods" in more.complaint
     more = subgrid("run", config, "-o", folder, "--set", "toy.n_seeds=2", "--set", "toy.n_steps=200")
     assert more.code == 2
-    assert "toy.n_steps = 100, not 200; choose another output folder" in more.complaint
+    assert "toy.n_steps = 100, not 200; remove cells/*.json to make it anew" in more.complaint
     more = subgrid("run", config, "-o", folder, "--set", "toy.n_seeds=2")
     assert more.code == 0
     after = {path.name: path.stat().st_mtime_ns for path in (folder / "cells").iterdir()}

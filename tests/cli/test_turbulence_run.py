@@ -133,10 +133,22 @@ def test_a_finished_run_is_left_as_it_is_and_a_lost_method_is_made_again_alike(f
     np.testing.assert_array_equal(after, before)
 
 
-def test_other_settings_are_refused_where_something_was_made_with_them(finished):
-    with pytest.raises(ValueError, match=r"models was made with bridge.variance = 0.3, not 0.5; remove models"):
+def test_other_settings_are_refused_where_something_was_made_with_them(finished, tmp_path):
+    refused = r"models/dsbm-imf was made with bridge.variance = 0.3, not 0.5; remove models/dsbm-imf to make it anew"
+    with pytest.raises(ValueError, match=refused):
         turbulence_stages.open_run(finished / "tiny.toml", ["bridge.variance=0.5"], finished / "run")
     turbulence_stages.open_run(finished / "tiny.toml", ['evaluation.methods=["dsbm-imf"]'], finished / "run")
+
+
+def test_settings_of_the_bridges_are_nothing_to_the_flows(finished, tmp_path):
+    shutil.copytree(finished / "run", tmp_path / "run")
+    for part in ("models", "downscaled"):
+        for bridge in (tmp_path / "run" / part).glob("dsbm-*"):
+            shutil.rmtree(bridge)
+    run = turbulence_stages.open_run(finished / "tiny.toml", ["bridge.variance=0.5"], tmp_path / "run")
+    assert run.config.bridge.variance == 0.5
+    with pytest.raises(ValueError, match=r"models/fine-denoiser was made with training.n_steps = 20, not 60"):
+        turbulence_stages.open_run(finished / "tiny.toml", ["training.n_steps=60"], tmp_path / "run")
 
 
 def test_a_fit_does_not_go_on_from_one_of_other_fields(finished, tmp_path):
@@ -156,7 +168,7 @@ def test_a_default_of_today_is_not_taken_for_what_an_older_folder_was_made_with(
     shutil.copytree(finished / "run", folder)
     written = (folder / "config.toml").read_text()
     (folder / "config.toml").write_text(written.replace('[normalisation]\nnormal_scores = ["c"]\n', ""))
-    with pytest.raises(ValueError, match="models was made by an earlier version; remove models to make it anew"):
+    with pytest.raises(ValueError, match="models/dsbm-imf was made by an earlier version; remove models/dsbm-imf to"):
         turbulence_stages.open_run(finished / "tiny.toml", [], folder)
     with pytest.raises(ConfigError, match=r"has no normalisation\.normal_scores; it was written by an earlier version"):
         publish(folder, tmp_path / "published", overwrite=False)

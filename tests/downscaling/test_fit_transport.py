@@ -115,7 +115,7 @@ def test_bad_settings():
     with pytest.raises(ValueError, match="method must be one of"):
         inspect.unwrap(fit_transport)(fields, fields, method="flow", key=jr.key(0))
     odd = fields[..., :7]
-    with pytest.raises(ValueError, match="not divisible by patch x 2"):
+    with pytest.raises(ValueError, match="2 levels need a coarse grid divisible by 2, not of 7 points; name at most 1"):
         fit_transport(odd, odd, TransportSettings(channels=(8, 8)), method="interpolant", key=jr.key(0))
     with pytest.raises(TypeError, match="n_step"):
         fit_debiaser_array(np.asarray(fields), np.asarray(fields), OPERATOR, n_step=3, key=jr.key(0))

@@ -24,8 +24,10 @@ NoiseRange: TypeAlias = tuple[float, float]
 """The smallest and the largest noise level, in standard deviations of the field."""
 
 
-def operator_of(config: CoarseningConfig, fine_shape: tuple[int, ...], coarse_shape: tuple[int, ...]) -> Coarsening:
-    """C′ between the two grids.
+def operator_of(
+    config: CoarseningConfig, fine_shape: tuple[int, ...], coarse_shape: tuple[int, ...], *, source: str = "coarse"
+) -> Coarsening:
+    """C′ between the two grids; `source` of the coarse fields, for complaints.
 
     **Raises:** `DataError` if the factor does not lead from one to the other.
     """
@@ -35,8 +37,9 @@ def operator_of(config: CoarseningConfig, fine_shape: tuple[int, ...], coarse_sh
         raise DataError(f"coarsening.factor = {config.factor}: {error}") from error
     if operator.coarse_shape != coarse_shape:
         raise DataError(
-            f"coarsening the fine grid {fine_shape} by {config.factor} gives {operator.coarse_shape}, but the coarse "
-            f"fields have {coarse_shape}: C' cannot connect them{_factor_hint(fine_shape, coarse_shape)}."
+            f"{source}: fields have the grid {coarse_shape}, but coarsening the fine grid {fine_shape} by "
+            f"{config.factor} gives {operator.coarse_shape}: C' cannot connect them"
+            f"{_factor_hint(fine_shape, coarse_shape)}."
         )
     return operator
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from subgrid.cli.config import AsTuple, ConfigError, Positive, PositiveFloat, Run, Table, read_tables, validate
+from subgrid.cli.config import AsTuple, ConfigError, Positive, PositiveFloat, Run, Table, load_as, read_tables
 from subgrid.downscaling.climate import DYNAMIC, ClimateDebiasMethod
 from subgrid.downscaling.climate_prior import DIRECTIONS, RefinementSettings
 from subgrid.downscaling.climate_run import N_LEVELS
@@ -94,7 +94,7 @@ class ClimateConfig(Table):
 
 def load_climate_config(path: str | Path, overrides: Sequence[str] = ()) -> ClimateConfig:
     """Reads and checks the configuration of a climate run. **Raises:** `ConfigError`, one sentence a fault."""
-    config = validate(ClimateConfig, read_tables(path, overrides), origin=str(path))
+    config = load_as(ClimateConfig, path, overrides)
     if config.prior.sigma_min >= config.prior.sigma_max:
         raise ConfigError(f"{path}: prior.sigma_min must be below prior.sigma_max.")
     return config

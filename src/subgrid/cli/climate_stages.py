@@ -27,11 +27,11 @@ import xarray as xr
 
 from subgrid.cli.climate_config import ClimateConfig, absolute, load_climate_config, sources
 from subgrid.cli.config import ConfigError
-from subgrid.cli.experiment import check_own_folder, keep_config
 from subgrid.cli.progress import progress_bar
+from subgrid.cli.run_folder import Reads, check_own_folder, keep_config, require_same_values
 from subgrid.data.climate import check_climate, open_climate
 from subgrid.data.fields import DataError
-from subgrid.data.store import OutputExists, write_zarr
+from subgrid.data.store import write_zarr
 from subgrid.downscaling import climate, climate_run
 from subgrid.downscaling.climate import Anomalies, Domain, Series
 from subgrid.downscaling.climate_fit import CoarseFit, check_grid, fit_coarse, save_coarse
@@ -124,13 +124,15 @@ class ClimateRun:
         return check_climate(dataset, name=which, gaps=table.gaps if which == "fine" else "refuse")
 
 
-MADE_FROM = {
-    "domain.zarr": ("run", "climate", "debias"),
-    "debiasers": ("run", "climate", "debias"),
-    "model": ("run", "climate", "prior"),
-    "ensemble.zarr": ("run", "climate", "debias", "prior"),
+_DEBIASED: Reads = {"run": ("seed",), "climate": (), "debias": ()}
+_TRAINED: Reads = {"run": ("seed",), "climate": (), "prior": ()}
+MADE_FROM: dict[str, Reads] = {
+    "domain.zarr": _DEBIASED,
+    "debiasers": _DEBIASED,
+    "model": _TRAINED,
+    "ensemble.zarr": {**_DEBIASED, **_TRAINED},
 }
-"""The tables that each part of a run folder depends on; the stores check the table [sampling] themselves."""
+"""What each part of a run folder depends on; the stores check the table [sampling] themselves."""
 
 
 def open_run(path: Path, overrides: Sequence[str], folder: Path) -> ClimateRun:
@@ -144,21 +146,9 @@ def open_run(path: Path, overrides: Sequence[str], folder: Path) -> ClimateRun:
     check_own_folder(folder, kind="run")
     stored = folder / "config.toml"
     if stored.exists():
-        _refuse_other_values(load_climate_config(stored), config, folder)
+        require_same_values(folder, load_climate_config(stored), config, MADE_FROM)
     keep_config(config, stored)
     return ClimateRun(config, folder)
-
-
-def _refuse_other_values(stored: ClimateConfig, wanted: ClimateConfig, folder: Path) -> None:
-    old, new = stored.model_dump(), wanted.model_dump()
-    for part, tables in MADE_FROM.items():
-        for table in tables if (folder / part).exists() else ():
-            for key, value in old[table].items():
-                if value != new[table][key] and (table, key) != ("run", "name"):
-                    raise OutputExists(
-                        f"{folder}: {part} was made with {table}.{key} = {value!r}, not {new[table][key]!r}; "
-                        f"remove {part} to make it anew, or choose another output folder."
-                    )
 
 
 def run_all(run: ClimateRun) -> Path | str:

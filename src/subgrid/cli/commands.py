@@ -7,8 +7,9 @@ from pathlib import Path
 from subgrid.cli import build, stages
 from subgrid.cli.climate_config import is_climate
 from subgrid.cli.config import Config, ConfigError
-from subgrid.cli.experiment import check_own_folder, keep_config, open_experiment
+from subgrid.cli.experiment import open_experiment
 from subgrid.cli.progress import progress_bar
+from subgrid.cli.run_folder import check_own_folder, keep_config
 from subgrid.cli.streams import stream_key
 from subgrid.data.alignment import check_aligned
 from subgrid.data.fields import DataError, hold_out, open_field, samples_of
@@ -104,7 +105,9 @@ def downscale(
     variable = variable or config.data.variable
     field = open_field(coarse, variable)
     samples = samples_of(field, source=str(coarse))
-    operator = build.operator_of(config.coarsening, prior.settings.space, samples.values.shape[2:])
+    operator = build.operator_of(
+        config.coarsening, prior.settings.space, samples.values.shape[2:], source=samples.source
+    )
     ensemble_coordinates(field, operator)  # complains before anything is computed
     targets, summary, key = samples.values, {}, partial(stream_key, config.run.seed)
     if reference is not None:

@@ -179,13 +179,8 @@ def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> Confi
 
     **Raises:** `ConfigError`, one sentence a fault.
     """
-    return parse_config(read_tables(path, overrides), origin=str(path) if path is not None else "configuration")
-
-
-def parse_config(tables: dict[str, Any], *, origin: str) -> Config:
-    """A checked configuration from nested tables; `origin` names them in complaints."""
-    config = validate(Config, tables, origin=origin)
-    _check_together(config, origin)
+    config = load_as(Config, path, overrides)
+    _check_together(config, origin_of(path, overrides))
     return config
 
 
@@ -198,6 +193,17 @@ def read_tables(path: str | Path | None, overrides: Sequence[str] = ()) -> dict[
     for override in overrides:
         _apply(tables, override)
     return tables
+
+
+def origin_of(path: str | Path | None, overrides: Sequence[str] = ()) -> str:
+    """What complaints name: the file, and that there were overrides, which may be what is wrong."""
+    file = "configuration" if path is None else str(path)
+    return f"{file} with --set" if overrides else file
+
+
+def load_as(model: type[Tables], path: str | Path | None, overrides: Sequence[str] = ()) -> Tables:
+    """The tables of a file, with overrides, as a checked `model`. **Raises:** `ConfigError`, one sentence a fault."""
+    return validate(model, read_tables(path, overrides), origin=origin_of(path, overrides))
 
 
 def validate(model: type[Tables], tables: dict[str, Any], *, origin: str) -> Tables:

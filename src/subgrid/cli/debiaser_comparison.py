@@ -33,7 +33,7 @@ def compare_debiasers(experiment: Experiment) -> Path:
     require_methods(experiment.config.comparison.debiasers)
     if experiment.config.data.source == "kuramoto-sivashinsky":
         stages.simulate(experiment)
-    stages.check_archives(experiment)
+    stages.check_archives(experiment, experiment.config.comparison.debiasers)
     columns: dict[str, dict[str, float]] = {"raw": _scores(experiment, experiment.coarse[1].values)}
     records = {method: _record(experiment, method) for method in experiment.config.comparison.debiasers}
     for record in records.values():

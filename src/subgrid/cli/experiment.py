@@ -15,18 +15,19 @@ import jax.random as jr
 import numpy as np
 
 from subgrid.cli import build
-from subgrid.cli.config import Config, Debias, Table, load_config
+from subgrid.cli.config import Config, Debias, load_config
+from subgrid.cli.run_folder import Reads, check_own_folder, keep_config, require_same_values
 from subgrid.cli.streams import stream_key
 from subgrid.data.batches import random_shifts
 from subgrid.data.fields import DataError, Samples, hold_out, open_field, samples_of
-from subgrid.data.store import OutputExists, write_json, write_text
+from subgrid.data.store import write_json
 from subgrid.types import Coarsening, Key
 
 _SIMULATED = {"run": ("seed",), "data": ()}
 _DEBIASED = {**_SIMULATED, "coarsening": (), "debias": (), "evaluation": ("n_shifts",)}
 _COMPARED = {**_DEBIASED, "debias": tuple(key for key in Debias.model_fields if key != "method")}
 _TRAINED = {**_SIMULATED, "downscaling": (), "prior": (), "training": ()}
-MADE_FROM: dict[str, dict[str, tuple[str, ...]]] = {
+MADE_FROM: dict[str, Reads] = {
     "fine.zarr": _SIMULATED,
     "coarse.zarr": _SIMULATED,
     "model": _TRAINED,
@@ -46,7 +47,7 @@ MADE_FROM: dict[str, dict[str, tuple[str, ...]]] = {
         "evaluation": ("n_shifts", "n_conditions"),
     },
 }
-"""The tables, or keys of a table, that each part of a run folder depends on; () is the whole table."""
+"""What each part of a run folder depends on."""
 
 
 @dataclass
@@ -110,8 +111,9 @@ class Experiment:
 
     @cached_property
     def operator(self) -> Coarsening:
-        fine, coarse = self.fine[0].values, self.coarse[0].values
-        return build.operator_of(self.config.coarsening, fine.shape[2:], coarse.shape[2:])
+        fine, coarse = self.fine[0], self.coarse[0]
+        shapes = fine.values.shape[2:], coarse.values.shape[2:]
+        return build.operator_of(self.config.coarsening, *shapes, source=coarse.source)
 
     def _archive(self, which: str) -> Samples:
         data, path = self.config.data, self.archive_path(which)
@@ -139,47 +141,13 @@ def open_experiment(config: Config, folder: str | Path) -> Experiment:
     stored = folder / "config.toml"
     check_own_folder(folder, kind="run")
     if stored.exists():
-        _refuse_other_values(load_config(stored), config, folder)
+        old = load_config(stored)
+        model = MADE_FROM["model"]
+        if old.downscaling.method == "bridge":  # fitted between C′x and x
+            model = {**model, "coarsening": ()}
+        require_same_values(folder, old, config, {**MADE_FROM, "model": model})
     keep_config(config, stored)
     return Experiment(config, folder)
-
-
-def check_own_folder(folder: Path, *, kind: str) -> None:
-    """Refuses a path that is neither free nor a folder that an earlier call made, which has a `config.toml`.
-
-    **Raises:** `OutputExists`.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise OutputExists(f"{folder}: is a file; choose another output folder.")
-    if folder.exists() and not (folder / "config.toml").exists() and any(map(_is_whole, folder.iterdir())):
-        raise OutputExists(f"{folder}: exists and is not a {kind} folder; choose another output folder.")
-
-
-def keep_config(config: Table, path: Path) -> None:
-    """Writes the resolved configuration, unless it is there: its date tells what is older than the configuration."""
-    if not path.exists() or path.read_text(encoding="utf-8") != config.as_toml():
-        write_text(path, config.as_toml())
-
-
-def _is_whole(path: Path) -> bool:
-    """Not what a killed write leaves behind (see `write_whole`)."""
-    return not (path.name.startswith(".") and ".partial-" in path.name)
-
-
-def _refuse_other_values(stored: Config, wanted: Config, folder: Path) -> None:
-    old, new = stored.model_dump(), wanted.model_dump()
-    for part, reads in MADE_FROM.items():
-        if not (folder / part).exists():
-            continue
-        if part == "model" and old["downscaling"]["method"] == "bridge":  # fitted between C′x and x
-            reads = {**reads, "coarsening": ()}
-        for table, keys in reads.items():
-            for key in keys or old[table]:
-                if old[table][key] != new[table][key]:
-                    raise OutputExists(
-                        f"{folder}: {part} was made with {table}.{key} = {old[table][key]!r}, not {new[table][key]!r}; "
-                        f"remove {part} to make it anew, or choose another output folder."
-                    )
 
 
 def machine_summary() -> dict[str, str | int]:

@@ -18,8 +18,8 @@ import numpy as np
 from jaxtyping import Array, Float, Scalar
 
 from subgrid.cli.progress import progress_bar
+from subgrid.cli.run_folder import open_folder
 from subgrid.cli.toy_config import Gallery, GalleryConfig
-from subgrid.cli.toy_folder import open_folder
 from subgrid.data.store import write_whole
 from subgrid.diffusion.denoiser import Preconditioned
 from subgrid.diffusion.objective import denoising_loss, karras_weight, log_uniform_levels

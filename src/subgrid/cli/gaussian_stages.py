@@ -20,8 +20,8 @@ import jax.random as jr
 
 from subgrid.cli.experiment import machine_summary
 from subgrid.cli.progress import progress_bar
+from subgrid.cli.run_folder import open_folder
 from subgrid.cli.toy_config import GaussianBridge, GaussianBridgeConfig
-from subgrid.cli.toy_folder import open_folder
 from subgrid.data.store import write_json, write_text
 from subgrid.networks.mlp import MLP
 from subgrid.numerics.noise import standard_normal

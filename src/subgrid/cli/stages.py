@@ -14,7 +14,9 @@ stopped goes on where it was:
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -38,7 +40,8 @@ from subgrid.downscaling.bridge_upsampler import (
     steps_done,
 )
 from subgrid.downscaling.evaluation import draw_conditions
-from subgrid.downscaling.fit_debias import apply_debiaser, fit_debiaser_array
+from subgrid.downscaling.fit_debias import DebiasMethod, apply_debiaser, fit_debiaser_array
+from subgrid.downscaling.fit_transport import TransportMethod, TransportSettings, check_levels
 from subgrid.downscaling.pipeline import conditions_dataset
 from subgrid.downscaling.prior import Fields, Prior, build_denoiser, is_trained, load_prior, train_prior
 from subgrid.downscaling.upsample import sample_ensemble
@@ -55,7 +58,7 @@ def run_all(experiment: Experiment) -> Path:
         )
     if experiment.config.data.source == "kuramoto-sivashinsky":
         simulate(experiment)
-    check_archives(experiment)
+    check_archives(experiment, [experiment.config.debias.method])
     debias(experiment)  # before training: it is quick, and it is where data of the wrong kind are found out
     train(experiment)
     downscale(experiment)
@@ -92,8 +95,8 @@ def simulate(experiment: Experiment) -> None:
         write_zarr(dataset, experiment.path(f"{which}.zarr"))
 
 
-def check_archives(experiment: Experiment) -> None:
-    """Everything that can be wrong with the input is found before anything is computed."""
+def check_archives(experiment: Experiment, debiasers: Sequence[DebiasMethod]) -> None:
+    """Everything that can be wrong with the input is found before anything is computed; `debiasers` will be fitted."""
     fine, coarse = experiment.fine[0], experiment.coarse[0]
     if len(fine.space_dims) != len(coarse.space_dims):
         raise DataError(
@@ -103,6 +106,8 @@ def check_archives(experiment: Experiment) -> None:
         raise DataError(f"{fine.source}: fields have the space axes {fine.space_dims}; Subgrid takes one or two.")
     check_aligned(coarse, fine, experiment.operator)
     check_network(experiment.config, fine.values.shape)
+    if {*debiasers} & {*get_args(TransportMethod)}:
+        check_levels(TransportSettings(channels=experiment.config.debias.channels), coarse.values.shape[2:])
 
 
 def check_network(config: Config, shape: tuple[int, ...]) -> None:

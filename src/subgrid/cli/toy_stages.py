@@ -23,8 +23,8 @@ from jaxtyping import Array, Float
 
 from subgrid.cli.experiment import machine_summary
 from subgrid.cli.progress import progress_bar
+from subgrid.cli.run_folder import open_folder
 from subgrid.cli.toy_config import Task, ToyConfig
-from subgrid.cli.toy_folder import open_folder
 from subgrid.cli.toy_methods import Transport, fit_transport, move
 from subgrid.data.store import write_json, write_text
 from subgrid.simulate import toy_2d

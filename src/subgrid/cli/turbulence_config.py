@@ -14,8 +14,9 @@ from subgrid.cli.config import (
     PositiveFloat,
     Run,
     Table,
+    load_as,
+    origin_of,
     read_tables,
-    validate,
 )
 from subgrid.simulate.moist_turbulence import VISCOSITIES, WAVENUMBERS
 
@@ -136,8 +137,8 @@ class TurbulenceConfig(Table):
 
 def load_turbulence_config(path: str | Path, overrides: Sequence[str] = ()) -> TurbulenceConfig:
     """Reads and checks the configuration of a moist-turbulence run. **Raises:** `ConfigError`, one sentence a fault."""
-    config = validate(TurbulenceConfig, read_tables(path, overrides), origin=str(path))
-    _check_together(config, str(path))
+    config = load_as(TurbulenceConfig, path, overrides)
+    _check_together(config, origin_of(path, overrides))
     return config
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -49,16 +49,18 @@ MODELS = {
     "dsbm-gaussian": ("dsbm-gaussian",),
 }
 """What has to be fitted for each method."""
-NAMES = (
-    "dsbm-imf",
-    "fine-denoiser",
-    "flow-matching",
-    "coarse-denoiser",
-    "dsbm-ipf",
-    "ot-flow-matching",
-    "dsbm-gaussian",
-)
-"""All models, in the order of fitting. Only ever append: a model's place is what its key is made of."""
+KINDS: dict[str, Literal["bridge", "denoiser", "flow"]] = {
+    "dsbm-imf": "bridge",
+    "fine-denoiser": "denoiser",
+    "flow-matching": "flow",
+    "coarse-denoiser": "denoiser",
+    "dsbm-ipf": "bridge",
+    "ot-flow-matching": "flow",
+    "dsbm-gaussian": "bridge",
+}
+"""All models, in the order of fitting, and what each is."""
+NAMES = tuple(KINDS)
+"""Only ever append: a model's place is what its key is made of."""
 DISPATCH = 20
 """Training steps a call."""
 AT_ONCE = 16
@@ -102,14 +104,14 @@ def build(name: str, config: TurbulenceConfig, laws: Laws, *, key: Key) -> eqx.M
 
     The network sees the field, the Gaussian answer and, of the fine law, the context.
     """
-    match name:
-        case "coarse-denoiser":
+    match KINDS[name]:
+        case "denoiser" if name == "coarse-denoiser":
             return SpectralDenoiser(laws.coarse, _unet(config.network, 4, key=key))
-        case "fine-denoiser":
+        case "denoiser":
             return SpectralDenoiser(Groups(laws.fine), _unet(config.network, 5, key=key))
-        case "flow-matching" | "ot-flow-matching":
+        case "flow":
             return Flow(RefinedVelocity(laws.coarse, Groups(laws.fine), _unet(config.network, 5, key=key)), Linear())
-        case _:
+        case "bridge":
             sigma = float(np.sqrt(config.bridge.variance))
             base = Groups([SpectralBridge(fine, laws.coarse, sigma) for fine in laws.fine])
             first, second = (_unet(config.network, 5, key=k) for k in jr.split(key))
@@ -125,15 +127,15 @@ def fit_model(
     model = build(name, config, laws, key=build_key)
     told_step = lambda step, numbers: report(step, config.training.n_steps, f"loss {numbers['loss']:.4f}")  # noqa: E731
     training = partial(_fit, config.training, folder=folder, report=told_step, key=fit_key)
-    match name:
-        case "coarse-denoiser" | "fine-denoiser":
+    match KINDS[name]:
+        case "denoiser":
             loss = _denoising(config, archives, Groups(laws.fine) if name == "fine-denoiser" else laws.coarse)
             fitted = training(model, loss, *_clean(name, archives, config.training.batch_size))
-        case "flow-matching" | "ot-flow-matching":
+        case "flow":
             loss = lambda flow, pairs, key: flow_matching_loss(flow, pairs, key=key)  # noqa: E731
             order = _orders(archives, transport=name == "ot-flow-matching", key=pair_key)
             fitted = training(model, loss, *_paired(archives, order, config.training.batch_size))
-        case _:
+        case "bridge":
             fitted = _fit_bridge(name, config, archives, model, folder, report, fit_key)
     save_weights(folder / "weights", eqx.filter(fitted, eqx.is_array))
 

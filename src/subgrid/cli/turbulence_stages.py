@@ -21,8 +21,8 @@ import jax.random as jr
 import numpy as np
 
 from subgrid.cli import turbulence_fits
-from subgrid.cli.experiment import check_own_folder, keep_config
 from subgrid.cli.progress import progress_bar
+from subgrid.cli.run_folder import Reads, check_own_folder, keep_config, require_same_values
 from subgrid.cli.turbulence_config import METHODS, TurbulenceConfig, load_turbulence_config, missing_keys
 from subgrid.cli.turbulence_data import (
     Archives,
@@ -33,7 +33,7 @@ from subgrid.cli.turbulence_data import (
     simulate_fine,
     write_fields,
 )
-from subgrid.data.store import OutputExists, write_json
+from subgrid.data.store import write_json
 from subgrid.networks.context import Context
 from subgrid.types import Key
 
@@ -77,20 +77,29 @@ class TurbulenceRun:
             write_json(self.path("timings.json"), {**before, stage: round(spent, 1)})
 
 
-MADE_FROM = {
-    "coarse.zarr": ("turbulence",),
-    "fine.zarr": ("turbulence",),
-    "models": ("turbulence", "normalisation", "network", "training", "bridge", "diffusion", "evaluation"),
-    "downscaled": ("turbulence", "normalisation", "network", "training", "bridge", "diffusion", "evaluation"),
+_SIMULATED: Reads = {"run": ("seed",), "turbulence": ()}
+_BUILT: Reads = {**_SIMULATED, "normalisation": (), "network": ()}
+_FITTED: dict[str, Reads] = {
+    "denoiser": {**_BUILT, "training": (), "diffusion": ()},
+    "flow": {**_BUILT, "training": ()},
+    "bridge": {
+        **_BUILT,
+        "training": ("batch_size", "ema_decay"),
+        "bridge": (),
+        "evaluation": ("n_sampling_steps",),  # its pairs are simulated with as many
+    },
 }
-"""The tables that each part of a run folder depends on, the seed beside them."""
-FREE = {
-    "coarse.zarr": {("run", "name")},
-    "fine.zarr": {("run", "name")},
-    "models": {("run", "name"), ("evaluation", "methods"), ("evaluation", "n_cases")},
-    "downscaled": {("run", "name"), ("evaluation", "methods")},
+_EVALUATED: Reads = {"evaluation": ("n_sampling_steps", "n_cases")}
+MADE_FROM: dict[str, Reads] = {
+    "coarse.zarr": _SIMULATED,
+    "fine.zarr": _SIMULATED,
+    **{f"models/{name}": _FITTED[kind] for name, kind in turbulence_fits.KINDS.items()},
+    **{
+        f"downscaled/{method}.zarr": {**_FITTED[turbulence_fits.KINDS[model]], **_EVALUATED}
+        for method, (model, *_) in turbulence_fits.MODELS.items()
+    },
 }
-"""Keys of those tables that may change all the same."""
+"""What each part of a run folder depends on."""
 
 
 def open_run(path: Path, overrides: Sequence[str], folder: Path) -> TurbulenceRun:
@@ -102,28 +111,10 @@ def open_run(path: Path, overrides: Sequence[str], folder: Path) -> TurbulenceRu
     check_own_folder(folder, kind="run")
     stored = folder / "config.toml"
     if stored.exists():
-        _refuse_other_values(load_turbulence_config(stored), config, folder, later=missing_keys(stored))
+        later = missing_keys(stored)
+        require_same_values(folder, load_turbulence_config(stored), config, MADE_FROM, later=later)
     keep_config(config, stored)
     return TurbulenceRun(config, folder)
-
-
-def _refuse_other_values(
-    stored: TurbulenceConfig, wanted: TurbulenceConfig, folder: Path, *, later: set[tuple[str, str]]
-) -> None:
-    """`later` are keys that came after the folder was made: it was not made with their defaults."""
-    old, new = stored.model_dump(), wanted.model_dump()
-    for part, tables in MADE_FROM.items():
-        for table in ("run", *tables) if (folder / part).exists() else ():
-            for key, value in old[table].items():
-                known = (table, key) not in later
-                if (value != new[table][key] or not known) and (table, key) not in FREE[part]:
-                    made = (
-                        f"with {table}.{key} = {value!r}, not {new[table][key]!r}" if known else "by an earlier version"
-                    )
-                    raise OutputExists(
-                        f"{folder}: {part} was made {made}; remove {part} to make it anew, or choose another output "
-                        "folder."
-                    )
 
 
 def run_all(run: TurbulenceRun) -> Path:

@@ -286,11 +286,20 @@ def _network(shape: tuple[int, ...], settings: TransportSettings, padding: Paddi
     if padding is None:
         return MLP(shape, shape, hidden=settings.channels, key=key)
     n_channels, *space = shape
-    network = UNet(
+    check_levels(settings, tuple(space))
+    return UNet(
         n_channels, n_channels, len(space), channels=settings.channels, n_blocks=1, patch=1, padding=padding, key=key
     )
-    network.check(tuple(space))
-    return network
+
+
+def check_levels(settings: TransportSettings, space: tuple[int, ...]) -> None:
+    """Passes if every level of the network can halve the grid of the one above it. **Raises:** `ValueError`."""
+    n_levels, possible = len(settings.channels), min((n & -n).bit_length() for n in space)
+    if n_levels > possible:
+        raise ValueError(
+            f"debias.channels = {list(settings.channels)}: {n_levels} levels need a coarse grid divisible by "
+            f"{2 ** (n_levels - 1)}, not of {' x '.join(map(str, space))} points; name at most {possible}."
+        )
 
 
 def linear_size(n_values: int) -> int:
