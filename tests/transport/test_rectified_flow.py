@@ -1,5 +1,8 @@
 """Rectified flow: reflow between Gaussians in closed form, and one small trained run."""
 
+from functools import partial
+
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -7,7 +10,7 @@ import numpy as np
 import pytest
 
 from subgrid.networks.mlp import MLP
-from subgrid.training.checkpoint import Checkpoints
+from subgrid.training.checkpoint import CheckpointMismatch, Checkpoints
 from subgrid.transport.ends import Ends
 from subgrid.transport.flow_matching import flow_map
 from subgrid.transport.interpolants import Linear, gaussian_velocity
@@ -100,6 +103,18 @@ def test_two_trained_rounds(tmp_path):
     x = SOURCE[:200]
     moved = [jax.jit(jax.vmap(flow_map(flow.velocity, n_steps=16)))(x) for flow in flows]
     assert float(jnp.sqrt(jnp.mean((moved[0] - moved[1]) ** 2))) < 0.2  # the same map, for values of order one
+
+
+def test_a_folder_is_resumed_with_what_it_was_begun_with(tmp_path):
+    velocity = NetworkVelocity(MLP((2,), (2,), hidden=(8,), key=jr.key(0)))
+    fit = partial(fit_rectified_flow, velocity, Ends(SOURCE[:64], SOURCE[64:128]), n_rounds=1, folder=tmp_path)
+    (first,) = fit(n_steps=50, batch_size=8, key=jr.key(1))
+    (again,) = fit(n_steps=50, batch_size=8, key=jr.key(1))
+    assert eqx.tree_equal(first, again)
+    with pytest.raises(CheckpointMismatch, match="was begun with batch_size = '8', not '16'"):
+        fit(n_steps=50, batch_size=16, key=jr.key(1))
+    with pytest.raises(CheckpointMismatch, match="was begun with key = "):
+        fit(n_steps=50, batch_size=8, key=jr.key(2))
 
 
 def test_complaints():

@@ -18,10 +18,13 @@ from jaxtyping import Array, Float
 
 from subgrid.numerics.integrate import integrate_path
 from subgrid.training.checkpoint import Checkpoints
+from subgrid.training.origin import digest, key_data, require_same_origin
 from subgrid.transport.ends import Ends, Pairs
 from subgrid.transport.flow_matching import Flow, fit_flow, flow_map
 from subgrid.types import Key, Velocity
 
+COMPARED = ("n_steps", "batch_size", "ema_decay", "interpolant", "coupling")
+"""Options of `fit_flow` that a fit is resumed with only if they are what it was begun with."""
 AT_ONCE = 1024
 """Samples moved together: bounds the memory of a network's activations."""
 
@@ -83,9 +86,11 @@ def fit_rectified_flow(
     **Arguments:** `velocity`, a module, trained from its own weights in the first round and warm from the round before
     in later ones; `ends`, without context or with that of the source (a path must know its context before it knows its
     end); `n_rounds` ≥ 1; `n_steps_flow`, Heun steps of the pairs; `folder`, for the checkpoints of each
-    round, from which the same call resumes; `report_round(round, straightness)`; `options` of `fit_flow`.
+    round, from which the same call resumes: fields, key, weights and options are compared, but no optimiser;
+    `report_round(round, straightness)`; `options` of `fit_flow`.
 
-    **Raises:** `ValueError` for a context of the target's samples, or no round; and as `fit_flow`.
+    **Raises:** `ValueError` for a context of the target's samples, or no round; `CheckpointMismatch` if the folder was
+    begun with something else; and as `fit_flow`.
 
         first, second = fit_rectified_flow(velocity, Ends(x0, x1), n_rounds=2, key=key)
     """
@@ -93,6 +98,16 @@ def fit_rectified_flow(
         raise ValueError(f"n_rounds must be at least 1, got {n_rounds}.")
     if ends.context is not None and ends.context_of_target:
         raise ValueError("reflow starts from source samples, so the context must belong to them (context_of_target).")
+    if folder is not None:
+        origin = {
+            "n_rounds": n_rounds,
+            "n_steps_flow": n_steps_flow,
+            **{name: str(options[name]) for name in COMPARED if name in options},
+            "fields": digest(*jax.tree.leaves(ends)),
+            "weights": digest(*jax.tree.leaves(eqx.filter(velocity, eqx.is_array))),
+            "key": key_data(key),
+        }
+        require_same_origin(folder / "fit.json", origin, resuming=(folder / "fit.json").exists())
     flows, data = [], ends
     for i, k in enumerate(jr.split(key, n_rounds)):
         checkpoints = None if folder is None else Checkpoints(folder / f"round_{i}")
