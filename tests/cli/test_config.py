@@ -86,3 +86,9 @@ def test_override_of_a_key_in_what_is_no_table(tmp_path):
 def test_override_without_table_key_and_value_shows_an_example(override):
     with pytest.raises(ConfigError, match=r"--set training\.n_steps=8000"):
         load_config(None, [override])
+
+
+def test_a_file_of_another_experiment_is_named_as_such(tmp_path):
+    (tmp_path / "moist.toml").write_text("[turbulence]\nn_fine = 64\n[network]\npatch = 4\n")
+    with pytest.raises(ConfigError, match=r"moist\.toml: has the table \[turbulence\], of an experiment that this"):
+        load_config(tmp_path / "moist.toml")

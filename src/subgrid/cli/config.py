@@ -174,11 +174,17 @@ class Config(Table):
     evaluation: Evaluation = Evaluation()
 
 
+EXPERIMENTS = {"climate", "turbulence", "toy", "gaussian_bridge", "gallery"}
+"""Tables of other configurations, with commands of their own."""
+
+
 def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> Config:
     """Reads a TOML file (or none: all defaults), applies `table.key=value` overrides, checks everything.
 
     **Raises:** `ConfigError`, one sentence a fault.
     """
+    for table in EXPERIMENTS & read_tables(path).keys():
+        raise ConfigError(f"{path}: has the table [{table}], of an experiment that this command does not know.")
     config = load_as(Config, path, overrides)
     _check_together(config, origin_of(path, overrides))
     return config
