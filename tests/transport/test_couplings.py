@@ -1,5 +1,9 @@
 """Couplings against POT and the closed form between Gaussians."""
 
+import os
+import subprocess
+import sys
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -99,3 +103,23 @@ def test_complaints():
     stiff = EntropicTransport(1e-3, tolerance=1e-6, max_iterations=10)
     with pytest.raises(eqx.EquinoxRuntimeError, match=r"after 10 Sinkhorn iterations at epsilon = 0\.001; raise"):
         jax.block_until_ready(eqx.filter_jit(stiff)(FIRST, SECOND, key=jr.key(0)))
+
+
+ON_ONE_CORE = """
+import os
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+import jax, jax.numpy as jnp, jax.random as jr, numpy as np
+from subgrid.transport.couplings import ExactTransport
+
+fields = np.random.default_rng(0).normal(size=(2, 256, 4096)).astype(np.float32)
+solve = jax.jit(lambda x0, x1: ExactTransport()(x0, x1, key=jr.key(1))[1])
+for _ in range(20):
+    assert sorted(np.asarray(solve(*map(jnp.asarray, fields))).tolist()) == list(range(256))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores are assigned to processes on Linux only")
+def test_one_core_is_enough():
+    # With the matrix, 256 KiB, as one operand this waits for ever: jax 0.10 copies it in the thread that waits for it.
+    done = subprocess.run([sys.executable, "-c", ON_ONE_CORE], capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stderr.decode()

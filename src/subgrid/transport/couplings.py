@@ -15,6 +15,8 @@ from jaxtyping import Array, Float, Int
 
 from subgrid.types import Key
 
+OPERAND_BYTES = 65_536
+"""Of what is given to the host at a time (`assignment`)."""
 Indices = tuple[Int[Array, " n"], Int[Array, " n"]]
 
 
@@ -40,9 +42,7 @@ class ExactTransport(eqx.Module):
     """
 
     def __call__(self, x0: Float[Array, "n *shape"], x1: Float[Array, "n *shape"], *, key: Key) -> Indices:
-        cost = squared_distances(x0, x1)
-        shape = jax.ShapeDtypeStruct((len(x0),), jnp.int32)
-        return jnp.arange(len(x0)), jax.pure_callback(assignment, shape, cost, vmap_method="sequential")
+        return jnp.arange(len(x0)), assignment(squared_distances(x0, x1))
 
 
 class EntropicTransport(eqx.Module):
@@ -129,8 +129,19 @@ def squared_distances(x0: Float[Array, "n *shape"], x1: Float[Array, "m *shape"]
     return jnp.maximum(jnp.sum(a**2, 1)[:, None] + jnp.sum(b**2, 1)[None] - 2 * products, 0.0)
 
 
-def assignment(cost: Float[Array | np.ndarray, "n n"]) -> np.ndarray:
-    """The permutation of least total cost, on the host."""
+def assignment(cost: Float[Array, "n n"]) -> Int[Array, " n"]:
+    """The permutation of least total cost, by scipy's solver on the host; also from within compiled code.
+
+    The matrix goes there in blocks of rows. An operand of 100 KiB or more is copied by a task of XLA's threads, and
+    where there is one core the only thread is running the computation that waits for it.
+    """
+    n, shape = len(cost), jax.ShapeDtypeStruct((len(cost),), jnp.int32)
+    rows = max(1, OPERAND_BYTES // (cost.itemsize * n))
+    blocks = [cost[i : i + rows] for i in range(0, n, rows)]
+    return jax.pure_callback(_solved, shape, *blocks, vmap_method="sequential")
+
+
+def _solved(*blocks: Array) -> np.ndarray:
     from scipy.optimize import linear_sum_assignment
 
-    return linear_sum_assignment(np.asarray(cost))[1].astype(np.int32)
+    return linear_sum_assignment(np.concatenate(blocks))[1].astype(np.int32)
