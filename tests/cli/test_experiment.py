@@ -1,15 +1,14 @@
 """What a run folder accepts when its configuration changes."""
 
 import os
-import time
 
 import jax.random as jr
 import pytest
 
 from subgrid.cli.config import load_config
-from subgrid.cli.experiment import MADE_FROM, open_experiment
+from subgrid.cli.experiment import made_from, open_experiment
 from subgrid.cli.streams import STREAMS, stream_key
-from subgrid.data.store import OutputExists, write_json
+from subgrid.data.store import OutputExists
 
 
 def test_later_stages_may_change_while_earlier_parts_stay(tmp_path):
@@ -25,11 +24,22 @@ def test_later_stages_may_change_while_earlier_parts_stay(tmp_path):
     assert load_config(tmp_path / "config.toml") == changed
 
 
-@pytest.mark.parametrize("part", MADE_FROM)
+@pytest.mark.parametrize("part", made_from(load_config(None)))
 def test_every_part_depends_on_the_seed(part, tmp_path):
     open_experiment(load_config(None), tmp_path).path(part).mkdir()
     with pytest.raises(OutputExists, match=f"{part} was made with run.seed = 0, not 1"):
         open_experiment(load_config(None, ["run.seed=1"]), tmp_path)
+
+
+def test_a_prior_knows_nothing_of_the_coarse_grid_and_a_bridge_is_fitted_to_it(tmp_path):
+    others = ["coarsening.factor=4", "downscaling.sigma=0.5"]
+    for method in ("diffusion", "bridge"):
+        open_experiment(load_config(None, [f"downscaling.method={method}"]), tmp_path / method).path("model").mkdir()
+    changed = load_config(None, ["downscaling.method=diffusion", "training.tensorboard=true", *others])
+    open_experiment(changed, tmp_path / "diffusion")
+    for other in others:
+        with pytest.raises(OutputExists, match=f"model was made with {other.split('=')[0]} = "):
+            open_experiment(load_config(None, ["downscaling.method=bridge", other]), tmp_path / "bridge")
 
 
 def test_no_two_streams_share_a_key_and_none_is_the_seed_itself():
@@ -54,30 +64,6 @@ def test_a_file_in_place_of_the_folder(tmp_path):
     (tmp_path / "run").write_text("mine")
     with pytest.raises(OutputExists, match="is a file"):
         open_experiment(load_config(None), tmp_path / "run")
-
-
-def test_a_stage_done_again_replaces_its_seconds_and_a_resumed_one_adds_to_them(tmp_path):
-    experiment = open_experiment(load_config(None), tmp_path)
-    write_json(experiment.path("timings.json"), {"train": 1000.0, "debias": 7.0})
-    with experiment.timed("train", resumed=True):
-        time.sleep(0.15)
-    assert experiment.timings["train"] >= 1000.1
-    with experiment.timed("train"):
-        pass
-    assert experiment.timings["train"] < 1000
-    assert experiment.timings["debias"] == 7.0
-
-
-def wait_and_interrupt():
-    time.sleep(0.15)
-    raise KeyboardInterrupt
-
-
-def test_an_interrupted_stage_leaves_its_seconds(tmp_path):
-    experiment = open_experiment(load_config(None), tmp_path)
-    with pytest.raises(KeyboardInterrupt), experiment.timed("train"):
-        wait_and_interrupt()
-    assert experiment.timings["train"] >= 0.1
 
 
 def test_newest_means_newer_than_configuration_and_inputs(tmp_path):

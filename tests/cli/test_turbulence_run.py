@@ -133,7 +133,7 @@ def test_a_finished_run_is_left_as_it_is_and_a_lost_method_is_made_again_alike(f
     np.testing.assert_array_equal(after, before)
 
 
-def test_other_settings_are_refused_where_something_was_made_with_them(finished, tmp_path):
+def test_other_settings_are_refused_where_something_was_made_with_them(finished):
     refused = r"models/dsbm-imf was made with bridge.variance = 0.3, not 0.5; remove models/dsbm-imf to make it anew"
     with pytest.raises(ValueError, match=refused):
         turbulence_stages.open_run(finished / "tiny.toml", ["bridge.variance=0.5"], finished / "run")

@@ -111,10 +111,16 @@ def test_a_folder_is_resumed_with_what_it_was_begun_with(tmp_path):
     (first,) = fit(n_steps=50, batch_size=8, key=jr.key(1))
     (again,) = fit(n_steps=50, batch_size=8, key=jr.key(1))
     assert eqx.tree_equal(first, again)
-    with pytest.raises(CheckpointMismatch, match="was begun with batch_size = '8', not '16'"):
-        fit(n_steps=50, batch_size=16, key=jr.key(1))
+    with pytest.raises(CheckpointMismatch, match="was begun with batch_size = 8, not 256"):
+        fit(n_steps=50, key=jr.key(1))
+    fit(n_steps=50, batch_size=8, ema_decay=0.999, interpolant=Linear(), key=jr.key(1))  # as by default
+    with pytest.raises(CheckpointMismatch, match="was begun with parts = "):
+        fit(n_steps=50, batch_size=8, interpolant=Linear(0.1), key=jr.key(1))
     with pytest.raises(CheckpointMismatch, match="was begun with key = "):
         fit(n_steps=50, batch_size=8, key=jr.key(2))
+    (tmp_path / "fit.json").unlink()
+    with pytest.raises(CheckpointMismatch, match=r"holds checkpoints, but no readable fit.json"):
+        fit(n_steps=50, batch_size=8, key=jr.key(1))
 
 
 def test_complaints():

@@ -6,7 +6,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from subgrid.cli.config import AsTuple, ConfigError, Positive, PositiveFloat, Run, Table, load_as, read_tables
+from subgrid.cli.config import (
+    AsTuple,
+    ConfigError,
+    Positive,
+    PositiveFloat,
+    Run,
+    Table,
+    load_as,
+    origin_of,
+    read_tables,
+)
 from subgrid.downscaling.climate import DYNAMIC, ClimateDebiasMethod
 from subgrid.downscaling.climate_prior import DIRECTIONS, RefinementSettings
 from subgrid.downscaling.climate_run import N_LEVELS
@@ -96,7 +106,7 @@ def load_climate_config(path: str | Path, overrides: Sequence[str] = ()) -> Clim
     """Reads and checks the configuration of a climate run. **Raises:** `ConfigError`, one sentence a fault."""
     config = load_as(ClimateConfig, path, overrides)
     if config.prior.sigma_min >= config.prior.sigma_max:
-        raise ConfigError(f"{path}: prior.sigma_min must be below prior.sigma_max.")
+        raise ConfigError(f"{origin_of(path, overrides)}: prior.sigma_min must be below prior.sigma_max.")
     return config
 
 

@@ -25,10 +25,10 @@ import jax.random as jr
 import numpy as np
 import xarray as xr
 
-from subgrid.cli.climate_config import ClimateConfig, absolute, load_climate_config, sources
-from subgrid.cli.config import ConfigError
+from subgrid.cli.climate_config import Climate, ClimateConfig, ClimateDebias, absolute, load_climate_config, sources
+from subgrid.cli.config import ConfigError, Table
 from subgrid.cli.progress import progress_bar
-from subgrid.cli.run_folder import Reads, check_own_folder, keep_config, require_same_values
+from subgrid.cli.run_folder import Reads, check_own_folder, keep_config, kept_config, require_same_values
 from subgrid.data.climate import check_climate, open_climate
 from subgrid.data.fields import DataError
 from subgrid.data.store import write_zarr
@@ -124,15 +124,25 @@ class ClimateRun:
         return check_climate(dataset, name=which, gaps=table.gaps if which == "fine" else "refuse")
 
 
-_DEBIASED: Reads = {"run": ("seed",), "climate": (), "debias": ()}
-_TRAINED: Reads = {"run": ("seed",), "climate": (), "prior": ()}
+_SEED: Reads = {"run": ("seed",)}
+
+
+def _all_but(table: type[Table], *names: str) -> tuple[str, ...]:
+    return tuple(key for key in table.model_fields if key not in names)
+
+
+_TRAINED: Reads = {**_SEED, "climate": _all_but(Climate, "scenario"), "prior": (), "sampling": ("n_levels",)}
 MADE_FROM: dict[str, Reads] = {
-    "domain.zarr": _DEBIASED,
-    "debiasers": _DEBIASED,
+    "domain.zarr": {**_SEED, "climate": (), "debias": ()},
+    "debiasers": {
+        **_SEED,
+        "climate": _all_but(Climate, "scenario", "orography"),
+        "debias": _all_but(ClimateDebias, "method"),
+    },
     "model": _TRAINED,
-    "ensemble.zarr": {**_DEBIASED, **_TRAINED},
+    "ensemble.zarr": {**_TRAINED, "climate": (), "debias": ()},
 }
-"""What each part of a run folder depends on; the stores check the table [sampling] themselves."""
+"""What each part of a run folder depends on; the stores check what else they are made with in [sampling]."""
 
 
 def open_run(path: Path, overrides: Sequence[str], folder: Path) -> ClimateRun:
@@ -144,10 +154,9 @@ def open_run(path: Path, overrides: Sequence[str], folder: Path) -> ClimateRun:
     _scheduler(config)
     config = config.model_copy(update={"climate": absolute(config.climate, path.resolve().parent)})
     check_own_folder(folder, kind="run")
-    stored = folder / "config.toml"
-    if stored.exists():
-        require_same_values(folder, load_climate_config(stored), config, MADE_FROM)
-    keep_config(config, stored)
+    if (stored := kept_config(load_climate_config, folder)) is not None:
+        require_same_values(folder, stored, config, MADE_FROM)
+    keep_config(config, folder / "config.toml")
     return ClimateRun(config, folder)
 
 

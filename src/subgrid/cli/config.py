@@ -183,8 +183,10 @@ def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> Confi
 
     **Raises:** `ConfigError`, one sentence a fault.
     """
-    for table in EXPERIMENTS & read_tables(path).keys():
-        raise ConfigError(f"{path}: has the table [{table}], of an experiment that this command does not know.")
+    for table in EXPERIMENTS & read_tables(path, overrides).keys():
+        raise ConfigError(
+            f"{origin_of(path, overrides)}: has the table [{table}], of an experiment that `subgrid run` makes."
+        )
     config = load_as(Config, path, overrides)
     _check_together(config, origin_of(path, overrides))
     return config

@@ -1,10 +1,7 @@
 """One run: its configuration, its folder, its random streams, and the archives it reads."""
 
-import json
 import platform
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,39 +12,43 @@ import jax.random as jr
 import numpy as np
 
 from subgrid.cli import build
-from subgrid.cli.config import Config, Debias, load_config
-from subgrid.cli.run_folder import Reads, check_own_folder, keep_config, require_same_values
+from subgrid.cli.config import Config, Debias, Training, load_config
+from subgrid.cli.run_folder import Reads, check_own_folder, keep_config, kept_config, require_same_values
 from subgrid.cli.streams import stream_key
 from subgrid.data.batches import random_shifts
 from subgrid.data.fields import DataError, Samples, hold_out, open_field, samples_of
-from subgrid.data.store import write_json
 from subgrid.types import Coarsening, Key
 
-_SIMULATED = {"run": ("seed",), "data": ()}
-_DEBIASED = {**_SIMULATED, "coarsening": (), "debias": (), "evaluation": ("n_shifts",)}
-_COMPARED = {**_DEBIASED, "debias": tuple(key for key in Debias.model_fields if key != "method")}
-_TRAINED = {**_SIMULATED, "downscaling": (), "prior": (), "training": ()}
-MADE_FROM: dict[str, Reads] = {
-    "fine.zarr": _SIMULATED,
-    "coarse.zarr": _SIMULATED,
-    "model": _TRAINED,
-    "debias": {**_SIMULATED, "coarsening": (), "debias": ()},
-    "debiased.zarr": _DEBIASED,
-    "debiasers": _COMPARED,
-    "ensemble.zarr": {
-        **_TRAINED,
-        **_DEBIASED,
-        "sampling": (),
-        "evaluation": ("n_shifts", "n_unpaired", "unpaired_members"),
-    },
-    "perfect_model.zarr": {
-        **_TRAINED,
-        "coarsening": (),
-        "sampling": (),
-        "evaluation": ("n_shifts", "n_conditions"),
-    },
+_SIMULATED: Reads = {"run": ("seed",), "data": ()}
+_DEBIASED: Reads = {**_SIMULATED, "coarsening": (), "debias": (), "evaluation": ("n_shifts",)}
+_PRIOR: Reads = {
+    **_SIMULATED,
+    "downscaling": ("method",),
+    "prior": (),
+    "training": tuple(key for key in Training.model_fields if key != "tensorboard"),
 }
-"""What each part of a run folder depends on."""
+_BRIDGE: Reads = {**_PRIOR, "downscaling": (), "coarsening": ()}
+
+
+def made_from(config: Config) -> dict[str, Reads]:
+    """What each part of a run folder depends on, for the downscaling that is configured."""
+    trained = _BRIDGE if config.downscaling.method == "bridge" else _PRIOR  # fitted between C′x and x, or on x
+    sampled: Reads = {**_DEBIASED, **trained, "sampling": ()}
+    return {
+        "fine.zarr": _SIMULATED,
+        "coarse.zarr": _SIMULATED,
+        "model": trained,
+        "debias": {**_SIMULATED, "coarsening": (), "debias": ()},
+        "debiased.zarr": _DEBIASED,
+        "debiasers": {**_DEBIASED, "debias": tuple(key for key in Debias.model_fields if key != "method")},
+        "ensemble.zarr": {**sampled, "evaluation": ("n_shifts", "n_unpaired", "unpaired_members")},
+        "perfect_model.zarr": {
+            **trained,
+            "coarsening": (),
+            "sampling": (),
+            "evaluation": ("n_shifts", "n_conditions"),
+        },
+    }
 
 
 @dataclass
@@ -64,25 +65,6 @@ class Experiment:
     def path(self, name: str) -> Path:
         """A file or store of the run folder."""
         return self.folder / name
-
-    @property
-    def timings(self) -> dict[str, float]:
-        """Seconds by stage, of this call and of those before it."""
-        file = self.path("timings.json")
-        return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-
-    @contextmanager
-    def timed(self, stage: str, *, resumed: bool = False) -> Iterator[None]:
-        """Keeps the seconds of a stage in `timings.json`, also if it is interrupted.
-
-        They replace those of an earlier attempt, unless the stage is `resumed`, that is goes on where that one ended.
-        """
-        started, timings = time.monotonic(), self.timings
-        before = timings.get(stage, 0.0) if resumed else 0.0
-        try:
-            yield
-        finally:
-            write_json(self.path("timings.json"), {**timings, stage: round(before + time.monotonic() - started, 1)})
 
     def is_newest(self, name: str, made_from: Sequence[str]) -> bool:
         """Whether a file of the run is there and no older than the configuration, the archives and `made_from`."""
@@ -138,15 +120,10 @@ def open_experiment(config: Config, folder: str | Path) -> Experiment:
     that of a run.
     """
     folder = Path(folder)
-    stored = folder / "config.toml"
     check_own_folder(folder, kind="run")
-    if stored.exists():
-        old = load_config(stored)
-        model = MADE_FROM["model"]
-        if old.downscaling.method == "bridge":  # fitted between C′x and x
-            model = {**model, "coarsening": ()}
-        require_same_values(folder, old, config, {**MADE_FROM, "model": model})
-    keep_config(config, stored)
+    if (stored := kept_config(load_config, folder)) is not None:
+        require_same_values(folder, stored, config, made_from(stored))
+    keep_config(config, folder / "config.toml")
     return Experiment(config, folder)
 
 

@@ -47,7 +47,7 @@ def run_bridges(path: Path, overrides: Sequence[str], folder: Path) -> dict[str,
     **Returns:** what `metrics.json` holds. **Raises:** as `open_folder`.
     """
     config = open_folder(
-        GaussianBridgeConfig, path, overrides, folder, parts="d*.json", may_change=("dimensions", "n_iterations")
+        GaussianBridgeConfig, path, overrides, folder, parts="d[0-9]*", may_change=("dimensions", "n_iterations")
     )
     rows = []
     for d in config.gaussian_bridge.dimensions:

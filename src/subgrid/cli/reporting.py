@@ -11,6 +11,7 @@ from subgrid.cli import table
 from subgrid.cli.config import load_config
 from subgrid.cli.experiment import Experiment
 from subgrid.cli.scoring import SCORED, load_results
+from subgrid.cli.timings import timed
 from subgrid.data.fields import DataError
 from subgrid.data.store import OutputExists, write_whole
 from subgrid.downscaling.prior import loss_curve
@@ -28,7 +29,7 @@ def report(experiment: Experiment) -> Path:
     if experiment.is_newest("report.html", (*SCORED, "metrics.json")):
         return path
     metrics = read_metrics(experiment)
-    with experiment.timed("report"):
+    with timed(experiment.folder, "report"):
         write_report(
             path,
             title=f"Downscaling report: {experiment.config.run.name}",

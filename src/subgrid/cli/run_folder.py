@@ -1,10 +1,10 @@
 """The folder of a run: new, or continued with the values that its finished parts were made with."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
-from subgrid.cli.config import Table, load_as
+from subgrid.cli.config import ConfigError, Table, load_as
 from subgrid.data.store import OutputExists, write_text
 
 Config = TypeVar("Config", bound=Table)
@@ -27,6 +27,23 @@ def keep_config(config: Table, path: Path) -> None:
     """Writes the resolved configuration, unless it is there: its date tells what is older than the configuration."""
     if not path.exists() or path.read_text(encoding="utf-8") != config.as_toml():
         write_text(path, config.as_toml())
+
+
+def kept_config(load: Callable[[Path], Config], folder: Path) -> Config | None:
+    """The configuration that a folder was made with, if there is one.
+
+    **Raises:** `OutputExists` if it is none of this kind.
+    """
+    stored = folder / "config.toml"
+    if not stored.exists():
+        return None
+    try:
+        return load(stored)
+    except ConfigError as error:
+        raise OutputExists(
+            f"{folder}: holds the run of another experiment, or of another version ({str(error).splitlines()[0]}); "
+            "choose another output folder."
+        ) from error
 
 
 def require_same_values(
@@ -69,13 +86,12 @@ def open_folder(
     """
     config = load_as(model, path, overrides)
     check_own_folder(folder, kind="run")
-    stored = folder / "config.toml"
-    if stored.exists():
+    if any(folder.glob(parts)) and (stored := kept_config(lambda file: load_as(model, file), folder)) is not None:
         free = {"name", *may_change}
         fixed = {table: tuple(key for key in keys if key not in free) for table, keys in config.model_dump().items()}
         reads = {table: keys for table, keys in fixed.items() if keys}
-        require_same_values(folder, load_as(model, stored), config, {parts: reads})
-    keep_config(config, stored)
+        require_same_values(folder, stored, config, {parts: reads})
+    keep_config(config, folder / "config.toml")
     return config
 
 

@@ -10,6 +10,7 @@ import xarray as xr
 
 from subgrid.cli.experiment import Experiment, machine_summary
 from subgrid.cli.progress import progress_bar
+from subgrid.cli.timings import timed, timings_of
 from subgrid.data.store import write_json
 from subgrid.downscaling.baselines import cubic_interpolation
 from subgrid.downscaling.evaluation import compare, draw_conditions, ensemble_rows, perfect_model_rows, ranks
@@ -73,7 +74,7 @@ def verify(experiment: Experiment) -> None:
     results, (_, reference, twin) = load_results(experiment), experiment.fine
     coarsen = lambda fields: np.asarray(experiment.operator(jnp.asarray(fields)))  # noqa: E731
     n_space = reference.n_space
-    with experiment.timed("verify"), progress_bar("verify") as update:
+    with timed(experiment.folder, "verify"), progress_bar("verify") as update:
         update(0, 3, "coarse grid")
         coarse = {"raw": results.raw, "debiased": results.debiased}
         rows = compare("Coarse grid", coarsen(reference.values), coarse, coarsen(twin.values), n_space)
@@ -102,7 +103,7 @@ def verify(experiment: Experiment) -> None:
             "table": [row.as_dict() for row in rows],
             "rank_histogram": counts.tolist(),
             "debias": results.debias_summary,
-            "seconds": experiment.timings,
+            "seconds": timings_of(experiment.folder),
             "machine": machine_summary(),
             "config": experiment.config.model_dump(),
         },

@@ -29,6 +29,7 @@ from subgrid.cli import build, reporting, scoring
 from subgrid.cli.config import Config, ConfigError
 from subgrid.cli.experiment import Experiment
 from subgrid.cli.progress import progress_bar
+from subgrid.cli.timings import timed
 from subgrid.data.alignment import check_aligned
 from subgrid.data.fields import CONDITION_DIM, DataError, Samples
 from subgrid.data.store import write_zarr
@@ -41,7 +42,7 @@ from subgrid.downscaling.bridge_upsampler import (
 )
 from subgrid.downscaling.evaluation import draw_conditions
 from subgrid.downscaling.fit_debias import DebiasMethod, apply_debiaser, fit_debiaser_array
-from subgrid.downscaling.fit_transport import TransportMethod, TransportSettings, check_levels
+from subgrid.downscaling.fit_transport import TransportMethod, check_levels
 from subgrid.downscaling.pipeline import conditions_dataset
 from subgrid.downscaling.prior import Fields, Prior, build_denoiser, is_trained, load_prior, train_prior
 from subgrid.downscaling.upsample import sample_ensemble
@@ -76,7 +77,7 @@ def simulate(experiment: Experiment) -> None:
     for which, (solver, n_points, stride) in solvers.items():
         if experiment.path(f"{which}.zarr").exists():
             continue
-        with experiment.timed(f"simulate {which}"), progress_bar(f"simulate {which}") as update:
+        with timed(experiment.folder, f"simulate {which}"), progress_bar(f"simulate {which}") as update:
             fields = ks.trajectories(
                 solver(n_points),
                 n_points,
@@ -107,7 +108,7 @@ def check_archives(experiment: Experiment, debiasers: Sequence[DebiasMethod]) ->
     check_aligned(coarse, fine, experiment.operator)
     check_network(experiment.config, fine.values.shape)
     if {*debiasers} & {*get_args(TransportMethod)}:
-        check_levels(TransportSettings(channels=experiment.config.debias.channels), coarse.values.shape[2:])
+        check_levels(experiment.config.debias.channels, coarse.values.shape[2:])
 
 
 def check_network(config: Config, shape: tuple[int, ...]) -> None:
@@ -124,7 +125,7 @@ def train(experiment: Experiment) -> Prior | BridgeUpsampler:
     if is_trained(folder):
         return load_prior(folder)
     fields = experiment.fine[0].values
-    with experiment.timed("train", resumed=(folder / "checkpoints").exists()):
+    with timed(experiment.folder, "train", resumed=(folder / "checkpoints").exists()):
         return train_on(experiment.config, fields, folder, key=experiment.key("prior"))
 
 
@@ -138,7 +139,7 @@ def _train_bridge(experiment: Experiment, folder: Path) -> BridgeUpsampler:
     )
     source = coarse if settings.source == "raw" else np.asarray(experiment.operator(jnp.asarray(fine)))
     log = json_lines(folder / "training.jsonl", from_step=steps_done(folder, settings))
-    with experiment.timed("train", resumed=folder.exists()), progress_bar("train") as update:
+    with timed(experiment.folder, "train", resumed=folder.exists()), progress_bar("train") as update:
 
         def report(done: int, total: int, loss: float) -> None:
             update(done, total, f"loss {loss:.4f}")
@@ -189,7 +190,7 @@ def debias(experiment: Experiment) -> None:
     if path.exists():
         return
     folder = experiment.path("debias")
-    with experiment.timed("debias", resumed=folder.exists()):
+    with timed(experiment.folder, "debias", resumed=folder.exists()):
         training, held_out = experiment.coarse
         debiaser, summary = fit_debiaser(
             experiment.config,
@@ -237,7 +238,7 @@ def _sample(
 ) -> Float[np.ndarray, "n member channel *fine"]:
     """Members of every target, under a progress bar."""
     upsampler = _load_upsampler(experiment)
-    with experiment.timed(label), progress_bar(label) as update:
+    with timed(experiment.folder, label), progress_bar(label) as update:
         return sample_ensemble(
             upsampler,
             targets,

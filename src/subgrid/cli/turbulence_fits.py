@@ -105,10 +105,9 @@ def build(name: str, config: TurbulenceConfig, laws: Laws, *, key: Key) -> eqx.M
     The network sees the field, the Gaussian answer and, of the fine law, the context.
     """
     match KINDS[name]:
-        case "denoiser" if name == "coarse-denoiser":
-            return SpectralDenoiser(laws.coarse, _unet(config.network, 4, key=key))
         case "denoiser":
-            return SpectralDenoiser(Groups(laws.fine), _unet(config.network, 5, key=key))
+            law, n_channels = (Groups(laws.fine), 5) if name == "fine-denoiser" else (laws.coarse, 4)
+            return SpectralDenoiser(law, _unet(config.network, n_channels, key=key))
         case "flow":
             return Flow(RefinedVelocity(laws.coarse, Groups(laws.fine), _unet(config.network, 5, key=key)), Linear())
         case "bridge":

@@ -7,6 +7,7 @@ import numpy as np
 
 from subgrid.cli.experiment import machine_summary
 from subgrid.cli.table import as_markdown
+from subgrid.cli.timings import timings_of
 from subgrid.cli.turbulence_config import load_complete_config
 from subgrid.cli.turbulence_fits import level_of
 from subgrid.cli.turbulence_scoring import RANDOM, UPSAMPLED, Judged, columns, gather, quantities
@@ -26,7 +27,7 @@ def write_page(run: TurbulenceRun, judged: Judged) -> Path:
         configuration=run.config.as_toml(),
         evidence=evidence_of(run, judged, metrics),
         notes=_notes(run),
-        timings=run.timings,
+        timings=timings_of(run.folder),
     )
 
 

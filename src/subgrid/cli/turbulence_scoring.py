@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
+from subgrid.cli.timings import timings_of
 from subgrid.cli.turbulence_data import Archives, Fields, read_fields
 from subgrid.cli.turbulence_stages import TurbulenceRun, cases
 from subgrid.data.store import write_json
@@ -80,7 +81,7 @@ def judge(run: TurbulenceRun) -> Judged:
         "table": rows,
         "similarity": _as_lists(curves, resolved),
         "similarity of anomalies": _as_lists(of_anomalies, resolved),
-        "timings": run.timings,
+        "timings": timings_of(run.folder),
     }
     write_json(run.path("metrics.json"), content)
     return judged

@@ -9,10 +9,7 @@ Each leaves its part in the run's folder and is skipped if the part is there:
     RUN/metrics.json, report.html
 """
 
-import json
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +19,8 @@ import numpy as np
 
 from subgrid.cli import turbulence_fits
 from subgrid.cli.progress import progress_bar
-from subgrid.cli.run_folder import Reads, check_own_folder, keep_config, require_same_values
+from subgrid.cli.run_folder import Reads, check_own_folder, keep_config, kept_config, require_same_values
+from subgrid.cli.timings import timed
 from subgrid.cli.turbulence_config import METHODS, TurbulenceConfig, load_turbulence_config, missing_keys
 from subgrid.cli.turbulence_data import (
     Archives,
@@ -33,7 +31,6 @@ from subgrid.cli.turbulence_data import (
     simulate_fine,
     write_fields,
 )
-from subgrid.data.store import write_json
 from subgrid.networks.context import Context
 from subgrid.types import Key
 
@@ -59,22 +56,6 @@ class TurbulenceRun:
         return load_archives(
             self.config.turbulence, self.config.normalisation, self.path("fine.zarr"), self.path("coarse.zarr")
         )
-
-    @property
-    def timings(self) -> dict[str, float]:
-        """Seconds by stage, of this call and of those before it."""
-        file = self.path("timings.json")
-        return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-
-    @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        """Adds the seconds of a stage to `timings.json`, also if it is interrupted."""
-        started, before = time.monotonic(), self.timings
-        try:
-            yield
-        finally:
-            spent = before.get(stage, 0.0) + time.monotonic() - started
-            write_json(self.path("timings.json"), {**before, stage: round(spent, 1)})
 
 
 _SIMULATED: Reads = {"run": ("seed",), "turbulence": ()}
@@ -109,11 +90,9 @@ def open_run(path: Path, overrides: Sequence[str], folder: Path) -> TurbulenceRu
     """
     config = load_turbulence_config(path, overrides)
     check_own_folder(folder, kind="run")
-    stored = folder / "config.toml"
-    if stored.exists():
-        later = missing_keys(stored)
-        require_same_values(folder, load_turbulence_config(stored), config, MADE_FROM, later=later)
-    keep_config(config, stored)
+    if (stored := kept_config(load_turbulence_config, folder)) is not None:
+        require_same_values(folder, stored, config, MADE_FROM, later=missing_keys(folder / "config.toml"))
+    keep_config(config, folder / "config.toml")
     return TurbulenceRun(config, folder)
 
 
@@ -129,7 +108,7 @@ def simulate(run: TurbulenceRun) -> None:
     """Both archives."""
     for name, make in {"coarse": simulate_coarse, "fine": simulate_fine}.items():
         if not run.path(f"{name}.zarr").exists():
-            with run.timed(f"simulate {name}"), progress_bar(f"simulate {name}") as update:
+            with timed(run.folder, f"simulate {name}"), progress_bar(f"simulate {name}") as update:
                 make(run.config.turbulence, run.path(f"{name}.zarr"), report=update, key=run.key(name))
 
 
@@ -138,7 +117,7 @@ def train(run: TurbulenceRun) -> None:
     for name in turbulence_fits.models_of(run.config):
         folder = run.path("models") / name
         if not turbulence_fits.is_fitted(folder):
-            with run.timed(f"fit {name}"), progress_bar(f"fit {name}") as update:
+            with timed(run.folder, f"fit {name}", resumed=folder.exists()), progress_bar(f"fit {name}") as update:
                 key = jr.fold_in(run.key("fits"), turbulence_fits.NAMES.index(name))
                 turbulence_fits.fit_model(name, run.config, run.archives, folder, report=update, key=key)
 
@@ -171,7 +150,7 @@ def downscale(run: TurbulenceRun) -> None:
     """All cases by every configured method."""
     missing = [m for m in run.config.evaluation.methods if not run.path(f"downscaled/{m}.zarr").exists()]
     for method in missing:
-        with run.timed(f"downscale with {method}"), progress_bar(method) as update:
+        with timed(run.folder, f"downscale with {method}"), progress_bar(method) as update:
             each = cases(run)
             key = jr.fold_in(run.key("downscale"), METHODS.index(method))
             folder = run.path("models")
@@ -185,6 +164,6 @@ def judge(run: TurbulenceRun) -> Path:
     """Scores and the page, anew each time: seconds, and figures change more often than fields."""
     from subgrid.cli import turbulence_reporting, turbulence_scoring
 
-    with run.timed("judge"):
+    with timed(run.folder, "judge"):
         judged = turbulence_scoring.judge(run)
     return turbulence_reporting.write_page(run, judged)

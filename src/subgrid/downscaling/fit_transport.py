@@ -286,18 +286,18 @@ def _network(shape: tuple[int, ...], settings: TransportSettings, padding: Paddi
     if padding is None:
         return MLP(shape, shape, hidden=settings.channels, key=key)
     n_channels, *space = shape
-    check_levels(settings, tuple(space))
+    check_levels(settings.channels, tuple(space))
     return UNet(
         n_channels, n_channels, len(space), channels=settings.channels, n_blocks=1, patch=1, padding=padding, key=key
     )
 
 
-def check_levels(settings: TransportSettings, space: tuple[int, ...]) -> None:
+def check_levels(channels: tuple[int, ...], space: tuple[int, ...]) -> None:
     """Passes if every level of the network can halve the grid of the one above it. **Raises:** `ValueError`."""
-    n_levels, possible = len(settings.channels), min((n & -n).bit_length() for n in space)
+    n_levels, possible = len(channels), min((n & -n).bit_length() for n in space)
     if n_levels > possible:
         raise ValueError(
-            f"debias.channels = {list(settings.channels)}: {n_levels} levels need a coarse grid divisible by "
+            f"debias.channels = {list(channels)}: {n_levels} levels need a coarse grid divisible by "
             f"{2 ** (n_levels - 1)}, not of {' x '.join(map(str, space))} points; name at most {possible}."
         )
 

@@ -5,6 +5,7 @@ that fewer steps are needed (Liu, Gong & Liu 2023, arXiv:2209.03003, Theorems 3.
 correlated Gaussians the limit differs from the optimal map.
 """
 
+import inspect
 from collections.abc import Callable
 from operator import itemgetter
 from pathlib import Path
@@ -23,8 +24,6 @@ from subgrid.transport.ends import Ends, Pairs
 from subgrid.transport.flow_matching import Flow, fit_flow, flow_map
 from subgrid.types import Key, Velocity
 
-COMPARED = ("n_steps", "batch_size", "ema_decay", "interpolant", "coupling")
-"""Options of `fit_flow` that a fit is resumed with only if they are what it was begun with."""
 AT_ONCE = 1024
 """Samples moved together: bounds the memory of a network's activations."""
 
@@ -86,8 +85,8 @@ def fit_rectified_flow(
     **Arguments:** `velocity`, a module, trained from its own weights in the first round and warm from the round before
     in later ones; `ends`, without context or with that of the source (a path must know its context before it knows its
     end); `n_rounds` ≥ 1; `n_steps_flow`, Heun steps of the pairs; `folder`, for the checkpoints of each
-    round, from which the same call resumes: fields, key, weights and options are compared, but no optimiser;
-    `report_round(round, straightness)`; `options` of `fit_flow`.
+    round, from which the same call resumes: fields, key, weights, and options but for the optimiser are compared, of
+    functions the name alone; `report_round(round, straightness)`; `options` of `fit_flow`.
 
     **Raises:** `ValueError` for a context of the target's samples, or no round; `CheckpointMismatch` if the folder was
     begun with something else; and as `fit_flow`.
@@ -99,15 +98,9 @@ def fit_rectified_flow(
     if ends.context is not None and ends.context_of_target:
         raise ValueError("reflow starts from source samples, so the context must belong to them (context_of_target).")
     if folder is not None:
-        origin = {
-            "n_rounds": n_rounds,
-            "n_steps_flow": n_steps_flow,
-            **{name: str(options[name]) for name in COMPARED if name in options},
-            "fields": digest(*jax.tree.leaves(ends)),
-            "weights": digest(*jax.tree.leaves(eqx.filter(velocity, eqx.is_array))),
-            "key": key_data(key),
-        }
-        require_same_origin(folder / "fit.json", origin, resuming=(folder / "fit.json").exists())
+        begun = any(Checkpoints(folder / f"round_{i}").latest() is not None for i in range(n_rounds))
+        origin = _origin(velocity, ends, {"n_rounds": n_rounds, "n_steps_flow": n_steps_flow, **options}, key)
+        require_same_origin(folder / "fit.json", origin, resuming=begun)
     flows, data = [], ends
     for i, k in enumerate(jr.split(key, n_rounds)):
         checkpoints = None if folder is None else Checkpoints(folder / f"round_{i}")
@@ -121,3 +114,16 @@ def fit_rectified_flow(
             data = reflow_pairs(flow.velocity, ends.source, ends.context, n_steps=n_steps_flow)
             velocity = flow.velocity
     return flows
+
+
+def _origin(velocity: eqx.Module, ends: Ends, options: dict[str, Any], key: Key) -> dict[str, Any]:
+    """All that decides the bits of a fit, defaults included: numbers, modules, and the values in them."""
+    defaults = {name: each.default for name, each in inspect.signature(fit_flow).parameters.items()}
+    numbers = {name: value for name, value in (defaults | options).items() if isinstance(value, int | float)}
+    parts = velocity, *((defaults | options)[name] for name in ("noise", "interpolant", "coupling"))
+    return {
+        **numbers,
+        "parts": [eqx.tree_pformat(part) for part in parts],
+        "arrays": digest(*jax.tree.leaves(eqx.filter((parts, ends), eqx.is_array))),
+        "key": key_data(key),
+    }
