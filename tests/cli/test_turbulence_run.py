@@ -43,6 +43,9 @@ n_training_runs = 1
 n_held_out_runs = 2
 n_frames = 3
 
+[normalisation]
+normal_scores = ["c"]
+
 [network]
 channels = [8]
 patch = 8

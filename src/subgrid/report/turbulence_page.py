@@ -18,7 +18,7 @@ from subgrid.report.page import render_page
 from subgrid.report.summaries import density
 from subgrid.verification.spectra import energy_spectrum
 
-HUES = ("#0072B2", "#56B4E9", "#CC79A7", "#8C6BB1", "#E69F00", "#009E73", "#D4B106")
+HUES = ("#0072B2", "#56B4E9", "#CC79A7", "#8C6BB1", "#E69F00", "#009E73", "#7F4F24")
 """Of the methods in the order of the table, the last of which is what the experiment is about."""
 N_BINS = 80
 SMALLEST_SHARE = 1e-7
