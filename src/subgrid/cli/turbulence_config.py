@@ -93,7 +93,7 @@ class BridgeTable(Table):
     """σ² of the reference motion, for normalised fields; as published."""
     n_iterations: Positive = 5
     """Outer iterations, each training one direction, the backward drift first: an odd number ends with it, and it is
-    the one that downscales. Five, for time: more were not compared."""
+    the one that downscales. Nine change little (docs/results/moist_turbulence.md)."""
     n_steps: Annotated[int, Field(ge=20, multiple_of=20)] = 2000
     """Training steps an outer iteration."""
     learning_rate: PositiveFloat = 5e-4
