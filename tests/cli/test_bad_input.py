@@ -94,6 +94,11 @@ def test_levels_that_the_coarse_grid_cannot_be_halved_for_are_refused_before_any
     assert not (tmp_path / "run" / "model").exists()
 
 
+def test_a_bridge_is_not_trained_on_one_archive(subgrid, archives, tmp_path):
+    outcome = subgrid("train", archives / "fine.nc", "-o", tmp_path / "m", *TINY, "--set=downscaling.method=bridge")
+    refuses(outcome, 2, "`subgrid run` fits a bridge, to both archives", 'set it to "diffusion"')
+
+
 def test_a_value_of_the_command_line_is_not_blamed_on_the_file_alone(subgrid, tmp_path):
     outcome = subgrid("run", empty_config(tmp_path), "-o", tmp_path / "run", "--set=prior.sigma_min=100")
     refuses(outcome, 2, "with --set: prior.sigma_min must be below prior.sigma_max")

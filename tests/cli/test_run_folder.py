@@ -49,6 +49,11 @@ def test_keys_that_may_change_are_free_and_others_only_while_nothing_is_made(tmp
     opened = lambda *values: open_folder(  # noqa: E731
         ToyConfig, tmp_path / "toy.toml", values, tmp_path / "run", parts="cells/*.json", may_change=("n_seeds",)
     )
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.toml").write_text("[data]\nn_snapshots = 7\n")
+    with pytest.raises(OutputExists, match="holds the run of another experiment"):
+        opened()
+    (tmp_path / "run" / "config.toml").unlink()
     opened()
     assert opened("toy.n_steps=100").toy.n_steps == 100
     (tmp_path / "run" / "cells").mkdir()

@@ -47,10 +47,7 @@ def opened(archives, folder, *more):
 def run(archives, tmp_path_factory):
     """Debiasing by a rectified flow, then downscaling by a bridge."""
     folder = tmp_path_factory.mktemp("runs") / "run"
-    experiment = opened(archives, folder)
-    stages.debias(experiment)
-    stages.train(experiment)
-    stages.downscale(experiment)
+    stages.run_all(opened(archives, folder))
     return folder
 
 
@@ -67,6 +64,14 @@ def test_the_bridge_takes_the_place_of_the_prior(run):
         assert ensemble.sizes["x"] == 32 and np.isfinite(ensemble.values).all()
     lines = (run / "model" / "training.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == [10, 20]
+
+
+def test_the_report_tells_what_was_fitted(run):
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert "from coarsened fields, σ = 0.3; UNet (8,), 2 iterations of 10 steps of 8" in page
+    assert "4 steps of the bridge&#39;s diffusion" in page or "4 steps of the bridge's diffusion" in page
+    assert "Rectified flow, in squared standard deviations a value: curvature of the paths" in page
+    assert "moment-matching</" not in page
 
 
 def test_what_is_finished_is_not_used_for_other_settings(archives, run):

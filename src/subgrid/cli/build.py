@@ -50,7 +50,9 @@ def _factor_hint(fine_shape: tuple[int, ...], coarse_shape: tuple[int, ...]) -> 
     if max(ratios) < 1:
         return "; the coarse grid has more points than the fine one: are the two archives swapped?"
     ratio = ratios.pop()
-    return f"; coarsening.factor = {int(ratio)} would" if not ratios and ratio.is_integer() else ""
+    if not ratios and ratio.is_integer():
+        return f"; coarsening.factor = {int(ratio)} would"
+    return ", and no other factor would; regrid one of the archives"
 
 
 def process_of(config: Config, noise_range: NoiseRange) -> Process:

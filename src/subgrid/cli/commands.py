@@ -46,7 +46,14 @@ def train(
 
     `stream`, from disk batch by batch; by default where the archive would take more than `LARGEST_SHARE` of memory.
     `join`, the processes to train together with (`join_as_told`).
+
+    **Raises:** `ConfigError` for a bridge; `OutputExists`; `DataError`.
     """
+    if config.downscaling.method == "bridge":
+        raise ConfigError(
+            'downscaling.method = "bridge": `subgrid run` fits a bridge, to both archives; `train` makes a prior from '
+            'the fine one, so set it to "diffusion".'
+        )
     if join is not None:
         join_as_told(join)
     if is_trained(output):

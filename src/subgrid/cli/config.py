@@ -185,7 +185,7 @@ def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> Confi
     """
     for table in EXPERIMENTS & read_tables(path, overrides).keys():
         raise ConfigError(
-            f"{origin_of(path, overrides)}: has the table [{table}], of an experiment that `subgrid run` makes."
+            f"{origin_of(path, overrides)}: has the table [{table}]; only `subgrid run` takes that experiment."
         )
     config = load_as(Config, path, overrides)
     _check_together(config, origin_of(path, overrides))

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from subgrid.cli import table
-from subgrid.cli.config import load_config
+from subgrid.cli.config import Config, load_config
 from subgrid.cli.experiment import Experiment
 from subgrid.cli.scoring import SCORED, load_results
 from subgrid.cli.timings import timed
@@ -145,8 +145,6 @@ def _summary(experiment: Experiment, metrics: dict[str, Any]) -> list[tuple[str,
     config, machine = experiment.config, metrics["machine"]
     fine, coarse = experiment.fine[0].values.shape[2:], experiment.coarse[0].values.shape[2:]
     grid = lambda shape: " x ".join(map(str, shape))  # noqa: E731
-    sampling, n = config.sampling, config.sampling.n_resamples
-    descents = "1 step" if n == 1 else f"{n} descents"
     return [
         (
             "Data",
@@ -154,10 +152,27 @@ def _summary(experiment: Experiment, metrics: dict[str, Any]) -> list[tuple[str,
         ),
         ("Grids", f"{grid(coarse)} to {grid(fine)} ({config.coarsening.kind}, factor {config.coarsening.factor})"),
         ("Debiasing", config.debias.method),
-        ("Prior", f"UNet {config.prior.channels}, {config.training.n_steps} steps of {config.training.batch_size}"),
-        ("Sampling", f"{sampling.method}, {descents} at {sampling.n_levels} noise levels, {sampling.guidance}"),
+        *(_bridge_summary(config) if config.downscaling.method == "bridge" else _prior_summary(config)),
         ("Seed", str(config.run.seed)),
         ("Machine", f"{machine['cores']} cores {machine['processor']}, {machine['devices']}, jax {machine['jax']}"),
+    ]
+
+
+def _prior_summary(config: Config) -> list[tuple[str, str]]:
+    sampling, n = config.sampling, config.sampling.n_resamples
+    descents = "1 step" if n == 1 else f"{n} descents"
+    return [
+        ("Prior", f"UNet {config.prior.channels}, {config.training.n_steps} steps of {config.training.batch_size}"),
+        ("Sampling", f"{sampling.method}, {descents} at {sampling.n_levels} noise levels, {sampling.guidance}"),
+    ]
+
+
+def _bridge_summary(config: Config) -> list[tuple[str, str]]:
+    table = config.downscaling
+    steps = f"{table.n_iterations} iterations of {table.n_steps} steps of {config.training.batch_size}"
+    return [
+        ("Bridge", f"from {table.source} fields, σ = {table.sigma}; UNet {config.prior.channels}, {steps}"),
+        ("Sampling", f"{table.n_sampling_steps} steps of the bridge's diffusion, not held to the coarse field"),
     ]
 
 
@@ -166,10 +181,22 @@ def _notes(metrics: dict[str, Any]) -> list[str]:
         "The noise floor is the same metric between two independent sets of the reference; in perfect-model mode, what "
         "the ensemble scores when one of its own members plays the truth."
     ]
-    if summary := metrics["debias"]:
-        notes.append(
+    return [*notes, *_debias_notes(metrics["debias"])]
+
+
+def _debias_notes(summary: dict[str, Any]) -> list[str]:
+    """What the debiaser's solver reported: of entropic transport and of a rectified flow; others report nothing."""
+    if "marginal_error" in summary:
+        return [
             f"Entropic transport: {summary['n_source']} x {summary['n_target']} samples, epsilon {summary['epsilon']} "
             f"(cost the full squared distance), {summary['iterations']} iterations, marginal error "
             f"{summary['marginal_error']:.1e}."
-        )
-    return notes
+        ]
+    if "rounds" in summary:
+        first, second = summary["rounds"]
+        return [
+            f"Rectified flow, in squared standard deviations a value: curvature of the paths {first['curvature']:.2g}, "
+            f"{second['curvature']:.2g} after reflow; error of one Euler step {first['one_step_error']:.2g}, "
+            f"{second['one_step_error']:.2g}; mean squared displacement {first['cost']:.2g}, {second['cost']:.2g}."
+        ]
+    return []

@@ -41,7 +41,7 @@ def kept_config(load: Callable[[Path], Config], folder: Path) -> Config | None:
         return load(stored)
     except ConfigError as error:
         raise OutputExists(
-            f"{folder}: holds the run of another experiment, or of another version ({str(error).splitlines()[0]}); "
+            f"{folder}: holds the run of another experiment, or one of another version ({str(error).splitlines()[0]}); "
             "choose another output folder."
         ) from error
 
@@ -86,7 +86,7 @@ def open_folder(
     """
     config = load_as(model, path, overrides)
     check_own_folder(folder, kind="run")
-    if any(folder.glob(parts)) and (stored := kept_config(lambda file: load_as(model, file), folder)) is not None:
+    if (stored := kept_config(lambda file: load_as(model, file), folder)) is not None:
         free = {"name", *may_change}
         fixed = {table: tuple(key for key in keys if key not in free) for table, keys in config.model_dump().items()}
         reads = {table: keys for table, keys in fixed.items() if keys}
