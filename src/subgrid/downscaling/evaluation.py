@@ -39,7 +39,10 @@ ABOUT = {
     "KLD mean": "the same, mean over points",
     "W1": "Wasserstein-1 distance of the values at each grid point, mean over points, in units of the field",
     "MMD": "squared maximum mean discrepancy, Gaussian kernel of the reference's median distance",
-    "constraint RMSE": "mean of |C'x - y'| / |C'x|, a share without units: how exactly samples keep the coarse field",
+    "constraint RMSE": (
+        "mean of |C'x - y'| / |C'x|, a share without units: how exactly samples keep the coarse field; small for any "
+        "field whose mean is large, such as a temperature in kelvin"
+    ),
     "variability": "root mean variance across members: zero for a deterministic method",
     "CRPS": (
         "fair continuous ranked probability score, mean over points (the mean absolute error of a single field); its "
