@@ -26,9 +26,9 @@ import numpy as np
 import xarray as xr
 
 from subgrid.cli.climate_config import Climate, ClimateConfig, ClimateDebias, absolute, load_climate_config, sources
-from subgrid.cli.config import ConfigError, Table
+from subgrid.cli.config import ConfigError
 from subgrid.cli.progress import progress_bar
-from subgrid.cli.run_folder import Reads, check_own_folder, keep_config, kept_config, require_same_values
+from subgrid.cli.run_folder import Reads, all_but, check_own_folder, keep_config, kept_config, require_same_values
 from subgrid.data.climate import check_climate, open_climate
 from subgrid.data.fields import DataError
 from subgrid.data.store import write_zarr
@@ -126,18 +126,13 @@ class ClimateRun:
 
 _SEED: Reads = {"run": ("seed",)}
 
-
-def _all_but(table: type[Table], *names: str) -> tuple[str, ...]:
-    return tuple(key for key in table.model_fields if key not in names)
-
-
-_TRAINED: Reads = {**_SEED, "climate": _all_but(Climate, "scenario"), "prior": (), "sampling": ("n_levels",)}
+_TRAINED: Reads = {**_SEED, "climate": all_but(Climate, "scenario"), "prior": (), "sampling": ("n_levels",)}
 MADE_FROM: dict[str, Reads] = {
     "domain.zarr": {**_SEED, "climate": (), "debias": ()},
     "debiasers": {
         **_SEED,
-        "climate": _all_but(Climate, "scenario", "orography"),
-        "debias": _all_but(ClimateDebias, "method"),
+        "climate": all_but(Climate, "scenario", "orography"),
+        "debias": all_but(ClimateDebias, "method"),
     },
     "model": _TRAINED,
     "ensemble.zarr": {**_TRAINED, "climate": (), "debias": ()},

@@ -13,7 +13,7 @@ import numpy as np
 
 from subgrid.cli import build
 from subgrid.cli.config import Config, Debias, Training, load_config
-from subgrid.cli.run_folder import Reads, check_own_folder, keep_config, kept_config, require_same_values
+from subgrid.cli.run_folder import Reads, all_but, check_own_folder, keep_config, kept_config, require_same_values
 from subgrid.cli.streams import stream_key
 from subgrid.data.batches import random_shifts
 from subgrid.data.fields import DataError, Samples, hold_out, open_field, samples_of
@@ -25,7 +25,7 @@ _PRIOR: Reads = {
     **_SIMULATED,
     "downscaling": ("method",),
     "prior": (),
-    "training": tuple(key for key in Training.model_fields if key != "tensorboard"),
+    "training": all_but(Training, "tensorboard"),
 }
 _BRIDGE: Reads = {**_PRIOR, "downscaling": (), "coarsening": ()}
 
@@ -40,7 +40,7 @@ def made_from(config: Config) -> dict[str, Reads]:
         "model": trained,
         "debias": {**_SIMULATED, "coarsening": (), "debias": ()},
         "debiased.zarr": _DEBIASED,
-        "debiasers": {**_DEBIASED, "debias": tuple(key for key in Debias.model_fields if key != "method")},
+        "debiasers": {**_DEBIASED, "debias": all_but(Debias, "method")},
         "ensemble.zarr": {**sampled, "evaluation": ("n_shifts", "n_unpaired", "unpaired_members")},
         "perfect_model.zarr": {
             **trained,

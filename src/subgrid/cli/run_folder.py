@@ -12,6 +12,14 @@ Reads: TypeAlias = Mapping[str, tuple[str, ...]]
 """The tables, or keys of a table, that a part of a run folder is made from; () is the whole table."""
 
 
+def all_but(table: type[Table], *names: str) -> tuple[str, ...]:
+    """The keys of a table without some of them.
+
+    reads = {"debias": all_but(Debias, "method")}
+    """
+    return tuple(key for key in table.model_fields if key not in names)
+
+
 def check_own_folder(folder: Path, *, kind: str) -> None:
     """Refuses a path that is neither free nor a folder that an earlier call made, which has a `config.toml`.
 

@@ -114,7 +114,12 @@ def check_archives(experiment: Experiment, debiasers: Sequence[DebiasMethod]) ->
 def check_network(config: Config, shape: tuple[int, ...]) -> None:
     """Complains, before anything is computed or written, about fields (n, channel, *space) that the network cannot."""
     settings = build.prior_settings_of(config, shape[1], shape[2:])
-    eqx.filter_eval_shape(lambda key: build_denoiser(settings, key=key), jr.key(0))
+    try:
+        eqx.filter_eval_shape(lambda key: build_denoiser(settings, key=key), jr.key(0))
+    except ValueError as error:
+        raise ConfigError(
+            f"prior.channels = {list(config.prior.channels)}, prior.patch = {config.prior.patch}: {error}"
+        ) from error
 
 
 def train(experiment: Experiment) -> Prior | BridgeUpsampler:

@@ -153,5 +153,5 @@ class UNet(eqx.Module):
         if any(size % unit for size in space):
             raise ValueError(
                 f"a grid of {space} points is not divisible by patch x 2^(levels - 1) = {unit}; "
-                "lower patch, or name fewer levels (prior.patch and prior.channels, one for each level)."
+                "lower patch, or name fewer levels (one for each of channels)."
             )

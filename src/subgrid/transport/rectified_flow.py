@@ -118,11 +118,10 @@ def fit_rectified_flow(
 
 def _origin(velocity: eqx.Module, ends: Ends, options: dict[str, Any], key: Key) -> dict[str, Any]:
     """All that decides the bits of a fit, defaults included: numbers, modules, and the values in them."""
-    defaults = {name: each.default for name, each in inspect.signature(fit_flow).parameters.items()}
-    numbers = {name: value for name, value in (defaults | options).items() if isinstance(value, int | float)}
-    parts = velocity, *((defaults | options)[name] for name in ("noise", "interpolant", "coupling"))
+    given = {name: each.default for name, each in inspect.signature(fit_flow).parameters.items()} | options
+    parts = velocity, *(given[name] for name in ("noise", "interpolant", "coupling"))
     return {
-        **numbers,
+        **{name: value for name, value in given.items() if isinstance(value, int | float)},
         "parts": [eqx.tree_pformat(part) for part in parts],
         "arrays": digest(*jax.tree.leaves(eqx.filter((parts, ends), eqx.is_array))),
         "key": key_data(key),
