@@ -90,5 +90,5 @@ def test_override_without_table_key_and_value_shows_an_example(override):
 
 def test_a_file_of_another_experiment_is_named_as_such(tmp_path):
     (tmp_path / "moist.toml").write_text("[turbulence]\nn_fine = 64\n[network]\npatch = 4\n")
-    with pytest.raises(ConfigError, match=r"has the table \[turbulence\]; only `subgrid run` takes that"):
+    with pytest.raises(ConfigError, match=r"has the table \[turbulence\], of an experiment for `subgrid run`"):
         load_config(tmp_path / "moist.toml")

@@ -175,7 +175,7 @@ class Config(Table):
 
 
 EXPERIMENTS = {"climate", "turbulence", "toy", "gaussian_bridge", "gallery"}
-"""Tables of other configurations, with commands of their own."""
+"""Tables of other configurations, which `subgrid run` tells apart."""
 
 
 def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> Config:
@@ -184,9 +184,7 @@ def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> Confi
     **Raises:** `ConfigError`, one sentence a fault.
     """
     for table in EXPERIMENTS & read_tables(path, overrides).keys():
-        raise ConfigError(
-            f"{origin_of(path, overrides)}: has the table [{table}]; only `subgrid run` takes that experiment."
-        )
+        raise ConfigError(f"{origin_of(path, overrides)}: has the table [{table}], of an experiment for `subgrid run`.")
     config = load_as(Config, path, overrides)
     _check_together(config, origin_of(path, overrides))
     return config
