@@ -10,13 +10,17 @@ from subgrid.cli.config import Coarsening as CoarseningConfig
 from subgrid.cli.config import Config
 from subgrid.data.fields import DataError
 from subgrid.diffusion import objective, samplers
+from subgrid.diffusion.gaussian_conditional import condition
+from subgrid.diffusion.gaussian_prior import GaussianPrior
+from subgrid.diffusion.gaussian_steps import GaussianODE, GaussianSDE
+from subgrid.diffusion.guidance.gaussian import gaussian_gain
 from subgrid.diffusion.guidance.moment_matching import moment_matching
 from subgrid.diffusion.guidance.projection import projection
 from subgrid.diffusion.noise_levels import exponential_grid, karras_grid, time_grid
 from subgrid.diffusion.process import CosineVariancePreserving, Process, VarianceExploding, VariancePreserving
 from subgrid.downscaling.bridge_upsampler import UpsamplerSettings
 from subgrid.downscaling.prior import Prior, PriorSettings, TrainingSettings
-from subgrid.downscaling.upsample import DiffusionUpsampler, Guide
+from subgrid.downscaling.upsample import DiffusionUpsampler, Guide, MethodFor, method_for
 from subgrid.numerics.operators import BlockMean, Subsample
 from subgrid.types import Coarsening
 
@@ -87,10 +91,15 @@ def noise_levels_of(config: Config) -> objective.Quantile:
             return objective.time_uniform_levels(process_of(config, noise_range))
 
 
-def method_of(config: Config) -> samplers.Method:
-    """How to step down the noise levels, repeated at each of them where `sampling.n_resamples` says so."""
-    method, n_resamples = _plain_method(config), config.sampling.n_resamples
-    return method if n_resamples == 1 else samplers.Resampled(method, n_resamples)
+def method_of(config: Config) -> MethodFor:
+    """How to step down the noise levels, given the Gaussian conditional."""
+    match config.sampling.method:
+        case "gaussian-sde":
+            return GaussianSDE
+        case "gaussian-ode":
+            return GaussianODE
+        case _:
+            return method_for(_plain_method(config))
 
 
 def _plain_method(config: Config) -> samplers.Method:
@@ -107,6 +116,8 @@ def _plain_method(config: Config) -> samplers.Method:
             return samplers.EulerMaruyama()
         case "predictor-corrector":
             return samplers.Corrected(samplers.Ancestral())
+        case other:
+            raise ValueError(f"sampling.method = {other!r} is made from a Gaussian; see method_of.")
 
 
 def grid_of(config: Config, noise_range: NoiseRange) -> Float[Array, " level"]:
@@ -122,11 +133,13 @@ def grid_of(config: Config, noise_range: NoiseRange) -> Float[Array, " level"]:
     return grid.at[0].set(sigma_max).at[-1].set(sigma_min)  # rounding leads some parts in a million beyond
 
 
-def guide_of(config: Config) -> Guide:
+def guide_of(config: Config, gaussian: GaussianPrior) -> Guide:
     """How samples are tied to the coarse field."""
     match config.sampling.guidance:
         case "moment-matching":
-            return partial(moment_matching, n_iterations=config.sampling.solver_iterations)
+            return partial(moment_matching, prior=gaussian, n_iterations=config.sampling.solver_iterations)
+        case "gaussian-gain":
+            return partial(gaussian_gain, prior=gaussian)
         case "projection":
             return partial(projection, strength=config.sampling.strength)
 
@@ -134,7 +147,9 @@ def guide_of(config: Config) -> Guide:
 def upsampler_of(config: Config, prior: Prior, operator: Coarsening) -> DiffusionUpsampler:
     """The sampler; its noise levels are those that the prior keeps from its training, whatever `config.prior` says."""
     levels = grid_of(config, (prior.settings.sigma_min, prior.settings.sigma_max))
-    return DiffusionUpsampler(prior.denoiser, operator, prior.standardiser, guide_of(config), levels, method_of(config))
+    conditional = condition(prior.gaussian, operator, (prior.settings.n_channels, *operator.coarse_shape))
+    guide, method = guide_of(config, prior.gaussian), method_of(config)
+    return DiffusionUpsampler(prior.denoiser, conditional, prior.standardiser, guide, levels, method)
 
 
 def prior_settings_of(config: Config, n_channels: int, space: tuple[int, ...]) -> PriorSettings:

@@ -130,18 +130,22 @@ class Training(Table):
 
 
 class Sampling(Table):
-    method: Literal["ode-multistep", "heun", "sde-multistep", "ancestral", "euler-maruyama", "predictor-corrector"] = (
-        "ancestral"
-    )
-    n_resamples: Positive = 4
-    """Descents a level: each step is noised back up and repeated. Guidance is exact for Gaussian posteriors only;
-    repeating lets samples forget what it got wrong, which brings the spread down to the error (see the docs)."""
-    guidance: Literal["moment-matching", "projection"] = "moment-matching"
+    method: Literal[
+        "gaussian-sde",
+        "gaussian-ode",
+        "ode-multistep",
+        "heun",
+        "sde-multistep",
+        "ancestral",
+        "euler-maruyama",
+        "predictor-corrector",
+    ] = "gaussian-sde"
+    guidance: Literal["moment-matching", "gaussian-gain", "projection"] = "moment-matching"
     solver_iterations: Positive = 4
     """Vector-Jacobian products of the moment-matching solve, at most, each step."""
     strength: PositiveFloat | None = None
     """Of the projection's gradient term; by default fine size over coarse size."""
-    grid: Literal["karras", "exponential", "process-time"] = "karras"
+    grid: Literal["karras", "exponential", "process-time"] = "exponential"
     n_levels: Annotated[int, Field(ge=2)] = 32
     n_members: Positive = 16
     """Of each ensemble; a `run`, which scores it, needs 3."""

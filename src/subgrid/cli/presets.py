@@ -15,7 +15,6 @@ def demo_tables(*, quick: bool) -> list[str]:
         "training.n_steps": 40 if quick else 1800,
         "training.batch_size": 32 if quick else 64,
         "sampling.n_levels": 8 if quick else 32,
-        "sampling.n_resamples": 1 if quick else 2,
         "sampling.n_members": 4 if quick else 16,
         "evaluation.n_conditions": 8 if quick else 32,
         "evaluation.n_unpaired": 16 if quick else 192,

@@ -159,11 +159,10 @@ def _summary(experiment: Experiment, metrics: dict[str, Any]) -> list[tuple[str,
 
 
 def _prior_summary(config: Config) -> list[tuple[str, str]]:
-    sampling, n = config.sampling, config.sampling.n_resamples
-    descents = "1 step" if n == 1 else f"{n} descents"
+    sampling = config.sampling
     return [
         ("Prior", f"UNet {config.prior.channels}, {config.training.n_steps} steps of {config.training.batch_size}"),
-        ("Sampling", f"{sampling.method}, {descents} at {sampling.n_levels} noise levels, {sampling.guidance}"),
+        ("Sampling", f"{sampling.method}, {sampling.n_levels} noise levels, {sampling.guidance}"),
     ]
 
 

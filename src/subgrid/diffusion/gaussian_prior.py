@@ -1,13 +1,14 @@
-"""A Gaussian law of fields with few leading directions: the prior that small archives can support.
+"""A Gaussian distribution of fields with few leading directions: the prior that small archives can support.
 
     Σ = V (Λ − ρI) Vᵀ + ρI       on the support, 0 outside
 
 with r principal directions V, their variances Λ and the mean variance ρ of all others: probabilistic principal
-components (Tipping & Bishop 1999, doi:10.1111/1467-9868.00196). Its denoiser, posterior covariance and conditional laws
-are closed forms that cost r·d operations; a network may refine the denoiser where the fields are not Gaussian.
+components (Tipping & Bishop 1999, doi:10.1111/1467-9868.00196). Its denoiser, posterior covariance and conditionals are
+closed forms that cost r·d operations; a network may refine the denoiser where the fields are not Gaussian, and samplers
+solve the Gaussian part exactly (`gaussian_steps.py`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -19,7 +20,11 @@ from subgrid.types import Key
 
 
 class GaussianPrior(eqx.Module):
-    """N(μ, Σ) of fields of one shape; values outside the support are μ exactly."""
+    """N(μ, Σ) of fields of one shape; values outside the support are μ exactly.
+
+    prior = fit_gaussian_prior(fields, 40)
+    x = prior.sample(key=key)
+    """
 
     mean: Float[Array, "*shape"]
     directions: Float[Array, "r *shape"]
@@ -29,12 +34,23 @@ class GaussianPrior(eqx.Module):
     support: Float[Array, "*shape"]
     """1 where the field has values, 0 where it has none."""
 
-    def apply(self, of_variance, z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-        """f(Σ) z for a function of a variance, through the eigenvectors of Σ."""
-        rest = of_variance(self.remainder)
-        leading = jnp.tensordot(self.directions, z, z.ndim)
-        lifted = jnp.tensordot((of_variance(self.variances) - rest) * leading, self.directions, 1)
-        return lifted + rest * self.support * z
+    def combine(self, *terms: tuple[Callable[[Array], Array], Float[Array, "*shape"]]) -> Float[Array, "*shape"]:
+        """Σᵢ fᵢ(Σ) zᵢ for functions of a variance and fields: projected onto the directions and lifted once.
+
+        Outside the support the variance is zero, and fᵢ(0) multiplies.
+        """
+        axes, fields = tuple(range(1, self.mean.ndim + 1)), jnp.stack([z for _, z in terms])
+        leading = jnp.tensordot(fields, self.directions, (axes, axes))
+        weights, total = jnp.zeros_like(self.variances), jnp.zeros_like(self.mean)
+        for (of_variance, z), coordinates in zip(terms, leading, strict=True):
+            rest, outside = of_variance(self.remainder), of_variance(jnp.zeros_like(self.remainder))
+            weights = weights + (of_variance(self.variances) - rest) * coordinates
+            total = total + (outside + (rest - outside) * self.support) * z
+        return total + jnp.tensordot(weights, self.directions, 1)
+
+    def apply(self, of_variance: Callable[[Array], Array], z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+        """f(Σ) z for a function of a variance."""
+        return self.combine((of_variance, z))
 
     def denoise(self, x: Float[Array, "*shape"], sigma: Scalar) -> Float[Array, "*shape"]:
         """E[x₀ | x₀ + σε = x] = μ + Σ(Σ + σ²I)⁻¹(x − μ)."""

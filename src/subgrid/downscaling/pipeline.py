@@ -7,6 +7,7 @@ never changed; values are computed in float32.
 import difflib
 from collections.abc import Callable, Hashable
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +26,16 @@ from subgrid.data.fields import (
     space_dims,
 )
 from subgrid.data.store import OutputExists
+from subgrid.diffusion.gaussian_conditional import condition
+from subgrid.diffusion.gaussian_steps import GaussianSDE
 from subgrid.diffusion.guidance.moment_matching import moment_matching
-from subgrid.diffusion.noise_levels import karras_grid
+from subgrid.diffusion.noise_levels import exponential_grid
 from subgrid.diffusion.objective import Quantile
-from subgrid.diffusion.samplers import Ancestral, Method, Resampled
+from subgrid.diffusion.samplers import Method
 from subgrid.downscaling.debias import NoDebiasing
 from subgrid.downscaling.fit_debias import DebiasMethod, apply_debiaser, fit_debiaser_array
 from subgrid.downscaling.prior import Prior, PriorSettings, TrainingSettings, is_trained, train_prior
-from subgrid.downscaling.upsample import DiffusionUpsampler, Guide, sample_ensemble
+from subgrid.downscaling.upsample import DiffusionUpsampler, Guide, MethodFor, method_for, sample_ensemble
 from subgrid.numerics.operators import BlockMean, Subsample
 from subgrid.training.log import Report
 from subgrid.types import Coarsening, Debiaser, Key
@@ -120,8 +123,8 @@ def downscale(
     operator: Coarsening | int,
     *,
     n_members: int = 16,
-    guide: Guide = moment_matching,
-    method: Method | None = None,
+    guide: Guide | None = None,
+    method: MethodFor | Method = GaussianSDE,
     noise_levels: Float[Array, " level"] | None = None,
     chunk: int = 256,
     report: Callable[[int, int], None] | None = None,
@@ -134,8 +137,9 @@ def downscale(
     - `coarse`, the fields to downscale; any subset of the archive, seen by `debiaser` or not;
     - `prior`, from `train` or `load_prior`; `debiaser`, from `fit_debiaser`, or None for unbiased fields;
     - `operator`, C′, or a factor f for every f-th point;
-    - `n_members`; `guide`, `method`, `noise_levels` (decreasing): how to sample, by default moment matching with
-      four ancestral descents at each of 32 levels, which measured best on Kuramoto–Sivashinsky;
+    - `n_members`; `guide`, by default moment matching; `method`, a sampler or what makes one from the Gaussian
+      conditional (`GaussianSDE`, the default, and `GaussianODE`); `noise_levels`, decreasing, by default 32 from the
+      prior's largest to its smallest;
     - `chunk`, fields sampled at a time; `report(done, total)`; `key`.
 
     **Returns:** dimensions of the samples as in `coarse`, then "member", then the space dimensions on the fine grid;
@@ -150,9 +154,14 @@ def downscale(
     coarsen = _connecting(operator, settings.space, samples.values.shape[2:])
     ensemble_coordinates(coarse, coarsen)  # complains before anything is drawn
     if noise_levels is None:
-        noise_levels = karras_grid(32, sigma_max=settings.sigma_max, sigma_min=settings.sigma_min)
+        noise_levels = exponential_grid(32, sigma_max=settings.sigma_max, sigma_min=settings.sigma_min)
     upsampler = DiffusionUpsampler(
-        prior.denoiser, coarsen, prior.standardiser, guide, noise_levels, method or Resampled(Ancestral(), 4)
+        prior.denoiser,
+        condition(prior.gaussian, coarsen, (settings.n_channels, *coarsen.coarse_shape)),
+        prior.standardiser,
+        guide or partial(moment_matching, prior=prior.gaussian),
+        noise_levels,
+        method_for(method),
     )
     targets = apply_debiaser(debiaser or NoDebiasing(), samples.values)
     ensemble = sample_ensemble(upsampler, targets, n_members, chunk=chunk, report=report, key=key)

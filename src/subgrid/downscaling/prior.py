@@ -2,7 +2,7 @@
 
 MODEL/training.json   what is trained, on what: an unfinished training is resumed as the same one or not at all
 MODEL/settings.json   what is needed to build it, to normalise fields and to use it
-MODEL/weights/        the averaged weights
+MODEL/weights/        the averaged weights, the normalisation, the Gaussian part
 MODEL/checkpoints/    the training state, to resume from
 MODEL/training.jsonl  one line of numbers a dispatch
 """
@@ -26,7 +26,9 @@ from subgrid.data.normalise import Standardiser, fit_standardiser
 from subgrid.data.store import write_json
 from subgrid.data.stream import StreamedFields
 from subgrid.diffusion.denoiser import Preconditioned
+from subgrid.diffusion.gaussian_prior import GaussianPrior
 from subgrid.diffusion.objective import Quantile, denoising_loss, karras_weight, log_uniform_levels
+from subgrid.downscaling.gaussian_part import blank_gaussian_part, fit_gaussian_part, sample_of
 from subgrid.networks.unet import UNet
 from subgrid.training.checkpoint import CheckpointMismatch, Checkpoints, load_weights, save_weights
 from subgrid.training.distributed import is_first_process
@@ -36,9 +38,9 @@ from subgrid.training.log import Report, all_of, json_lines, read_json_lines, te
 from subgrid.training.origin import digest, key_data, require_same_origin
 from subgrid.types import Key
 
-FORMAT = 2
-"""Of the model folder: raised whenever old weights would load and mean something else. 1 (not written) had group norms
-in the network where there are root-mean-square norms now."""
+FORMAT = 3
+"""Of the model folder: raised whenever old weights would not load, or mean something else. 1 (not written) had group
+norms in the network where there are root-mean-square norms now; 2 kept no Gaussian part."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +77,12 @@ class TrainingSettings:
 
 @dataclass(frozen=True)
 class Prior:
-    """A denoiser of normalised fine fields, with its normalisation."""
+    """A denoiser of normalised fine fields, with its normalisation and the Gaussian nearest to its distribution."""
 
     settings: PriorSettings
     denoiser: Preconditioned = field(repr=False)
     standardiser: Standardiser = field(repr=False)
+    gaussian: GaussianPrior = field(repr=False)
 
 
 @eqx.filter_jit  # one compilation for all weights, not one for each shape
@@ -175,7 +178,10 @@ def train_prior(
         checkpoint_every=training.checkpoint_every,
         report=all_of(*reports),
     )
-    prior = Prior(settings, denoiser, standardiser)
+    few = sample_of(fields, key=jr.fold_in(build_key, 2))
+    normalised = np.asarray(standardiser.normalise(jnp.asarray(few), len(settings.space)))
+    gaussian = fit_gaussian_part(normalised, translation_invariant=training.translation_invariant)
+    prior = Prior(settings, denoiser, standardiser, gaussian)
     save_prior(folder, prior)
     return prior
 
@@ -225,10 +231,11 @@ def _origin(
 def save_prior(folder: str | Path, prior: Prior) -> None:
     """Weights first, settings last: a folder with `settings.json` is whole."""
     folder = Path(folder)
-    arrays = eqx.filter((prior.denoiser, prior.standardiser), eqx.is_array)
+    arrays = eqx.filter((prior.denoiser, prior.standardiser, prior.gaussian), eqx.is_array)
     save_weights(folder / "weights", arrays)  # by all processes together
     if is_first_process():
-        write_json(folder / "settings.json", {"format": FORMAT, **dataclasses.asdict(prior.settings)})
+        described = {"format": FORMAT, "n_directions": len(prior.gaussian.variances)}
+        write_json(folder / "settings.json", described | dataclasses.asdict(prior.settings))
 
 
 def load_prior(folder: str | Path) -> Prior:
@@ -251,14 +258,16 @@ def load_prior(folder: str | Path) -> Prior:
                 f"{path}: is a model of format {found}, and this version reads format {FORMAT}, whose network differs; "
                 "train the model again, or use the version of Subgrid that trained it."
             )
+        n_directions = stored.pop("n_directions")
         keys: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
         settings = PriorSettings(**keys)
     except CheckpointMismatch:
         raise
-    except (TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path}: not a model description of this version ({error}).") from error
     channels = jnp.zeros(settings.n_channels)
-    like = (build_denoiser(settings, key=jr.key(0)), Standardiser(channels, channels))
+    blank = blank_gaussian_part((settings.n_channels, *settings.space), n_directions)
+    like = (build_denoiser(settings, key=jr.key(0)), Standardiser(channels, channels), blank)
     arrays, static = eqx.partition(like, eqx.is_array)
     loaded = eqx.combine(load_weights(Path(folder) / "weights", like=arrays), static)
     return Prior(settings, *loaded)

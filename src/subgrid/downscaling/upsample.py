@@ -10,40 +10,71 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from subgrid.data.normalise import Standardiser
-from subgrid.diffusion.samplers import Method, initial_noise, sample
+from subgrid.diffusion.gaussian_conditional import ConditionalGaussian
+from subgrid.diffusion.gaussian_steps import Gaussian
+from subgrid.diffusion.samplers import Method, draw
 from subgrid.types import Coarsening, Denoiser, Key
 
 Guide = Callable[[Denoiser, Coarsening, Float[Array, "channel *coarse"]], Denoiser]
+MethodFor = Callable[[Gaussian], Method]
+"""How to step, given the Gaussian nearest to what is sampled: `GaussianSDE` itself, or `lambda _: Heun()`."""
 
 
 class DiffusionUpsampler(eqx.Module):
     """One draw of x ~ p(x | C′x = y) for one debiased coarse field y, in physical units.
 
-    **Arguments:** `denoiser`, of normalised fields; `operator`, C′; `standardiser`, physical ↔ normalised;
-    `guide(denoiser, operator, y)`, the guided denoiser; `noise_levels`, decreasing; `method`, of sampling.
+    Args:
+        denoiser: of normalised fields.
+        conditional: the prior's Gaussian part under C′, made by `condition`; of normalised fields.
+        standardiser: physical ↔ normalised.
+        guide: `guide(denoiser, operator, y)`, the guided denoiser.
+        noise_levels: decreasing.
+        method: of sampling, given the Gaussian conditional N(m_y, Σ_y).
 
-        upsample = DiffusionUpsampler(denoiser, Subsample((192,), 8), standardiser, moment_matching, levels, method)
+    Example:
+        conditional = condition(prior.gaussian, operator, (1, 24))
+        upsample = DiffusionUpsampler(denoiser, conditional, standardiser, moment_matching, levels, GaussianSDE)
         x = upsample(y, key=key)
     """
 
     denoiser: Denoiser
-    operator: Coarsening
+    conditional: ConditionalGaussian
     standardiser: Standardiser
     guide: Guide = eqx.field(static=True)
     noise_levels: Float[Array, " level"]
-    method: Method
+    method: MethodFor
 
     def __call__(self, y: Float[Array, "channel *coarse"], *, key: Key) -> Float[Array, "channel *fine"]:
-        n_space = len(self.operator.fine_shape)
-        # The mean goes through C′ as a field, so operators whose rows do not sum to one are normalised rightly too.
-        mean = self.standardiser.restore(jnp.zeros((y.shape[0], *self.operator.fine_shape)), n_space)
-        std = self.standardiser.std.reshape(-1, *(1,) * n_space)
-        target = (y - self.operator(mean)) / std
-        start_key, sample_key = jr.split(key)
-        start = initial_noise(mean.shape, self.noise_levels[0], key=start_key)
-        guided = self.guide(self.denoiser, self.operator, target)
-        x = sample(guided, start, self.noise_levels, method=self.method, key=sample_key)
-        return self.standardiser.restore(x, n_space)
+        operator, target = self.conditional.operator, normalised_target(self.standardiser, self.conditional.operator, y)
+        guided, gaussian = self.guide(self.denoiser, operator, target), self.conditional.given(target)
+        x = draw(guided, gaussian.mean.shape, self.noise_levels, method=self.method(gaussian), key=key)
+        return self.standardiser.restore(x, len(operator.fine_shape))
+
+
+def method_for(method: MethodFor | Method) -> MethodFor:
+    """The same for a sampler that needs no Gaussian."""
+    if isinstance(method, type) or not isinstance(method, Method):
+        return method  # pyright: ignore[reportReturnType]
+    return _Fixed(method)
+
+
+class _Fixed(eqx.Module):
+    """The one method, whatever the Gaussian."""
+
+    method: Method
+
+    def __call__(self, gaussian: Gaussian) -> Method:
+        return self.method
+
+
+def normalised_target(
+    standardiser: Standardiser, operator: Coarsening, y: Float[Array, "channel *coarse"]
+) -> Float[Array, "channel *coarse"]:
+    """y in the units of normalised fields: C′ of the normalised x for every x with C′x = y."""
+    n_space = len(operator.fine_shape)
+    # The mean goes through C′ as a field, so operators whose rows do not sum to one are normalised rightly too.
+    mean = standardiser.restore(jnp.zeros((y.shape[0], *operator.fine_shape)), n_space)
+    return (y - operator(mean)) / standardiser.std.reshape(-1, *(1,) * n_space)
 
 
 def sample_ensemble(

@@ -8,12 +8,40 @@ it, the mean D is the network's and only the *gain* is Gaussian, as in an ensemb
 doi:10.1007/s10236-003-0036-9).
 """
 
+import math
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Scalar
 
 from subgrid.diffusion.gaussian_prior import GaussianPrior
 from subgrid.types import Coarsening, Denoiser
+
+NoiseVariance = float | Float[Array, "*coarse"]
+
+
+class Innovations(NamedTuple):
+    """How coarse values vary given x at one noise level, under the Gaussian."""
+
+    spread: Float[Array, "n *shape"]
+    """S C′ᵀ, a row for each coarse value."""
+    gram: Float[Array, "n n"]
+    """C′ S C′ᵀ + Σ_y."""
+
+
+def innovations(
+    prior: GaussianPrior, operator: Coarsening, shape: tuple[int, ...], sigma: Scalar, noise_variance: NoiseVariance
+) -> Innovations:
+    """S C′ᵀ and C′ S C′ᵀ + Σ_y at noise level σ, for coarse values of `shape`: n products with Σ, dense in n."""
+    units = jnp.eye(math.prod(shape)).reshape(-1, *shape)
+    rows = jax.vmap(operator.adjoint)(units)
+    spread = jax.vmap(lambda row: prior.posterior_covariance(row, sigma))(rows)
+    gram = jax.vmap(operator)(spread).reshape(len(units), len(units))
+    # Ten units in the last place of the largest variance: rounding of the Gram matrix where exact values depend.
+    ridge = 10 * jnp.finfo(gram.dtype).eps * jnp.max(jnp.diag(gram))
+    noise = jnp.broadcast_to(jnp.asarray(noise_variance), shape).reshape(-1)
+    return Innovations(spread, gram + jnp.diag(noise + ridge))
 
 
 def gaussian_gain(
@@ -22,30 +50,31 @@ def gaussian_gain(
     target: Float[Array, "*coarse"],
     *,
     prior: GaussianPrior,
-    noise_variance: float = 0.0,
+    noise_variance: NoiseVariance = 0.0,
 ) -> Denoiser:
     """The denoiser D̃ of p(x | C′x + N(0, Σ_y) = y), its gain from `prior`.
 
     With exact observations C′D̃ = y at every noise level, whatever the denoiser.
 
-    **Arguments:** `target`, y in the denoiser's units; `prior`, with the covariance Σ; `noise_variance`, Σ_y.
+    Args:
+        denoiser: D of p(x).
+        operator: C′.
+        target: y in the denoiser's units.
+        prior: with the covariance Σ.
+        noise_variance: Σ_y, one number or one for each value of y.
 
-    **Returns:** a denoiser. Each level solves one dense system of as many unknowns as y has values (merely convenient:
-    a few thousand at most).
+    Returns:
+        A denoiser. Each level solves one dense system of as many unknowns as y has values (merely convenient: a few
+        thousand at most).
 
+    Example:
         guided = gaussian_gain(denoiser, operator, y, prior=prior)
     """
-    units = jnp.eye(target.size).reshape(target.size, *target.shape)
-    rows = jax.vmap(operator.adjoint)(units)
 
     def guided(x, sigma):
         denoised = denoiser(x, sigma)
-        spread = jax.vmap(lambda row: prior.posterior_covariance(row, sigma))(rows)
-        gram = jax.vmap(operator)(spread).reshape(target.size, target.size)
-        # Relative to the largest variance: far below single precision's own error in the Gram matrix.
-        ridge = noise_variance + 1e-6 * jnp.max(jnp.diag(gram))
-        innovation = (target - operator(denoised)).reshape(-1)
-        weights = jnp.linalg.solve(gram + ridge * jnp.eye(target.size), innovation)
+        spread, gram = innovations(prior, operator, target.shape, sigma, noise_variance)
+        weights = jnp.linalg.solve(gram, (target - operator(denoised)).reshape(-1))
         return denoised + jnp.tensordot(weights, spread, 1)
 
     return guided

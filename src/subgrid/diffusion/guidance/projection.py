@@ -3,7 +3,6 @@
 import math
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from subgrid.types import Coarsening, Denoiser
@@ -15,19 +14,21 @@ def projection(
     target: Float[Array, "*coarse"],
     *,
     strength: float | None = None,
-    noise_variance: float = 0.0,
-    data_variance: float = 1.0,
 ) -> Denoiser:
-    """D̃ = G + C′ᵀ(C′C′ᵀ + ρI)⁻¹(y − C′G),  G = D − α∇ₓ‖C′D − y‖²,  ρ = Σ_y/r².
+    """D̃ = C′⁺y + (I − C′⁺C′) [D − α∇ₓ‖C′D − y‖²].
 
-    With exact observations (ρ = 0) this is C′⁺y + (I − VVᵀ)G: the constraint holds for *every* α, right or wrong, so
-    a small constraint error proves nothing about the samples. With noise of variance Σ_y the pull is shrunk by the
-    variance r² = σ²σ_d²/(σ² + σ_d²) that x₀ has left at noise level σ.
+    The constraint holds for *every* α, right or wrong, so a small constraint error proves nothing about the samples.
+    Values with noise are not for it: the gradient term knows of no noise, and weakening the projection alone makes the
+    samples diverge. `gaussian_gain` and `moment_matching` are exact for noisy values of Gaussian fields.
 
-    **Arguments:** `target`, y in the denoiser's (normalised) units; `strength`, α, by default d/d′, fine over coarse
-    size; `noise_variance`, Σ_y; `data_variance`, σ_d².
+    Args:
+        denoiser: D of p(x).
+        operator: C′.
+        target: y in the denoiser's (normalised) units, exact.
+        strength: α, by default d/d′, fine over coarse size.
 
-    **Returns:** a denoiser. One evaluation and one vector–Jacobian product a call.
+    Returns:
+        A denoiser. One evaluation and one vector–Jacobian product a call.
     """
     alpha = math.prod(operator.fine_shape) / math.prod(operator.coarse_shape) if strength is None else strength
 
@@ -35,7 +36,6 @@ def projection(
         denoised, pull_back = jax.vjp(lambda z: denoiser(z, sigma), x)
         gradient = pull_back(2 * operator.adjoint(operator(denoised) - target))[0]
         free = denoised - alpha * gradient
-        remaining = sigma**2 * data_variance / (sigma**2 + data_variance)
-        return free + operator.pseudo_inverse(target - operator(free), noise_variance / jnp.asarray(remaining))
+        return free + operator.pseudo_inverse(target - operator(free))
 
     return guided

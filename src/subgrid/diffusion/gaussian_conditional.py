@@ -1,0 +1,128 @@
+"""A Gaussian conditioned on coarse values: N(m_y, Σ_y) with its eigenpairs, once for all y.
+
+    m_y = m + ΣC′ᵀS⁻¹(y − C′m),   Σ_y = Σ − ΣC′ᵀS⁻¹C′Σ,   S = C′ΣC′ᵀ + N
+
+With Σ of r directions and a remainder ρ, Σ_y differs from ρI only in the span of those directions and of the rows of
+C′, so it is again a `GaussianPrior`, of at most r + n directions for n coarse values.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from subgrid.diffusion.gaussian_prior import GaussianPrior
+from subgrid.types import Coarsening
+
+NOTHING = 1e-12
+"""Of the largest variance: less is rounding of a direction that the coarse values determine."""
+
+
+class ConditionalGaussian(eqx.Module):
+    """p(x | C′x + noise = y) of a Gaussian x, for every y.
+
+    Example:
+        conditional = condition(prior, Subsample((192,), 8), (1, 24))
+        conditional.given(y).sample(key=key)
+    """
+
+    prior: GaussianPrior
+    operator: Coarsening
+    precision: Float[Array, "n n"]
+    """S⁻¹, of the flattened coarse values."""
+    spread: GaussianPrior
+    """N(0, Σ_y)."""
+
+    def mean(self, y: Float[Array, "*coarse"]) -> Float[Array, "*shape"]:
+        """m_y."""
+        innovation = y - self.operator(self.prior.mean)
+        weights = (self.precision @ innovation.reshape(-1)).reshape(y.shape)
+        return self.prior.mean + self.prior.apply(lambda v: v, self.operator.adjoint(weights))
+
+    def given(self, y: Float[Array, "*coarse"]) -> GaussianPrior:
+        """N(m_y, Σ_y)."""
+        return eqx.tree_at(lambda g: g.mean, self.spread, self.mean(y))
+
+    def distance(self, y: Float[Array, "*coarse"]) -> Float[Array, ""]:
+        """(y − C′m)ᵀS⁻¹(y − C′m)/n: how far y lies from the distribution of C′x; 1 on average inside it."""
+        innovation = (y - self.operator(self.prior.mean)).reshape(-1)
+        return innovation @ self.precision @ innovation / innovation.size
+
+
+def condition(
+    prior: GaussianPrior,
+    operator: Coarsening,
+    coarse_shape: tuple[int, ...],
+    *,
+    noise_variance: float | Float[np.ndarray | Array, "*coarse"] = 0.0,
+) -> ConditionalGaussian:
+    """The Gaussian conditional of `prior` under `operator`, by dense algebra in float64 on the host.
+
+    Args:
+        prior: N(m, Σ) of fields of shape (channel, *space), r directions.
+        operator: C′, on the space axes.
+        coarse_shape: of y, (channel, *coarse).
+        noise_variance: N, of the noise in y: one number for all values, or one for each; 0 for exact values.
+
+    Returns:
+        The conditional, of up to r + n directions. Memory is (r + n)·d + n², time (r + n)²·d: *merely convenient*, for
+        some thousand coarse values at most.
+
+    Raises:
+        ValueError: for a noise variance that is negative or of another shape.
+    """
+    noise = checked_noise_variance(noise_variance, coarse_shape)
+    n, shape = int(np.prod(coarse_shape)), prior.mean.shape
+    support = np.asarray(prior.support, np.float64).reshape(-1)
+    rows = jax.vmap(operator.adjoint)(jnp.eye(n).reshape(n, *coarse_shape))
+    H = np.asarray(rows, np.float64).reshape(n, -1) * support
+    V = np.asarray(prior.directions, np.float64).reshape(-1, H.shape[1])
+    rho = float(prior.remainder)
+    excess = np.asarray(prior.variances, np.float64) - rho
+    crossed = (H @ V.T * excess) @ V + rho * H  # C′Σ
+    S = crossed @ H.T + np.diag(np.broadcast_to(noise, coarse_shape).reshape(-1))
+    precision = _inverse(S)
+    basis = _orthonormal(np.concatenate([V, H]))
+    within = (basis @ V.T * excess) @ (V @ basis.T) + rho * np.eye(len(basis))
+    gain = basis @ crossed.T
+    variances, vectors = np.linalg.eigh(within - gain @ precision @ gain.T)
+    variances = np.where(variances > NOTHING * variances.max(initial=0.0), variances, 0.0)
+    directions = (vectors.T @ basis).reshape(-1, *shape)
+    as_array = lambda part: jnp.asarray(part, prior.mean.dtype)  # noqa: E731
+    spread = GaussianPrior(
+        jnp.zeros_like(prior.mean), as_array(directions), as_array(variances), prior.remainder, prior.support
+    )
+    return ConditionalGaussian(prior, operator, as_array(precision), spread)
+
+
+def checked_noise_variance(
+    noise_variance: float | Float[np.ndarray | Array, "*coarse"], coarse_shape: tuple[int, ...]
+) -> np.ndarray:
+    """The noise variance as an array that fits the coarse values.
+
+    Raises:
+        ValueError: naming both shapes, or the negative value.
+    """
+    noise = np.asarray(noise_variance, np.float64)
+    if noise.ndim and noise.shape != tuple(coarse_shape):
+        raise ValueError(
+            f"noise_variance has the shape {noise.shape}, but the coarse values have {tuple(coarse_shape)}; give one "
+            "number for all of them, or one for each."
+        )
+    if not (np.isfinite(noise) & (noise >= 0)).all():
+        raise ValueError(f"noise_variance must be finite and not negative, got {noise.min():.4g}.")
+    return noise
+
+
+def _inverse(matrix: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
+    """Of a symmetric matrix; on its range where coarse values depend on each other or do not vary."""
+    values, vectors = np.linalg.eigh(matrix)
+    kept = values > NOTHING * values.max()
+    return (vectors[:, kept] / values[kept]) @ vectors[:, kept].T
+
+
+def _orthonormal(rows: Float[np.ndarray, "k d"]) -> Float[np.ndarray, "j d"]:
+    """An orthonormal basis of the span of the rows, as rows."""
+    _, singular, basis = np.linalg.svd(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-300), False)
+    return basis[singular > 1e-7 * singular.max(initial=1.0)]

@@ -1,0 +1,89 @@
+"""The Gaussian of periodic fields whose distribution no translation changes: its directions are Fourier modes.
+
+    Σ = F* diag(Ŝ_k) F,   Ŝ_k = E x̂_k x̂_k*    (channel × channel, one for each wavenumber k)
+
+A shifted field is as likely as the field, so the covariance is circulant and a spectrum states it: as many numbers as
+points, where principal components would fit as many as pairs of points. Real directions are the cosine and the sine of
+every eigenvector of Ŝ_k, so the result is a `GaussianPrior` like any other.
+"""
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Complex, Float
+
+from subgrid.diffusion.gaussian_prior import GaussianPrior
+
+
+def fit_stationary_prior(
+    fields: Float[np.ndarray, "n channel *space"], n_directions: int | None = None
+) -> GaussianPrior:
+    """The maximum-likelihood Gaussian of periodic, translation-invariant fields.
+
+    Args:
+        fields: samples, periodic along all axes of space.
+        n_directions: at most d − 1, the leading ones are kept; by default all.
+
+    Returns:
+        N(m, Σ), m constant in space.
+
+    Raises:
+        ValueError: for fewer than one direction.
+
+    Example:
+        prior = fit_stationary_prior(fine)
+    """
+    n, space = len(fields), fields.shape[2:]
+    size = fields[0].size
+    wanted = min(size - 1, n_directions or size - 1)
+    if wanted < 1:
+        raise ValueError(f"fields of {size} values have no direction beside a remainder.")
+    axes = tuple(range(2, fields.ndim))
+    mean = fields.mean((0, *axes), dtype=np.float64)
+    centred = fields - mean.reshape(-1, *(1,) * len(space))
+    modes = np.fft.fftn(centred, axes=axes, norm="ortho").reshape(n, len(mean), -1)
+    spectrum = np.einsum("nck,ndk->kcd", modes, modes.conj()) / n
+    variances, vectors = np.linalg.eigh(spectrum)
+    columns = np.argsort(-variances, axis=None, kind="stable")
+    kept = _one_of_each_pair(space)
+    directions, found = [], []
+    for column in columns:
+        k, j = divmod(int(column), len(mean))
+        if not kept[k]:
+            continue
+        for direction in _real_directions(vectors[k, :, j], k, space):
+            directions.append(direction)
+            found.append(max(variances[k, j], 0.0))
+        if len(found) >= wanted:
+            break
+    found, directions = np.array(found[:wanted]), np.stack(directions[:wanted])
+    rest = max(variances.sum() - found.sum(), 0.0) / (size - wanted)
+    constant = np.broadcast_to(mean.reshape(-1, *(1,) * len(space)), fields.shape[1:])
+    parts = (constant, directions, found, rest, np.ones(fields.shape[1:]))
+    return GaussianPrior(*(jnp.asarray(part, jnp.float32) for part in parts))
+
+
+def _one_of_each_pair(space: tuple[int, ...]) -> np.ndarray:
+    """Of the wavenumbers k and −k, which stand for the same two real directions, the first."""
+    index = np.indices(space).reshape(len(space), -1)
+    mirrored = np.ravel_multi_index(tuple((-row) % size for row, size in zip(index, space, strict=True)), space)
+    return np.arange(index.shape[1]) <= mirrored
+
+
+def _real_directions(
+    vector: Complex[np.ndarray, " channel"], k: int, space: tuple[int, ...]
+) -> list[Float[np.ndarray, "channel *space"]]:
+    """Cosine and sine of one eigenvector's wave, of unit length; one of them where k = −k."""
+    wavenumber = np.unravel_index(k, space)
+    angle = (
+        2
+        * np.pi
+        * sum(
+            ki * np.arange(size).reshape([-1 if a == axis else 1 for a in range(len(space))]) / size
+            for axis, (ki, size) in enumerate(zip(wavenumber, space, strict=True))
+        )
+    )
+    wave = vector.reshape(-1, *(1,) * len(space)) * np.exp(1j * angle) / np.sqrt(np.prod(space))
+    if all((2 * ki) % size == 0 for ki, size in zip(wavenumber, space, strict=True)):
+        real = (wave / vector[np.argmax(np.abs(vector))]).real  # an eigenvector of a real matrix, up to its phase
+        return [real / np.linalg.norm(real)]
+    return [np.sqrt(2) * wave.real, np.sqrt(2) * wave.imag]

@@ -1,0 +1,67 @@
+"""The Gaussian part of a prior: what samplers solve exactly and refinements start from, fitted on the training fields."""
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from subgrid.data.stream import StreamedFields
+from subgrid.diffusion.gaussian_prior import GaussianPrior, choose_directions, fit_gaussian_prior
+from subgrid.diffusion.stationary_prior import fit_stationary_prior
+from subgrid.types import Key
+
+MOST_DIRECTIONS = 512
+"""Of fields with more values: what is beyond is one mean variance. A step then costs some 2·512·d operations, less than
+a network does; the directions of a 64 × 64 field take 8 MiB."""
+MOST_FIELDS = 2048
+"""From which directions are found, evenly over the archive: their decomposition takes seconds."""
+FOR_CHOICE = 1024
+"""From which the number of directions is chosen, in five parts: six decompositions of that size."""
+
+
+def fit_gaussian_part(fields: Float[np.ndarray, "n channel *space"], *, translation_invariant: bool) -> GaussianPrior:
+    """N(m, Σ) of normalised fields: by their spectrum where translations change nothing, else by components.
+
+    Args:
+        fields: normalised, n at least 2.
+        translation_invariant: whether a shifted field is as likely as the field; space is then periodic.
+
+    Returns:
+        The Gaussian, of up to `MOST_DIRECTIONS` directions; their number is that under which left-out fifths of the
+        archive, each a stretch of it, are likeliest, since few fields determine few directions.
+
+    Example:
+        gaussian = fit_gaussian_part(standardiser.normalise(fields, 1), translation_invariant=True)
+    """
+    size = fields[0].size
+    if translation_invariant:
+        return fit_stationary_prior(fields, min(size - 1, MOST_DIRECTIONS))
+    kept = _evenly(fields, MOST_FIELDS)
+    return fit_gaussian_prior(kept, _n_directions(_evenly(fields, FOR_CHOICE).reshape(-1, size)))
+
+
+def sample_of(fields: Float[np.ndarray, "n channel *space"] | StreamedFields, *, key: Key) -> np.ndarray:
+    """The fields, or of an archive on disk `MOST_FIELDS` of them, spread over all its blocks by the key."""
+    if not isinstance(fields, StreamedFields):
+        return fields
+    per_batch, n = 8, min(MOST_FIELDS, fields.shape[0])
+    stream = fields.batches(per_batch, key=key)
+    return np.concatenate([stream(step) for step in range(max(1, n // per_batch))])
+
+
+def blank_gaussian_part(shape: tuple[int, ...], n_directions: int) -> GaussianPrior:
+    """Zeros of the right shapes, to load a stored one into."""
+    zeros = jnp.zeros(shape)
+    return GaussianPrior(zeros, jnp.zeros((n_directions, *shape)), jnp.zeros(n_directions), jnp.zeros(()), zeros)
+
+
+def _n_directions(values: Float[np.ndarray, "n d"]) -> int:
+    n, d = values.shape
+    most = min(n - 1, d - 1, MOST_DIRECTIONS)
+    candidates = sorted({min(most, 2**k) for k in range(12)} | {min(most, 3 * 2**k) for k in range(10)})
+    if n < 10:  # a fifth of it would be no sample of anything
+        return 1
+    return choose_directions(values, np.arange(n) * 5 // n, candidates=candidates)[0]
+
+
+def _evenly(fields: np.ndarray, n: int) -> np.ndarray:
+    return fields[np.linspace(0, len(fields) - 1, min(n, len(fields))).round().astype(int)]
