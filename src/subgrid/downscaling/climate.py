@@ -12,7 +12,6 @@ from typing import Any, Literal, TypeAlias, get_args
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
 import xarray as xr
 from jax.experimental import sparse
@@ -31,6 +30,7 @@ from subgrid.downscaling.fit_transport import TransportMethod, TransportSettings
 from subgrid.downscaling.interpolation import bilinear
 from subgrid.downscaling.series import Fieldwise, SeriesDebiaser
 from subgrid.downscaling.transforms import PRECIPITATION, ChannelTransforms, default_transforms
+from subgrid.numerics.streams import stream
 from subgrid.transport.reduced import fit_reduced_map
 from subgrid.transport.shrinkage import fit_shrunk_gaussian_map
 from subgrid.types import Coarsening
@@ -196,7 +196,9 @@ def fit_climate_debiaser(
         case "reduced-ot":
             transport, _ = fit_reduced_map(first, second, explained_variance=explained_variance)
         case "flow-matching" | "interpolant" | "rectified-flow" | "schrodinger-bridge":
-            transport, _ = fit_transport(first, second, settings, method=method, padding=None, key=jr.key(0))
+            # Of no run's seed: a model that is loaded fits its debiaser again, to the same bits.
+            key = stream(0, "climate", "debiasing")
+            transport, _ = fit_transport(first, second, settings, method=method, padding=None, key=key)
         case _:
             raise ValueError(f"method must be one of {get_args(ClimateDebiasMethod)}, got {method!r}.")
     if not marginals:

@@ -12,6 +12,7 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Float
 
+from subgrid.numerics.streams import stream
 from subgrid.types import Coarsening, Key
 from subgrid.verification.distributions import (
     covariance_rmse,
@@ -165,7 +166,7 @@ def ranks(truth: np.ndarray, ensemble: np.ndarray, *, key: Key) -> np.ndarray:
 
 def _thin(fields: Array, n: int) -> Array:
     """At most n samples, chosen by a fixed permutation so that neighbours in time do not crowd in."""
-    return fields if len(fields) <= n else fields[jr.permutation(jr.key(0), len(fields))[:n]]
+    return fields if len(fields) <= n else fields[jr.permutation(stream(0, "evaluation", "thinning"), len(fields))[:n]]
 
 
 def draw_conditions(n_available: int, n: int, *, key: Key) -> np.ndarray:

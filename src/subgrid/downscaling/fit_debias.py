@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 from subgrid.data.batches import random_shifts
 from subgrid.downscaling.debias import Composed, NoDebiasing, fit_quantile_mapping
 from subgrid.downscaling.fit_transport import Report, TransportSettings, fit_transport
+from subgrid.numerics.streams import substream
 from subgrid.transport.gaussian import fit_gaussian_map
 from subgrid.types import Coarsening, Debiaser, Key
 
@@ -85,7 +86,7 @@ def fit_debiaser_array(
     if method == "gaussian":
         return fit_gaussian_map(source, target), {}
     n_space = len(operator.coarse_shape) if translation_invariant else 0
-    keys, held = jr.split(key), method == "entropic-ot" and bool(corrections)
+    keys, held = jr.split(substream(key, "samples")), method == "entropic-ot" and bool(corrections)
     n = n_samples if method == "entropic-ot" else max(len(coarse), len(fine), CORRECTION_SAMPLES if n_space else 0)
     split = [_fit_and_rest(f, n, n_space, hold_back=held, key=k) for f, k in zip((source, target), keys, strict=True)]
     (first, source_rest), (second, target_rest) = split
@@ -95,7 +96,9 @@ def fit_debiaser_array(
         return correct(debiaser, source_rest, target_rest, corrections, n_quantiles=n_quantiles), summary
     padding, shifted = "periodic" if periodic or n_space else "reflect", n_space > 0
     options = {"padding": padding, "translation_invariant": shifted, "folder": folder, "report": report}
-    debiaser, summary = fit_transport(first, second, settings, method=method, **options, key=jr.fold_in(key, 1))
+    debiaser, summary = fit_transport(
+        first, second, settings, method=method, **options, key=substream(key, "transport")
+    )
     return correct(debiaser, first, second, corrections, n_quantiles=n_quantiles), summary
 
 

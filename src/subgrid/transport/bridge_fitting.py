@@ -4,7 +4,7 @@
 
 Each training is a Markovian projection, each simulation a coupling for the next reciprocal projection (Shi et al. 2023,
 arXiv:2303.16852, Algorithm 1). The state after every outer iteration — both networks, their optimisers, averages and
-the pairs — is one checkpoint, and iteration k uses fold_in(key, k) alone: what is killed goes on to the same bits.
+the pairs — is one checkpoint, and iteration k has a key of its own: what is killed goes on to the same bits.
 """
 
 from collections.abc import Callable
@@ -20,6 +20,7 @@ import jax.random as jr
 import optax
 
 from subgrid.numerics.noise import standard_normal
+from subgrid.numerics.streams import substream
 from subgrid.training.checkpoint import CheckpointMismatch, Checkpoints
 from subgrid.training.feed import Dispatch
 from subgrid.training.origin import digest, key_data, require_same_origin
@@ -156,7 +157,7 @@ def fit_bridge(
     compiled: dict[Direction, tuple[Any, Run]] = {}
     own_start = first_pairs is not None
     for k in range(first, settings.n_iterations):
-        train_key, simulate_key = jr.split(jr.fold_in(key, k))
+        train_key, simulate_key = jr.split(jr.fold_in(substream(key, "iterations"), k))
         models, direction = drifts(k), DIRECTIONS[k % 2]
         found = _constants(models[direction])
         if direction not in compiled or not eqx.tree_equal(found, compiled[direction][0]):
@@ -194,20 +195,21 @@ def _iterate(k, progress: Progress, models, ends, settings, run: Run, report, ow
     state, pairs = getattr(progress, direction), progress.pairs
     state = state._replace(average=jax.tree.map(jnp.zeros_like, state.average))  # the average is of this iteration only
     n_refreshes = _refreshes(k, settings)
+    refresh_key, end_key = jr.split(simulate_key)
     each = settings.n_steps // n_refreshes
     for refresh in range(n_refreshes):
         if refresh and k:
             drift = averaged_model(models[other], getattr(progress, other))
-            pairs = simulate_pairs(drift, ends, other, settings, key=jr.fold_in(simulate_key, refresh))
+            pairs = simulate_pairs(drift, ends, other, settings, key=jr.fold_in(refresh_key, refresh))
         elif refresh and not own_start:
-            pairs = _first_pairs(ends, settings, key=jr.fold_in(simulate_key, refresh))
+            pairs = _first_pairs(ends, settings, key=jr.fold_in(refresh_key, refresh))
         for step in range(0, each, settings.steps_per_dispatch):
             state, metrics = run(state, Dispatch(pairs, None), train_key)
             _require_finite(metrics, direction, k)
             if report is not None:
                 report(k, refresh * each + step + settings.steps_per_dispatch, metrics)
     progress = progress._replace(**{direction: state})
-    pairs = simulate_pairs(averaged_model(models[direction], state), ends, direction, settings, key=simulate_key)
+    pairs = simulate_pairs(averaged_model(models[direction], state), ends, direction, settings, key=end_key)
     return progress._replace(pairs=pairs)
 
 
@@ -263,7 +265,8 @@ def _start_or_resume(
 ):
     states = {direction: init_state(models[direction], optimiser) for direction in DIRECTIONS}
     copies = {direction: jax.tree.map(jnp.copy, state) for direction, state in states.items()}  # the steps reuse them
-    pairs = _first_pairs(ends, settings, key=jr.split(key)[0]) if first_pairs is None else first_pairs
+    first_key = substream(key, "first pairs")
+    pairs = _first_pairs(ends, settings, key=first_key) if first_pairs is None else first_pairs
     progress = Progress(pairs=pairs, **copies)
     if folder is None:
         return progress, 0, None
