@@ -1,9 +1,10 @@
 """Spreads of resampled distances against those of sets that really are drawn anew."""
 
+import jax.random as jr
 import numpy as np
 import pytest
 
-from subgrid.verification.resampling import kolmogorov_smirnov_resampled, run_weights
+from subgrid.verification.resampling import kolmogorov_smirnov_resampled, mean_change, run_weights
 from subgrid.verification.similarity import kolmogorov_smirnov
 
 N_RUNS, N_FRAMES = 40, 5
@@ -46,3 +47,55 @@ def test_spread_is_that_of_sets_drawn_anew():
 
     assert found(RUNS) == pytest.approx(truth, rel=0.15)
     assert found(np.arange(len(RUNS))) < 0.6 * truth  # frames taken for runs: √5 too small
+
+
+N_SEASONS, N_DAYS, N_MEMBERS = 20, 30, 16
+SEASONS = np.repeat(np.arange(N_SEASONS), N_DAYS)
+
+
+def ensemble(rng, level: float, spread: float) -> np.ndarray:
+    """Seasons that differ by N(0, 1) as wholes, the same for all members, and noise of every season and member."""
+    of_season = level + rng.normal(size=(N_SEASONS, 1)) + spread * rng.normal(size=(N_SEASONS, N_MEMBERS))
+    return np.repeat(of_season, N_DAYS, axis=0)
+
+
+@pytest.mark.parametrize("spread", [0.0, 1.0])
+def test_the_interval_of_a_change_is_that_of_seasons_and_draws(spread):
+    """Its width is the closed form of a difference of two means of one realisation each, and it covers the change."""
+    rng = np.random.default_rng(3)
+    found = [
+        mean_change(ensemble(rng, 0, spread), ensemble(rng, 2, spread), SEASONS, SEASONS, key=jr.key(i))
+        for i in range(100)
+    ]
+    # Var = 2 (1 + s²)/n, less the bootstrap's factor 1 − 1/n; of 100 sets with 40 seasons each it is known to 2 %.
+    expected = 2 * 1.645 * np.sqrt(2 * (1 + spread**2) / N_SEASONS * (1 - 1 / N_SEASONS))
+    assert np.mean([each.upper - each.lower for each in found]) == pytest.approx(expected, rel=0.05)
+    covered = np.mean([each.lower <= 2 <= each.upper for each in found])
+    # The mean over members has less noise than one realisation has, so .9 or more, less what few seasons take from it:
+    # 3 % of standard deviation, and 100 sets know a share to .03.
+    assert covered > 0.8
+    # Over members the change scatters by √(2 s²/n): known to 1/√(2·15·100) = 2 %.
+    scatter = np.mean([each.member_spread for each in found])
+    assert scatter == pytest.approx(spread * np.sqrt(2 / N_SEASONS), rel=0.08, abs=1e-12)
+    assert found[0].lower < found[0].change < found[0].upper
+
+
+def test_the_change_itself_is_a_difference_of_means_and_a_key_gives_the_same_interval_again():
+    rng = np.random.default_rng(4)
+    before, after = ensemble(rng, 0, 1), ensemble(rng, 1, 1)[: 10 * N_DAYS]
+    found = mean_change(before, after, SEASONS, SEASONS[: 10 * N_DAYS], key=jr.key(0))
+    assert found.change == pytest.approx(after.mean() - before.mean())
+    assert found == mean_change(before, after, SEASONS, SEASONS[: 10 * N_DAYS], key=jr.key(0))
+    shuffled = rng.permutation(len(before))  # days carry their season, their order does not matter
+    again = mean_change(before[shuffled], after, SEASONS[shuffled], SEASONS[: 10 * N_DAYS], key=jr.key(0))
+    np.testing.assert_allclose(again, found)
+
+
+def test_what_no_interval_can_be_made_of():
+    one = np.zeros((30, 4))
+    with pytest.raises(ValueError, match="needs two seasons"):
+        mean_change(one, one, np.zeros(30, int), SEASONS[:30], key=jr.key(0))
+    with pytest.raises(ValueError, match="as many members"):
+        mean_change(one, one[:, :3], np.arange(30), np.arange(30), key=jr.key(0))
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        mean_change(one, one, np.arange(30), np.arange(30), confidence=90.0, key=jr.key(0))
