@@ -9,13 +9,13 @@ import sys
 import time
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 import xarray as xr
 
 import subgrid as library
 from subgrid.cli import climate_publish, climate_scoring, climate_stages
+from subgrid.cli.streams import climate_key
 from subgrid.downscaling import climate_run
 from subgrid.execution.store import MARKERS
 
@@ -93,6 +93,12 @@ def values(folder: Path, store: str, name: str = "tas") -> np.ndarray:
         return stored[name].values
 
 
+def correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """Between the departures of members from their mean, in one cell of land."""
+    departures = (fields[:, :, 8, 8] - fields[:, :, 8, 8].mean(0) for fields in (first, second))
+    return float(np.corrcoef(*(each.ravel() for each in departures))[0, 1])
+
+
 def test_a_whole_run_leaves_every_part(finished):
     folder, outcome = finished
     assert f"report: {folder}/report.html" in outcome.out
@@ -120,6 +126,41 @@ def test_stores_say_what_they_are(finished):
         for name in ("Conventions", "subgrid_version", "configuration_hash", "seed", "checkpoint"):
             assert name in stored.attrs
         assert stored.attrs["history"].splitlines()[1] == "made by a test"
+
+
+def test_the_noise_of_two_ensembles_is_independent_and_the_change_has_an_interval(finished):
+    """By default: the spread of members of the mean change is what independent draws leave."""
+    now, later = (values(finished[0], store)[:, :60] for store in ("ensemble", "scenario"))
+    assert abs(correlation(now, later)) < 4 / np.sqrt(2 * 60)  # 60 times, and 2 degrees of freedom among 3 members
+    changes = json.loads((finished[0] / "metrics.json").read_text())["changes"]
+    assert [change["variable"] for change in changes] == ["tas", "pr"]
+    for change in changes:
+        lower, upper = change["interval_90"]
+        assert lower < change["change"] < upper and change["member_spread"] > 0
+    assert changes[0]["interval_90"][0] > 0  # 3 K of warming, of winters that differ by a few tenths
+    assert "90 % interval" in (finished[0] / "report.html").read_text()
+    for store in STORES:
+        with xr.open_zarr(finished[0] / f"{store}.zarr", chunks=None) as stored:
+            assert stored.attrs["noise"].startswith("independent of the other ensembles")
+            assert stored.attrs["stream"].startswith("climate/")
+
+
+def test_common_noise_is_shared_and_leaves_no_interval(subgrid: Call, pair, finished, unscored, tmp_path):
+    folder = continued(finished, tmp_path, *(f"{name}.zarr" for name in STORES), "metrics.json", "report.html")
+    option = "sampling.common_noise=true"
+    assert subgrid("run", pair / "run.toml", "-o", folder, f"--set={option}").code == 0
+    now, later = (values(folder, store)[:, :60] for store in ("ensemble", "scenario"))
+    assert correlation(now, later) > 0.99
+    np.testing.assert_array_equal(values(folder, "ensemble"), values(finished[0], "ensemble"))
+    assert abs(correlation(values(folder, "perfect_model"), now)) < 4 / np.sqrt(2 * 60)
+    for store, other in (("ensemble", "scenario"), ("scenario", "ensemble")):
+        with xr.open_zarr(folder / f"{store}.zarr", chunks=None) as stored:
+            assert stored.attrs["noise"].startswith(f"shared with {other}.zarr")
+    scores = climate_scoring.Scores(climate_stages.open_run(pair / "run.toml", [option], folder))
+    change = climate_scoring.change_with_interval(scores, scores.ensemble("ensemble", "tas"), 0)
+    assert "interval_90" not in change and change["change"] > 2
+    told = climate_scoring.told_change(change)
+    assert "No interval from members is given: the two ensembles share their noise (sampling.common_noise" in told
 
 
 def test_rain_is_never_negative_and_the_sea_is_empty(finished):
@@ -216,6 +257,7 @@ def test_parts_that_are_deleted_come_back_to_the_same_bits(subgrid: Call, pair, 
         ("prior.n_steps=40", "prior.n_steps"),
         ("sampling.n_members=4", "realization|shape|n_members"),
         ("sampling.n_levels=5", "n_levels"),
+        ("sampling.common_noise=true", "common_noise"),
     ],
 )
 def test_a_run_of_another_configuration_is_refused(subgrid: Call, pair, finished, change, named):
@@ -286,7 +328,7 @@ def test_the_run_folder_is_a_model_for_python_with_the_same_bits(pair, finished)
     """The days that a run downscales are its unseen winters, and the key of a draw counts times from the first."""
     with xr.open_dataset(pair / "coarse.nc") as coarse:
         unseen = coarse[["tas", "pr"]].isel(time=coarse.time.dt.year.values % 2 == 0).load()
-    found = library.downscale_climate(unseen, finished[0], n_members=3, n_levels=4, key=jax.random.key(0))
+    found = library.downscale_climate(unseen, finished[0], n_members=3, n_levels=4, key=climate_key(0, "historical"))
     for name in ("tas", "pr"):
         np.testing.assert_array_equal(found[name].values, values(finished[0], "ensemble", name))
 

@@ -2,12 +2,10 @@
 
 import os
 
-import jax.random as jr
 import pytest
 
 from subgrid.cli.config import load_config
 from subgrid.cli.experiment import made_from, open_experiment
-from subgrid.cli.streams import STREAMS, stream_key
 from subgrid.data.store import OutputExists
 
 
@@ -40,12 +38,6 @@ def test_a_prior_knows_nothing_of_the_coarse_grid_and_a_bridge_is_fitted_to_it(t
     for other in others:
         with pytest.raises(OutputExists, match=f"model was made with {other.split('=')[0]} = "):
             open_experiment(load_config(None, ["downscaling.method=bridge", other]), tmp_path / "bridge")
-
-
-def test_no_two_streams_share_a_key_and_none_is_the_seed_itself():
-    keys = {tuple(jr.key_data(stream_key(3, name)).tolist()) for name in STREAMS}
-    keys.add(tuple(jr.key_data(jr.key(3)).tolist()))
-    assert len(keys) == len(STREAMS) + 1
 
 
 def test_a_folder_with_the_rest_of_a_killed_write_is_free(tmp_path):

@@ -156,7 +156,7 @@ def test_settings_of_the_bridges_are_nothing_to_the_flows(finished, tmp_path):
 
 def test_a_fit_does_not_go_on_from_one_of_other_fields(finished, tmp_path):
     run = turbulence_stages.open_run(finished / "tiny.toml", [], finished / "run")
-    key = jr.fold_in(run.key("fits"), turbulence_fits.NAMES.index("flow-matching"))
+    key = run.key("fits", "flow-matching")
     shutil.copytree(finished / "run" / "models" / "flow-matching", tmp_path / "model")
     fine = run.archives.fine
     others = replace(run.archives, fine=fine.with_values(fine.values[::-1].copy()))

@@ -22,6 +22,7 @@ LAYOUT = Layout(
     checkpoint="step-1",
     coordinates={"time": "ab", "lat": "cd"},
     configuration={"guide": {"steps": 3}},
+    stream=("climate", "historical"),
 )
 
 
@@ -33,13 +34,26 @@ def test_json_keeps_it():
 
 @pytest.mark.parametrize(
     "change",
-    [{"seed": 4}, {"variables": ("pr", "tas")}, {"configuration": {"guide": {"steps": 4}}}, {"times_per_item": 4}],
+    [
+        {"seed": 4},
+        {"stream": ("climate", "scenario")},
+        {"variables": ("pr", "tas")},
+        {"configuration": {"guide": {"steps": 4}}},
+        {"times_per_item": 4},
+    ],
 )
 def test_every_fact_changes_the_hash(change):
     other = replace(LAYOUT, **change)
     assert other.hash != LAYOUT.hash
     with pytest.raises(OutputExists, match=r"^out: was made by another configuration"):
         check_same("out", LAYOUT, other)
+
+
+def test_a_store_of_a_version_without_named_streams_is_read_and_not_continued():
+    old = json.loads(json.dumps(asdict(LAYOUT)))
+    del old["stream"]
+    with pytest.raises(OutputExists, match=r"stream = \[\] instead of \[\"climate\", \"historical\"\]"):
+        check_same("out", layout_of(old), LAYOUT)
 
 
 def test_many_differences_are_counted():

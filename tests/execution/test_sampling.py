@@ -27,7 +27,7 @@ def test_blocks_do_not_change_the_bits():
     sample = load(loader_of(toy_sampler.load_gaussian, shape=SHAPE))
 
     def draw(times, members):
-        return sample(times, members, keys=sample_keys(1, times, members))
+        return sample(times, members, keys=sample_keys(1, ("draws",), times, members))
 
     whole = draw(np.arange(6), np.arange(4))
     np.testing.assert_array_equal(draw(np.arange(2, 4), np.arange(1, 3)), whole[2:4, 1:3])

@@ -1,6 +1,5 @@
 """Work items: a partition of the ensemble, and keys that do not know about it."""
 
-import jax
 import jax.random as jr
 import numpy as np
 import pytest
@@ -29,12 +28,11 @@ def test_items_of_all_slices_cover_every_draw_once(n_times, n_members, times, me
 
 def test_keys_are_those_of_the_position_in_whatever_block():
     seed = 2**40 + 3
-    keys = jr.key_data(sample_keys(seed, np.arange(10), np.arange(4)))
-    part = jr.key_data(sample_keys(seed, np.arange(6, 9), np.arange(1, 3)))
+    keys = jr.key_data(sample_keys(seed, ("a", "b"), np.arange(10), np.arange(4)))
+    part = jr.key_data(sample_keys(seed, ("a", "b"), np.arange(6, 9), np.arange(1, 3)))
     np.testing.assert_array_equal(part, keys[6:9, 1:3])
-    # The definition, one draw at a time.
-    one = jr.fold_in(jr.fold_in(jax.random.key(seed), 7), 2)
-    np.testing.assert_array_equal(jr.key_data(one), keys[7, 2])
+    other = jr.key_data(sample_keys(seed, ("a", "c"), np.arange(10), np.arange(4)))
+    assert len({tuple(key) for key in np.concatenate([keys, other]).reshape(-1, 2)}) == 80
     assert len({tuple(key) for key in np.asarray(keys).reshape(-1, 2)}) == 40
 
 

@@ -87,6 +87,9 @@ class ClimatePriorTable(Table):
 class ClimateSampling(Table):
     n_levels: Annotated[int, Field(ge=4)] = N_LEVELS
     n_members: Annotated[int, Field(ge=3)] = 16
+    common_noise: bool = False
+    """Whether member m has the same noise at the n-th time of the historical ensemble and of the scenario: the mean of
+    a change has less sampling noise then, and the spread of its members is not its uncertainty."""
     scheduler: str = "serial"
     bit_rounding: Annotated[int, Field(ge=1, le=23)] | None = None
 

@@ -42,6 +42,7 @@ from subgrid.execution.store import MARKERS
 from subgrid.report.climate_evidence import ClimateEvidence
 from subgrid.report.climate_page import write_climate_report
 from subgrid.verification.rank_tests import FlatnessTest
+from subgrid.verification.resampling import mean_change
 
 MOST_VALUES = 2**28
 """Of one ensemble of one variable in memory, 1 GiB: of larger ones, as many members are scored as fit, 3 at least."""
@@ -134,9 +135,14 @@ class Scores:
     def flatness(self, channel: int) -> FlatnessTest:
         """Of the truth's ranks in perfect-model mode, computed once."""
         if channel not in self._flatness:
-            ensemble = self.ensemble("perfect_model", self.run.config.climate.variables[channel])
+            name = self.run.config.climate.variables[channel]
+            ensemble = self.ensemble("perfect_model", name)
             self._flatness[channel] = rank_flatness(
-                self.reference[:, channel], ensemble, self.winters, mask=self.run.domain.mask, key=self.run.key(9)
+                self.reference[:, channel],
+                ensemble,
+                self.winters,
+                mask=self.run.domain.mask,
+                key=self.run.key("ranks", name),
             )
         return self._flatness[channel]
 
@@ -187,7 +193,7 @@ def verify_and_report(run: ClimateRun) -> Path:
     """Scores, `metrics.json` and the page."""
     scores, variables = Scores(run), run.config.climate.variables
     table: list[dict[str, Any]] = []
-    evidence = []
+    evidence, changes = [], []
     with progress_bar("verify") as update:
         update(0, len(variables) + 1, "baselines")
         _ = scores.candidates
@@ -195,12 +201,15 @@ def verify_and_report(run: ClimateRun) -> Path:
             update(c + 1, len(variables) + 1, name)
             evidence.append(evidence_of(scores, c))
             table += rows_of(scores, evidence[-1], c)
+            if run.config.climate.scenario:
+                changes.append(change_with_interval(scores, evidence[-1].generated, c))
         table += [between_row(scores, evidence, pair) for pair in combinations(range(len(variables)), 2)]
         update(len(variables) + 1, len(variables) + 1)
     content = {
         "name": run.config.run.name,
         "seed": run.config.run.seed,
         "table": table,
+        "changes": changes,
         "machine": machine_summary(),
         "config": _as_json(run),
     }
@@ -213,7 +222,7 @@ def verify_and_report(run: ClimateRun) -> Path:
         columns=COLUMNS,
         configuration=run.path("config.toml").read_text(encoding="utf-8"),
         evidence=evidence,
-        notes=_notes(scores),
+        notes=[*_notes(scores), *map(told_change, changes)],
         timings={},
     )
 
@@ -261,7 +270,7 @@ def unpaired_rows(scores: Scores, generated: np.ndarray, channel: int) -> list[d
         lat=run.fine.lat.values,
         lon=run.fine.lon.values,
         fewest=min(len(np.unique(winters)) for winters in sets),
-        key=run.key(10),
+        key=run.key("return level", name),
     )
     rows = []
     for metric, score in metrics.items():
@@ -303,6 +312,43 @@ def change_row(scores: Scores, change: dict[str, np.ndarray], channel: int) -> d
     later = scores.scenario
     after = _variance_of_mean(later.values[:, channel][:, kept], later.winter)
     return row_of(name, "change", "change", generated=error, floor=float(np.sqrt(np.mean(before + after))))
+
+
+def change_with_interval(scores: Scores, generated: np.ndarray, channel: int) -> dict[str, Any]:
+    """The change of the output's mean over all cells, with its interval: from independent draws and resampled winters.
+
+    Without an interval, and with the reason, where the two ensembles share their noise or winters are too few.
+    """
+    run, name = scores.run, scores.run.config.climate.variables[channel]
+    after, before = (
+        fields[..., run.domain.mask].mean(-1, dtype=np.float64)
+        for fields in (scores.ensemble("scenario", name), generated)
+    )
+    told = {
+        "variable": name,
+        "units": str(run.fine[name].attrs.get("units", "")),
+        "change": after.mean() - before.mean(),
+    }
+    if run.config.sampling.common_noise:
+        return told | {"no_interval": "the two ensembles share their noise (sampling.common_noise = true)"}
+    winters = scores.model_winters, scores.scenario.winter
+    if min(len(np.unique(each)) for each in winters) < 2:
+        return told | {"no_interval": "there is one winter only"}
+    n = min(before.shape[1], after.shape[1])  # of large ensembles fewer members are read
+    found = mean_change(before[:, :n], after[:, :n], *winters, key=run.key("change", name))
+    return told | {"interval_90": [found.lower, found.upper], "member_spread": found.member_spread}
+
+
+def told_change(change: dict[str, Any]) -> str:
+    """One sentence for the page."""
+    mean = f"Change of the mean of {change['variable']} over all fine cells: {change['change']:.3g} {change['units']}"
+    if "no_interval" in change:
+        return f"{mean}. No interval from members is given: {change['no_interval']}."
+    lower, upper = change["interval_90"]
+    return (
+        f"{mean}, 90 % interval {lower:.3g} to {upper:.3g}, from resampled winters and members whose noise is "
+        f"independent in the two periods; over members alone its standard deviation is {change['member_spread']:.2g}."
+    )
 
 
 def _variance_of_mean(fields: np.ndarray, winters: np.ndarray) -> np.ndarray:

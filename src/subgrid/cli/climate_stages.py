@@ -20,8 +20,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.random as jr
 import numpy as np
 import xarray as xr
 
@@ -29,6 +27,7 @@ from subgrid.cli.climate_config import Climate, ClimateConfig, ClimateDebias, ab
 from subgrid.cli.config import ConfigError
 from subgrid.cli.progress import progress_bar
 from subgrid.cli.run_folder import Reads, all_but, check_own_folder, keep_config, kept_config, require_same_values
+from subgrid.cli.streams import ClimateStream, climate_key, climate_names
 from subgrid.data.climate import check_climate, open_climate
 from subgrid.data.fields import DataError
 from subgrid.data.store import write_zarr
@@ -37,6 +36,7 @@ from subgrid.downscaling.climate import Anomalies, Domain, Series
 from subgrid.downscaling.climate_fit import CoarseFit, check_grid, fit_coarse, save_coarse
 from subgrid.downscaling.climate_prior import RefinementSettings
 from subgrid.downscaling.climate_sampler import climate_sampler, save_domain
+from subgrid.types import Key
 
 PREPARE_ONLY = "none"
 """The scheduler that samples nothing: what the jobs of an array wait for."""
@@ -52,8 +52,9 @@ class ClimateRun:
     def path(self, name: str) -> Path:
         return self.folder / name
 
-    def key(self, stream: int) -> jax.Array:
-        return jr.fold_in(jr.key(self.config.run.seed), stream)
+    def key(self, stream: ClimateStream, *of: str) -> Key:
+        """The key of a named random stream (see `streams.py`)."""
+        return climate_key(self.config.run.seed, stream, *of)
 
     @cached_property
     def fine(self) -> xr.Dataset:
@@ -276,7 +277,7 @@ def train(run: ClimateRun) -> None:
             directions=table.directions,
             n_levels=run.config.sampling.n_levels,
             report=lambda step, numbers: update(step, settings.n_steps, f"loss {numbers['loss']:.4f}"),
-            key=jr.key(run.config.run.seed),
+            key=run.key("training"),
         )
 
 
@@ -327,6 +328,24 @@ def sample_store(run: ClimateRun, targets: str, output: str) -> int:
         return runners.run(store, loader, scheduler, progress=show)
 
 
+def noise_of(run: ClimateRun, output: str) -> tuple[tuple[str, ...], str]:
+    """The random stream of a store, and what a reader of the store must know of its noise."""
+    streams: dict[str, ClimateStream] = {
+        "ensemble.zarr": "historical",
+        "perfect_model.zarr": "perfect model",
+        "scenario.zarr": "scenario",
+    }
+    shared = ("ensemble.zarr", "scenario.zarr")
+    if run.config.sampling.common_noise and run.config.climate.scenario and output in shared:
+        other = shared[output == shared[0]]
+        told = (
+            f"shared with {other}: member m has the same noise at the n-th time of both, so that the spread of their "
+            "difference over members is not its uncertainty"
+        )
+        return climate_names("historical"), told
+    return climate_names(streams[output]), "independent of the other ensembles of this run"
+
+
 def _make_store(run: ClimateRun, targets: str, output: str):
     """The store as its template says; nothing but the run folder is read."""
     from subgrid.execution.template import Template, create_store
@@ -341,6 +360,7 @@ def _make_store(run: ClimateRun, targets: str, output: str):
     space = tuple(grid.attrs["space"])
     n_values = len(variables) * int(np.prod([grid.sizes[dim] for dim in space]))
     item, chunk = climate_run.time_blocks(len(member), n_members, n_values)
+    stream, noise = noise_of(run, output)
     template = Template(
         coordinates.assign_attrs(given),
         variables,
@@ -348,12 +368,13 @@ def _make_store(run: ClimateRun, targets: str, output: str):
         n_members=n_members,
         chunks={"time": chunk, "realization": n_members},
         shards={"time": item, "realization": n_members},
-        attributes={"title": f"Subgrid {run.config.run.name}: {output}"},
+        attributes={"title": f"Subgrid {run.config.run.name}: {output}", "noise": noise},
     )
     return create_store(
         run.path(output),
         template,
         seed=run.config.run.seed,
+        stream=stream,
         configuration=run.config.model_dump(exclude={"run": {"name"}, "sampling": {"scheduler"}}, mode="json"),
         checkpoint=climate_run.checkpoint_id(run.folder),
         bit_rounding=run.config.sampling.bit_rounding,

@@ -10,7 +10,7 @@ from subgrid.cli.config import Config, ConfigError
 from subgrid.cli.experiment import open_experiment
 from subgrid.cli.progress import progress_bar
 from subgrid.cli.run_folder import check_own_folder, keep_config
-from subgrid.cli.streams import stream_key
+from subgrid.cli.streams import run_key
 from subgrid.data.alignment import check_aligned
 from subgrid.data.fields import DataError, hold_out, open_field, samples_of
 from subgrid.data.store import OutputExists, check_free, write_json, write_zarr
@@ -68,7 +68,7 @@ def train(
     stages.check_network(config, fields.shape)
     if is_first_process():
         keep_config(config, stored)
-    stages.train_on(config, fields, output, key=stream_key(config.run.seed, "prior"))
+    stages.train_on(config, fields, output, key=run_key(config.run.seed, "prior"))
 
 
 def _training_fields(path: Path, variable: str | None, stream: bool | None) -> Fields:
@@ -116,11 +116,13 @@ def downscale(
         config.coarsening, prior.settings.space, samples.values.shape[2:], source=samples.source
     )
     ensemble_coordinates(field, operator)  # complains before anything is computed
-    targets, summary, key = samples.values, {}, partial(stream_key, config.run.seed)
+    targets, summary, key = samples.values, {}, partial(run_key, config.run.seed)
     if reference is not None:
         fine = samples_of(open_field(reference, variable), source=str(reference))
         check_aligned(samples, fine, operator)
-        debiaser, summary = stages.fit_debiaser(config, samples, fine, operator, key=key("debias"))
+        debiaser, summary = stages.fit_debiaser(
+            config, samples, fine, operator, key=key("debias", config.debias.method)
+        )
         targets = apply_debiaser(debiaser, targets)
     with progress_bar("downscale") as update:
         ensemble = sample_ensemble(

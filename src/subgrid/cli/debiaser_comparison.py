@@ -70,7 +70,7 @@ def _record(experiment: Experiment, method: str) -> dict[str, Any]:
         experiment.fine[0],
         experiment.operator,
         folder=path.with_suffix(""),
-        key=experiment.key("debias"),
+        key=experiment.key("debias", method),
     )
     seconds = time.monotonic() - started
     maps = {method: debiaser}

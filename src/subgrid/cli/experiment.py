@@ -8,13 +8,12 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
 
 from subgrid.cli import build
 from subgrid.cli.config import Config, Debias, Training, load_config
 from subgrid.cli.run_folder import Reads, all_but, check_own_folder, keep_config, kept_config, require_same_values
-from subgrid.cli.streams import stream_key
+from subgrid.cli.streams import RunStream, run_key
 from subgrid.data.batches import random_shifts
 from subgrid.data.fields import DataError, Samples, hold_out, open_field, samples_of
 from subgrid.types import Coarsening, Key
@@ -58,9 +57,9 @@ class Experiment:
     config: Config
     folder: Path
 
-    def key(self, stream: str) -> Key:
+    def key(self, stream: RunStream, *of: str) -> Key:
         """The key of a named random stream (see `streams.py`)."""
-        return stream_key(self.config.run.seed, stream)
+        return run_key(self.config.run.seed, stream, *of)
 
     def path(self, name: str) -> Path:
         """A file or store of the run folder."""
@@ -82,14 +81,18 @@ class Experiment:
         """The fine archive: training, reference and twin (independent of the reference: the noise floor)."""
         fraction = self.config.data.training_fraction
         training, reference, twin = hold_out(self._archive("fine"), (fraction, (1 - fraction) / 2, (1 - fraction) / 2))
-        return training, self._shifted(reference, 0), self._shifted(twin, 1)
+        return (
+            training,
+            self._shifted(reference, "shifts of the reference"),
+            self._shifted(twin, "shifts of the independent reference"),
+        )
 
     @cached_property
     def coarse(self) -> tuple[Samples, Samples]:
         """The coarse archive: training and held out."""
         fraction = self.config.data.training_fraction
         training, held_out = hold_out(self._archive("coarse"), (fraction, (1 - fraction) / 2))
-        return training, self._shifted(held_out, 2)
+        return training, self._shifted(held_out, "shifts of the coarse fields")
 
     @cached_property
     def operator(self) -> Coarsening:
@@ -103,13 +106,13 @@ class Experiment:
             raise DataError(f"data.{which} = {str(path)!r}: no such file or store (paths are taken from {Path.cwd()}).")
         return samples_of(open_field(path, data.variable if data.source == "files" else "u"), source=str(path))
 
-    def _shifted(self, samples: Samples, stream: int) -> Samples:
+    def _shifted(self, samples: Samples, stream: RunStream) -> Samples:
         """Random shifts of held-out fields, where the law allows it: free samples, the same number for every set."""
         if not self.config.data.translation_invariant:
             return samples
-        n, key = self.config.evaluation.n_shifts, jr.fold_in(self.key("evaluation shifts"), stream)
+        n = self.config.evaluation.n_shifts
         repeated = samples.take(np.tile(np.arange(len(samples)), n))
-        values = np.asarray(random_shifts(jnp.asarray(repeated.values), samples.n_space, key=key))
+        values = np.asarray(random_shifts(jnp.asarray(repeated.values), samples.n_space, key=self.key(stream)))
         return replace(repeated, values=values)
 
 

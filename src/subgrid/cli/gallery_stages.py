@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, Scalar
 
 from subgrid.cli.progress import progress_bar
 from subgrid.cli.run_folder import open_folder
+from subgrid.cli.streams import gallery_key
 from subgrid.cli.toy_config import Gallery, GalleryConfig
 from subgrid.data.store import write_whole
 from subgrid.diffusion.denoiser import Preconditioned
@@ -68,7 +69,7 @@ def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:
 
 def make_paths(config: GalleryConfig, target: str) -> dict[str, np.ndarray]:
     """The paths of all four, in the units of the set: float32, frame × point × 2."""
-    table, key = config.gallery, jr.fold_in(jr.key(config.run.seed), toy_2d.NAMES.index(target))
+    table, key = config.gallery, gallery_key(config.run.seed, target)
     data_key, source_key, start_key, *keys = jr.split(key, 6)
     points = points_of(target, table.n_train, key=data_key)
     scale = float(jnp.std(points))

@@ -21,6 +21,7 @@ import jax.random as jr
 from subgrid.cli.experiment import machine_summary
 from subgrid.cli.progress import progress_bar
 from subgrid.cli.run_folder import open_folder
+from subgrid.cli.streams import gaussian_bridge_key
 from subgrid.cli.toy_config import GaussianBridge, GaussianBridgeConfig
 from subgrid.data.store import write_json, write_text
 from subgrid.networks.mlp import MLP
@@ -70,7 +71,8 @@ def exact_bridge(table: GaussianBridge, d: int) -> ExactBridge:
 def fit_dimension(config: GaussianBridgeConfig, d: int, folder: Path) -> None:
     """The outer loop of one dimension, measured after every iteration into RUN/dD.json."""
     table, file = config.gaussian_bridge, folder / f"d{d}.json"
-    data_key, forward_key, backward_key, fit_key, test_key = jr.split(jr.fold_in(jr.key(config.run.seed), d), 5)
+    key = gaussian_bridge_key(config.run.seed, d)
+    data_key, forward_key, backward_key, fit_key, test_key = jr.split(key, 5)
     x0, x1 = standard_normal((2, table.n_train, d), key=data_key) + table.offset * jnp.array([-1.0, 1.0])[:, None, None]
     network = lambda key: NetworkVelocity(MLP((d,), (d,), hidden=table.hidden, key=key))  # noqa: E731
     total, started = table.n_iterations * table.n_steps, [monotonic()]

@@ -4,7 +4,6 @@ import json
 from dataclasses import dataclass
 
 import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
 import xarray as xr
 
@@ -84,9 +83,8 @@ def verify(experiment: Experiment) -> None:
         # The floor of generated fields is that of as many reference fields as there are coarse ones: the members of one
         # share its large scales, which carry nearly all of the energy, and do not count as fields of their own.
         n_conditions = len(results.ensemble)
-        same_size = twin.values[
-            draw_conditions(len(twin), n_conditions, key=jr.fold_in(experiment.key("conditions"), 2))
-        ]
+        key = experiment.key("conditions of the noise floor")
+        same_size = twin.values[draw_conditions(len(twin), n_conditions, key=key)]
         rows += compare("Fine grid", reference.values, fine, same_size, n_space)
         rows += ensemble_rows("Fine grid", results.ensemble, results.cubic, results.target, experiment.operator)
         update(2, 3, "perfect model")

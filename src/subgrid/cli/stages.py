@@ -16,7 +16,7 @@ stopped goes on where it was:
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -29,6 +29,7 @@ from subgrid.cli import build, reporting, scoring
 from subgrid.cli.config import Config, ConfigError
 from subgrid.cli.experiment import Experiment
 from subgrid.cli.progress import progress_bar
+from subgrid.cli.streams import RunStream
 from subgrid.cli.timings import timed
 from subgrid.data.alignment import check_aligned
 from subgrid.data.fields import CONDITION_DIM, DataError, Samples
@@ -73,7 +74,10 @@ def simulate(experiment: Experiment) -> None:
     from subgrid.simulate import kuramoto_sivashinsky as ks
 
     data = experiment.config.data
-    solvers = {"fine": (ks.spectral_solver, 192, 1), "coarse": (ks.finite_volume_solver, 48, 2)}
+    solvers: dict[RunStream, tuple[Any, int, int]] = {
+        "fine": (ks.spectral_solver, 192, 1),
+        "coarse": (ks.finite_volume_solver, 48, 2),
+    }
     for which, (solver, n_points, stride) in solvers.items():
         if experiment.path(f"{which}.zarr").exists():
             continue
@@ -203,7 +207,7 @@ def debias(experiment: Experiment) -> None:
             experiment.fine[0],
             experiment.operator,
             folder=folder,
-            key=experiment.key("debias"),
+            key=experiment.key("debias", experiment.config.debias.method),
         )
         with progress_bar("debias") as update:
             update(0, 1, "apply")
@@ -223,23 +227,29 @@ def downscale(experiment: Experiment) -> None:
         own_debiasing = config.downscaling.method == "bridge" and config.downscaling.source == "raw"
         stored = xr.open_zarr(experiment.path("debiased.zarr"))
         debiased = (stored.raw if own_debiasing else stored.debiased).values
-        chosen = draw_conditions(len(debiased), settings.n_unpaired, key=jr.fold_in(experiment.key("conditions"), 0))
+        key = experiment.key("conditions of the ensemble")
+        chosen = draw_conditions(len(debiased), settings.n_unpaired, key=key)
         ensemble = _sample(experiment, "downscale", debiased[chosen], settings.unpaired_members, "ensemble")
         conditions = experiment.coarse[1].take(chosen)
         _write_ensemble(experiment, "ensemble.zarr", conditions, chosen, ensemble, debiased[chosen])
     if not experiment.path("perfect_model.zarr").exists():
         reference = experiment.fine[1]
-        chosen = draw_conditions(len(reference), settings.n_conditions, key=jr.fold_in(experiment.key("conditions"), 1))
+        key = experiment.key("conditions of the perfect model")
+        chosen = draw_conditions(len(reference), settings.n_conditions, key=key)
         conditions = reference.take(chosen)
         targets = np.asarray(experiment.operator(jnp.asarray(conditions.values)))
-        ensemble = _sample(experiment, "perfect model", targets, config.sampling.n_members, "perfect")
+        ensemble = _sample(experiment, "perfect model", targets, config.sampling.n_members, "perfect model")
         _write_ensemble(
             experiment, "perfect_model.zarr", conditions, chosen, ensemble, targets, truth=conditions.values
         )
 
 
 def _sample(
-    experiment: Experiment, label: str, targets: Float[np.ndarray, "n channel *coarse"], n_members: int, stream: str
+    experiment: Experiment,
+    label: str,
+    targets: Float[np.ndarray, "n channel *coarse"],
+    n_members: int,
+    stream: RunStream,
 ) -> Float[np.ndarray, "n member channel *fine"]:
     """Members of every target, under a progress bar."""
     upsampler = _load_upsampler(experiment)

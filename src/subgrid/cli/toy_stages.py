@@ -13,7 +13,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 import jax
 import jax.numpy as jnp
@@ -24,9 +23,11 @@ from jaxtyping import Array, Float
 from subgrid.cli.experiment import machine_summary
 from subgrid.cli.progress import progress_bar
 from subgrid.cli.run_folder import open_folder
+from subgrid.cli.streams import toy_key
 from subgrid.cli.toy_config import Task, ToyConfig
 from subgrid.cli.toy_methods import Transport, fit_transport, move
 from subgrid.data.store import write_json, write_text
+from subgrid.numerics.streams import stream
 from subgrid.simulate import toy_2d
 from subgrid.transport.ends import Ends
 from subgrid.types import Key
@@ -132,7 +133,7 @@ def make_cell(config: ToyConfig, cell: Cell, folder: Path, report: Callable[[flo
 def scale_of(task: Task) -> float:
     """The standard deviation of the target, of pinned points: one number for all seeds, so that they share programs."""
     _, target = sets_of(task)
-    return float(jnp.std(target(10_000, key=jr.key(0))))
+    return float(jnp.std(target(10_000, key=stream(0, "toy", "scale"))))
 
 
 def fit_scaled(config: ToyConfig, cell: Cell, ends: Ends, scale: float, report: Callable, key: Key) -> Transport:
@@ -143,9 +144,8 @@ def fit_scaled(config: ToyConfig, cell: Cell, ends: Ends, scale: float, report: 
 
 
 def cell_key(seed: int, cell: Cell) -> Key:
-    """Independent of what else is in the table; crc32 is the same everywhere."""
-    key = jr.fold_in(jr.key(seed), cell.seed)
-    return jr.fold_in(key, crc32(f"{cell.task}.{cell.method}".encode()))
+    """Independent of what else is in the table."""
+    return toy_key(seed, cell.task, cell.method, cell.seed)
 
 
 def _measure(path: Path, moved: np.ndarray, reference: np.ndarray, energy: float | None, seconds: float) -> None:

@@ -13,15 +13,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-import jax.random as jr
 import numpy as np
 
 from subgrid.cli import turbulence_fits
 from subgrid.cli.progress import progress_bar
 from subgrid.cli.run_folder import Reads, check_own_folder, keep_config, kept_config, require_same_values
+from subgrid.cli.streams import TurbulenceStream, turbulence_key
 from subgrid.cli.timings import timed
-from subgrid.cli.turbulence_config import METHODS, TurbulenceConfig, load_turbulence_config, missing_keys
+from subgrid.cli.turbulence_config import TurbulenceConfig, load_turbulence_config, missing_keys
 from subgrid.cli.turbulence_data import (
     Archives,
     Fields,
@@ -34,9 +35,6 @@ from subgrid.cli.turbulence_data import (
 from subgrid.networks.context import Context
 from subgrid.types import Key
 
-STREAMS = ("coarse", "fine", "fits", "cases", "downscale")
-"""Only ever append: a stream's place is what its key is made of."""
-
 
 @dataclass
 class TurbulenceRun:
@@ -48,8 +46,9 @@ class TurbulenceRun:
     def path(self, name: str) -> Path:
         return self.folder / name
 
-    def key(self, stream: str) -> Key:
-        return jr.fold_in(jr.key(self.config.run.seed), STREAMS.index(stream))
+    def key(self, stream: TurbulenceStream, *of: str) -> Key:
+        """The key of a named random stream (see `streams.py`)."""
+        return turbulence_key(self.config.run.seed, stream, *of)
 
     @cached_property
     def archives(self) -> Archives:
@@ -106,7 +105,8 @@ def run_all(run: TurbulenceRun) -> Path:
 
 def simulate(run: TurbulenceRun) -> None:
     """Both archives."""
-    for name, make in {"coarse": simulate_coarse, "fine": simulate_fine}.items():
+    makers: dict[TurbulenceStream, Any] = {"coarse": simulate_coarse, "fine": simulate_fine}
+    for name, make in makers.items():
         if not run.path(f"{name}.zarr").exists():
             with timed(run.folder, f"simulate {name}"), progress_bar(f"simulate {name}") as update:
                 make(run.config.turbulence, run.path(f"{name}.zarr"), report=update, key=run.key(name))
@@ -118,7 +118,7 @@ def train(run: TurbulenceRun) -> None:
         folder = run.path("models") / name
         if not turbulence_fits.is_fitted(folder):
             with timed(run.folder, f"fit {name}", resumed=folder.exists()), progress_bar(f"fit {name}") as update:
-                key = jr.fold_in(run.key("fits"), turbulence_fits.NAMES.index(name))
+                key = run.key("fits", name)
                 turbulence_fits.fit_model(name, run.config, run.archives, folder, report=update, key=key)
 
 
@@ -152,7 +152,7 @@ def downscale(run: TurbulenceRun) -> None:
     for method in missing:
         with timed(run.folder, f"downscale with {method}"), progress_bar(method) as update:
             each = cases(run)
-            key = jr.fold_in(run.key("downscale"), METHODS.index(method))
+            key = run.key("downscale", method)
             folder = run.path("models")
             fields = turbulence_fits.downscale(
                 method, run.config, run.archives, folder, each.coarse.values, each.context, report=update, key=key

@@ -28,6 +28,7 @@ from subgrid.diffusion.gaussian_prior import GaussianPrior, choose_directions, f
 from subgrid.diffusion.objective import denoising_loss, log_uniform_levels
 from subgrid.diffusion.refinement import Refined, residual_scale
 from subgrid.networks.unet import UNet
+from subgrid.numerics.streams import substream
 from subgrid.training.checkpoint import Checkpoints, load_weights, save_weights
 from subgrid.training.distributed import is_first_process
 from subgrid.training.fit import fit, warmup_cosine
@@ -126,7 +127,7 @@ def train_climate_prior(
     base = fit_gaussian_prior(fields, rank, support=support)
     static = [support[:1], *([] if predictors is None else [_standard(predictors, inside, space)])]
     static = np.concatenate(static)
-    start, train_key = _network(len(scale), len(static), settings, key=key), jr.fold_in(key, 1)
+    start = _network(len(scale), len(static), settings, key=substream(key, "network"))
     trained, left_out = _split_groups(groups)
     network, errors = start, None
     if settings.n_steps and left_out.size:
@@ -139,9 +140,10 @@ def train_climate_prior(
         }
         resuming = Checkpoints(folder / "checkpoints").latest() is not None
         require_same_origin(folder / "fit.json", origin, resuming=resuming, write=is_first_process())
-        network = _refine(apart, fields[trained], settings, folder, report, key=train_key)
+        network = _refine(apart, fields[trained], settings, folder, report, key=substream(key, "training"))
         judged = (apart, Refined(apart.base, network, apart.predictors))
-        errors = [_left_out_error(each, fields[left_out], settings) for each in judged]
+        noise_key = substream(key, "left-out error")  # one for both, which see the same noise
+        errors = [_left_out_error(each, fields[left_out], settings, key=noise_key) for each in judged]
     helps = errors is not None and errors[1] < errors[0]
     denoiser = Refined(base, network if helps else start, jnp.asarray(static))
     prior = ClimatePrior(denoiser, settings, scale, helps, likelihoods)
@@ -201,11 +203,11 @@ def _loss(denoiser: Refined, batch: Array, settings: RefinementSettings, *, key:
     return denoising_loss(denoiser, batch, noise_levels=levels, weight=weight, key=key)
 
 
-def _left_out_error(denoiser: Refined, fields: np.ndarray, settings: RefinementSettings) -> float:
+def _left_out_error(denoiser: Refined, fields: np.ndarray, settings: RefinementSettings, *, key: Key) -> float:
     """The loss of samples that the network was not trained on, with the same noise for every denoiser."""
     evaluate = eqx.filter_jit(lambda d, batch, key: _loss(d, batch, settings, key=key))
     batches = [fields[i : i + 64] for i in range(0, len(fields) - 63, 64)] or [fields]
-    losses = [float(evaluate(denoiser, jnp.asarray(b), jr.fold_in(jr.key(0), i))) for i, b in enumerate(batches)]
+    losses = [float(evaluate(denoiser, jnp.asarray(b), jr.fold_in(key, i))) for i, b in enumerate(batches)]
     return float(np.mean(losses))
 
 

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import xarray as xr
-from jaxtyping import Float, PRNGKeyArray, Shaped
+from jaxtyping import Float
 
 from subgrid.data.checks import Gaps
 from subgrid.data.climate import check_climate, open_climate
@@ -60,6 +60,7 @@ from subgrid.downscaling.draw_law import (
     needs_draw_law,
     save_draw_law,
 )
+from subgrid.numerics.streams import draw_keys, substream
 from subgrid.training.log import Report
 from subgrid.training.origin import digest
 from subgrid.types import Key
@@ -193,16 +194,18 @@ def train_on(
     if not is_trained(model):
         train_climate_prior(
             fields, groups, mask=domain.mask.astype(np.float32), predictors=predictors, settings=settings,
-            directions=directions, folder=model, report=report, key=jr.fold_in(key, 0),
+            directions=directions, folder=model, report=report, key=substream(key, "prior"),
         )  # fmt: skip
     if needs_draw_law(domain.variables) and not (model / DRAW_LAW).exists():
         targets = np.repeat(domain.coarsen(fields), MARGINAL_MEMBERS, axis=0)
-        keys = jr.split(jr.fold_in(key, 1), len(targets))
+        numbers = np.arange(len(fields)), np.arange(MARGINAL_MEMBERS)
+        keys = draw_keys(substream(key, "spread calibration"), *numbers).reshape(-1)
         prior, operator = load_climate_prior(model), domain.regridding.operator
         drawn = draw_anomalies(prior, operator, targets, keys, n_levels=n_levels)
         means = anomalies.mean(series.phase)
         dispersion = fit_field_dispersion(prior, operator, fields, means, groups, drawn, domain.variables)
         each = dispersion, np.repeat(means, MARGINAL_MEMBERS, axis=0)
+        # The same draws again, now with their calibrated spread.
         drawn = draw_anomalies(prior, operator, targets, keys, n_levels=n_levels, dispersion=each)
         save_draw_law(model, DrawLaw(dispersion, fit_marginals(drawn, fields, domain.mask)))
 
@@ -284,7 +287,9 @@ def downscale_climate(
     - `n_members`, for each of the model's own members;
     - `change`: "none" for fields of the climate that everything was fitted in; "preserve" for those of another one, ten
       years and more of them: the model's own smoothed change is taken out first and put back on the fine grid;
-    - `n_levels`, of noise; `report(done, total)`, in times; `key`.
+    - `n_levels`, of noise; `report(done, total)`, in times;
+    - `key`: two calls with one key share their noise, time by time and member by member, which makes the mean of their
+      difference less noisy and the spread of its members no uncertainty; give each call a key of its own for that.
 
     **Returns:** a Dataset with "realization" (model members × `n_members`), "time" and the fine grid, canonical units.
 
@@ -325,16 +330,11 @@ def time_blocks(n_times: int, n_members: int, n_values: int) -> tuple[int, int]:
     return min(whole // chunk, -(-n_times // chunk)) * chunk, chunk
 
 
-def draw_keys(key: Key, n_times: int, n_members: int) -> Shaped[PRNGKeyArray, "time member"]:
-    """The key of every draw: fold_in(fold_in(key, time), member), as the work items of a run have them."""
-    by_member = jax.vmap(jr.fold_in, (None, 0))
-    return jax.vmap(lambda t: by_member(jr.fold_in(key, t), jnp.arange(n_members)))(jnp.arange(n_times))
-
-
 def _sample(
     sampler: FieldSampler, targets: np.ndarray, series: Series, signal: ChangeSignal | None, n_members: int, report, key
 ) -> Float[np.ndarray, "t m channel *space"]:
-    keys, n = draw_keys(key, len(targets), n_members), len(targets)
+    n = len(targets)
+    keys = draw_keys(key, np.arange(n), np.arange(n_members))  # as the work items of a run have them
     step, _ = time_blocks(n, n_members, sampler.domain.mask.size * targets.shape[1])
     parts = []
     for first in range(0, n, step):

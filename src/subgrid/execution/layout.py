@@ -1,4 +1,4 @@
-"""What a store is made of: variables, dimensions, chunks, shards, work items, seed and configuration, and their hash.
+"""What a store is made of: variables, dimensions, chunks, work items, random stream and configuration, and their hash.
 
 Two stores can hold parts of one ensemble exactly if their layouts are equal; everything here is plain data, so that
 a layout reads back from JSON as it was written.
@@ -22,7 +22,8 @@ class Layout:
     """The facts a store is written by; see `subgrid.execution.template.Template` for where they come from.
 
     `dims`, `shape`, `chunks` and `shards` go together, member and time in front; without sharding `shards` equals
-    `chunks`. `coordinates` holds a digest of each.
+    `chunks`. `coordinates` holds a digest of each. `stream` names the random stream of the draws; it
+    is empty in stores of earlier versions, whose streams had no names: they can be read and not continued.
     """
 
     variables: tuple[str, ...]
@@ -37,6 +38,7 @@ class Layout:
     checkpoint: str
     coordinates: dict[str, str]
     configuration: dict[str, Any]
+    stream: tuple[str, ...] = ()
 
     @property
     def space_shape(self) -> tuple[int, ...]:

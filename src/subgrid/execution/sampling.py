@@ -82,7 +82,8 @@ def run_item(item: WorkItem, sample: Sample, store: Store) -> None:
     """
     with ONE_AT_A_TIME:
         times, members = np.arange(*item.time), np.arange(*item.member)
-        values = np.asarray(sample(times, members, keys=sample_keys(store.layout.seed, times, members)))
+        keys = sample_keys(store.layout.seed, store.layout.stream, times, members)
+        values = np.asarray(sample(times, members, keys=keys))
         _check_values(values, item, store)
         write_item(store, item, values)
 

@@ -67,6 +67,7 @@ def create_store(
     template: Template,
     *,
     seed: int,
+    stream: tuple[str, ...] = ("ensemble",),
     configuration: Mapping[str, Any],
     checkpoint: str = "",
     bit_rounding: int | Mapping[str, int] | None = None,
@@ -75,7 +76,9 @@ def create_store(
 
     **Arguments:**
 
-    - `seed`, of the root key; `configuration`, whatever else decides the values, plain enough for JSON;
+    - `seed` and `stream`, the names of the random stream that the draws come from: stores with the same ones share
+      their noise, time by time and member by member; `configuration`, whatever else decides the values, plain enough
+      for JSON;
     - `checkpoint`, which names the model that is sampled;
     - `bit_rounding`, mantissa bits to keep, 1 to 23, for all variables or by name: rounding is to the nearest, ties to
       even, relative error at most 2^-(bits+1), and compression gains.
@@ -86,7 +89,7 @@ def create_store(
         store = create_store("out.zarr", template, seed=0, configuration={"guide": "moment-matching"})
     """
     path = Path(path)
-    layout = _layout(template, seed, configuration, checkpoint, bit_rounding)
+    layout = _layout(template, seed, stream, configuration, checkpoint, bit_rounding)
     if path.exists():
         return _existing(path, layout)
     partial = path.with_name(f".{path.name}.partial-{uuid.uuid4().hex}")
@@ -140,6 +143,7 @@ def _move_into_place(partial: Path, path: Path) -> None:
 def _layout(
     template: Template,
     seed: int,
+    stream: tuple[str, ...],
     configuration: Mapping[str, Any],
     checkpoint: str,
     bit_rounding: int | Mapping[str, int] | None,
@@ -161,6 +165,7 @@ def _layout(
         checkpoint=checkpoint,
         coordinates={str(name): _digest(value) for name, value in sorted(_coordinates(template).coords.items())},
         configuration=json.loads(json.dumps(dict(configuration))),
+        stream=stream,
     )
 
 
@@ -279,6 +284,7 @@ def _attributes(template: Template, layout: Layout) -> dict[str, Any]:
         "configuration": json.dumps(layout.configuration, sort_keys=True),
         "configuration_hash": layout.hash,
         "seed": layout.seed,
+        "stream": "/".join(layout.stream),
         "checkpoint": layout.checkpoint,
     }
 

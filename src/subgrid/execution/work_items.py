@@ -1,10 +1,10 @@
 """Work items: one for every (time block × member block) of an ensemble, and the keys of their draws.
 
-An item knows positions only: what it computes follows from them and the seed, never from who runs it or when.
+An item knows positions only: what it computes follows from them, the seed and the name of the random stream, never from
+who runs it or when.
 """
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -73,26 +73,25 @@ def share(items: Sequence[WorkItem], index: int, n: int) -> list[WorkItem]:
     return list(items[index::n])
 
 
-def sample_keys(seed: int, times: Int[np.ndarray, " t"], members: Int[np.ndarray, " m"]) -> Shaped[PRNGKeyArray, "t m"]:
-    """The key of every draw: fold_in(fold_in(root, time), member), the same in whichever block it falls.
+def sample_keys(
+    seed: int, stream: Sequence[str], times: Int[np.ndarray, " t"], members: Int[np.ndarray, " m"]
+) -> Shaped[PRNGKeyArray, "t m"]:
+    """The key of every draw of a store, the same in whichever block it falls.
 
-    **Arguments:** `seed`, of the root key; `times`, positions on the store's whole time axis; `members`, numbers.
+    Args:
+        seed: of the store.
+        stream: names of the store's random stream (see `subgrid.numerics.streams`); stores of one seed and one stream
+            share their noise.
+        times: positions on the store's whole time axis.
+        members: numbers of members.
 
-        sample_keys(0, np.arange(32, 64), np.arange(16)).shape  # (32, 16)
+    Returns:
+        One key for every time and member.
+
+    Example:
+        >>> sample_keys(0, ("climate", "scenario"), np.arange(32, 64), np.arange(16)).shape
+        (32, 16)
     """
-    import jax.random as jr
+    from subgrid.numerics import streams  # only here: status and the like do without JAX
 
-    return _fold_in()(jr.key(seed), times, members)
-
-
-@functools.cache
-def _fold_in() -> Callable:
-    """One compiled program, made when first needed: status and the like do without JAX."""
-    import jax
-    import jax.random as jr
-
-    def keys(root, times, members):
-        by_member = jax.vmap(jr.fold_in, (None, 0))
-        return jax.vmap(lambda time: by_member(jr.fold_in(root, time), members))(times)
-
-    return jax.jit(keys)
+    return streams.draw_keys(streams.stream(seed, *stream), times, members)
