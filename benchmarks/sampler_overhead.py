@@ -5,8 +5,10 @@ import jax
 import jax.random as jr
 
 from benchmarks.timing import median_seconds
-from subgrid.diffusion.noise_levels import karras_grid
-from subgrid.diffusion.samplers import AncestralMultistep, ExponentialMultistep, Method, initial_noise, sample
+from subgrid.diffusion.gaussian_steps import GaussianODE, GaussianSDE
+from subgrid.diffusion.noise_levels import exponential_grid
+from subgrid.diffusion.samplers import AncestralMultistep, ExponentialMultistep, Method, sample
+from subgrid.downscaling.gaussian_part import blank_gaussian_part
 from subgrid.downscaling.prior import PriorSettings, build_denoiser
 
 N_LEVELS = 64
@@ -16,8 +18,9 @@ BATCH = 64
 def run() -> list[tuple[str, float, str]]:
     """Rows of (name, ratio, meaning)."""
     denoiser = build_denoiser(PriorSettings(1, (192,)), key=jr.key(0))
-    levels = karras_grid(N_LEVELS)
-    x = initial_noise((BATCH, 1, 192), levels[0], key=jr.key(1))
+    levels = exponential_grid(N_LEVELS)
+    x = levels[0] * jr.normal(jr.key(1), (BATCH, 1, 192))
+    gaussian = blank_gaussian_part((1, 192), 191)  # its values change no time
 
     @eqx.filter_jit
     def evaluate(denoiser, x):
@@ -34,7 +37,13 @@ def run() -> list[tuple[str, float, str]]:
     floor = median_seconds(lambda: evaluate(denoiser, x))
     keys = jr.split(jr.key(2), BATCH)
     rows = []
-    for name, method in [("ODE multistep", ExponentialMultistep()), ("SDE multistep", AncestralMultistep())]:
+    methods = {
+        "ODE multistep": ExponentialMultistep(),
+        "SDE multistep": AncestralMultistep(),
+        "Gaussian ODE": GaussianODE(gaussian),
+        "Gaussian SDE": GaussianSDE(gaussian),
+    }
+    for name, method in methods.items():
         draw = sampler(method)
         ratio = median_seconds(lambda draw=draw: draw(denoiser, x, keys)) / floor
         rows.append(

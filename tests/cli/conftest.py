@@ -21,7 +21,6 @@ TINY = [
     "--set=training.steps_per_dispatch=10",
     "--set=sampling.n_levels=4",
     "--set=sampling.n_members=3",
-    "--set=sampling.n_resamples=1",
     "--set=sampling.solver_iterations=2",
     "--set=debias.n_samples=32",
     "--set=debias.epsilon=2.0",

@@ -1,5 +1,7 @@
 """Names to objects: noise levels stay within what the prior was trained on; grids that C' connects."""
 
+from typing import get_args
+
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -7,11 +9,14 @@ import numpy as np
 import pytest
 
 from subgrid.cli import build
-from subgrid.cli.config import load_config
+from subgrid.cli.config import Sampling, load_config
 from subgrid.data.fields import DataError
 from subgrid.data.normalise import Standardiser
 from subgrid.diffusion import samplers
+from subgrid.diffusion.gaussian_prior import GaussianPrior
+from subgrid.diffusion.gaussian_steps import GaussianODE, GaussianSDE, IsotropicGaussian
 from subgrid.diffusion.process import VariancePreserving
+from subgrid.downscaling.gaussian_part import blank_gaussian_part
 from subgrid.downscaling.prior import Prior, PriorSettings, build_denoiser
 from subgrid.numerics.operators import BlockMean, Subsample
 
@@ -49,36 +54,42 @@ def test_the_cut_schedule_is_the_usual_one_at_another_pace():
 
 def test_the_sampler_goes_by_the_range_in_the_model_not_in_the_configuration():
     settings = PriorSettings(1, (16,), channels=(8,), n_blocks=1, sigma_min=0.02, sigma_max=30.0)
-    prior = Prior(settings, build_denoiser(settings, key=jr.key(0)), Standardiser(jnp.zeros(1), jnp.ones(1)))
+    gaussian = blank_gaussian_part((1, 16), 3)
+    prior = Prior(settings, build_denoiser(settings, key=jr.key(0)), Standardiser(jnp.zeros(1), jnp.ones(1)), gaussian)
     upsampler = build.upsampler_of(load_config(None), prior, Subsample((16,), 4))
     assert (upsampler.noise_levels[0], upsampler.noise_levels[-1]) == (np.float32(30.0), np.float32(0.02))
 
 
-@pytest.mark.parametrize(
-    ("name", "method"),
-    [
-        ("ode-multistep", samplers.ExponentialMultistep),
-        ("heun", samplers.Heun),
-        ("sde-multistep", samplers.AncestralMultistep),
-        ("ancestral", samplers.Ancestral),
-        ("euler-maruyama", samplers.EulerMaruyama),
-        ("predictor-corrector", samplers.Corrected),
-    ],
-)
-def test_every_method_is_built_plain_and_repeated(name, method):
-    plain = build.method_of(load_config(None, [f"sampling.method={name}", "sampling.n_resamples=1"]))
-    repeated = build.method_of(load_config(None, [f"sampling.method={name}", "sampling.n_resamples=3"]))
-    assert isinstance(plain, method)
-    assert isinstance(repeated, samplers.Resampled)
-    assert isinstance(repeated.method, method) and repeated.n_resamples == 3
+METHODS = [
+    ("gaussian-sde", GaussianSDE),
+    ("gaussian-ode", GaussianODE),
+    ("ode-multistep", samplers.ExponentialMultistep),
+    ("heun", samplers.Heun),
+    ("sde-multistep", samplers.AncestralMultistep),
+    ("ancestral", samplers.Ancestral),
+    ("euler-maruyama", samplers.EulerMaruyama),
+    ("predictor-corrector", samplers.Corrected),
+]
+WHITE = IsotropicGaussian(jnp.zeros((1, 8)), jnp.asarray(1.0))
 
 
-@pytest.mark.parametrize("guidance", ["moment-matching", "projection"])
+@pytest.mark.parametrize(("name", "method"), METHODS)
+def test_every_method_is_built(name, method):
+    made = build.method_of(load_config(None, [f"sampling.method={name}"]))(WHITE)
+    assert isinstance(made, method) and isinstance(made, samplers.Method)
+    assert getattr(made, "reference", WHITE) is WHITE
+
+
+def test_no_method_is_left_out_of_the_test():
+    assert {case[0] for case in METHODS} == set(get_args(Sampling.model_fields["method"].annotation))
+
+
+@pytest.mark.parametrize("guidance", get_args(Sampling.model_fields["guidance"].annotation))
 def test_every_guidance_keeps_the_coarse_field(guidance):
     config = load_config(None, [f"sampling.guidance={guidance}"])
     operator, y = Subsample((8,), 2), jr.normal(jr.key(1), (1, 4))
-    shrink = lambda x, sigma: x / (1 + sigma**2)  # noqa: E731  the denoiser of white noise
-    guided = build.guide_of(config)(shrink, operator, y)
+    white = GaussianPrior(jnp.zeros((1, 8)), jnp.eye(8)[:3, None], jnp.ones(3), jnp.ones(()), jnp.ones((1, 8)))
+    guided = build.guide_of(config, white)(white, operator, y)
     x = guided(jr.normal(jr.key(2), (1, 8)), jnp.asarray(0.7))
     np.testing.assert_allclose(operator(x), y, atol=1e-5)
 

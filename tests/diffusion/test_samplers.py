@@ -1,6 +1,5 @@
 """Samplers against Gaussians, for which the exact denoiser, and so the exact answer, are known."""
 
-from functools import partial
 from itertools import pairwise
 
 import equinox as eqx
@@ -14,6 +13,7 @@ from subgrid.diffusion.denoiser import gaussian_denoiser
 from subgrid.diffusion.guidance.inpainting import inpainting
 from subgrid.diffusion.noise_levels import exponential_grid, karras_grid, time_grid
 from subgrid.diffusion.process import CosineVariancePreserving, VariancePreserving
+from subgrid.diffusion.propagation import sampled_moments
 from subgrid.diffusion.samplers import (
     Ancestral,
     AncestralMultistep,
@@ -22,8 +22,9 @@ from subgrid.diffusion.samplers import (
     ExponentialMultistep,
     Heun,
     Resampled,
-    initial_noise,
+    draw,
     sample,
+    sample_with,
 )
 
 GRIDS = {
@@ -49,66 +50,29 @@ def unit_gaussian(x, sigma):
 
 
 @eqx.filter_jit
-def ode_run(x, levels, method):
-    return sample(unit_gaussian, x, levels, method=method, key=jr.key(0))
+def propagated_variance(method, levels):
+    return sampled_moments(unit_gaussian, (1,), levels, method=method)[1][0, 0]
 
 
-def ode_std(method, levels):
-    """The sampler of a deterministic method is x ↦ a·x here, so its standard deviation |a|σ₀ needs no sampling."""
-    return float(ode_run(levels[:1], levels, method)[0])
-
-
-def sde_std(method, levels, monkeypatch):
-    """The exact standard deviation of a linear stochastic method, without sampling.
-
-    The result is a·x₀ + Σ bᵢξᵢ. Column i of the field below gets ξᵢ = 1 and no other noise, and so ends as bᵢ.
-    """
-    start = float(levels[0]) * ode_gain(method, levels, monkeypatch)
-    n = levels.shape[0] - 1
-    step_keys = jr.key_data(jr.split(jr.key(0), n))
-    monkeypatch.setattr(jr, "normal", lambda key, shape, dtype: 1.0 * (step_keys == jr.key_data(key)).all(-1))
-    impulses = sample(unit_gaussian, jnp.zeros(n), levels, method=method, key=jr.key(0))
-    monkeypatch.undo()
-    return float(np.hypot(start, np.linalg.norm(impulses)))
-
-
-def ode_gain(method, levels, monkeypatch):
-    monkeypatch.setattr(jr, "normal", lambda key, shape, dtype: jnp.zeros(shape, dtype))
-    gain = float(sample(unit_gaussian, jnp.ones(1), levels, method=method, key=jr.key(0))[0])
-    monkeypatch.undo()
-    return gain
+def std_of(method, levels):
+    """The exact standard deviation of a method on a unit Gaussian, without sampling (see test_propagation.py)."""
+    return float(jnp.sqrt(propagated_variance(method, levels)))
 
 
 # Closed-form checks of the specification ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("grid", GRIDS)
-@pytest.mark.parametrize("method", [Heun(), ExponentialMultistep()], **by_name)
-def test_unit_gaussian_from_the_flow_at_256_levels(method, grid):
-    assert ode_std(method, GRIDS[grid](256)) == pytest.approx(1.0, rel=0.01)  # the specification's 1 %
+@pytest.mark.parametrize("method", [Heun(), ExponentialMultistep(), EulerMaruyama(), AncestralMultistep()], **by_name)
+def test_unit_gaussian_at_256_levels(method, grid):
+    assert std_of(method, GRIDS[grid](256)) == pytest.approx(1.0, rel=0.01)  # the specification's 1 %
 
 
-@pytest.mark.parametrize("grid", GRIDS)
-@pytest.mark.parametrize("method", [EulerMaruyama(), AncestralMultistep()], **by_name)
-def test_unit_gaussian_from_the_diffusion_at_256_levels(method, grid, monkeypatch):
-    assert sde_std(method, GRIDS[grid](256), monkeypatch) == pytest.approx(1.0, rel=0.01)  # the specification's 1 %
-
-
-def test_sampled_standard_deviation_is_the_propagated_one(monkeypatch):
+def test_sampled_standard_deviation_is_the_propagated_one():
     levels = karras_grid(64)
-    start = initial_noise((100_000,), levels[0], key=jr.key(1))
-    sampled = sample(unit_gaussian, start, levels, method=AncestralMultistep(), key=jr.key(2)).std()
+    sampled = draw(unit_gaussian, (100_000,), levels, method=AncestralMultistep(), key=jr.key(2)).std()
     # Relative standard error of a standard deviation of 10⁵ values: 1/√(2·10⁵) = .0022; four of them.
-    assert sampled == pytest.approx(sde_std(AncestralMultistep(), levels, monkeypatch), rel=0.009)
-
-
-def test_default_ode_sampler_at_32_evaluations():
-    assert ode_std(ExponentialMultistep(), exponential_grid(32)) == pytest.approx(1.0, rel=0.01)
-
-
-def test_default_ode_sampler_beats_heun_on_exponential_steps_at_32_evaluations():
-    heun = ode_std(Heun(), exponential_grid(17))  # 2 evaluations a step and the last denoising: 33 in all
-    assert abs(ode_std(ExponentialMultistep(), exponential_grid(32)) - 1) < abs(heun - 1)
+    assert sampled == pytest.approx(std_of(AncestralMultistep(), levels), rel=0.009)
 
 
 # Orders -------------------------------------------------------------------------------------------------------------
@@ -123,15 +87,15 @@ def exact_flow_std(levels):
 @pytest.mark.parametrize("grid", ["VE Karras", "VE exponential"])
 @pytest.mark.parametrize("method", [Heun(), ExponentialMultistep()], **by_name)
 def test_second_order_flows(method, grid):
-    errors = [abs(ode_std(method, GRIDS[grid](n)) - exact_flow_std(GRIDS[grid](n))) for n in (41, 81, 161)]
+    errors = [abs(std_of(method, GRIDS[grid](n)) - exact_flow_std(GRIDS[grid](n))) for n in (41, 81, 161)]
     # Halving the step of a second-order method divides its error by 4; the next order still shows at these steps.
     for coarse, fine in pairwise(errors):
         assert 3.2 < coarse / fine < 5.2
 
 
 @pytest.mark.parametrize(("method", "order"), [(Ancestral(), 1), (AncestralMultistep(), 2)], **by_name)
-def test_order_in_distribution(method, order, monkeypatch):
-    errors = [abs(sde_std(method, exponential_grid(n), monkeypatch) - 1) for n in (81, 161, 321)]
+def test_order_in_distribution(method, order):
+    errors = [abs(std_of(method, exponential_grid(n)) - 1) for n in (81, 161, 321)]
     for coarse, fine in pairwise(errors):
         assert 2 ** (order - 0.35) < coarse / fine < 2 ** (order + 0.35)
 
@@ -164,12 +128,8 @@ def test_every_method_samples_a_correlated_field(method, shape, correlated):
     denoiser = gaussian_denoiser(jnp.full(8, mean), jnp.asarray(covariance, jnp.float32))
     levels, n = karras_grid(96), 4000
 
-    @jax.vmap
-    def draw(key):
-        start_key, key = jr.split(key)
-        return sample(denoiser, initial_noise(shape, levels[0], key=start_key), levels, method=method, key=key)
-
-    draws = np.float64(jax.jit(draw)(jr.split(jr.key(3), n))).reshape(n, -1)
+    run = jax.jit(jax.vmap(lambda key: draw(denoiser, shape, levels, method=method, key=key)))
+    draws = np.float64(run(jr.split(jr.key(3), n))).reshape(n, -1)
     # Standard errors: √(tr Σ/n) of the mean's norm, √(((tr Σ)² + ‖Σ‖²)/n) of the covariance's Frobenius norm; three of
     # them, and 6 % for the steps (first-order methods lose 2-3 % of the standard deviation on this grid).
     trace, frobenius = np.trace(covariance), np.linalg.norm(covariance)
@@ -181,12 +141,9 @@ def test_every_method_samples_a_correlated_field(method, shape, correlated):
 
 def test_corrections_improve_a_crude_predictor():
     levels = karras_grid(32)
-    start = initial_noise((100_000,), levels[0], key=jr.key(1))
-    run = partial(sample, unit_gaussian, start, levels, key=jr.key(2))
-    plain = abs(run(method=Ancestral()).std() - 1)
-    once = abs(run(method=Corrected(Ancestral())).std() - 1)
-    often = abs(run(method=Corrected(Ancestral(), n_corrections=5)).std() - 1)
-    # Standard error .0022; the gaps are ten times that.
+    plain = abs(std_of(Ancestral(), levels) - 1)
+    once = abs(std_of(Corrected(Ancestral()), levels) - 1)
+    often = abs(std_of(Corrected(Ancestral(), n_corrections=5), levels) - 1)
     assert often + 0.01 < once < plain - 0.01
 
 
@@ -261,6 +218,18 @@ def test_gradient_with_respect_to_the_denoiser():
     assert jax.grad(std_of)(1.0) == pytest.approx(1.0, abs=0.01)  # the step's error in the standard deviation is 4e-4
 
 
-def test_initial_noise_has_the_first_level():
-    noise = initial_noise((100_000,), jnp.asarray(80.0), key=jr.key(0))
-    assert noise.std() == pytest.approx(80.0, rel=0.009)  # four standard errors
+@pytest.mark.parametrize("method", ALL_METHODS, **by_name)
+def test_the_start_has_the_first_level(method):
+    np.testing.assert_array_equal(method.start(jnp.asarray([1.0, -0.5]), jnp.asarray(80.0)), [80.0, -40.0])
+
+
+@pytest.mark.parametrize("method", ALL_METHODS, **by_name)
+def test_given_noise_is_all_that_enters(method):
+    # The numbers that `sample` draws itself, handed in, give the same; and every one of them counts.
+    levels, x, key = karras_grid(8), jnp.arange(4.0), jr.key(5)
+    noises = jax.vmap(lambda k: jr.normal(k, (method.n_noises, 4)))(jr.split(key, 8))
+    given = sample_with(unit_gaussian, x, levels, noises, method=method)
+    np.testing.assert_allclose(given, sample(unit_gaussian, x, levels, method=method, key=key), rtol=1e-5, atol=1e-6)
+    if method.n_noises:
+        felt = jax.grad(lambda n: jnp.sum(sample_with(unit_gaussian, x, levels, n, method=method)))(noises)
+        assert (felt[:-1] != 0).all()  # these methods end with the denoised field, which takes no noise

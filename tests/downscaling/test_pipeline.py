@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 
 import subgrid
+from subgrid.cli import build
 from subgrid.cli.config import Config, Debias
 from subgrid.data.fields import DataError, samples_of
 from subgrid.data.store import OutputExists, write_zarr
@@ -272,4 +273,16 @@ def test_defaults_are_those_of_the_command_line():
     assert {key: defaults[key] for key in Debias.model_fields} == config.debias.model_dump()
     defaults = {name: p.default for name, p in inspect.signature(subgrid.downscale).parameters.items()}
     assert (defaults["n_members"], defaults["chunk"]) == (config.sampling.n_members, config.sampling.chunk)
-    assert defaults["guide"].__name__.replace("_", "-") == config.sampling.guidance
+
+
+def test_default_sampling_is_that_of_the_command_line(coarse, prior, operator):
+    config, one = Config(), coarse.isel(trajectory=slice(1), time=slice(2))
+    named = {
+        "guide": build.guide_of(config, prior.gaussian),
+        "method": build.method_of(config),
+        "noise_levels": build.grid_of(config, (prior.settings.sigma_min, prior.settings.sigma_max)),
+    }
+    draws = [
+        subgrid.downscale(one, prior, None, operator, n_members=2, key=jr.key(5), **chosen) for chosen in ({}, named)
+    ]
+    xr.testing.assert_allclose(*draws, rtol=1e-4)  # the ends of the grid differ by rounding

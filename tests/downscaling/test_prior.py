@@ -15,6 +15,7 @@ from subgrid.data.fields import DataError
 from subgrid.data.stream import StreamedFields
 from subgrid.diffusion.objective import log_normal_levels
 from subgrid.downscaling.prior import (
+    FORMAT,
     PriorSettings,
     TrainingSettings,
     build_denoiser,
@@ -45,7 +46,8 @@ def trained(tmp_path_factory):
 
 def same(a, b):
     for x, y in zip(
-        *(jax.tree.leaves(eqx.filter((p.denoiser, p.standardiser), eqx.is_array)) for p in (a, b)), strict=True
+        *(jax.tree.leaves(eqx.filter((p.denoiser, p.standardiser, p.gaussian), eqx.is_array)) for p in (a, b)),
+        strict=True,
     ):
         np.testing.assert_array_equal(x, y)
 
@@ -108,14 +110,16 @@ def test_a_streamed_training_learns_resumes_to_the_same_bits_and_knows_its_archi
 def test_folders_without_a_model(tmp_path):
     with pytest.raises(DataError, match="holds no trained model"):
         load_prior(tmp_path)
-    (tmp_path / "settings.json").write_text('{"format": 2, "colour": "blue"}')
+    (tmp_path / "settings.json").write_text(f'{{"format": {FORMAT}, "colour": "blue"}}')
     with pytest.raises(DataError, match=r"settings\.json: not a model description of this version"):
         load_prior(tmp_path)
     assert loss_curve(tmp_path).shape == (2, 0)
     assert not is_trained(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize(("stored", "found"), [({}, 1), ({"format": 3}, 3)])
+@pytest.mark.parametrize(
+    ("stored", "found"), [({}, 1), ({"format": FORMAT - 1}, FORMAT - 1), ({"format": FORMAT + 1}, FORMAT + 1)]
+)
 def test_models_of_another_format_are_refused(trained, tmp_path, stored, found):
     """Older weights have the same names and shapes, and would load into a network that means something else by them."""
     settings = json.loads((trained[0] / "settings.json").read_text())

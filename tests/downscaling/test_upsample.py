@@ -10,10 +10,13 @@ import pytest
 
 from subgrid.data.normalise import Standardiser
 from subgrid.diffusion.denoiser import gaussian_denoiser
+from subgrid.diffusion.gaussian_conditional import condition
+from subgrid.diffusion.gaussian_prior import GaussianPrior
+from subgrid.diffusion.gaussian_steps import GaussianODE, GaussianSDE, IsotropicGaussian
 from subgrid.diffusion.guidance.moment_matching import moment_matching
-from subgrid.diffusion.noise_levels import karras_grid
-from subgrid.diffusion.samplers import Ancestral, ExponentialMultistep
-from subgrid.downscaling.upsample import DiffusionUpsampler, sample_ensemble
+from subgrid.diffusion.noise_levels import exponential_grid, karras_grid
+from subgrid.diffusion.samplers import Ancestral, ExponentialMultistep, Heun
+from subgrid.downscaling.upsample import DiffusionUpsampler, method_for, sample_ensemble
 from subgrid.numerics.operators import SparseCoarsening, Subsample
 
 N = 16
@@ -24,17 +27,38 @@ MEAN, STD = 7.0, 3.0
 WEIGHTS = np.kron(np.eye(4), [[0.5, 0.5, 0.5, 0.5]])
 
 
-@pytest.fixture(scope="module")
-def upsampler():
+def gaussian_part(covariance, shape):
+    """All directions of N(0, Σ) but the last, which is the remainder."""
+    variances, vectors = np.linalg.eigh(covariance)
+    directions = vectors.T[:0:-1].reshape(-1, *shape)
+    parts = np.zeros(shape), directions, variances[:0:-1], variances[0], np.ones(shape)
+    return GaussianPrior(*(jnp.asarray(part, jnp.float32) for part in parts))
+
+
+def upsampler_with(method, levels):
     denoiser = gaussian_denoiser(jnp.zeros(N), jnp.asarray(COVARIANCE, jnp.float32))
     operator = SparseCoarsening(WEIGHTS, fine_shape=(N,), coarse_shape=(4,))
     standardiser = Standardiser(jnp.asarray([MEAN]), jnp.asarray([STD]))
-    return DiffusionUpsampler(
-        denoiser, operator, standardiser, moment_matching, karras_grid(48), ExponentialMultistep()
-    )
+    conditional = condition(gaussian_part(COVARIANCE, (1, N)), operator, (1, 4))
+    return DiffusionUpsampler(denoiser, conditional, standardiser, moment_matching, levels, method)
 
 
-def test_ensemble_is_the_posterior_in_physical_units(upsampler):
+@pytest.fixture(scope="module")
+def upsampler():
+    return upsampler_with(method_for(ExponentialMultistep()), karras_grid(48))
+
+
+SAMPLERS = {
+    "ODE multistep, 48 levels": (method_for(ExponentialMultistep()), 48),
+    "Gaussian SDE, 4 levels": (GaussianSDE, 4),
+    "Gaussian ODE, 4 levels": (GaussianODE, 4),
+}
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_ensemble_is_the_posterior_in_physical_units(name):
+    method, n_levels = SAMPLERS[name]
+    upsampler = upsampler_with(method, exponential_grid(n_levels))
     y = np.array([[16.0, 10.0, 12.0, 15.0]])
     n = 4000
     ensemble = sample_ensemble(upsampler, jnp.asarray(y[None], jnp.float32), n, chunk=1000, key=jr.key(0))
@@ -69,10 +93,11 @@ def test_progress_is_reported(upsampler):
 
 
 def test_channels_in_two_dimensions():
-    denoiser = gaussian_denoiser(jnp.zeros(32), jnp.eye(32))
+    denoiser, white = gaussian_denoiser(jnp.zeros(32), jnp.eye(32)), gaussian_part(np.eye(32), (2, 4, 4))
     standardiser = Standardiser(jnp.asarray([1.0, -100.0]), jnp.asarray([2.0, 10.0]))
+    conditional = condition(white, Subsample((4, 4), 2), (2, 2, 2))
     upsample = DiffusionUpsampler(
-        denoiser, Subsample((4, 4), 2), standardiser, moment_matching, karras_grid(24), Ancestral()
+        denoiser, conditional, standardiser, moment_matching, karras_grid(24), method_for(Ancestral())
     )
     y = jnp.stack([jnp.full((2, 2), 3.0), jnp.full((2, 2), -90.0)])
     draws = np.asarray(jax.jit(jax.vmap(lambda k: upsample(y, key=k)))(jr.split(jr.key(0), 500)))
@@ -80,6 +105,14 @@ def test_channels_in_two_dimensions():
     # The other points are independent of y: the prior's mean, within four errors over 12 points × 500 draws.
     free = draws[:, :, 1::2, :].mean((0, 2, 3))
     np.testing.assert_allclose((free - [1.0, -100.0]) / [2.0, 10.0], 0, atol=4 / np.sqrt(500 * 8))
+
+
+def test_methods_that_know_the_gaussian_are_made_from_it_and_others_stay_themselves():
+    gaussian = IsotropicGaussian(jnp.zeros(3), jnp.asarray(2.0))
+    assert method_for(GaussianSDE)(gaussian).reference is gaussian
+    heun = Heun()
+    assert method_for(heun)(gaussian) is heun
+    assert method_for(lambda g: GaussianODE(g))(gaussian).reference is gaussian
 
 
 @pytest.mark.parametrize(("n", "members", "chunk"), [(0, 4, 8), (3, 0, 8), (3, 4, 0)])

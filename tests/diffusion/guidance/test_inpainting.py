@@ -1,4 +1,4 @@
-"""Inpainting: known values are put in; the sampling law is tested with `Resampled` in test_samplers.py."""
+"""Inpainting: known values are put in; the sampling distribution is tested with `Resampled` in test_samplers.py."""
 
 import jax
 import jax.numpy as jnp
