@@ -33,6 +33,8 @@ class ConditionalGaussian(eqx.Module):
     """S⁻¹, of the flattened coarse values."""
     spread: GaussianPrior
     """N(0, Σ_y)."""
+    noise_variance: Float[Array, "*coarse"]
+    """N: one number for all values of y, or one for each."""
 
     def mean(self, y: Float[Array, "*coarse"]) -> Float[Array, "*shape"]:
         """m_y."""
@@ -93,7 +95,7 @@ def condition(
     spread = GaussianPrior(
         jnp.zeros_like(prior.mean), as_array(directions), as_array(variances), prior.remainder, prior.support
     )
-    return ConditionalGaussian(prior, operator, as_array(precision), spread)
+    return ConditionalGaussian(prior, operator, as_array(precision), spread, as_array(noise))
 
 
 def checked_noise_variance(

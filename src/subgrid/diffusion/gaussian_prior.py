@@ -52,6 +52,11 @@ class GaussianPrior(eqx.Module):
         """f(Σ) z for a function of a variance."""
         return self.combine((of_variance, z))
 
+    def trace(self, of_variance: Callable[[Array], Array]) -> Scalar:
+        """tr f(Σ), over the support."""
+        rest = of_variance(self.remainder)
+        return jnp.sum(of_variance(self.variances) - rest) + jnp.sum(self.support) * rest
+
     def denoise(self, x: Float[Array, "*shape"], sigma: Scalar) -> Float[Array, "*shape"]:
         """E[x₀ | x₀ + σε = x] = μ + Σ(Σ + σ²I)⁻¹(x − μ)."""
         return self.mean + self.apply(lambda v: v / (v + sigma**2), x - self.mean)
