@@ -19,6 +19,7 @@ from subgrid.diffusion.guidance.projection import projection
 from subgrid.diffusion.noise_levels import exponential_grid, karras_grid, time_grid
 from subgrid.diffusion.process import CosineVariancePreserving, Process, VarianceExploding, VariancePreserving
 from subgrid.downscaling.bridge_upsampler import UpsamplerSettings
+from subgrid.downscaling.particle_upsampler import ParticleUpsampler
 from subgrid.downscaling.prior import Prior, PriorSettings, TrainingSettings
 from subgrid.downscaling.upsample import DiffusionUpsampler, Guide, MethodFor, method_for
 from subgrid.numerics.operators import BlockMean, Subsample
@@ -144,12 +145,14 @@ def guide_of(config: Config, gaussian: GaussianPrior) -> Guide:
             return partial(projection, strength=config.sampling.strength)
 
 
-def upsampler_of(config: Config, prior: Prior, operator: Coarsening) -> DiffusionUpsampler:
+def upsampler_of(config: Config, prior: Prior, operator: Coarsening) -> DiffusionUpsampler | ParticleUpsampler:
     """The sampler; its noise levels are those that the prior keeps from its training, whatever `config.prior` says."""
     levels = grid_of(config, (prior.settings.sigma_min, prior.settings.sigma_max))
     conditional = condition(prior.gaussian, operator, (prior.settings.n_channels, *operator.coarse_shape))
-    guide, method = guide_of(config, prior.gaussian), method_of(config)
-    return DiffusionUpsampler(prior.denoiser, conditional, prior.standardiser, guide, levels, method)
+    parts = prior.denoiser, conditional, prior.standardiser, guide_of(config, prior.gaussian), levels
+    if config.sampling.particles > 1:
+        return ParticleUpsampler(*parts, config.sampling.particles)
+    return DiffusionUpsampler(*parts, method_of(config))
 
 
 def prior_settings_of(config: Config, n_channels: int, space: tuple[int, ...]) -> PriorSettings:

@@ -149,6 +149,8 @@ class Sampling(Table):
     n_levels: Annotated[int, Field(ge=2)] = 32
     n_members: Positive = 16
     """Of each ensemble; a `run`, which scores it, needs 3."""
+    particles: Positive = 1
+    """A member is drawn from as many weighted particles; more than one needs the method "gaussian-sde"."""
     chunk: Positive = 256
 
 
@@ -235,6 +237,12 @@ def _check_together(config: Config, origin: str) -> None:
         )
     if data.translation_invariant and not data.periodic:
         raise ConfigError(f"{origin}: data.translation_invariant needs data.periodic = true; set both or neither.")
+    if config.sampling.particles > 1 and config.sampling.method != "gaussian-sde":
+        raise ConfigError(
+            f'{origin}: sampling.particles = {config.sampling.particles} needs sampling.method = "gaussian-sde", whose '
+            f'steps have a density to weigh them by, got "{config.sampling.method}"; change it, or set '
+            "sampling.particles = 1."
+        )
     if config.prior.sigma_min >= config.prior.sigma_max:
         raise ConfigError(f"{origin}: prior.sigma_min must be below prior.sigma_max.")
     n_levels = len(config.prior.channels)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from subgrid.data.normalise import Standardiser
 from subgrid.diffusion.gaussian_conditional import ConditionalGaussian
@@ -100,6 +100,19 @@ def sample_ensemble(
         ensemble = sample_ensemble(upsampler, coarse, 16, key=key)
         ensemble.shape  # (condition, 16, channel, *fine)
     """
+    return sample_members(upsampler, coarse, n_members, chunk=chunk, report=report, key=key)
+
+
+def sample_members(
+    draw_one: Callable[..., PyTree],
+    coarse: Float[Array | np.ndarray, "condition channel *coarse"],
+    n_members: int,
+    *,
+    chunk: int,
+    report: Callable[[int, int], None] | None,
+    key: Key,
+) -> PyTree:
+    """`sample_ensemble` of anything: whatever arrays `draw_one(y, key=key)` returns, each (condition, member, ...)."""
     if min(len(coarse), n_members, chunk) < 1:
         raise ValueError(
             f"an ensemble needs at least one field, one member and a chunk of one, got {len(coarse)} fields, "
@@ -109,19 +122,21 @@ def sample_ensemble(
     chunk = min(chunk, total)
 
     @eqx.filter_jit
-    def draw(upsampler, y, condition, member):
+    def draw_chunk(draw_one, y, condition, member):
         keys = jax.vmap(lambda i, m: jr.fold_in(jr.fold_in(key, i), m))(condition, member)
-        return jax.vmap(lambda field, k: upsampler(field, key=k))(y, keys)
+        return jax.vmap(lambda field, k: draw_one(field, key=k))(y, keys)
 
     ensemble = None
     for first in range(0, total, chunk):
         condition, member = np.divmod(np.arange(first, first + chunk) % total, n_members)  # the last chunk is filled up
-        drawn = np.asarray(draw(upsampler, coarse[condition], jnp.asarray(condition), jnp.asarray(member)))
+        drawn = draw_chunk(draw_one, coarse[condition], jnp.asarray(condition), jnp.asarray(member))
+        drawn = jax.tree.map(np.asarray, drawn)
         done = min(first + chunk, total)
         if ensemble is None:
-            ensemble = np.empty((total, *drawn.shape[1:]), drawn.dtype)
-        ensemble[first:done] = drawn[: done - first]
+            ensemble = jax.tree.map(lambda part: np.empty((total, *part.shape[1:]), part.dtype), drawn)
+        for whole, part in zip(jax.tree.leaves(ensemble), jax.tree.leaves(drawn), strict=True):
+            whole[first:done] = part[: done - first]
         if report is not None:
             report(done, total)
     assert ensemble is not None  # there is a chunk at least
-    return ensemble.reshape(len(coarse), n_members, *ensemble.shape[1:])
+    return jax.tree.map(lambda whole: whole.reshape(len(coarse), n_members, *whole.shape[1:]), ensemble)

@@ -1,0 +1,249 @@
+"""Guidance made exact by particles: sequential Monte Carlo along the noise levels (twisted diffusion).
+
+Guidance approximates p(x | y) for any prior that is not Gaussian. K weighted particles mend that (Wu et al. 2023,
+arXiv:2306.17775). Let p be the chain that samples the prior, x_{σ₀} → … → x₀, and
+
+    ψ_σ(x) = N(y; C′D(x, σ), C′S_σC′ᵀ + Σ_y) ≈ p(y | x_σ = x),   S_σ = σ²Σ(Σ + σ²)⁻¹,
+
+the *twist*, with Σ of the prior's Gaussian part. Particles are proposed by the guided chain q and weighted,
+
+    w = ψ(x) p(x)/q(x) at the first level,   w ← w · ψ′(x′)/ψ(x) · p(x′ | x)/q(x′ | x) at each step,
+
+which aims at p(x_{σ₀}, …) ψ_σ at every level. Where the effective size (Σw)²/Σw² falls below K/2, particles are drawn
+anew in proportion to their weights. p is `GaussianSDE` with the prior's Gaussian part, q is `GaussianSDE` with the
+Gaussian conditional N(m_y, Σ_y) and the guided denoiser. So for a Gaussian prior q is p conditioned on y, and all
+weights are equal, at any number of levels and of values, exact y among them: the weights carry what is not Gaussian.
+
+The last step needs no weight. Under p it draws x₀ from N(D, S_σ), so that p(x₀ | x_σ) p(y | x₀)/ψ_σ(x_σ) is N(D, S_σ)
+conditioned on y, and that is what is drawn; this holds for exact y too, where p(y | x₀) is no density.
+
+As K grows the particles converge to p(x₀ | y) of the chain p, whose own error is that of sampling the prior with these
+levels.
+"""
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+from jaxtyping import Array, Bool, Float, Int, Scalar
+
+from subgrid.diffusion.gaussian_conditional import ConditionalGaussian
+from subgrid.diffusion.gaussian_prior import GaussianPrior
+from subgrid.diffusion.gaussian_steps import GaussianSDE, OfVariance, Residuals, transition_variance
+from subgrid.diffusion.guidance.gaussian import Innovations, innovations
+from subgrid.numerics.noise import standard_normal
+from subgrid.types import Denoiser, Key
+
+FULL = jax.lax.Precision.HIGHEST
+Sample = Float[Array, "*shape"]
+Swarm = Float[Array, "particle *shape"]
+
+
+class Diagnostics(NamedTuple):
+    """How far the guided proposals are from their target, level by level."""
+
+    effective_sizes: Float[Array, "*batch level"]
+    """(Σw)²/Σw² at each noise level, before resampling: 1 to K."""
+    resampled: Bool[Array, "*batch level"]
+
+    def effective_fraction(self, n_particles: int) -> Float[Array, "*batch"]:
+        """1/(1 + χ²), χ² of the target against guided draws that are neither weighted nor resampled.
+
+        Without weights the mean of any quantity is wrong by at most √(1/fraction − 1) of its standard deviations over
+        guided draws (Cauchy–Schwarz). As estimated from K particles it is too large where proposals miss a part of
+        the target altogether.
+        """
+        n_levels = self.effective_sizes.shape[-1]
+        counted = self.resampled | (jnp.arange(n_levels) == n_levels - 1)
+        return jnp.prod(jnp.where(counted, self.effective_sizes / n_particles, 1.0), axis=-1)
+
+
+class Particles(NamedTuple):
+    """A weighted sample of p(x | y)."""
+
+    x: Swarm
+    log_weights: Float[Array, " particle"]
+    """log w, not normalised: the mean of w estimates p(y), without bias."""
+    diagnostics: Diagnostics
+
+    def log_evidence(self) -> Scalar:
+        """log p(y), estimated."""
+        return jax.nn.logsumexp(self.log_weights) - math.log(len(self.log_weights))
+
+    def pick(self, *, key: Key) -> Sample:
+        """One particle in proportion to its weight: a draw of p(x | y)."""
+        return self.x[jr.categorical(key, self.log_weights)]
+
+
+class _State(NamedTuple):
+    """Particles on arrival at a level, before its twist is counted."""
+
+    x: Swarm
+    log_weights: Float[Array, " particle"]
+    prior_memory: Residuals
+    guided_memory: Residuals
+
+
+def sample_particles(
+    denoiser: Denoiser,
+    guided: Denoiser,
+    conditional: ConditionalGaussian,
+    y: Float[Array, "*coarse"],
+    noise_levels: Float[Array, " level"],
+    *,
+    n_particles: int,
+    key: Key,
+) -> Particles:
+    """Weighted particles of p(x | C′x + N(0, Σ_y) = y), right as `n_particles` grows for any prior and any guidance.
+
+    Args:
+        denoiser: D of p(x).
+        guided: D̃ of p(x | y) from any guidance of `denoiser`; the better, the fewer particles are needed.
+        conditional: the Gaussian part of the prior conditioned on y, with C′ and Σ_y, from `condition`.
+        y: what was observed, in the denoiser's units.
+        noise_levels: decreasing.
+        n_particles: K. One evaluation of `denoiser` and `guided` together for each particle and level.
+
+    Returns:
+        Particles, their weights and the effective size at each level. A single particle is a guided draw of weight
+        one. Particles of one run depend on each other; for independent draws take one from each run (`pick`).
+
+    References:
+        Wu et al. 2023, arXiv:2306.17775; Chopin & Papaspiliopoulos 2020, doi:10.1007/978-3-030-47845-2, chapter 10.
+
+    Example:
+        guided = moment_matching(denoiser, operator, y, prior=prior)
+        particles = sample_particles(denoiser, guided, conditional, y, levels, n_particles=64, key=key)
+        x = particles.pick(key=pick_key)
+    """
+    start_key, run_key, last_key = jr.split(key, 3)
+    p, q = conditional.prior, conditional.given(y)
+    swarm = (n_particles, *p.mean.shape)
+
+    def body(state: _State, inputs):
+        sigma, sigma_next, key = inputs
+        # Side by side, so that the compiler finds the network's evaluation inside `guided` to be the same.
+        denoised, steered = jax.vmap(lambda x: (denoiser(x, sigma), guided(x, sigma)))(state.x)
+        log_twists = _log_twists(_observe(conditional, y.shape, sigma), conditional, y, denoised)
+        resample_key, noise_key = jr.split(key)
+        log_weights, chosen, info = _resample(state.log_weights + log_twists, key=resample_key)
+        state, denoised, steered, log_twists = jax.tree.map(lambda a: a[chosen], (state, denoised, steered, log_twists))
+        noise = standard_normal(swarm, state.x.dtype, key=noise_key)
+        x, log_ratios, *memories = _move(p, q, state, denoised, steered, sigma, sigma_next, noise)
+        return _State(x, log_weights - log_twists + log_ratios, *memories), info
+
+    steps = (noise_levels[:-1], noise_levels[1:], jr.split(run_key, len(noise_levels) - 1))
+    start = _start(p, q, noise_levels[0], standard_normal(swarm, noise_levels.dtype, key=start_key))
+    state, info = jax.lax.scan(body, start, steps)
+    sigma = noise_levels[-1]
+    denoised = jax.vmap(lambda x: denoiser(x, sigma))(state.x)
+    observed = _observe(conditional, y.shape, sigma)
+    log_weights = _living(state.log_weights + _log_twists(observed, conditional, y, denoised))
+    last = Diagnostics(effective_size(log_weights)[None], jnp.zeros(1, bool))
+    noise = standard_normal(swarm, state.x.dtype, key=last_key)
+    x = _finish(q, observed, conditional, y, denoised, sigma, noise)
+    return Particles(x, log_weights, jax.tree.map(lambda *parts: jnp.concatenate(parts), info, last))
+
+
+def effective_size(log_weights: Float[Array, " particle"]) -> Scalar:
+    """(Σw)²/Σw², of K equal weights K, of one that outweighs all others 1 (Kong, Liu & Wong 1994)."""
+    return jnp.exp(2 * jax.nn.logsumexp(log_weights) - jax.nn.logsumexp(2 * log_weights))
+
+
+def systematic_resampling(log_weights: Float[Array, " particle"], *, key: Key) -> Int[Array, " particle"]:
+    """Indices of the particles that go on: each in proportion to its weight, its number rounded up or down.
+
+    One uniform number places a comb of K teeth on the cumulated weights (Kitagawa 1996, doi:10.2307/1390750).
+    """
+    n = len(log_weights)
+    heights = jnp.cumsum(jax.nn.softmax(log_weights))
+    teeth = (jnp.arange(n) + jr.uniform(key, dtype=heights.dtype)) / n
+    # The last height is one up to rounding; as a tooth may lie beyond it, heights are measured in units of it.
+    return jnp.clip(jnp.searchsorted(heights / heights[-1], teeth, side="right"), 0, n - 1)
+
+
+def _resample(log_weights: Array, *, key: Key) -> tuple[Array, Int[Array, " particle"], Diagnostics]:
+    """New log weights and indices: all the mean weight after resampling, both as they are where it is not needed."""
+    n, log_weights = len(log_weights), _living(log_weights)
+    size = effective_size(log_weights)
+    needed = size < n / 2
+    chosen = jnp.where(needed, systematic_resampling(log_weights, key=key), jnp.arange(n))
+    mean = jax.nn.logsumexp(log_weights) - math.log(n)
+    return jnp.where(needed, mean, log_weights), chosen, Diagnostics(size, needed)
+
+
+def _living(log_weights: Array) -> Array:
+    """A particle whose weight is not a number has none."""
+    return jnp.where(jnp.isnan(log_weights), -jnp.inf, log_weights)
+
+
+def _start(p: GaussianPrior, q: GaussianPrior, sigma: Scalar, noise: Swarm) -> _State:
+    """Draws of N(m_y, Σ_y + σ²), weighted by their density under N(m, Σ + σ²)."""
+    prior, proposal = GaussianSDE(p), GaussianSDE(q)
+    variance = lambda v: v + sigma**2  # noqa: E731
+
+    def one(noise):
+        x = proposal.start(noise, sigma)
+        return x, _log_ratio(p, q, x - p.mean, noise, variance), prior.init(x), proposal.init(x)
+
+    return _State(*jax.vmap(one)(noise))
+
+
+def _move(p: GaussianPrior, q: GaussianPrior, state: _State, denoised, steered, sigma, sigma_next, noise):
+    """x′ under the proposal, log p(x′ | x)/q(x′ | x), and what both chains remember."""
+    prior, proposal = GaussianSDE(p), GaussianSDE(q)
+    variance = lambda v: transition_variance(v, sigma, sigma_next)  # noqa: E731
+
+    def one(state: _State, denoised, steered, noise):
+        aim, prior_memory = prior.mean(denoised, state.x, state.prior_memory, sigma, sigma_next)
+        mean, guided_memory = proposal.mean(steered, state.x, state.guided_memory, sigma, sigma_next)
+        deviation = proposal.deviation(noise, sigma, sigma_next)
+        log_ratio = _log_ratio(p, q, mean - aim + deviation, noise, variance)
+        return mean + deviation, log_ratio, prior_memory, guided_memory
+
+    return jax.vmap(one)(state, denoised, steered, noise)
+
+
+def _log_ratio(p: GaussianPrior, q: GaussianPrior, displacement: Sample, noise: Sample, variance: OfVariance) -> Scalar:
+    """log N(z; 0, V_p)/N(ξ; 0, 1)·|V_q|^½, z the displacement from the mean of p, made from the noise ξ of q.
+
+    V = variance(Σ). The squares are subtracted value by value, as their sums would differ by rounding alone. The two
+    determinants are those of the same number of values, for which a common factor cancels.
+    """
+    u = p.combine((lambda v: variance(v) ** -0.5, displacement))
+    scale = variance(p.remainder)
+    log_determinant = lambda g: g.trace(lambda v: jnp.log(variance(v) / scale))  # noqa: E731
+    return (jnp.sum((noise - u) * (noise + u)) + log_determinant(q) - log_determinant(p)) / 2
+
+
+def _observe(conditional: ConditionalGaussian, shape: tuple[int, ...], sigma: Scalar) -> Innovations:
+    return innovations(conditional.prior, conditional.operator, shape, sigma, conditional.noise_variance)
+
+
+def _log_twists(
+    observed: Innovations, conditional: ConditionalGaussian, y: Array, denoised: Swarm
+) -> Float[Array, " particle"]:
+    """log ψ_σ of every particle."""
+    factor = jnp.linalg.cholesky(observed.gram)
+    misfits = (y - jax.vmap(conditional.operator)(denoised)).reshape(len(denoised), -1)
+    whitened = jax.scipy.linalg.solve_triangular(factor, misfits.T, lower=True)
+    constant = jnp.sum(jnp.log(jnp.diag(factor))) + misfits.shape[1] / 2 * math.log(2 * math.pi)
+    return -jnp.sum(whitened**2, axis=0) / 2 - constant
+
+
+def _finish(
+    q: GaussianPrior,
+    observed: Innovations,
+    conditional: ConditionalGaussian,
+    y: Array,
+    denoised: Swarm,
+    sigma: Scalar,
+    noise: Swarm,
+) -> Swarm:
+    """x₀ from N(D, S_σ) conditioned on y; its covariance is σ²Σ_y(Σ_y + σ²)⁻¹."""
+    misfits = (y - jax.vmap(conditional.operator)(denoised)).reshape(len(denoised), -1)
+    gains = jnp.linalg.solve(observed.gram, misfits.T).T
+    deviations = jax.vmap(lambda xi: GaussianSDE(q).deviation(xi, sigma, jnp.zeros_like(sigma)))(noise)
+    return denoised + jnp.tensordot(gains, observed.spread, 1, precision=FULL) + deviations
