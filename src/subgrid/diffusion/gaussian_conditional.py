@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from subgrid.diffusion.gaussian_prior import GaussianPrior
+from subgrid.diffusion.gaussian_prior import FULL, GaussianPrior
 from subgrid.types import Coarsening
 
 NOTHING = 1e-12
@@ -39,7 +39,7 @@ class ConditionalGaussian(eqx.Module):
     def mean(self, y: Float[Array, "*coarse"]) -> Float[Array, "*shape"]:
         """m_y."""
         innovation = y - self.operator(self.prior.mean)
-        weights = (self.precision @ innovation.reshape(-1)).reshape(y.shape)
+        weights = jnp.matmul(self.precision, innovation.reshape(-1), precision=FULL).reshape(y.shape)
         return self.prior.mean + self.prior.apply(lambda v: v, self.operator.adjoint(weights))
 
     def given(self, y: Float[Array, "*coarse"]) -> GaussianPrior:
@@ -49,7 +49,7 @@ class ConditionalGaussian(eqx.Module):
     def distance(self, y: Float[Array, "*coarse"]) -> Float[Array, ""]:
         """(y − C′m)ᵀS⁻¹(y − C′m)/n: how far y lies from the distribution of C′x; 1 on average inside it."""
         innovation = (y - self.operator(self.prior.mean)).reshape(-1)
-        return innovation @ self.precision @ innovation / innovation.size
+        return jnp.vdot(innovation, jnp.matmul(self.precision, innovation, precision=FULL)) / innovation.size
 
 
 def condition(

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Scalar
 
-from subgrid.diffusion.gaussian_prior import GaussianPrior
+from subgrid.diffusion.gaussian_prior import FULL, GaussianPrior
 from subgrid.types import Coarsening, Denoiser
 
 NoiseVariance = float | Float[Array, "*coarse"]
@@ -75,6 +75,6 @@ def gaussian_gain(
         denoised = denoiser(x, sigma)
         spread, gram = innovations(prior, operator, target.shape, sigma, noise_variance)
         weights = jnp.linalg.solve(gram, (target - operator(denoised)).reshape(-1))
-        return denoised + jnp.tensordot(weights, spread, 1)
+        return denoised + jnp.tensordot(weights, spread, 1, precision=FULL)
 
     return guided
