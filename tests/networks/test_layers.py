@@ -15,8 +15,10 @@ from subgrid.networks.layers import (
     ResidualBlock,
     RootMeanSquareNorm,
     SelfAttention,
+    correlation,
     depth_to_space,
     per_axis,
+    shifted,
     space_to_depth,
 )
 
@@ -45,6 +47,79 @@ def test_convolution_is_scipys_correlation(padding, kernel):
                 pad(np.float64(x[..., i]), padding, kernel // 2), np.float64(layer.weight[..., i, o]), mode="valid"
             )
     np.testing.assert_allclose(layer(x), expected + np.float64(layer.bias), atol=1e-5)
+
+
+def plain_correlation(x, weight, padding):
+    """The same as `correlation`, from NumPy's padding rules and without a derivative of its own."""
+    offsets = np.ndindex(weight.shape[:-2])
+    padded = x
+    for axis, (rule, width) in enumerate(zip(padding, weight.shape, strict=False)):
+        reach = [(width // 2, width // 2) if a == axis else (0, 0) for a in range(x.ndim)]
+        padded = jnp.pad(padded, reach, mode=PAD_MODES[rule])
+    return sum(
+        padded[tuple(slice(o, o + n) for o, n in zip(offset, x.shape, strict=False))] @ weight[offset]
+        for offset in offsets
+    )
+
+
+CORRELATIONS = [
+    (("periodic",), (8,), 3),
+    (("reflect",), (8,), 5),
+    (("zero",), (8,), 5),
+    (("periodic", "reflect"), (4, 6), 3),
+    (("zero", "periodic"), (4, 6), 3),
+]
+
+
+@pytest.mark.parametrize(("padding", "space", "kernel"), CORRELATIONS)
+def test_derivatives_of_the_correlation_are_those_of_the_plain_formula(padding, space, kernel):
+    keys = jr.split(jr.key(0), 4)
+    x, dx = (jr.normal(k, (2, *space, 3)) for k in keys[:2])
+    weight, dweight = (jr.normal(k, (*(kernel,) * len(space), 3, 4)) for k in keys[2:])
+
+    def batched(form):
+        return lambda x, weight: jnp.sin(jax.vmap(lambda field: form(field, weight, padding))(x))
+
+    ours, plain = batched(correlation), batched(plain_correlation)
+    np.testing.assert_allclose(ours(x, weight), plain(x, weight), atol=1e-5)
+    directions = [((x, weight), (dx, dweight)), ((x, weight), (dx, 0 * dweight)), ((x, weight), (0 * dx, dweight))]
+    for point, direction in directions:
+        for a, b in zip(jax.jvp(ours, point, direction), jax.jvp(plain, point, direction), strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-4)
+    for argument in (0, 1):  # one alone: the other has no tangent
+        slopes = [jax.grad(lambda *p, f=f: jnp.sum(f(*p) ** 2), argument)(x, weight) for f in (ours, plain)]
+        np.testing.assert_allclose(*slopes, atol=1e-3)
+    pulled = [jax.vjp(f, x, weight)[1](jnp.cos(plain(x, weight))) for f in (ours, plain)]
+    for a, b in zip(*pulled, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-3)
+
+
+def test_correlation_can_be_differentiated_twice_and_a_sample_at_a_time():
+    x, weight = jr.normal(jr.key(0), (2, 6, 2)), jr.normal(jr.key(1), (3, 2, 2))
+
+    def derivatives(form):
+        energy = lambda field, w: jnp.sum(jnp.sin(form(field, w, ("periodic",))) ** 2)  # noqa: E731
+        slopes = jax.vmap(jax.grad(energy), (0, None))(x, weight)
+        return slopes, jax.grad(lambda w: jnp.sum(jax.grad(energy)(x[0], w) ** 2))(weight)
+
+    ours, plain = derivatives(correlation), derivatives(plain_correlation)
+    np.testing.assert_allclose(ours[0], plain[0], atol=1e-4)
+    np.testing.assert_allclose(ours[1], plain[1], rtol=1e-3, atol=1e-2)
+
+
+@pytest.mark.parametrize("rule", PAD_MODES)
+def test_a_shift_looks_ahead_past_the_edge(rule):
+    x = np.arange(1.0, 6.0)[:, None]
+    for step in (-2, -1, 0, 1, 2):
+        expected = pad(x, (rule,), 2)[2 + step : 7 + step]
+        np.testing.assert_array_equal(shifted(jnp.asarray(x), step, 0, rule), expected)
+
+
+def test_a_shift_has_the_transpose_of_its_formula():
+    x, y = jr.normal(jr.key(0), (5, 4, 2)), jr.normal(jr.key(1), (5, 4, 2))
+    for rule in PAD_MODES:
+        pull = jax.vjp(lambda z, rule=rule: shifted(z, -1, 1, rule), x)[1]
+        assert float(jnp.vdot(shifted(x, -1, 1, rule), y)) == pytest.approx(float(jnp.vdot(x, pull(y)[0])), abs=1e-4)
 
 
 def test_initial_variances():
