@@ -17,6 +17,7 @@ from subgrid.downscaling.climate_sampler import (
     FieldSampler,
     climate_sampler,
     draw_anomalies,
+    gaussian_conditional,
     load_domain,
     save_domain,
 )
@@ -67,7 +68,9 @@ def wet(tmp_path_factory):
 def test_draws_keep_their_targets(warm):
     domain, _, fields, prior = warm
     targets = domain.coarsen(fields[:6])
-    drawn = draw_anomalies(prior, domain.regridding.operator, targets, jr.split(jr.key(1), 6), n_levels=LEVELS)
+    drawn = draw_anomalies(
+        prior, gaussian_conditional(prior, domain.regridding.operator), targets, jr.split(jr.key(1), 6), n_levels=LEVELS
+    )
     # The last noise level is sigma_min in units of the channel's spread; a coarse cell averages several fine ones.
     allowed = 5 * prior.settings.sigma_min * float(prior.scale[0])
     np.testing.assert_allclose(domain.coarsen(drawn), targets, atol=allowed)
@@ -78,9 +81,13 @@ def test_a_gaussian_priors_draws_have_the_conditional_mean_and_variance(warm):
     domain, _, fields, prior = warm
     base, n = prior.denoiser.base, 256
     y = domain.coarsen(fields[:1])
-    drawn = draw_anomalies(prior, domain.regridding.operator, np.repeat(y, n, 0), jr.split(jr.key(2), n), n_levels=64)[
-        :, 0
-    ]
+    drawn = draw_anomalies(
+        prior,
+        gaussian_conditional(prior, domain.regridding.operator),
+        np.repeat(y, n, 0),
+        jr.split(jr.key(2), n),
+        n_levels=64,
+    )[:, 0]
     inside = domain.mask
     mean, directions = (np.asarray(a)[..., :12, :14][..., inside].astype(float) for a in (base.mean, base.directions))
     V = directions.reshape(len(base.variances), -1)
@@ -107,7 +114,12 @@ def test_each_draw_follows_from_its_key_alone_in_whatever_block(warm):
     domain, _, fields, prior = warm
     targets, keys = domain.coarsen(fields[:7]), jr.split(jr.key(3), 7)
     draw = lambda chosen: draw_anomalies(  # noqa: E731
-        prior, domain.regridding.operator, targets[chosen], keys[chosen], n_levels=4, chunk=4
+        prior,
+        gaussian_conditional(prior, domain.regridding.operator),
+        targets[chosen],
+        keys[chosen],
+        n_levels=4,
+        chunk=4,
     )
     whole, later = draw(np.arange(7)), draw(np.array([6, 2]))
     np.testing.assert_array_equal(later, whole[[6, 2]])
@@ -116,7 +128,13 @@ def test_each_draw_follows_from_its_key_alone_in_whatever_block(warm):
 def test_marginals_of_training_draws_become_those_of_the_training_fields(wet, tmp_path):
     domain, _, fields, prior = wet
     targets = domain.coarsen(fields)
-    drawn = draw_anomalies(prior, domain.regridding.operator, targets, jr.split(jr.key(4), len(targets)), n_levels=4)
+    drawn = draw_anomalies(
+        prior,
+        gaussian_conditional(prior, domain.regridding.operator),
+        targets,
+        jr.split(jr.key(4), len(targets)),
+        n_levels=4,
+    )
     mapping = fit_marginals(drawn, fields, domain.mask)
     moved = apply_marginals(mapping, drawn, domain.mask, domain.variables)
     np.testing.assert_array_equal(moved[:, 0], drawn[:, 0])  # temperature stays
@@ -142,7 +160,10 @@ def test_a_dispersion_scales_the_draws_of_its_channel_about_their_mean(wet):
     operator, targets, keys = domain.regridding.operator, domain.coarsen(fields[:4]), jr.split(jr.key(8), 4)
     none = Dispersion(WIDER.levels, jnp.asarray([[1.0, 1.0], [0.0, 0.0]]))
     options = [{}, {"dispersion": (WIDER, fields[:4])}, {"dispersion": (none, fields[:4])}]
-    drawn, wide, mean = (draw_anomalies(prior, operator, targets, keys, n_levels=LEVELS, **o) for o in options)
+    drawn, wide, mean = (
+        draw_anomalies(prior, gaussian_conditional(prior, operator), targets, keys, n_levels=LEVELS, **o)
+        for o in options
+    )
     np.testing.assert_allclose(domain.coarsen(wide), targets, atol=5e-3)
     # Up to what puts the constraint back, which temperature takes part in: the draws keep theirs to 5 sigma_min.
     np.testing.assert_allclose(wide[:, 1] - mean[:, 1], 2 * (drawn[:, 1] - mean[:, 1]), atol=0.03)
@@ -153,7 +174,7 @@ def test_the_fitted_dispersion_is_of_the_censored_channel_alone(wet):
     domain, _, fields, prior = wet
     targets, groups = domain.coarsen(fields), np.arange(len(fields)) // 30
     keys = jr.split(jr.key(4), len(targets))
-    drawn = draw_anomalies(prior, domain.regridding.operator, targets, keys, n_levels=4)
+    drawn = draw_anomalies(prior, gaussian_conditional(prior, domain.regridding.operator), targets, keys, n_levels=4)
     means = np.zeros_like(fields)
     found = fit_field_dispersion(prior, domain.regridding.operator, fields, means, groups, drawn, domain.variables)
     np.testing.assert_array_equal(found.scales[0], 1.0)

@@ -14,14 +14,13 @@ import xarray as xr
 from subgrid.data.fields import DataError
 from subgrid.data.stream import StreamedFields
 from subgrid.diffusion.objective import log_normal_levels
+from subgrid.downscaling.field_training import TrainingSettings, loss_curve
 from subgrid.downscaling.prior import (
     FORMAT,
     PriorSettings,
-    TrainingSettings,
     build_denoiser,
     is_trained,
     load_prior,
-    loss_curve,
     train_prior,
 )
 from subgrid.training.checkpoint import CheckpointMismatch

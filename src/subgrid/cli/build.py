@@ -1,13 +1,16 @@
 """Names to objects: where the strings of a configuration become parts of the library."""
 
+import json
+from dataclasses import replace
 from functools import partial
-from typing import TypeAlias
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from subgrid.cli.config import Coarsening as CoarseningConfig
-from subgrid.cli.config import Config
+from subgrid.cli.config import Config, ConfigError
 from subgrid.data.fields import DataError
 from subgrid.diffusion import objective, samplers
 from subgrid.diffusion.gaussian_conditional import condition
@@ -18,13 +21,26 @@ from subgrid.diffusion.guidance.moment_matching import moment_matching
 from subgrid.diffusion.guidance.projection import projection
 from subgrid.diffusion.noise_levels import exponential_grid, karras_grid, time_grid
 from subgrid.diffusion.process import CosineVariancePreserving, Process, VarianceExploding, VariancePreserving
-from subgrid.downscaling.bridge_upsampler import UpsamplerSettings
+from subgrid.downscaling.bridge_upsampler import BridgeUpsampler, UpsamplerSettings, is_fitted, load_upsampler
+from subgrid.downscaling.conditional.model import (
+    NOISE_RANGE,
+    ConditionalSettings,
+    is_conditional,
+    load_conditional,
+)
+from subgrid.downscaling.conditional.upsample import ConditionalUpsampler, FlowUpsampler, conditional_upsampler
+from subgrid.downscaling.field_training import TrainingSettings
 from subgrid.downscaling.particle_upsampler import ParticleUpsampler
-from subgrid.downscaling.prior import Prior, PriorSettings, TrainingSettings
+from subgrid.downscaling.prior import Prior, PriorSettings, load_prior
 from subgrid.downscaling.upsample import DiffusionUpsampler, Guide, MethodFor, method_for
 from subgrid.numerics.operators import BlockMean, Subsample
 from subgrid.types import Coarsening
 
+GUIDED_LEVELS = 32
+"""Noise levels of a guided prior by default."""
+AnyUpsampler: TypeAlias = (
+    DiffusionUpsampler | ParticleUpsampler | ConditionalUpsampler | FlowUpsampler | BridgeUpsampler
+)
 NoiseRange: TypeAlias = tuple[float, float]
 """The smallest and the largest noise level, in standard deviations of the field."""
 
@@ -123,7 +139,7 @@ def _plain_method(config: Config) -> samplers.Method:
 
 def grid_of(config: Config, noise_range: NoiseRange) -> Float[Array, " level"]:
     """The noise levels that sampling visits, largest first: never beyond those that the prior was trained on."""
-    n, (sigma_min, sigma_max) = config.sampling.n_levels, noise_range
+    n, (sigma_min, sigma_max) = config.sampling.n_levels or GUIDED_LEVELS, noise_range
     match config.sampling.grid:
         case "karras":
             grid = karras_grid(n, sigma_max=sigma_max, sigma_min=sigma_min)
@@ -155,6 +171,45 @@ def upsampler_of(config: Config, prior: Prior, operator: Coarsening) -> Diffusio
     return DiffusionUpsampler(*parts, method_of(config))
 
 
+def _read_json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def fine_space(folder: Path) -> tuple[int, ...]:
+    """The fine grid that a model folder is of. **Raises:** `DataError` if it holds no model."""
+    if is_fitted(folder):
+        coarse, factors = (_read_json(folder / "bridge.json")[name] for name in ("coarse", "factors"))
+        return tuple(n * f for n, f in zip(coarse, factors, strict=True))
+    if is_conditional(folder):
+        return tuple(_read_json(folder / "conditional.json")["network"]["space"])
+    return load_prior(folder).settings.space
+
+
+def open_upsampler(config: Config, folder: Path, operator: Coarsening) -> AnyUpsampler:
+    """The sampler of a model folder, whatever kind of model it holds.
+
+    **Raises:** `DataError` if it holds none, or one for another C′; `ConfigError` for too few levels.
+    """
+    if is_fitted(folder):
+        return load_upsampler(folder)
+    if not is_conditional(folder):
+        return upsampler_of(config, load_prior(folder), operator)
+    model, n = load_conditional(folder, operator), config.sampling.n_levels
+    try:
+        return conditional_upsampler(model, n_evaluations=n, method=method_of(config))
+    except ValueError as error:
+        raise ConfigError(f"sampling.n_levels = {n}: {error}") from error
+
+
+def conditional_settings_of(
+    config: Config, n_channels: int, space: tuple[int, ...], *, jitter: float
+) -> ConditionalSettings:
+    """Of a conditional model; `jitter` in the units of the field."""
+    kind = "flow" if config.downscaling.method == "conditional-flow" else "diffusion"
+    network = replace(prior_settings_of(config, n_channels, space), sigma_min=NOISE_RANGE[0], sigma_max=NOISE_RANGE[1])
+    return ConditionalSettings(kind, network, jitter)
+
+
 def prior_settings_of(config: Config, n_channels: int, space: tuple[int, ...]) -> PriorSettings:
     prior = config.prior
     return PriorSettings(
@@ -176,7 +231,7 @@ def upsampler_settings_of(
     config: Config, n_channels: int, coarse: tuple[int, ...], factors: tuple[int, ...]
 ) -> UpsamplerSettings:
     """Of the bridge: its own table, the network of the prior, batch and rate of the training."""
-    own = config.downscaling.model_dump(exclude={"method"})
+    own = config.downscaling.model_dump(exclude={"method", "jitter"})
     return UpsamplerSettings(
         n_channels=n_channels,
         coarse=coarse,

@@ -15,12 +15,15 @@ from subgrid.data.alignment import check_aligned
 from subgrid.data.fields import DataError, hold_out, open_field, samples_of
 from subgrid.data.store import OutputExists, check_free, write_json, write_zarr
 from subgrid.data.stream import StreamedFields
+from subgrid.downscaling.conditional.model import is_conditional
 from subgrid.downscaling.evaluation import Row, compare
+from subgrid.downscaling.field_training import Fields
 from subgrid.downscaling.fit_debias import apply_debiaser
+from subgrid.downscaling.particle_upsampler import sample_with_diagnostics
 from subgrid.downscaling.pipeline import ensemble_coordinates, ensemble_dataset
-from subgrid.downscaling.prior import Fields, is_trained, load_prior
-from subgrid.downscaling.upsample import sample_ensemble
+from subgrid.downscaling.prior import is_trained
 from subgrid.training.distributed import is_first_process, join_as_told
+from subgrid.types import Coarsening
 
 LARGEST_SHARE = 0.25
 """Of memory, that fine fields may take and be read at once: training holds them twice more, as read and normalised."""
@@ -56,7 +59,7 @@ def train(
         )
     if join is not None:
         join_as_told(join)
-    if is_trained(output):
+    if is_trained(output) or is_conditional(output):
         raise OutputExists(f"{output}: holds a trained model already; choose another output.")
     check_own_folder(output, kind="model")
     stored = output / "config.toml"
@@ -66,9 +69,18 @@ def train(
     if fields.shape[0] < 2:
         raise DataError(f"{fine}: holds {fields.shape[0]} sample; training needs at least 2.")
     stages.check_network(config, fields.shape)
+    operator, jitter = _own_operator(config, fields.shape[2:], fine), config.downscaling.jitter
+    if jitter == "debiaser":
+        raise ConfigError('downscaling.jitter = "debiaser": `train` sees no coarse archive; give a number, or `run`.')
     if is_first_process():
         keep_config(config, stored)
-    stages.train_on(config, fields, output, key=run_key(config.run.seed, "prior"))
+    stages.train_on(config, fields, output, operator=operator, jitter=jitter, key=run_key(config.run.seed, "prior"))
+
+
+def _own_operator(config: Config, space: tuple[int, ...], fine: Path) -> Coarsening:
+    """The configured C′, from fine fields alone."""
+    factor = config.coarsening.factor
+    return build.operator_of(config.coarsening, space, tuple(n // factor for n in space), source=str(fine))
 
 
 def _training_fields(path: Path, variable: str | None, stream: bool | None) -> Fields:
@@ -108,14 +120,13 @@ def downscale(
     """An ensemble of fine fields for every coarse field, dimensions and coordinates of the input kept."""
     inputs = [coarse, *([reference] if reference is not None else [])]
     check_free(output, overwrite=overwrite, kind="store", inputs=inputs)
-    prior = load_prior(model)
+    space = build.fine_space(model)
     variable = variable or config.data.variable
     field = open_field(coarse, variable)
     samples = samples_of(field, source=str(coarse))
-    operator = build.operator_of(
-        config.coarsening, prior.settings.space, samples.values.shape[2:], source=samples.source
-    )
+    operator = build.operator_of(config.coarsening, space, samples.values.shape[2:], source=samples.source)
     ensemble_coordinates(field, operator)  # complains before anything is computed
+    upsampler = build.open_upsampler(config, model, operator)
     targets, summary, key = samples.values, {}, partial(run_key, config.run.seed)
     if reference is not None:
         fine = samples_of(open_field(reference, variable), source=str(reference))
@@ -125,8 +136,8 @@ def downscale(
         )
         targets = apply_debiaser(debiaser, targets)
     with progress_bar("downscale") as update:
-        ensemble = sample_ensemble(
-            build.upsampler_of(config, prior, operator),
+        ensemble, diagnostics = sample_with_diagnostics(
+            upsampler,
             targets,
             config.sampling.n_members,
             chunk=config.sampling.chunk,
@@ -134,7 +145,7 @@ def downscale(
             key=key("ensemble"),
         )
     attributes = {"config": config.as_toml(), "model": str(model), "debias_summary": json.dumps(summary)}
-    dataset = ensemble_dataset(field, ensemble, targets, operator)
+    dataset = ensemble_dataset(field, ensemble, targets, operator, diagnostics=diagnostics)
     write_zarr(dataset.assign_attrs(attributes, Conventions="CF-1.11"), output, overwrite=overwrite)
 
 

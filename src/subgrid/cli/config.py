@@ -94,8 +94,12 @@ class Comparison(Table):
 
 
 class Downscaling(Table):
-    method: Literal["diffusion", "bridge"] = "diffusion"
-    """From debiased to fine fields: a diffusion prior, guided; or a Schrödinger bridge from interpolated fields."""
+    method: Literal["conditional-diffusion", "conditional-flow", "diffusion", "bridge"] = "conditional-diffusion"
+    """From debiased to fine fields: a model trained for this C′ on free pairs (C′x, x), a diffusion or a flow of few
+    steps; a diffusion prior, guided, good for any C′; or a Schrödinger bridge from interpolated fields."""
+    jitter: Annotated[float, Field(ge=0)] | Literal["debiaser"] = 0.0
+    """Of a conditional model: standard deviation of the noise added to C′x in training, in the units of the field; or
+    "debiaser", the distance that debiasing leaves."""
     source: Literal["coarsened", "raw"] = "coarsened"
     """Of the bridge: coarsened fine fields, the law of debiased ones; or raw coarse fields, which it debiases too."""
     sigma: PositiveFloat = 0.3
@@ -146,7 +150,9 @@ class Sampling(Table):
     strength: PositiveFloat | None = None
     """Of the projection's gradient term; by default fine size over coarse size."""
     grid: Literal["karras", "exponential", "process-time"] = "exponential"
-    n_levels: Annotated[int, Field(ge=2)] = 32
+    n_levels: Annotated[int, Field(ge=1)] | None = None
+    """Evaluations of the network, roughly: noise levels, or steps of a flow. By default 32 for a guided prior, 16 for
+    conditional diffusion, 8 for a conditional flow."""
     n_members: Positive = 16
     """Of each ensemble; a `run`, which scores it, needs 3."""
     particles: Positive = 1

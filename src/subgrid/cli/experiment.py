@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from subgrid.cli import build
-from subgrid.cli.config import Config, Debias, Training, load_config
+from subgrid.cli.config import Config, Debias, Downscaling, Training, load_config
 from subgrid.cli.run_folder import Reads, all_but, check_own_folder, keep_config, kept_config, require_same_values
 from subgrid.cli.streams import RunStream, run_key
 from subgrid.data.batches import random_shifts
@@ -27,11 +27,25 @@ _PRIOR: Reads = {
     "training": all_but(Training, "tensorboard"),
 }
 _BRIDGE: Reads = {**_PRIOR, "downscaling": (), "coarsening": ()}
+_CONDITIONAL: Reads = {**_PRIOR, "downscaling": ("method", "jitter"), "coarsening": ()}
+
+
+def _trained(config: Config) -> Reads:
+    """What a model depends on: of p(x) nothing but the fine archive, of the others C′ too."""
+    match config.downscaling:
+        case Downscaling(method="diffusion"):
+            return _PRIOR
+        case Downscaling(method="bridge"):
+            return _BRIDGE
+        case Downscaling(jitter="debiaser"):
+            return {**_DEBIASED, **_CONDITIONAL}
+        case _:
+            return _CONDITIONAL
 
 
 def made_from(config: Config) -> dict[str, Reads]:
     """What each part of a run folder depends on, for the downscaling that is configured."""
-    trained = _BRIDGE if config.downscaling.method == "bridge" else _PRIOR  # fitted between C′x and x, or on x
+    trained = _trained(config)
     sampled: Reads = {**_DEBIASED, **trained, "sampling": ()}
     return {
         "fine.zarr": _SIMULATED,

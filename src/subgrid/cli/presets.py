@@ -14,7 +14,7 @@ def demo_tables(*, quick: bool) -> list[str]:
         "prior.n_blocks": 1 if quick else 2,
         "training.n_steps": 40 if quick else 1800,
         "training.batch_size": 32 if quick else 64,
-        "sampling.n_levels": 8 if quick else 32,
+        "training.learning_rate": 2e-3,
         "sampling.n_members": 4 if quick else 16,
         "evaluation.n_conditions": 8 if quick else 32,
         "evaluation.n_unpaired": 16 if quick else 192,

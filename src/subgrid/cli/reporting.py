@@ -8,13 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from subgrid.cli import table
+from subgrid.cli.build import GUIDED_LEVELS
 from subgrid.cli.config import Config, load_config
 from subgrid.cli.experiment import Experiment
 from subgrid.cli.scoring import SCORED, load_results
 from subgrid.cli.timings import timed
 from subgrid.data.fields import DataError
 from subgrid.data.store import OutputExists, write_whole
-from subgrid.downscaling.prior import loss_curve
+from subgrid.downscaling.conditional.upsample import DIFFUSION_LEVELS, FLOW_STEPS
+from subgrid.downscaling.field_training import loss_curve
 from subgrid.report.evidence import Evidence
 
 PUBLISHED = ("config.toml", "metrics.json", "table.md")
@@ -153,17 +155,35 @@ def _summary(experiment: Experiment, metrics: dict[str, Any]) -> list[tuple[str,
         ("Grids", f"{grid(coarse)} to {grid(fine)} ({config.coarsening.kind}, factor {config.coarsening.factor})"),
         ("Debiasing", config.debias.method),
         *(_bridge_summary(config) if config.downscaling.method == "bridge" else _prior_summary(config)),
+        *_particle_summary(config, metrics),
         ("Seed", str(config.run.seed)),
         ("Machine", f"{machine['cores']} cores {machine['processor']}, {machine['devices']}, jax {machine['jax']}"),
     ]
 
 
 def _prior_summary(config: Config) -> list[tuple[str, str]]:
-    sampling = config.sampling
-    return [
-        ("Prior", f"UNet {config.prior.channels}, {config.training.n_steps} steps of {config.training.batch_size}"),
-        ("Sampling", f"{sampling.method}, {sampling.n_levels} noise levels, {sampling.guidance}"),
-    ]
+    sampling, method = config.sampling, config.downscaling.method
+    trained = f"UNet {config.prior.channels}, {config.training.n_steps} steps of {config.training.batch_size}"
+    match method:
+        case "conditional-diffusion":
+            how = f"{sampling.method}, {sampling.n_levels or DIFFUSION_LEVELS} evaluations a draw"
+            return [("Conditional diffusion", trained), ("Sampling", how)]
+        case "conditional-flow":
+            return [
+                ("Conditional flow", trained),
+                ("Sampling", f"{sampling.n_levels or FLOW_STEPS} evaluations a draw"),
+            ]
+    how = f"{sampling.method}, {sampling.n_levels or GUIDED_LEVELS} noise levels, {sampling.guidance}"
+    return [("Prior", trained), ("Sampling", how)]
+
+
+def _particle_summary(config: Config, metrics: dict[str, Any]) -> list[tuple[str, str]]:
+    if "particles" not in metrics:
+        return []
+    told = metrics["particles"]
+    size = f"effective size at the worst noise level {told['effective_size']:.3g}"
+    fraction = f"effective fraction of guided draws {told['effective_fraction']:.2g}"
+    return [("Particles", f"{config.sampling.particles} a member; medians over the perfect model: {size}, {fraction}")]
 
 
 def _bridge_summary(config: Config) -> list[tuple[str, str]]:

@@ -50,6 +50,13 @@ def load_results(experiment: Experiment) -> Results:
     )
 
 
+def _particles(experiment: Experiment) -> dict[str, dict[str, float]]:
+    """Medians over the perfect model's members of what their particles tell; nothing of members without particles."""
+    perfect = _open(experiment, "perfect_model")
+    told = [name for name in ("effective_size", "effective_fraction") if name in perfect]
+    return {"particles": {name: float(np.median(perfect[name])) for name in told}} if told else {}
+
+
 def _open(experiment: Experiment, name: str) -> xr.Dataset:
     return xr.open_zarr(experiment.path(f"{name}.zarr"))
 
@@ -101,6 +108,7 @@ def verify(experiment: Experiment) -> None:
             "table": [row.as_dict() for row in rows],
             "rank_histogram": counts.tolist(),
             "debias": results.debias_summary,
+            **_particles(experiment),
             "seconds": timings_of(experiment.folder),
             "machine": machine_summary(),
             "config": experiment.config.model_dump(),

@@ -34,21 +34,21 @@ from subgrid.cli.timings import timed
 from subgrid.data.alignment import check_aligned
 from subgrid.data.fields import CONDITION_DIM, DataError, Samples
 from subgrid.data.store import write_zarr
-from subgrid.downscaling.bridge_upsampler import (
-    BridgeUpsampler,
-    fit_upsampler,
-    is_fitted,
-    load_upsampler,
-    steps_done,
-)
-from subgrid.downscaling.evaluation import draw_conditions
+from subgrid.downscaling.bridge_upsampler import BridgeUpsampler, fit_upsampler, is_fitted, steps_done
+from subgrid.downscaling.conditional.model import is_conditional, train_conditional
+from subgrid.downscaling.evaluation import debiasing_error, draw_conditions
+from subgrid.downscaling.field_training import Fields
 from subgrid.downscaling.fit_debias import DebiasMethod, apply_debiaser, fit_debiaser_array
 from subgrid.downscaling.fit_transport import TransportMethod, check_levels
-from subgrid.downscaling.pipeline import conditions_dataset
-from subgrid.downscaling.prior import Fields, Prior, build_denoiser, is_trained, load_prior, train_prior
-from subgrid.downscaling.upsample import sample_ensemble
+from subgrid.downscaling.outside import outside
+from subgrid.downscaling.particle_upsampler import sample_with_diagnostics
+from subgrid.downscaling.pipeline import Diagnostics, conditions_dataset
+from subgrid.downscaling.prior import build_denoiser, is_trained, train_prior
 from subgrid.training.log import json_lines
-from subgrid.types import Coarsening, Debiaser, Key, Upsampler
+from subgrid.types import Coarsening, Debiaser, Key
+
+Drawn = tuple[Float[np.ndarray, "n member channel *fine"], Diagnostics]
+"""An ensemble, and what there is to tell of its members."""
 
 
 def run_all(experiment: Experiment) -> Path:
@@ -126,22 +126,32 @@ def check_network(config: Config, shape: tuple[int, ...]) -> None:
         ) from error
 
 
-def train(experiment: Experiment) -> Prior | BridgeUpsampler:
-    """The prior, on the fine training set, or the bridge, on both; resumes from its last checkpoint."""
-    folder = experiment.path("model")
-    if experiment.config.downscaling.method == "bridge":
-        return _train_bridge(experiment, folder)
-    if is_trained(folder):
-        return load_prior(folder)
-    fields = experiment.fine[0].values
+def train(experiment: Experiment) -> None:
+    """The prior or the conditional model, on the fine training set, or the bridge, on both; resumes from its last
+    checkpoint."""
+    folder, config = experiment.path("model"), experiment.config
+    if is_fitted(folder) or is_trained(folder) or is_conditional(folder):
+        return
+    if config.downscaling.method == "bridge":
+        _train_bridge(experiment, folder)
+        return
+    jitter = _jitter(experiment)
     with timed(experiment.folder, "train", resumed=(folder / "checkpoints").exists()):
-        return train_on(experiment.config, fields, folder, key=experiment.key("prior"))
+        fields, key = experiment.fine[0].values, experiment.key("prior")
+        train_on(config, fields, folder, operator=experiment.operator, jitter=jitter, key=key)
 
 
-def _train_bridge(experiment: Experiment, folder: Path) -> BridgeUpsampler:
+def _jitter(experiment: Experiment) -> float:
+    """Of a conditional model, in the units of the field: as configured, or what debiasing left."""
+    jitter = experiment.config.downscaling.jitter
+    if jitter != "debiaser":
+        return jitter
+    debiased = xr.open_zarr(experiment.path("debiased.zarr")).debiased.values
+    return debiasing_error(debiased, np.asarray(experiment.operator(jnp.asarray(experiment.fine[0].values))))
+
+
+def _train_bridge(experiment: Experiment, folder: Path) -> None:
     """From coarsened fine fields, or raw coarse ones, to fine fields."""
-    if is_fitted(folder):
-        return load_upsampler(folder)
     config, fine, coarse = experiment.config, experiment.fine[0].values, experiment.coarse[0].values
     settings = build.upsampler_settings_of(
         config, fine.shape[1], coarse.shape[2:], (config.coarsening.factor,) * experiment.fine[0].n_space
@@ -154,22 +164,23 @@ def _train_bridge(experiment: Experiment, folder: Path) -> BridgeUpsampler:
             update(done, total, f"loss {loss:.4f}")
             log(done, {"loss": loss})
 
-        return fit_upsampler(source, fine, settings, folder=folder, report=report, key=experiment.key("prior"))
+        fit_upsampler(source, fine, settings, folder=folder, report=report, key=experiment.key("prior"))
 
 
-def train_on(config: Config, fields: Fields, folder: Path, *, key: Key) -> Prior:
-    """Trains a prior on fields, in memory or on disk, with a progress bar; used by `run` and `train` alike."""
-    settings = build.prior_settings_of(config, fields.shape[1], fields.shape[2:])
+def train_on(
+    config: Config, fields: Fields, folder: Path, *, operator: Coarsening, jitter: float = 0.0, key: Key
+) -> None:
+    """Trains a prior, or a conditional model for C′, on fields in memory or on disk, with a progress bar."""
+    channels, space, training = fields.shape[1], fields.shape[2:], build.training_settings_of(config)
     with progress_bar("train") as update:
-        return train_prior(
-            fields,
-            settings,
-            build.training_settings_of(config),
-            folder=folder,
-            noise_levels=build.noise_levels_of(config),
-            report=lambda step, numbers: update(step, config.training.n_steps, f"loss {numbers['loss']:.4f}"),
-            key=key,
-        )
+        report = lambda step, numbers: update(step, config.training.n_steps, f"loss {numbers['loss']:.4f}")  # noqa: E731
+        options: dict[str, Any] = {"folder": folder, "report": report, "key": key}
+        if config.downscaling.method == "diffusion":
+            settings = build.prior_settings_of(config, channels, space)
+            train_prior(fields, settings, training, noise_levels=build.noise_levels_of(config), **options)
+        else:
+            settings = build.conditional_settings_of(config, channels, space, jitter=jitter)
+            train_conditional(fields, operator, settings, training, **options)
 
 
 def fit_debiaser(
@@ -229,19 +240,18 @@ def downscale(experiment: Experiment) -> None:
         debiased = (stored.raw if own_debiasing else stored.debiased).values
         key = experiment.key("conditions of the ensemble")
         chosen = draw_conditions(len(debiased), settings.n_unpaired, key=key)
-        ensemble = _sample(experiment, "downscale", debiased[chosen], settings.unpaired_members, "ensemble")
+        drawn = _sample(experiment, "downscale", debiased[chosen], settings.unpaired_members, "ensemble")
         conditions = experiment.coarse[1].take(chosen)
-        _write_ensemble(experiment, "ensemble.zarr", conditions, chosen, ensemble, debiased[chosen])
+        drawn = (drawn[0], {**drawn[1], **_inputs_outside(experiment, debiased[chosen], drawn[0].shape[1])})
+        _write_ensemble(experiment, "ensemble.zarr", conditions, chosen, drawn, debiased[chosen])
     if not experiment.path("perfect_model.zarr").exists():
         reference = experiment.fine[1]
         key = experiment.key("conditions of the perfect model")
         chosen = draw_conditions(len(reference), settings.n_conditions, key=key)
         conditions = reference.take(chosen)
         targets = np.asarray(experiment.operator(jnp.asarray(conditions.values)))
-        ensemble = _sample(experiment, "perfect model", targets, config.sampling.n_members, "perfect model")
-        _write_ensemble(
-            experiment, "perfect_model.zarr", conditions, chosen, ensemble, targets, truth=conditions.values
-        )
+        drawn = _sample(experiment, "perfect model", targets, config.sampling.n_members, "perfect model")
+        _write_ensemble(experiment, "perfect_model.zarr", conditions, chosen, drawn, targets, truth=conditions.values)
 
 
 def _sample(
@@ -250,11 +260,11 @@ def _sample(
     targets: Float[np.ndarray, "n channel *coarse"],
     n_members: int,
     stream: RunStream,
-) -> Float[np.ndarray, "n member channel *fine"]:
+) -> Drawn:
     """Members of every target, under a progress bar."""
-    upsampler = _load_upsampler(experiment)
+    upsampler = build.open_upsampler(experiment.config, experiment.path("model"), experiment.operator)
     with timed(experiment.folder, label), progress_bar(label) as update:
-        return sample_ensemble(
+        return sample_with_diagnostics(
             upsampler,
             targets,
             n_members,
@@ -264,11 +274,16 @@ def _sample(
         )
 
 
-def _load_upsampler(experiment: Experiment) -> Upsampler:
-    folder = experiment.path("model")
-    if experiment.config.downscaling.method == "bridge":
-        return load_upsampler(folder)
-    return build.upsampler_of(experiment.config, load_prior(folder), experiment.operator)
+def _inputs_outside(
+    experiment: Experiment, targets: Float[np.ndarray, "n channel *coarse"], n_members: int
+) -> dict[str, np.ndarray]:
+    """The quantile of each T(y) among the distances of coarsened training fields, with a warning where many are far."""
+    upsampler = build.open_upsampler(experiment.config, experiment.path("model"), experiment.operator)
+    if isinstance(upsampler, BridgeUpsampler):
+        return {}
+    found = outside(upsampler.conditional, upsampler.standardiser, targets, experiment.fine[0].values)
+    found.warn()
+    return {"input_quantile": np.repeat(found.quantile[:, None], n_members, axis=1)}
 
 
 def _write_ensemble(
@@ -276,14 +291,15 @@ def _write_ensemble(
     name: str,
     conditions: Samples,
     chosen: np.ndarray,
-    ensemble: Float[np.ndarray, "n member channel *fine"],
+    drawn: Drawn,
     targets: Float[np.ndarray, "n channel *coarse"],
     *,
     truth: Float[np.ndarray, "n channel *fine"] | None = None,
 ) -> None:
     """One store with names, units and coordinates; `condition` counts in the held-out set, where the file does not."""
+    (ensemble, diagnostics), fine, coarse = drawn, experiment.fine[0], experiment.coarse[0]
     dataset = conditions_dataset(
-        conditions, ensemble, targets, fine=experiment.fine[0], coarse=experiment.coarse[0], truth=truth
+        conditions, ensemble, targets, fine=fine, coarse=coarse, truth=truth, diagnostics=diagnostics
     )
     if CONDITION_DIM not in dataset.coords:
         dataset = dataset.assign_coords({CONDITION_DIM: chosen})

@@ -49,7 +49,13 @@ from subgrid.downscaling.climate_prior import (
     load_climate_prior,
     train_climate_prior,
 )
-from subgrid.downscaling.climate_sampler import FieldSampler, draw_anomalies, load_domain, save_domain
+from subgrid.downscaling.climate_sampler import (
+    FieldSampler,
+    draw_anomalies,
+    gaussian_conditional,
+    load_domain,
+    save_domain,
+)
 from subgrid.downscaling.climatology import ChangeSignal
 from subgrid.downscaling.draw_law import (
     DRAW_LAW,
@@ -201,12 +207,13 @@ def train_on(
         numbers = np.arange(len(fields)), np.arange(MARGINAL_MEMBERS)
         keys = draw_keys(substream(key, "spread calibration"), *numbers).reshape(-1)
         prior, operator = load_climate_prior(model), domain.regridding.operator
-        drawn = draw_anomalies(prior, operator, targets, keys, n_levels=n_levels)
+        conditional = gaussian_conditional(prior, operator)
+        drawn = draw_anomalies(prior, conditional, targets, keys, n_levels=n_levels)
         means = anomalies.mean(series.phase)
         dispersion = fit_field_dispersion(prior, operator, fields, means, groups, drawn, domain.variables)
         each = dispersion, np.repeat(means, MARGINAL_MEMBERS, axis=0)
         # The same draws again, now with their calibrated spread.
-        drawn = draw_anomalies(prior, operator, targets, keys, n_levels=n_levels, dispersion=each)
+        drawn = draw_anomalies(prior, conditional, targets, keys, n_levels=n_levels, dispersion=each)
         save_draw_law(model, DrawLaw(dispersion, fit_marginals(drawn, fields, domain.mask)))
 
 

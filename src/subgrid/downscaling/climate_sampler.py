@@ -6,22 +6,24 @@ RUN/TARGETS.zarr   target(sample, channel, kept): debiased anomalies; phase(samp
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
 from scipy.sparse import csr_array
 
 from subgrid.data.store import write_zarr
+from subgrid.diffusion.gaussian_conditional import ConditionalGaussian, condition
+from subgrid.diffusion.gaussian_steps import GaussianSDE
 from subgrid.diffusion.guidance.gaussian import gaussian_gain
-from subgrid.diffusion.noise_levels import karras_grid
-from subgrid.diffusion.samplers import AncestralMultistep, initial_noise, sample
+from subgrid.diffusion.noise_levels import exponential_grid
+from subgrid.diffusion.samplers import draw
 from subgrid.downscaling.climate import Anomalies, Domain, PaddedCoarsening
 from subgrid.downscaling.climate_prior import ClimatePrior, load_climate_prior
 from subgrid.downscaling.climatology import ChangeSignal, Climatology
@@ -81,9 +83,16 @@ def load_domain(folder: str | Path) -> FineDomain:
     return FineDomain(variables, mask, operator, Anomalies(default_transforms(variables), climatology), change)
 
 
+def gaussian_conditional(prior: ClimatePrior, operator: Coarsening) -> ConditionalGaussian:
+    """The prior's Gaussian under C′, on the prior's own grid; made once for all targets."""
+    shape = prior.denoiser.base.mean.shape
+    coarse = (shape[0], *operator.coarse_shape)
+    return condition(prior.denoiser.base, PaddedCoarsening(operator, shape[1:]), coarse)
+
+
 def draw_anomalies(
     prior: ClimatePrior,
-    operator: Coarsening,
+    conditional: ConditionalGaussian,
     targets: Float[np.ndarray, "n channel kept"],
     keys: Shaped[PRNGKeyArray, " n"],
     *,
@@ -93,14 +102,14 @@ def draw_anomalies(
 ) -> Float[np.ndarray, "n channel y x"]:
     """One draw of p(x | C′x = y) for every target and key, `chunk` at a time, cut to the grid of C′.
 
+    A Gaussian prior's draws are exact and need no levels; where a network refines it, its residual is discretised.
     With a `dispersion`, and the climatology of every target, its distance from the conditional mean is scaled (see
     `dispersion.py`).
     """
-    settings, shape = prior.settings, prior.denoiser.base.mean.shape
+    settings = prior.settings
     chunk = chunk or max(1, min(LARGEST_CHUNK, VALUES_AT_ONCE // prior.denoiser.base.mean.size))
-    levels = karras_grid(n_levels, sigma_max=settings.sigma_max, sigma_min=settings.sigma_min)
-    padded = PaddedCoarsening(operator, shape[1:])
-    denoiser = prior.denoiser if prior.refined else prior.denoiser.base
+    levels = exponential_grid(n_levels, sigma_max=settings.sigma_max, sigma_min=settings.sigma_min)
+    denoiser = prior.denoiser if prior.refined else None
     table, climatology = dispersion if dispersion is not None else (None, None)
     parts = []
     for first in range(0, len(targets), chunk):
@@ -109,17 +118,17 @@ def draw_anomalies(
         full = np.arange(chunk) % wanted  # one shape, one compilation, the same bits
         scaled = jnp.asarray(targets[part][full] / prior.scale[:, None])
         normal = None if climatology is None else jnp.asarray(prior.normalised(climatology[part][full]))
-        drawn = _draw(denoiser, prior.denoiser.base, padded, levels, table, scaled, normal, keys[part][full])
+        drawn = _draw(denoiser, conditional, levels, table, scaled, normal, keys[part][full])
         parts.append(np.asarray(drawn)[:wanted])
-    cells = tuple(slice(0, size) for size in operator.fine_shape)
+    padded: Any = conditional.operator
+    cells = tuple(slice(0, size) for size in padded.operator.fine_shape)
     return np.concatenate(parts)[(slice(None), slice(None), *cells)] * prior.scale[:, None, None]
 
 
 @eqx.filter_jit
 def _draw(
     denoiser,
-    base,
-    operator,
+    conditional: ConditionalGaussian,
     levels,
     dispersion,
     targets: Array,
@@ -127,10 +136,12 @@ def _draw(
     keys: Shaped[PRNGKeyArray, " n"],
 ) -> Array:
     def one(y, c, key):
-        start_key, sample_key = jr.split(key)
-        guided = gaussian_gain(denoiser, operator, y, prior=base)
-        start = initial_noise(base.mean.shape, levels[0], key=start_key)
-        drawn = sample(guided, start, levels, method=AncestralMultistep(), key=sample_key)
+        base, operator, gaussian = conditional.prior, conditional.operator, conditional.given(y)
+        if denoiser is None:
+            drawn = gaussian.sample(key=key)
+        else:
+            guided = gaussian_gain(denoiser, operator, y, prior=base)
+            drawn = draw(guided, base.mean.shape, levels, method=GaussianSDE(gaussian), key=key)
         return drawn if dispersion is None else disperse(dispersion, base, operator, y, drawn, c)
 
     return jax.vmap(one)(targets, climatology, keys)
@@ -145,6 +156,11 @@ class FieldSampler:
     law: DrawLaw | None
     n_levels: int
 
+    @cached_property
+    def conditional(self) -> ConditionalGaussian:
+        """Of all targets."""
+        return gaussian_conditional(self.prior, self.domain.operator)
+
     def __call__(
         self,
         targets: Float[np.ndarray, "t channel kept"],
@@ -158,7 +174,7 @@ class FieldSampler:
         y, when = np.repeat(targets, m, axis=0), np.repeat(phase, m)
         dispersion = None if self.law is None else (self.law.dispersion, domain.anomalies.mean(when))
         fields = draw_anomalies(
-            self.prior, domain.operator, y, keys.reshape(-1), n_levels=self.n_levels, dispersion=dispersion
+            self.prior, self.conditional, y, keys.reshape(-1), n_levels=self.n_levels, dispersion=dispersion
         )
         if self.law is not None:
             fields = apply_marginals(self.law.marginals, fields, domain.mask, domain.variables)

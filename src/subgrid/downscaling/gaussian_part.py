@@ -1,12 +1,15 @@
-"""The Gaussian part of a prior: what samplers solve exactly and refinements start from, fitted on the training fields."""
+"""The Gaussian part of a prior, fitted on its training fields: samplers solve it exactly, refinements start there."""
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from subgrid.data.normalise import Standardiser
 from subgrid.data.stream import StreamedFields
 from subgrid.diffusion.gaussian_prior import GaussianPrior, choose_directions, fit_gaussian_prior
 from subgrid.diffusion.stationary_prior import fit_stationary_prior
+from subgrid.downscaling.field_training import Fields, TrainingSettings
+from subgrid.numerics.streams import substream
 from subgrid.types import Key
 
 MOST_DIRECTIONS = 512
@@ -39,13 +42,17 @@ def fit_gaussian_part(fields: Float[np.ndarray, "n channel *space"], *, translat
     return fit_gaussian_prior(kept, _n_directions(_evenly(fields, FOR_CHOICE).reshape(-1, size)))
 
 
-def sample_of(fields: Float[np.ndarray, "n channel *space"] | StreamedFields, *, key: Key) -> np.ndarray:
-    """The fields, or of an archive on disk `MOST_FIELDS` of them, spread over all its blocks by the key."""
-    if not isinstance(fields, StreamedFields):
-        return fields
-    per_batch, n = 8, min(MOST_FIELDS, fields.shape[0])
-    stream = fields.batches(per_batch, key=key)
-    return np.concatenate([stream(step) for step in range(max(1, n // per_batch))])
+def gaussian_part_of(
+    fields: Fields, standardiser: Standardiser, training: TrainingSettings, *, key: Key
+) -> GaussianPrior:
+    """The same for the fields of a training, in physical units: of an archive on disk `MOST_FIELDS` of them."""
+    if isinstance(fields, StreamedFields):
+        n, stream = min(MOST_FIELDS, fields.shape[0]), fields.batches(8, key=substream(key, "gaussian part"))
+        few = np.concatenate([stream(step) for step in range(max(1, n // 8))])
+    else:
+        few = fields
+    normalised = np.asarray(standardiser.normalise(jnp.asarray(few), few.ndim - 2))
+    return fit_gaussian_part(normalised, translation_invariant=training.translation_invariant)
 
 
 def blank_gaussian_part(shape: tuple[int, ...], n_directions: int) -> GaussianPrior:

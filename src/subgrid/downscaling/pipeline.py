@@ -5,10 +5,11 @@ never changed; values are computed in float32.
 """
 
 import difflib
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -33,12 +34,17 @@ from subgrid.diffusion.noise_levels import exponential_grid
 from subgrid.diffusion.objective import Quantile
 from subgrid.diffusion.samplers import Method
 from subgrid.downscaling.debias import NoDebiasing
+from subgrid.downscaling.field_training import TrainingSettings
 from subgrid.downscaling.fit_debias import DebiasMethod, apply_debiaser, fit_debiaser_array
-from subgrid.downscaling.prior import Prior, PriorSettings, TrainingSettings, is_trained, train_prior
-from subgrid.downscaling.upsample import DiffusionUpsampler, Guide, MethodFor, method_for, sample_ensemble
+from subgrid.downscaling.particle_upsampler import ParticleUpsampler, sample_with_diagnostics
+from subgrid.downscaling.prior import Prior, PriorSettings, is_trained, train_prior
+from subgrid.downscaling.upsample import DiffusionUpsampler, Guide, MethodFor, method_for
 from subgrid.numerics.operators import BlockMean, Subsample
 from subgrid.training.log import Report
 from subgrid.types import Coarsening, Debiaser, Key
+
+Diagnostics = Mapping[str, Float[np.ndarray, "n member"]]
+"""What `sample_with_diagnostics` tells of each member."""
 
 
 def train(
@@ -123,6 +129,7 @@ def downscale(
     operator: Coarsening | int,
     *,
     n_members: int = 16,
+    n_particles: int = 1,
     guide: Guide | None = None,
     method: MethodFor | Method = GaussianSDE,
     noise_levels: Float[Array, " level"] | None = None,
@@ -140,32 +147,40 @@ def downscale(
     - `n_members`; `guide`, by default moment matching; `method`, a sampler or what makes one from the Gaussian
       conditional (`GaussianSDE`, the default, and `GaussianODE`); `noise_levels`, decreasing, by default 32 from the
       prior's largest to its smallest;
+    - `n_particles`, more than one to draw each member from as many weighted particles of `GaussianSDE`, which is right
+      for any prior as they grow (`subgrid.diffusion.particles`), at as many times the cost;
     - `chunk`, fields sampled at a time; `report(done, total)`; `key`.
 
     **Returns:** dimensions of the samples as in `coarse`, then "member", then the space dimensions on the fine grid;
-    attributes and sample coordinates of `coarse`, space coordinates where they can be told (`fine_coordinates`).
+    attributes and sample coordinates of `coarse`, space coordinates where they can be told (`fine_coordinates`); with
+    particles their `effective_size` and `effective_fraction` as coordinates.
 
-    **Raises:** `DataError` for fields that cannot be used or a C′ that does not connect the two grids.
+    **Raises:** `DataError` for fields that cannot be used or a C′ that does not connect the two grids; `ValueError` for
+    particles of another method.
 
         ensemble = downscale(coarse, prior, debiaser, operator, n_members=16, key=jax.random.key(0))
     """
+    if n_particles > 1 and method is not GaussianSDE:
+        raise ValueError(
+            f"n_particles = {n_particles} needs method=GaussianSDE, whose steps have a density to weigh by."
+        )
     samples = samples_of(coarse, source="coarse")
     settings = prior.settings
     coarsen = _connecting(operator, settings.space, samples.values.shape[2:])
     ensemble_coordinates(coarse, coarsen)  # complains before anything is drawn
     if noise_levels is None:
         noise_levels = exponential_grid(32, sigma_max=settings.sigma_max, sigma_min=settings.sigma_min)
-    upsampler = DiffusionUpsampler(
-        prior.denoiser,
-        condition(prior.gaussian, coarsen, (settings.n_channels, *coarsen.coarse_shape)),
-        prior.standardiser,
-        guide or partial(moment_matching, prior=prior.gaussian),
-        noise_levels,
-        method_for(method),
+    conditional = condition(prior.gaussian, coarsen, (settings.n_channels, *coarsen.coarse_shape))
+    guide = guide or partial(moment_matching, prior=prior.gaussian)
+    parts = prior.denoiser, conditional, prior.standardiser, guide, noise_levels
+    with_particles = n_particles > 1
+    upsampler = (
+        ParticleUpsampler(*parts, n_particles) if with_particles else DiffusionUpsampler(*parts, method_for(method))
     )
     targets = apply_debiaser(debiaser or NoDebiasing(), samples.values)
-    ensemble = sample_ensemble(upsampler, targets, n_members, chunk=chunk, report=report, key=key)
-    return ensemble_dataset(coarse, ensemble, targets, coarsen)["ensemble"].rename(coarse.name)
+    ensemble, diagnostics = sample_with_diagnostics(upsampler, targets, n_members, chunk=chunk, report=report, key=key)
+    dataset = ensemble_dataset(coarse, ensemble, targets, coarsen, diagnostics=diagnostics).set_coords(diagnostics)
+    return dataset["ensemble"].rename(coarse.name)
 
 
 def ensemble_coordinates(coarse: xr.DataArray, operator: Coarsening) -> xr.Dataset:
@@ -191,11 +206,13 @@ def ensemble_dataset(
     ensemble: Float[np.ndarray, "n member channel *fine"],
     targets: Float[np.ndarray, "n channel *coarse"],
     operator: Coarsening,
+    *,
+    diagnostics: Diagnostics = MappingProxyType({}),
 ) -> xr.Dataset:
     """The arrays of a downscaling as a dataset: `ensemble` on the fine grid and `target`, what it was conditioned on.
 
     **Arguments:** `coarse`, the field that was downscaled; `ensemble`, `targets`, the debiased fields, both with
-    samples in the order of `samples_of`; `operator`, C′.
+    samples in the order of `samples_of`; `operator`, C′; `diagnostics` of the members, variables of their own.
 
     **Returns:** sample dimensions as in `coarse`, "member" (and "channel" if `coarse` has it) and space; the space of
     `target` is named "…_coarse". **Raises:** as `ensemble_coordinates`.
@@ -207,6 +224,7 @@ def ensemble_dataset(
     variables = {
         "ensemble": ((*lead, "member", *channel, *space), values.reshape(*sizes, *values.shape[1:]), coarse.attrs),
         "target": ((*lead, *on_coarse), conditions.reshape(*sizes, *conditions.shape[1:]), coarse.attrs),
+        **{name: ((*lead, "member"), each.reshape(*sizes, -1)) for name, each in diagnostics.items()},
     }
     as_in_coarse = [d for d in coarse.dims if d in lead]  # samples_of puts runs first, wherever the field has them
     return coordinates.assign(variables).transpose(*as_in_coarse, ...)
@@ -220,20 +238,22 @@ def conditions_dataset(
     fine: Samples,
     coarse: Samples,
     truth: Float[np.ndarray, "n channel *fine"] | None = None,
+    diagnostics: Diagnostics = MappingProxyType({}),
 ) -> xr.Dataset:
     """Ensembles of single samples, taken here and there from an archive, as a dataset along "condition".
 
     **Arguments:** `conditions`, the samples that were downscaled, which say when and in which run each was; `ensemble`;
-    `targets`; `fine`, `coarse`, the archives, for the coordinates of space, names and units; `truth`, if it is known.
+    `targets`; `fine`, `coarse`, the archives, for the coordinates of space, names and units; `truth`, if it is known;
+    `diagnostics` of the members.
 
-    **Returns:** `ensemble` (condition, member, channel, *space), `target` and `truth`.
+    **Returns:** `ensemble` (condition, member, channel, *space), `target`, `truth` and the diagnostics.
 
         chosen = coarse.take(indices)
         conditions_dataset(chosen, ensemble, targets, fine=fine, coarse=coarse).to_zarr("ensemble.zarr")
     """
     on_fine, on_coarse = fine.space_dims, tuple(f"{d}_coarse" for d in fine.space_dims)
     renamed = dict(zip(coarse.space_dims, on_coarse, strict=True))
-    taken = {"ensemble", "target", "truth", "member", "channel"} & set(conditions.coords)
+    taken = {"ensemble", "target", "truth", "member", "channel", *diagnostics} & set(conditions.coords)
     of_samples = conditions.coords.rename({name: f"{name}_of_condition" for name in taken})
     coordinates = {
         **_along(of_samples, {CONDITION_DIM: CONDITION_DIM}),
@@ -243,6 +263,7 @@ def conditions_dataset(
     fields = {
         "ensemble": ((CONDITION_DIM, "member", "channel", *on_fine), ensemble, fine.attrs),
         "target": ((CONDITION_DIM, "channel", *on_coarse), targets, coarse.attrs),
+        **{name: ((CONDITION_DIM, "member"), each) for name, each in diagnostics.items()},
     }
     if truth is not None:
         fields["truth"] = ((CONDITION_DIM, "channel", *on_fine), truth, fine.attrs)

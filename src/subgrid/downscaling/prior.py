@@ -1,41 +1,35 @@
 """The generative prior p(x) of fine fields: its settings, its training, and the folder it lives in.
 
-MODEL/training.json   what is trained, on what: an unfinished training is resumed as the same one or not at all
-MODEL/settings.json   what is needed to build it, to normalise fields and to use it
+MODEL/settings.json   what is needed to build it, to normalise fields and to use it; written last
 MODEL/weights/        the averaged weights, the normalisation, the Gaussian part
-MODEL/checkpoints/    the training state, to resume from
-MODEL/training.jsonl  one line of numbers a dispatch
+
+and the files of its training (`field_training.py`).
 """
 
 import dataclasses
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-import numpy as np
-from jaxtyping import Float
 
-from subgrid.data.batches import draw_batch, random_shifts
 from subgrid.data.fields import DataError
-from subgrid.data.normalise import Standardiser, fit_standardiser
+from subgrid.data.normalise import Standardiser
 from subgrid.data.store import write_json
-from subgrid.data.stream import StreamedFields
 from subgrid.diffusion.denoiser import Preconditioned
 from subgrid.diffusion.gaussian_prior import GaussianPrior
 from subgrid.diffusion.objective import Quantile, denoising_loss, karras_weight, log_uniform_levels
-from subgrid.downscaling.gaussian_part import blank_gaussian_part, fit_gaussian_part, sample_of
+from subgrid.downscaling.field_training import Fields, TrainingSettings, standardiser_of, train_on_fields
+from subgrid.downscaling.gaussian_part import blank_gaussian_part, gaussian_part_of
 from subgrid.networks.unet import UNet
-from subgrid.training.checkpoint import CheckpointMismatch, Checkpoints, load_weights, save_weights
+from subgrid.numerics.streams import substream
+from subgrid.training.checkpoint import CheckpointMismatch, load_weights, save_weights
 from subgrid.training.distributed import is_first_process
-from subgrid.training.feed import Streamed
-from subgrid.training.fit import fit, warmup_cosine
-from subgrid.training.log import Report, all_of, json_lines, read_json_lines, tensorboard
-from subgrid.training.origin import digest, key_data, require_same_origin
+from subgrid.training.log import Report
 from subgrid.types import Key
 
 FORMAT = 3
@@ -61,21 +55,6 @@ class PriorSettings:
 
 
 @dataclass(frozen=True)
-class TrainingSettings:
-    """How long and how fast to train. Batch 64 fills two cores; the rate and its decay follow Wan et al. (2023)."""
-
-    n_steps: int = 4000
-    batch_size: int = 64
-    learning_rate: float = 1e-3
-    warmup: int = 500
-    ema_decay: float = 0.999
-    steps_per_dispatch: int = 20
-    checkpoint_every: int = 1000
-    translation_invariant: bool = False
-    tensorboard: bool = False
-
-
-@dataclass(frozen=True)
 class Prior:
     """A denoiser of normalised fine fields, with its normalisation and the Gaussian nearest to its distribution."""
 
@@ -85,14 +64,19 @@ class Prior:
     gaussian: GaussianPrior = field(repr=False)
 
 
-@eqx.filter_jit  # one compilation for all weights, not one for each shape
 def build_denoiser(settings: PriorSettings, *, key: Key) -> Preconditioned:
     """The untrained, preconditioned UNet that `settings` describe.
 
     **Raises:** `ValueError` if the field does not fit the network (see `UNet`).
     """
+    return Preconditioned(build_network(settings, settings.n_channels, key=key))
+
+
+@eqx.filter_jit  # one compilation for all weights, not one for each shape
+def build_network(settings: PriorSettings, in_channels: int, *, key: Key) -> UNet:
+    """The untrained UNet of `settings`, from `in_channels` to the channels of the field; errors as above."""
     network = UNet(
-        settings.n_channels,
+        in_channels,
         settings.n_channels,
         len(settings.space),
         channels=settings.channels,
@@ -105,11 +89,7 @@ def build_denoiser(settings: PriorSettings, *, key: Key) -> Preconditioned:
         key=key,
     )
     network.check(settings.space)
-    return Preconditioned(network)
-
-
-Fields: TypeAlias = Float[np.ndarray, "n channel *space"] | StreamedFields
-"""Of a training: in memory, or on disk."""
+    return network
 
 
 def train_prior(
@@ -130,102 +110,26 @@ def train_prior(
 
     **Returns:** the prior, also saved in `folder`.
 
-    **Raises:** `CheckpointMismatch` if the folder holds checkpoints of other settings, data or key; and as `fit`.
+    **Raises:** as `train_on_fields`.
 
         settings = PriorSettings(1, (192,))
         prior = train_prior(fields, settings, TrainingSettings(n_steps=400), folder="model", key=key)
     """
-    if training.batch_size % len(jax.devices()):
-        raise ValueError(
-            f"training.batch_size = {training.batch_size} cannot be split over {len(jax.devices())} devices; "
-            "use a multiple of their number."
-        )
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    standardiser = _standardiser(fields)
+    standardiser = standardiser_of(fields)
     levels = noise_levels or log_uniform_levels(settings.sigma_min, settings.sigma_max)
-    checkpoints = Checkpoints(folder / "checkpoints")
-    require_same_origin(
-        folder / "training.json",
-        _origin(fields, settings, training, levels, key),
-        resuming=checkpoints.latest() is not None,
-        write=is_first_process(),
-    )
-    build_key, fit_key = jr.split(key)
-    data, draw = _feed(fields, standardiser, len(settings.space), training, key=jr.fold_in(build_key, 1))
 
     def loss(denoiser, batch, key):
         return denoising_loss(denoiser, batch, noise_levels=levels, weight=karras_weight(), key=key)
 
-    reports: list[Report] = []  # the log comes before what a caller may stop
-    if is_first_process():
-        reports.append(json_lines(folder / "training.jsonl", from_step=checkpoints.latest() or 0))
-    if is_first_process() and training.tensorboard:
-        reports.append(tensorboard(folder / "tensorboard"))
-    if report is not None:
-        reports.append(report)
-    denoiser = fit(
-        build_denoiser(settings, key=build_key),
-        loss,
-        data,
-        draw,
-        n_steps=training.n_steps,
-        optimiser=warmup_cosine(training.n_steps, peak=training.learning_rate, warmup=training.warmup),
-        key=fit_key,
-        ema_decay=training.ema_decay,
-        steps_per_dispatch=training.steps_per_dispatch,
-        checkpoints=checkpoints,
-        checkpoint_every=training.checkpoint_every,
-        report=all_of(*reports),
-    )
-    few = sample_of(fields, key=jr.fold_in(build_key, 2))
-    normalised = np.asarray(standardiser.normalise(jnp.asarray(few), len(settings.space)))
-    gaussian = fit_gaussian_part(normalised, translation_invariant=training.translation_invariant)
+    untrained = build_denoiser(settings, key=substream(key, "network"))
+    told = [float(f"{float(levels(jnp.asarray(u))):.5g}") for u in (0.1, 0.5, 0.9)]
+    origin = {"format": FORMAT, "prior": dataclasses.asdict(settings), "noise levels": told}
+    options = {"origin": origin, "folder": folder, "report": report, "key": key}
+    denoiser = train_on_fields(untrained, loss, fields, standardiser, training, **options)
+    gaussian = gaussian_part_of(fields, standardiser, training, key=key)
     prior = Prior(settings, denoiser, standardiser, gaussian)
     save_prior(folder, prior)
     return prior
-
-
-def _standardiser(fields: Fields) -> Standardiser:
-    """In one pass over the archive where it stays on disk. **Raises:** `ValueError` if a channel is constant."""
-    if not isinstance(fields, StreamedFields):
-        return fit_standardiser(fields)
-    mean, std = fields.moments()
-    if not (std > 0).all():
-        raise ValueError(f"{fields.path}: channel {int(np.argmin(std))} is constant; it cannot be normalised.")
-    return Standardiser(jnp.asarray(mean, jnp.float32), jnp.asarray(std, jnp.float32))
-
-
-def _feed(fields: Fields, standardiser: Standardiser, n_space: int, training: TrainingSettings, *, key: Key):
-    """What `fit` draws from, and how: normalised samples on the device, or batches of this process from the disk."""
-
-    def shifted(batch, key):
-        return random_shifts(batch, n_space, key=key) if training.translation_invariant else batch
-
-    if isinstance(fields, StreamedFields):
-        stream = fields.batches(training.batch_size, key=key).part(jax.process_index(), jax.process_count())
-        return Streamed(stream), lambda batch, key: shifted(standardiser.normalise(batch, n_space), key)
-
-    def draw(samples, key):
-        index_key, shift_key = jr.split(key)
-        return shifted(draw_batch(samples, training.batch_size, key=index_key), shift_key)
-
-    return standardiser.normalise(jnp.asarray(fields), n_space), draw
-
-
-def _origin(
-    fields: Fields, settings: PriorSettings, training: TrainingSettings, levels: Quantile, key: Key
-) -> dict[str, Any]:
-    """All that decides the bits of a training."""
-    aside = ("checkpoint_every", "tensorboard")  # change nothing in the result
-    return {
-        "format": FORMAT,
-        "prior": dataclasses.asdict(settings),
-        "training": {k: v for k, v in dataclasses.asdict(training).items() if k not in aside},
-        "noise levels": [float(f"{float(levels(jnp.asarray(u))):.5g}") for u in (0.1, 0.5, 0.9)],
-        "key": key_data(key),
-        "fields": fields.facts() if isinstance(fields, StreamedFields) else digest(fields),
-    }
 
 
 def save_prior(folder: str | Path, prior: Prior) -> None:
@@ -271,12 +175,6 @@ def load_prior(folder: str | Path) -> Prior:
     arrays, static = eqx.partition(like, eqx.is_array)
     loaded = eqx.combine(load_weights(Path(folder) / "weights", like=arrays), static)
     return Prior(settings, *loaded)
-
-
-def loss_curve(folder: str | Path) -> Float[np.ndarray, "2 step"]:
-    """Steps and losses from a model folder's log."""
-    rows = read_json_lines(Path(folder) / "training.jsonl")
-    return np.array([[row["step"], row["loss"]] for row in rows], float).T.reshape(2, -1)
 
 
 def is_trained(folder: str | Path) -> bool:

@@ -1,0 +1,161 @@
+"""Training a network on fine fields: what priors and conditional models have in common.
+
+FOLDER/training.json   what is trained, on what: an unfinished training is resumed as the same one or not at all
+FOLDER/checkpoints/    the training state, to resume from
+FOLDER/training.jsonl  one line of numbers a dispatch
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jaxtyping import Array, Float, Scalar
+
+from subgrid.data.batches import draw_batch, random_shifts
+from subgrid.data.normalise import Standardiser, fit_standardiser
+from subgrid.data.stream import StreamedFields
+from subgrid.numerics.streams import substream
+from subgrid.training.checkpoint import Checkpoints
+from subgrid.training.distributed import is_first_process
+from subgrid.training.feed import Streamed
+from subgrid.training.fit import fit, warmup_cosine
+from subgrid.training.log import Report, all_of, json_lines, read_json_lines, tensorboard
+from subgrid.training.origin import digest, key_data, require_same_origin
+from subgrid.types import Key
+
+Fields: TypeAlias = Float[np.ndarray, "n channel *space"] | StreamedFields
+"""Of a training: in memory, or on disk."""
+Model = TypeVar("Model", bound=eqx.Module)
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How long and how fast to train. Batch 64 fills two cores; the rate and its decay follow Wan et al. (2023)."""
+
+    n_steps: int = 4000
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    warmup: int = 500
+    ema_decay: float = 0.999
+    steps_per_dispatch: int = 20
+    checkpoint_every: int = 1000
+    translation_invariant: bool = False
+    tensorboard: bool = False
+
+
+def train_on_fields(
+    network: Model,
+    loss: Callable[[Model, Float[Array, "batch channel *space"], Key], Scalar],
+    fields: Fields,
+    standardiser: Standardiser,
+    training: TrainingSettings,
+    *,
+    origin: Mapping[str, Any],
+    folder: str | Path,
+    report: Report | None = None,
+    key: Key,
+) -> Model:
+    """The network with the averaged weights of its training; run again on the same folder, it resumes to the same bits.
+
+    Args:
+        network: what is trained.
+        loss: of a batch of normalised fields.
+        fields: physical units, or `StreamedFields` where they do not fit into memory.
+        standardiser: physical ↔ normalised.
+        training: how long and how fast.
+        origin: whatever else decides the bits of the training, plain enough for JSON.
+        folder: of the model.
+        report: `report(step, metrics)`, after each dispatch.
+        key: of batches, shifts and noise.
+
+    Raises:
+        CheckpointMismatch: if the folder holds checkpoints of other settings, data or key.
+        ValueError: for a batch that the devices cannot share; and as `fit`.
+    """
+    if training.batch_size % len(jax.devices()):
+        raise ValueError(
+            f"training.batch_size = {training.batch_size} cannot be split over {len(jax.devices())} devices; "
+            "use a multiple of their number."
+        )
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoints = Checkpoints(folder / "checkpoints")
+    begun = checkpoints.latest()
+    whole = {**origin, **_origin(fields, training, key)}
+    require_same_origin(folder / "training.json", whole, resuming=begun is not None, write=is_first_process())
+    n_space = len(fields.shape) - 2
+    data, draw = _feed(fields, standardiser, n_space, training, key=substream(key, "batches"))
+    return fit(
+        network,
+        loss,
+        data,
+        draw,
+        n_steps=training.n_steps,
+        optimiser=warmup_cosine(training.n_steps, peak=training.learning_rate, warmup=training.warmup),
+        key=substream(key, "training"),
+        ema_decay=training.ema_decay,
+        steps_per_dispatch=training.steps_per_dispatch,
+        checkpoints=checkpoints,
+        checkpoint_every=training.checkpoint_every,
+        report=_reports(folder, training, begun or 0, report),
+    )
+
+
+def standardiser_of(fields: Fields) -> Standardiser:
+    """In one pass over the archive where it stays on disk. **Raises:** `ValueError` if a channel is constant."""
+    if not isinstance(fields, StreamedFields):
+        return fit_standardiser(fields)
+    mean, std = fields.moments()
+    if not (std > 0).all():
+        raise ValueError(f"{fields.path}: channel {int(np.argmin(std))} is constant; it cannot be normalised.")
+    return Standardiser(jnp.asarray(mean, jnp.float32), jnp.asarray(std, jnp.float32))
+
+
+def loss_curve(folder: str | Path) -> Float[np.ndarray, "2 step"]:
+    """Steps and losses from a model folder's log."""
+    rows = read_json_lines(Path(folder) / "training.jsonl")
+    return np.array([[row["step"], row["loss"]] for row in rows], float).T.reshape(2, -1)
+
+
+def _reports(folder: Path, training: TrainingSettings, begun: int, report: Report | None) -> Report:
+    reports: list[Report] = []  # the log comes before what a caller may stop
+    if is_first_process():
+        reports.append(json_lines(folder / "training.jsonl", from_step=begun))
+    if is_first_process() and training.tensorboard:
+        reports.append(tensorboard(folder / "tensorboard"))
+    if report is not None:
+        reports.append(report)
+    return all_of(*reports)
+
+
+def _feed(fields: Fields, standardiser: Standardiser, n_space: int, training: TrainingSettings, *, key: Key):
+    """What `fit` draws from, and how: normalised samples on the device, or batches of this process from the disk."""
+
+    def shifted(batch, key):
+        return random_shifts(batch, n_space, key=key) if training.translation_invariant else batch
+
+    if isinstance(fields, StreamedFields):
+        stream = fields.batches(training.batch_size, key=key).part(jax.process_index(), jax.process_count())
+        return Streamed(stream), lambda batch, key: shifted(standardiser.normalise(batch, n_space), key)
+
+    def draw(samples, key):
+        index_key, shift_key = jr.split(key)
+        return shifted(draw_batch(samples, training.batch_size, key=index_key), shift_key)
+
+    return standardiser.normalise(jnp.asarray(fields), n_space), draw
+
+
+def _origin(fields: Fields, training: TrainingSettings, key: Key) -> dict[str, Any]:
+    """All that decides the bits of any training."""
+    aside = ("checkpoint_every", "tensorboard")  # change nothing in the result
+    return {
+        "training": {k: v for k, v in asdict(training).items() if k not in aside},
+        "key": key_data(key),
+        "fields": fields.facts() if isinstance(fields, StreamedFields) else digest(fields),
+    }
