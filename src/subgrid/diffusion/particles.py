@@ -30,13 +30,12 @@ import jax.random as jr
 from jaxtyping import Array, Bool, Float, Int, Scalar
 
 from subgrid.diffusion.gaussian_conditional import ConditionalGaussian
-from subgrid.diffusion.gaussian_prior import GaussianPrior
+from subgrid.diffusion.gaussian_prior import FULL, GaussianPrior
 from subgrid.diffusion.gaussian_steps import GaussianSDE, OfVariance, Residuals, transition_variance
 from subgrid.diffusion.guidance.gaussian import Innovations, innovations
 from subgrid.numerics.noise import standard_normal
 from subgrid.types import Denoiser, Key
 
-FULL = jax.lax.Precision.HIGHEST
 Sample = Float[Array, "*shape"]
 Swarm = Float[Array, "particle *shape"]
 
@@ -149,7 +148,7 @@ def sample_particles(
 
 def effective_size(log_weights: Float[Array, " particle"]) -> Scalar:
     """(Σw)²/Σw², of K equal weights K, of one that outweighs all others 1 (Kong, Liu & Wong 1994)."""
-    return jnp.exp(2 * jax.nn.logsumexp(log_weights) - jax.nn.logsumexp(2 * log_weights))
+    return 1 / jnp.sum(jax.nn.softmax(log_weights) ** 2)
 
 
 def systematic_resampling(log_weights: Float[Array, " particle"], *, key: Key) -> Int[Array, " particle"]:
