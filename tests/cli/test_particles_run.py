@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from subgrid.cli import stages
+from subgrid.cli import build, stages
 from subgrid.cli.config import ConfigError, load_config
 from subgrid.cli.experiment import open_experiment
+from subgrid.numerics.operators import Subsample
 
 SETTINGS = [
     "data.source=files",
@@ -72,3 +73,18 @@ def test_downscale_tells_it_for_every_sample(run, archives, subgrid, tmp_path):
 def test_a_method_whose_steps_have_no_density_is_refused():
     with pytest.raises(ConfigError, match=r'sampling\.particles = 4 needs sampling\.method = "gaussian-sde"'):
         load_config(None, ["sampling.particles=4", "sampling.method=heun"])
+
+
+def test_models_that_need_no_guidance_are_refused_before_training(archives, tmp_path):
+    files = [f"data.{name}={archives / name}.nc" for name in ("fine", "coarse")]
+    config = load_config(None, [*SETTINGS, *files, "downscaling.method=conditional-diffusion"])
+    with pytest.raises(ConfigError, match="particles are of a guided prior"):
+        stages.run_all(open_experiment(config, tmp_path / "run"))
+    assert not (tmp_path / "run" / "model").exists()
+
+
+def test_a_folder_with_a_model_that_needs_no_guidance_is_refused(tmp_path):
+    (tmp_path / "conditional.json").write_text("{}", encoding="utf-8")
+    config = load_config(None, ["sampling.particles=4"])
+    with pytest.raises(ConfigError, match="holds a model that needs no guidance"):
+        build.open_upsampler(config, tmp_path, Subsample((16,), 4))

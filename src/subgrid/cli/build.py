@@ -188,8 +188,14 @@ def fine_space(folder: Path) -> tuple[int, ...]:
 def open_upsampler(config: Config, folder: Path, operator: Coarsening) -> AnyUpsampler:
     """The sampler of a model folder, whatever kind of model it holds.
 
-    **Raises:** `DataError` if it holds none, or one for another C′; `ConfigError` for too few levels.
+    **Raises:** `DataError` if it holds none, or one for another C′; `ConfigError` for too few levels, or for particles
+    of another model than a prior.
     """
+    if config.sampling.particles > 1 and (is_fitted(folder) or is_conditional(folder)):
+        raise ConfigError(
+            f"sampling.particles = {config.sampling.particles}: {folder} holds a model that needs no guidance, and "
+            "particles are of guided priors; set sampling.particles = 1."
+        )
     if is_fitted(folder):
         return load_upsampler(folder)
     if not is_conditional(folder):

@@ -58,6 +58,11 @@ def run_all(experiment: Experiment) -> Path:
             f"sampling.n_members = {experiment.config.sampling.n_members}: a run scores the ensemble, also with one of "
             "its members as truth, and that takes 3; `subgrid downscale` draws fewer."
         )
+    if experiment.config.sampling.particles > 1 and experiment.config.downscaling.method != "diffusion":
+        raise ConfigError(
+            f"sampling.particles = {experiment.config.sampling.particles}: particles are of a guided prior; set "
+            'downscaling.method = "diffusion", or sampling.particles = 1.'
+        )
     if experiment.config.data.source == "kuramoto-sivashinsky":
         simulate(experiment)
     check_archives(experiment, [experiment.config.debias.method])

@@ -18,7 +18,11 @@ The last step needs no weight. Under p it draws x₀ from N(D, S_σ), so that p(
 conditioned on y, and that is what is drawn; this holds for exact y too, where p(y | x₀) is no density.
 
 As K grows the particles converge to p(x₀ | y) of the chain p, whose own error is that of sampling the prior with these
-levels.
+levels: far from the modes of the prior it is large in relative terms, and so is that of the evidence there.
+
+Limitations. *Mathematical*: the K needed grows with the number of values that guidance gets wrong, and effective
+sizes do not see modes that no particle visits. *Merely convenient*: q is narrower than p, so the weights of steps with
+σ′ < σ/√2 may have no variance where the denoiser is flat; the limit is the same, reached more slowly.
 """
 
 import math
