@@ -26,6 +26,7 @@ TINY = [
     "--set=debias.epsilon=2.0",
     "--set=debias.n_quantiles=10",
 ]
+PRIOR = "--set=downscaling.method=diffusion"
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,8 @@ def archives(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def model(archives, tmp_path_factory) -> Path:
-    """A model trained for twenty steps on fine.nc."""
+    """A prior trained for twenty steps on fine.nc, which is good for any C′."""
     folder = tmp_path_factory.mktemp("models") / "model"
-    outcome = called("train", archives / "fine.nc", "-o", folder, *TINY)
+    outcome = called("train", archives / "fine.nc", "-o", folder, *TINY, PRIOR)
     assert outcome.code == 0, outcome.err
     return folder

@@ -328,3 +328,21 @@ def test_version(subgrid):
 
     outcome = subgrid("--version")
     assert (outcome.code, outcome.out) == (0, f"subgrid {version('subgrid')}\n")
+
+
+def test_a_conditional_model_is_good_for_its_own_coarsening_only(subgrid, archives, tmp_path):
+    outcome = subgrid("train", archives / "fine.nc", "-o", tmp_path / "m", *TINY, "--set=downscaling.jitter=debiaser")
+    refuses(outcome, 2, 'downscaling.jitter = "debiaser"', "`train` sees no coarse archive")
+    outcome = subgrid("train", archives / "fine.nc", "-o", tmp_path / "m", *TINY, "--set=coarsening.factor=5")
+    refuses(outcome, 2, "coarsening.factor = 5")
+    assert left_behind(tmp_path) == []
+    outcome = subgrid("train", archives / "fine.nc", "-o", tmp_path / "m", *TINY, FACTOR)
+    assert outcome.code == 0, outcome.err
+    arguments = ("downscale", archives / "coarse.nc", "-m", tmp_path / "m", "-o", tmp_path / "out.zarr")
+    outcome = subgrid(*arguments, *TINY, FACTOR, "--set=coarsening.kind=block-mean")
+    refuses(outcome, 2, "trained for another C'", "the same grids, but other weights")
+    outcome = subgrid(*arguments, *TINY, FACTOR, "--set=sampling.n_levels=2")
+    refuses(outcome, 2, "sampling.n_levels = 2", "needs 3 evaluations")
+    outcome = subgrid(*arguments, *TINY, FACTOR, "--set=sampling.particles=2")
+    refuses(outcome, 2, "sampling.particles = 2", "needs no guidance")
+    assert left_behind(tmp_path) == ["m"]

@@ -19,7 +19,7 @@ from subgrid.data.fields import DataError
 from subgrid.downscaling.prior import load_prior
 from subgrid.report import page
 
-from .conftest import TINY, called, waves
+from .conftest import PRIOR, TINY, called, waves
 
 QUICK = [
     "--set=data.n_trajectories=8",
@@ -70,7 +70,7 @@ def test_demo_leaves_metrics_ensemble_and_model(demo):
     assert all(np.isfinite(v) for row in metrics["table"] for v in row.values() if isinstance(v, float))
     ensemble = xr.open_zarr(folder / "ensemble.zarr").ensemble
     assert ensemble.dims == ("condition", "member", "channel", "x")
-    assert (folder / "model" / "settings.json").exists()
+    assert (folder / "model" / "conditional.json").exists()
 
 
 def test_finished_run_is_not_computed_again(demo, subgrid):
@@ -149,7 +149,7 @@ def test_a_model_brings_its_own_settings(tmp_path):
 def test_an_archive_too_large_for_memory_is_streamed(archives, model, subgrid, tmp_path, monkeypatch):
     """With 10 kB of memory, a quarter of which is less than the 8 kB of fine.nc."""
     monkeypatch.setattr(commands, "_memory", lambda: 10_000)
-    outcome = subgrid("train", archives / "fine.nc", "-o", tmp_path / "model", *TINY)
+    outcome = subgrid("train", archives / "fine.nc", "-o", tmp_path / "model", *TINY, PRIOR)
     assert outcome.code == 0, outcome.err
     told = [json.loads((folder / "training.json").read_text())["fields"] for folder in (tmp_path / "model", model)]
     assert told[0][:4] == [64, 1, 32, "u"] and isinstance(told[1], str)  # where it is; a digest
@@ -249,7 +249,7 @@ def test_verify_scores_the_reference_itself_at_its_floor(subgrid, tmp_path):
 @pytest.mark.slow
 def test_interrupted_training_says_how_to_resume_and_resumes_to_the_same_bits(archives, tmp_path):
     longer = [option for option in TINY if "n_steps" not in option] + ["--set=training.n_steps=2000"]
-    command = lambda name: ["train", str(archives / "fine.nc"), "-o", str(tmp_path / name), *longer]  # noqa: E731
+    command = lambda name: ["train", str(archives / "fine.nc"), "-o", str(tmp_path / name), *longer, PRIOR]  # noqa: E731
     assert called(*command("whole")).code == 0
     installed = str(Path(sys.executable).parent / "subgrid")
     process = subprocess.Popen([installed, *command("cut")], stderr=subprocess.PIPE, text=True)

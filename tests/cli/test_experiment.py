@@ -40,6 +40,18 @@ def test_a_prior_knows_nothing_of_the_coarse_grid_and_a_bridge_is_fitted_to_it(t
             open_experiment(load_config(None, ["downscaling.method=bridge", other]), tmp_path / "bridge")
 
 
+def test_a_conditional_model_is_of_one_coarsening_and_of_its_debiaser_where_the_jitter_is(tmp_path):
+    given, measured = ["downscaling.jitter=0.1"], ["downscaling.jitter=debiaser"]
+    for name, jitter in {"given": given, "measured": measured}.items():
+        open_experiment(load_config(None, jitter), tmp_path / name).path("model").mkdir()
+    open_experiment(load_config(None, ["debias.method=gaussian", *given]), tmp_path / "given")
+    for other in ("coarsening.factor=4", "downscaling.jitter=0.2", "downscaling.method=conditional-flow"):
+        with pytest.raises(OutputExists, match=f"model was made with {other.split('=')[0]} = "):
+            open_experiment(load_config(None, [*given, other]), tmp_path / "given")
+    with pytest.raises(OutputExists, match="model was made with debias.method = "):
+        open_experiment(load_config(None, [*measured, "debias.method=gaussian"]), tmp_path / "measured")
+
+
 def test_a_folder_with_the_rest_of_a_killed_write_is_free(tmp_path):
     (tmp_path / ".config.toml.partial-123").write_text("[run")
     assert open_experiment(load_config(None), tmp_path).path("config.toml").exists()

@@ -2,10 +2,11 @@
 
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from subgrid.cli.config import Config, Debias, Run, Table, load_config
+from subgrid.cli.config import Config, Debias, Downscaling, Run, Table, load_config
 from subgrid.cli.experiment import made_from
 from subgrid.cli.run_folder import check_own_folder, keep_config, kept_config, open_folder, require_same_values
 from subgrid.cli.toy_config import CONFIGURATIONS, ToyConfig
@@ -71,8 +72,9 @@ def test_every_experiment_is_of_a_known_kind(path):
 
 
 def test_all_that_a_part_is_made_from_exists():
-    for method in ("diffusion", "bridge"):
-        config = Config.model_validate({"downscaling": {"method": method}})
+    tables = [{"method": method} for method in get_args(Downscaling.model_fields["method"].annotation)]
+    for table in [*tables, {"jitter": "debiaser"}]:
+        config = Config.model_validate({"downscaling": table})
         for reads in made_from(config).values():
             for table, keys in reads.items():
                 assert set(keys) <= config.model_dump()[table].keys()

@@ -113,14 +113,11 @@ def _unit(inside: np.ndarray, i: int) -> np.ndarray:
 def test_each_draw_follows_from_its_key_alone_in_whatever_block(warm):
     domain, _, fields, prior = warm
     targets, keys = domain.coarsen(fields[:7]), jr.split(jr.key(3), 7)
-    draw = lambda chosen: draw_anomalies(  # noqa: E731
-        prior,
-        gaussian_conditional(prior, domain.regridding.operator),
-        targets[chosen],
-        keys[chosen],
-        n_levels=4,
-        chunk=4,
-    )
+    conditional = gaussian_conditional(prior, domain.regridding.operator)
+
+    def draw(chosen):
+        return draw_anomalies(prior, conditional, targets[chosen], keys[chosen], n_levels=4, chunk=4)
+
     whole, later = draw(np.arange(7)), draw(np.array([6, 2]))
     np.testing.assert_array_equal(later, whole[[6, 2]])
 

@@ -69,16 +69,29 @@ def train(
     if fields.shape[0] < 2:
         raise DataError(f"{fine}: holds {fields.shape[0]} sample; training needs at least 2.")
     stages.check_network(config, fields.shape)
-    operator, jitter = _own_operator(config, fields.shape[2:], fine), config.downscaling.jitter
-    if jitter == "debiaser":
-        raise ConfigError('downscaling.jitter = "debiaser": `train` sees no coarse archive; give a number, or `run`.')
+    operator, jitter = _own_operator(config, fields.shape[2:], fine), _own_jitter(config)
     if is_first_process():
         keep_config(config, stored)
     stages.train_on(config, fields, output, operator=operator, jitter=jitter, key=run_key(config.run.seed, "prior"))
 
 
-def _own_operator(config: Config, space: tuple[int, ...], fine: Path) -> Coarsening:
-    """The configured C′, from fine fields alone."""
+def _own_jitter(config: Config) -> float:
+    """The configured jitter, as far as fine fields alone tell. **Raises:** `ConfigError` for that of the debiaser."""
+    jitter = config.downscaling.jitter
+    if jitter != "debiaser":
+        return jitter
+    if config.downscaling.method == "diffusion":
+        return 0.0
+    raise ConfigError(
+        'downscaling.jitter = "debiaser": `train` sees no coarse archive, so nothing is debiased; give a number, or use '
+        "`subgrid run`."
+    )
+
+
+def _own_operator(config: Config, space: tuple[int, ...], fine: Path) -> Coarsening | None:
+    """The configured C′, from fine fields alone; a prior needs none."""
+    if config.downscaling.method == "diffusion":
+        return None
     factor = config.coarsening.factor
     return build.operator_of(config.coarsening, space, tuple(n // factor for n in space), source=str(fine))
 

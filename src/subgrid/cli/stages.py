@@ -173,14 +173,14 @@ def _train_bridge(experiment: Experiment, folder: Path) -> None:
 
 
 def train_on(
-    config: Config, fields: Fields, folder: Path, *, operator: Coarsening, jitter: float = 0.0, key: Key
+    config: Config, fields: Fields, folder: Path, *, operator: Coarsening | None, jitter: float = 0.0, key: Key
 ) -> None:
     """Trains a prior, or a conditional model for C′, on fields in memory or on disk, with a progress bar."""
     channels, space, training = fields.shape[1], fields.shape[2:], build.training_settings_of(config)
     with progress_bar("train") as update:
         report = lambda step, numbers: update(step, config.training.n_steps, f"loss {numbers['loss']:.4f}")  # noqa: E731
         options: dict[str, Any] = {"folder": folder, "report": report, "key": key}
-        if config.downscaling.method == "diffusion":
+        if operator is None or config.downscaling.method == "diffusion":
             settings = build.prior_settings_of(config, channels, space)
             train_prior(fields, settings, training, noise_levels=build.noise_levels_of(config), **options)
         else:

@@ -207,7 +207,7 @@ def _conditional(gaussian: GaussianPrior, operator: Coarsening, jitter: float) -
     return condition(gaussian, operator, coarse, noise_variance=jitter**2)
 
 
-def _hold_back(fields: Fields) -> tuple[Fields, Float[np.ndarray, "m channel *space"]]:
+def _hold_back(fields: Fields) -> tuple[StreamedFields | np.ndarray, np.ndarray]:
     """Fields to train on, and others; few fields, or an archive on disk, are measured on what they are trained on."""
     if isinstance(fields, StreamedFields):
         return fields, np.concatenate([fields.blocks.read(i) for i in _last(fields)])[-MEASURED:]

@@ -119,10 +119,8 @@ def jittered(
 
 
 def n_refined(conditional: ConditionalGaussian) -> Float[Array, ""]:
-    """How many modes a network refines."""
-    spread = conditional.spread
-    rest = jnp.sum(spread.support) - len(spread.variances)
-    return jnp.sum(refined(spread.variances)) + rest * refined(spread.remainder)
+    """How many modes a network refines; 1 where y determines the field and there is none, since losses divide by it."""
+    return jnp.maximum(conditional.spread.trace(refined), 1.0)
 
 
 def refined(variance: Array) -> Array:
