@@ -18,6 +18,9 @@ DebiasMethod = Literal[
     "rectified-flow",
     "schrodinger-bridge",
 ]
+Sampler = Literal[
+    "projection", "moment-matching", "gaussian-gain", "particles", "conditional-diffusion", "conditional-flow"
+]
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
@@ -91,6 +94,10 @@ class Comparison(Table):
     debiasers: Annotated[tuple[DebiasMethod, ...], AsTuple] = ()
     """Methods that `subgrid debias` fits beside each other, with the settings of [debias], and scores on held-out
     coarse fields."""
+    samplers: Annotated[tuple[Sampler, ...], AsTuple] = ()
+    """What `subgrid samplers` scores beside each other, perfect model, from models trained alike."""
+    evaluations: Annotated[tuple[Positive, ...], AsTuple, Field(min_length=1)] = (1, 2, 4, 8, 16, 32)
+    """Noise levels, or steps, at which each sampler is scored."""
 
 
 class Downscaling(Table):

@@ -125,6 +125,25 @@ def debias(
     typer.echo(f"wrote {path}")
 
 
+@app.command("samplers")
+def samplers(
+    config: Annotated[Path, typer.Argument(help="TOML file with samplers in the table [comparison].")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Run folder; default: the file's name.")] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Scores the samplers of [comparison] beside each other: CRPS and spread/skill against evaluations.
+
+    A prior and conditional models are trained alike; the same call resumes, score by score.
+    """
+    from subgrid.cli.experiment import open_experiment
+    from subgrid.cli.sampler_comparison import compare_samplers
+
+    folder = output or Path("runs") / config.stem
+    path = compare_samplers(open_experiment(load_config(config, overrides or []), folder))
+    typer.echo(path.read_text(encoding="utf-8"))
+    typer.echo(f"wrote {path}")
+
+
 @app.command("inspect")
 def inspect_files(
     files: Annotated[list[str], typer.Argument(help="Archives: NetCDF files, Zarr stores, folders or globs.")],

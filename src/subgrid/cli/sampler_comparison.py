@@ -1,0 +1,155 @@
+"""Ways to sample p(x | C′x = y) side by side: CRPS and spread/skill against evaluations of the network.
+
+
+RUN/samplers/model/KIND/        a prior, a conditional diffusion, a conditional flow, trained alike
+RUN/samplers/SAMPLER-N.json     scores of one sampler at N evaluations; where it is there, it is done
+RUN/samplers.json, samplers.md, crps.svg, spread.svg   all of them
+"""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from subgrid.cli import build, stages
+from subgrid.cli.config import Config, ConfigError, Downscaling, Sampler, Sampling
+from subgrid.cli.experiment import Experiment
+from subgrid.cli.progress import progress_bar
+from subgrid.data.fields import Samples
+from subgrid.data.store import write_json, write_text
+from subgrid.downscaling.baselines import cubic_interpolation
+from subgrid.downscaling.evaluation import draw_conditions, perfect_model_rows, ranks
+from subgrid.downscaling.particle_upsampler import sample_with_diagnostics
+from subgrid.report.sampler_figures import draw_curves
+
+LEAST_EVALUATIONS = {"conditional-flow": 1, "conditional-diffusion": 3}
+"""Of what needs fewer or more than the two levels of a guided prior."""
+N_PARTICLES = 8
+"""Of the sampler "particles": the mixture of the tests is right on average from 8 on."""
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Perfect-model cases: coarsened reference fields and the truth."""
+
+    conditions: Samples
+    targets: np.ndarray
+    cubic: np.ndarray
+
+
+def compare_samplers(experiment: Experiment) -> Path:
+    """Simulates and trains if need be, scores what is not yet done; returns the path of the table.
+
+    **Raises:** `ConfigError` without a sampler to compare.
+    """
+    comparison = experiment.config.comparison
+    if not comparison.samplers:
+        raise ConfigError('comparison.samplers is empty; name samplers, for example ["conditional-diffusion"].')
+    if experiment.config.data.source == "kuramoto-sivashinsky":
+        stages.simulate(experiment)
+    stages.check_archives(experiment, [])
+    cases = _cases(experiment)
+    for sampler in comparison.samplers:
+        _train(experiment, _kind(sampler))
+    wanted = [(s, n) for s in comparison.samplers for n in comparison.evaluations if n >= LEAST_EVALUATIONS.get(s, 2)]
+    rows = [_record(experiment, cases, sampler, n) for sampler, n in wanted]
+    content = {"table": rows, "cubic": _cubic_crps(cases), "config": experiment.config.model_dump()}
+    write_json(experiment.path("samplers.json"), content)
+    for name, figure in draw_curves(rows).items():
+        experiment.path(name).write_bytes(figure)
+    path = experiment.path("samplers.md")
+    write_text(path, _markdown(rows))
+    return path
+
+
+def _kind(sampler: Sampler) -> str:
+    """The model that a sampler samples from: all guided ones share the prior."""
+    return sampler if sampler.startswith("conditional") else "diffusion"
+
+
+def _configured(config: Config, sampler: Sampler, n: int | None) -> Config:
+    """The configuration that samples so, with n levels."""
+    guided = {"projection", "moment-matching", "gaussian-gain"}
+    sampling: dict[str, Any] = config.sampling.model_dump() | {"n_levels": n}
+    sampling |= {"guidance": sampler} if sampler in guided else {}
+    sampling |= {"guidance": "moment-matching", "particles": N_PARTICLES} if sampler == "particles" else {}
+    downscaling = config.downscaling.model_dump() | {"method": _kind(sampler)}
+    return config.model_copy(update={"sampling": Sampling(**sampling), "downscaling": Downscaling(**downscaling)})
+
+
+def _model_folder(experiment: Experiment, kind: str) -> Path:
+    return experiment.path("samplers") / "model" / kind
+
+
+def _train(experiment: Experiment, kind: Any) -> None:
+    """One model, all with the same network, steps and batches."""
+    folder = _model_folder(experiment, kind)
+    if stages.is_trained(folder) or stages.is_conditional(folder):
+        return
+    config, key = _configured(experiment.config, kind, None), experiment.key("prior")
+    stages.train_on(config, experiment.fine[0].values, folder, operator=experiment.operator, key=key)
+
+
+def _cases(experiment: Experiment) -> Cases:
+    config, reference = experiment.config, experiment.fine[1]
+    key = experiment.key("conditions of the perfect model")
+    conditions = reference.take(draw_conditions(len(reference), config.evaluation.n_conditions, key=key))
+    targets = np.asarray(experiment.operator(jnp.asarray(conditions.values)))
+    factors = (config.coarsening.factor,) * reference.n_space
+    centred = config.coarsening.kind == "block-mean"
+    cubic = cubic_interpolation(targets, factors, centred=centred, periodic=config.data.periodic)
+    return Cases(conditions, targets, cubic)
+
+
+def _record(experiment: Experiment, cases: Cases, sampler: Sampler, n: int) -> dict[str, Any]:
+    """Scores of one sampler at n evaluations: read, or made. Seconds are without compilation."""
+    path = experiment.path("samplers") / f"{sampler}-{n}.json"
+    if path.exists():
+        return json.loads(path.read_text(encoding="utf-8"))
+    config = _configured(experiment.config, sampler, n)
+    upsampler = build.open_upsampler(config, _model_folder(experiment, _kind(sampler)), experiment.operator)
+    members, key = config.sampling.n_members, experiment.key("perfect model")
+    seconds: list[float] = []
+    with progress_bar(f"{sampler}, {n}") as update:
+
+        def report(done: int, total: int) -> None:
+            seconds.append(time.monotonic())
+            update(done, total)
+
+        chunk = max(1, len(cases.targets) * members // 4)
+        ensemble, told = sample_with_diagnostics(upsampler, cases.targets, members, chunk=chunk, report=report, key=key)
+    truth = cases.conditions.values
+    crps, spread = perfect_model_rows(truth, ensemble, cases.cubic)
+    histogram = ranks(truth, ensemble, key=experiment.key("ranks"))
+    record = {
+        "sampler": sampler,
+        "evaluations": n,
+        "CRPS": crps.generated,
+        "CRPS floor": crps.floor,
+        "spread/skill": spread.generated,
+        "outermost ranks": float((histogram[0] + histogram[-1]) / histogram.sum() * len(histogram) / 2),
+        "seconds a draw": (seconds[-1] - seconds[0]) / (len(seconds) - 1) / chunk if len(seconds) > 1 else None,
+        **{name: float(np.median(values)) for name, values in told.items()},
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, record)
+    return record
+
+
+def _cubic_crps(cases: Cases) -> float:
+    return float(np.mean(np.abs(cases.cubic - cases.conditions.values)))
+
+
+def _markdown(rows: list[dict[str, Any]]) -> str:
+    names = ["CRPS", "CRPS floor", "spread/skill", "outermost ranks", "seconds a draw"]
+    lines = [["sampler", "evaluations", *names], ["---"] * (2 + len(names))]
+    lines += [[row["sampler"], str(row["evaluations"]), *(_short(row[name]) for name in names)] for row in rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _short(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
