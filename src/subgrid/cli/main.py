@@ -62,7 +62,7 @@ def demo(
     quick: Annotated[bool, typer.Option("--quick", help="Tiny sizes, under a minute: to see that it works.")] = False,
     overrides: Overrides = None,
 ) -> None:
-    """Runs the main job on Kuramoto–Sivashinsky, 24 → 192 points, in six minutes on two cores.
+    """Runs the main job on Kuramoto–Sivashinsky, 24 → 192 points, in four minutes on two cores.
 
     Simulates a fine and a coarse archive, debiases, trains, downscales, verifies and writes OUTPUT/report.html.
     """
