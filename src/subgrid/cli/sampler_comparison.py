@@ -19,6 +19,7 @@ from subgrid.cli import build, stages
 from subgrid.cli.config import Config, ConfigError, Downscaling, Sampler, Sampling
 from subgrid.cli.experiment import Experiment
 from subgrid.cli.progress import progress_bar
+from subgrid.cli.unconditional_comparison import unconditional_rows
 from subgrid.data.fields import Samples
 from subgrid.data.store import write_json, write_text
 from subgrid.downscaling.baselines import cubic_interpolation
@@ -53,16 +54,20 @@ def compare_samplers(experiment: Experiment) -> Path:
         stages.simulate(experiment)
     stages.check_archives(experiment, [])
     cases = _cases(experiment)
-    for sampler in comparison.samplers:
-        _train(experiment, _kind(sampler))
+    for kind in dict.fromkeys(["diffusion", *map(_kind, comparison.samplers)]):
+        _train(experiment, kind)
     wanted = [(s, n) for s in comparison.samplers for n in comparison.evaluations if n >= LEAST_EVALUATIONS.get(s, 2)]
     rows = [_record(experiment, cases, sampler, n) for sampler, n in wanted]
-    content = {"table": rows, "cubic": _cubic_crps(cases), "config": experiment.config.model_dump()}
+    alone = unconditional_rows(experiment, _model_folder(experiment, "diffusion"), comparison.evaluations)
+    content = {"table": rows, "unconditional": alone, "cubic": _cubic_crps(cases)}
+    content["config"] = experiment.config.model_dump()
     write_json(experiment.path("samplers.json"), content)
     for name, figure in draw_curves(rows).items():
         experiment.path(name).write_bytes(figure)
     path = experiment.path("samplers.md")
-    write_text(path, _markdown(rows))
+    scores = ("CRPS", "CRPS floor", "spread/skill", "outermost ranks", "seconds a draw")
+    drawn_alone = _markdown(alone, ("MELRw", "standard deviation ratio"))
+    write_text(path, f"{_markdown(rows, scores)}\nThe prior alone:\n\n{drawn_alone}")
     return path
 
 
@@ -77,7 +82,7 @@ def _configured(config: Config, sampler: Sampler, n: int | None) -> Config:
     sampling: dict[str, Any] = config.sampling.model_dump() | {"n_levels": n}
     sampling |= {"guidance": sampler} if sampler in guided else {}
     sampling |= {"guidance": "moment-matching", "particles": N_PARTICLES} if sampler == "particles" else {}
-    downscaling = config.downscaling.model_dump() | {"method": _kind(sampler)}
+    downscaling: dict[str, Any] = config.downscaling.model_dump() | {"method": _kind(sampler)}
     return config.model_copy(update={"sampling": Sampling(**sampling), "downscaling": Downscaling(**downscaling)})
 
 
@@ -144,10 +149,9 @@ def _cubic_crps(cases: Cases) -> float:
     return float(np.mean(np.abs(cases.cubic - cases.conditions.values)))
 
 
-def _markdown(rows: list[dict[str, Any]]) -> str:
-    names = ["CRPS", "CRPS floor", "spread/skill", "outermost ranks", "seconds a draw"]
+def _markdown(rows: list[dict[str, Any]], names: tuple[str, ...]) -> str:
     lines = [["sampler", "evaluations", *names], ["---"] * (2 + len(names))]
-    lines += [[row["sampler"], str(row["evaluations"]), *(_short(row[name]) for name in names)] for row in rows]
+    lines += [[row["sampler"], str(row["evaluations"] or "–"), *(_short(row[name]) for name in names)] for row in rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
