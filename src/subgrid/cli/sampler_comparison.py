@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from subgrid.cli import build, stages
-from subgrid.cli.config import Config, ConfigError, Downscaling, Sampler, Sampling
+from subgrid.cli.config import Config, ConfigError, Downscaling, Sampling
 from subgrid.cli.experiment import Experiment
 from subgrid.cli.progress import progress_bar
 from subgrid.cli.unconditional_comparison import unconditional_rows
@@ -71,12 +71,12 @@ def compare_samplers(experiment: Experiment) -> Path:
     return path
 
 
-def _kind(sampler: Sampler) -> str:
+def _kind(sampler: str) -> Any:
     """The model that a sampler samples from: all guided ones share the prior."""
     return sampler if sampler.startswith("conditional") else "diffusion"
 
 
-def _configured(config: Config, sampler: Sampler, n: int | None) -> Config:
+def _configured(config: Config, sampler: Any, n: int | None) -> Config:
     """The configuration that samples so, with n levels."""
     guided = {"projection", "moment-matching", "gaussian-gain"}
     sampling: dict[str, Any] = config.sampling.model_dump() | {"n_levels": n}
@@ -110,7 +110,7 @@ def _cases(experiment: Experiment) -> Cases:
     return Cases(conditions, targets, cubic)
 
 
-def _record(experiment: Experiment, cases: Cases, sampler: Sampler, n: int) -> dict[str, Any]:
+def _record(experiment: Experiment, cases: Cases, sampler: str, n: int) -> dict[str, Any]:
     """Scores of one sampler at n evaluations: read, or made. Seconds are without compilation."""
     path = experiment.path("samplers") / f"{sampler}-{n}.json"
     if path.exists():
