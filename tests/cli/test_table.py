@@ -26,6 +26,7 @@ def test_terminal_shows_the_same_numbers_from_rows_and_from_a_file(tmp_path, cap
     for text in ("Coarse grid", "covRMSE", "0.343", "0.0812", "0.97", "—", "noise floor", "best"):
         assert text in shown
     assert "cubic" not in shown  # a column without any number is left out
+    assert "from floor" in shown and "+0.081" in shown and "+0.97" in shown  # .0812 − .0001234, .97 + .000002
     (tmp_path / "metrics.json").write_text(json.dumps({"table": [row.as_dict() for row in ROWS]}))
     table.show_file(tmp_path / "metrics.json")
     assert capsys.readouterr().out == shown

@@ -28,15 +28,25 @@ def show_rows(rows: list[dict], columns: tuple[str, ...] = COLUMNS) -> None:
     table.add_column("metric")
     for column in used:
         table.add_column("noise floor" if column == "floor" else column, justify="right")
+    told = [_from_floor(row) for row in rows]
+    if any(told):
+        table.add_column("from floor", justify="right")
     table.add_column("best", justify="right")
     previous = None
-    for row in rows:
+    for row, distance in zip(rows, told, strict=True):
         if previous not in (None, row["group"]):
             table.add_section()
         label = row["group"] if row["group"] != previous else ""
-        table.add_row(label, row["metric"], *(_number(row[column]) for column in used), row["target"])
+        numbers = [*(_number(row[column]) for column in used), *([distance] if any(told) else [])]
+        table.add_row(label, row["metric"], *numbers, row["target"])
         previous = row["group"]
-    Console(width=110).print(table)
+    Console(width=116).print(table)
+
+
+def _from_floor(row: dict) -> str:
+    """How far the result, generated fields or else debiased ones, is from the noise floor; signed."""
+    value, floor = row.get("generated") if row.get("generated") is not None else row.get("debiased"), row.get("floor")
+    return "" if value is None or floor is None else f"{value - floor:+.2g}"
 
 
 def show_climate_file(path: Path) -> None:
