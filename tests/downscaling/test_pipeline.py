@@ -2,7 +2,9 @@
 
 import inspect
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
@@ -12,7 +14,10 @@ import subgrid
 from subgrid.cli import build
 from subgrid.cli.config import Config, Debias
 from subgrid.data.fields import DataError, samples_of
+from subgrid.data.normalise import Standardiser
 from subgrid.data.store import OutputExists, write_zarr
+from subgrid.diffusion.denoiser import Preconditioned
+from subgrid.diffusion.gaussian_prior import GaussianPrior
 from subgrid.downscaling.fit_debias import apply_debiaser, fit_debiaser_array
 from subgrid.downscaling.fit_transport import TransportSettings
 from subgrid.downscaling.pipeline import (
@@ -21,10 +26,31 @@ from subgrid.downscaling.pipeline import (
     ensemble_dataset,
     fine_coordinates,
 )
+from subgrid.downscaling.prior import Prior, PriorSettings
+
+from ..diffusion.gaussian_fields import as_prior, matrix_of, posterior, ring
 
 FINE, FACTOR, LENGTH = 32, 4, 8.0
 NETWORK = {"channels": (16,), "n_blocks": 1, "patch": 2}
 TRAINING = {"n_steps": 20, "steps_per_dispatch": 20, "batch_size": 16}
+
+
+class ExactNetwork(eqx.Module):
+    """F of the preconditioned D = c_skip x + c_out F(c_in x, ¼ ln σ) for which D is a Gaussian's own denoiser."""
+
+    gaussian: GaussianPrior
+
+    def __call__(self, scaled, quarter_log):
+        sigma = jnp.exp(4 * quarter_log)
+        root = jnp.sqrt(1 + sigma**2)
+        return (self.gaussian(scaled * root, sigma) - scaled / root) * root / sigma
+
+
+def gaussian_model(mean: float, std: float) -> Prior:
+    """A prior of 18 periodic points, N(mean, std²·ring(18)), whose denoiser is exact."""
+    gaussian = as_prior(np.zeros(18), ring(18), (1, 18))
+    standardiser = Standardiser(jnp.asarray([mean]), jnp.asarray([std]))
+    return Prior(PriorSettings(1, (18,)), Preconditioned(ExactNetwork(gaussian)), standardiser, gaussian)
 
 
 def waves(n_points: int, n_runs: int, n_times: int, seed: int, bias: float = 0.0) -> xr.DataArray:
@@ -286,3 +312,25 @@ def test_default_sampling_is_that_of_the_command_line(coarse, prior, operator):
         subgrid.downscale(one, prior, None, operator, n_members=2, key=jr.key(5), **chosen) for chosen in ({}, named)
     ]
     xr.testing.assert_allclose(*draws, rtol=1e-4)  # the ends of the grid differ by rounding
+
+
+@pytest.mark.parametrize("kind", [pytest.param("every 3rd", marks=pytest.mark.slow), "means of 3"])
+def test_the_default_call_is_right_on_a_gaussian_field(kind):
+    """Mean and spread of what `downscale` draws, nothing chosen, against dense algebra."""
+    mean, std, n = 15.0, 4.0, 8000
+    operator = subgrid.Subsample((18,), 3) if kind == "every 3rd" else subgrid.BlockMean((18,), 3)
+    y = mean + std * np.random.default_rng(0).normal(size=(2, 6))
+    coarse = xr.DataArray(y, dims=("time", "x"), name="u")
+    drawn = subgrid.downscale(coarse, gaussian_model(mean, std), None, operator, n_members=n, chunk=2048, key=jr.key(0))
+    matrix = matrix_of(operator, (1, 18))
+    found = np.float64(drawn.transpose("time", "member", "x").values)
+    variances = []
+    for values, given in zip(found, y, strict=True):
+        exact, spread = posterior(np.full(18, mean), std**2 * ring(18), matrix, given, 0.0)
+        # Two standard errors of a mean's norm, √(tr P/n); it is a χ of some ten degrees, so two are rarely reached.
+        assert np.linalg.norm(values.mean(0) - exact) < 2 * np.sqrt(np.trace(spread) / n)
+        variances.append(values.var(0).sum() / np.trace(spread))
+    # Standard error of √(variances): ½√(2 tr P²/(tr P)²/2n), below .003 with (tr P)²/tr P² above 3.5; three, and 1 %.
+    assert np.trace(spread) ** 2 / np.trace(spread @ spread) > 3.5
+    assert np.sqrt(np.mean(variances)) == pytest.approx(1.0, abs=0.01 + 3 * 0.003)
+    np.testing.assert_allclose(found @ matrix.T, np.repeat(y[:, None], n, 1), atol=1e-3)

@@ -16,7 +16,7 @@ from subgrid.diffusion.gaussian_prior import FULL, GaussianPrior
 from subgrid.types import Coarsening
 
 NOTHING = 1e-12
-"""Of the largest variance: less is rounding of a direction that the coarse values determine."""
+"""Of the prior's largest variance: less is rounding of a direction that the coarse values determine."""
 
 
 class ConditionalGaussian(eqx.Module):
@@ -57,7 +57,7 @@ def condition(
     operator: Coarsening,
     coarse_shape: tuple[int, ...],
     *,
-    noise_variance: float | Float[np.ndarray | Array, "*coarse"] = 0.0,
+    noise_variance: float | Float[np.ndarray | Array, "*noise"] = 0.0,
 ) -> ConditionalGaussian:
     """The Gaussian conditional of `prior` under `operator`, by dense algebra in float64 on the host.
 
@@ -89,7 +89,7 @@ def condition(
     within = (basis @ V.T * excess) @ (V @ basis.T) + rho * np.eye(len(basis))
     gain = basis @ crossed.T
     variances, vectors = np.linalg.eigh(within - gain @ precision @ gain.T)
-    variances = np.where(variances > NOTHING * variances.max(initial=0.0), variances, 0.0)
+    variances = np.where(variances > NOTHING * within.diagonal().max(), variances, 0.0)
     directions = (vectors.T @ basis).reshape(-1, *shape)
     as_array = lambda part: jnp.asarray(part, prior.mean.dtype)  # noqa: E731
     spread = GaussianPrior(
@@ -99,7 +99,7 @@ def condition(
 
 
 def checked_noise_variance(
-    noise_variance: float | Float[np.ndarray | Array, "*coarse"], coarse_shape: tuple[int, ...]
+    noise_variance: float | Float[np.ndarray | Array, "*noise"], coarse_shape: tuple[int, ...]
 ) -> np.ndarray:
     """The noise variance as an array that fits the coarse values.
 
@@ -107,14 +107,19 @@ def checked_noise_variance(
         ValueError: naming both shapes, or the negative value.
     """
     noise = np.asarray(noise_variance, np.float64)
-    if noise.ndim and noise.shape != tuple(coarse_shape):
-        raise ValueError(
-            f"noise_variance has the shape {noise.shape}, but the coarse values have {tuple(coarse_shape)}; give one "
-            "number for all of them, or one for each."
-        )
+    require_noise_shape(noise.shape, coarse_shape)
     if not (np.isfinite(noise) & (noise >= 0)).all():
         raise ValueError(f"noise_variance must be finite and not negative, got {noise.min():.4g}.")
     return noise
+
+
+def require_noise_shape(found: tuple[int, ...], coarse_shape: tuple[int, ...]) -> None:
+    """**Raises:** `ValueError` for noise variances that are neither one number nor one for each coarse value."""
+    if found not in ((), tuple(coarse_shape)):
+        raise ValueError(
+            f"noise_variance has the shape {found}, but the coarse values have {tuple(coarse_shape)}; give one number "
+            "for all of them, or one for each."
+        )
 
 
 def _inverse(matrix: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:

@@ -19,7 +19,6 @@ from jaxtyping import Array, Bool, Float, Scalar
 from subgrid.numerics.noise import standard_normal
 from subgrid.types import Key
 
-
 FULL = jax.lax.Precision.HIGHEST
 """Of products: the default of some GPUs keeps three digits, and directions of little variance lie below those."""
 
@@ -153,6 +152,7 @@ def choose_directions(
 def _log_likelihood(centred: np.ndarray, variances: np.ndarray, directions: np.ndarray, r: int) -> float:
     """Mean log density, without its constant, of rows under r directions and a remainder."""
     d = centred.shape[1]
+    variances = np.maximum(variances, 1e-12 * variances.sum())  # fields of fewer dimensions than values: no 0/0
     remainder = variances[r:].sum() / (d - r)
     leading = centred @ directions[:r].T
     rest = (centred**2).sum(1) - (leading**2).sum(1)

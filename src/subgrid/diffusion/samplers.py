@@ -127,7 +127,10 @@ def denoise_once(method: Method, denoiser: Denoiser, x: Sample, memory: Any, sig
 
 
 class Heun(eqx.Module):
-    """Second-order probability flow, two evaluations a step (Karras et al. 2022, Algorithm 1)."""
+    """Second-order probability flow, two evaluations a step (Karras et al. 2022, Algorithm 1).
+
+    At 32 evaluations a unit Gaussian has the standard deviation 1.075 on `exponential_grid`, 1.058 on `karras_grid`.
+    """
 
     n_noises = 0
     start, init, finish = white_start, no_memory, denoise_once
@@ -140,7 +143,11 @@ class Heun(eqx.Module):
 
 
 class EulerMaruyama(eqx.Module):
-    """First-order reverse diffusion: x + 2(σ′ − σ)(x − D)/σ + √(σ² − σ′²) ξ."""
+    """First-order reverse diffusion: x + 2(σ′ − σ)(x − D)/σ + √(σ² − σ′²) ξ.
+
+    At 32 evaluations a unit Gaussian has the standard deviation 1.010 on `exponential_grid`, .998 on `karras_grid`:
+    errors of large and of small σ that cancel, not its order.
+    """
 
     n_noises = 1
     start, init, finish = white_start, no_memory, denoise_once
@@ -156,8 +163,8 @@ class ExponentialMultistep(eqx.Module):
         x′ = (σ′/σ) x + (1 − σ′/σ) D̃,   D̃ = D + h/(2h₋)·(D − D₋),   h = ln(σ/σ′)
 
     Second order for one evaluation a step (Lu et al. 2022, arXiv:2211.01095). Deterministic. Of the methods that know
-    no Gaussian part the best at 32 levels, on `exponential_grid`, where its steps h are equal: a unit Gaussian comes
-    out with standard deviation 1.007, against 1.014 on `karras_grid`.
+    no Gaussian part the best, on `exponential_grid`, where its steps h are equal. At 32 evaluations a unit Gaussian has
+    the standard deviation 1.007 on `exponential_grid`, 1.014 on `karras_grid`.
     """
 
     n_noises = 0
@@ -177,8 +184,9 @@ class Ancestral(eqx.Module):
 
         x′ = q x + (1 − q) D + σ′√(1 − q) ξ,   q = (σ′/σ)²
 
-    First order in distribution (Ho, Jain & Abbeel 2020 in unscaled variables; an exponential integrator): a unit
-    Gaussian loses 28 % of its variance at 32 levels and 9 % at 128. It is here for inpainting, which wants x₀ frozen.
+    First order in distribution (Ho, Jain & Abbeel 2020 in unscaled variables; an exponential integrator). At 32
+    evaluations a unit Gaussian has the standard deviation .851 on `exponential_grid`, .848 on `karras_grid`: 28 % of
+    the variance are lost, and 8 % still at 128. It is here for inpainting, which wants x₀ frozen.
     """
 
     n_noises = 1
@@ -191,7 +199,7 @@ class Ancestral(eqx.Module):
 class AncestralMultistep(eqx.Module):
     """`Ancestral` with D extrapolated in log σ: SDE-DPM-Solver++(2M), second order for one evaluation a step.
 
-    At 32 levels a unit Gaussian has 8 % too much variance on `karras_grid` and 4 % on `exponential_grid`.
+    At 32 evaluations a unit Gaussian has the standard deviation 1.018 on `exponential_grid`, 1.036 on `karras_grid`.
     """
 
     n_noises = 1
@@ -208,7 +216,9 @@ class AncestralMultistep(eqx.Module):
 class Corrected(eqx.Module):
     """Predictor–corrector: a `method`, then Langevin steps at the level reached (Song et al. 2021, Algorithm 1).
 
-    The corrector's step size is τ = relative_step·σ′², which is dimensionless and needs no norm of the score.
+    The corrector's step size is τ = relative_step·σ′², which is dimensionless and needs no norm of the score. Each
+    correction is an evaluation: at 32 evaluations, 16 levels, of `Ancestral` a unit Gaussian has the standard deviation
+    .757 on `exponential_grid`, .754 on `karras_grid`, which is better than 16 levels without and worse than 32.
     """
 
     method: Method
@@ -244,7 +254,8 @@ class Resampled(eqx.Module):
 
     Lets the free part of an inpainted field agree with the given part (RePaint: Lugmayr et al. 2022,
     arXiv:2201.09865). A multistep method starts each descent without history. Repeating does not mend the variance that
-    a method loses.
+    a method loses: at 32 evaluations, 7 levels, of `Ancestral` a unit Gaussian has the standard deviation .642 on
+    `exponential_grid`, .648 on `karras_grid`.
     """
 
     method: Method

@@ -13,6 +13,8 @@ from subgrid.diffusion.noise_levels import karras_grid
 from subgrid.diffusion.samplers import AncestralMultistep, sample
 from subgrid.numerics.operators import BlockMean, Subsample
 
+from ..gaussian_fields import as_prior, denoised
+
 N = 32
 
 
@@ -56,6 +58,26 @@ def test_gaussian_posterior(operator, noise_variance):
     assert np.linalg.norm(np.cov(drawn.T) - covariance) < 0.1 * np.linalg.norm(covariance)
     if noise_variance == 0:
         np.testing.assert_allclose(drawn @ c.T, np.broadcast_to(y, (4000, len(c))), atol=2e-3)
+
+
+@pytest.mark.parametrize("sigma", [0.01, 1.0, 30.0])
+@pytest.mark.parametrize("noise", [0.0, 0.2, "its own"])
+@pytest.mark.parametrize("operator", [Subsample((N,), 4), BlockMean((N,), 4)], ids=["every 4th", "means of 4"])
+def test_denoiser_is_the_posterior_mean(operator, noise, sigma):
+    rng = np.random.default_rng(2)
+    x, y = rng.normal(size=N), rng.normal(size=N // 4)
+    noise = rng.uniform(0.05, 0.3, y.shape) if noise == "its own" else noise
+    exact = denoised(np.zeros(N), COVARIANCE, matrix_of(operator), y, noise, x, sigma)
+    told = jnp.asarray(noise, jnp.float32) if np.ndim(noise) else noise
+    whole = as_prior(np.zeros(N), COVARIANCE, (N,))
+    guided = gaussian_gain(whole, operator, jnp.asarray(y, jnp.float32), prior=whole, noise_variance=told)
+    got = guided(jnp.asarray(x, jnp.float32), jnp.asarray(sigma))
+    np.testing.assert_allclose(got, exact, atol=2e-3 * np.abs(exact).max())  # float32, a Gram matrix of κ ≲ 10³
+    if np.ndim(noise) == 0:
+        each = gaussian_gain(
+            whole, operator, jnp.asarray(y, jnp.float32), prior=whole, noise_variance=jnp.full(8, noise)
+        )
+        np.testing.assert_allclose(each(jnp.asarray(x, jnp.float32), jnp.asarray(sigma)), got, atol=1e-6)
 
 
 @pytest.mark.parametrize("sigma", [0.01, 1.0, 50.0])

@@ -13,6 +13,8 @@ from subgrid.diffusion.noise_levels import karras_grid
 from subgrid.diffusion.samplers import AncestralMultistep, ExponentialMultistep, sample
 from subgrid.numerics.operators import BlockMean, SparseCoarsening, Subsample
 
+from ..gaussian_fields import as_prior, denoised
+
 N = 32
 OPERATORS = {
     "every 4th": Subsample((N,), 4),
@@ -30,6 +32,7 @@ def smooth_covariance():
 
 COVARIANCE = smooth_covariance()
 PRIOR = gaussian_denoiser(jnp.zeros(N), jnp.asarray(COVARIANCE, jnp.float32))
+GAUSSIAN = as_prior(np.zeros(N), COVARIANCE, (N,))
 
 
 def matrix_of(operator):
@@ -114,6 +117,33 @@ def test_denoiser_is_the_posterior_mean(sigma, noise_variance):
     guided = moment_matching(PRIOR, operator, target, noise_variance=noise_variance, n_iterations=8)
     got = guided(jnp.asarray(x, jnp.float32), jnp.asarray(sigma))
     np.testing.assert_allclose(got, exact, atol=2e-3 * np.abs(exact).max())  # float32; κ(A) ≲ 10³ at σ = .01
+
+
+@pytest.mark.parametrize("sigma", [0.01, 1.0, 30.0])
+@pytest.mark.parametrize("noise", [0.0, 0.2, "its own"])
+@pytest.mark.parametrize("name", OPERATORS)
+def test_one_iteration_is_enough_when_the_gaussian_preconditions(name, noise, sigma):
+    operator, rng = OPERATORS[name], np.random.default_rng(2)
+    x, y = rng.normal(size=N), observe(operator, 0.0)
+    noise = rng.uniform(0.05, 0.3, y.shape) if noise == "its own" else noise
+    exact = denoised(np.zeros(N), COVARIANCE, matrix_of(operator), y, noise, x, sigma)
+    told = jnp.asarray(noise, jnp.float32) if np.ndim(noise) else noise
+    guided = moment_matching(
+        PRIOR, operator, jnp.asarray(y, jnp.float32), prior=GAUSSIAN, noise_variance=told, n_iterations=1
+    )
+    got = guided(jnp.asarray(x, jnp.float32), jnp.asarray(sigma))
+    np.testing.assert_allclose(got, exact, atol=2e-3 * np.abs(exact).max())  # float32, as above
+
+
+def test_one_number_is_the_same_as_the_number_for_each_value():
+    operator, x = OPERATORS["means of 4"], jr.normal(jr.key(0), (N,))
+    y = jnp.asarray(observe(operator, 0.1), jnp.float32)
+    for noise in (0.0, 0.1):
+        one, each = (
+            moment_matching(PRIOR, operator, y, prior=GAUSSIAN, noise_variance=v)(x, jnp.asarray(0.7))
+            for v in (noise, jnp.full(8, noise))
+        )
+        np.testing.assert_allclose(one, each, atol=1e-6)
 
 
 def test_fields_of_two_axes_and_channels():

@@ -15,10 +15,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Scalar
 
+from subgrid.diffusion.gaussian_conditional import require_noise_shape
 from subgrid.diffusion.gaussian_prior import FULL, GaussianPrior
 from subgrid.types import Coarsening, Denoiser
 
-NoiseVariance = float | Float[Array, "*coarse"]
+NoiseVariance = float | Float[Array, "*noise"]
+"""Σ_y: one number, or an array of the coarse values' shape, which the guidance checks."""
 
 
 class Innovations(NamedTuple):
@@ -67,9 +69,13 @@ def gaussian_gain(
         A denoiser. Each level solves one dense system of as many unknowns as y has values (merely convenient: a few
         thousand at most).
 
+    Raises:
+        ValueError: for a noise variance of another shape.
+
     Example:
         guided = gaussian_gain(denoiser, operator, y, prior=prior)
     """
+    require_noise_shape(jnp.shape(noise_variance), target.shape)
 
     def guided(x, sigma):
         denoised = denoiser(x, sigma)

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Scalar
 
+from subgrid.diffusion.gaussian_conditional import require_noise_shape
 from subgrid.diffusion.gaussian_prior import GaussianPrior
 from subgrid.diffusion.guidance.gaussian import NoiseVariance, innovations
 from subgrid.types import Coarsening, Denoiser
@@ -46,9 +47,13 @@ def moment_matching(
     Returns:
         A denoiser.
 
+    Raises:
+        ValueError: for a noise variance of another shape.
+
     Example:
         guided = moment_matching(denoiser, operator, y, prior=prior)
     """
+    require_noise_shape(jnp.shape(noise_variance), target.shape)
 
     def guided(x, sigma):
         denoised, correction, _ = _matched_correction(

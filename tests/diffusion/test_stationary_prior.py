@@ -1,0 +1,75 @@
+"""The Gaussian of periodic fields: its covariance is the sample covariance, averaged over all translations."""
+
+from itertools import product
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from subgrid.diffusion.stationary_prior import fit_stationary_prior
+
+
+def covariance_of(prior) -> np.ndarray:
+    d = prior.mean.size
+    columns = jax.vmap(lambda unit: prior.apply(lambda v: v, unit))(jnp.eye(d).reshape(d, *prior.mean.shape))
+    return np.asarray(columns, np.float64).reshape(d, d)
+
+
+def translated(fields: np.ndarray) -> np.ndarray:
+    """Every field at every place: what a circulant covariance is the plain covariance of."""
+    axes, space = tuple(range(2, fields.ndim)), fields.shape[2:]
+    return np.concatenate([np.roll(fields, shift, axes) for shift in product(*map(range, space))])
+
+
+@pytest.mark.parametrize("shape", [(1, 8), (1, 9), (2, 6), (3, 5), (1, 4, 6), (2, 3, 4)])
+def test_covariance_is_that_of_all_translations(shape):
+    rng = np.random.default_rng(0)
+    mixing = rng.normal(size=(shape[0], shape[0]))  # channels depend on each other, and on each other's neighbours
+    fields = np.einsum("cd,nd...->nc...", mixing, rng.normal(size=(40, *shape)))
+    fields = fields + 0.8 * np.roll(fields[:, ::-1], 1, -1) + 3.0
+    prior = fit_stationary_prior(fields)
+    everywhere = translated(fields).reshape(-1, np.prod(shape))
+    covariance = np.cov(everywhere.T, bias=True)
+    # float32 directions and variances: some units of 1e-7 of the largest variance.
+    np.testing.assert_allclose(covariance_of(prior), covariance, atol=3e-6 * np.trace(covariance))
+    np.testing.assert_allclose(prior.mean.reshape(-1), everywhere.mean(0), atol=1e-5)
+
+
+def test_leading_directions_are_kept_and_the_rest_is_one_variance():
+    fields = np.random.default_rng(0).normal(size=(60, 1, 10))
+    fields = fields + np.roll(fields, 1, -1) + np.roll(fields, 2, -1)
+    whole, few = fit_stationary_prior(fields), fit_stationary_prior(fields, 4)
+    assert len(few.variances) == 4
+    np.testing.assert_allclose(few.variances, whole.variances[:4], rtol=1e-5)
+    assert (np.diff(whole.variances) <= 1e-6).all()
+    total = float(whole.variances.sum() + whole.remainder)
+    assert float(few.variances.sum() + 6 * few.remainder) == pytest.approx(total, rel=1e-5)
+    directions = np.asarray(whole.directions).reshape(9, 10)
+    np.testing.assert_allclose(directions @ directions.T, np.eye(9), atol=1e-5)
+
+
+def test_translations_are_samples():
+    # One field alone has no covariance; with all its places it has a spectrum, |x̂_k|².
+    field = np.random.default_rng(1).normal(size=(1, 1, 12))
+    prior = fit_stationary_prior(field)
+    power = np.abs(np.fft.fft(field[0, 0] - field.mean(), norm="ortho")) ** 2
+    found = np.append(prior.variances, prior.remainder)
+    np.testing.assert_allclose(np.sort(found), np.sort(power), atol=1e-5)
+
+
+def test_places_stand_for_samples():
+    # Of a circulant covariance, 8 fields at 16 places tell more than the 8 fields: errors of the plain covariance are
+    # √((tr² + ‖·‖²)/n), of the circulant one some √(‖·‖²/n), since every wavenumber has samples of its own.
+    rng = np.random.default_rng(2)
+    distance = np.minimum(d := abs(np.arange(16)[:, None] - np.arange(16)), 16 - d)
+    exact = np.exp(-0.5 * (distance / 2) ** 2) + 0.1 * np.eye(16)
+    drawn = (rng.normal(size=(100, 8, 16)) @ np.linalg.cholesky(exact).T)[:, :, None]
+    plain = [np.linalg.norm(np.cov(fields[:, 0].T, bias=True) - exact) for fields in drawn]
+    found = [np.linalg.norm(covariance_of(fit_stationary_prior(fields)) - exact) for fields in drawn[:40]]
+    assert np.mean(found) < 0.7 * np.mean(plain)
+
+
+def test_a_single_value_has_no_direction():
+    with pytest.raises(ValueError, match="no direction"):
+        fit_stationary_prior(np.zeros((5, 1, 1)))
