@@ -48,7 +48,7 @@ def test_a_conditional_model_is_of_one_coarsening_and_of_its_debiaser_where_the_
     for other in ("coarsening.factor=4", "downscaling.jitter=0.2", "downscaling.method=conditional-flow"):
         with pytest.raises(OutputExists, match=f"model was made with {other.split('=')[0]} = "):
             open_experiment(load_config(None, [*given, other]), tmp_path / "given")
-    with pytest.raises(OutputExists, match="model was made with debias.method = "):
+    with pytest.raises(OutputExists, match=r"model was made with debias\.method = "):
         open_experiment(load_config(None, [*measured, "debias.method=gaussian"]), tmp_path / "measured")
 
 

@@ -10,6 +10,7 @@ from subgrid.downscaling.evaluation import (
     ABOUT,
     Row,
     compare,
+    debiasing_error,
     distribution_scores,
     draw_conditions,
     ensemble_rows,
@@ -129,3 +130,21 @@ def test_conditions_are_distinct_sorted_and_all_where_few():
     assert len(set(chosen.tolist())) == 30
     assert (np.diff(chosen) > 0).all()
     np.testing.assert_array_equal(draw_conditions(5, 30, key=jr.key(0)), np.arange(5))
+
+
+def test_debiasing_error_of_shifted_and_stretched_fields():
+    """Quantiles of shifted fields lie δ apart; of fields stretched by s about zero, (s − 1)·√(mean square quantile)."""
+    rng = np.random.default_rng(3)
+    wanted = rng.normal(size=(8000, 1, 4))
+    shifted = rng.normal(size=(8000, 1, 4)) + np.array([0.3, -0.3, 0.3, 0.3])
+    # The difference of two means of 8000 values is known to √(2/8000) = .016, at four points to .008; four of those.
+    assert debiasing_error(shifted, wanted) == pytest.approx(0.3, abs=0.032)
+    # The mean square of the quantiles at (i + ½)/200 of a standard normal distribution is 1 within half a per cent.
+    assert debiasing_error(1.5 * wanted, wanted) == pytest.approx(0.5, rel=0.02)
+
+
+def test_debiasing_error_of_the_same_distribution_is_its_floor():
+    rng = np.random.default_rng(4)
+    errors = [debiasing_error(rng.normal(size=(n, 1, 50)), rng.normal(size=(1000, 1, 50))) for n in (250, 1000, 4000)]
+    # Without the floor: √(1/n + 1/1000) of the means alone, .071, .045 and .035, and more of the outer quantiles.
+    assert max(errors) < 0.05

@@ -83,8 +83,8 @@ def _own_jitter(config: Config) -> float:
     if config.downscaling.method == "diffusion":
         return 0.0
     raise ConfigError(
-        'downscaling.jitter = "debiaser": `train` sees no coarse archive, so nothing is debiased; give a number, or use '
-        "`subgrid run`."
+        'downscaling.jitter = "debiaser": `train` sees no coarse archive, so nothing is debiased; give a number, or '
+        "use `subgrid run`."
     )
 
 

@@ -172,18 +172,25 @@ def _thin(fields: Array, n: int) -> Array:
 def debiasing_error(
     debiased: Float[np.ndarray, "n channel *coarse"], wanted: Float[np.ndarray, "m channel *coarse"]
 ) -> float:
-    """What debiasing leaves: root mean square distance of quantiles, over points, beyond that of two halves of C′x.
+    """What debiasing leaves: root mean square distance of quantiles, over points, beyond that of two samples of C′x.
 
-    A Wasserstein-2 distance point by point, with its noise floor taken off in squares; in the units of the field.
+    A Wasserstein-2 distance point by point, with its noise floor taken off in squares: that between the first and the
+    second half of C′x, in proportion to the sizes, 1/n + 1/m beside 4/m.
 
-    **Arguments:** `debiased`, unseen fields T(y); `wanted`, coarsened fine fields.
+    Args:
+        debiased: unseen fields T(y), n of them.
+        wanted: coarsened fine fields, m of them, neighbours in time beside each other.
+
+    Returns:
+        The distance, in the units of the field.
     """
-    levels = (np.arange(200) + 0.5) / 200
+    levels, (n, m) = (np.arange(200) + 0.5) / 200, (len(debiased), len(wanted))
 
     def squared(a: np.ndarray, b: np.ndarray) -> float:
         return float(np.mean((np.quantile(a, levels, axis=0) - np.quantile(b, levels, axis=0)) ** 2))
 
-    return float(np.sqrt(max(squared(debiased, wanted) - squared(wanted[::2], wanted[1::2]), 0.0)))
+    floor = squared(wanted[: m // 2], wanted[m // 2 :]) * (m / n + 1) / 4
+    return float(np.sqrt(max(squared(debiased, wanted) - floor, 0.0)))
 
 
 def draw_conditions(n_available: int, n: int, *, key: Key) -> np.ndarray:

@@ -62,14 +62,12 @@ class ConditionalFlow(eqx.Module):
         return gaussian.mean + z
 
 
-def flow_loss(
-    flow: ConditionalFlow, fields: Float[Array, "batch channel *space"], *, jitter: float = 0.0, key: Key
-) -> Scalar:
+def flow_loss(flow: ConditionalFlow, fields: Float[Array, "batch channel *space"], *, key: Key) -> Scalar:
     """Mean squared error of F, over the refined modes; arguments as for `refinement_loss`."""
     angle_key, noise_key, jitter_key = jr.split(key, 3)
     angles = jnp.pi / 2 * stratified_uniforms(len(fields), key=angle_key)
     noise = standard_normal(fields.shape, fields.dtype, key=noise_key)
-    targets = jittered(flow.conditional, fields, jitter, key=jitter_key)
+    targets = jittered(flow.conditional, fields, key=jitter_key)
 
     def error(x0, y, theta, xi):
         gaussian, known = flow.conditional.given(y), known_fields(flow.conditional, y)

@@ -27,7 +27,7 @@ from subgrid.diffusion.gaussian_conditional import ConditionalGaussian, conditio
 from subgrid.diffusion.gaussian_prior import GaussianPrior
 from subgrid.diffusion.objective import log_uniform_levels
 from subgrid.downscaling.conditional.flow import ConditionalFlow, flow_loss
-from subgrid.downscaling.conditional.refinement import ConditionalDenoiser, n_features, refinement_loss
+from subgrid.downscaling.conditional.refinement import ConditionalDenoiser, n_features, refined, refinement_loss
 from subgrid.downscaling.field_training import Fields, TrainingSettings, standardiser_of, train_on_fields
 from subgrid.downscaling.gaussian_part import blank_gaussian_part, gaussian_part_of
 from subgrid.downscaling.prior import PriorSettings, build_network
@@ -117,19 +117,17 @@ def train_conditional(
         settings = ConditionalSettings("diffusion", PriorSettings(1, (192,), sigma_min=3e-3, sigma_max=10.0))
         model = train_conditional(fields, Subsample((192,), 8), settings, TrainingSettings(), folder="model", key=key)
     """
-    network_settings, jitter = settings.network, settings.jitter
-    standardiser = standardiser_of(fields)
+    network_settings, standardiser = settings.network, standardiser_of(fields)
     gaussian = gaussian_part_of(fields, standardiser, training, key=key)
-    jitter = jitter / float(jnp.mean(standardiser.std))
-    conditional = _conditional(gaussian, operator, jitter)
+    conditional = _conditional(gaussian, standardiser, operator, settings.jitter)
     seen, held_back = _hold_back(fields)
 
     def loss(network, batch, key):
         if settings.kind == "flow":
-            return flow_loss(ConditionalFlow(conditional, network), batch, jitter=jitter, key=key)
+            return flow_loss(ConditionalFlow(conditional, network), batch, key=key)
         levels = log_uniform_levels(network_settings.sigma_min, network_settings.sigma_max)
         denoiser = ConditionalDenoiser(conditional, network)
-        return refinement_loss(denoiser, batch, noise_levels=levels, jitter=jitter, key=key)
+        return refinement_loss(denoiser, batch, noise_levels=levels, key=key)
 
     origin = {"format": FORMAT, **dataclasses.asdict(settings), "operator": fingerprint(operator)}
     untrained = build_network(network_settings, n_features(network_settings.n_channels), key=substream(key, "network"))
@@ -162,7 +160,9 @@ def save_conditional(folder: str | Path, model: ConditionalModel) -> None:
     save_weights(folder / "weights", eqx.filter(parts, eqx.is_array))
     if is_first_process():
         sizes = [len(part.variances) for part in (model.conditional.prior, model.left)]
-        described = {"format": FORMAT, "n_directions": sizes, "operator": fingerprint(model.conditional.operator)}
+        operator = model.conditional.operator
+        known = fingerprint(operator) | {"name": _name(operator)}
+        described = {"format": FORMAT, "n_directions": sizes, "operator": known}
         write_json(folder / "conditional.json", described | dataclasses.asdict(model.settings))
 
 
@@ -180,20 +180,27 @@ def load_conditional(folder: str | Path, operator: Coarsening) -> ConditionalMod
     path = Path(folder) / "conditional.json"
     if not path.exists():
         raise DataError(f"{folder}: holds no trained conditional model (no conditional.json).")
-    stored = json.loads(path.read_text(encoding="utf-8"))
-    if stored.get("format") != FORMAT:
-        raise CheckpointMismatch(f"{path}: is a model of format {stored.get('format')}, not {FORMAT}; train it again.")
-    _require_same_operator(path, stored["operator"], fingerprint(operator))
-    lists: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored["network"].items()}
-    settings = ConditionalSettings(stored["kind"], PriorSettings(**lists), stored["jitter"])
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        found = stored.get("format")
+        if found != FORMAT:
+            raise CheckpointMismatch(f"{path}: is a model of format {found}, not {FORMAT}; train it again.")
+        _require_same_operator(path, stored["operator"], operator)
+        lists: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored["network"].items()}
+        settings = ConditionalSettings(stored["kind"], PriorSettings(**lists), stored["jitter"])
+        n_directions = stored["n_directions"]
+    except (CheckpointMismatch, DataError):
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: not a model description of this version ({error}).") from error
     network_settings = settings.network
     shape, channels = (network_settings.n_channels, *network_settings.space), jnp.zeros(network_settings.n_channels)
-    blanks = [blank_gaussian_part(shape, n) for n in stored["n_directions"]]
+    blanks = [blank_gaussian_part(shape, n) for n in n_directions]
     network = build_network(network_settings, n_features(network_settings.n_channels), key=jr.key(0))
     arrays, static = eqx.partition((network, Standardiser(channels, channels), *blanks), eqx.is_array)
     loaded = eqx.combine(load_weights(Path(folder) / "weights", like=arrays), static)
     network, standardiser, gaussian, left = loaded
-    conditional = _conditional(gaussian, operator, settings.jitter / float(jnp.mean(standardiser.std)))
+    conditional = _conditional(gaussian, standardiser, operator, settings.jitter)
     return ConditionalModel(settings, network, standardiser, conditional, left)
 
 
@@ -202,9 +209,13 @@ def is_conditional(folder: str | Path) -> bool:
     return (Path(folder) / "conditional.json").exists()
 
 
-def _conditional(gaussian: GaussianPrior, operator: Coarsening, jitter: float) -> ConditionalGaussian:
+def _conditional(
+    gaussian: GaussianPrior, standardiser: Standardiser, operator: Coarsening, jitter: float
+) -> ConditionalGaussian:
+    """Under C′, with the noise of the jitter, which is in the units of the field and normalised as the field is."""
     coarse = (gaussian.mean.shape[0], *operator.coarse_shape)
-    return condition(gaussian, operator, coarse, noise_variance=jitter**2)
+    each = (jitter / np.asarray(standardiser.std, np.float64).reshape(-1, *(1,) * len(operator.coarse_shape))) ** 2
+    return condition(gaussian, operator, coarse, noise_variance=np.broadcast_to(each, coarse) if jitter else 0.0)
 
 
 def _hold_back(fields: Fields) -> tuple[StreamedFields | np.ndarray, np.ndarray]:
@@ -242,21 +253,25 @@ def _left_by_mean(model: ConditionalModel, fields: Float[Array, "n channel *spac
 
     leading, rest = (part.mean(0) for part in squares(model.denoiser, fields))
     n_rest = jnp.maximum(jnp.sum(spread.support) - len(spread.variances), 1)
-    kept = lambda new, old: jnp.where(old > 0, new, 0.0)  # noqa: E731
+    kept = lambda new, old: jnp.where(refined(old) > 0, new, old)  # noqa: E731
     variances = kept(leading, spread.variances), kept(jnp.maximum(rest / n_rest, 0.0), spread.remainder)
     return eqx.tree_at(lambda g: (g.variances, g.remainder), spread, variances)
 
 
-def _require_same_operator(path: Path, trained: dict[str, Any], asked: dict[str, Any]) -> None:
-    for name in ("fine_shape", "coarse_shape"):
-        if trained[name] != asked[name]:
-            raise DataError(_other_operator(path, f"its {name} is {trained[name]}, not {asked[name]}"))
-    if not np.allclose(trained["probe"], asked["probe"], atol=1e-4):
-        raise DataError(_other_operator(path, "the same grids, but other weights"))
-
-
-def _other_operator(path: Path, difference: str) -> str:
-    return (
-        f"{path}: the model was trained for another C' ({difference}). A conditional model is good for its own only: "
-        'train one for this C\', or use the guided prior (downscaling.method = "diffusion"), which takes any.'
+def _require_same_operator(path: Path, trained: dict[str, Any], operator: Coarsening) -> None:
+    asked = fingerprint(operator)
+    same_grids = all(trained[name] == asked[name] for name in ("fine_shape", "coarse_shape"))
+    if same_grids and np.allclose(trained["probe"], asked["probe"], atol=1e-4):
+        return
+    own, other = trained.get("name", f"{trained['fine_shape']} to {trained['coarse_shape']}"), _name(operator)
+    raise DataError(
+        f"{path}: the model was trained for another C', {own}, not {other}{', of other weights' * (own == other)}. A "
+        "conditional model is good for its own C' only: train one for this one, or use the guided prior "
+        '(downscaling.method = "diffusion"), which takes any.'
     )
+
+
+def _name(operator: Coarsening) -> str:
+    """C′ in words. Subsample of 192 to 24 points"""
+    fine, coarse = (" x ".join(map(str, shape)) for shape in (operator.fine_shape, operator.coarse_shape))
+    return f"{type(operator).__name__} of {fine} to {coarse} points"

@@ -73,17 +73,14 @@ def refinement_loss(
     fields: Float[Array, "batch channel *space"],
     *,
     noise_levels: Quantile,
-    jitter: float = 0.0,
     key: Key,
 ) -> Scalar:
     """Mean squared error of F, over the refined modes: 1 where the network adds nothing to Gaussian fields.
 
     Args:
-        denoiser: in training.
+        denoiser: in training; C′x is jittered by the noise of its conditional.
         fields: x, normalised.
         noise_levels: u → σ.
-        jitter: standard deviation of the noise added to C′x, in units of the normalised field; that of the
-            conditional.
         key: of levels, noise and jitter.
 
     Returns:
@@ -92,7 +89,7 @@ def refinement_loss(
     level_key, noise_key, jitter_key = jr.split(key, 3)
     sigmas = noise_levels(stratified_uniforms(len(fields), key=level_key))
     noise = standard_normal(fields.shape, fields.dtype, key=noise_key)
-    targets = jittered(denoiser.conditional, fields, jitter, key=jitter_key)
+    targets = jittered(denoiser.conditional, fields, key=jitter_key)
 
     def error(x0, y, sigma, xi):
         gaussian, known = denoiser.conditional.given(y), known_fields(denoiser.conditional, y)
@@ -111,11 +108,11 @@ def refinement_loss(
 
 
 def jittered(
-    conditional: ConditionalGaussian, fields: Float[Array, "batch channel *space"], jitter: float, *, key: Key
+    conditional: ConditionalGaussian, fields: Float[Array, "batch channel *space"], *, key: Key
 ) -> Float[Array, "batch channel *coarse"]:
-    """C′x + jitter·ξ: coarse values as uncertain as debiased ones are."""
+    """C′x + N^½ ξ, N the noise variance of the conditional: coarse values as uncertain as debiased ones are."""
     exact = jax.vmap(conditional.operator)(fields)
-    return exact + jitter * standard_normal(exact.shape, exact.dtype, key=key) if jitter else exact
+    return exact + jnp.sqrt(conditional.noise_variance) * standard_normal(exact.shape, exact.dtype, key=key)
 
 
 def n_refined(conditional: ConditionalGaussian) -> Float[Array, ""]:

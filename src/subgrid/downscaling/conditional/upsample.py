@@ -83,7 +83,8 @@ def conditional_upsampler(
 
     Args:
         model: of either kind.
-        n_evaluations: of the network, a draw; by default `DIFFUSION_LEVELS` or `FLOW_STEPS`. "diffusion" needs 3.
+        n_evaluations: of the network, a draw; by default `DIFFUSION_LEVELS` or `FLOW_STEPS`. "diffusion" needs 3,
+            "flow" 1.
         method: of stepping, of the kind "diffusion".
 
     Raises:
@@ -93,9 +94,12 @@ def conditional_upsampler(
         upsample = conditional_upsampler(load_conditional("model", operator))
         x = upsample(y, key=key)
     """
-    if model.settings.kind == "flow":
-        return FlowUpsampler(model.flow, model.standardiser, n_evaluations or FLOW_STEPS)
-    n, network = n_evaluations or DIFFUSION_LEVELS, model.settings.network
+    flow, network = model.settings.kind == "flow", model.settings.network
+    n = n_evaluations if n_evaluations is not None else FLOW_STEPS if flow else DIFFUSION_LEVELS
+    if flow:
+        if n < 1:
+            raise ValueError(f"a conditional flow needs 1 evaluation, got {n}.")
+        return FlowUpsampler(model.flow, model.standardiser, n)
     if n < 3:
         raise ValueError(f"a conditional denoiser needs 3 evaluations, one for its mean and two levels, got {n}.")
     levels = exponential_grid(n - 1, sigma_max=network.sigma_max, sigma_min=network.sigma_min)
