@@ -1,66 +1,198 @@
-"""How near a training step comes to the machine's matrix-product rate, and how near its products alone would."""
+"""How near a training step comes to the machine's matrix-product rate, and what the rest of it is made of.
+
+    .venv/bin/python -m benchmarks.training_step
+
+prints the breakdown at the default size. Steps are those of `fit`, twenty compiled into one call: a lone gradient call
+has its memory mapped anew each time, 22,000 page faults against 1,100 a step. All parts are run once a round and
+compared by their least time. Other work on the machine slows large products down more than it does a step, so that it
+raises the share: only a quiet machine gives figures to keep.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import jax.random as jr
+import optax
 
-from benchmarks.timing import matrix_product_rate, median_seconds
+from benchmarks.compiled_traffic import traffic
+from benchmarks.timing import interleaved_seconds, large_products
+from subgrid.data.batches import draw_batch, random_shifts
 from subgrid.diffusion.objective import denoising_loss, karras_weight, log_uniform_levels
-from subgrid.downscaling.prior import PriorSettings, build_denoiser
+from subgrid.downscaling.prior import PriorSettings, TrainingSettings, build_denoiser
+from subgrid.training.ema import update_average
+from subgrid.training.feed import Dispatch
+from subgrid.training.fit import warmup_cosine
+from subgrid.training.steps import State, compile_steps, init_state, is_trained
 
-BATCH = 64
 SPACE = (192,)
+TRAINING = TrainingSettings()
+OPTIMISER = warmup_cosine(TRAINING.n_steps)
+WANTED = 0.35
+N_LARGE = 10  # large products a call: as long as other calls, so that other work slows both down
 
 
-def products(settings: PriorSettings) -> list[tuple[int, int, int, int]]:
-    """(how many, rows a sample, columns in, columns out) of one evaluation's matrix products, small layers left out."""
-    points, found = SPACE[0] // settings.patch, []
-    for level, width in enumerate(settings.channels):
-        here = points >> level
-        found.append((2 * settings.n_blocks * 2, here, 3 * width, width))
-        if level + 1 < len(settings.channels):
-            below = settings.channels[level + 1]
-            found += [(1, here // 2, 2 * width, below), (1, here // 2, below, 2 * width), (1, here, 2 * width, width)]
+def loss(denoiser, batch, key):
+    """The loss of `train_prior`."""
+    return denoising_loss(denoiser, batch, noise_levels=log_uniform_levels(), weight=karras_weight(), key=key)
+
+
+def draw(samples, key):
+    """The batch of `train_prior`, translations included."""
+    index_key, shift_key = jr.split(key)
+    batch = draw_batch(samples, TRAINING.batch_size, key=index_key)
+    return random_shifts(batch, len(SPACE), key=shift_key)
+
+
+class Case:
+    """A training of one width, and its parts as compiled calls of `n_steps` repetitions each."""
+
+    def __init__(self, settings: PriorSettings, n_steps: int):
+        denoiser = build_denoiser(settings, key=jr.key(0))
+        self.n_steps, self.key = n_steps, jr.key(1)
+        self.samples = jr.normal(jr.key(2), (1000, settings.n_channels, *SPACE))
+        self.batch = self.samples[: TRAINING.batch_size]
+        self.parameters, self.static = eqx.partition(denoiser, is_trained)
+        self.state = init_state(denoiser, OPTIMISER)
+        self.donated = jax.tree.map(jnp.copy, self.state)  # the state handed to a step is given up
+        options = {"ema_decay": TRAINING.ema_decay, "steps_per_dispatch": n_steps}
+        self.run = compile_steps(denoiser, loss, draw, OPTIMISER, **options)
+        self.products = products(jax.make_jaxpr(jax.value_and_grad(self.objective))(self.parameters, self.key))
+        self.operations = sum(product.operations for product in self.products)
+
+    def objective(self, parameters, key):
+        return loss(eqx.combine(parameters, self.static), self.batch, key)
+
+    def step(self):
+        self.donated, _ = self.run(self.donated, Dispatch(self.samples, None), self.key)
+        return self.donated.step
+
+    def repeated(self, part: Callable, carry, *operands) -> Callable[[], object]:
+        """carry ← part(key, carry, *operands), as often as there are steps, a key for each."""
+
+        @jax.jit
+        def run(carry, operands):
+            body = lambda held, i: (part(jr.fold_in(self.key, i), held, *operands), None)  # noqa: E731
+            return jax.lax.scan(body, carry, jnp.arange(self.n_steps))[0]
+
+        return lambda: run(carry, operands)
+
+    def gradient(self, key, slopes, parameters):
+        return jax.grad(self.objective)(parameters, key)
+
+    def forward(self, key, value, parameters):
+        return self.objective(parameters, key)
+
+    def update(self, key, state: State, slopes) -> State:
+        updates, optimiser_state = OPTIMISER.update(slopes, state.optimiser, state.parameters)
+        parameters = optax.apply_updates(state.parameters, updates)
+        average = update_average(state.average, parameters, TRAINING.ema_decay)
+        return State(parameters, optimiser_state, average, state.step + 1)
+
+    def random_parts(self, key, held, samples):
+        return draw(samples, key), jr.normal(jr.fold_in(key, 1), (self.batch.size,))
+
+    def products_alone(self, key, arrays):
+        """Every product of a step, of arrays of its own shapes."""
+        for product in self.products:
+            out = jax.lax.dot_general(arrays[product.left], arrays[product.right], product.dimensions)
+            # One number of each goes into the next operand of that shape, so that none is computed once for several.
+            corner = (0,) * len(product.left)
+            arrays = {**arrays, product.left: arrays[product.left].at[corner].set(out.ravel()[0])}
+        return arrays
+
+    def calls(self) -> dict[str, Callable[[], object]]:
+        """The whole step and its products alone."""
+        shapes = {shape for product in self.products for shape in (product.left, product.right)}
+        arrays = {shape: jr.normal(jr.key(i), shape) for i, shape in enumerate(sorted(shapes))}
+        return {"step": self.step, "its products alone": self.repeated(self.products_alone, arrays)}
+
+    def parts(self) -> dict[str, Callable[[], object]]:
+        """Other parts of the step, each by itself."""
+        field = jnp.ones((TRAINING.batch_size, SPACE[0] // 4, 64))
+        drawn = (self.batch, jnp.zeros(self.batch.size))
+        return {
+            "forward and backward": self.repeated(self.gradient, self.parameters, self.parameters),
+            "forward": self.repeated(self.forward, jnp.zeros(()), self.parameters),
+            "optimiser and average": self.repeated(self.update, self.state, self.parameters),
+            "batch, translations and noise": self.repeated(self.random_parts, drawn, self.samples),
+            "one pass over a field": self.repeated(lambda key, x: x * 1.0001, field),
+        }
+
+    def compiled_text(self) -> str:
+        """The optimised program of a loop of gradients and updates."""
+
+        def body(state, i):
+            slopes = jax.grad(self.objective)(state.parameters, jr.fold_in(self.key, i))
+            return self.update(self.key, state, slopes), None
+
+        steps = jax.jit(lambda state: jax.lax.scan(body, state, jnp.arange(self.n_steps)))
+        return steps.lower(self.state).compile().as_text() or ""
+
+
+class Product(NamedTuple):
+    """One matrix product: shapes of its operands, JAX's dimension numbers, floating-point operations."""
+
+    left: tuple[int, ...]
+    right: tuple[int, ...]
+    dimensions: Any
+    operations: int
+
+
+def products(jaxpr: Any) -> list[Product]:
+    """All matrix products of a traced function, those of the functions it calls and of its loops included."""
+    found = []
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "dot_general":
+            left, right = (operand.aval.shape for operand in equation.invars)
+            dimensions = equation.params["dimension_numbers"]
+            contracted = math.prod(left[axis] for axis in dimensions[0][0])
+            size = 2 * contracted * math.prod(equation.outvars[0].aval.shape)  # a multiply-add is two operations
+            found.append(Product(left, right, dimensions, size))
+        inner = [part for value in equation.params.values() if hasattr(value, "eqns") for part in products(value)]
+        found += inner * equation.params.get("length", 1)
     return found
-
-
-def operations(settings: PriorSettings) -> int:
-    """Floating-point operations of those products, two a multiply-add."""
-    return sum(2 * n * rows * fan_in * fan_out for n, rows, fan_in, fan_out in products(settings))
-
-
-def product_seconds(settings: PriorSettings) -> float:
-    """The same products alone, forward and both backward ones, of a batch: what the rate is worth at these shapes."""
-    total = 0.0
-    for n, rows, fan_in, fan_out in products(settings):
-        x, w = jr.normal(jr.key(0), (BATCH * rows, fan_in)), jr.normal(jr.key(1), (fan_in, fan_out))
-        y = x @ w
-        step = jax.jit(lambda x, w, y: (x @ w, y @ w.T, x.T @ y))
-        total += n * median_seconds(lambda step=step, x=x, w=w, y=y: step(x, w, y), repeats=25)
-    return total
-
-
-def gradient_seconds(settings: PriorSettings) -> float:
-    """One gradient of the loss over a batch; the optimiser's share is below a hundredth of it."""
-    denoiser = build_denoiser(settings, key=jr.key(0))
-    batch = jr.normal(jr.key(1), (BATCH, 1, *SPACE))
-
-    @eqx.filter_jit
-    @eqx.filter_grad
-    def gradient(model, key):
-        return denoising_loss(model, batch, noise_levels=log_uniform_levels(), weight=karras_weight(), key=key)
-
-    return median_seconds(lambda: gradient(denoiser, jr.key(2)))
 
 
 def run() -> list[tuple[str, float, str]]:
     """Rows of (name, ratio, meaning): the whole step, and its matrix products without anything else."""
-    rate = matrix_product_rate()
     rows = []
-    for channels in [(64, 128), (128, 256), (256, 512)]:
-        settings = PriorSettings(1, SPACE, channels=channels)
-        ideal = 3 * BATCH * operations(settings) / rate  # backward costs twice the forward product
-        share, alone = ideal / gradient_seconds(settings), ideal / product_seconds(settings)
-        rows.append((f"training step, channels {channels}", share, "share of the matrix-product rate (wanted: 0.6)"))
+    for channels, n_steps in [((64, 128), 20), ((128, 256), 5), ((256, 512), 2)]:
+        case = Case(PriorSettings(1, SPACE, channels=channels), n_steps)
+        large, large_operations = large_products(N_LARGE)
+        seconds = interleaved_seconds({"large": large, **case.calls()}, repeats=6)
+        ideal = n_steps * case.operations * seconds["large"][0] / large_operations
+        wanted = f" (wanted: {WANTED})" if channels == (64, 128) else ""
+        share = f"share of the matrix-product rate{wanted}"
+        rows.append((f"training step, channels {channels}", ideal / seconds["step"][0], share))
+        alone = ideal / seconds["its products alone"][0]
         rows.append((f"… its products alone, channels {channels}", alone, "the same share without all else"))
     return rows
+
+
+def main() -> None:
+    """The breakdown at the default size."""
+    case = Case(PriorSettings(1, SPACE), TRAINING.steps_per_dispatch)
+    large, large_operations = large_products(N_LARGE)
+    seconds = interleaved_seconds({"large": large, **case.calls(), **case.parts()}, repeats=6)
+    rate = large_operations / seconds["large"][0]
+    per_step = {name: times[0] / case.n_steps for name, times in seconds.items() if name != "large"}
+    one_pass = per_step.pop("one pass over a field")
+    bandwidth = 2 * 4 * TRAINING.batch_size * SPACE[0] // 4 * 64 / one_pass
+    of_step = {"step": 1, "its products alone": 1, "forward and backward": 1, "forward": 1 / 3}
+    print(f"{rate / 1e9:.0f} GF/s for large products; {case.operations / 1e9:.2f} GF of products a step\n")
+    print("| part | ms | of the step | share of the product rate |\n|---|---|---|---|")
+    for name, part in per_step.items():
+        share = f"{of_step[name] * case.operations / part / rate:.2f}" if name in of_step else ""
+        print(f"| {name} | {1e3 * part:.1f} | {part / per_step['step']:.2f} | {share} |")
+    print(f"\nA pass over a field of 64 channels moves {bandwidth / 1e9:.0f} GB/s.\n")
+    print("| kernels | number | MB a step | ms at that rate |\n|---|---|---|---|")
+    for kind, (number, size) in traffic(case.compiled_text()).items():
+        print(f"| {kind} | {number} | {size / 1e6:.0f} | {1e3 * size / bandwidth:.1f} |")
+
+
+if __name__ == "__main__":
+    main()
