@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from subgrid.data.fields import open_field
     from subgrid.data.inspect import inspect
     from subgrid.downscaling.climate_run import downscale_climate, load_climate_model, train_climate
-    from subgrid.downscaling.pipeline import downscale, fit_debiaser, train
+    from subgrid.downscaling.conditional.model import load_conditional
+    from subgrid.downscaling.pipeline import downscale, fit_debiaser, train, train_conditional
     from subgrid.downscaling.prior import load_prior
     from subgrid.numerics.operators import BlockMean, SparseCoarsening, Subsample
 
@@ -40,11 +41,13 @@ __all__ = [
     "fit_debiaser",
     "inspect",
     "load_climate_model",
+    "load_conditional",
     "load_prior",
     "open_climate",
     "open_field",
     "train",
     "train_climate",
+    "train_conditional",
 ]
 
 _HOMES = {
@@ -57,11 +60,13 @@ _HOMES = {
     "fit_debiaser": "downscaling.pipeline",
     "inspect": "data.inspect",
     "load_climate_model": "downscaling.climate_run",
+    "load_conditional": "downscaling.conditional.model",
     "load_prior": "downscaling.prior",
     "open_climate": "data.climate",
     "open_field": "data.fields",
     "train": "downscaling.pipeline",
     "train_climate": "downscaling.climate_run",
+    "train_conditional": "downscaling.pipeline",
 }
 
 

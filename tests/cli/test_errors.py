@@ -1,6 +1,8 @@
 """Every kind of failure: its exit code and its one sentence."""
 
 import errno
+import subprocess
+import sys
 
 import pytest
 import typer
@@ -37,3 +39,14 @@ def test_codes_and_sentences(error, code, said, capsys):
     assert captured.err.startswith("subgrid: ")
     assert captured.err.count("\n") == 1
     assert said in captured.err
+
+
+def test_own_warnings_are_one_sentence_and_others_as_usual():
+    """In a process of its own, since the form of warnings belongs to the process."""
+    code = (
+        "import warnings; from subgrid.cli.errors import plain_warnings; plain_warnings()\n"
+        "from subgrid.downscaling.outside import OutsideTraining\n"
+        "warnings.warn('far away.', OutsideTraining); warnings.warn('old.', FutureWarning)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stderr
+    assert "subgrid: warning: far away.\n" in said and "FutureWarning: old." in said

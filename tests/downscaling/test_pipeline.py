@@ -18,14 +18,18 @@ from subgrid.data.normalise import Standardiser
 from subgrid.data.store import OutputExists, write_zarr
 from subgrid.diffusion.denoiser import Preconditioned
 from subgrid.diffusion.gaussian_prior import GaussianPrior
-from subgrid.downscaling.fit_debias import apply_debiaser, fit_debiaser_array
-from subgrid.downscaling.fit_transport import TransportSettings
-from subgrid.downscaling.pipeline import (
+from subgrid.diffusion.gaussian_steps import GaussianODE
+from subgrid.diffusion.noise_levels import exponential_grid
+from subgrid.diffusion.samplers import Heun
+from subgrid.downscaling.ensemble_datasets import (
     conditions_dataset,
     ensemble_coordinates,
     ensemble_dataset,
     fine_coordinates,
 )
+from subgrid.downscaling.fit_debias import apply_debiaser, fit_debiaser_array
+from subgrid.downscaling.fit_transport import TransportSettings
+from subgrid.downscaling.level_checks import LevelWarning
 from subgrid.downscaling.prior import Prior, PriorSettings
 
 from ..diffusion.gaussian_fields import as_prior, matrix_of, posterior, ring
@@ -334,3 +338,102 @@ def test_the_default_call_is_right_on_a_gaussian_field(kind):
     assert np.trace(spread) ** 2 / np.trace(spread @ spread) > 3.5
     assert np.sqrt(np.mean(variances)) == pytest.approx(1.0, abs=0.01 + 3 * 0.003)
     np.testing.assert_allclose(found @ matrix.T, np.repeat(y[:, None], n, 1), atol=1e-3)
+
+
+@pytest.fixture(scope="module", params=["diffusion", "flow"])
+def conditional(request, fine, operator, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(request.param) / "model"
+    rough = fine + 0.2 * np.random.default_rng(9).normal(size=fine.shape)  # eight points determine smooth waves
+    kept = rough.copy(deep=True)
+    model = subgrid.train_conditional(
+        rough, operator, folder=folder, kind=request.param, key=jr.key(0), **NETWORK, **TRAINING
+    )
+    xr.testing.assert_identical(rough, kept)
+    return folder, model
+
+
+def test_a_conditional_model_downscales_as_a_prior_does(conditional, coarse, debiaser, operator, ensemble):
+    folder, model = conditional
+    drawn = subgrid.downscale(coarse, model, debiaser, operator, n_members=3, key=jr.key(2))
+    assert drawn.dims == ensemble.dims and drawn.attrs == ensemble.attrs
+    xr.testing.assert_identical(drawn.coords.to_dataset(), ensemble.coords.to_dataset())
+    # Both are tied to the same debiased fields, in float32.
+    kept = {"x": slice(None, None, FACTOR)}
+    np.testing.assert_allclose(drawn.isel(kept), ensemble.isel(kept), atol=5e-5)
+    assert float(drawn.std("member").max()) > 1e-3
+    again = subgrid.downscale(
+        coarse, subgrid.load_conditional(folder, FACTOR), debiaser, FACTOR, n_members=3, key=jr.key(2)
+    )
+    xr.testing.assert_identical(again, drawn)
+
+
+def test_evaluations_are_those_asked_for(conditional, coarse):
+    _, model = conditional
+    one = coarse.isel(trajectory=slice(1), time=slice(1))
+    draw = lambda n: subgrid.downscale(one, model, None, FACTOR, n_members=2, n_evaluations=n, key=jr.key(4))  # noqa: E731
+    xr.testing.assert_identical(draw(None), draw(16 if model.settings.kind == "diffusion" else 8))
+    assert float(abs(draw(None) - draw(3)).max()) > 1e-5
+    with pytest.raises(ValueError, match="got 0"):
+        draw(0)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"guide": lambda *_: None}, "guide does not go with a conditional model; give n_evaluations, or use a prior"),
+        ({"n_particles": 4}, "n_particles does not go with a conditional model"),
+        ({"noise_levels": jnp.asarray([10.0, 1.0])}, "noise_levels does not go with a conditional model"),
+    ],
+)
+def test_options_of_priors_are_refused_with_a_conditional_model(conditional, coarse, option, message):
+    with pytest.raises(ValueError, match=message):
+        subgrid.downscale(coarse, conditional[1], None, FACTOR, key=jr.key(0), **option)
+
+
+def test_options_of_conditional_models_are_refused_with_a_prior(prior, coarse, conditional):
+    with pytest.raises(ValueError, match="n_evaluations does not go with a prior; give noise_levels"):
+        subgrid.downscale(coarse, prior, None, FACTOR, n_evaluations=8, key=jr.key(0))
+    if conditional[1].settings.kind == "flow":
+        with pytest.raises(ValueError, match='method does not go with a conditional model of the kind "flow"'):
+            subgrid.downscale(coarse, conditional[1], None, FACTOR, method=GaussianODE, key=jr.key(0))
+
+
+def test_a_conditional_model_is_of_its_own_coarsening(conditional, coarse):
+    with pytest.raises(DataError, match="Subsample of 32 to 8 points, not BlockMean of 32 to 8 points"):
+        subgrid.downscale(coarse, conditional[1], None, subgrid.BlockMean((FINE,), FACTOR), key=jr.key(0))
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"kind": "bridge"}, (ValueError, TypeError), "kind"),  # a TypeError of the tests' own checks
+        ({"jitter": -1.0}, ValueError, "jitter must be"),
+        ({"operator": subgrid.Subsample((64,), 4)}, DataError, r"fields of \(64,\) points, the fine ones have \(32,\)"),
+        ({"n_stepz": 4}, TypeError, "train_conditional has no setting 'n_stepz'; did you mean 'n_steps'"),
+        ({"translation_invariant": True, "periodic": False}, ValueError, "needs periodic=True"),
+    ],
+)
+def test_what_a_conditional_model_cannot_be_trained_with(fine, tmp_path, options, error, message):
+    with pytest.raises(error, match=message):
+        subgrid.train_conditional(fine, **{"operator": FACTOR, "folder": tmp_path / "m", "key": jr.key(0), **options})
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_folder_with_a_model_of_either_kind_is_left_alone(conditional, fine):
+    folder, _ = conditional
+    for again in (
+        lambda: subgrid.train(fine, folder=folder, key=jr.key(0)),
+        lambda: subgrid.train_conditional(fine, FACTOR, folder=folder, key=jr.key(0)),
+    ):
+        with pytest.raises(OutputExists, match="holds a trained model already"):
+            again()
+
+
+def test_levels_that_do_not_suffice_are_warned_of(coarse, prior):
+    one = coarse.isel(trajectory=slice(1), time=slice(1))
+    with pytest.warns(LevelWarning, match="GaussianSDE at 4 noise levels .* two separate modes"):
+        subgrid.downscale(one, prior, None, FACTOR, n_members=1, noise_levels=exponential_grid(4), key=jr.key(0))
+    with pytest.warns(LevelWarning, match="Heun at 9 noise levels gives a unit Gaussian"):
+        subgrid.downscale(
+            one, prior, None, FACTOR, n_members=1, method=Heun(), noise_levels=exponential_grid(9), key=jr.key(0)
+        )

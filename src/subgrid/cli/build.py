@@ -28,8 +28,15 @@ from subgrid.downscaling.conditional.model import (
     is_conditional,
     load_conditional,
 )
-from subgrid.downscaling.conditional.upsample import ConditionalUpsampler, FlowUpsampler, conditional_upsampler
+from subgrid.downscaling.conditional.upsample import (
+    DIFFUSION_LEVELS,
+    FLOW_STEPS,
+    ConditionalUpsampler,
+    FlowUpsampler,
+    conditional_upsampler,
+)
 from subgrid.downscaling.field_training import TrainingSettings
+from subgrid.downscaling.level_checks import warn_of_levels
 from subgrid.downscaling.particle_upsampler import ParticleUpsampler
 from subgrid.downscaling.prior import Prior, PriorSettings, load_prior
 from subgrid.downscaling.upsample import DiffusionUpsampler, Guide, MethodFor, method_for
@@ -189,8 +196,14 @@ def open_upsampler(config: Config, folder: Path, operator: Coarsening) -> AnyUps
     """The sampler of a model folder, whatever kind of model it holds.
 
     **Raises:** `DataError` if it holds none, or one for another C′; `ConfigError` for too few levels, or for particles
-    of another model than a prior.
+    of another model than a prior. **Warns:** `LevelWarning`, where levels do not suffice.
     """
+    upsampler = _opened(config, folder, operator)
+    warn_of_levels(upsampler)
+    return upsampler
+
+
+def _opened(config: Config, folder: Path, operator: Coarsening) -> AnyUpsampler:
     if config.sampling.particles > 1 and (is_fitted(folder) or is_conditional(folder)):
         raise ConfigError(
             f"sampling.particles = {config.sampling.particles}: {folder} holds a model that needs no guidance, and "
@@ -205,6 +218,20 @@ def open_upsampler(config: Config, folder: Path, operator: Coarsening) -> AnyUps
         return conditional_upsampler(model, n_evaluations=n, method=method_of(config))
     except ValueError as error:
         raise ConfigError(f"sampling.n_levels = {n}: {error}") from error
+
+
+def n_evaluations(config: Config) -> int:
+    """Noise levels of a draw, or steps; particles, second evaluations and derivatives for guidance are not counted."""
+    given = config.sampling.n_levels
+    match config.downscaling.method:
+        case "bridge":
+            return config.downscaling.n_sampling_steps
+        case "conditional-diffusion":
+            return given or DIFFUSION_LEVELS
+        case "conditional-flow":
+            return given or FLOW_STEPS
+        case "diffusion":
+            return given or GUIDED_LEVELS
 
 
 def conditional_settings_of(

@@ -16,11 +16,11 @@ from subgrid.data.fields import DataError, hold_out, open_field, samples_of
 from subgrid.data.store import OutputExists, check_free, write_json, write_zarr
 from subgrid.data.stream import StreamedFields
 from subgrid.downscaling.conditional.model import is_conditional
+from subgrid.downscaling.ensemble_datasets import ensemble_coordinates, ensemble_dataset
 from subgrid.downscaling.evaluation import Row, compare
 from subgrid.downscaling.field_training import Fields
 from subgrid.downscaling.fit_debias import apply_debiaser
 from subgrid.downscaling.particle_upsampler import sample_with_diagnostics
-from subgrid.downscaling.pipeline import ensemble_coordinates, ensemble_dataset
 from subgrid.downscaling.prior import is_trained
 from subgrid.training.distributed import is_first_process, join_as_told
 from subgrid.types import Coarsening

@@ -2,6 +2,7 @@
 
 import errno
 import sys
+import warnings
 from typing import Any
 
 INTERRUPTED = 130
@@ -27,6 +28,22 @@ def explain(error: BaseException) -> int:
         return 2 if isinstance(error, ValueError | FileNotFoundError) else 1
     _say(f"{type(error).__name__}: {str(error).strip()} (not a known failure; --debug shows the traceback)")
     return 1
+
+
+def plain_warnings() -> None:
+    """From here on, warnings of the library's own kinds are printed as one sentence, without a line of code."""
+    warnings.formatwarning = _sentence
+
+
+_USUAL = warnings.formatwarning
+
+
+def _sentence(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    if category.__module__.startswith("subgrid."):
+        return f"subgrid: warning: {message}\n"
+    return _USUAL(message, category, filename, lineno, line)
 
 
 def _say(message: str) -> None:

@@ -309,8 +309,9 @@ def _run_turbulence(config: Path, overrides: list[str], folder: Path) -> None:
 
 def run() -> int:
     """The entry point: returns the exit code, after one clear sentence for what went wrong."""
-    from subgrid.cli.errors import explain
+    from subgrid.cli.errors import explain, plain_warnings
 
+    plain_warnings()
     debug = "--debug" in sys.argv
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     try:

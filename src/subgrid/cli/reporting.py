@@ -8,14 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from subgrid.cli import table
-from subgrid.cli.build import GUIDED_LEVELS
+from subgrid.cli.build import n_evaluations
 from subgrid.cli.config import Config, load_config
 from subgrid.cli.experiment import Experiment
 from subgrid.cli.scoring import SCORED, load_results
 from subgrid.cli.timings import timed
 from subgrid.data.fields import DataError
 from subgrid.data.store import OutputExists, write_whole
-from subgrid.downscaling.conditional.upsample import DIFFUSION_LEVELS, FLOW_STEPS
 from subgrid.downscaling.field_training import loss_curve
 from subgrid.report.evidence import Evidence
 
@@ -156,25 +155,29 @@ def _summary(experiment: Experiment, metrics: dict[str, Any]) -> list[tuple[str,
         ("Debiasing", config.debias.method),
         *(_bridge_summary(config) if config.downscaling.method == "bridge" else _prior_summary(config)),
         *_particle_summary(config, metrics),
+        *_input_summary(metrics),
         ("Seed", str(config.run.seed)),
         ("Machine", f"{machine['cores']} cores {machine['processor']}, {machine['devices']}, jax {machine['jax']}"),
     ]
 
 
 def _prior_summary(config: Config) -> list[tuple[str, str]]:
-    sampling, method = config.sampling, config.downscaling.method
+    sampling, n = config.sampling, n_evaluations(config)
     trained = f"UNet {config.prior.channels}, {config.training.n_steps} steps of {config.training.batch_size}"
-    match method:
+    match config.downscaling.method:
         case "conditional-diffusion":
-            how = f"{sampling.method}, {sampling.n_levels or DIFFUSION_LEVELS} evaluations a draw"
-            return [("Conditional diffusion", trained), ("Sampling", how)]
+            return [("Conditional diffusion", trained), ("Sampling", f"{sampling.method}, {n} evaluations a draw")]
         case "conditional-flow":
-            return [
-                ("Conditional flow", trained),
-                ("Sampling", f"{sampling.n_levels or FLOW_STEPS} evaluations a draw"),
-            ]
-    how = f"{sampling.method}, {sampling.n_levels or GUIDED_LEVELS} noise levels, {sampling.guidance}"
-    return [("Prior", trained), ("Sampling", how)]
+            return [("Conditional flow", trained), ("Sampling", f"{n} evaluations a draw")]
+    return [("Prior", trained), ("Sampling", f"{sampling.method}, {n} noise levels, {sampling.guidance}")]
+
+
+def _input_summary(metrics: dict[str, Any]) -> list[tuple[str, str]]:
+    if "inputs" not in metrics:
+        return []
+    beyond, ratio = metrics["inputs"]["beyond"], metrics["inputs"]["largest_ratio"]
+    share = f"{beyond:.1%} of debiased fields beyond the 99 % quantile of coarsened training fields (1 % by chance)"
+    return [("Inputs", f"{share}, the farthest at {ratio:.2g} times their largest distance")]
 
 
 def _particle_summary(config: Config, metrics: dict[str, Any]) -> list[tuple[str, str]]:

@@ -7,12 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
+from subgrid.cli import build
 from subgrid.cli.experiment import Experiment, machine_summary
 from subgrid.cli.progress import progress_bar
 from subgrid.cli.timings import timed, timings_of
 from subgrid.data.store import write_json
 from subgrid.downscaling.baselines import cubic_interpolation
 from subgrid.downscaling.evaluation import compare, draw_conditions, ensemble_rows, perfect_model_rows, ranks
+from subgrid.downscaling.outside import Outside
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,15 @@ def _particles(experiment: Experiment) -> dict[str, dict[str, float]]:
     return {"particles": {name: float(np.median(perfect[name])) for name in told}} if told else {}
 
 
+def _inputs(experiment: Experiment) -> dict[str, dict[str, float]]:
+    """Where the debiased fields lie among coarsened training fields; nothing of models that have no Gaussian part."""
+    unpaired = _open(experiment, "ensemble")
+    if not {"input_quantile", "input_ratio"} <= set(unpaired):
+        return {}
+    found = Outside(unpaired.input_quantile.values, unpaired.input_ratio.values)
+    return {"inputs": {"beyond": found.beyond, "largest_ratio": float(found.ratio.max())}}
+
+
 def _open(experiment: Experiment, name: str) -> xr.Dataset:
     return xr.open_zarr(experiment.path(f"{name}.zarr"))
 
@@ -77,7 +88,7 @@ def verify(experiment: Experiment) -> None:
     """The table of metrics, `metrics.json`; nothing where that is there and newer than all it was made from."""
     if experiment.is_newest("metrics.json", SCORED):
         return
-    results, (_, reference, twin) = load_results(experiment), experiment.fine
+    config, results, (_, reference, twin) = experiment.config, load_results(experiment), experiment.fine
     coarsen = lambda fields: np.asarray(experiment.operator(jnp.asarray(fields)))  # noqa: E731
     n_space = reference.n_space
     with timed(experiment.folder, "verify"), progress_bar("verify") as update:
@@ -103,14 +114,16 @@ def verify(experiment: Experiment) -> None:
     write_json(
         experiment.path("metrics.json"),
         {
-            "name": experiment.config.run.name,
-            "seed": experiment.config.run.seed,
+            "name": config.run.name,
+            "seed": config.run.seed,
             "table": [row.as_dict() for row in rows],
             "rank_histogram": counts.tolist(),
             "debias": results.debias_summary,
+            "sampling": {"method": config.downscaling.method, "evaluations": build.n_evaluations(config)},
             **_particles(experiment),
+            **_inputs(experiment),
             "seconds": timings_of(experiment.folder),
             "machine": machine_summary(),
-            "config": experiment.config.model_dump(),
+            "config": config.model_dump(),
         },
     )

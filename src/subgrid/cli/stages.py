@@ -36,19 +36,19 @@ from subgrid.data.fields import CONDITION_DIM, DataError, Samples
 from subgrid.data.store import write_zarr
 from subgrid.downscaling.bridge_upsampler import BridgeUpsampler, fit_upsampler, is_fitted, steps_done
 from subgrid.downscaling.conditional.model import is_conditional, train_conditional
+from subgrid.downscaling.ensemble_datasets import Diagnostics, conditions_dataset
 from subgrid.downscaling.evaluation import debiasing_error, draw_conditions
 from subgrid.downscaling.field_training import Fields
 from subgrid.downscaling.fit_debias import DebiasMethod, apply_debiaser, fit_debiaser_array
 from subgrid.downscaling.fit_transport import TransportMethod, check_levels
 from subgrid.downscaling.outside import outside
 from subgrid.downscaling.particle_upsampler import sample_with_diagnostics
-from subgrid.downscaling.pipeline import Diagnostics, conditions_dataset
 from subgrid.downscaling.prior import build_denoiser, is_trained, train_prior
 from subgrid.training.log import json_lines
 from subgrid.types import Coarsening, Debiaser, Key
 
 Drawn = tuple[Float[np.ndarray, "n member channel *fine"], Diagnostics]
-"""An ensemble, and what there is to tell of its members."""
+"""An ensemble, and what there is to tell of its members and conditions."""
 
 
 def run_all(experiment: Experiment) -> Path:
@@ -238,16 +238,21 @@ def debias(experiment: Experiment) -> None:
 
 def downscale(experiment: Experiment) -> None:
     """Both ensembles: unpaired, from debiased fields; and perfect-model, from the coarsened reference."""
+    if all(experiment.path(name).exists() for name in ("ensemble.zarr", "perfect_model.zarr")):
+        return
     config, settings = experiment.config, experiment.config.evaluation
+    upsampler = build.open_upsampler(config, experiment.path("model"), experiment.operator)
     if not experiment.path("ensemble.zarr").exists():
         own_debiasing = config.downscaling.method == "bridge" and config.downscaling.source == "raw"
         stored = xr.open_zarr(experiment.path("debiased.zarr"))
         debiased = (stored.raw if own_debiasing else stored.debiased).values
         key = experiment.key("conditions of the ensemble")
         chosen = draw_conditions(len(debiased), settings.n_unpaired, key=key)
-        drawn = _sample(experiment, "downscale", debiased[chosen], settings.unpaired_members, "ensemble")
-        conditions = experiment.coarse[1].take(chosen)
-        drawn = (drawn[0], {**drawn[1], **_inputs_outside(experiment, debiased[chosen], drawn[0].shape[1])})
+        told = _inputs_outside(experiment, upsampler, debiased[chosen])
+        ensemble, diagnostics = _sample(
+            experiment, upsampler, "downscale", debiased[chosen], settings.unpaired_members, "ensemble"
+        )
+        conditions, drawn = experiment.coarse[1].take(chosen), (ensemble, {**diagnostics, **told})
         _write_ensemble(experiment, "ensemble.zarr", conditions, chosen, drawn, debiased[chosen])
     if not experiment.path("perfect_model.zarr").exists():
         reference = experiment.fine[1]
@@ -255,19 +260,20 @@ def downscale(experiment: Experiment) -> None:
         chosen = draw_conditions(len(reference), settings.n_conditions, key=key)
         conditions = reference.take(chosen)
         targets = np.asarray(experiment.operator(jnp.asarray(conditions.values)))
-        drawn = _sample(experiment, "perfect model", targets, config.sampling.n_members, "perfect model")
+        n_members = config.sampling.n_members
+        drawn = _sample(experiment, upsampler, "perfect model", targets, n_members, "perfect model")
         _write_ensemble(experiment, "perfect_model.zarr", conditions, chosen, drawn, targets, truth=conditions.values)
 
 
 def _sample(
     experiment: Experiment,
+    upsampler: build.AnyUpsampler,
     label: str,
     targets: Float[np.ndarray, "n channel *coarse"],
     n_members: int,
     stream: RunStream,
 ) -> Drawn:
     """Members of every target, under a progress bar."""
-    upsampler = build.open_upsampler(experiment.config, experiment.path("model"), experiment.operator)
     with timed(experiment.folder, label), progress_bar(label) as update:
         return sample_with_diagnostics(
             upsampler,
@@ -280,15 +286,14 @@ def _sample(
 
 
 def _inputs_outside(
-    experiment: Experiment, targets: Float[np.ndarray, "n channel *coarse"], n_members: int
+    experiment: Experiment, upsampler: build.AnyUpsampler, targets: Float[np.ndarray, "n channel *coarse"]
 ) -> dict[str, np.ndarray]:
-    """The quantile of each T(y) among the distances of coarsened training fields, with a warning where many are far."""
-    upsampler = build.open_upsampler(experiment.config, experiment.path("model"), experiment.operator)
+    """Where each T(y) lies among coarsened training fields, with a warning if many are far; nothing of a bridge."""
     if isinstance(upsampler, BridgeUpsampler):
         return {}
     found = outside(upsampler.conditional, upsampler.standardiser, targets, experiment.fine[0].values)
     found.warn()
-    return {"input_quantile": np.repeat(found.quantile[:, None], n_members, axis=1)}
+    return {"input_quantile": found.quantile, "input_ratio": found.ratio}
 
 
 def _write_ensemble(

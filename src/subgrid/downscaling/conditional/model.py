@@ -32,6 +32,7 @@ from subgrid.downscaling.field_training import Fields, TrainingSettings, standar
 from subgrid.downscaling.gaussian_part import blank_gaussian_part, gaussian_part_of
 from subgrid.downscaling.prior import PriorSettings, build_network
 from subgrid.networks.unet import UNet
+from subgrid.numerics.operators import Subsample
 from subgrid.numerics.streams import substream
 from subgrid.training.checkpoint import CheckpointMismatch, load_weights, save_weights
 from subgrid.training.distributed import is_first_process
@@ -160,22 +161,23 @@ def save_conditional(folder: str | Path, model: ConditionalModel) -> None:
     save_weights(folder / "weights", eqx.filter(parts, eqx.is_array))
     if is_first_process():
         sizes = [len(part.variances) for part in (model.conditional.prior, model.left)]
-        operator = model.conditional.operator
-        known = fingerprint(operator) | {"name": _name(operator)}
-        described = {"format": FORMAT, "n_directions": sizes, "operator": known}
+        described = {"format": FORMAT, "n_directions": sizes, "operator": identity(model.conditional.operator)}
         write_json(folder / "conditional.json", described | dataclasses.asdict(model.settings))
 
 
-def load_conditional(folder: str | Path, operator: Coarsening) -> ConditionalModel:
+def load_conditional(folder: str | Path, operator: Coarsening | int) -> ConditionalModel:
     """The model that `save_conditional` wrote.
 
     Args:
         folder: of the model.
-        operator: C′, which must be the one that it was trained for.
+        operator: C′, or a factor f for every f-th point, which must be the one that it was trained for.
 
     Raises:
         DataError: if the folder holds no such model, or one for another C′.
         CheckpointMismatch: if it is of another format, or its weights do not fit.
+
+    Example:
+        model = load_conditional("model", Subsample((192,), 8))
     """
     path = Path(folder) / "conditional.json"
     if not path.exists():
@@ -185,7 +187,9 @@ def load_conditional(folder: str | Path, operator: Coarsening) -> ConditionalMod
         found = stored.get("format")
         if found != FORMAT:
             raise CheckpointMismatch(f"{path}: is a model of format {found}, not {FORMAT}; train it again.")
-        _require_same_operator(path, stored["operator"], operator)
+        if isinstance(operator, int):
+            operator = Subsample(stored["network"]["space"], operator)
+        require_own_operator(path, stored["operator"], operator)
         lists: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored["network"].items()}
         settings = ConditionalSettings(stored["kind"], PriorSettings(**lists), stored["jitter"])
         n_directions = stored["n_directions"]
@@ -258,17 +262,23 @@ def _left_by_mean(model: ConditionalModel, fields: Float[Array, "n channel *spac
     return eqx.tree_at(lambda g: (g.variances, g.remainder), spread, variances)
 
 
-def _require_same_operator(path: Path, trained: dict[str, Any], operator: Coarsening) -> None:
+def require_own_operator(source: object, trained: dict[str, Any], operator: Coarsening) -> None:
+    """**Raises:** `DataError`, naming both, if C′ is not the one of the fingerprint; `source` names the model."""
     asked = fingerprint(operator)
     same_grids = all(trained[name] == asked[name] for name in ("fine_shape", "coarse_shape"))
     if same_grids and np.allclose(trained["probe"], asked["probe"], atol=1e-4):
         return
     own, other = trained.get("name", f"{trained['fine_shape']} to {trained['coarse_shape']}"), _name(operator)
     raise DataError(
-        f"{path}: the model was trained for another C', {own}, not {other}{', of other weights' * (own == other)}. A "
+        f"{source}: the model was trained for another C', {own}, not {other}{', of other weights' * (own == other)}. A "
         "conditional model is good for its own C' only: train one for this one, or use the guided prior "
         '(downscaling.method = "diffusion"), which takes any.'
     )
+
+
+def identity(operator: Coarsening) -> dict[str, Any]:
+    """The fingerprint, and what to call it."""
+    return fingerprint(operator) | {"name": _name(operator)}
 
 
 def _name(operator: Coarsening) -> str:
