@@ -20,7 +20,8 @@ def printed(*sources) -> str:
 
 @needs_data
 def test_nine_real_files_on_one_screen():
-    text = printed(DATA / "iberia")
+    # Not those of the other reference, on a grid of its own, which lie beside them.
+    text = printed(*sorted(path for path in (DATA / "iberia").glob("*.nc") if not path.name.startswith("CORDEX")))
     assert len(text.splitlines()) <= 45
     for fragment in (
         "pr: kg m-2 s-1 -> mm day-1",

@@ -89,7 +89,7 @@ def condition(
     within = (basis @ V.T * excess) @ (V @ basis.T) + rho * np.eye(len(basis))
     gain = basis @ crossed.T
     variances, vectors = np.linalg.eigh(within - gain @ precision @ gain.T)
-    variances = np.where(variances > NOTHING * within.diagonal().max(), variances, 0.0)
+    variances = np.where(variances > NOTHING * within.diagonal().max(initial=0.0), variances, 0.0)
     directions = (vectors.T @ basis).reshape(-1, *shape)
     as_array = lambda part: jnp.asarray(part, prior.mean.dtype)  # noqa: E731
     spread = GaussianPrior(
