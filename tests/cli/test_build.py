@@ -23,7 +23,7 @@ from subgrid.numerics.operators import BlockMean, Subsample
 PROCESSES = ("variance-exploding", "variance-preserving", "cosine")
 
 
-@pytest.mark.parametrize("grid", ["karras", "exponential", "process-time"])
+@pytest.mark.parametrize("grid", ["karras", "exponential", "central", "process-time"])
 @pytest.mark.parametrize("process", PROCESSES)
 @pytest.mark.parametrize("noise_range", [(0.01, 20.0), (2e-3, 300.0)])
 def test_grids_run_down_the_trained_range_exactly(grid, process, noise_range):

@@ -9,7 +9,7 @@ import pytest
 
 from subgrid.cli.climate_config import Climate, ClimateConfig
 from subgrid.cli.config import Config, Table
-from subgrid.cli.toy_config import Gallery, GaussianBridge, Toy
+from subgrid.cli.toy_config import Gallery, GaussianBridge, SamplerErrors, Toy
 from subgrid.cli.turbulence_config import TurbulenceConfig
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide"
@@ -18,11 +18,12 @@ CLIMATE = ClimateConfig(climate=Climate(fine="fine.nc", coarse="coarse.nc", vari
 
 
 class SmallExperiments(Table):
-    """One page tells of all three, each the table of a file of its own."""
+    """One page tells of all four, each the table of a file of its own."""
 
     toy: Toy = Toy()
     gaussian_bridge: GaussianBridge = GaussianBridge()
     gallery: Gallery = Gallery()
+    sampler_errors: SamplerErrors = SamplerErrors()
 
 
 PAGES = [

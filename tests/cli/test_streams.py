@@ -19,6 +19,7 @@ from subgrid.cli.streams import (
     gallery_key,
     gaussian_bridge_key,
     run_key,
+    sampler_errors_key,
     turbulence_key,
 )
 from subgrid.cli.toy_config import Toy
@@ -84,6 +85,7 @@ def keys_of_small_experiments(seed: int) -> list[tuple[int, ...]]:
     keys = [cell_key(seed, Cell(*cell)) for cell in cells]
     keys += [gaussian_bridge_key(seed, d) for d in (2, 5, 20, 50)]
     keys += [gallery_key(seed, name) for name in toy_2d.NAMES]
+    keys += [sampler_errors_key(seed)]
     return [word for key in keys for word in with_children(key)]
 
 

@@ -4,12 +4,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from subgrid.diffusion.noise_levels import exponential_grid, karras_grid, time_grid
+from subgrid.diffusion.noise_levels import central_grid, exponential_grid, karras_grid, time_grid
 from subgrid.diffusion.process import VarianceExploding, VariancePreserving
 
 GRIDS = {
     "Karras": lambda n: karras_grid(n, sigma_max=50.0, sigma_min=0.01),
     "exponential": lambda n: exponential_grid(n, sigma_max=50.0, sigma_min=0.01),
+    "central": lambda n: central_grid(n, sigma_max=50.0, sigma_min=0.01),
     "VE": lambda n: time_grid(VarianceExploding(sigma_min=0.01, sigma_max=50.0), n),
 }
 
@@ -35,6 +36,14 @@ def test_exponential_steps_are_equal_and_are_the_time_grid_of_variance_exploding
     np.testing.assert_allclose(GRIDS["VE"](20), GRIDS["exponential"](20), rtol=1e-4)
 
 
+def test_central_grid_is_densest_in_the_middle():
+    # d ln σ/du = (σ + c)²/(cσ), smallest at σ = c.
+    levels = np.float64(central_grid(65, centre=0.3))
+    middles, steps = np.sqrt(levels[:-1] * levels[1:]), -np.diff(np.log(levels))
+    assert middles[np.argmin(steps)] == pytest.approx(0.3, rel=0.05)
+    np.testing.assert_allclose(np.diff(levels / (levels + 0.3)), np.diff(levels / (levels + 0.3)).mean(), rtol=1e-3)
+
+
 def test_time_grid_takes_equal_steps_in_time():
     process = VariancePreserving()
     levels = np.float64(time_grid(process, 11))
@@ -44,7 +53,7 @@ def test_time_grid_takes_equal_steps_in_time():
     assert levels[-1] == pytest.approx(process.sigma_min, rel=1e-4)
 
 
-@pytest.mark.parametrize("grid", [karras_grid, exponential_grid])
+@pytest.mark.parametrize("grid", [karras_grid, exponential_grid, central_grid])
 def test_complaints(grid):
     with pytest.raises(ValueError, match="must be at least 2, got 1"):
         grid(1)

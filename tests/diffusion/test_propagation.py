@@ -12,7 +12,7 @@ import pytest
 from subgrid.diffusion.denoiser import gaussian_denoiser
 from subgrid.diffusion.gaussian_steps import GaussianODE, GaussianSDE
 from subgrid.diffusion.noise_levels import exponential_grid
-from subgrid.diffusion.propagation import sampled_moments
+from subgrid.diffusion.propagation import moments_by_steps, sampled_moments
 from subgrid.diffusion.samplers import (
     Ancestral,
     AncestralMultistep,
@@ -20,6 +20,7 @@ from subgrid.diffusion.samplers import (
     EulerMaruyama,
     ExponentialMultistep,
     Heun,
+    Resampled,
     draw,
 )
 from subgrid.numerics.operators import BlockMean
@@ -65,6 +66,31 @@ def test_moments_are_those_of_draws(method):
     assert np.linalg.norm(draws.mean(0) - expected[0]) < 3 * np.sqrt(trace / n)
     assert np.linalg.norm(np.cov(draws.T) - expected[1]) < 3 * np.sqrt((trace**2 + frobenius**2) / n)
     assert np.linalg.norm(expected[1] - covariance) > 6 * np.sqrt((trace**2 + frobenius**2) / n)
+
+
+METHODS = [
+    Heun(),
+    EulerMaruyama(),
+    ExponentialMultistep(),
+    AncestralMultistep(),
+    Corrected(AncestralMultistep()),
+    Resampled(Ancestral(), n_resamples=2),
+    GaussianSDE(as_prior(np.full(12, 0.5), ring(12), (1, 12))),
+    GaussianODE(as_prior(np.full(12, 0.5), ring(12), (1, 12))),
+]
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: type(method).__name__)
+def test_step_by_step_gives_the_same(method):
+    # Two ways to the same numbers: pulled back through the whole sampler, and carried forward step by step, along the
+    # first six of nine levels. The Gaussians of the methods are not those of the denoiser, so their memory counts.
+    covariance, levels = 2 * ring(12), exponential_grid(6)
+    denoiser = gaussian_denoiser(*(jnp.asarray(part, jnp.float32) for part in (np.linspace(0, 2, 12), covariance)))
+    expected = sampled_moments(denoiser, (1, 12), levels, method=method)
+    longer = jnp.concatenate([levels, jnp.asarray([1e-3, 5e-4, 2e-4])])
+    run = jax.jit(lambda n: moments_by_steps(denoiser, (1, 12), longer, n, method=method))
+    for got, wanted in zip(run(6), expected, strict=True):
+        np.testing.assert_allclose(got, wanted, atol=1e-4 * float(jnp.abs(wanted).max()))  # float32
 
 
 # Every method on fields, unconditional and conditional, at no more than 32 evaluations on `exponential_grid`: largest

@@ -19,7 +19,7 @@ from subgrid.diffusion.gaussian_steps import GaussianODE, GaussianSDE
 from subgrid.diffusion.guidance.gaussian import gaussian_gain
 from subgrid.diffusion.guidance.moment_matching import moment_matching
 from subgrid.diffusion.guidance.projection import projection
-from subgrid.diffusion.noise_levels import exponential_grid, karras_grid, time_grid
+from subgrid.diffusion.noise_levels import central_grid, exponential_grid, karras_grid, time_grid
 from subgrid.diffusion.process import CosineVariancePreserving, Process, VarianceExploding, VariancePreserving
 from subgrid.downscaling.bridge_upsampler import BridgeUpsampler, UpsamplerSettings, is_fitted, load_upsampler
 from subgrid.downscaling.conditional.model import (
@@ -152,6 +152,8 @@ def grid_of(config: Config, noise_range: NoiseRange) -> Float[Array, " level"]:
             grid = karras_grid(n, sigma_max=sigma_max, sigma_min=sigma_min)
         case "exponential":
             grid = exponential_grid(n, sigma_max=sigma_max, sigma_min=sigma_min)
+        case "central":
+            grid = central_grid(n, sigma_max=sigma_max, sigma_min=sigma_min)
         case "process-time":
             grid = time_grid(process_of(config, noise_range), n)
     return grid.at[0].set(sigma_max).at[-1].set(sigma_min)  # rounding leads some parts in a million beyond

@@ -156,7 +156,7 @@ class Sampling(Table):
     """Vector-Jacobian products of the moment-matching solve, at most, each step."""
     strength: PositiveFloat | None = None
     """Of the projection's gradient term; by default fine size over coarse size."""
-    grid: Literal["karras", "exponential", "process-time"] = "exponential"
+    grid: Literal["karras", "exponential", "central", "process-time"] = "exponential"
     n_levels: Annotated[int, Field(ge=1)] | None = None
     """Evaluations of the network, roughly: noise levels, or steps of a flow. By default 32 for a guided prior, 16 for
     conditional diffusion, 8 for a conditional flow."""
@@ -193,7 +193,7 @@ class Config(Table):
     evaluation: Evaluation = Evaluation()
 
 
-EXPERIMENTS = {"climate", "turbulence", "toy", "gaussian_bridge", "gallery"}
+EXPERIMENTS = {"climate", "turbulence", "toy", "gaussian_bridge", "gallery", "sampler_errors"}
 """Tables of other configurations, which `subgrid run` tells apart."""
 
 

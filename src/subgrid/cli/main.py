@@ -80,8 +80,8 @@ def run_config(
     """Runs the whole pipeline of a configuration file; the same call resumes a run that was stopped.
 
     A file with the table [climate] is a climate run: CF archives, units, calendars, masks and maps. One with [toy],
-    [gaussian_bridge] or [gallery] is a small experiment in two to fifty dimensions; one with [turbulence] is the
-    moist-turbulence experiment.
+    [gaussian_bridge] or [gallery] is a small experiment in two to fifty dimensions; one with [sampler_errors] the table
+    of what samplers cost in accuracy; one with [turbulence] is the moist-turbulence experiment.
     """
     from subgrid.cli.climate_config import is_climate
     from subgrid.cli.toy_config import toy_table
@@ -291,6 +291,11 @@ def _run_toy(config: Path, overrides: list[str], folder: Path) -> None:
             from subgrid.cli import gaussian_stages
 
             gaussian_stages.show(gaussian_stages.run_bridges(config, overrides, folder)["rows"])
+        case "sampler_errors":
+            from subgrid.cli import sampler_error_table
+            from subgrid.cli.sampler_errors import run_errors
+
+            sampler_error_table.show(run_errors(config, overrides, folder))
         case "gallery":
             from subgrid.cli.gallery_stages import run_gallery
 

@@ -59,6 +59,7 @@ def publish(run: Path, folder: Path, *, overwrite: bool) -> list[str]:
         publish(Path("runs/ks_8x"), Path("docs/results/ks_8x"), overwrite=True)
     """
     from subgrid.cli.climate_config import is_climate
+    from subgrid.cli.toy_config import toy_table
     from subgrid.cli.turbulence_config import is_turbulence
 
     if not (run / "metrics.json").exists():
@@ -72,6 +73,9 @@ def publish(run: Path, folder: Path, *, overwrite: bool) -> list[str]:
         from subgrid.cli.turbulence_reporting import turbulence_files
 
         files = turbulence_files(run)
+    elif toy_table(run / "config.toml") == "sampler_errors":
+        names = ("config.toml", "metrics.json", "table.md", "errors.svg")
+        files = {name: (run / name).read_bytes() for name in names}
     else:
         files = _files(run)
     for path in old:

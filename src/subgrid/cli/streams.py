@@ -63,6 +63,11 @@ def gaussian_bridge_key(seed: int, dimension: int) -> Key:
     return stream(seed, "gaussian bridge", f"dimension {dimension}")
 
 
+def sampler_errors_key(seed: int) -> Key:
+    """The key of the noise that the mixture is sampled with, the same for all methods and grids."""
+    return stream(seed, "sampler errors", "mixture")
+
+
 def gallery_key(seed: int, target: str) -> Key:
     """The key of one set of the gallery."""
     return stream(seed, "gallery", target)

@@ -1,4 +1,4 @@
-"""The configurations of the small experiments: the table [toy], [gaussian_bridge] or [gallery] in a TOML file."""
+"""The configurations of small experiments, by their table: [toy], [gaussian_bridge], [gallery] or [sampler_errors]."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -92,6 +92,67 @@ class Gallery(Table):
     n_iterations: Positive = 6
 
 
+SamplingMethod = Literal[
+    "gaussian-sde",
+    "gaussian-ode",
+    "ode-multistep",
+    "sde-multistep",
+    "heun",
+    "euler-maruyama",
+    "ancestral",
+    "predictor-corrector",
+]
+Grid = Literal["exponential", "central", "karras", "variance-preserving", "cosine"]
+
+
+class SamplerErrors(Table):
+    """The table of sampler errors: method × grid × case against evaluations, exact denoisers, no network."""
+
+    methods: Annotated[tuple[SamplingMethod, ...], AsTuple, Field(min_length=1)] = (
+        "gaussian-sde",
+        "gaussian-ode",
+        "ode-multistep",
+        "sde-multistep",
+        "heun",
+        "euler-maruyama",
+        "ancestral",
+        "predictor-corrector",
+    )
+    """As `sampling.method`."""
+    guided_methods: Annotated[tuple[SamplingMethod, ...], AsTuple, Field(min_length=1)] = (
+        "gaussian-sde",
+        "gaussian-ode",
+        "ode-multistep",
+        "sde-multistep",
+        "heun",
+    )
+    """Under every guidance where 36 points are given means; the first under the other conditions too."""
+    grids: Annotated[tuple[Grid, ...], AsTuple, Field(min_length=1)] = (
+        "exponential",
+        "central",
+        "karras",
+        "variance-preserving",
+        "cosine",
+    )
+    guidances: Annotated[tuple[Literal["gaussian-gain", "moment-matching", "projection"], ...], AsTuple] = (
+        "gaussian-gain",
+        "moment-matching",
+        "projection",
+    )
+    evaluations: Annotated[tuple[Annotated[int, Field(ge=3)], ...], AsTuple, Field(min_length=1)] = (
+        4,
+        8,
+        16,
+        32,
+        64,
+        128,
+    )
+    noise_variance: PositiveFloat = 0.05
+    """Of noisy coarse values; exact ones are always among the cases."""
+    n_samples: Annotated[int, Field(ge=1000)] = 131_072
+    """Of the mixture by diffusions: its spread inside a mode is then known to .2 %."""
+
+
 class ToyConfig(Table):
     run: Run = Run(name="toy_2d")
     toy: Toy = Toy()
@@ -107,10 +168,18 @@ class GalleryConfig(Table):
     gallery: Gallery = Gallery()
 
 
-CONFIGURATIONS: dict[str, type[ToyConfig] | type[GaussianBridgeConfig] | type[GalleryConfig]] = {
+class SamplerErrorsConfig(Table):
+    run: Run = Run(name="sampler_errors")
+    sampler_errors: SamplerErrors = SamplerErrors()
+
+
+CONFIGURATIONS: dict[
+    str, type[ToyConfig] | type[GaussianBridgeConfig] | type[GalleryConfig] | type[SamplerErrorsConfig]
+] = {
     "toy": ToyConfig,
     "gaussian_bridge": GaussianBridgeConfig,
     "gallery": GalleryConfig,
+    "sampler_errors": SamplerErrorsConfig,
 }
 
 

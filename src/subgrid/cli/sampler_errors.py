@@ -1,0 +1,286 @@
+"""The table of sampler errors: method × grid × case against evaluations, with exact denoisers and no network.
+
+Gaussian cases need no sampling: `propagation.py` carries their moments through every step. The mixture is integrated
+over the start for flows, and sampled for diffusions, all with the same noise.
+
+RUN/config.toml
+RUN/metrics.json, table.md, errors.svg
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import product
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from subgrid.cli import build
+from subgrid.cli.config import Config
+from subgrid.cli.experiment import machine_summary
+from subgrid.cli.progress import progress_bar
+from subgrid.cli.run_folder import open_folder
+from subgrid.cli.sampler_cases import (
+    FIELDS,
+    PRODUCTS,
+    Directions,
+    Given,
+    conditioned,
+    covariance_of,
+    denoise_mixture,
+    directions_of,
+    exact_mixture_spreads,
+    gaussian_of_mixture,
+    guided,
+    mixture_spreads,
+    normal_points,
+)
+from subgrid.cli.sampler_error_table import as_markdown
+from subgrid.cli.streams import sampler_errors_key
+from subgrid.cli.toy_config import SamplerErrors, SamplerErrorsConfig
+from subgrid.data.store import write_json, write_text
+from subgrid.diffusion.gaussian_steps import IsotropicGaussian
+from subgrid.diffusion.propagation import moments_by_steps
+from subgrid.diffusion.samplers import Corrected, Heun, Method, sample_with
+from subgrid.downscaling.upsample import MethodFor
+from subgrid.numerics.noise import standard_normal
+from subgrid.report.error_figures import draw_errors
+
+Rows = list[dict[str, Any]]
+NOISE_RANGE = (2e-3, 80.0)
+GUIDED_GRID = "exponential"
+"""Of the guided cases: what a grid changes is seen without guidance."""
+EVERY_METHOD = "36 points given means of 6"
+"""The case in which every method is guided; the others have the first alone, since each takes seconds to compile."""
+LARGE = 100
+"""Values: of more, propagation takes 64 times the operations and more, and ends at 32 evaluations."""
+
+
+def run_errors(path: Path, overrides: Sequence[str], folder: Path) -> dict[str, Any]:
+    """All cases, the table and the figure.
+
+    **Returns:** what `metrics.json` holds. **Raises:** as `open_folder`.
+    """
+    config = open_folder(
+        SamplerErrorsConfig, path, overrides, folder, parts="metrics.json", may_change=tuple(SamplerErrors.model_fields)
+    )
+    table, started, rows = config.sampler_errors, monotonic(), []
+    with progress_bar("Sampler errors") as update:
+        with jax.enable_x64(True):  # here alone: some moments differ by 1e-14
+            rows += directions_rows(table, report=lambda what: update(0, 3, what))
+            rows += guided_rows(table, report=lambda what: update(1, 3, what))
+        rows += mixture_rows(table, config.run.seed, report=lambda what: update(2, 3, what))
+    metrics = {
+        "rows": rows,
+        "sampling_noise": _sampling_noise(table.n_samples),
+        "seconds": round(monotonic() - started, 1),
+        "machine": machine_summary(),
+    }
+    write_json(folder / "metrics.json", metrics)
+    write_text(folder / "table.md", as_markdown(metrics))
+    (folder / "errors.svg").write_bytes(draw_errors(metrics))
+    return metrics
+
+
+# Methods and grids --------------------------------------------------------------------------------------------------
+
+
+def method_of(name: str) -> MethodFor:
+    """A method by its name in `sampling.method`."""
+    return build.method_of(Config.model_validate({"sampling": {"method": name}}))
+
+
+def levels_of(grid: str, n: int) -> Float[np.ndarray, " level"]:
+    """n noise levels, largest first."""
+    kinds = {"variance-preserving": "process-time", "cosine": "process-time"}
+    process = {"process": grid} if grid in kinds else {}
+    tables = {"sampling": {"grid": kinds.get(grid, grid), "n_levels": n}, "prior": process}
+    return np.asarray(build.grid_of(Config.model_validate(tables), NOISE_RANGE))
+
+
+def n_levels(method: Method, evaluations: int) -> int:
+    """The most levels that cost no more evaluations: each step its own, and the last one."""
+    match method:
+        case Heun():
+            per_step = 2
+        case Corrected():
+            per_step = 1 + method.n_corrections
+        case _:
+            per_step = 1
+    return (evaluations - 1) // per_step + 1
+
+
+def _padded(grid: str, counts: Sequence[int]) -> Float[np.ndarray, "count level"]:
+    """Grids of all lengths in one array; what is beyond a length is not used."""
+    grids = [levels_of(grid, n) for n in counts]
+    return np.stack([np.pad(levels, (0, max(counts) - len(levels)), mode="edge") for levels in grids])
+
+
+# Gaussians without guidance, direction by direction ------------------------------------------------------------------
+
+
+def directions_rows(table: SamplerErrors, *, report: Callable[[str], None]) -> Rows:
+    """Unit Gaussian, both fields, and both fields given coarse values with the exact conditional denoiser."""
+    cases: dict[tuple[str, float | None], Directions] = {("unit Gaussian", None): Directions(np.zeros(1), np.ones(1))}
+    for field in FIELDS:
+        covariance = covariance_of(field)
+        cases[field, None] = directions_of(np.zeros(len(covariance)), covariance)
+        for noise in (0.0, table.noise_variance):
+            for given in conditioned(field, noise):
+                cases[given.case, noise] = directions_of(given.mean, given.covariance)
+    together = Directions(*map(np.concatenate, zip(*cases.values(), strict=True)))
+    ends = np.cumsum([len(case.means) for case in cases.values()])[:-1]
+    rows = []
+    for name in table.methods:
+        report(name)
+        for grid in table.grids:
+            found = _scalar_moments(name, grid, table.evaluations, together)
+            split = [np.split(part, ends, axis=1) for part in found]
+            for (case, noise), exact, means, variances in zip(cases, cases.values(), *split, strict=True):
+                errors = [_diagonal_errors(*got, exact) for got in zip(means, variances, strict=True)]
+                rows.append(_row(table, errors, case=case, noise=noise, method=name, grid=grid, guidance="exact"))
+    return rows
+
+
+def _scalar_moments(
+    name: str, grid: str, evaluations: Sequence[int], exact: Directions
+) -> tuple[Float[np.ndarray, "count d"], Float[np.ndarray, "count d"]]:
+    """Mean and variance that a method gives each N(μ, λ), for each number of evaluations."""
+    counts = [n_levels(_example(name), e) for e in evaluations]
+    padded = jnp.asarray(_padded(grid, counts))
+    means, variances = _propagate_scalars(method_of(name), padded, jnp.asarray(counts), *map(jnp.asarray, exact))
+    return np.asarray(means), np.asarray(variances)
+
+
+@eqx.filter_jit
+def _propagate_scalars(method: MethodFor, levels: Array, counts: Array, means: Array, variances: Array):
+    def one(mean, variance, levels, count):
+        gaussian = IsotropicGaussian(mean[None], variance)
+        denoiser = lambda x, sigma: mean + variance / (variance + sigma**2) * (x - mean)  # noqa: E731
+        got, spread = moments_by_steps(denoiser, (1,), levels, count, method=method(gaussian))
+        return got[0], spread[0, 0]
+
+    along = jax.vmap(one, (0, 0, None, None))
+    return jax.vmap(along, (None, None, 0, 0))(means, variances, levels, counts)
+
+
+def _example(name: str) -> Method:
+    return method_of(name)(IsotropicGaussian(jnp.zeros(1), jnp.ones(())))
+
+
+def _diagonal_errors(means: np.ndarray, variances: np.ndarray, exact: Directions) -> dict[str, float]:
+    """Wasserstein distance of Gaussians with the same eigenvectors."""
+    total = exact.variances.sum()
+    square = ((means - exact.means) ** 2).sum() + ((np.sqrt(variances) - np.sqrt(exact.variances)) ** 2).sum()
+    return {"error": float(np.sqrt(square / total)), "std": float(np.sqrt(variances.sum() / total))}
+
+
+# Through a guidance -------------------------------------------------------------------------------------------------
+
+
+def guided_rows(table: SamplerErrors, *, report: Callable[[str], None]) -> Rows:
+    """The fields given coarse values, with the prior's exact denoiser as each guidance makes it."""
+    cases = [(given, v) for field in FIELDS for v in (0.0, table.noise_variance) for given in conditioned(field, v)]
+    rows = []
+    for (given, noise), guidance in product(cases, table.guidances):
+        if guidance == "projection" and noise:
+            continue  # which it refuses
+        evaluations = [e for e in table.evaluations if e <= 32 or given.mean.size <= LARGE]
+        for name in table.guided_methods if given.case == EVERY_METHOD else table.guided_methods[:1]:
+            report(f"{given.case}, {guidance}, {name}")
+            errors = _guided_errors(given, guidance, name, evaluations)
+            told = {"case": given.case, "noise": noise, "method": name, "grid": GUIDED_GRID}
+            rows.append(_row(table, errors, **told, guidance=guidance))
+    return rows
+
+
+def _guided_errors(given: Given, guidance: str, name: str, evaluations: Sequence[int]) -> list[dict[str, float]]:
+    counts = [n_levels(_example(name), e) for e in evaluations]
+    padded, method = jnp.asarray(_padded(GUIDED_GRID, counts)), method_of(name)
+    exact_mean, exact_covariance, errors = np.asarray(given.mean), np.asarray(given.covariance), []
+    # One after the other: mapped over levels, the Cholesky factors of moment matching hang on a CPU (jaxlib 0.10).
+    for levels, count in zip(padded, counts, strict=True):
+        mean, covariance = _propagate_guided(guidance, method, given, levels, jnp.asarray(count))
+        errors.append(gaussian_errors(np.asarray(mean), np.asarray(covariance), exact_mean, exact_covariance))
+    return errors
+
+
+@eqx.filter_jit
+def _propagate_guided(guidance: str, method: MethodFor, given: Given, levels: Array, count: Array):
+    denoiser, gaussian = guided(guidance, given), given.conditional.given(given.target)
+    return moments_by_steps(denoiser, gaussian.mean.shape, levels, count, method=method(gaussian))
+
+
+def gaussian_errors(
+    mean: Float[np.ndarray, " d"],
+    covariance: Float[np.ndarray, "d d"],
+    exact_mean: Float[np.ndarray, " d"],
+    exact_covariance: Float[np.ndarray, "d d"],
+) -> dict[str, float]:
+    """Wasserstein distance of two Gaussians over √tr Σ, and the ratio of their total standard deviations.
+
+    W₂² = |m − m′|² + tr Σ + tr Σ′ − 2 tr (Σ^½Σ′Σ^½)^½, of which rounding leaves up to 1e-6 where Σ is singular.
+    """
+    total, root = np.trace(exact_covariance), _root(exact_covariance)
+    mixed = np.linalg.eigvalsh(root @ covariance @ root)
+    square = np.trace(covariance) + total - 2 * np.sqrt(np.maximum(mixed, 0)).sum() + ((mean - exact_mean) ** 2).sum()
+    return {"error": float(np.sqrt(max(square, 0.0) / total)), "std": float(np.sqrt(np.trace(covariance) / total))}
+
+
+def _root(matrix: Float[np.ndarray, "d d"]) -> Float[np.ndarray, "d d"]:
+    values, vectors = np.linalg.eigh(matrix)
+    return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+
+
+# The mixture --------------------------------------------------------------------------------------------------------
+
+
+def mixture_rows(table: SamplerErrors, seed: int, *, report: Callable[[str], None]) -> Rows:
+    """Standard deviation of the whole and inside a mode. Diffusions share their noise: grids differ by themselves."""
+    exact = exact_mixture_spreads()
+    points, weights = normal_points(4001)
+    n_noises = max(_example(name).n_noises for name in table.methods)
+    drawn = standard_normal((1 + max(table.evaluations) * n_noises, table.n_samples), key=sampler_errors_key(seed))
+    start, noises = drawn[0], drawn[1:].reshape(-1, n_noises, table.n_samples)
+    rows = []
+    for name in table.methods:
+        report(f"mixture, {name}")
+        example = _example(name)
+        for grid in table.grids:
+            found = []
+            for e in table.evaluations:
+                n = n_levels(example, e)
+                levels = jnp.asarray(levels_of(grid, n), jnp.float32)
+                if example.n_noises:
+                    values = _sample_mixture(method_of(name), levels, start, noises[:n, : example.n_noises])
+                    found.append(mixture_spreads(np.asarray(values)))
+                else:
+                    still = jnp.zeros((n, 0, len(points)))
+                    values = _sample_mixture(method_of(name), levels, jnp.asarray(points, jnp.float32), still)
+                    found.append(mixture_spreads(np.asarray(values), weights))
+            for i, part in enumerate(("mixture, total", "mixture, inside a mode")):
+                ratios = [spreads[i] / exact[i] for spreads in found]
+                errors = [{"error": abs(ratio - 1), "std": ratio} for ratio in ratios]
+                rows.append(_row(table, errors, case=part, noise=None, method=name, grid=grid, guidance="exact"))
+    return rows
+
+
+@eqx.filter_jit
+def _sample_mixture(method: MethodFor, levels: Array, start: Array, noises: Array) -> Array:
+    made = method(gaussian_of_mixture(start.shape))
+    return sample_with(denoise_mixture, made.start(start, levels[0]), levels, noises, method=made)
+
+
+def _sampling_noise(n: int) -> dict[str, float]:
+    """Standard errors of the mixture's two standard deviations: √((κ − 1)/4n), κ = 1.8, and 1/√(2n)."""
+    return {"mixture, total": (0.8 / (4 * n)) ** 0.5, "mixture, inside a mode": (2 * n) ** -0.5}
+
+
+def _row(table: SamplerErrors, errors: Sequence[dict[str, float]], **told: Any) -> dict[str, Any]:
+    """One row: errors and ratios of standard deviations by evaluations, and the products each evaluation comes with."""
+    by = {part: [float(f"{error[part]:.5g}") for error in errors] for part in ("error", "std")}
+    return {**told, "products": PRODUCTS[told["guidance"]], "evaluations": list(table.evaluations[: len(errors)]), **by}
