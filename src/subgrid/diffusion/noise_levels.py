@@ -28,7 +28,7 @@ def central_grid(
     """Equal steps in σ/(σ + c): densest in ln σ at σ = c, sparse far above and far below the data's own scale.
 
     For methods whose Gaussian part is exact: what is left to discretise lies where the noise is as large as the
-    structures of the field. c = ½ for fields of unit variance: the least error of a mixture (docs/results/sampler_errors).
+    structures of the field. c = ½ for fields of unit variance has the least error of a mixture.
     """
     _check(n_levels, sigma_min, sigma_max)
     u = jnp.linspace(sigma_max / (sigma_max + centre), sigma_min / (sigma_min + centre), n_levels)
