@@ -82,7 +82,7 @@ def test_conditioned_fields_are_those_of_dense_algebra():
 
 
 def test_mixture_by_quadrature():
-    total, inside = sampler_cases.exact_mixture_spreads()
+    total, inside = sampler_cases.exact_mixture_spreads(0.3)
     # .3·.7·2² + .3² is the variance; inside a mode .3, but for what lies beyond the border, 3.3 deviations away.
     assert total == pytest.approx(np.sqrt(0.84 + 0.09), rel=1e-5)
     assert inside == pytest.approx(0.3, rel=2e-3)
@@ -91,13 +91,20 @@ def test_mixture_by_quadrature():
     density = 0.3 * norm.pdf(grid, -1.2, 0.3) + 0.7 * norm.pdf(grid, 0.8, 0.3)
     weights = density * norm.pdf(x[:, None], grid, sigma)
     expected = (weights * grid).sum(1) / weights.sum(1)
-    np.testing.assert_allclose(sampler_cases.denoise_mixture(jnp.asarray(x), jnp.asarray(sigma)), expected, atol=1e-5)
+    np.testing.assert_allclose(
+        sampler_cases.denoise_mixture(jnp.asarray(x), jnp.asarray(sigma), std=0.3), expected, atol=1e-5
+    )
 
 
 def test_levels_that_evaluations_pay_for():
     counts = {"gaussian-sde": 32, "heun": 16, "predictor-corrector": 16}
     for name, n in counts.items():
-        assert sampler_errors.n_levels(sampler_errors.method_of(name)(sampler_cases.gaussian_of_mixture((1,))), 32) == n
+        assert (
+            sampler_errors.n_levels(
+                sampler_errors.method_of(name)(sampler_cases.gaussian_of_mixture((1,), std=0.3)), 32
+            )
+            == n
+        )
 
 
 def test_numbers_of_the_table():

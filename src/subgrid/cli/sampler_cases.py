@@ -104,27 +104,28 @@ PRODUCTS = {"exact": 0, "gaussian-gain": 0, "moment-matching": 4, "projection": 
 """Vector–Jacobian products beside each evaluation of the denoiser; each costs about two evaluations more."""
 
 
-# The mixture --------------------------------------------------------------------------------------------------------
+# Mixtures -----------------------------------------------------------------------------------------------------------
 
-WEIGHTS, MODES, MODE_STD = (0.3, 0.7), (-1.2, 0.8), 0.3
-BETWEEN = -0.2
+WEIGHTS, MODES, BETWEEN = (0.3, 0.7), (-1.2, 0.8), -0.2
+MIXTURES = {"mixture": 0.3, "narrow mixture": 0.05}
+"""Standard deviation of either mode of .3 N(−1.2, s²) + .7 N(.8, s²)."""
 
 
-def denoise_mixture(x: Float[Array, "*shape"], sigma: Scalar) -> Float[Array, "*shape"]:
-    """E[x₀ | x₀ + σε = x] of .3 N(−1.2, .3²) + .7 N(.8, .3²), value by value."""
-    variance = MODE_STD**2 + sigma**2
+def denoise_mixture(x: Float[Array, "*shape"], sigma: Scalar, *, std: float) -> Float[Array, "*shape"]:
+    """E[x₀ | x₀ + σε = x], value by value."""
+    variance = std**2 + sigma**2
     off = [x - mode for mode in MODES]
     # The odds of the upper mode, from the difference of two squares.
     odds = jnp.log(WEIGHTS[1] / WEIGHTS[0]) + 0.5 * (off[0] ** 2 - off[1] ** 2) / variance
     upper = jax.nn.sigmoid(odds)
-    means = [mode + MODE_STD**2 / variance * o for mode, o in zip(MODES, off, strict=True)]
+    means = [mode + std**2 / variance * o for mode, o in zip(MODES, off, strict=True)]
     return (1 - upper) * means[0] + upper * means[1]
 
 
-def gaussian_of_mixture(shape: tuple[int, ...]) -> IsotropicGaussian:
+def gaussian_of_mixture(shape: tuple[int, ...], *, std: float) -> IsotropicGaussian:
     """Of the mixture's mean and variance."""
     mean = float(np.dot(WEIGHTS, MODES))
-    variance = float(np.dot(WEIGHTS, MODE_STD**2 + np.square(MODES))) - mean**2
+    variance = float(np.dot(WEIGHTS, std**2 + np.square(MODES))) - mean**2
     return IsotropicGaussian(jnp.full(shape, mean), jnp.asarray(variance))
 
 
@@ -140,10 +141,10 @@ def mixture_spreads(
     return spread(average(values)), spread(centre)
 
 
-def exact_mixture_spreads() -> tuple[float, float]:
+def exact_mixture_spreads(std: float) -> tuple[float, float]:
     """By quadrature of the density."""
     x = np.linspace(-4, 4, 100_001)
-    components = np.exp(-0.5 * ((x - np.array(MODES)[:, None]) / MODE_STD) ** 2)
+    components = np.exp(-0.5 * ((x - np.array(MODES)[:, None]) / std) ** 2)
     return mixture_spreads(x, np.array(WEIGHTS) @ components)
 
 

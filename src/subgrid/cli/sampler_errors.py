@@ -1,13 +1,14 @@
 """The table of sampler errors: method × grid × case against evaluations, with exact denoisers and no network.
 
-Gaussian cases need no sampling: `propagation.py` carries their moments through every step. The mixture is integrated
-over the start for flows, and sampled for diffusions, all with the same noise.
+Gaussian cases need no sampling: `propagation.py` carries their moments through every step. Mixtures are integrated over
+the start for flows, and sampled for diffusions, all with the same noise.
 
 RUN/config.toml
 RUN/metrics.json, table.md, errors.svg
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import product
 from pathlib import Path
 from time import monotonic
@@ -26,6 +27,7 @@ from subgrid.cli.progress import progress_bar
 from subgrid.cli.run_folder import open_folder
 from subgrid.cli.sampler_cases import (
     FIELDS,
+    MIXTURES,
     PRODUCTS,
     Directions,
     Given,
@@ -56,6 +58,7 @@ GUIDED_GRID = "exponential"
 """Of the guided cases: what a grid changes is seen without guidance."""
 EVERY_METHOD = "36 points given means of 6"
 """The case in which every method is guided; the others have the first alone, since each takes seconds to compile."""
+PARTS = ("total", "inside a mode")
 LARGE = 100
 """Values: of more, propagation takes 64 times the operations and more, and ends at 32 evaluations."""
 
@@ -236,48 +239,43 @@ def _root(matrix: Float[np.ndarray, "d d"]) -> Float[np.ndarray, "d d"]:
     return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
 
 
-# The mixture --------------------------------------------------------------------------------------------------------
+# Mixtures -----------------------------------------------------------------------------------------------------------
 
 
 def mixture_rows(table: SamplerErrors, seed: int, *, report: Callable[[str], None]) -> Rows:
     """Standard deviation of the whole and inside a mode. Diffusions share their noise: grids differ by themselves."""
-    exact = exact_mixture_spreads()
     points, weights = normal_points(4001)
+    flow = jnp.asarray(points, jnp.float32), jnp.zeros((max(table.evaluations), 0, len(points)))
     n_noises = max(_example(name).n_noises for name in table.methods)
     drawn = standard_normal((1 + max(table.evaluations) * n_noises, table.n_samples), key=sampler_errors_key(seed))
-    start, noises = drawn[0], drawn[1:].reshape(-1, n_noises, table.n_samples)
+    diffusion = drawn[0], drawn[1:].reshape(-1, n_noises, table.n_samples)
     rows = []
-    for name in table.methods:
-        report(f"mixture, {name}")
-        example = _example(name)
-        for grid in table.grids:
-            found = []
-            for e in table.evaluations:
-                n = n_levels(example, e)
-                levels = jnp.asarray(levels_of(grid, n), jnp.float32)
-                if example.n_noises:
-                    values = _sample_mixture(method_of(name), levels, start, noises[:n, : example.n_noises])
-                    found.append(mixture_spreads(np.asarray(values)))
-                else:
-                    still = jnp.zeros((n, 0, len(points)))
-                    values = _sample_mixture(method_of(name), levels, jnp.asarray(points, jnp.float32), still)
-                    found.append(mixture_spreads(np.asarray(values), weights))
-            for i, part in enumerate(("mixture, total", "mixture, inside a mode")):
-                ratios = [spreads[i] / exact[i] for spreads in found]
-                errors = [{"error": abs(ratio - 1), "std": ratio} for ratio in ratios]
-                rows.append(_row(table, errors, case=part, noise=None, method=name, grid=grid, guidance="exact"))
+    for (case, std), name, grid in product(MIXTURES.items(), table.methods, table.grids):
+        report(f"{case}, {name}")
+        example, found = _example(name), []
+        start, noises = diffusion if example.n_noises else flow
+        for n in [n_levels(example, e) for e in table.evaluations]:
+            levels = jnp.asarray(levels_of(grid, n), jnp.float32)
+            values = _sample_mixture(method_of(name), levels, start, noises[:n, : example.n_noises], std=std)
+            found.append(mixture_spreads(np.asarray(values), None if example.n_noises else weights))
+        for part, spreads, exact in zip(PARTS, zip(*found, strict=True), exact_mixture_spreads(std), strict=True):
+            errors = [{"error": abs(spread / exact - 1), "std": spread / exact} for spread in spreads]
+            told = {"case": f"{case}, {part}", "noise": None, "method": name, "grid": grid}
+            rows.append(_row(table, errors, **told, guidance="exact"))
     return rows
 
 
 @eqx.filter_jit
-def _sample_mixture(method: MethodFor, levels: Array, start: Array, noises: Array) -> Array:
-    made = method(gaussian_of_mixture(start.shape))
-    return sample_with(denoise_mixture, made.start(start, levels[0]), levels, noises, method=made)
+def _sample_mixture(method: MethodFor, levels: Array, start: Array, noises: Array, *, std: float) -> Array:
+    made = method(gaussian_of_mixture(start.shape, std=std))
+    denoiser = partial(denoise_mixture, std=std)
+    return sample_with(denoiser, made.start(start, levels[0]), levels, noises, method=made)
 
 
 def _sampling_noise(n: int) -> dict[str, float]:
-    """Standard errors of the mixture's two standard deviations: √((κ − 1)/4n), κ = 1.8, and 1/√(2n)."""
-    return {"mixture, total": (0.8 / (4 * n)) ** 0.5, "mixture, inside a mode": (2 * n) ** -0.5}
+    """Standard errors of the two standard deviations of a mixture: √((κ − 1)/4n), κ = 1.8, and 1/√(2n)."""
+    of_parts = dict(zip(PARTS, ((0.8 / (4 * n)) ** 0.5, (2 * n) ** -0.5), strict=True))
+    return {f"{case}, {part}": of_parts[part] for case, part in product(MIXTURES, PARTS)}
 
 
 def _row(table: SamplerErrors, errors: Sequence[dict[str, float]], **told: Any) -> dict[str, Any]:

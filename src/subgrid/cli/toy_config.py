@@ -150,7 +150,7 @@ class SamplerErrors(Table):
     noise_variance: PositiveFloat = 0.05
     """Of noisy coarse values; exact ones are always among the cases."""
     n_samples: Annotated[int, Field(ge=1000)] = 262_144
-    """Of the mixture by diffusions: its spread inside a mode is then known to .14 %."""
+    """Of the mixtures by diffusions: their spread inside a mode is then known to .14 %."""
 
 
 class ToyConfig(Table):

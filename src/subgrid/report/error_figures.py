@@ -22,7 +22,8 @@ CURVES: Mapping[str, dict[str, Any]] = {
     "ancestral": {"color": "#D55E00"},
     "predictor-corrector": {"color": "#D55E00", "linestyle": (0, (1.4, 1.2))},
 }
-PANELS = ("unit Gaussian", "36 points given means of 6", "mixture, total", "mixture, inside a mode")
+PANELS = ("unit Gaussian", "mixture, total", "mixture, inside a mode", "narrow mixture, inside a mode")
+"""Cases; a field given coarse values looks like the unit Gaussian."""
 FLOOR = 1e-5
 """Where errors of rounding are drawn: exact."""
 GRID = "exponential"
