@@ -178,7 +178,7 @@ assert covariance_error(fields) < 1.5 * floor + 0.02
 
 # %% [markdown]
 # Repeat this for your own number of levels: it costs seconds, and no network is needed. For Gaussian fields it needs
-# no samples either, since covariances can be carried through every method (`subgrid.diffusion.propagation`).
+# no samples either: [all methods are compared](../results/sampler_errors.md) by carrying covariances through them.
 #
 # ## 5. Training a network
 #
