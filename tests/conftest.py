@@ -4,6 +4,8 @@ import gc
 import os
 from pathlib import Path
 
+import pytest
+
 # Programs of the tests run for less time than they take to compile: without optimisation of the machine code, which
 # changes no formula, they compile in half the time. `make test-all` compiles as for users.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false")
@@ -15,3 +17,16 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 # Each compilation leaves many objects that live as long as the process; looking through them all again and again takes
 # a tenth of the time.
 gc.set_threshold(50_000, 50, 1000)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def compiled_programs_live_as_long_as_their_file():
+    """Each program holds memory maps, of which a process may have 65530 (Linux): past them the compiler crashes."""
+    yield
+    import jax  # imported late: the lines above are read when jax is
+
+    jax.clear_caches()
+    gc.collect()
+    with open("/tmp/maps.log", "a") as f:
+        rss = [l for l in open("/proc/self/status") if "VmRSS" in l][0].split()[1]
+        f.write(f"{os.getpid()} {rss} {sum(1 for _ in open('/proc/self/maps'))}\n")

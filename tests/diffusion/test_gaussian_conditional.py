@@ -53,6 +53,24 @@ def test_mean_and_covariance_are_those_of_dense_algebra(name, noise):
     np.testing.assert_array_equal(conditional.mean(jnp.asarray(y)), given.mean)
 
 
+def test_single_precision_agrees_with_the_coarse_values_of_a_smooth_field():
+    # Variances that fall to .4 of it at each wavenumber: S = C′ΣC′ᵀ has the condition 3e4, and m_y is right to rounding still.
+    k = np.abs(np.fft.fftfreq(96, 1 / 96))
+    row = np.fft.ifft(0.4**k).real
+    covariance = row[(np.arange(96)[:, None] - np.arange(96)) % 96] / row[0]
+    operator = Subsample((96,), 4)
+    S = covariance[::4, ::4]
+    y = np.linalg.cholesky(S) @ np.random.default_rng(0).normal(size=24)
+    with jax.enable_x64(False):
+        conditional = condition(as_prior(np.zeros(96), covariance, (1, 96)), operator, (1, 24))
+        mean = conditional.mean(jnp.asarray(y, jnp.float32)[None])
+        assert mean.dtype == jnp.float32
+    exact = covariance[:, ::4] @ np.linalg.solve(S, y)
+    assert np.linalg.cond(S) > 2e4
+    np.testing.assert_allclose(mean[0], exact, atol=3e-6)  # some roundings of values up to 3
+    np.testing.assert_allclose(operator(mean)[0], y, atol=3e-6)
+
+
 @pytest.mark.parametrize("noise", [0.0, 0.05])
 def test_few_directions_with_a_remainder(noise):
     # Σ = V(Λ − ρ)Vᵀ + ρI with five of 36 directions, written out; the conditional has 5 + 6 at most.

@@ -1,6 +1,9 @@
 """A Gaussian conditioned on coarse values: N(m_y, Σ_y) with its eigenpairs, once for all y.
 
-    m_y = m + ΣC′ᵀS⁻¹(y − C′m),   Σ_y = Σ − ΣC′ᵀS⁻¹C′Σ,   S = C′ΣC′ᵀ + N
+    m_y = m + G(y − C′m),   Σ_y = Σ − GC′Σ,   G = ΣC′ᵀS⁻¹,   S = C′ΣC′ᵀ + N
+
+S is often near singular (neighbouring values of a smooth field are alike), the gain G never: it is computed in float64
+and kept, not S⁻¹, which would cost single precision its last four digits.
 
 With Σ of r directions and a remainder ρ, Σ_y differs from ρI only in the span of those directions and of the rows of
 C′, so it is again a `GaussianPrior`, of at most r + n directions for n coarse values.
@@ -29,8 +32,10 @@ class ConditionalGaussian(eqx.Module):
 
     prior: GaussianPrior
     operator: Coarsening
-    precision: Float[Array, "n n"]
-    """S⁻¹, of the flattened coarse values."""
+    gain: Float[Array, "n *shape"]
+    """G, one field for each coarse value."""
+    whitening: Float[Array, "n n"]
+    """S^-½, of the flattened coarse values."""
     spread: GaussianPrior
     """N(0, Σ_y)."""
     noise_variance: Float[Array, "*coarse"]
@@ -38,9 +43,8 @@ class ConditionalGaussian(eqx.Module):
 
     def mean(self, y: Float[Array, "*coarse"]) -> Float[Array, "*shape"]:
         """m_y."""
-        innovation = y - self.operator(self.prior.mean)
-        weights = jnp.matmul(self.precision, innovation.reshape(-1), precision=FULL).reshape(y.shape)
-        return self.prior.mean + self.prior.apply(lambda v: v, self.operator.adjoint(weights))
+        innovation = (y - self.operator(self.prior.mean)).reshape(-1)
+        return self.prior.mean + jnp.tensordot(innovation, self.gain, 1, precision=FULL)
 
     def given(self, y: Float[Array, "*coarse"]) -> GaussianPrior:
         """N(m_y, Σ_y)."""
@@ -49,7 +53,7 @@ class ConditionalGaussian(eqx.Module):
     def distance(self, y: Float[Array, "*coarse"]) -> Float[Array, ""]:
         """(y − C′m)ᵀS⁻¹(y − C′m)/n: how far y lies from the distribution of C′x; 1 on average inside it."""
         innovation = (y - self.operator(self.prior.mean)).reshape(-1)
-        return jnp.vdot(innovation, jnp.matmul(self.precision, innovation, precision=FULL)) / innovation.size
+        return jnp.mean(jnp.matmul(self.whitening, innovation, precision=FULL) ** 2)
 
 
 def condition(
@@ -68,7 +72,7 @@ def condition(
         noise_variance: N, of the noise in y: one number for all values, or one for each; 0 for exact values.
 
     Returns:
-        The conditional, of up to r + n directions. Memory is (r + n)·d + n², time (r + n)²·d: *merely convenient*, for
+        The conditional, of up to r + n directions. Memory is (r + 2n)·d + n², time (r + n)²·d: *merely convenient*, for
         some thousand coarse values at most.
 
     Raises:
@@ -84,18 +88,19 @@ def condition(
     excess = np.asarray(prior.variances, np.float64) - rho
     crossed = (H @ V.T * excess) @ V + rho * H  # C′Σ
     S = crossed @ H.T + np.diag(np.broadcast_to(noise, coarse_shape).reshape(-1))
-    precision = _inverse(S)
+    whitening = _inverse_root(S)
+    explained = whitening @ crossed  # its square is what y explains of Σ
     basis = _orthonormal(np.concatenate([V, H]))
     within = (basis @ V.T * excess) @ (V @ basis.T) + rho * np.eye(len(basis))
-    gain = basis @ crossed.T
-    variances, vectors = np.linalg.eigh(within - gain @ precision @ gain.T)
+    variances, vectors = np.linalg.eigh(within - (basis @ explained.T) @ (explained @ basis.T))
     variances = np.where(variances > NOTHING * within.diagonal().max(initial=0.0), variances, 0.0)
     directions = (vectors.T @ basis).reshape(-1, *shape)
     as_array = lambda part: jnp.asarray(part, prior.mean.dtype)  # noqa: E731
     spread = GaussianPrior(
         jnp.zeros_like(prior.mean), as_array(directions), as_array(variances), prior.remainder, prior.support
     )
-    return ConditionalGaussian(prior, operator, as_array(precision), spread, as_array(noise))
+    gain = (whitening @ explained).reshape(n, *shape)
+    return ConditionalGaussian(prior, operator, as_array(gain), as_array(whitening), spread, as_array(noise))
 
 
 def checked_noise_variance(
@@ -122,11 +127,11 @@ def require_noise_shape(found: tuple[int, ...], coarse_shape: tuple[int, ...]) -
         )
 
 
-def _inverse(matrix: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
-    """Of a symmetric matrix; on its range where coarse values depend on each other or do not vary."""
+def _inverse_root(matrix: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
+    """S^-½ of a symmetric matrix; on its range where coarse values depend on each other or do not vary."""
     values, vectors = np.linalg.eigh(matrix)
     kept = values > NOTHING * values.max()
-    return (vectors[:, kept] / values[kept]) @ vectors[:, kept].T
+    return (vectors[:, kept] / np.sqrt(values[kept])) @ vectors[:, kept].T
 
 
 def _orthonormal(rows: Float[np.ndarray, "k d"]) -> Float[np.ndarray, "j d"]:
