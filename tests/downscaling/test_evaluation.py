@@ -17,7 +17,7 @@ from subgrid.downscaling.evaluation import (
     perfect_model_rows,
     ranks,
 )
-from subgrid.numerics.operators import BlockMean
+from subgrid.numerics.operators import BlockMean, Subsample
 
 RNG = np.random.default_rng(0)
 FIELDS = RNG.normal(size=(400, 1, 8)).astype(np.float32)
@@ -101,14 +101,24 @@ def test_a_narrow_ensemble_is_found_out():
 
 def test_ranks_are_flat_for_the_honest_and_a_valley_for_the_narrow():
     truth, ensemble, _ = exchangeable()
-    counts = ranks(truth, ensemble, key=jr.key(0))
+    counts = ranks(truth, ensemble, BlockMean((8,), 4), key=jr.key(0))
     assert counts.sum() == truth.size
     expected = truth.size / (MEMBERS + 1)
     assert ((counts - expected) ** 2 / expected).sum() < chi2.ppf(0.999, MEMBERS)  # all points are independent here
     truth, ensemble, _ = exchangeable(0.5)
-    counts = ranks(truth, ensemble, key=jr.key(0))
+    counts = ranks(truth, ensemble, BlockMean((8,), 4), key=jr.key(0))
     assert counts[0] > 2 * expected
     assert counts[-1] > 2 * expected
+
+
+def test_points_that_the_coarse_value_determines_have_no_rank():
+    # Exchangeable everywhere, but every fourth point is known up to a rounding error that all members share.
+    truth, ensemble, _ = exchangeable()
+    ensemble[..., ::4] = truth[:, None, ..., ::4] + 1e-6
+    counts = ranks(truth, ensemble, Subsample((8,), 4), key=jr.key(0))
+    assert counts.sum() == truth.size * 3 // 4
+    expected = counts.sum() / (MEMBERS + 1)
+    assert ((counts - expected) ** 2 / expected).sum() < chi2.ppf(0.999, MEMBERS)
 
 
 def test_constraint_and_variability_of_an_ensemble():

@@ -129,7 +129,7 @@ def _record(experiment: Experiment, cases: Cases, sampler: str, n: int) -> dict[
         ensemble, told = sample_with_diagnostics(upsampler, cases.targets, members, chunk=chunk, report=report, key=key)
     truth = cases.conditions.values
     crps, spread = perfect_model_rows(truth, ensemble, cases.cubic)
-    histogram = ranks(truth, ensemble, key=experiment.key("ranks"))
+    histogram = ranks(truth, ensemble, experiment.operator, key=experiment.key("ranks"))
     record = {
         "sampler": sampler,
         "evaluations": n,

@@ -109,7 +109,9 @@ def verify(experiment: Experiment) -> None:
         perfect = (results.perfect_ensemble, results.perfect_cubic)
         rows += perfect_model_rows(results.perfect_truth, *perfect)
         rows += ensemble_rows("Perfect model", *perfect, results.perfect_target, experiment.operator)
-        counts = ranks(results.perfect_truth, results.perfect_ensemble, key=experiment.key("ranks"))
+        counts = ranks(
+            results.perfect_truth, results.perfect_ensemble, experiment.operator, key=experiment.key("ranks")
+        )
         update(3, 3)
     write_json(
         experiment.path("metrics.json"),

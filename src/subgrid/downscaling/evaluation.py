@@ -159,9 +159,20 @@ def perfect_model_rows(
     ]
 
 
-def ranks(truth: np.ndarray, ensemble: np.ndarray, *, key: Key) -> np.ndarray:
-    """Rank histogram of the truth among the members, over all points."""
-    return np.asarray(rank_histogram(jnp.asarray(ensemble), jnp.asarray(truth), key=key))
+def ranks(truth: np.ndarray, ensemble: np.ndarray, operator: Coarsening, *, key: Key) -> np.ndarray:
+    """Rank histogram of the truth among the members, over all points but those that C′x determines.
+
+    There truth and members are one value up to rounding errors, and the rank is that of those: every eighth point of a
+    field that is subsampled by eight would add half its share to each end of the histogram.
+    """
+    hidden = np.where(determined(operator, truth.shape[1:]), np.nan, truth)
+    return np.asarray(rank_histogram(jnp.asarray(ensemble), jnp.asarray(hidden), key=key))
+
+
+def determined(operator: Coarsening, shape: tuple[int, ...]) -> np.ndarray:
+    """Which points of a field of this shape C′x determines: where C′⁺C′x = x for a field without structure."""
+    x = jr.normal(stream(0, "evaluation", "determined points"), shape)
+    return np.asarray(jnp.abs(operator.pseudo_inverse(operator(x)) - x) < 1e-4 * jnp.abs(x))
 
 
 def _thin(fields: Array, n: int) -> Array:
