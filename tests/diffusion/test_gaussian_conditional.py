@@ -54,7 +54,7 @@ def test_mean_and_covariance_are_those_of_dense_algebra(name, noise):
 
 
 def test_single_precision_agrees_with_the_coarse_values_of_a_smooth_field():
-    # Variances that fall to .4 of it at each wavenumber: S = C′ΣC′ᵀ has the condition 3e4, and m_y is right to rounding still.
+    # Variances that fall to .4 at each wavenumber: S = C′ΣC′ᵀ has the condition 3e4, and m_y is right to rounding.
     k = np.abs(np.fft.fftfreq(96, 1 / 96))
     row = np.fft.ifft(0.4**k).real
     covariance = row[(np.arange(96)[:, None] - np.arange(96)) % 96] / row[0]

@@ -37,6 +37,7 @@ from subgrid.downscaling.conditional.upsample import (
 )
 from subgrid.downscaling.field_training import TrainingSettings
 from subgrid.downscaling.level_checks import warn_of_levels
+from subgrid.downscaling.noise_range import leading_std, sampling_range
 from subgrid.downscaling.particle_upsampler import ParticleUpsampler
 from subgrid.downscaling.prior import Prior, PriorSettings, load_prior
 from subgrid.downscaling.upsample import DiffusionUpsampler, Guide, MethodFor, method_for
@@ -159,6 +160,12 @@ def grid_of(config: Config, noise_range: NoiseRange) -> Float[Array, " level"]:
     return grid.at[0].set(sigma_max).at[-1].set(sigma_min)  # rounding leads some parts in a million beyond
 
 
+def levels_for(config: Config, prior: Prior) -> Float[Array, " level"]:
+    """The same, of a prior: within the levels that it keeps from its training, whatever `config.prior` says."""
+    trained = prior.settings.sigma_min, prior.settings.sigma_max
+    return grid_of(config, sampling_range(leading_std(prior.gaussian), trained, method_of(config)))
+
+
 def guide_of(config: Config, gaussian: GaussianPrior) -> Guide:
     """How samples are tied to the coarse field."""
     match config.sampling.guidance:
@@ -171,8 +178,8 @@ def guide_of(config: Config, gaussian: GaussianPrior) -> Guide:
 
 
 def upsampler_of(config: Config, prior: Prior, operator: Coarsening) -> DiffusionUpsampler | ParticleUpsampler:
-    """The sampler; its noise levels are those that the prior keeps from its training, whatever `config.prior` says."""
-    levels = grid_of(config, (prior.settings.sigma_min, prior.settings.sigma_max))
+    """The sampler."""
+    levels = levels_for(config, prior)
     conditional = condition(prior.gaussian, operator, (prior.settings.n_channels, *operator.coarse_shape))
     parts = prior.denoiser, conditional, prior.standardiser, guide_of(config, prior.gaussian), levels
     if config.sampling.particles > 1:

@@ -48,12 +48,14 @@ from subgrid.data.store import write_json, write_text
 from subgrid.diffusion.gaussian_steps import IsotropicGaussian
 from subgrid.diffusion.propagation import moments_by_steps
 from subgrid.diffusion.samplers import Corrected, Heun, Method, sample_with
+from subgrid.downscaling.noise_range import leading_std, sampling_range
 from subgrid.downscaling.upsample import MethodFor
 from subgrid.numerics.noise import standard_normal
 from subgrid.report.error_figures import draw_errors
 
 Rows = list[dict[str, Any]]
 NOISE_RANGE = (2e-3, 80.0)
+"""Of methods that start from white noise; the others start as they do for users (`noise_range.py`)."""
 GUIDED_GRID = "exponential"
 """Of the guided cases: what a grid changes is seen without guidance."""
 EVERY_METHOD = "36 points given means of 6"
@@ -97,12 +99,13 @@ def method_of(name: str) -> MethodFor:
     return build.method_of(Config.model_validate({"sampling": {"method": name}}))
 
 
-def levels_of(grid: str, n: int) -> Float[np.ndarray, " level"]:
-    """n noise levels, largest first."""
+def levels_of(grid: str, n: int, method: MethodFor, std: float = 1.0) -> Float[np.ndarray, " level"]:
+    """n noise levels, largest first, for a field whose leading direction has this standard deviation."""
     kinds = {"variance-preserving": "process-time", "cosine": "process-time"}
     process = {"process": grid} if grid in kinds else {}
     tables = {"sampling": {"grid": kinds.get(grid, grid), "n_levels": n}, "prior": process}
-    return np.asarray(build.grid_of(Config.model_validate(tables), NOISE_RANGE))
+    noise_range = sampling_range(std, NOISE_RANGE, method)
+    return np.asarray(build.grid_of(Config.model_validate(tables), noise_range))
 
 
 def n_levels(method: Method, evaluations: int) -> int:
@@ -117,9 +120,9 @@ def n_levels(method: Method, evaluations: int) -> int:
     return (evaluations - 1) // per_step + 1
 
 
-def _padded(grid: str, counts: Sequence[int]) -> Float[np.ndarray, "count level"]:
+def _padded(grid: str, counts: Sequence[int], method: MethodFor, std: float = 1.0) -> Float[np.ndarray, "count level"]:
     """Grids of all lengths in one array; what is beyond a length is not used."""
-    grids = [levels_of(grid, n) for n in counts]
+    grids = [levels_of(grid, n, method, std) for n in counts]
     return np.stack([np.pad(levels, (0, max(counts) - len(levels)), mode="edge") for levels in grids])
 
 
@@ -154,8 +157,9 @@ def _scalar_moments(
 ) -> tuple[Float[np.ndarray, "count d"], Float[np.ndarray, "count d"]]:
     """Mean and variance that a method gives each N(μ, λ), for each number of evaluations."""
     counts = [n_levels(_example(name), e) for e in evaluations]
-    padded = jnp.asarray(_padded(grid, counts))
-    means, variances = _propagate_scalars(method_of(name), padded, jnp.asarray(counts), *map(jnp.asarray, exact))
+    method = method_of(name)
+    padded = jnp.asarray(_padded(grid, counts, method))
+    means, variances = _propagate_scalars(method, padded, jnp.asarray(counts), *map(jnp.asarray, exact))
     return np.asarray(means), np.asarray(variances)
 
 
@@ -203,7 +207,8 @@ def guided_rows(table: SamplerErrors, *, report: Callable[[str], None]) -> Rows:
 
 def _guided_errors(given: Given, guidance: str, name: str, evaluations: Sequence[int]) -> list[dict[str, float]]:
     counts = [n_levels(_example(name), e) for e in evaluations]
-    padded, method = jnp.asarray(_padded(GUIDED_GRID, counts)), method_of(name)
+    method, std = method_of(name), leading_std(given.conditional.prior)
+    padded = jnp.asarray(_padded(GUIDED_GRID, counts, method, std))
     exact_mean, exact_covariance, errors = np.asarray(given.mean), np.asarray(given.covariance), []
     # One after the other: mapped over levels, the Cholesky factors of moment matching hang on a CPU (jaxlib 0.10).
     for levels, count in zip(padded, counts, strict=True):
@@ -252,11 +257,11 @@ def mixture_rows(table: SamplerErrors, seed: int, *, report: Callable[[str], Non
     rows = []
     for (case, std), name, grid in product(MIXTURES.items(), table.methods, table.grids):
         report(f"{case}, {name}")
-        example, found = _example(name), []
+        method, example, found = method_of(name), _example(name), []
         start, noises = diffusion if example.n_noises else flow
         for n in [n_levels(example, e) for e in table.evaluations]:
-            levels = jnp.asarray(levels_of(grid, n), jnp.float32)
-            values = _sample_mixture(method_of(name), levels, start, noises[:n, : example.n_noises], std=std)
+            levels = jnp.asarray(levels_of(grid, n, method), jnp.float32)
+            values = _sample_mixture(method, levels, start, noises[:n, : example.n_noises], std=std)
             found.append(mixture_spreads(np.asarray(values), None if example.n_noises else weights))
         for part, spreads, exact in zip(PARTS, zip(*found, strict=True), exact_mixture_spreads(std), strict=True):
             errors = [{"error": abs(spread / exact - 1), "std": spread / exact} for spread in spreads]

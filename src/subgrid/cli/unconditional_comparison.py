@@ -60,7 +60,7 @@ def _sampler(config: Config, method: Any, n: int) -> Config:
 
 def _drawn(config: Config, prior: Prior, keys: Key) -> Float[Array, "n channel *space"]:
     """Physical units."""
-    levels = build.grid_of(config, (prior.settings.sigma_min, prior.settings.sigma_max))
+    levels = build.levels_for(config, prior)
     method = build.method_of(config)(prior.gaussian)
     shape = prior.gaussian.mean.shape
 

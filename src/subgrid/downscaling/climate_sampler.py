@@ -29,6 +29,7 @@ from subgrid.downscaling.climate_prior import ClimatePrior, load_climate_prior
 from subgrid.downscaling.climatology import ChangeSignal, Climatology
 from subgrid.downscaling.dispersion import Dispersion, disperse
 from subgrid.downscaling.draw_law import DrawLaw, apply_marginals, load_draw_law
+from subgrid.downscaling.noise_range import leading_std, sampling_range
 from subgrid.downscaling.transforms import default_transforms
 from subgrid.numerics.operators import SparseCoarsening
 from subgrid.types import Coarsening
@@ -108,7 +109,9 @@ def draw_anomalies(
     """
     settings = prior.settings
     chunk = chunk or max(1, min(LARGEST_CHUNK, VALUES_AT_ONCE // prior.denoiser.base.mean.size))
-    levels = exponential_grid(n_levels, sigma_max=settings.sigma_max, sigma_min=settings.sigma_min)
+    trained = settings.sigma_min, settings.sigma_max
+    sigma_min, sigma_max = sampling_range(leading_std(prior.denoiser.base), trained, GaussianSDE)
+    levels = exponential_grid(n_levels, sigma_max=sigma_max, sigma_min=sigma_min)
     denoiser = prior.denoiser if prior.refined else None
     table, climatology = dispersion if dispersion is not None else (None, None)
     parts = []

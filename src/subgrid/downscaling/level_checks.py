@@ -2,8 +2,7 @@
 
 Three measurements, each a warning that names what was found and what would do:
 
-- σ₀ against the largest variance λ of the Gaussian part. The start is drawn from a Gaussian, whose skewness at σ₀ is
-  zero where the data's is γ (λ/(λ + σ₀²))^{3/2}: 3 % of γ are left out at σ₀ = 3√λ.
+- σ₀ against the largest variance λ of the Gaussian part, from which it is drawn (`noise_range.py`).
 - The standard deviation of a unit Gaussian by exact linear propagation (`propagation.py`): 1 for the methods of
   `gaussian_steps.py`, at any number of levels; for others it is their error.
 - Of fewer than `FEW` levels, which say nothing wrong of Gaussians, the width of the modes of a mixture by quadrature.
@@ -23,11 +22,10 @@ from subgrid.diffusion.noise_levels import exponential_grid
 from subgrid.diffusion.propagation import sampled_moments
 from subgrid.diffusion.samplers import Method, sample_with
 from subgrid.downscaling.conditional.upsample import ConditionalUpsampler
+from subgrid.downscaling.noise_range import ENOUGH, leading_std, solves_gaussians
 from subgrid.downscaling.particle_upsampler import ParticleUpsampler
 from subgrid.downscaling.upsample import DiffusionUpsampler, MethodFor
 
-ENOUGH = 3.0
-"""Of σ₀ in standard deviations of the data: (1 + 9)^{−3/2} = 3 % of the skewness are left out."""
 TOLERANCE = 0.01
 """Of the standard deviation of a unit Gaussian."""
 FEW = 8
@@ -77,7 +75,7 @@ def complaints(
         guided: whether the denoiser is that of a guided prior; conditional models were measured at few levels.
     """
     of_unit = method(IsotropicGaussian(jnp.zeros(1), jnp.ones(())))
-    exact = isinstance(of_unit, GaussianSDE | GaussianODE)
+    exact = solves_gaussians(method)
     found = [_too_low(levels, gaussian), "" if exact else _too_few(levels, of_unit)]
     if exact and guided and len(levels) < FEW:
         found.append(_too_few_for_modes(levels, of_unit))
@@ -127,9 +125,8 @@ def _mode_std(levels: Array) -> Array:
 
 
 def _too_low(levels: Array, gaussian: GaussianPrior) -> str:
-    largest = float(jnp.maximum(jnp.max(gaussian.variances, initial=0.0), gaussian.remainder)) ** 0.5
-    first = float(levels[0])
-    if first >= ENOUGH * largest:
+    largest, first = leading_std(gaussian), float(levels[0])
+    if first >= (1 - 1e-6) * ENOUGH * largest:  # but for rounding
         return ""
     left = (1 + (first / largest) ** 2) ** -1.5
     return (

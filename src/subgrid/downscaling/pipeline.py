@@ -32,6 +32,7 @@ from subgrid.downscaling.ensemble_datasets import ensemble_coordinates, ensemble
 from subgrid.downscaling.field_training import TrainingSettings
 from subgrid.downscaling.fit_debias import DebiasMethod, apply_debiaser, fit_debiaser_array
 from subgrid.downscaling.level_checks import warn_of_levels
+from subgrid.downscaling.noise_range import leading_std, sampling_range
 from subgrid.downscaling.particle_upsampler import ParticleUpsampler, sample_with_diagnostics
 from subgrid.downscaling.prior import Prior, PriorSettings, is_trained, train_prior
 from subgrid.downscaling.upsample import DiffusionUpsampler, Guide, MethodFor, method_for
@@ -195,9 +196,10 @@ def downscale(
     - `operator`, C′, or a factor f for every f-th point; of a conditional model its own;
     - `n_members`; `method`, a sampler or what makes one from the Gaussian conditional (`GaussianSDE`, the default, and
       `GaussianODE`);
-    - of a prior: `guide`, by default moment matching; `noise_levels`, decreasing, by default 32 from its largest to its
-      smallest; `n_particles`, more than one to draw each member from as many weighted particles of `GaussianSDE`, which
-      is right for any prior as they grow (`subgrid.diffusion.particles`), at as many times the cost;
+    - of a prior: `guide`, by default moment matching; `noise_levels`, decreasing, by default 32,
+      exponential, of its `sampling_range`; `n_particles`, more than one to draw each member from as many weighted
+      particles of `GaussianSDE`, which is right for any prior as they grow (`subgrid.diffusion.particles`), at as many
+      times the cost;
     - of a conditional model: `n_evaluations` of its network, a member, by default 16, of a flow 8;
     - `chunk`, fields sampled at a time; `report(done, total)`; `key`.
 
@@ -252,7 +254,9 @@ def _guided_upsampler(
         )
     settings = prior.settings
     if noise_levels is None:
-        noise_levels = exponential_grid(32, sigma_max=settings.sigma_max, sigma_min=settings.sigma_min)
+        trained = settings.sigma_min, settings.sigma_max
+        sigma_min, sigma_max = sampling_range(leading_std(prior.gaussian), trained, method_for(method))
+        noise_levels = exponential_grid(32, sigma_max=sigma_max, sigma_min=sigma_min)
     conditional = condition(prior.gaussian, operator, (settings.n_channels, *operator.coarse_shape))
     guide = guide or partial(moment_matching, prior=prior.gaussian)
     parts = prior.denoiser, conditional, prior.standardiser, guide, noise_levels
