@@ -20,14 +20,23 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 # a tenth of the time.
 gc.set_threshold(50_000, 50, 1000)
 
+MEMORY = 1.2e9
+"""Bytes of a process above which it drops its compiled programs: they, and their memory maps, live as long as it does.
+Two workers and what a test starts stay below 4 GB, and far from the 65530 maps past which XLA crashes on Linux."""
+
 
 @pytest.fixture(autouse=True, scope="module")
-def programs_live_as_long_as_their_file():
-    """Each compiled program holds memory maps, of which a process may have 65530 (Linux): past them XLA crashes."""
+def bounded_memory():
+    """Drops compiled programs after a file of tests, where they have become many."""
     yield
-    import jax  # only here: the environment above is read when jax is imported
+    if sys.platform == "linux" and _resident() > MEMORY:
+        import jax  # only here: the environment above is read when jax is imported
 
-    jax.clear_caches()
-    gc.collect()
-    if sys.platform == "linux":
-        ctypes.CDLL(None).malloc_trim(0)  # glibc would keep what it has got: 2.3 GB a worker
+        jax.clear_caches()
+        gc.collect()
+        ctypes.CDLL(None).malloc_trim(0)  # or glibc keeps what is free
+
+
+def _resident() -> int:
+    pages = Path("/proc/self/statm").read_text().split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
