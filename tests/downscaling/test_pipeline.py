@@ -310,7 +310,7 @@ def test_default_sampling_is_that_of_the_command_line(coarse, prior, operator):
     named = {
         "guide": build.guide_of(config, prior.gaussian),
         "method": build.method_of(config),
-        "noise_levels": build.grid_of(config, (prior.settings.sigma_min, prior.settings.sigma_max)),
+        "noise_levels": build.levels_for(config, prior),
     }
     draws = [
         subgrid.downscale(one, prior, None, operator, n_members=2, key=jr.key(5), **chosen) for chosen in ({}, named)
