@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from subgrid.cli import build
-from subgrid.cli.config import Config, Debias, Downscaling, Training, load_config
+from subgrid.cli.config import Config, Debias, Downscaling, Sampling, Training, load_config
 from subgrid.cli.run_folder import Reads, all_but, check_own_folder, keep_config, kept_config, require_same_values
 from subgrid.cli.streams import RunStream, run_key
 from subgrid.data.batches import random_shifts
@@ -28,6 +28,8 @@ _PRIOR: Reads = {
 }
 _BRIDGE: Reads = {**_PRIOR, "downscaling": (), "coarsening": ()}
 _CONDITIONAL: Reads = {**_PRIOR, "downscaling": ("method", "jitter"), "coarsening": ()}
+SAMPLER_KEYS = ("n_levels", "guidance", "particles")
+"""Of `sampling`: what the samplers of a comparison set each for itself."""
 
 
 def _trained(config: Config) -> Reads:
@@ -54,6 +56,12 @@ def made_from(config: Config) -> dict[str, Reads]:
         "debias": {**_SIMULATED, "coarsening": (), "debias": ()},
         "debiased.zarr": _DEBIASED,
         "debiasers": {**_DEBIASED, "debias": all_but(Debias, "method")},
+        "samplers": {
+            **_CONDITIONAL,
+            "downscaling": ("jitter",),
+            "sampling": all_but(Sampling, *SAMPLER_KEYS),
+            "evaluation": ("n_shifts", "n_conditions"),
+        },
         "ensemble.zarr": {**sampled, "evaluation": ("n_shifts", "n_unpaired", "unpaired_members")},
         "perfect_model.zarr": {
             **trained,

@@ -3,6 +3,7 @@
 
 RUN/samplers/model/KIND/        a prior, a conditional diffusion, a conditional flow, trained alike
 RUN/samplers/SAMPLER-N.json     scores of one sampler at N evaluations; where it is there, it is done
+RUN/samplers/alone/             draws of the prior alone, likewise
 RUN/samplers.json, samplers.md, crps.svg, spread.svg   all of them
 """
 
@@ -45,9 +46,14 @@ class Cases:
 def compare_samplers(experiment: Experiment) -> Path:
     """Simulates and trains if need be, scores what is not yet done; returns the path of the table.
 
-    **Raises:** `ConfigError` without a sampler to compare.
+    **Raises:** `ConfigError` without a sampler to compare, or with a jitter that only a run of the pipeline measures.
     """
     comparison = experiment.config.comparison
+    if experiment.config.downscaling.jitter == "debiaser":
+        raise ConfigError(
+            'downscaling.jitter = "debiaser" is what debiasing leaves, and samplers are compared without debiasing; '
+            "give the number."
+        )
     if not comparison.samplers:
         raise ConfigError('comparison.samplers is empty; name samplers, for example ["conditional-diffusion"].')
     if experiment.config.data.source == "kuramoto-sivashinsky":
@@ -58,7 +64,8 @@ def compare_samplers(experiment: Experiment) -> Path:
         _train(experiment, kind)
     wanted = [(s, n) for s in comparison.samplers for n in comparison.evaluations if n >= LEAST_EVALUATIONS.get(s, 2)]
     rows = [_record(experiment, cases, sampler, n) for sampler, n in wanted]
-    alone = unconditional_rows(experiment, _model_folder(experiment, "diffusion"), comparison.evaluations)
+    model, folder = _model_folder(experiment, "diffusion"), experiment.path("samplers") / "alone"
+    alone = unconditional_rows(experiment, model, comparison.evaluations, folder)
     content = {"table": rows, "unconditional": alone, "cubic": _cubic_crps(cases)}
     content["config"] = experiment.config.model_dump()
     write_json(experiment.path("samplers.json"), content)
@@ -79,9 +86,10 @@ def _kind(sampler: str) -> Any:
 def _configured(config: Config, sampler: Any, n: int | None) -> Config:
     """The configuration that samples so, with n levels."""
     guided = {"projection", "moment-matching", "gaussian-gain"}
-    sampling: dict[str, Any] = config.sampling.model_dump() | {"n_levels": n}
+    sampling: dict[str, Any] = config.sampling.model_dump() | {"n_levels": n, "particles": 1}
     sampling |= {"guidance": sampler} if sampler in guided else {}
-    sampling |= {"guidance": "moment-matching", "particles": N_PARTICLES} if sampler == "particles" else {}
+    if sampler == "particles":  # whose kernel is the method's
+        sampling |= {"guidance": "moment-matching", "particles": N_PARTICLES, "method": "gaussian-sde"}
     downscaling: dict[str, Any] = config.downscaling.model_dump() | {"method": _kind(sampler)}
     return config.model_copy(update={"sampling": Sampling(**sampling), "downscaling": Downscaling(**downscaling)})
 
@@ -96,7 +104,8 @@ def _train(experiment: Experiment, kind: Any) -> None:
     if stages.is_trained(folder) or stages.is_conditional(folder):
         return
     config, key = _configured(experiment.config, kind, None), experiment.key("prior")
-    stages.train_on(config, experiment.fine[0].values, folder, operator=experiment.operator, key=key)
+    jitter = float(config.downscaling.jitter)
+    stages.train_on(config, experiment.fine[0].values, folder, operator=experiment.operator, jitter=jitter, key=key)
 
 
 def _cases(experiment: Experiment) -> Cases:
@@ -118,11 +127,11 @@ def _record(experiment: Experiment, cases: Cases, sampler: str, n: int) -> dict[
     config = _configured(experiment.config, sampler, n)
     upsampler = build.open_upsampler(config, _model_folder(experiment, _kind(sampler)), experiment.operator)
     members, key = config.sampling.n_members, experiment.key("perfect model")
-    seconds: list[float] = []
+    times: list[tuple[float, int]] = []
     with progress_bar(f"{sampler}, {n}") as update:
 
         def report(done: int, total: int) -> None:
-            seconds.append(time.monotonic())
+            times.append((time.monotonic(), done))
             update(done, total)
 
         chunk = max(1, len(cases.targets) * members // 4)
@@ -137,12 +146,18 @@ def _record(experiment: Experiment, cases: Cases, sampler: str, n: int) -> dict[
         "CRPS floor": crps.floor,
         "spread/skill": spread.generated,
         "outermost ranks": float((histogram[0] + histogram[-1]) / histogram.sum() * len(histogram) / 2),
-        "seconds a draw": (seconds[-1] - seconds[0]) / (len(seconds) - 1) / chunk if len(seconds) > 1 else None,
+        "seconds a draw": _seconds_a_draw(times),
         **{name: float(np.median(values)) for name, values in told.items()},
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, record)
     return record
+
+
+def _seconds_a_draw(times: list[tuple[float, int]]) -> float | None:
+    """From the end of the first chunk on, which was compiled; not known of one chunk."""
+    (first, done), (last, total) = times[0], times[-1]
+    return (last - first) / (total - done) if total > done else None
 
 
 def _cubic_crps(cases: Cases) -> float:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 from subgrid.cli import build
 from subgrid.cli.config import Config
@@ -17,48 +17,54 @@ from subgrid.cli.experiment import Experiment
 from subgrid.data.store import write_json
 from subgrid.diffusion.samplers import draw
 from subgrid.downscaling.prior import Prior, load_prior
-from subgrid.types import Key
 from subgrid.verification.spectra import mean_energy_log_ratio
 
 METHODS = ("gaussian-sde", "gaussian-ode", "sde-multistep", "ode-multistep")
 N_DRAWS = 1024
 
 
-def unconditional_rows(experiment: Experiment, folder: Path, evaluations: tuple[int, ...]) -> list[dict[str, Any]]:
+def unconditional_rows(
+    experiment: Experiment, model: Path, evaluations: tuple[int, ...], folder: Path
+) -> list[dict[str, Any]]:
     """Energy-weighted spectral error and standard deviation of `N_DRAWS` fields, by sampler and evaluations.
 
-    **Arguments:** `folder`, of the prior; `evaluations`, of which those from 4 on are drawn. The last row is the floor:
-    as many fields of the twin against the reference.
+    **Arguments:** `model`, of the prior; `evaluations`, of which those from 4 on are drawn; `folder`, of one file a
+    row: what is there is done. The last row is the floor: as many fields of the independent reference.
     """
-    path = experiment.path("samplers") / "unconditional.json"
+    wanted = [(method, n) for method in METHODS for n in evaluations if n >= 4]
+    return [_row(experiment, model, method, n, folder) for method, n in wanted] + [_floor(experiment)]
+
+
+def _row(experiment: Experiment, model: Path, method: str, n: int, folder: Path) -> dict[str, Any]:
+    path = folder / f"{method}-{n}.json"
     if path.exists():
         return json.loads(path.read_text(encoding="utf-8"))
-    prior, (_, reference, twin) = load_prior(folder), experiment.fine
-    n_space, wanted = reference.n_space, [n for n in evaluations if n >= 4]
     keys = jr.split(experiment.key("ensemble"), N_DRAWS)
+    fields = np.asarray(_drawn(_sampler(experiment.config, method, n), load_prior(model), keys))
+    row = _scores(experiment, method, n, fields)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(path, row)
+    return row
 
-    def row(sampler: str, n: int | None, fields: np.ndarray) -> dict[str, Any]:
-        _, weighted = mean_energy_log_ratio(jnp.asarray(fields), jnp.asarray(reference.values), n_space)
-        ratio = float(fields.std() / reference.values.std())
-        return {"sampler": sampler, "evaluations": n, "MELRw": float(weighted), "standard deviation ratio": ratio}
 
-    rows = [
-        row(method, n, np.asarray(_drawn(_sampler(experiment.config, method, n), prior, keys)))
-        for method in METHODS
-        for n in wanted
-    ]
-    chosen = np.linspace(0, len(twin.values) - 1, N_DRAWS).round().astype(int)
-    rows.append(row("noise floor", None, twin.values[chosen]))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, rows)
-    return rows
+def _floor(experiment: Experiment) -> dict[str, Any]:
+    twin = experiment.fine[2].values
+    chosen = np.linspace(0, len(twin) - 1, N_DRAWS).round().astype(int)
+    return _scores(experiment, "noise floor", None, twin[chosen])
+
+
+def _scores(experiment: Experiment, sampler: str, n: int | None, fields: np.ndarray) -> dict[str, Any]:
+    reference = experiment.fine[1]
+    found = mean_energy_log_ratio(jnp.asarray(fields), jnp.asarray(reference.values), reference.n_space)
+    ratio = float(fields.std() / reference.values.std())
+    return {"sampler": sampler, "evaluations": n, "MELRw": float(found[1]), "standard deviation ratio": ratio}
 
 
 def _sampler(config: Config, method: Any, n: int) -> Config:
     return config.model_copy(update={"sampling": config.sampling.model_copy(update={"method": method, "n_levels": n})})
 
 
-def _drawn(config: Config, prior: Prior, keys: Key) -> Float[Array, "n channel *space"]:
+def _drawn(config: Config, prior: Prior, keys: Shaped[PRNGKeyArray, " n"]) -> Float[Array, "n channel *space"]:
     """Physical units."""
     levels = build.levels_for(config, prior)
     method = build.method_of(config)(prior.gaussian)
