@@ -41,6 +41,15 @@ def test_overrides_win_over_the_file(tmp_path):
         ("[prior]\nattention_levels = [7]\n", "names level 7, but prior.channels has 2 levels, 0 to 1"),
         ("[prior]\nsigma_max = inf\n", "prior.sigma_max = inf: input should be a finite number"),
         ("training = 5\n", "training = 5: must be a table, [training]"),
+        ("[sampling]\nn_levels = 2\n", 'sampling.n_levels = 2: downscaling.method = "conditional-diffusion" needs 3'),
+        (
+            "[sampling]\nn_levels = 1\n[downscaling]\nmethod = 'diffusion'\n",
+            'sampling.n_levels = 1: downscaling.method = "diffusion" needs 2',
+        ),
+        (
+            "[sampling]\nmethod = 'gaussian-ode'\n[downscaling]\nmethod = 'conditional-flow'\n",
+            'sampling.method = "gaussian-ode": downscaling.method = "conditional-flow" has steps of its own',
+        ),
     ],
 )
 def test_mistakes_are_named_with_the_nearest_valid_key(tmp_path, text, wanted):
@@ -49,6 +58,12 @@ def test_mistakes_are_named_with_the_nearest_valid_key(tmp_path, text, wanted):
     with pytest.raises(ConfigError, match=r"wrong\.toml") as raised:
         load_config(file)
     assert wanted in str(raised.value)
+
+
+@pytest.mark.parametrize(("method", "least"), [("conditional-diffusion", 3), ("diffusion", 2), ("conditional-flow", 1)])
+def test_the_fewest_levels_of_each_method_pass(method, least):
+    config = load_config(None, [f"downscaling.method={method}", f"sampling.n_levels={least}"])
+    assert config.sampling.n_levels == least
 
 
 def test_integers_pass_for_floats_and_arrays_for_tuples():

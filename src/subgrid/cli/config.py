@@ -256,6 +256,7 @@ def _check_together(config: Config, origin: str) -> None:
             f'steps have a density to weigh them by, got "{config.sampling.method}"; change it, or set '
             "sampling.particles = 1."
         )
+    _check_sampler(config, origin)
     if config.prior.sigma_min >= config.prior.sigma_max:
         raise ConfigError(f"{origin}: prior.sigma_min must be below prior.sigma_max.")
     n_levels = len(config.prior.channels)
@@ -269,6 +270,31 @@ def _check_together(config: Config, origin: str) -> None:
         raise ConfigError(
             f"{origin}: training.n_steps = {config.training.n_steps} must be a multiple of "
             f"training.steps_per_dispatch = {config.training.steps_per_dispatch}."
+        )
+
+
+LEAST_LEVELS = {
+    "conditional-diffusion": (3, "one for the network's own mean and two noise levels"),
+    "diffusion": (2, "at the first noise level and the last"),
+}
+"""By `downscaling.method`, the fewest `sampling.n_levels`, and what they are for."""
+
+
+def _check_sampler(config: Config, origin: str) -> None:
+    """What the method of downscaling cannot draw with: told here, and not after the training."""
+    method, n = config.downscaling.method, config.sampling.n_levels
+    least, purpose = LEAST_LEVELS.get(method, (1, ""))
+    if n is not None and n < least:
+        raise ConfigError(
+            f'{origin}: sampling.n_levels = {n}: downscaling.method = "{method}" needs {least} evaluations, '
+            f"{purpose}; set {least} or more, or leave it out."
+        )
+    default = Sampling.model_fields["method"].default
+    if method == "conditional-flow" and config.sampling.method != default:
+        raise ConfigError(
+            f'{origin}: sampling.method = "{config.sampling.method}": downscaling.method = "conditional-flow" has '
+            f'steps of its own and takes no other; leave it at its default, "{default}", or set downscaling.method to '
+            '"conditional-diffusion" or "diffusion".'
         )
 
 
