@@ -22,7 +22,13 @@ from subgrid.diffusion.guidance.gaussian import gaussian_gain
 from subgrid.diffusion.guidance.moment_matching import moment_matching
 from subgrid.diffusion.guidance.projection import projection
 from subgrid.diffusion.noise_levels import exponential_grid
-from subgrid.diffusion.particles import Diagnostics, effective_size, sample_particles, systematic_resampling
+from subgrid.diffusion.particles import (
+    Diagnostics,
+    effective_fraction,
+    effective_size,
+    sample_particles,
+    systematic_resampling,
+)
 from subgrid.diffusion.samplers import draw
 from subgrid.numerics.operators import BlockMean, Subsample
 
@@ -109,7 +115,7 @@ def test_guidance_alone_is_wrong_within_the_bound_of_its_effective_fraction():
     upper = alone.upper.mean()
     wrong, deviation = right.upper - upper, np.sqrt(upper * (1 - upper))
     assert wrong > 3 * deviation / np.sqrt(1000) + 0.05
-    fraction = np.mean(weighted.diagnostics.effective_fraction(64))
+    fraction = np.mean(weighted.diagnostics.effective_fraction)
     assert wrong < np.sqrt(1 / fraction - 1) * deviation
     assert np.all(alone.diagnostics.effective_sizes == 1)
 
@@ -133,13 +139,14 @@ def test_what_lies_in_a_mode_the_evidence_and_the_effective_size():
 
 
 def test_precise_observations_are_resampled():
-    """.5 lies three standard deviations from both modes: guidance alone has an effective fraction of a quarter."""
+    """.5 lies three standard deviations from both modes: guidance alone has an effective fraction of .4."""
     measured, right = runs("moment matching", 0.1, 64, 250), exact(0.1)
     assert measured.diagnostics.resampled.sum(-1).mean() > 1
-    assert np.mean(measured.diagnostics.effective_fraction(64)) < 0.3
+    assert np.mean(measured.diagnostics.effective_fraction) < 0.6
     assert measured.upper.mean() == pytest.approx(right.upper, abs=0.01)
     deviation = np.sqrt(right.variance_in_mode)
-    # 250·64 particles of effective fraction .24: .016, three times that; and .04 from the chain at 32 levels.
+    # 250·64 particles, of which a quarter counts after the resampling: .016, three times that; and .04 from the chain
+    # at 32 levels.
     assert measured.mean_in_mode == pytest.approx(right.mean_in_mode, abs=0.09 * deviation)
     assert measured.variance_in_mode == pytest.approx(right.variance_in_mode, rel=0.05)
     # The unguided chain itself has a fifth too many fields there at 32 levels.
@@ -243,8 +250,38 @@ def test_effective_sizes():
     assert effective_size(jnp.full(7, -1e4)) == pytest.approx(7, rel=1e-3)
     assert effective_size(jnp.array([0.0, -jnp.inf, -1e5])) == pytest.approx(1)
     assert effective_size(jnp.log(jnp.array([3.0, 1.0]))) == pytest.approx(1.6, rel=1e-5)
-    sizes, resampled = jnp.array([8.0, 3.0, 7.0, 6.0]), jnp.array([False, True, False, False])
-    assert Diagnostics(sizes, resampled).effective_fraction(8) == pytest.approx(3 / 8 * 6 / 8)
+
+
+def test_the_effective_fraction_without_resampling_is_the_effective_size():
+    log_weights = jr.normal(jr.key(0), (50,)) - 1e3
+    found = effective_fraction(log_weights, log_weights)
+    assert found == pytest.approx(float(effective_size(log_weights)) / 50, rel=1e-3)  # float32 at a thousand
+
+
+def test_the_effective_fraction_is_that_of_both_stages_together():
+    """w₁ = w₂ = exp(sx), x ~ N(0, 1): E[W²]/E[W]² = e^{4s²}, while the stages' own fractions multiply to e^{−2s²}."""
+    n, s = 200_000, 0.5
+    x = jr.normal(jr.key(0), (n,))
+    chosen = systematic_resampling(s * x, key=jr.key(1))
+    mean = jax.nn.logsumexp(s * x) - np.log(n)
+    log_weights, log_paths = mean + s * x[chosen], 2 * s * x[chosen]
+    stages = effective_size(s * x) * effective_size(log_weights) / float(n) ** 2
+    # W under the target is log-normal of variance 4s² too: √(e − 1)/√n = .3 %; resampling adds as much.
+    assert stages == pytest.approx(np.exp(-2 * s**2), rel=0.02)
+    assert effective_fraction(log_weights, log_paths) == pytest.approx(np.exp(-4 * s**2), rel=0.02)
+
+
+@pytest.mark.parametrize(("noise", "rel"), [(1.0, 0.05), (0.1, 0.2)])
+def test_the_effective_fraction_is_that_of_single_particles(noise, rel):
+    """A single particle is not resampled to any effect: its weight is W under q, whose moments are means over runs.
+
+    W² has a heavy tail: standard errors of 1 % and of 6 %, found from tenths of the runs.
+    """
+    alone, many = runs("moment matching", noise, 1, 20_000), runs("moment matching", noise, 64, 250)
+    fraction = np.mean(alone.evidence) ** 2 / np.mean(alone.evidence**2)
+    # Of each run Z² over the fraction is Z·ΣωW, whose mean is E[W²].
+    pooled = np.mean(many.evidence) ** 2 / np.mean(many.evidence**2 / many.diagnostics.effective_fraction)
+    assert pooled == pytest.approx(fraction, rel=rel)
 
 
 def test_particles_that_are_not_numbers_die_out():

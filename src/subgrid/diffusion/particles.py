@@ -51,16 +51,8 @@ class Diagnostics(NamedTuple):
     """(Σw)²/Σw² at each noise level, before resampling: 1 to K."""
     resampled: Bool[Array, "*batch level"]
 
-    def effective_fraction(self, n_particles: int) -> Float[Array, "*batch"]:
-        """1/(1 + χ²), χ² of the target against guided draws that are neither weighted nor resampled.
-
-        Without weights the mean of any quantity is wrong by at most √(1/fraction − 1) of its standard deviations over
-        guided draws (Cauchy–Schwarz). As estimated from K particles it is too large where proposals miss a part of
-        the target altogether.
-        """
-        n_levels = self.effective_sizes.shape[-1]
-        counted = self.resampled | (jnp.arange(n_levels) == n_levels - 1)
-        return jnp.prod(jnp.where(counted, self.effective_sizes / n_particles, 1.0), axis=-1)
+    effective_fraction: Float[Array, "*batch"]
+    """1/(1 + χ²) of the target against guided draws: see the function of that name."""
 
 
 class Particles(NamedTuple):
@@ -85,6 +77,8 @@ class _State(NamedTuple):
 
     x: Swarm
     log_weights: Float[Array, " particle"]
+    log_paths: Float[Array, " particle"]
+    """Σ log p/q from the start to here, which resampling copies but does not set back."""
     prior_memory: Residuals
     guided_memory: Residuals
 
@@ -131,28 +125,57 @@ def sample_particles(
         denoised, steered = jax.vmap(lambda x: (denoiser(x, sigma), guided(x, sigma)))(state.x)
         log_twists = _log_twists(_observe(conditional, y.shape, sigma), conditional, y, denoised)
         resample_key, noise_key = jr.split(key)
-        log_weights, chosen, info = _resample(state.log_weights + log_twists, key=resample_key)
+        log_weights, chosen, *info = _resample(state.log_weights + log_twists, key=resample_key)
         state, denoised, steered, log_twists = jax.tree.map(lambda a: a[chosen], (state, denoised, steered, log_twists))
         noise = standard_normal(swarm, state.x.dtype, key=noise_key)
         x, log_ratios, *memories = _move(p, q, state, denoised, steered, sigma, sigma_next, noise)
-        return _State(x, log_weights - log_twists + log_ratios, *memories), info
+        return _State(x, log_weights - log_twists + log_ratios, state.log_paths + log_ratios, *memories), info
 
     steps = (noise_levels[:-1], noise_levels[1:], jr.split(run_key, len(noise_levels) - 1))
     start = _start(p, q, noise_levels[0], standard_normal(swarm, noise_levels.dtype, key=start_key))
-    state, info = jax.lax.scan(body, start, steps)
+    state, (sizes, resampled) = jax.lax.scan(body, start, steps)
     sigma = noise_levels[-1]
     denoised = jax.vmap(lambda x: denoiser(x, sigma))(state.x)
     observed = _observe(conditional, y.shape, sigma)
-    log_weights = _living(state.log_weights + _log_twists(observed, conditional, y, denoised))
-    last = Diagnostics(effective_size(log_weights)[None], jnp.zeros(1, bool))
+    log_twists = _log_twists(observed, conditional, y, denoised)
+    log_weights = _living(state.log_weights + log_twists)
+    diagnostics = Diagnostics(
+        jnp.append(sizes, effective_size(log_weights)),
+        jnp.append(resampled, False),
+        effective_fraction(log_weights, state.log_paths + log_twists),
+    )
     noise = standard_normal(swarm, state.x.dtype, key=last_key)
     x = _finish(q, observed, conditional, y, denoised, sigma, noise)
-    return Particles(x, log_weights, jax.tree.map(lambda *parts: jnp.concatenate(parts), info, last))
+    return Particles(x, log_weights, diagnostics)
 
 
 def effective_size(log_weights: Float[Array, " particle"]) -> Scalar:
     """(Σw)²/Σw², of K equal weights K, of one that outweighs all others 1 (Kong, Liu & Wong 1994)."""
     return 1 / jnp.sum(jax.nn.softmax(log_weights) ** 2)
+
+
+def effective_fraction(log_weights: Float[Array, " particle"], log_paths: Float[Array, " particle"]) -> Scalar:
+    """E_q[W]²/E_q[W²] = 1/(1 + χ²), estimated from particles of any number of resamplings.
+
+    W is the whole weight of a path of the proposals q, and qW/E_q[W] is the target. As E_q[W²] = E_q[W]·E_{qW}[W],
+
+        1 + χ² ≈ Σᵢωᵢ Wᵢ / Z,   ω the normalised weights, Z their mean before, which estimates E_q[W].
+
+    Draws of q alone have the mean of any quantity wrong by at most √χ² of its standard deviations over those draws
+    (Cauchy–Schwarz). That holds for χ² itself. Its estimate from K particles is mostly too small, as the mean of a
+    heavy tail, and far too small where no particle visits a part of the target: then the fraction is too large.
+
+    Args:
+        log_weights: log w, of mean Z: what resampling set to the mean, times what was weighed since.
+        log_paths: log W, what would have become of log w without resampling, along each particle's ancestors.
+
+    Returns:
+        0 to 1; without resampling, where W = w, effective size over K.
+    """
+    n, log_paths = len(log_weights), _living(log_paths)
+    log_evidence = jax.nn.logsumexp(log_weights) - math.log(n)
+    log_mean_path = jax.nn.logsumexp(jax.nn.log_softmax(log_weights) + log_paths)
+    return jnp.minimum(jnp.exp(log_evidence - log_mean_path), 1.0)  # where Z is too large by chance, beyond one
 
 
 def systematic_resampling(log_weights: Float[Array, " particle"], *, key: Key) -> Int[Array, " particle"]:
@@ -167,14 +190,17 @@ def systematic_resampling(log_weights: Float[Array, " particle"], *, key: Key) -
     return jnp.clip(jnp.searchsorted(heights / heights[-1], teeth, side="right"), 0, n - 1)
 
 
-def _resample(log_weights: Array, *, key: Key) -> tuple[Array, Int[Array, " particle"], Diagnostics]:
-    """New log weights and indices: all the mean weight after resampling, both as they are where it is not needed."""
+def _resample(log_weights: Array, *, key: Key) -> tuple[Array, Int[Array, " particle"], Scalar, Array]:
+    """New log weights and indices: all the mean weight after resampling, both as they are where it is not needed.
+
+    Then the effective size before, and whether it was needed.
+    """
     n, log_weights = len(log_weights), _living(log_weights)
     size = effective_size(log_weights)
     needed = size < n / 2
     chosen = jnp.where(needed, systematic_resampling(log_weights, key=key), jnp.arange(n))
     mean = jax.nn.logsumexp(log_weights) - math.log(n)
-    return jnp.where(needed, mean, log_weights), chosen, Diagnostics(size, needed)
+    return jnp.where(needed, mean, log_weights), chosen, size, needed
 
 
 def _living(log_weights: Array) -> Array:
@@ -189,7 +215,8 @@ def _start(p: GaussianPrior, q: GaussianPrior, sigma: Scalar, noise: Swarm) -> _
 
     def one(noise):
         x = proposal.start(noise, sigma)
-        return x, _log_ratio(p, q, x - p.mean, noise, variance), prior.init(x), proposal.init(x)
+        log_ratio = _log_ratio(p, q, x - p.mean, noise, variance)
+        return x, log_ratio, log_ratio, prior.init(x), proposal.init(x)
 
     return _State(*jax.vmap(one)(noise))
 

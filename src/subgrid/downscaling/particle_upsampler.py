@@ -87,7 +87,7 @@ def sample_with_diagnostics(
 
     Returns:
         The ensemble, on the host. Of particles `effective_size`, the smallest of all noise levels (1 to K, before
-        resampling), and `effective_fraction` (0 to 1: `Diagnostics.effective_fraction`); else nothing.
+        resampling), and `effective_fraction` (0 to 1: `particles.effective_fraction`); else nothing.
 
     Warns:
         If particles collapsed, naming the noise level and the condition of the worst.
@@ -100,8 +100,8 @@ def sample_with_diagnostics(
     complaint = _collapse(diagnostics.effective_sizes, n, np.asarray(upsampler.noise_levels))
     if complaint:
         warnings.warn(complaint, stacklevel=2)
-    fractions = np.asarray(diagnostics.effective_fraction(n))
-    return ensemble, {"effective_size": diagnostics.effective_sizes.min(-1), "effective_fraction": fractions}
+    told = {"effective_size": diagnostics.effective_sizes.min(-1), "effective_fraction": diagnostics.effective_fraction}
+    return ensemble, told
 
 
 def _collapse(
