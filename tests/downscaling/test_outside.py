@@ -11,7 +11,7 @@ import pytest
 from subgrid.data.normalise import fit_standardiser
 from subgrid.diffusion.gaussian_conditional import condition
 from subgrid.diffusion.stationary_prior import fit_stationary_prior
-from subgrid.downscaling.outside import OutsideTraining, outside
+from subgrid.downscaling.outside import Outside, OutsideTraining, outside
 from subgrid.numerics.operators import BlockMean
 
 OPERATOR = BlockMean((16,), 2)
@@ -42,6 +42,20 @@ def test_fields_of_the_same_distribution_are_inside():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         told.warn()
+
+
+@pytest.mark.parametrize("m", [30, 50, 500])
+def test_few_training_fields_are_no_reason_to_warn(m):
+    # Distances of independent fields from one distribution.
+    rng, false = np.random.default_rng(0), 0
+    for _ in range(300):
+        scale, found = np.sort(rng.chisquare(24, m)), rng.chisquare(24, 2048)
+        inside = Outside(np.searchsorted(scale, found) / m, np.sqrt(found / scale[-1]), m)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            inside.warn()
+        false += len(caught)
+    assert false <= 6  # 2 %: the tail of a Beta distribution beyond four standard deviations is not that of a Gaussian
 
 
 def test_distances_are_those_of_chi_squared():

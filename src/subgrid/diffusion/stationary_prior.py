@@ -13,6 +13,9 @@ from jaxtyping import Complex, Float
 
 from subgrid.diffusion.gaussian_prior import GaussianPrior
 
+AT_ONCE = 2**22
+"""Values whose modes are held at a time: 64 MiB of complex numbers, however long the archive."""
+
 
 def fit_stationary_prior(
     fields: Float[np.ndarray, "n channel *space"], n_directions: int | None = None
@@ -39,9 +42,8 @@ def fit_stationary_prior(
         raise ValueError(f"fields of {size} values have no direction beside a remainder.")
     axes = tuple(range(2, fields.ndim))
     mean = fields.mean((0, *axes), dtype=np.float64)
-    centred = fields - mean.reshape(-1, *(1,) * len(space))
-    modes = np.fft.fftn(centred, axes=axes, norm="ortho").reshape(n, len(mean), -1)
-    spectrum = np.einsum("nck,ndk->kcd", modes, modes.conj()) / n
+    blocks = np.array_split(fields, max(1, fields.size // AT_ONCE))
+    spectrum = sum(_spectrum(block, mean, axes) * len(block) for block in blocks) / n
     variances, vectors = np.linalg.eigh(spectrum)
     columns = np.argsort(-variances, axis=None, kind="stable")
     kept = _one_of_each_pair(space)
@@ -60,6 +62,14 @@ def fit_stationary_prior(
     constant = np.broadcast_to(mean.reshape(-1, *(1,) * len(space)), fields.shape[1:])
     parts = (constant, directions, found, rest, np.ones(fields.shape[1:]))
     return GaussianPrior(*(jnp.asarray(part, jnp.float32) for part in parts))
+
+
+def _spectrum(
+    fields: Float[np.ndarray, "n channel *space"], mean: Float[np.ndarray, " channel"], axes: tuple[int, ...]
+) -> Complex[np.ndarray, "wavenumber channel channel"]:
+    centred = fields - mean.reshape(-1, *(1,) * len(axes))
+    modes = np.fft.fftn(centred, axes=axes, norm="ortho").reshape(len(fields), len(mean), -1)
+    return np.einsum("nck,ndk->kcd", modes, modes.conj()) / len(fields)
 
 
 def _one_of_each_pair(space: tuple[int, ...]) -> np.ndarray:

@@ -17,6 +17,8 @@ MOST_DIRECTIONS = 512
 a network does; the directions of a 64 × 64 field take 8 MiB."""
 MOST_FIELDS = 2048
 """From which directions are found, evenly over the archive: their decomposition takes seconds."""
+MOST_VALUES = 2**26
+"""From which a spectrum is found, evenly over the archive: 256 MiB, 16384 fields of 64 × 64."""
 FOR_CHOICE = 1024
 """From which the number of directions is chosen, in five parts: six decompositions of that size."""
 
@@ -45,12 +47,15 @@ def fit_gaussian_part(fields: Float[np.ndarray, "n channel *space"], *, translat
 def gaussian_part_of(
     fields: Fields, standardiser: Standardiser, training: TrainingSettings, *, key: Key
 ) -> GaussianPrior:
-    """The same for the fields of a training, in physical units: of an archive on disk `MOST_FIELDS` of them."""
+    """The same for the fields of a training, in physical units: of an archive on disk `MOST_FIELDS` of them, of one in
+    memory no more than are used.
+    """
     if isinstance(fields, StreamedFields):
         n, stream = min(MOST_FIELDS, fields.shape[0]), fields.batches(8, key=substream(key, "gaussian part"))
         few = np.concatenate([stream(step) for step in range(max(1, n // 8))])
     else:
-        few = fields
+        of_spectrum = max(MOST_FIELDS, MOST_VALUES // fields[0].size)
+        few = _evenly(fields, of_spectrum if training.translation_invariant else MOST_FIELDS)
     normalised = np.asarray(standardiser.normalise(jnp.asarray(few), few.ndim - 2))
     return fit_gaussian_part(normalised, translation_invariant=training.translation_invariant)
 

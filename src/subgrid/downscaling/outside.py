@@ -31,6 +31,8 @@ class Outside:
     """The share of training fields that lie nearer, for each field."""
     ratio: Float[np.ndarray, " n"]
     """Its distance over that of the farthest training field."""
+    n_training: int = MOST
+    """m, training fields that are the scale."""
 
     @property
     def beyond(self) -> float:
@@ -39,14 +41,16 @@ class Outside:
 
     def warn(self) -> None:
         """Warns, once, if more lie beyond than chance explains, or one is twice as far as any in training."""
-        n = len(self.quantile)
-        allowed = (1 - BEYOND) + 4 * np.sqrt(BEYOND * (1 - BEYOND) / n)
+        n, m = len(self.quantile), self.n_training
+        # The share beyond all but k of m fields is Beta(k, m + 1 − k), and their number among n is binomial given it.
+        chance = (m - np.floor(BEYOND * m)) / (m + 1)
+        allowed = chance + 4 * np.sqrt(chance * (1 - chance) * (1 / n + 1 / (m + 2)))
         if self.beyond <= allowed and self.ratio.max() < 2:
             return
         farthest = int(np.argmax(self.ratio))
         warnings.warn(
             f"{self.beyond:.1%} of {n} coarse fields lie beyond the {BEYOND:.0%} quantile of the coarsened fine fields "
-            f"that the model was trained on (1 % would by chance); the farthest, field {farthest}, at quantile "
+            f"that the model was trained on ({chance:.1%} would by chance); the farthest, field {farthest}, at quantile "
             f"{self.quantile[farthest]:.4f} and {self.ratio[farthest]:.2g} times the largest distance in training. "
             "Look at the debiasing first; where inputs are truly new, no model trained here can be trusted.",
             OutsideTraining,
@@ -75,7 +79,7 @@ def outside(
     coarsened = np.asarray(conditional.operator(jnp.asarray(kept)))
     scale = np.sort(np.asarray(_distances(conditional, standardiser, jnp.asarray(coarsened))))
     found = np.asarray(_distances(conditional, standardiser, jnp.asarray(coarse)))
-    return Outside(np.searchsorted(scale, found) / len(scale), np.sqrt(found / scale[-1]))
+    return Outside(np.searchsorted(scale, found) / len(scale), np.sqrt(found / scale[-1]), len(scale))
 
 
 @eqx.filter_jit

@@ -235,19 +235,33 @@ def test_jitter_is_in_the_units_of_the_field(tmp_path):
     np.testing.assert_array_equal(loaded.conditional.noise_variance, model.conditional.noise_variance)
 
 
-def test_what_the_mean_leaves_of_gaussian_fields_is_the_gaussian(tmp_path):
-    """With a silent network x − m_y is left, whose covariance is Σ_y; y determines the rest."""
+@pytest.mark.parametrize("jitter", [0.0, 1.0])
+def test_what_the_mean_leaves_of_gaussian_fields_is_the_gaussian(tmp_path, jitter):
+    """With a silent network x − m_y is left, whose covariance is Σ_y; an exact y determines the rest."""
     rng = np.random.default_rng(2)
     fields = rng.normal(size=(4096, 1, N)).astype(np.float32)
     fields = fields + np.roll(fields, 1, -1) + np.roll(fields, 2, -1)
-    model = train(tmp_path, "diffusion", dataclasses.replace(SHORT, n_steps=20), fields=fields)
-    left = module._left_by_mean(silenced(model), model.standardiser.normalise(jnp.asarray(fields), 1))
+    model = train(tmp_path, "diffusion", dataclasses.replace(SHORT, n_steps=20), fields=fields, jitter=jitter)
+    normalised = model.standardiser.normalise(jnp.asarray(fields), 1)
+    left = module._left_by_mean(silenced(model), normalised, key=jr.key(3))
     spread = model.conditional.spread
     determined = np.asarray(spread.variances) < 1e-6
-    assert determined.sum() == 8
+    assert determined.sum() == (0 if jitter else 8)
     np.testing.assert_allclose(left.variances[determined], spread.variances[determined], atol=1e-6)
     # Mean squares of 4096 numbers: √(2/4096) = 2 %; four of those.
     np.testing.assert_allclose(left.variances[~determined], spread.variances[~determined], rtol=0.09)
+
+
+def test_levels_reach_to_where_smooth_fields_look_gaussian(tmp_path):
+    # One number shared by all points, which so noisy values hardly tell: a direction of 16 times a point's variance.
+    rng = np.random.default_rng(4)
+    fields = (rng.normal(size=(512, 1, 1)) + 0.1 * rng.normal(size=(512, 1, N))).astype(np.float32)
+    model = train(tmp_path, "diffusion", dataclasses.replace(SHORT, n_steps=20), fields=fields, jitter=10.0)
+    largest = float(model.conditional.spread.variances.max()) ** 0.5
+    assert largest > 3.5
+    assert model.settings.network.sigma_max == pytest.approx(3 * largest)
+    assert load_conditional(tmp_path, OPERATOR).settings == model.settings
+    assert conditional_upsampler(model).noise_levels[0] == pytest.approx(3 * largest)
 
 
 def test_an_archive_on_disk_trains_as_well(tmp_path):

@@ -24,12 +24,19 @@ from subgrid.data.normalise import Standardiser
 from subgrid.data.store import write_json
 from subgrid.data.stream import StreamedFields
 from subgrid.diffusion.gaussian_conditional import ConditionalGaussian, condition
-from subgrid.diffusion.gaussian_prior import GaussianPrior
+from subgrid.diffusion.gaussian_prior import FULL, GaussianPrior
 from subgrid.diffusion.objective import log_uniform_levels
 from subgrid.downscaling.conditional.flow import ConditionalFlow, flow_loss
-from subgrid.downscaling.conditional.refinement import ConditionalDenoiser, n_features, refined, refinement_loss
+from subgrid.downscaling.conditional.refinement import (
+    ConditionalDenoiser,
+    jittered,
+    n_features,
+    refined,
+    refinement_loss,
+)
 from subgrid.downscaling.field_training import Fields, TrainingSettings, standardiser_of, train_on_fields
 from subgrid.downscaling.gaussian_part import blank_gaussian_part, gaussian_part_of
+from subgrid.downscaling.noise_range import ENOUGH, leading_std
 from subgrid.downscaling.prior import PriorSettings, build_network
 from subgrid.networks.unet import UNet
 from subgrid.numerics.operators import Subsample
@@ -59,7 +66,8 @@ class ConditionalSettings:
 
     kind: Kind
     network: PriorSettings
-    """Its `sigma_min` and `sigma_max` are the levels that "diffusion" is trained on (see `NOISE_RANGE`)."""
+    """Its `sigma_min` and `sigma_max` are the levels that "diffusion" is trained on (see `NOISE_RANGE`); training raises
+    the latter to what the leading direction of Σ_y needs for a Gaussian start (`noise_range.py`)."""
     jitter: float = 0.0
     """Standard deviation of the noise added to C′x in training, in units of the field: the error that debiased coarse
     fields are believed to have. Samples then keep to y within it."""
@@ -118,9 +126,11 @@ def train_conditional(
         settings = ConditionalSettings("diffusion", PriorSettings(1, (192,), sigma_min=3e-3, sigma_max=10.0))
         model = train_conditional(fields, Subsample((192,), 8), settings, TrainingSettings(), folder="model", key=key)
     """
-    network_settings, standardiser = settings.network, standardiser_of(fields)
+    standardiser = standardiser_of(fields)
     gaussian = gaussian_part_of(fields, standardiser, training, key=key)
     conditional = _conditional(gaussian, standardiser, operator, settings.jitter)
+    settings = _reaching(settings, conditional)
+    network_settings = settings.network
     seen, held_back = _hold_back(fields)
 
     def loss(network, batch, key):
@@ -137,9 +147,17 @@ def train_conditional(
     model = ConditionalModel(settings, network, standardiser, conditional, conditional.spread)
     if settings.kind == "diffusion":
         normalised = standardiser.normalise(jnp.asarray(held_back), held_back.ndim - 2)
-        model = dataclasses.replace(model, left=_left_by_mean(model, normalised))
+        model = dataclasses.replace(
+            model, left=_left_by_mean(model, normalised, key=substream(key, "left by the mean"))
+        )
     save_conditional(folder, model)
     return model
+
+
+def _reaching(settings: ConditionalSettings, conditional: ConditionalGaussian) -> ConditionalSettings:
+    """With levels up to where fields of N(0, Σ_y) look Gaussian."""
+    sigma_max = max(settings.network.sigma_max, ENOUGH * leading_std(conditional.spread))
+    return dataclasses.replace(settings, network=dataclasses.replace(settings.network, sigma_max=sigma_max))
 
 
 def fingerprint(operator: Coarsening) -> dict[str, Any]:
@@ -237,25 +255,27 @@ def _last(fields: StreamedFields) -> list[int]:
     return list(range(len(ends)))[-(int(np.searchsorted(ends, MEASURED)) + 1) :]
 
 
-def _left_by_mean(model: ConditionalModel, fields: Float[Array, "n channel *space"]) -> GaussianPrior:
-    """N(0, Λ): mean squared coordinates of x − D(m_y, σ_max; y) along the eigenvectors of Σ_y.
+def _left_by_mean(model: ConditionalModel, fields: Float[Array, "n channel *space"], *, key: Key) -> GaussianPrior:
+    """N(0, Λ): mean squared coordinates of x − D(m_y, σ_max; y) along the eigenvectors of Σ_y, y as uncertain as told.
 
     What y determines has no variance, and modes that are not refined keep the Gaussian's.
     """
+    targets = jittered(model.conditional, fields, key=key)
     spread, sigma = model.conditional.spread, jnp.asarray(model.settings.network.sigma_max)
     axes = tuple(range(1, spread.mean.ndim + 1))
 
     @eqx.filter_jit
-    def squares(model: ConditionalDenoiser, fields):
-        def one(x):
-            y = model.conditional.operator(x)
+    def squares(model: ConditionalDenoiser, pairs):
+        def one(pair):
+            x, y = pair
             off = x - model.given(y)(model.conditional.mean(y), sigma)
-            leading = jnp.tensordot(off[None], model.conditional.spread.directions, (axes, axes))[0] ** 2
+            directions = model.conditional.spread.directions
+            leading = jnp.tensordot(off[None], directions, (axes, axes), precision=FULL)[0] ** 2
             return leading, jnp.sum((off * spread.support) ** 2) - jnp.sum(leading)
 
-        return jax.lax.map(one, fields, batch_size=64)
+        return jax.lax.map(one, pairs, batch_size=64)
 
-    leading, rest = (part.mean(0) for part in squares(model.denoiser, fields))
+    leading, rest = (part.mean(0) for part in squares(model.denoiser, (fields, targets)))
     n_rest = jnp.maximum(jnp.sum(spread.support) - len(spread.variances), 1)
     kept = lambda new, old: jnp.where(refined(old) > 0, new, old)  # noqa: E731
     variances = kept(leading, spread.variances), kept(jnp.maximum(rest / n_rest, 0.0), spread.remainder)
