@@ -66,8 +66,8 @@ class ConditionalSettings:
 
     kind: Kind
     network: PriorSettings
-    """Its `sigma_min` and `sigma_max` are the levels that "diffusion" is trained on (see `NOISE_RANGE`); training raises
-    the latter to what the leading direction of Σ_y needs for a Gaussian start (`noise_range.py`)."""
+    """Its `sigma_min` and `sigma_max` are the levels that "diffusion" is trained on (see `NOISE_RANGE`); training
+    raises the latter to what the leading direction of Σ_y needs for a Gaussian start (`noise_range.py`)."""
     jitter: float = 0.0
     """Standard deviation of the noise added to C′x in training, in units of the field: the error that debiased coarse
     fields are believed to have. Samples then keep to y within it."""
