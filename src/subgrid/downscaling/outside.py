@@ -51,8 +51,8 @@ class Outside:
         warnings.warn(
             f"{self.beyond:.1%} of {n} coarse fields lie beyond the {BEYOND:.0%} quantile of the coarsened fine fields "
             f"that the model was trained on ({chance:.1%} would by chance); the farthest, field {farthest}, at "
-            f"quantile {self.quantile[farthest]:.4f} and {self.ratio[farthest]:.2g} times the largest distance in training. "
-            "Look at the debiasing first; where inputs are truly new, no model trained here can be trusted.",
+            f"quantile {self.quantile[farthest]:.4f} and {self.ratio[farthest]:.2g} times the largest distance in "
+            "training. Look at the debiasing first; where inputs are truly new, no model trained here can be trusted.",
             OutsideTraining,
             stacklevel=2,
         )
