@@ -125,7 +125,7 @@ def train_prior(
     told = [float(f"{float(levels(jnp.asarray(u))):.5g}") for u in (0.1, 0.5, 0.9)]
     origin = {"format": FORMAT, "prior": dataclasses.asdict(settings), "noise levels": told}
     options = {"origin": origin, "folder": folder, "report": report, "key": key}
-    gaussian = gaussian_part_of(fields, standardiser, training, key=key)  # first: what fails here fails at once
+    gaussian = gaussian_part_of(fields, standardiser, training)  # first: what fails here fails at once
     denoiser = train_on_fields(untrained, loss, fields, standardiser, training, **options)
     prior = Prior(settings, denoiser, standardiser, gaussian)
     save_prior(folder, prior)

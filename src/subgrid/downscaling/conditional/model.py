@@ -127,7 +127,7 @@ def train_conditional(
         model = train_conditional(fields, Subsample((192,), 8), settings, TrainingSettings(), folder="model", key=key)
     """
     standardiser = standardiser_of(fields)
-    gaussian = gaussian_part_of(fields, standardiser, training, key=key)
+    gaussian = gaussian_part_of(fields, standardiser, training)
     conditional = _conditional(gaussian, standardiser, operator, settings.jitter)
     settings = _reaching(settings, conditional)
     network_settings = settings.network
