@@ -367,6 +367,15 @@ def test_a_conditional_model_downscales_as_a_prior_does(conditional, coarse, deb
     xr.testing.assert_identical(again, drawn)
 
 
+@pytest.mark.parametrize(("chosen", "trained"), [({}, 12.0), ({"sigma_max": 10.0}, 10.0), ({"sigma_max": 5.0}, 5.0)])
+def test_a_largest_level_that_is_given_wins(fine, tmp_path, monkeypatch, chosen, trained):
+    """√λ = 4 of the leading direction asks for 12."""
+    monkeypatch.setattr("subgrid.downscaling.conditional.model.leading_std", lambda gaussian: 4.0)
+    short = {**TRAINING, "n_steps": TRAINING.get("steps_per_dispatch", 20)}
+    model = subgrid.train_conditional(fine, FACTOR, folder=tmp_path / "m", key=jr.key(0), **NETWORK, **short, **chosen)
+    assert model.settings.network.sigma_max == pytest.approx(trained)
+
+
 def test_evaluations_are_those_asked_for(conditional, coarse):
     _, model = conditional
     one = coarse.isel(trajectory=slice(1), time=slice(1))

@@ -108,7 +108,8 @@ def train_conditional(
             believed to have.
         report: `report(step, metrics)`, called after each dispatch.
         key: of everything random.
-        settings: as for `train`; `sigma_min` and `sigma_max` are .003 and 10 by default, of the kind "diffusion".
+        settings: as for `train`; of the kind "diffusion" `sigma_min` is .003 by default, and `sigma_max` 10, or 3√λ of
+            the leading direction of Σ_y where that is more.
 
     Returns:
         The model, also saved in `folder`, where `load_conditional` finds it.
@@ -132,6 +133,7 @@ def train_conditional(
     coarsen = Subsample(space, operator) if isinstance(operator, int) else operator
     if tuple(coarsen.fine_shape) != tuple(space):
         raise DataError(f"the operator takes fields of {tuple(coarsen.fine_shape)} points, the fine ones have {space}.")
+    keep_levels = "sigma_max" in network
     network = {"sigma_min": NOISE_RANGE[0], "sigma_max": NOISE_RANGE[1], **network}
     return conditional_model.train_conditional(
         samples.values,
@@ -140,6 +142,7 @@ def train_conditional(
         TrainingSettings(**training),
         folder=folder,
         report=report,
+        keep_levels=keep_levels,
         key=key,
     )
 

@@ -252,16 +252,29 @@ def test_what_the_mean_leaves_of_gaussian_fields_is_the_gaussian(tmp_path, jitte
     np.testing.assert_allclose(left.variances[~determined], spread.variances[~determined], rtol=0.09)
 
 
-def test_levels_reach_to_where_smooth_fields_look_gaussian(tmp_path):
-    # One number shared by all points, which so noisy values hardly tell: a direction of 16 times a point's variance.
+def shared_number() -> np.ndarray:
+    """One number shared by all points, which values with a jitter of 10 hardly tell: a direction of 16 variances."""
     rng = np.random.default_rng(4)
-    fields = (rng.normal(size=(512, 1, 1)) + 0.1 * rng.normal(size=(512, 1, N))).astype(np.float32)
-    model = train(tmp_path, "diffusion", dataclasses.replace(SHORT, n_steps=20), fields=fields, jitter=10.0)
+    return (rng.normal(size=(512, 1, 1)) + 0.1 * rng.normal(size=(512, 1, N))).astype(np.float32)
+
+
+def test_levels_reach_to_where_smooth_fields_look_gaussian(tmp_path):
+    training = dataclasses.replace(SHORT, n_steps=20)
+    model = train(tmp_path, "diffusion", training, fields=shared_number(), jitter=10.0)
     largest = float(model.conditional.spread.variances.max()) ** 0.5
     assert largest > 3.5
     assert model.settings.network.sigma_max == pytest.approx(3 * largest)
     assert load_conditional(tmp_path, OPERATOR).settings == model.settings
     assert conditional_upsampler(model).noise_levels[0] == pytest.approx(3 * largest)
+    # What a training is resumed as is what was asked for, not what Σ_y made of it.
+    assert json.loads((tmp_path / "training.json").read_text())["network"]["sigma_max"] == NETWORK.sigma_max
+
+
+@pytest.mark.parametrize(("kind", "options"), [("diffusion", {"keep_levels": True}), ("flow", {})])
+def test_levels_that_were_chosen_or_play_no_part_stay(tmp_path, kind, options):
+    training = dataclasses.replace(SHORT, n_steps=20)
+    model = train(tmp_path, kind, training, fields=shared_number(), jitter=10.0, **options)
+    assert model.settings.network == NETWORK
 
 
 def test_an_archive_on_disk_trains_as_well(tmp_path):

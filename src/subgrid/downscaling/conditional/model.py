@@ -103,6 +103,7 @@ def train_conditional(
     *,
     folder: str | Path,
     report: Report | None = None,
+    keep_levels: bool = False,
     key: Key,
 ) -> ConditionalModel:
     """Trains p(x | C′x = y) on the free pairs (C′x, x) of fine fields; run again, it resumes to the same bits.
@@ -114,6 +115,9 @@ def train_conditional(
         training: how long and how fast.
         folder: of the model.
         report: `report(step, metrics)`, after each dispatch.
+        keep_levels: whether "diffusion" is trained up to `settings.network.sigma_max` and no further; by default that
+            is raised here, where Σ_y is known and which Python and the command line share, to 3√λ of its leading
+            direction.
         key: of everything random.
 
     Returns:
@@ -129,7 +133,9 @@ def train_conditional(
     standardiser = standardiser_of(fields)
     gaussian = gaussian_part_of(fields, standardiser, training)
     conditional = _conditional(gaussian, standardiser, operator, settings.jitter)
-    settings = _reaching(settings, conditional)
+    asked = {"format": FORMAT, **dataclasses.asdict(settings), "operator": fingerprint(operator)}
+    if settings.kind == "diffusion" and not keep_levels:
+        settings = _reaching(settings, conditional)
     network_settings = settings.network
     seen, held_back = _hold_back(fields)
 
@@ -140,9 +146,8 @@ def train_conditional(
         denoiser = ConditionalDenoiser(conditional, network)
         return refinement_loss(denoiser, batch, noise_levels=levels, key=key)
 
-    origin = {"format": FORMAT, **dataclasses.asdict(settings), "operator": fingerprint(operator)}
     untrained = build_network(network_settings, n_features(network_settings.n_channels), key=substream(key, "network"))
-    options = {"origin": origin, "folder": folder, "report": report, "key": key}
+    options = {"origin": asked, "folder": folder, "report": report, "key": key}
     network = train_on_fields(untrained, loss, seen, standardiser, training, **options)
     model = ConditionalModel(settings, network, standardiser, conditional, conditional.spread)
     if settings.kind == "diffusion":
