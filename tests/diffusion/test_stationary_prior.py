@@ -1,5 +1,6 @@
 """The Gaussian of periodic fields: its covariance is the sample covariance, averaged over all translations."""
 
+import tracemalloc
 from itertools import product
 
 import jax
@@ -7,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from subgrid.diffusion import stationary_prior
 from subgrid.diffusion.stationary_prior import fit_stationary_prior
 
 
@@ -68,6 +70,28 @@ def test_places_stand_for_samples():
     plain = [np.linalg.norm(np.cov(fields[:, 0].T, bias=True) - exact) for fields in drawn]
     found = [np.linalg.norm(covariance_of(fit_stationary_prior(fields)) - exact) for fields in drawn[:40]]
     assert np.mean(found) < 0.7 * np.mean(plain)
+
+
+@pytest.mark.parametrize("at_once", [1, 24, 100, 24 * 39])
+def test_blocks_of_any_length_add_up_to_the_whole(monkeypatch, at_once):
+    """Fewer values than one field has, one field, some with a shorter block at the end, all but one."""
+    fields = 3.0 + np.random.default_rng(4).normal(size=(40, 2, 12))
+    fields = fields + 0.8 * np.roll(fields[:, ::-1], 1, -1)
+    whole = covariance_of(fit_stationary_prior(fields))
+    monkeypatch.setattr(stationary_prior, "AT_ONCE", at_once)
+    # Sums in another order: float64 rounding, and float32 of what is returned.
+    np.testing.assert_allclose(covariance_of(fit_stationary_prior(fields)), whole, atol=3e-6 * np.trace(whole))
+
+
+def test_memory_is_bounded_however_long_the_archive(monkeypatch):
+    monkeypatch.setattr(stationary_prior, "AT_ONCE", 2**16)
+    fields = np.random.default_rng(5).normal(size=(2**14, 1, 16, 16)).astype(np.float32)  # 16 MiB
+    tracemalloc.start()
+    fit_stationary_prior(fields, 8)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # 2^16 values in float64 and, some four times, as complex: 5 MiB. All at once they were 32 MiB and 64 MiB each.
+    assert peak < 12 * 2**20
 
 
 def test_a_single_value_has_no_direction():

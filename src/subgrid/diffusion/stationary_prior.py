@@ -42,8 +42,8 @@ def fit_stationary_prior(
         raise ValueError(f"fields of {size} values have no direction beside a remainder.")
     axes = tuple(range(2, fields.ndim))
     mean = fields.mean((0, *axes), dtype=np.float64)
-    blocks = np.array_split(fields, max(1, fields.size // AT_ONCE))
-    spectrum = sum(_spectrum(block, mean, axes) * len(block) for block in blocks) / n
+    each = max(1, AT_ONCE // size)
+    spectrum = sum(_spectrum(fields[i : i + each], mean, axes) for i in range(0, n, each)) / n
     variances, vectors = np.linalg.eigh(spectrum)
     columns = np.argsort(-variances, axis=None, kind="stable")
     kept = _one_of_each_pair(space)
@@ -67,9 +67,10 @@ def fit_stationary_prior(
 def _spectrum(
     fields: Float[np.ndarray, "n channel *space"], mean: Float[np.ndarray, " channel"], axes: tuple[int, ...]
 ) -> Complex[np.ndarray, "wavenumber channel channel"]:
+    """Σₙ x̂_k x̂_k*, not divided by n, so that blocks add up."""
     centred = fields - mean.reshape(-1, *(1,) * len(axes))
     modes = np.fft.fftn(centred, axes=axes, norm="ortho").reshape(len(fields), len(mean), -1)
-    return np.einsum("nck,ndk->kcd", modes, modes.conj()) / len(fields)
+    return np.einsum("nck,ndk->kcd", modes, modes.conj())
 
 
 def _one_of_each_pair(space: tuple[int, ...]) -> np.ndarray:
