@@ -31,7 +31,7 @@ from subgrid.report.sampler_figures import draw_curves
 LEAST_EVALUATIONS = {"conditional-flow": 1, "conditional-diffusion": 3}
 """Of what needs fewer or more than the two levels of a guided prior."""
 MOST_EVALUATIONS = {"particles": 16}
-"""Eight particles under moment matching cost 40 evaluations and products a level: 32 levels take as long as the rest."""
+"""Eight particles under moment matching cost 40 evaluations and products a level: 32 levels would double the time."""
 N_PARTICLES = 8
 """Of the sampler "particles": the mixture of the tests is right on average from 8 on."""
 
