@@ -43,7 +43,11 @@ def opened(archives, folder, method):
     return open_experiment(load_config(None, [*SETTINGS, *files, *own]), folder)
 
 
-@pytest.fixture(scope="module", params=METHODS)
+GUIDED_IS_SLOW = [pytest.param(name, marks=pytest.mark.slow) if name == "diffusion" else name for name in METHODS]
+"""The same stages with the guided prior, which test_particles_run.py runs."""
+
+
+@pytest.fixture(scope="module", params=GUIDED_IS_SLOW)
 def run(request, archives, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "run"
     stages.run_all(opened(archives, folder, request.param))
@@ -125,7 +129,7 @@ def test_a_run_killed_between_any_two_stages_ends_with_the_same_bits(run, archiv
         xr.testing.assert_identical(again.load(), whole.load())
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", GUIDED_IS_SLOW)
 def test_train_and_downscale_on_single_files(method, archives, tmp_path):
     own = [f"--set=downscaling.method={method}", "--set=coarsening.factor=4", "--set=training.n_steps=10"]
     made = called("train", archives / "fine.nc", "-o", tmp_path / "model", *TINY, *own)

@@ -12,7 +12,12 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 @pytest.mark.parametrize(
     "name",
-    ["jax_as_accelerated_numpy", "diffusion_from_scratch", "diffusion_to_transport", "schroedinger_bridge"],
+    [
+        "jax_as_accelerated_numpy",
+        pytest.param("diffusion_from_scratch", marks=pytest.mark.slow),  # half a minute each; the two others run the
+        pytest.param("diffusion_to_transport", marks=pytest.mark.slow),  # same functions and figures
+        "schroedinger_bridge",
+    ],
 )
 def test_tutorial_runs(name, tmp_path):
     # At this size nearly all the time goes into compiling, which fewer optimisations make shorter.
