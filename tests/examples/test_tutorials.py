@@ -14,8 +14,8 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
     "name",
     [
         "jax_as_accelerated_numpy",
-        pytest.param("diffusion_from_scratch", marks=pytest.mark.slow),  # half a minute each; the two others run the
-        pytest.param("diffusion_to_transport", marks=pytest.mark.slow),  # same functions and figures
+        pytest.param("diffusion_from_scratch", marks=pytest.mark.slow),  # half a minute each, and what they
+        pytest.param("diffusion_to_transport", marks=pytest.mark.slow),  # call has tests of its own
         "schroedinger_bridge",
     ],
 )
