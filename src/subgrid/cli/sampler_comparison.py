@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from subgrid.cli import build, stages
-from subgrid.cli.config import Config, ConfigError, Downscaling, Sampling
+from subgrid.cli.config import LEAST_LEVELS, Config, ConfigError, Downscaling, Sampling
 from subgrid.cli.experiment import Experiment
 from subgrid.cli.progress import progress_bar
 from subgrid.cli.unconditional_comparison import unconditional_rows
@@ -28,8 +28,6 @@ from subgrid.downscaling.evaluation import draw_conditions, perfect_model_rows, 
 from subgrid.downscaling.particle_upsampler import sample_with_diagnostics
 from subgrid.report.sampler_figures import draw_curves
 
-LEAST_EVALUATIONS = {"conditional-flow": 1, "conditional-diffusion": 3}
-"""Of what needs fewer or more than the two levels of a guided prior."""
 MOST_EVALUATIONS = {"particles": 16}
 """Eight particles under moment matching cost 40 evaluations and products a level: 32 levels would double the time."""
 N_PARTICLES = 8
@@ -64,7 +62,7 @@ def compare_samplers(experiment: Experiment) -> Path:
     cases = _cases(experiment)
     for kind in dict.fromkeys(["diffusion", *map(_kind, comparison.samplers)]):
         _train(experiment, kind)
-    wanted = [(s, n) for s in comparison.samplers for n in comparison.evaluations if _affordable(s, n)]
+    wanted = [(s, n) for s in comparison.samplers for n in comparison.evaluations if _is_compared(s, n)]
     rows = [_record(experiment, cases, sampler, n) for sampler, n in wanted]
     model, folder = _model_folder(experiment, "diffusion"), experiment.path("samplers") / "alone"
     alone = unconditional_rows(experiment, model, comparison.evaluations, folder)
@@ -80,8 +78,10 @@ def compare_samplers(experiment: Experiment) -> Path:
     return path
 
 
-def _affordable(sampler: str, n: int) -> bool:
-    return LEAST_EVALUATIONS.get(sampler, 2) <= n <= MOST_EVALUATIONS.get(sampler, n)
+def _is_compared(sampler: str, n: int) -> bool:
+    """Whether the sampler can do with n evaluations, and is not too dear with them."""
+    least, _ = LEAST_LEVELS.get(_kind(sampler), (1, ""))
+    return least <= n <= MOST_EVALUATIONS.get(sampler, n)
 
 
 def _kind(sampler: str) -> Any:
