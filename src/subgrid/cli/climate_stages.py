@@ -201,7 +201,7 @@ def _is_slice(config: ClimateConfig) -> bool:
 
 def _refuse_unprepared_slices(run: ClimateRun) -> None:
     """The jobs of an array would all prepare and train at once."""
-    finished = climate_run.is_finished(run.folder, run.config.climate.variables)
+    finished = climate_run.is_finished(run.folder)
     if _is_slice(run.config) and not (finished and run.path("domain.zarr").exists()):
         raise ConfigError(
             f"{run.folder}: is not trained yet, and slices only sample; first run it with "
@@ -258,8 +258,8 @@ def _save_targets(run: ClimateRun, name: str, target: np.ndarray, series: Series
 
 def train(run: ClimateRun) -> None:
     """The prior of fine anomalies, and the marginals of its draws; resumes from its last checkpoint."""
-    variables, table = run.config.climate.variables, run.config.prior
-    if climate_run.is_finished(run.folder, variables):
+    table = run.config.prior
+    if climate_run.is_finished(run.folder):
         return
     series = run.fine_series
     chosen = np.flatnonzero(run.trained(series))

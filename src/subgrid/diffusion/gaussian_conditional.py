@@ -93,6 +93,7 @@ def condition(
     basis = _orthonormal(np.concatenate([V, H]))
     within = (basis @ V.T * excess) @ (V @ basis.T) + rho * np.eye(len(basis))
     variances, vectors = np.linalg.eigh(within - (basis @ explained.T) @ (explained @ basis.T))
+    variances, vectors = variances[::-1], vectors[:, ::-1]  # the largest first
     variances = np.where(variances > NOTHING * within.diagonal().max(initial=0.0), variances, 0.0)
     directions = (vectors.T @ basis).reshape(-1, *shape)
     as_array = lambda part: jnp.asarray(part, prior.mean.dtype)  # noqa: E731

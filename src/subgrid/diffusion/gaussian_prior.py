@@ -6,6 +6,9 @@ with r principal directions V, their variances Λ and the mean variance ρ of al
 components (Tipping & Bishop 1999, doi:10.1111/1467-9868.00196). Its denoiser, posterior covariance and conditionals are
 closed forms that cost r·d operations; a network may refine the denoiser where the fields are not Gaussian, and samplers
 solve the Gaussian part exactly (`gaussian_steps.py`).
+
+The sample covariance of n fields has no more than n directions, and its small covariances of far points are accidents.
+A *taper*, a correlation matrix that falls with distance (`numerics/localisation.py`), damps them, entry by entry.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,6 +17,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.linalg
 from jaxtyping import Array, Bool, Float, Scalar
 
 from subgrid.numerics.noise import standard_normal
@@ -82,22 +86,28 @@ def fit_gaussian_prior(
     n_directions: int,
     *,
     support: Float[np.ndarray, "*shape"] | None = None,
+    taper: Float[np.ndarray, "d d"] | None = None,
 ) -> GaussianPrior:
-    """The maximum-likelihood law with `n_directions` leading directions.
+    """The distribution with `n_directions` leading directions; without a taper, that of maximum likelihood.
 
-    **Arguments:** `fields`, with 0 outside the support; `n_directions`, below both the number of fields and of values;
-    `support`, 1 inside and 0 outside, by default everywhere.
+    Args:
+        fields: with 0 outside the support.
+        n_directions: below the number d of values inside the support, and without a taper below that of fields.
+        support: 1 inside and 0 outside, by default everywhere.
+        taper: correlations between the d values that multiply the sample covariance, by default 1.
 
-    **Raises:** `ValueError` for too many directions.
+    Raises:
+        ValueError: for too many directions.
     """
     shape = fields.shape[1:]
     inside = np.ones(shape, bool) if support is None else np.asarray(support) > 0
     values = np.asarray(fields, np.float64)[:, inside]
     n, d = values.shape
-    if not 0 < n_directions < min(n, d):
-        raise ValueError(f"{n} fields of {d} values support 1 to {min(n, d) - 1} directions, got {n_directions}.")
-    mean, variances, directions = principal_components(values)
-    remainder = variances[n_directions:].sum() / (d - n_directions)
+    most = d if taper is not None else min(n, d)
+    if not 0 < n_directions < most:
+        raise ValueError(f"{n} fields of {d} values support 1 to {most - 1} directions, got {n_directions}.")
+    mean, variances, directions = principal_components(values, taper=taper, most=n_directions)
+    remainder = _remainder(values, mean, variances, n_directions)
     lifted = np.zeros((n_directions, *shape))
     lifted[:, inside] = directions[:n_directions]
     centre = np.zeros(shape)
@@ -107,53 +117,82 @@ def fit_gaussian_prior(
 
 
 def principal_components(
-    values: Float[np.ndarray, "n d"],
+    values: Float[np.ndarray, "n d"], *, taper: Float[np.ndarray, "d d"] | None = None, most: int | None = None
 ) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, " k"], Float[np.ndarray, "k d"]]:
-    """Mean, variances (largest first) and directions, all that n samples have."""
+    """Mean, variances (largest first) and directions of the covariance: all that n samples have, or `most` of them.
+
+    With a taper the covariance is multiplied by it, entry by entry; time then grows with d³.
+    """
     mean = values.mean(0)
-    _, singular, directions = np.linalg.svd(values - mean, full_matrices=False)
-    return mean, singular**2 / len(values), directions
+    if taper is None:
+        _, singular, directions = np.linalg.svd(values - mean, full_matrices=False)
+        return mean, singular**2 / len(values), directions
+    centred, d = values - mean, values.shape[1]
+    k = d if most is None else min(most, d)
+    covariance = centred.T @ centred / len(values) * taper
+    variances, directions = scipy.linalg.eigh(covariance, subset_by_index=[d - k, d - 1], overwrite_a=True)
+    return mean, np.maximum(variances[::-1], 0.0), directions[:, ::-1].T
 
 
-def left_out_folds(groups: np.ndarray) -> list[Bool[np.ndarray, " n"]]:
-    """Which samples each of up to five folds leaves out: whole groups, each once.
+def _remainder(values: np.ndarray, mean: np.ndarray, variances: np.ndarray, r: int) -> float:
+    """ρ: what the r leading directions leave of the total variance, which no taper changes, a direction."""
+    total = values.var(0, mean=mean).sum()
+    return float(max(total - variances[:r].sum(), 0.0) / (values.shape[1] - r))
+
+
+def left_out_folds(groups: np.ndarray, *, most: int = 5) -> list[Bool[np.ndarray, " n"]]:
+    """Which samples each of up to `most` folds leaves out: whole groups, each once.
 
     **Raises:** `ValueError` with fewer than two groups.
     """
     labels = np.unique(groups)
     if len(labels) < 2:
         raise ValueError(f"choosing by left-out groups needs at least two groups of samples, got {len(labels)}.")
-    return [np.isin(groups, labels[i::5]) for i in range(min(5, len(labels)))]
+    return [np.isin(groups, labels[i::most]) for i in range(min(most, len(labels)))]
 
 
 def choose_directions(
-    values: Float[np.ndarray, "n d"], groups: np.ndarray, *, candidates: Sequence[int]
+    values: Float[np.ndarray, "n d"],
+    groups: np.ndarray,
+    *,
+    candidates: Sequence[int],
+    taper: Float[np.ndarray, "d d"] | None = None,
 ) -> tuple[int, dict[int, float]]:
     """The number of directions under which left-out groups are likeliest, and the mean log-likelihood of each.
 
-    **Arguments:** `values`, one row a sample; `groups`, a label a sample: whole groups are left out together, for
-    example winters, since neighbouring days are alike; `candidates`, numbers to try.
+    Args:
+        values: one row a sample.
+        groups: a label a sample: whole groups are left out together, for example season years, since neighbouring days
+            are alike.
+        candidates: numbers to try.
+        taper: as for `fit_gaussian_prior`.
 
-    **Raises:** `ValueError` with fewer than two groups, or no candidate below the samples and values left.
+    Raises:
+        ValueError: with fewer than two groups, or no candidate below the samples and values left.
     """
-    folds = left_out_folds(groups)
+    folds, d = left_out_folds(groups), values.shape[1]
     smallest = min(int((~left_out).sum()) for left_out in folds)
-    possible = [r for r in candidates if 0 < r < min(smallest, values.shape[1])]
+    most = d if taper is not None else min(smallest, d)
+    possible = [r for r in candidates if 0 < r < most]
     if not possible:
-        raise ValueError(f"no candidate of {list(candidates)} lies below {min(smallest, values.shape[1])} directions.")
+        raise ValueError(f"no candidate of {list(candidates)} lies below {most} directions.")
     scores = dict.fromkeys(possible, 0.0)
     for left_out in folds:
-        mean, variances, directions = principal_components(values[~left_out])
+        kept = values[~left_out]
+        mean, variances, directions = principal_components(kept, taper=taper, most=max(possible))
         for r in possible:
-            scores[r] += _log_likelihood(values[left_out] - mean, variances, directions, r) / len(folds)
+            remainder = _remainder(kept, mean, variances, r)
+            scores[r] += _log_likelihood(values[left_out] - mean, variances, directions, r, remainder) / len(folds)
     return max(scores, key=scores.__getitem__), scores
 
 
-def _log_likelihood(centred: np.ndarray, variances: np.ndarray, directions: np.ndarray, r: int) -> float:
+def _log_likelihood(
+    centred: np.ndarray, variances: np.ndarray, directions: np.ndarray, r: int, remainder: float
+) -> float:
     """Mean log density, without its constant, of rows under r directions and a remainder."""
     d = centred.shape[1]
-    variances = np.maximum(variances, 1e-12 * variances.sum())  # fields of fewer dimensions than values: no 0/0
-    remainder = variances[r:].sum() / (d - r)
+    tiny = 1e-12 * variances.sum()  # fields of fewer dimensions than values: no 0/0
+    variances, remainder = np.maximum(variances, tiny), max(remainder, tiny)
     leading = centred @ directions[:r].T
     rest = (centred**2).sum(1) - (leading**2).sum(1)
     quadratic = (leading**2 / variances[:r]).sum(1) + rest / remainder

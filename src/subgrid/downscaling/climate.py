@@ -7,6 +7,7 @@ coarse anomalies are transported onto; and a sampled anomaly comes back as x = g
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal, TypeAlias, get_args
 
 import equinox as eqx
@@ -34,6 +35,7 @@ from subgrid.numerics.streams import stream
 from subgrid.transport.reduced import fit_reduced_map
 from subgrid.transport.shrinkage import fit_shrunk_gaussian_map
 from subgrid.types import Coarsening
+from subgrid.verification.dependence import EARTH_RADIUS, great_circle_distances
 
 ClimateDebiasMethod: TypeAlias = Literal[
     "none",
@@ -97,6 +99,31 @@ class Domain:
     regridding: Regridding
     mask: Bool[np.ndarray, "*fine"]
     transforms: ChannelTransforms
+    lat: Float[np.ndarray, "*fine"]
+    """Of every fine cell, degrees."""
+    lon: Float[np.ndarray, "*fine"]
+
+    @cached_property
+    def rows(self) -> Float[np.ndarray, "kept cell"]:
+        """C′ of one channel as a dense matrix on the cells of the mask."""
+        operator = self.regridding.operator
+        dense = np.zeros((operator.coarse_shape[0], self.mask.size))
+        kept, cell = np.asarray(operator.matrix.indices).T
+        dense[kept, cell] = np.asarray(operator.matrix.data)
+        return dense[:, self.mask.ravel()]
+
+    @cached_property
+    def constrained(self) -> Bool[np.ndarray, "*fine"]:
+        """Cells of the mask that a kept coarse cell covers, in part at least."""
+        result = np.zeros(self.mask.shape, bool)
+        result[self.mask] = (self.rows != 0).any(0)
+        return result
+
+    @cached_property
+    def distances(self) -> Float[np.ndarray, "cell cell"]:
+        """Kilometres along chords between the cells of the mask: the distances that tapers are positive definite in."""
+        arcs = great_circle_distances(self.lat[self.mask], self.lon[self.mask])
+        return 2 * EARTH_RADIUS * np.sin(arcs / (2 * EARTH_RADIUS))
 
     def coarsen(self, fields: Float[np.ndarray, "n channel *fine"]) -> Float[np.ndarray, "n channel kept"]:
         """C′ of fine fields; values outside the mask do not matter."""
@@ -127,7 +154,10 @@ def connect(fine: xr.Dataset, coarse: xr.Dataset, variables: Sequence[str], *, m
         coarse_mask=coarse_mask,
         minimum_valid=minimum_valid,
     )
-    return Domain(tuple(variables), regridding, mask, default_transforms(variables))
+    lat, lon = fine["lat"].values, fine["lon"].values
+    if lat.ndim == 1:
+        lat, lon = np.meshgrid(lat, lon, indexing="ij")
+    return Domain(tuple(variables), regridding, mask, default_transforms(variables), lat, lon)
 
 
 @dataclass(frozen=True)

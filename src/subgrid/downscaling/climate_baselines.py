@@ -220,12 +220,14 @@ class LocalNoise:
         return np.array([np.nanmean(each) for each in scores], np.float32)
 
 
-def gaussian_crps(error: Float[np.ndarray, "*shape"], width: float) -> Float[np.ndarray, "*shape"]:
+def gaussian_crps(
+    error: Float[np.ndarray, "*shape"], width: float | Float[np.ndarray, "*widths"]
+) -> Float[np.ndarray, "*shape"]:
     """CRPS of N(μ, σ²) at an error e = y − μ: σ (z (2Φ(z) − 1) + 2φ(z) − 1/√π), z = e/σ.
 
     Args:
         error: truth less mean, any unit.
-        width: σ > 0, same unit.
+        width: σ > 0, same unit: one number, or an array that broadcasts to the errors.
 
     Returns:
         One score an entry.
@@ -239,8 +241,8 @@ def gaussian_crps(error: Float[np.ndarray, "*shape"], width: float) -> Float[np.
     Example:
         >>> gaussian_crps(np.array([0.0]), 1.0)  # (√2 − 1)/√π = .2337
     """
-    if not width > 0:
-        raise ValueError(f"width must be positive, got {width}.")
+    if not np.all(np.asarray(width) > 0):
+        raise ValueError(f"width must be positive, got {np.min(width)}.")
     z = error / width
     density = np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
     return np.asarray(width * (z * (2 * ndtr(z) - 1) + 2 * density - 1 / np.sqrt(np.pi)))

@@ -4,7 +4,7 @@ FOLDER/settings.json    what the model was asked to be
 FOLDER/domain.zarr      the mask, C′, the fine climatology
 FOLDER/grid.zarr        the fine grid, its coordinates and the attributes of the variables
 FOLDER/debiasing.zarr   what is fitted on the coarse archive
-FOLDER/model/           the prior, and the spread and marginals of its draws
+FOLDER/model/           the prior, and what is done to its draws
 
 The folder of a finished `subgrid run` holds the same parts, and is a model too.
 """
@@ -44,6 +44,8 @@ from subgrid.downscaling.climate import (
 from subgrid.downscaling.climate_fit import CoarseFit, check_grid, fit_coarse, load_coarse, save_coarse
 from subgrid.downscaling.climate_prior import (
     DIRECTIONS,
+    N_LEVELS,
+    Conditions,
     RefinementSettings,
     is_trained,
     load_climate_prior,
@@ -57,15 +59,15 @@ from subgrid.downscaling.climate_sampler import (
     save_domain,
 )
 from subgrid.downscaling.climatology import ChangeSignal
-from subgrid.downscaling.draw_law import (
-    DRAW_LAW,
-    DrawLaw,
-    fit_field_dispersion,
-    fit_marginals,
-    load_draw_law,
-    needs_draw_law,
-    save_draw_law,
+from subgrid.downscaling.post_processing import (
+    MEMBERS,
+    POST_PROCESSING,
+    fit_post_processing,
+    is_censored,
+    load_post_processing,
+    save_post_processing,
 )
+from subgrid.downscaling.spread_calibration import SpreadCalibration
 from subgrid.numerics.streams import draw_keys, substream
 from subgrid.training.log import Report
 from subgrid.training.origin import digest
@@ -73,14 +75,10 @@ from subgrid.types import Key
 
 Change: TypeAlias = Literal["none", "preserve"]
 
-N_LEVELS = 32
-"""Noise levels of a draw."""
 DRAWS_AT_ONCE, VALUES_AT_ONCE = 1024, 2**24
 """Fields, and numbers in them (64 MiB), drawn before they are put away: memory is bounded whatever the archive."""
 CHUNK_VALUES = 2**20
 """Of a chunk in a store, before compression: 4 MiB."""
-MARGINAL_MEMBERS = 4
-"""Draws for every training day that the marginals of the prior are told from."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +140,7 @@ def train_climate(
     folder, refinement = Path(folder), RefinementSettings(**settings)
     options = {"method": debias, **(debias_options or {})}
     asked = [options, dataclasses.asdict(refinement), list(directions), minimum_valid, gaps, n_harmonics, n_levels]
-    wanted = _refuse_another(folder, variables, key, [list(variables), *asked])
+    wanted = _refuse_another(folder, key, [list(variables), *asked])
     fine_data = check_climate(open_climate(fine, list(variables), name="fine"), name="fine", gaps=gaps)
     coarse_data = check_climate(open_climate(coarse, list(variables), name="coarse"), name="coarse")
     domain = connect(fine_data, coarse_data, variables, minimum_valid=minimum_valid)
@@ -164,12 +162,12 @@ def train_climate(
     return load_climate_model(folder)
 
 
-def _refuse_another(folder: Path, variables: Sequence[str], key: Key, asked: list[Any]) -> dict[str, Any]:
+def _refuse_another(folder: Path, key: Key, asked: list[Any]) -> dict[str, Any]:
     """What makes the folder that of one configuration, if it is free or already is.
 
     **Raises:** `OutputExists` if it holds a finished model, or one of another configuration.
     """
-    if is_finished(folder, variables):
+    if is_finished(folder):
         raise OutputExists(f"{folder}: holds a trained model already; use load_climate_model or choose another folder.")
     content = {"seed": np.asarray(jr.key_data(key)).tolist(), "asked": asked}
     wanted, path = json.loads(json.dumps(content)), folder / "settings.json"
@@ -191,36 +189,43 @@ def train_on(
     report: Report | None,
     key: Key,
 ) -> None:
-    """The prior of the fine anomalies of a training series, 0 outside the mask, in FOLDER/model; resumes.
+    """The prior of the fine anomalies of a training series, and what its draws need, in FOLDER/model; resumes.
 
-    With it, for censored variables, what a Gaussian law cannot hold (`draw_law.py`). Arguments and errors are those of
-    `train_climate_prior`; `n_levels`, of noise, to draw with.
+    Arguments and errors are those of `train_climate_prior` and `fit_post_processing`; `n_levels`, of noise.
     """
     model, fields, groups = folder / "model", np.nan_to_num(anomalies.of(series)), series.winter
+    conditions = Conditions(
+        domain.regridding.operator,
+        domain.rows,
+        domain.distances,
+        anomalies.mean(series.phase),
+        is_censored(domain.variables),
+    )
     if not is_trained(model):
         train_climate_prior(
-            fields, groups, mask=domain.mask.astype(np.float32), predictors=predictors, settings=settings,
-            directions=directions, folder=model, report=report, key=substream(key, "prior"),
+            fields, groups, conditions, mask=domain.mask.astype(np.float32), predictors=predictors, settings=settings,
+            directions=directions, n_levels=n_levels, folder=model, report=report, key=substream(key, "prior"),
         )  # fmt: skip
-    if needs_draw_law(domain.variables) and not (model / DRAW_LAW).exists():
-        targets = np.repeat(domain.coarsen(fields), MARGINAL_MEMBERS, axis=0)
-        numbers = np.arange(len(fields)), np.arange(MARGINAL_MEMBERS)
+    if not (model / POST_PROCESSING).exists():
+        prior = load_climate_prior(model)
+        conditional = gaussian_conditional(prior, conditions.operator)
+        numbers = np.arange(len(fields)), np.arange(MEMBERS)
         keys = draw_keys(substream(key, "spread calibration"), *numbers).reshape(-1)
-        prior, operator = load_climate_prior(model), domain.regridding.operator
-        conditional = gaussian_conditional(prior, operator)
-        drawn = draw_anomalies(prior, conditional, targets, keys, n_levels=n_levels)
-        means = anomalies.mean(series.phase)
-        dispersion = fit_field_dispersion(prior, operator, fields, means, groups, drawn, domain.variables)
-        each = dispersion, np.repeat(means, MARGINAL_MEMBERS, axis=0)
-        # The same draws again, now with their calibrated spread.
-        drawn = draw_anomalies(prior, conditional, targets, keys, n_levels=n_levels, dispersion=each)
-        save_draw_law(model, DrawLaw(dispersion, fit_marginals(drawn, fields, domain.mask)))
+        targets = np.repeat(domain.coarsen(fields), MEMBERS, axis=0)
+        climatology = np.repeat(conditions.climatology, MEMBERS, axis=0)
+
+        def draws(calibration: SpreadCalibration) -> Float[np.ndarray, "n m channel y x"]:
+            each = calibration, climatology
+            drawn = draw_anomalies(prior, conditional, targets, keys, n_levels=n_levels, calibration=each)
+            return prior.normalised(drawn).reshape(len(fields), MEMBERS, *prior.denoiser.base.mean.shape)
+
+        found = fit_post_processing(prior, conditional, conditions, fields, groups, domain.mask, draws)
+        save_post_processing(model, found)
 
 
-def is_finished(folder: Path, variables: Sequence[str]) -> bool:
+def is_finished(folder: Path) -> bool:
     """Whether `train_on` has nothing left to do."""
-    model = folder / "model"
-    return is_trained(model) and (not needs_draw_law(variables) or (model / DRAW_LAW).exists())
+    return is_trained(folder / "model") and (folder / "model" / POST_PROCESSING).exists()
 
 
 def static_predictors(source: Source, fine: xr.Dataset) -> Float[np.ndarray, "1 y x"]:
@@ -246,7 +251,7 @@ def load_climate_model(folder: str | Path) -> ClimateModel:
     folder = Path(folder)
     prior, coarse = load_climate_prior(folder / "model"), load_coarse(folder)
     domain = load_domain(folder)
-    sampler = FieldSampler(prior, domain, load_draw_law(folder / "model", domain.variables), N_LEVELS)
+    sampler = FieldSampler(prior, domain, load_post_processing(folder / "model"), N_LEVELS)
     return ClimateModel(folder, coarse, load_grid(folder), sampler)
 
 
@@ -267,11 +272,10 @@ def load_grid(folder: str | Path) -> xr.Dataset:
 
 
 def checkpoint_id(folder: Path) -> str:
-    """What names the prior in a folder: a digest of its settings, normalisation and errors, and of its draw law."""
-    model, variables = folder / "model", load_domain(folder).variables
-    found = hashlib.sha256((model / "settings.json").read_bytes())
-    if (law := load_draw_law(model, variables)) is not None:
-        found.update(digest(*jax.tree.leaves(law.dispersion), *jax.tree.leaves(law.marginals)).encode())
+    """What names the prior in a folder: a digest of its settings, normalisation, choices and post-processing."""
+    found = hashlib.sha256((folder / "model" / "settings.json").read_bytes())
+    post = load_post_processing(folder / "model")
+    found.update(digest(*jax.tree.leaves((post.calibration, post.marginals))).encode())
     return found.hexdigest()[:16]
 
 

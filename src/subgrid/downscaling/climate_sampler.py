@@ -1,7 +1,7 @@
 """Ensembles of fine climate fields for targets on disk: the sampler that work items call, in any process.
 
 RUN/domain.zarr    the mask, C′ as a sparse matrix, the fine climatology, the model's change on the fine grid
-RUN/model/         the prior, and draw_law.zarr: spread by the mean; quantiles of its draws and of the training fields
+RUN/model/         the prior, and post_processing.zarr: the spread of its draws, and the marginals of censored variables
 RUN/TARGETS.zarr   target(sample, channel, kept): debiased anomalies; phase(sample)
 """
 
@@ -10,32 +10,23 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
-from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
+from jaxtyping import Float, Int, PRNGKeyArray, Shaped
 from scipy.sparse import csr_array
 
 from subgrid.data.store import write_zarr
 from subgrid.diffusion.gaussian_conditional import ConditionalGaussian, condition
-from subgrid.diffusion.gaussian_steps import GaussianSDE
-from subgrid.diffusion.guidance.gaussian import gaussian_gain
-from subgrid.diffusion.noise_levels import exponential_grid
-from subgrid.diffusion.samplers import draw
 from subgrid.downscaling.climate import Anomalies, Domain, PaddedCoarsening
 from subgrid.downscaling.climate_prior import ClimatePrior, load_climate_prior
 from subgrid.downscaling.climatology import ChangeSignal, Climatology
-from subgrid.downscaling.dispersion import Dispersion, disperse
-from subgrid.downscaling.draw_law import DrawLaw, apply_marginals, load_draw_law
-from subgrid.downscaling.noise_range import leading_std, sampling_range
+from subgrid.downscaling.conditional_draws import conditional_draws
+from subgrid.downscaling.post_processing import PostProcessing, apply_marginals, load_post_processing
+from subgrid.downscaling.spread_calibration import SpreadCalibration
 from subgrid.downscaling.transforms import default_transforms
 from subgrid.numerics.operators import SparseCoarsening
 from subgrid.types import Coarsening
-
-LARGEST_CHUNK, VALUES_AT_ONCE = 256, 2**20
-"""Fields, and numbers in them, that are drawn at once: a network holds some hundred times as much in between."""
 
 
 @dataclass(frozen=True)
@@ -98,56 +89,29 @@ def draw_anomalies(
     keys: Shaped[PRNGKeyArray, " n"],
     *,
     n_levels: int,
-    dispersion: tuple[Dispersion, Float[np.ndarray, "n channel y x"]] | None = None,
+    calibration: tuple[SpreadCalibration, Float[np.ndarray, "n channel y x"]] | None = None,
     chunk: int | None = None,
 ) -> Float[np.ndarray, "n channel y x"]:
-    """One draw of p(x | C′x = y) for every target and key, `chunk` at a time, cut to the grid of C′.
+    """One draw of p(x | C′x = y) for every target and key, cut to the grid of C′.
 
     A Gaussian prior's draws are exact and need no levels; where a network refines it, its residual is discretised.
-    With a `dispersion`, and the climatology of every target, its distance from the conditional mean is scaled (see
-    `dispersion.py`).
+    With a `calibration`, and the climatology of every target, its distance from the conditional mean is scaled (see
+    `spread_calibration.py`). Arguments are those of `conditional_draws`, in the units of the anomalies.
     """
-    settings = prior.settings
-    chunk = chunk or max(1, min(LARGEST_CHUNK, VALUES_AT_ONCE // prior.denoiser.base.mean.size))
-    trained = settings.sigma_min, settings.sigma_max
-    sigma_min, sigma_max = sampling_range(leading_std(prior.denoiser.base), trained, GaussianSDE)
-    levels = exponential_grid(n_levels, sigma_max=sigma_max, sigma_min=sigma_min)
-    denoiser = prior.denoiser if prior.refined else None
-    table, climatology = dispersion if dispersion is not None else (None, None)
-    parts = []
-    for first in range(0, len(targets), chunk):
-        part = slice(first, first + chunk)
-        wanted = len(targets[part])
-        full = np.arange(chunk) % wanted  # one shape, one compilation, the same bits
-        scaled = jnp.asarray(targets[part][full] / prior.scale[:, None])
-        normal = None if climatology is None else jnp.asarray(prior.normalised(climatology[part][full]))
-        drawn = _draw(denoiser, conditional, levels, table, scaled, normal, keys[part][full])
-        parts.append(np.asarray(drawn)[:wanted])
+    normal = None if calibration is None else (calibration[0], prior.normalised(calibration[1]))
+    drawn = conditional_draws(
+        prior.denoiser if prior.refined else None,
+        conditional,
+        targets / prior.scale[:, None],
+        keys,
+        n_levels=n_levels,
+        trained=(prior.settings.sigma_min, prior.settings.sigma_max),
+        calibration=normal,
+        chunk=chunk,
+    )
     padded: Any = conditional.operator
     cells = tuple(slice(0, size) for size in padded.operator.fine_shape)
-    return np.concatenate(parts)[(slice(None), slice(None), *cells)] * prior.scale[:, None, None]
-
-
-@eqx.filter_jit
-def _draw(
-    denoiser,
-    conditional: ConditionalGaussian,
-    levels,
-    dispersion,
-    targets: Array,
-    climatology: Array | None,
-    keys: Shaped[PRNGKeyArray, " n"],
-) -> Array:
-    def one(y, c, key):
-        base, operator, gaussian = conditional.prior, conditional.operator, conditional.given(y)
-        if denoiser is None:
-            drawn = gaussian.sample(key=key)
-        else:
-            guided = gaussian_gain(denoiser, operator, y, prior=base)
-            drawn = draw(guided, base.mean.shape, levels, method=GaussianSDE(gaussian), key=key)
-        return drawn if dispersion is None else disperse(dispersion, base, operator, y, drawn, c)
-
-    return jax.vmap(one)(targets, climatology, keys)
+    return drawn[(slice(None), slice(None), *cells)] * prior.scale[:, None, None]
 
 
 @dataclass(frozen=True)
@@ -156,7 +120,7 @@ class FieldSampler:
 
     prior: ClimatePrior
     domain: FineDomain
-    law: DrawLaw | None
+    post: PostProcessing | None
     n_levels: int
 
     @cached_property
@@ -175,12 +139,12 @@ class FieldSampler:
         """An ensemble for every target; `phase`, of the year; `change`, put back on the fine grid; NaN outside."""
         domain, (t, m) = self.domain, keys.shape
         y, when = np.repeat(targets, m, axis=0), np.repeat(phase, m)
-        dispersion = None if self.law is None else (self.law.dispersion, domain.anomalies.mean(when))
+        calibration = None if self.post is None else (self.post.calibration, domain.anomalies.mean(when))
         fields = draw_anomalies(
-            self.prior, self.conditional, y, keys.reshape(-1), n_levels=self.n_levels, dispersion=dispersion
+            self.prior, self.conditional, y, keys.reshape(-1), n_levels=self.n_levels, calibration=calibration
         )
-        if self.law is not None:
-            fields = apply_marginals(self.law.marginals, fields, domain.mask, domain.variables)
+        if self.post is not None and self.post.marginals is not None:
+            fields = apply_marginals(self.post.marginals, fields, domain.mask, domain.variables)
         fields = domain.anomalies.back(fields, when)
         if change is not None:
             fields = np.asarray(change.add(jnp.asarray(fields), jnp.asarray(when, jnp.float32)))
@@ -198,7 +162,7 @@ def climate_sampler(*, folder: str, targets: str, n_levels: int, with_change: bo
     """
     run = Path(folder)
     prior, domain = load_climate_prior(run / "model"), load_domain(run)
-    sampler = FieldSampler(prior, domain, load_draw_law(run / "model", domain.variables), n_levels)
+    sampler = FieldSampler(prior, domain, load_post_processing(run / "model"), n_levels)
     source = xr.open_zarr(run / f"{targets}.zarr", chunks=None)
 
     def draw(
