@@ -20,6 +20,7 @@ from subgrid.cli.config import (
 from subgrid.downscaling.climate import DYNAMIC, ClimateDebiasMethod
 from subgrid.downscaling.climate_prior import DIRECTIONS, RefinementSettings
 from subgrid.downscaling.climate_run import N_LEVELS
+from subgrid.downscaling.debiasing_choice import CANDIDATES
 
 DEFAULT = RefinementSettings()
 """The library's own defaults: there are no others."""
@@ -41,15 +42,22 @@ class Climate(Table):
     gaps: Literal["refuse", "mask"] = "refuse"
     """What a fine cell with values at some times only is: an error, or outside the mask."""
     n_harmonics: Positive = 3
-    training: Literal["odd-winters", "all"] = "odd-winters"
-    """Winters to fit everything on; the others are downscaled and scored. "all" leaves none for scoring."""
+    training: Literal["odd-winters", "even-winters", "all"] = "odd-winters"
+    """Season years to choose and fit everything on; the others are downscaled and scored. "all" leaves none to score.
+    `subgrid folds` makes both halves."""
 
 
 PATHS = ("fine", "coarse", "scenario", "orography")
 
 
 class ClimateDebias(Table):
-    method: ClimateDebiasMethod = "gaussian"
+    method: ClimateDebiasMethod | Literal["auto"] = "auto"
+    """"auto": one of the candidates, by left-out training years."""
+    strength: Annotated[float, Field(ge=0, le=1)] | Literal["auto"] = "auto"
+    """From none to full: of "gaussian" and "reduced-ot" how much of the difference of correlations is moved, of others
+    how far each field is; "auto": by left-out training years."""
+    candidates: Annotated[tuple[ClimateDebiasMethod, ...], AsTuple, Field(min_length=1)] = CANDIDATES
+    """Of the method "auto", from the least to the most correcting. Others than these take minutes for every fold."""
     marginals: bool = True
     """Quantile mapping of every coarse cell after a transport."""
     n_quantiles: Positive = 100
@@ -72,12 +80,13 @@ class ClimateComparison(Table):
 
 class ClimatePriorTable(Table):
     directions: Annotated[tuple[Positive, ...], AsTuple, Field(min_length=1)] = DIRECTIONS
-    """Numbers of principal directions to choose from, by the likelihood of left-out winters."""
+    """Numbers of principal directions to choose from, by the likelihood of left-out years."""
     channels: Annotated[tuple[Positive, ...], AsTuple, Field(min_length=1)] = DEFAULT.channels
     n_blocks: Positive = DEFAULT.n_blocks
     patch: Positive = DEFAULT.patch
     n_steps: Annotated[int, Field(ge=0, multiple_of=20)] = DEFAULT.n_steps
-    """Of the refinement, which is used only if it lowers the error of winters that it was not trained on; 0: none."""
+    """Of the network, which is used only if its draws for years that it was not trained on have a lower CRPS, beyond
+    the uncertainty of the difference; 0: none."""
     batch_size: Positive = DEFAULT.batch_size
     learning_rate: PositiveFloat = DEFAULT.learning_rate
     sigma_min: PositiveFloat = DEFAULT.sigma_min

@@ -14,6 +14,7 @@ Each leaves its part in the run's folder and is skipped if the part is there:
     RUN/metrics.json, report.html
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,7 +26,7 @@ import xarray as xr
 
 from subgrid.cli.climate_config import Climate, ClimateConfig, ClimateDebias, absolute, load_climate_config, sources
 from subgrid.cli.config import ConfigError
-from subgrid.cli.progress import progress_bar
+from subgrid.cli.progress import console, progress_bar
 from subgrid.cli.run_folder import Reads, all_but, check_own_folder, keep_config, kept_config, require_same_values
 from subgrid.cli.streams import ClimateStream, climate_key, climate_names
 from subgrid.data.climate import check_climate, open_climate
@@ -34,8 +35,10 @@ from subgrid.data.store import write_zarr
 from subgrid.downscaling import climate, climate_run
 from subgrid.downscaling.climate import Anomalies, Domain, Series
 from subgrid.downscaling.climate_fit import CoarseFit, check_grid, fit_coarse, save_coarse
-from subgrid.downscaling.climate_prior import RefinementSettings
+from subgrid.downscaling.climate_prior import RefinementSettings, load_climate_prior
 from subgrid.downscaling.climate_sampler import climate_sampler, save_domain
+from subgrid.downscaling.debiasing_choice import Sample, n_fits
+from subgrid.training.log import Report
 from subgrid.types import Key
 
 PREPARE_ONLY = "none"
@@ -94,30 +97,35 @@ class ClimateRun:
         """C′ of the anomalies of the whole reference."""
         return self.domain.coarsen(self.fine_anomalies.of(self.fine_series))
 
-    def fit(self, method: str | None = None) -> CoarseFit:
+    def fit(self, method: str | None = None, *, report: Report | None = None) -> CoarseFit:
         """What is fitted on the coarse archive, by the configured method or by another."""
-        options = self.config.debias.model_dump()
+        series = self.fine_series
+        options: dict[str, Any] = self.config.debias.model_dump()
+        options |= {} if method is None else {"method": method}
+        chosen = self.trained(series)
         return fit_coarse(
             self.coarse,
             self.coarse_series,
             self.domain,
-            self.coarsened[self.trained(self.fine_series)],
+            Sample(self.coarsened[chosen], series.phase[chosen], series.winter[chosen]),
             trained=self.trained(self.coarse_series),
             n_harmonics=self.config.climate.n_harmonics,
-            **(options if method is None else options | {"method": method}),
+            report=report,
+            **options,
         )
 
     def trained(self, series: Series) -> np.ndarray:
         """Which samples everything is fitted on."""
-        if self.config.climate.training == "all":
+        training = self.config.climate.training
+        if training == "all":
             return np.ones(len(series.winter), bool)
-        odd = series.winter % 2 == 1
-        if odd.all() or not odd.any():
+        chosen = series.winter % 2 == (1 if training == "odd-winters" else 0)
+        if chosen.all() or not chosen.any():
             raise DataError(
-                'climate.training = "odd-winters" needs odd and even winters, but the archive holds only '
+                f'climate.training = "{training}" needs odd and even winters, but the archive holds only '
                 f'{sorted(set(series.winter.tolist()))}; bring more or set it to "all".'
             )
-        return odd
+        return chosen
 
     def _open(self, which: str) -> xr.Dataset:
         table = self.config.climate
@@ -216,17 +224,23 @@ def prepare(run: ClimateRun) -> None:
     with progress_bar("prepare and debias") as update:
         update(0, 3, "open")
         coarse, fine = run.coarse_series, run.fine_series
-        fit = run.fit()
-        update(1, 3, "debias")
+        table = run.config.debias
+        methods = table.candidates if table.method == "auto" else (table.method,)
+        pairs = n_fits(coarse.winter[run.trained(coarse)], fine.winter[run.trained(fine)], methods)
+        fit = run.fit(report=lambda done, _: update(done, pairs + 3, "left-out years"))
+        update(pairs + 1, pairs + 3, "debias")
         chosen, unseen = _downscaled(run, coarse), _downscaled(run, fine)
         _save_targets(run, "targets", fit.targets(coarse[chosen]), coarse[chosen], run.coarse)
         _save_targets(run, "perfect_targets", run.coarsened[unseen], fine[unseen], run.fine)
-        update(2, 3, "change")
+        update(pairs + 2, pairs + 3, "change")
         change = None if run.scenario is None else _scenario_targets(run, fit, run.scenario)
         climate_run.save_grid(run.folder, run.fine, run.config.climate.variables)
         save_coarse(run.folder, fit)
         save_domain(run.folder, run.domain, run.fine_anomalies, change)  # last: where it is, all is
-        update(3, 3)
+        update(pairs + 3, pairs + 3)
+    if fit.choice is not None:
+        for sentence in fit.choice.told():
+            console.print(f"  {sentence}", highlight=False)
 
 
 def _downscaled(run: ClimateRun, series: Series) -> np.ndarray:
@@ -279,6 +293,28 @@ def train(run: ClimateRun) -> None:
             report=lambda step, numbers: update(step, settings.n_steps, f"loss {numbers['loss']:.4f}"),
             key=run.key("training"),
         )
+    for sentence in told_prior(run.folder):
+        console.print(f"  {sentence}", highlight=False)
+
+
+def told_prior(folder: Path) -> list[str]:
+    """Which prior is used, what it was chosen on, what a network gained and what it costs."""
+    prior = load_climate_prior(folder / "model")
+    choice, sentences = prior.choice, []
+    if choice.crps:
+        reach = (
+            "as they are" if choice.support is None else f"damped to 0 at {choice.support:g} times the region's width"
+        )
+        best, plain = choice.crps[choice.support], choice.crps[None]
+        sentences.append(
+            f"covariances {reach}, {choice.n_directions} directions, chosen by left-out years: CRPS {best:.4f}, "
+            f"{plain:.4f} as they are (in standard deviations)"
+        )
+    if prior.gain is None:
+        return [*sentences, "no network: none was trained"]
+    cost = json.loads((folder / "model" / "cost.json").read_text(encoding="utf-8"))
+    times = f"a draw takes {cost['network'] / cost['gaussian']:.0f} times as long with it"
+    return [*sentences, f"{prior.gain.told()}; {times}"]
 
 
 def products(run: ClimateRun) -> dict[str, str]:

@@ -29,7 +29,7 @@ from subgrid.downscaling.climatology import Climatology, fit_climatology
 from subgrid.downscaling.debias import Composed, NoDebiasing, fit_quantile_mapping
 from subgrid.downscaling.fit_transport import TransportMethod, TransportSettings, fit_transport
 from subgrid.downscaling.interpolation import bilinear
-from subgrid.downscaling.series import Fieldwise, SeriesDebiaser
+from subgrid.downscaling.series import Fieldwise, SeriesDebiaser, Weakened
 from subgrid.downscaling.transforms import PRECIPITATION, ChannelTransforms, default_transforms
 from subgrid.numerics.streams import stream
 from subgrid.transport.reduced import fit_reduced_map
@@ -49,6 +49,8 @@ ClimateDebiasMethod: TypeAlias = Literal[
     "rectified-flow",
     "schrodinger-bridge",
 ]
+POOLED = ("gaussian", "reduced-ot")
+"""Methods whose strength is that of the correlations that they move."""
 THEN_MARGINALS = ("gaussian", "reduced-ot", *get_args(TransportMethod))
 """Methods that quantile mapping may follow."""
 DYNAMIC = TransportSettings(n_steps=500, batch_size=128, learning_rate=5e-4, channels=(128, 128))
@@ -195,6 +197,7 @@ def fit_climate_debiaser(
     target: Float[np.ndarray, "m channel kept"],
     *,
     method: ClimateDebiasMethod = "gaussian",
+    strength: float = 1.0,
     marginals: bool = True,
     n_quantiles: int = 100,
     explained_variance: float = 0.9,
@@ -203,38 +206,55 @@ def fit_climate_debiaser(
 ) -> SeriesDebiaser:
     """The transport from coarse anomalies to coarsened fine anomalies.
 
-    **Arguments:** `source`, `target`, training anomalies; `method`, see the guide "Debiasing" for what each assumes;
-    `marginals`, whether quantile mapping follows a transport; `n_quantiles`, of quantile mapping;
-    `explained_variance`, of "reduced-ot"; `hidden`, layers of the perceptron of dynamic transports, and `training`,
-    other fields of `TransportSettings` for them, by default those of `DYNAMIC`.
+    Args:
+        source: training anomalies of the coarse archive.
+        target: of the fine archive, coarsened; as many channels and cells.
+        method: see the guide "Debiasing" for what each assumes.
+        strength: from 0 to 1: of "gaussian" and "reduced-ot" how much of the difference of correlations is moved, while
+            means, variances and marginals are moved whole; of all others how far each field is moved.
+        marginals: whether quantile mapping follows a transport.
+        n_quantiles: of quantile mapping.
+        explained_variance: of "reduced-ot".
+        hidden: layers of the perceptron of dynamic transports.
+        **training: other fields of `TransportSettings` for them, by default those of `DYNAMIC`.
 
-    **Raises:** as the `fit_…` it calls; `ValueError` for an unknown method, `TypeError` for an unknown setting.
+    Raises:
+        ValueError: for an unknown method or a strength outside 0 to 1; and as the `fit_…` it calls.
+        TypeError: for an unknown setting.
     """
+    if not 0 <= strength <= 1:
+        raise ValueError(f"strength must lie between 0 and 1, got {strength}.")
     settings = replace(DYNAMIC, channels=tuple(hidden), **training)
     first, second = jnp.asarray(source), jnp.asarray(target)
     match method:
         case "none":
             return Fieldwise(NoDebiasing())
         case "quantile-mapping":
-            return Fieldwise(fit_quantile_mapping(first, second, n_quantiles=n_quantiles))
+            mapping = fit_quantile_mapping(first, second, n_quantiles=n_quantiles)
+            return _weakened(Fieldwise(mapping), strength)
         case "quantile-delta-mapping":
-            return fit_quantile_delta_mapping(source, target, n_quantiles=n_quantiles)
+            return _weakened(fit_quantile_delta_mapping(source, target, n_quantiles=n_quantiles), strength)
         case "dotc":
-            return fit_dynamical_transport(source, target)
+            return _weakened(fit_dynamical_transport(source, target), strength)
         case "gaussian":
-            transport, _ = fit_shrunk_gaussian_map(first, second)
+            transport, _ = fit_shrunk_gaussian_map(first, second, strength=strength)
         case "reduced-ot":
-            transport, _ = fit_reduced_map(first, second, explained_variance=explained_variance)
+            transport, _ = fit_reduced_map(first, second, explained_variance=explained_variance, strength=strength)
         case "flow-matching" | "interpolant" | "rectified-flow" | "schrodinger-bridge":
             # Of no run's seed: a model that is loaded fits its debiaser again, to the same bits.
             key = stream(0, "climate", "debiasing")
             transport, _ = fit_transport(first, second, settings, method=method, padding=None, key=key)
         case _:
             raise ValueError(f"method must be one of {get_args(ClimateDebiasMethod)}, got {method!r}.")
-    if not marginals:
-        return Fieldwise(transport)
-    moved = jax.lax.map(transport, first, batch_size=min(256, len(source)))
-    return Fieldwise(Composed((transport, fit_quantile_mapping(moved, second, n_quantiles=n_quantiles))))
+    series = Fieldwise(transport)
+    if marginals:
+        mapping = fit_quantile_mapping(jnp.asarray(series.adjust(source)), second, n_quantiles=n_quantiles)
+        series = Fieldwise(Composed((transport, mapping)))
+    return series if method in POOLED else _weakened(series, strength)
+
+
+def _weakened(series: SeriesDebiaser, strength: float) -> SeriesDebiaser:
+    return series if strength == 1 else Weakened(series, strength)
 
 
 def check_quantiles(

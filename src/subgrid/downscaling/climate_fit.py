@@ -1,15 +1,16 @@
 """What is fitted on a coarse climate archive: anomalies, their debiasing, and the climate that changes count from.
 
 FOLDER/debiasing.zarr holds plain arrays, no code: the anomalies of both archives on the kept coarse cells, from which
-the debiaser is fitted again when it is loaded, to the same bits; so every method can be kept.
+the debiaser is fitted again when it is loaded, to the same bits; so every method can be kept. Its attributes say how
+method and strength were chosen.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax.numpy as jnp
 import numpy as np
@@ -20,6 +21,7 @@ from subgrid.data.fields import DataError
 from subgrid.data.store import write_zarr
 from subgrid.downscaling.climate import (
     Anomalies,
+    ClimateDebiasMethod,
     Domain,
     Series,
     change_kinds,
@@ -29,8 +31,10 @@ from subgrid.downscaling.climate import (
     without_drift,
 )
 from subgrid.downscaling.climatology import ChangeSignal, Climatology, fit_climatology
+from subgrid.downscaling.debiasing_choice import CANDIDATES, STRENGTHS, DebiasingChoice, Sample, choose_debiasing
 from subgrid.downscaling.series import SeriesDebiaser
 from subgrid.downscaling.transforms import default_transforms
+from subgrid.training.log import Report
 
 CHANGE_HARMONICS = 1
 """Of the climates that a change is told from; see `fit_change_signal`."""
@@ -45,7 +49,8 @@ class CoarseFit:
     **Arguments:** `variables`; `kept`, coarse cells in the constraint; `lat`, `lon`, of the coarse grid; `anomalies`,
     between values and anomalies of the kept cells; `climate`, the smooth course of the year of the whole archive,
     physical units, all cells; `source`, anomalies of the whole coarse archive; `trained`, those to fit on; `target`,
-    coarsened anomalies of the training reference; `options`, arguments of `fit_climate_debiaser`.
+    coarsened anomalies of the training reference; `options`, arguments of `fit_climate_debiaser`; `choice`, by which
+    they were found, None where both method and strength were given.
     """
 
     variables: tuple[str, ...]
@@ -58,6 +63,7 @@ class CoarseFit:
     trained: Bool[np.ndarray, " n"]
     target: Float[np.ndarray, "m channel kept"]
     options: Mapping[str, Any]
+    choice: DebiasingChoice | None = None
 
     @cached_property
     def debiaser(self) -> SeriesDebiaser:
@@ -93,32 +99,60 @@ def fit_coarse(
     coarse: xr.Dataset,
     series: Series,
     domain: Domain,
-    target: Float[np.ndarray, "m channel kept"],
+    target: Sample,
     *,
     trained: Bool[np.ndarray, " n"] | None = None,
     n_harmonics: int = 3,
+    method: ClimateDebiasMethod | Literal["auto"] = "auto",
+    strength: float | Literal["auto"] = "auto",
+    candidates: Sequence[ClimateDebiasMethod] = CANDIDATES,
+    report: Report | None = None,
     **options: Any,
 ) -> CoarseFit:
     """Fits anomalies, climate and debiasing of a coarse archive.
 
-    **Arguments:** `coarse`, canonical, and `series`, its values; `domain`; `target`, coarsened anomalies of the
-    training reference; `trained`, the samples to fit on, default all; `n_harmonics`, of the climatology of anomalies;
-    `options`, as for `fit_climate_debiaser`.
+    Args:
+        coarse: canonical.
+        series: its values.
+        domain: of both archives.
+        target: coarsened anomalies of the training reference.
+        trained: the samples to fit on, default all.
+        n_harmonics: of the climatology of anomalies.
+        method: of debiasing; "auto", one of the candidates, by left-out years.
+        strength: from 0 to 1; "auto", by left-out years.
+        candidates: of "auto", from the least to the most correcting.
+        report: of the choice, called as report(done, {}) with pairs of folds.
+        **options: other arguments of `fit_climate_debiaser`.
 
-    **Raises:** as `check_quantiles` and `fit_climatology`; the debiaser itself is fitted when it is first used.
+    Raises:
+        DataError, ValueError: as `check_quantiles`, `fit_climatology` and `choose_debiasing`; the debiaser itself is
+            fitted when it is first used.
 
-        fit = fit_coarse(coarse, series_of(coarse, ["tas"]), domain, target)
-        fit.targets(new_series)
+    Example:
+        >>> fit = fit_coarse(coarse, series_of(coarse, ["tas"]), domain, target)
+        >>> fit.targets(new_series)
     """
     chosen = np.ones(len(series.winter), bool) if trained is None else trained
-    check_quantiles(int(chosen.sum()), len(target), **options)
+    methods = tuple(candidates) if method == "auto" else (method,)
+    for each in methods:
+        check_quantiles(int(chosen.sum()), len(target.values), method=each, **options)
     kept = domain.regridding.kept
     selected = replace(series, values=series.values[:, :, kept])
     anomalies = fit_anomalies(selected[chosen], domain.transforms, n_harmonics=n_harmonics)
     climate = fit_climatology(series.values, series.phase, n_harmonics=CHANGE_HARMONICS)
     lat, lon = (np.asarray(coarse[name].values, np.float64) for name in ("lat", "lon"))
     source = anomalies.of(selected)
-    return CoarseFit(domain.variables, kept, lat, lon, anomalies, climate, source, chosen, target, options)
+    choice = None
+    if method == "auto" or (strength == "auto" and method != "none"):
+        own = Sample(source[chosen], series.phase[chosen], series.winter[chosen])
+        strengths = STRENGTHS if strength == "auto" else (strength,)
+        choice = choose_debiasing(
+            own, target, methods=methods, strengths=strengths, n_harmonics=n_harmonics, report=report, **options
+        )
+        method, strength = choice.method, choice.strength
+    resolved = {"method": method, "strength": 1.0 if strength == "auto" else strength, **options}
+    fitted = source, chosen, target.values
+    return CoarseFit(domain.variables, kept, lat, lon, anomalies, climate, *fitted, resolved, choice)
 
 
 def save_coarse(folder: Path, fit: CoarseFit) -> None:
@@ -134,7 +168,11 @@ def save_coarse(folder: Path, fit: CoarseFit) -> None:
         "trained": ("source_sample", fit.trained),
         "target": (("target_sample", "channel", "cell"), fit.target),
     }
-    attributes = {"variables": list(fit.variables), "options": json.dumps(dict(fit.options))}
+    attributes = {
+        "variables": list(fit.variables),
+        "options": json.dumps(dict(fit.options)),
+        "choice": json.dumps(None if fit.choice is None else fit.choice.as_dict()),
+    }
     write_zarr(xr.Dataset(arrays, attrs=attributes), folder / "debiasing.zarr", overwrite=True)
 
 
@@ -145,7 +183,7 @@ def load_coarse(folder: str | Path) -> CoarseFit:
         raise DataError(f"{folder}: holds no debiasing (no debiasing.zarr); make it with train_climate or subgrid run.")
     with xr.open_zarr(path, chunks=None) as stored:
         data = stored.load()
-    variables = tuple(data.attrs["variables"])
+    variables, choice = tuple(data.attrs["variables"]), json.loads(data.attrs.get("choice", "null"))
     return CoarseFit(
         variables,
         data.kept.values.astype(bool),
@@ -157,6 +195,7 @@ def load_coarse(folder: str | Path) -> CoarseFit:
         data.trained.values.astype(bool),
         data.target.values,
         json.loads(data.attrs["options"]),
+        None if choice is None else DebiasingChoice.from_dict(choice),
     )
 
 

@@ -59,6 +59,7 @@ from subgrid.downscaling.climate_sampler import (
     save_domain,
 )
 from subgrid.downscaling.climatology import ChangeSignal
+from subgrid.downscaling.debiasing_choice import Sample
 from subgrid.downscaling.post_processing import (
     MEMBERS,
     POST_PROCESSING,
@@ -106,7 +107,7 @@ def train_climate(
     *,
     folder: str | Path,
     orography: Source | None = None,
-    debias: ClimateDebiasMethod = "gaussian",
+    debias: ClimateDebiasMethod | Literal["auto"] = "auto",
     debias_options: Mapping[str, Any] | None = None,
     directions: Sequence[int] = DIRECTIONS,
     minimum_valid: float = 0.5,
@@ -124,8 +125,9 @@ def train_climate(
     - `fine`, `coarse`, paths or Datasets, as for `open_climate`; `variables`, in both, the channels;
     - `folder`, of the model: an unfinished training in it is resumed, to the same bits;
     - `orography`, a static predictor of the network, on any grid that covers the fine one;
-    - `debias`, the method, and `debias_options` for it: `marginals`, `n_quantiles`, `explained_variance`;
-    - `directions`, numbers of principal directions to choose from by the likelihood of left-out winters;
+    - `debias`, the method, "auto" to choose it by left-out years, and `debias_options`: `strength` ("auto" unless
+      given), `candidates`, `marginals`, `n_quantiles`, `explained_variance`;
+    - `directions`, numbers of principal directions to choose from by the likelihood of left-out years;
     - `minimum_valid`, of the area of a coarse cell in the constraint; `gaps`, of the fine archive: "refuse" or "mask";
       `n_harmonics`, of the climatology; `n_levels`, of noise, for the marginals of precipitation;
     - `report(step, metrics)`; `key`; `settings`, of the network and its training (`RefinementSettings`).
@@ -147,7 +149,10 @@ def train_climate(
     series = series_of(fine_data, variables)
     anomalies = fit_anomalies(series, domain.transforms, n_harmonics=n_harmonics)
     fields = anomalies.of(series)
-    coarse_series, target = series_of(coarse_data, variables), domain.coarsen(fields)
+    coarse_series, target = (
+        series_of(coarse_data, variables),
+        Sample(domain.coarsen(fields), series.phase, series.winter),
+    )
     fitted = fit_coarse(coarse_data, coarse_series, domain, target, n_harmonics=n_harmonics, **options)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "settings.json", wanted)  # nothing is claimed by archives or options that do not serve

@@ -7,10 +7,11 @@ A debiaser `T(y) -> y′` of one field satisfies it through `Fieldwise`; methods
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from subgrid.downscaling.transforms import ChannelTransforms
 from subgrid.types import Debiaser
@@ -35,9 +36,25 @@ class Fieldwise:
     batch_size: int = 256
 
     def adjust(self, fields: Float[np.ndarray, "time *coarse"]) -> Float[np.ndarray, "time *coarse"]:
-        batch_size = min(self.batch_size, len(fields))
-        move = jax.jit(lambda y: jax.lax.map(self.debiaser, y, batch_size=batch_size))
-        return np.asarray(move(jnp.asarray(fields, jnp.float32)))
+        n = len(fields)
+        whole = np.arange(-(-n // self.batch_size) * self.batch_size) % n  # a few shapes, a few compilations
+        return np.asarray(_move(self.debiaser, jnp.asarray(fields[whole], jnp.float32), self.batch_size))[:n]
+
+
+@eqx.filter_jit
+def _move(debiaser: Debiaser, fields: Float[Array, "n *coarse"], batch_size: int) -> Float[Array, "n *coarse"]:
+    return jax.lax.map(debiaser, fields, batch_size=batch_size)
+
+
+@dataclass(frozen=True)
+class Weakened:
+    """y + s (T(y) − y): an adjustment of which a part is made, for methods that have no strength of their own."""
+
+    debiaser: SeriesDebiaser
+    strength: float
+
+    def adjust(self, fields: Float[np.ndarray, "time *coarse"]) -> Float[np.ndarray, "time *coarse"]:
+        return (fields + self.strength * (self.debiaser.adjust(fields) - fields)).astype(np.float32)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,14 @@ multiple of the identity,
 
 where ρ minimises the expected error E‖Σ* − Σ‖²_F for independent samples as n, d → ∞. Days that depend on each other
 carry less than n samples; ρ is then too small, never too large (a limitation that is *merely convenient*).
+
+What a transport needs is not two correlation matrices but their *difference*, and of two small samples that is mostly
+noise. A strength s ∈ [0, 1] pools them,
+
+    R₁′ = R̄ + s (R₁ − R̄),    R₂′ = R̄ + s (R₂ − R̄),    R̄ = (R₁ + R₂)/2:
+
+at s = 1 the transport is that of the samples, at s = 0 it moves means and variances alone. Left-out years choose s
+(`downscaling/debiasing_choice.py`).
 """
 
 import jax
@@ -45,7 +53,7 @@ def ledoit_wolf(samples: Float[np.ndarray, "n d"]) -> tuple[Float[np.ndarray, "d
 
 
 def fit_shrunk_gaussian_map(
-    source: Float[Array, "n *coarse"], target: Float[Array, "m *target_coarse"]
+    source: Float[Array, "n *coarse"], target: Float[Array, "m *target_coarse"], *, strength: float = 1.0
 ) -> tuple[GaussianMap, tuple[float, float]]:
     """The linear Monge map between standardised fields, with Ledoit–Wolf correlations in place of sample covariances.
 
@@ -55,21 +63,30 @@ def fit_shrunk_gaussian_map(
     shrunk. Standardising makes it the best linear transport for ‖D₂⁻¹T(y) − D₁⁻¹y‖², so K and mm/day can be mapped
     jointly. Any number of samples from 2 on will do, unlike `fit_gaussian_map`.
 
-    **Arguments:** `source`, `target`, samples in the same units.
+    Args:
+        source: samples.
+        target: samples in the same units.
+        strength: s, how much of the difference of the two correlation matrices is moved, from 0 to 1.
 
-    **Returns:** the map, and the shrinkage ρ of the source and of the target.
+    Returns:
+        The map, and the shrinkage ρ of the source and of the target.
 
-    **Raises:** `ValueError` for shapes that do not match or fewer than 2 samples.
+    Raises:
+        ValueError: for shapes that do not match, fewer than 2 samples, or a strength outside 0 to 1.
 
-        transport, _ = fit_shrunk_gaussian_map(coarse, coarsened_fine)
-        debiased = jax.vmap(transport)(coarse)
+    Example:
+        >>> transport, _ = fit_shrunk_gaussian_map(coarse, coarsened_fine, strength=0.6)
+        >>> debiased = jax.vmap(transport)(coarse)
     """
+    if not 0 <= strength <= 1:
+        raise ValueError(f"strength must lie between 0 and 1, got {strength}.")
     if source.shape[1:] != target.shape[1:]:
         raise ValueError(
             f"source fields have shape {source.shape[1:]}, target fields {target.shape[1:]}; they must agree."
         )
     (m1, d1, first, rho1), (m2, d2, second, rho2) = _shrunk_moments(source), _shrunk_moments(target)
-    jitter = RIDGE * np.eye(len(m1))
+    pooled, jitter = (first + second) / 2, RIDGE * np.eye(len(m1))
+    first, second = (pooled + strength * (each - pooled) for each in (first, second))
     matrix = d2[:, None] * monge_matrix(first + jitter, second + jitter) / d1
     return GaussianMap(*(jnp.asarray(part, jnp.float32) for part in (matrix, m1, m2))), (rho1, rho2)
 
