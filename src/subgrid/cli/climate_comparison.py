@@ -1,7 +1,7 @@
 """Debiasers of a climate run side by side, on the coarse cells and the anomalies that they work on.
 
     RUN/debiasers/METHOD.json   scores and seconds; where it is there, the method is done
-    RUN/debiasers.json, debiasers.md   all of them
+    RUN/debiasers.json, debiasers.md   all of them, and what left-out training years say of the candidates of "auto"
 
 Fitted on the training winters, scored on the others: 1-D Wasserstein distance a cell and error of the correlations
 between cells, of anomalies in the units of the transformed variable (temperature: K; precipitation: root of mm/day).
@@ -20,6 +20,7 @@ from subgrid.cli.climate_stages import ClimateRun
 from subgrid.cli.config import ConfigError
 from subgrid.cli.debiaser_comparison import require_methods
 from subgrid.data.store import write_json, write_text
+from subgrid.downscaling.debiasing_choice import DebiasingChoice
 from subgrid.verification.cells import wasserstein_1_per_cell
 from subgrid.verification.dependence import correlation_rmse
 
@@ -44,11 +45,27 @@ def compare_debiasers(run: ClimateRun) -> Path:
         {"group": "Coarse cells", "metric": metric, "target": "0"} | {name: c[metric] for name, c in columns.items()}
         for metric in columns["raw"]
     ]
-    content = {"table": rows, "methods": records, "config": run.config.model_dump(mode="json")}
+    choice = run.fit("auto").choice
+    content = {
+        "table": rows,
+        "methods": records,
+        "choice": None if choice is None else choice.as_dict(),
+        "config": run.config.model_dump(mode="json"),
+    }
     write_json(run.path("debiasers.json"), content)
     path = run.path("debiasers.md")
-    write_text(path, table.transposed_markdown(rows))
+    write_text(path, table.transposed_markdown(rows) + ("" if choice is None else _told(choice)))
     return path
+
+
+def _told(choice: DebiasingChoice) -> str:
+    """What was tried on left-out training years, as Markdown."""
+    lines = [["method", "strength", "W1/σ", "correlations", "score", "less that of none", "±"], ["---"] * 7]
+    for c in choice.tried:
+        numbers = f"{c.marginals:.3f}", f"{c.correlations:.3f}", f"{c.score:.4f}"
+        lines.append([c.method, f"{c.strength:g}", *numbers, f"{c.beyond_none:+.4f}", f"{c.uncertainty:.4f}"])
+    tried = "".join(f"| {' | '.join(line)} |\n" for line in lines) if choice.tried else ""
+    return "\n" + "".join(f"{sentence}.\n" for sentence in choice.told()) + f"\n{tried}"
 
 
 def _record(run: ClimateRun, method: str) -> dict[str, Any]:
@@ -57,7 +74,7 @@ def _record(run: ClimateRun, method: str) -> dict[str, Any]:
     if path.exists():
         return json.loads(path.read_text(encoding="utf-8"))
     started = time.monotonic()
-    moved = run.fit(method).targets(run.coarse_series[~run.trained(run.coarse_series)])
+    moved = run.fit(method, quick_strengths=True).targets(run.coarse_series[~run.trained(run.coarse_series)])
     record = {"scores": _scores(run, moved), "seconds": round(time.monotonic() - started, 1)}
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, record)

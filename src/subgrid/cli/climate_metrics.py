@@ -17,7 +17,13 @@ from subgrid.verification.sphere_spectra import radial_spectrum, region_spacing,
 
 NOISE = "interpolation + noise"
 """The baseline of the CRPS: coarsened truth, interpolated, and Gaussian noise of the best constant width."""
-COLUMNS = ("raw", "quantile mapping", "bcsd", "analogues", NOISE, "generated", "floor")
+INDEPENDENT = "independent fields"
+"""How many a floor rests on: the fewer of the two sets that are compared, by their autocorrelation."""
+COLUMNS = ("raw", "quantile mapping", "bcsd", "analogues", NOISE, "generated", "floor", INDEPENDENT)
+WHERE = {"": "all cells", "constrained": "cells under a coarse cell", "outside": "cells under none"}
+"""Sets of cells that are scored apart where a part of the fine cells lies outside the coarse domain."""
+SCORED_APART = ("W1", "quantiles", "CorrRMSE")
+"""Unpaired metrics of those sets."""
 ABOUT = {
     "W1": "mean over cells of the Wasserstein-1 distance between the values of all days, in units of the field",
     "quantiles": "root mean square error over cells of a quantile, mean over 23 of them from .1 to 99.9 %, in units of "
@@ -35,7 +41,7 @@ ABOUT = {
     "reference's; less than .9 even for the floor, which has sampling errors of its own",
     "CRPS": f"fair continuous ranked probability score, mean over cells; {NOISE}: coarsened truth interpolated, and "
     "Gaussian noise of the one width that is best on the training winters",
-    "spread/skill": "corrected ensemble spread over the error of the ensemble mean; 1 for an honest ensemble",
+    "spread/skill": "corrected ensemble spread over the error of the ensemble mean; 1 for a reliable ensemble",
     "rank flatness p": "p-value of a flat rank histogram, on the effective number of samples",
     "change": "root mean square difference over coarse cells between the output's change of the mean and the model's",
 }
@@ -180,15 +186,15 @@ def perfect_rows(
     ensemble: Float[np.ndarray, "time member y x"],
     *,
     mask: Bool[np.ndarray, "y x"],
-    noise: float,
+    noise: float | None,
     flatness: FlatnessTest,
+    mode: str = "perfect model",
 ) -> list[dict[str, Any]]:
     """CRPS, spread/skill and rank flatness where the truth is known; `noise`, the CRPS of that baseline."""
     truth, members = truth[:, None], ensemble[:, :, None]
     crps = float(np.nanmean(fair_crps_per_cell(members, truth, mask=mask)))
     own = float(np.nanmean(fair_crps_per_cell(members[:, 1:], members[:, 0], mask=mask)))
     ratio = float(spread_skill_per_channel(members, truth, mask=mask)[0])
-    mode = "perfect model"
     return [
         row_of(name, mode, "CRPS", **{NOISE: noise}, generated=crps, floor=own),
         row_of(name, mode, "spread/skill", generated=ratio),

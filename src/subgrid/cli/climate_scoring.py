@@ -5,7 +5,7 @@ another, and average over members; baselines are one series each. Perfect-model 
 """
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
@@ -18,17 +18,20 @@ import xarray as xr
 
 from subgrid.cli.climate_metrics import (
     COLUMNS,
+    INDEPENDENT,
+    SCORED_APART,
+    WHERE,
     perfect_rows,
     rank_correlation_score,
     rank_flatness,
     row_of,
     unpaired_scores,
 )
-from subgrid.cli.climate_stages import ClimateRun, products
+from subgrid.cli.climate_stages import ClimateRun, products, told_prior
 from subgrid.cli.experiment import machine_summary
 from subgrid.cli.progress import progress_bar
 from subgrid.data.store import write_json
-from subgrid.downscaling.climate import Series, change_kinds, series_of
+from subgrid.downscaling.climate import THEN_MARGINALS, Series, change_kinds, series_of
 from subgrid.downscaling.climate_baselines import (
     Anomaly,
     fit_analogues,
@@ -36,11 +39,18 @@ from subgrid.downscaling.climate_baselines import (
     fit_local_noise,
     fit_spatial_disaggregation,
 )
+from subgrid.downscaling.climate_prior import load_climate_prior
+from subgrid.downscaling.climate_sampler import gaussian_conditional
 from subgrid.downscaling.debias import fit_quantile_mapping
 from subgrid.downscaling.interpolation import bilinear
+from subgrid.downscaling.post_processing import load_post_processing
+from subgrid.downscaling.prior_choice import PriorChoice
+from subgrid.downscaling.spread_calibration import cell_variances
 from subgrid.execution.store import MARKERS
+from subgrid.report.choice_figures import choice_plates
 from subgrid.report.climate_evidence import ClimateEvidence
 from subgrid.report.climate_page import write_climate_report
+from subgrid.verification.effective import effective_sample_size
 from subgrid.verification.rank_tests import FlatnessTest
 from subgrid.verification.resampling import mean_change
 
@@ -53,7 +63,7 @@ class Scores:
     """The fields that a run is judged on, on the fine grid, physical units: (time, channel, *space)."""
 
     run: ClimateRun
-    _flatness: dict[int, FlatnessTest] = field(default_factory=dict)
+    _flatness: dict[tuple[int, str], FlatnessTest] = field(default_factory=dict)
 
     @cached_property
     def _split(self) -> tuple[np.ndarray, np.ndarray]:
@@ -132,19 +142,33 @@ class Scores:
     def smooth_reference(self) -> np.ndarray:
         return self.smooth(self.reference)
 
-    def flatness(self, channel: int) -> FlatnessTest:
+    @property
+    def kinds(self) -> dict[str, np.ndarray]:
+        """Sets of cells that are scored: all, and where the coarse domain covers a part only, either part."""
+        domain = self.run.domain
+        outside = domain.mask & ~domain.constrained
+        apart = {"constrained": domain.constrained, "outside": outside} if outside.any() else {}
+        return {"": domain.mask} | apart
+
+    @cached_property
+    def independent(self) -> float:
+        """Fields that a floor rests on: the fewer of training and scored reference, by autocorrelation."""
+        series, anomalies = self.run.fine_series, self.run.coarsened
+        parts = (self._split[0], ~self._split[0])
+        return min(effective_sample_size(anomalies[part], series.winter[part]) for part in parts)
+
+    def flatness(self, channel: int, kind: str = "") -> FlatnessTest:
         """Of the truth's ranks in perfect-model mode, computed once."""
-        if channel not in self._flatness:
+        if (channel, kind) not in self._flatness:
             name = self.run.config.climate.variables[channel]
-            ensemble = self.ensemble("perfect_model", name)
-            self._flatness[channel] = rank_flatness(
+            self._flatness[channel, kind] = rank_flatness(
                 self.reference[:, channel],
-                ensemble,
+                self.ensemble("perfect_model", name),
                 self.winters,
-                mask=self.run.domain.mask,
+                mask=self.kinds[kind],
                 key=self.run.key("ranks", name),
             )
-        return self._flatness[channel]
+        return self._flatness[channel, kind]
 
     def model_change(self, channel: int) -> np.ndarray:
         """The coarse model's own change of the mean from the unseen winters to the scenario, on its grid."""
@@ -210,6 +234,7 @@ def verify_and_report(run: ClimateRun) -> Path:
         "seed": run.config.run.seed,
         "table": table,
         "changes": changes,
+        "choices": choices_of(run),
         "machine": machine_summary(),
         "config": _as_json(run),
     }
@@ -222,31 +247,67 @@ def verify_and_report(run: ClimateRun) -> Path:
         columns=COLUMNS,
         configuration=run.path("config.toml").read_text(encoding="utf-8"),
         evidence=evidence,
+        choices=choice_plates(run.fitted.choice, prior_choice(run)),
         notes=[*_notes(scores), *map(told_change, changes)],
         timings={},
     )
 
 
+def prior_choice(run: ClimateRun) -> PriorChoice:
+    """How the prior of a run was chosen."""
+    return load_climate_prior(run.path("model")).choice
+
+
+def choices_of(run: ClimateRun) -> dict[str, Any]:
+    """What was chosen by left-out years, and what was tried: for metrics.json."""
+    prior = load_climate_prior(run.path("model"))
+    debiasing = run.fitted.choice
+    return {
+        "debiasing": None if debiasing is None else debiasing.as_dict(),
+        "support": prior.choice.support,
+        "crps_by_support": [[support, crps] for support, crps in prior.choice.crps.items()],
+        "n_directions": prior.choice.n_directions,
+        "network": None if prior.gain is None else asdict(prior.gain) | {"used": prior.gain.accepted},
+    }
+
+
 def rows_of(scores: Scores, evidence: ClimateEvidence, channel: int) -> list[dict[str, Any]]:
     """All rows of one variable."""
-    noise, flatness = float(scores.noise_score[channel]), scores.flatness(channel)
+    noise = float(scores.noise_score[channel])
     rows = unpaired_rows(scores, evidence.generated, channel)
-    rows += perfect_rows(
-        evidence.variable,
-        evidence.perfect_truth,
-        evidence.perfect_ensemble,
-        mask=evidence.mask,
-        noise=noise,
-        flatness=flatness,
-    )
+    for kind, cells in scores.kinds.items():
+        rows += perfect_rows(
+            evidence.variable,
+            evidence.perfect_truth,
+            evidence.perfect_ensemble,
+            mask=cells,
+            noise=None if kind else noise,
+            flatness=scores.flatness(channel, kind),
+            mode=_mode("perfect model", kind),
+        )
     if evidence.change is not None:
         rows.append(change_row(scores, evidence.change, channel))
     return rows
 
 
+def _mode(mode: str, kind: str) -> str:
+    return f"{mode}, {WHERE[kind]}" if kind else mode
+
+
 def _notes(scores: Scores) -> list[str]:
     """What a reader must know before believing the figures."""
+    choice = scores.run.fitted.choice
+    chosen = [] if choice is None else choice.told()
+    outside = scores.kinds.get("outside")
+    apart = []
+    if outside is not None:
+        apart = [
+            f"{outside.sum()} of {scores.run.domain.mask.sum()} fine cells lie under no coarse cell of the constraint "
+            "(hatched on the map of the spread); they are told from their neighbours alone and scored apart."
+        ]
     notes = [
+        *(_sentence(each) for each in (*chosen, *told_prior(scores.run.folder))),
+        *apart,
         "Nothing was fitted on the winters that are scored. The noise floor of an unpaired metric is that metric "
         "between the training winters and the scored winters of the reference itself.",
         "Generated scores are means over members, each compared as one series, like the baselines.",
@@ -256,28 +317,35 @@ def _notes(scores: Scores) -> list[str]:
     return notes if scored == n else [*notes, few]
 
 
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
+
+
 def unpaired_rows(scores: Scores, generated: np.ndarray, channel: int) -> list[dict[str, Any]]:
     """Distribution, dependence and extremes of every candidate against the reference winters."""
     run, fine = scores.run, scores.run.fine_series
     name, training = run.config.climate.variables[channel], scores.training[:, channel]
     training_winters = fine.winter[run.trained(fine)]
     sets = (scores.winters, training_winters, scores.model_winters)
-    metrics = unpaired_scores(
-        name,
-        scores.reference[:, channel],
-        scores.winters,
-        mask=run.domain.mask,
-        lat=run.fine.lat.values,
-        lon=run.fine.lon.values,
-        fewest=min(len(np.unique(winters)) for winters in sets),
-        key=run.key("return level", name),
-    )
     rows = []
-    for metric, score in metrics.items():
-        found = {role: score(f[:, channel], scores.model_winters) for role, f in scores.candidates.items()}
-        members = [score(generated[:, m], scores.model_winters) for m in range(generated.shape[1])]
-        found |= {"generated": float(np.mean(members)), "floor": score(training, training_winters)}
-        rows.append(row_of(name, "unpaired", metric, **found))
+    for kind, cells in scores.kinds.items():
+        metrics = unpaired_scores(
+            name,
+            scores.reference[:, channel],
+            scores.winters,
+            mask=cells,
+            lat=run.fine.lat.values,
+            lon=run.fine.lon.values,
+            fewest=min(len(np.unique(winters)) for winters in sets),
+            key=run.key("return level", name),
+        )
+        for metric, score in metrics.items():
+            if kind and metric not in SCORED_APART:
+                continue
+            found = {role: score(f[:, channel], scores.model_winters) for role, f in scores.candidates.items()}
+            members = [score(generated[:, m], scores.model_winters) for m in range(generated.shape[1])]
+            found |= {"generated": float(np.mean(members)), "floor": score(training, training_winters)}
+            rows.append(row_of(name, _mode("unpaired", kind), metric, **found, **{INDEPENDENT: scores.independent}))
     return rows
 
 
@@ -380,7 +448,30 @@ def evidence_of(scores: Scores, channel: int) -> ClimateEvidence:
         effective_samples=float(flatness.effective_samples),
         perfect_coarse=scores.smooth_reference[:, channel],
         change=change_maps(scores, generated, channel) if run.config.climate.scenario else None,
+        spread=spread_maps(run, channel),
+        constrained=run.domain.constrained,
     )
+
+
+def spread_maps(run: ClimateRun, channel: int) -> dict[str, np.ndarray]:
+    """The spread of members about their mean on a usual day, and by what factor left-out years changed it.
+
+    In units of the anomalies: of precipitation, of its root.
+    """
+    prior, domain = load_climate_prior(run.path("model")), run.domain
+    calibration = load_post_processing(run.path("model")).calibration
+    given = gaussian_conditional(prior, domain.regridding.operator).spread
+    cut = tuple(slice(0, size) for size in domain.mask.shape)
+    own = np.sqrt(cell_variances(given, np.ones_like(calibration.component_scales)))[channel][cut]
+    usual = np.asarray(calibration.cell_std * calibration.cell_scales)[channel][cut]
+    shown = lambda field: np.where(domain.mask, field, np.nan)  # noqa: E731
+    return {"spread": shown(usual * prior.scale[channel]), "factor": shown(usual / np.maximum(own, 1e-12))}
+
+
+def _debiasing(run: ClimateRun) -> str:
+    options = run.fitted.options
+    marginals = " and marginals" if options["marginals"] and options["method"] in THEN_MARGINALS else ""
+    return f"{options['method']}{marginals}, strength {options['strength']:g}"
 
 
 def _summary(run: ClimateRun) -> list[tuple[str, str]]:
@@ -392,7 +483,7 @@ def _summary(run: ClimateRun) -> list[tuple[str, str]]:
         ("Grids", f"{grid(kept.shape)} ({kept.sum()} cells kept) to {grid(run.domain.mask.shape)}"),
         ("Fine cells", f"{run.domain.mask.sum()} of {run.domain.mask.size}"),
         ("Training", config.climate.training),
-        ("Debiasing", config.debias.method + (" and marginals" if config.debias.marginals else "")),
+        ("Debiasing", _debiasing(run)),
         ("Members", str(config.sampling.n_members)),
         ("Seed", str(config.run.seed)),
         ("Machine", f"{machine['cores']} cores {machine['processor']}, jax {machine['jax']}"),

@@ -34,10 +34,10 @@ from subgrid.data.fields import DataError
 from subgrid.data.store import write_zarr
 from subgrid.downscaling import climate, climate_run
 from subgrid.downscaling.climate import Anomalies, Domain, Series
-from subgrid.downscaling.climate_fit import CoarseFit, check_grid, fit_coarse, save_coarse
+from subgrid.downscaling.climate_fit import CoarseFit, check_grid, fit_coarse, load_coarse, save_coarse
 from subgrid.downscaling.climate_prior import RefinementSettings, load_climate_prior
 from subgrid.downscaling.climate_sampler import climate_sampler, save_domain
-from subgrid.downscaling.debiasing_choice import Sample, n_fits
+from subgrid.downscaling.debiasing_choice import QUICK, Sample, n_fits
 from subgrid.training.log import Report
 from subgrid.types import Key
 
@@ -97,11 +97,18 @@ class ClimateRun:
         """C′ of the anomalies of the whole reference."""
         return self.domain.coarsen(self.fine_anomalies.of(self.fine_series))
 
-    def fit(self, method: str | None = None, *, report: Report | None = None) -> CoarseFit:
-        """What is fitted on the coarse archive, by the configured method or by another."""
+    def fit(
+        self, method: str | None = None, *, quick_strengths: bool = False, report: Report | None = None
+    ) -> CoarseFit:
+        """What is fitted on the coarse archive, by the configured method or by another.
+
+        With `quick_strengths` a strength "auto" is 1 for methods that take long to fit.
+        """
         series = self.fine_series
         options: dict[str, Any] = self.config.debias.model_dump()
         options |= {} if method is None else {"method": method}
+        if quick_strengths and options["strength"] == "auto" and options["method"] not in QUICK:
+            options["strength"] = 1.0
         chosen = self.trained(series)
         return fit_coarse(
             self.coarse,
@@ -113,6 +120,11 @@ class ClimateRun:
             report=report,
             **options,
         )
+
+    @cached_property
+    def fitted(self) -> CoarseFit:
+        """What `prepare` fitted on the coarse archive."""
+        return load_coarse(self.folder)
 
     def trained(self, series: Series) -> np.ndarray:
         """Which samples everything is fitted on."""

@@ -98,6 +98,27 @@ def run_config(
         _run(load_config(config, overrides or []), folder)
 
 
+@app.command("folds")
+def folds(
+    config: Annotated[Path, typer.Argument(help="TOML file with the table [climate].")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder; default: the file's name.")] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Runs a climate configuration twice, learned on odd and on even years and scored on the others, in one table.
+
+    How much of a score is an accident of the years: OUTPUT/odd and OUTPUT/even are whole runs; the same call resumes.
+    """
+    from subgrid.cli.climate_config import is_climate
+    from subgrid.cli.climate_folds import run_folds, show_folds
+    from subgrid.cli.config import ConfigError
+
+    if not is_climate(config):
+        raise ConfigError(f"{config}: has no table [climate]; folds are for climate runs.")
+    table = run_folds(config, overrides or [], output or Path("runs") / config.stem)
+    show_folds(table)
+    typer.echo(f"wrote {table}")
+
+
 @app.command("debias")
 def debias(
     config: Annotated[Path, typer.Argument(help="TOML file with the table [comparison].")],

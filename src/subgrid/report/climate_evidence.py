@@ -31,6 +31,8 @@ class ClimateEvidence:
     - `change`: maps "input" and "output" of the change of the season's mean to the scenario, or None.
     - `perfect_coarse`: what the perfect-model ensemble was conditioned on, on the fine grid, axes (case, y, x); without
       it the stamps show a running mean of the truth.
+    - `spread`: maps "spread" (of members about their mean on a usual day) and "factor" (by which left-out years changed
+      it), or None; `constrained`, cells under a coarse cell, by default all.
 
     **Raises:** `ValueError` where shapes do not fit together, naming the arrays.
     """
@@ -51,6 +53,8 @@ class ClimateEvidence:
     change: dict[str, np.ndarray] | None
     effective_samples: float | None = None
     perfect_coarse: Float[np.ndarray, "..."] | None = None
+    spread: dict[str, np.ndarray] | None = None
+    constrained: Bool[np.ndarray, "y x"] | None = None
 
     def __post_init__(self):
         self._check_grid()

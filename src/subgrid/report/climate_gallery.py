@@ -13,6 +13,7 @@ from subgrid.report.climate_sheets import (
     MEMBERS_STAMPED,
     change_sheet,
     distance_sheet,
+    spread_sheet,
     stamp_sheet,
     statistic_sheet,
 )
@@ -60,7 +61,7 @@ def climate_sections(evidence: ClimateEvidence) -> list[Section]:
                 "Perfect-model mode: days of the fine reference were coarsened and sampled back. The truth should look "
                 "like one more member. Each member should be as sharp as the truth; their mean is smoother, and its "
                 "error should be the size of the spread.",
-                [*_day_plates(evidence, frame), *_rank_plates(evidence)],
+                [*_day_plates(evidence, frame), *_rank_plates(evidence), *_spread_plates(evidence, frame)],
             ),
             Section(
                 f"{name}-change",
@@ -315,6 +316,26 @@ def _rank_plates(evidence: ClimateEvidence) -> Iterator[Plate]:
         + f".{verdict}",
         "Flat is reliable; a valley in the middle means too little spread, a hill too much, a slope a bias. The dark "
         f"band takes all points as independent and {band}.{verdict}",
+    )
+
+
+def _spread_plates(evidence: ClimateEvidence, frame: Frame) -> Iterator[Plate]:
+    if evidence.spread is None:
+        return
+    spread, factor = (evidence.spread[name] for name in ("spread", "factor"))
+    outside = np.zeros_like(evidence.mask) if evidence.constrained is None else evidence.mask & ~evidence.constrained
+    told = f" {outside.sum()} cells under no coarse cell are hatched." if outside.any() else ""
+    yield _plate(
+        spread_sheet(frame, spread, factor, outside),
+        f"{evidence.variable}-spread",
+        "Spread, told from left-out years",
+        f"Maps of the standard deviation of members of {evidence.variable} on a usual day, mean "
+        f"{float(np.nanmean(spread)):.3g}, and of the factor by which left-out years changed it, mean "
+        f"{float(np.nanmean(factor)):.3g}.{told}",
+        "Standard deviation of members about their mean on a day with usual coarse values, in units of the anomalies "
+        "(of precipitation, of its root), and the factor by which errors of left-out years changed what the prior says "
+        f"itself.{told}",
+        image=True,
     )
 
 

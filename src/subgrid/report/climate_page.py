@@ -1,11 +1,13 @@
 """The page of a climate run: every metric beside its baselines and floor, then maps, structure, days, change."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from subgrid.data.store import write_text
 from subgrid.report.climate_evidence import ClimateEvidence
 from subgrid.report.climate_gallery import climate_sections
+from subgrid.report.gallery import Section
 from subgrid.report.page import render_page
 
 
@@ -18,6 +20,7 @@ def write_climate_report(
     columns: tuple[str, ...],
     configuration: str,
     evidence: list[ClimateEvidence],
+    choices: Sequence[Section] = (),
     notes: list[str],
     timings: dict[str, float],
 ) -> Path:
@@ -32,6 +35,7 @@ def write_climate_report(
     - `columns`: the table's columns in order, for instance ("raw", "quantile mapping", "generated", "floor").
     - `configuration`: the resolved TOML, shown folded.
     - `evidence`: one for each variable, each under a name of its own.
+    - `choices`: sections on what was chosen and how, which come first.
     - `notes`: what a reader must know before believing the figures.
     - `timings`: seconds by stage.
 
@@ -52,7 +56,7 @@ def write_climate_report(
         table=table,
         columns=columns,
         configuration=configuration,
-        shown=[section for each in evidence for section in climate_sections(each)],
+        shown=[*choices, *(section for each in evidence for section in climate_sections(each))],
         notes=[*notes, *(note for each in evidence for note in _warnings(each))],
         timings=timings,
     )

@@ -1,0 +1,80 @@
+"""What left-out years said of the candidates: debiasers by their strength, covariances by their reach."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from subgrid.downscaling.debiasing_choice import DebiasingChoice
+from subgrid.downscaling.prior_choice import PriorChoice
+from subgrid.report import style
+from subgrid.report.gallery import Plate, Section, embed
+
+LINES = ("#6b7280", "#b45309", "#1d4ed8", "#047857", "#be185d", "#7c3aed")
+
+
+def choice_plates(debiasing: DebiasingChoice | None, prior: PriorChoice) -> list[Section]:
+    """One section with the figures that there is evidence for; none without any."""
+    plates = []
+    with style.context():
+        if debiasing is not None and debiasing.tried:
+            figure = Figure(figsize=(8.4, 3.0), layout="constrained")
+            for axes, what in zip(figure.subplots(1, 2), ("correlations", "marginals"), strict=True):
+                draw_strengths(axes, debiasing, what)
+            plates.append(
+                Plate(
+                    "choice-debiasing",
+                    "Debiasers on left-out years",
+                    *embed(figure, image=False),
+                    "Errors of correlations and of marginals against each method's strength, the chosen one marked",
+                    "Each was fitted without some years of both archives and scored on them. Two left-out years differ "
+                    "from two others by much more than methods do from each other: read differences along a curve, not "
+                    f"its height. Chosen: {debiasing.method}, strength {debiasing.strength:g}.",
+                )
+            )
+        if prior.crps:
+            figure = Figure(figsize=(4.6, 3.0), layout="constrained")
+            draw_supports(figure.subplots(), prior)
+            plates.append(
+                Plate(
+                    "choice-reach",
+                    "How far covariances reach",
+                    *embed(figure, image=False),
+                    "CRPS of left-out years against the support of the covariances, the chosen one marked",
+                    "CRPS of left-out years, conditioned on their own coarse values, when covariances of cells further "
+                    "apart than so many widths of the region are taken as accidents. Rightmost: none are.",
+                )
+            )
+    about = (
+        "Chosen inside the training years, by leaving some of them out; no scored year had a say. What was not tried "
+        "was set in the configuration."
+    )
+    return [Section("choices", "What was chosen, and on what", about, plates)] if plates else []
+
+
+def draw_strengths(axes: Axes, choice: DebiasingChoice, what: str) -> None:
+    """One curve a method: the error of correlations, or of marginals, against strength."""
+    methods = list(dict.fromkeys(candidate.method for candidate in choice.tried))
+    for colour, method in zip(LINES, methods, strict=False):
+        own = sorted((c for c in choice.tried if c.method == method), key=lambda c: c.strength)
+        values = [getattr(c, what) for c in own]
+        if method == "none":
+            axes.axhline(values[0], color=colour, linewidth=1, linestyle=":", label="none")
+            continue
+        axes.plot([c.strength for c in own], values, color=colour, marker="o", markersize=3, label=method)
+        for c in own:
+            if (c.method, c.strength) == (choice.method, choice.strength):
+                axes.plot(c.strength, getattr(c, what), "o", markersize=10, fillstyle="none", color=colour)
+    label = "error of correlations" if what == "correlations" else "W1 / standard deviation"
+    axes.set(xlabel="strength", ylabel=f"{label}, left-out years", xlim=(-0.05, 1.05))
+    axes.legend(frameon=False, fontsize=8)
+
+
+def draw_supports(axes: Axes, choice: PriorChoice) -> None:
+    """CRPS against the support, in order; none at all comes last."""
+    supports = sorted(choice.crps, key=lambda s: np.inf if s is None else s)
+    values = [choice.crps[s] for s in supports]
+    axes.plot(range(len(supports)), values, color=LINES[2], marker="o", markersize=4)
+    at = supports.index(choice.support)
+    axes.plot(at, values[at], "o", markersize=11, fillstyle="none", color=LINES[2])
+    axes.set_xticks(range(len(supports)), ["none" if s is None else f"{s:g}" for s in supports])
+    axes.set(xlabel="support / width of the region", ylabel="CRPS / standard deviation")
