@@ -9,6 +9,7 @@ import pytest
 from subgrid.data.fields import DataError
 from subgrid.downscaling.climate import check_quantiles, connect, fit_anomalies, series_of
 from subgrid.downscaling.climate_fit import check_grid, fit_coarse, load_coarse, save_coarse
+from subgrid.downscaling.debiasing_choice import Sample
 
 from .climate_pair import COARSE, FINE, temperature, with_sea
 
@@ -16,11 +17,13 @@ FINE_DATA, COARSE_DATA = with_sea(temperature(FINE, seed=1)), temperature(COARSE
 DOMAIN = connect(FINE_DATA, COARSE_DATA, ["tas"])
 SERIES = series_of(COARSE_DATA, ["tas"])
 FINE_SERIES = series_of(FINE_DATA, ["tas"])
-TARGET = DOMAIN.coarsen(fit_anomalies(FINE_SERIES, DOMAIN.transforms).of(FINE_SERIES))
+ANOMALIES = fit_anomalies(FINE_SERIES, DOMAIN.transforms).of(FINE_SERIES)
+TARGET = Sample(DOMAIN.coarsen(ANOMALIES), FINE_SERIES.phase, FINE_SERIES.winter)
 
 
 def fit(**options):
-    return fit_coarse(COARSE_DATA, SERIES, DOMAIN, TARGET, **{"n_quantiles": 20, **options})
+    given = {"method": "gaussian", "strength": 1.0, "n_quantiles": 20}
+    return fit_coarse(COARSE_DATA, SERIES, DOMAIN, TARGET, **given | options)
 
 
 @pytest.mark.parametrize(
@@ -39,6 +42,16 @@ def test_every_debiasing_is_found_again_to_the_same_bits(tmp_path, method):
     change = made.change_to(SERIES)
     np.testing.assert_array_equal(found.targets_without(change, SERIES), made.targets_without(change, SERIES))
     assert found.options == made.options and found.variables == ("tas",)
+
+
+def test_what_left_out_years_chose_is_kept_with_all_that_was_tried(tmp_path):
+    made = fit(method="auto", strength="auto")
+    assert made.choice is not None and made.options["method"] == made.choice.method
+    assert made.options["strength"] == made.choice.strength
+    save_coarse(tmp_path, made)
+    found = load_coarse(tmp_path)
+    assert found.choice == made.choice and found.options == made.options
+    np.testing.assert_array_equal(found.targets(SERIES), made.targets(SERIES))
 
 
 def test_a_uniform_warming_is_the_change_and_leaves_the_targets_as_they_were():

@@ -12,7 +12,7 @@ import xarray as xr
 from subgrid.data.fields import DataError
 from subgrid.data.store import write_zarr
 from subgrid.downscaling.climate import Anomalies, Domain, connect, fit_anomalies, series_of
-from subgrid.downscaling.climate_prior import ClimatePrior, RefinementSettings, train_climate_prior
+from subgrid.downscaling.climate_prior import ClimatePrior, Conditions, RefinementSettings, train_climate_prior
 from subgrid.downscaling.climate_sampler import (
     FieldSampler,
     climate_sampler,
@@ -22,23 +22,21 @@ from subgrid.downscaling.climate_sampler import (
     save_domain,
 )
 from subgrid.downscaling.climatology import fit_change_signal
-from subgrid.downscaling.dispersion import Dispersion
-from subgrid.downscaling.draw_law import (
-    DRAW_LAW,
-    DrawLaw,
+from subgrid.downscaling.post_processing import (
+    POST_PROCESSING,
+    PostProcessing,
     apply_marginals,
-    fit_field_dispersion,
     fit_marginals,
-    load_draw_law,
-    needs_draw_law,
-    save_draw_law,
+    fit_post_processing,
+    is_censored,
+    load_post_processing,
+    save_post_processing,
 )
+from subgrid.numerics.streams import draw_keys
 
 from .climate_pair import COARSE, FINE, TINY, rain, temperature, with_sea
 
 LEVELS = 8
-WIDER = Dispersion(jnp.asarray([[0.0, 1.0], [0.0, 1.0]]), jnp.asarray([[1.0, 1.0], [2.0, 2.0]]))
-"""Rain, the second channel, twice as far from its mean."""
 
 
 def parts_of(folder, *variables: str) -> tuple[Domain, Anomalies, np.ndarray, ClimatePrior]:
@@ -49,10 +47,35 @@ def parts_of(folder, *variables: str) -> tuple[Domain, Anomalies, np.ndarray, Cl
     fields = np.nan_to_num(anomalies.of(series))
     settings = RefinementSettings(**TINY)
     prior = train_climate_prior(
-        fields, series.winter, mask=domain.mask.astype(np.float32), settings=settings, directions=(5, 10),
-        folder=folder / "model", key=jr.key(0),
+        fields, series.winter, conditions_of(domain, len(fields)), mask=domain.mask.astype(np.float32),
+        settings=settings, directions=(5, 10), folder=folder / "model", key=jr.key(0),
     )  # fmt: skip
-    return domain, anomalies, fields, replace(prior, refined=False)
+    return domain, anomalies, fields, replace(prior, gain=None)
+
+
+def conditions_of(domain: Domain, n: int) -> Conditions:
+    climatology = np.zeros((n, len(domain.variables), *domain.mask.shape), np.float32)
+    return Conditions(
+        domain.regridding.operator, domain.rows, domain.distances, climatology, is_censored(domain.variables)
+    )
+
+
+@pytest.fixture(scope="module")
+def calibrated(wet) -> PostProcessing:
+    """Of four groups of 30 days."""
+    domain, _, fields, prior = wet
+    conditions, n_members = conditions_of(domain, len(fields)), 2
+    conditional = gaussian_conditional(prior, conditions.operator)
+    targets = np.repeat(domain.coarsen(fields), n_members, axis=0)
+    keys = draw_keys(jr.key(4), np.arange(len(fields)), np.arange(n_members)).reshape(-1)
+
+    def draws(calibration):
+        each = calibration, np.zeros((len(targets), *fields.shape[1:]), np.float32)
+        drawn = draw_anomalies(prior, conditional, targets, keys, n_levels=4, calibration=each)
+        return prior.normalised(drawn).reshape(len(fields), n_members, *prior.denoiser.base.mean.shape)
+
+    groups = np.arange(len(fields)) // 30
+    return fit_post_processing(prior, conditional, conditions, fields, groups, domain.mask, draws)
 
 
 @pytest.fixture(scope="module")
@@ -122,67 +145,53 @@ def test_each_draw_follows_from_its_key_alone_in_whatever_block(warm):
     np.testing.assert_array_equal(later, whole[[6, 2]])
 
 
-def test_marginals_of_training_draws_become_those_of_the_training_fields(wet, tmp_path):
+def test_marginals_of_training_draws_become_those_of_the_training_fields(wet):
     domain, _, fields, prior = wet
     targets = domain.coarsen(fields)
-    drawn = draw_anomalies(
-        prior,
-        gaussian_conditional(prior, domain.regridding.operator),
-        targets,
-        jr.split(jr.key(4), len(targets)),
-        n_levels=4,
-    )
-    mapping = fit_marginals(drawn, fields, domain.mask)
-    moved = apply_marginals(mapping, drawn, domain.mask, domain.variables)
-    np.testing.assert_array_equal(moved[:, 0], drawn[:, 0])  # temperature stays
-    # Every cell's sorted values become those of the training fields, up to interpolation between quantiles.
-    inside = domain.mask
-    before, after = (np.abs(np.sort(f[:, 1, inside], 0) - np.sort(fields[:, 1, inside], 0)) for f in (drawn, moved))
-    assert after.mean() < 0.2 * before.mean()
-    save_draw_law(tmp_path, DrawLaw(WIDER, mapping))
-    found = load_draw_law(tmp_path, domain.variables)
-    assert found is not None
-    np.testing.assert_array_equal(apply_marginals(found.marginals, drawn, inside, domain.variables), moved)
-    np.testing.assert_array_equal(found.dispersion.scales, WIDER.scales)
-    with xr.open_zarr(tmp_path / DRAW_LAW) as stored:
-        older = stored.load().assign_attrs(format=1)
-    write_zarr(older, tmp_path / DRAW_LAW, overwrite=True)
-    with pytest.raises(DataError, match="of an earlier version; remove it and all ensembles"):
-        load_draw_law(tmp_path, domain.variables)
-
-
-def test_a_dispersion_scales_the_draws_of_its_channel_about_their_mean(wet):
-    """Twice the distance from E[x | y], which draws of scale 0 are; the constraint stays, temperature too."""
-    domain, _, fields, prior = wet
-    operator, targets, keys = domain.regridding.operator, domain.coarsen(fields[:4]), jr.split(jr.key(8), 4)
-    none = Dispersion(WIDER.levels, jnp.asarray([[1.0, 1.0], [0.0, 0.0]]))
-    options = [{}, {"dispersion": (WIDER, fields[:4])}, {"dispersion": (none, fields[:4])}]
-    drawn, wide, mean = (
-        draw_anomalies(prior, gaussian_conditional(prior, operator), targets, keys, n_levels=LEVELS, **o)
-        for o in options
-    )
-    np.testing.assert_allclose(domain.coarsen(wide), targets, atol=5e-3)
-    # Up to what puts the constraint back, which temperature takes part in: the draws keep theirs to 5 sigma_min.
-    np.testing.assert_allclose(wide[:, 1] - mean[:, 1], 2 * (drawn[:, 1] - mean[:, 1]), atol=0.03)
-    np.testing.assert_allclose(wide[:, 0], drawn[:, 0], atol=0.03)
-
-
-def test_the_fitted_dispersion_is_of_the_censored_channel_alone(wet):
-    domain, _, fields, prior = wet
-    targets, groups = domain.coarsen(fields), np.arange(len(fields)) // 30
     keys = jr.split(jr.key(4), len(targets))
     drawn = draw_anomalies(prior, gaussian_conditional(prior, domain.regridding.operator), targets, keys, n_levels=4)
-    means = np.zeros_like(fields)
-    found = fit_field_dispersion(prior, domain.regridding.operator, fields, means, groups, drawn, domain.variables)
-    np.testing.assert_array_equal(found.scales[0], 1.0)
-    assert (found.scales[1] != 1).all() and np.isfinite(found.scales).all()
+    inside = domain.mask
+    mapping = fit_marginals(drawn[:, :, inside], fields[:, :, inside])
+    moved = apply_marginals(mapping, drawn, inside, domain.variables)
+    np.testing.assert_array_equal(moved[:, 0], drawn[:, 0])  # temperature stays
+    # Every cell's sorted values become those of the training fields, up to interpolation between quantiles.
+    before, after = (np.abs(np.sort(f[:, 1, inside], 0) - np.sort(fields[:, 1, inside], 0)) for f in (drawn, moved))
+    assert after.mean() < 0.2 * before.mean()
 
 
-def test_only_rain_needs_a_draw_law(tmp_path):
-    assert needs_draw_law(["tas", "pr"]) and not needs_draw_law(["tas", "psl"])
-    assert load_draw_law(tmp_path, ["tas"]) is None
-    with pytest.raises(DataError, match=r"has no draw_law\.zarr; training was not finished"):
-        load_draw_law(tmp_path, ["pr"])
+def test_post_processing_is_kept_and_found_again(calibrated, tmp_path):
+    save_post_processing(tmp_path, calibrated)
+    found = load_post_processing(tmp_path)
+    assert jax.tree.structure(found.calibration) == jax.tree.structure(calibrated.calibration)
+    jax.tree.map(np.testing.assert_array_equal, found.calibration, calibrated.calibration)
+    jax.tree.map(np.testing.assert_array_equal, found.marginals, calibrated.marginals)
+    with xr.open_zarr(tmp_path / POST_PROCESSING) as stored:
+        older = stored.load().assign_attrs(format=1)
+    write_zarr(older, tmp_path / POST_PROCESSING, overwrite=True)
+    with pytest.raises(DataError, match="of an earlier version; remove it and all ensembles"):
+        load_post_processing(tmp_path)
+
+
+def test_only_rain_has_marginals_and_a_spread_by_what_is_expected(calibrated, warm):
+    assert is_censored(["tas", "pr"]) == (False, True)
+    table = calibrated.calibration.by_expected.scales
+    np.testing.assert_array_equal(table[0], 1.0)
+    assert (table[1] != 1).all() and np.isfinite(table).all()
+    assert calibrated.marginals is not None
+
+
+def test_calibrated_draws_keep_their_targets(wet, calibrated):
+    domain, _, fields, prior = wet
+    targets, keys = domain.coarsen(fields[:6]), jr.split(jr.key(8), 6)
+    conditional = gaussian_conditional(prior, domain.regridding.operator)
+    each = calibrated.calibration, np.zeros_like(fields[:6])
+    drawn = draw_anomalies(prior, conditional, targets, keys, n_levels=LEVELS, calibration=each)
+    np.testing.assert_allclose(domain.coarsen(drawn), targets, atol=1e-4 * prior.scale.max())  # rounding
+
+
+def test_a_folder_without_post_processing_is_unfinished(tmp_path):
+    with pytest.raises(DataError, match=r"has no post_processing\.zarr; training was not finished"):
+        load_post_processing(tmp_path)
 
 
 def test_rain_is_never_negative_and_the_sea_holds_nothing(wet):
@@ -228,13 +237,13 @@ def test_a_domain_comes_back_from_disk(warm, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_sampler_of_a_folder_is_that_of_its_parts(wet, tmp_path, tmp_path_factory):
+def test_the_sampler_of_a_folder_is_that_of_its_parts(wet, calibrated, tmp_path):
     domain, anomalies, fields, _ = wet
     train_climate_prior(
-        fields, np.repeat(np.arange(4), 30), mask=domain.mask.astype(np.float32), settings=RefinementSettings(**TINY),
-        directions=(5,), folder=tmp_path / "model", key=jr.key(0),
+        fields, np.repeat(np.arange(4), 30), conditions_of(domain, len(fields)), mask=domain.mask.astype(np.float32),
+        settings=RefinementSettings(**TINY), directions=(5, 10), folder=tmp_path / "model", key=jr.key(0),
     )  # fmt: skip
-    save_draw_law(tmp_path / "model", DrawLaw(WIDER, fit_marginals(fields, fields, domain.mask)))
+    save_post_processing(tmp_path / "model", calibrated)
     save_domain(tmp_path, domain, anomalies, None)
     phase, targets = np.linspace(0, 0.08, 5), domain.coarsen(fields[:5])
     stored = xr.Dataset({"target": (("sample", "channel", "kept"), targets), "phase": ("sample", phase)})

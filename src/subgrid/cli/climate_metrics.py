@@ -18,8 +18,9 @@ from subgrid.verification.sphere_spectra import radial_spectrum, region_spacing,
 NOISE = "interpolation + noise"
 """The baseline of the CRPS: coarsened truth, interpolated, and Gaussian noise of the best constant width."""
 INDEPENDENT = "independent fields"
-"""How many a floor rests on: the fewer of the two sets that are compared, by their autocorrelation."""
-COLUMNS = ("raw", "quantile mapping", "bcsd", "analogues", NOISE, "generated", "floor", INDEPENDENT)
+"""Key of how many a floor rests on: the fewer of the two sets that are compared, by their autocorrelation. Tables show
+it beside the floor."""
+COLUMNS = ("raw", "quantile mapping", "bcsd", "analogues", NOISE, "generated", "floor")
 WHERE = {"": "all cells", "constrained": "cells under a coarse cell", "outside": "cells under none"}
 """Sets of cells that are scored apart where a part of the fine cells lies outside the coarse domain."""
 SCORED_APART = ("W1", "quantiles", "CorrRMSE")

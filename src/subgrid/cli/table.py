@@ -37,10 +37,16 @@ def show_rows(rows: list[dict], columns: tuple[str, ...] = COLUMNS) -> None:
         if previous not in (None, row["group"]):
             table.add_section()
         label = row["group"] if row["group"] != previous else ""
-        numbers = [*(_number(row[column]) for column in used), *([distance] if any(told) else [])]
+        numbers = [*(_shown(row, column) for column in used), *([distance] if any(told) else [])]
         table.add_row(label, row["metric"], *numbers, row["target"])
         previous = row["group"]
     Console(width=116).print(table)
+
+
+def _shown(row: dict, column: str) -> str:
+    """A cell; beside a floor, where it is told, the number of independent fields that it rests on."""
+    n = row.get("independent fields") if column == "floor" and row[column] is not None else None
+    return _number(row[column]) + ("" if n is None else f" ({n:.0f})")
 
 
 def _from_floor(row: dict) -> str:

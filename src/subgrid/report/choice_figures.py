@@ -2,13 +2,13 @@
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from subgrid.downscaling.debiasing_choice import DebiasingChoice
 from subgrid.downscaling.prior_choice import PriorChoice
 from subgrid.report import style
 from subgrid.report.gallery import Plate, Section, embed
 
+TITLES = {"correlations": "correlations between cells", "marginals": "marginals of cells"}
 LINES = ("#6b7280", "#b45309", "#1d4ed8", "#047857", "#be185d", "#7c3aed")
 
 
@@ -17,22 +17,22 @@ def choice_plates(debiasing: DebiasingChoice | None, prior: PriorChoice) -> list
     plates = []
     with style.context():
         if debiasing is not None and debiasing.tried:
-            figure = Figure(figsize=(8.4, 3.0), layout="constrained")
-            for axes, what in zip(figure.subplots(1, 2), ("correlations", "marginals"), strict=True):
-                draw_strengths(axes, debiasing, what)
-            plates.append(
-                Plate(
-                    "choice-debiasing",
-                    "Debiasers on left-out years",
-                    *embed(figure, image=False),
-                    "Errors of correlations and of marginals against each method's strength, the chosen one marked",
-                    "Each was fitted without some years of both archives and scored on them. Two left-out years differ "
-                    "from two others by much more than methods do from each other: read differences along a curve, not "
-                    f"its height. Chosen: {debiasing.method}, strength {debiasing.strength:g}.",
+            for what, title in TITLES.items():
+                figure = style.tile(3.1)
+                draw_strengths(figure.subplots(), debiasing, what)
+                plates.append(
+                    Plate(
+                        f"choice-{what}",
+                        f"Debiasers on left-out years: {title}",
+                        *embed(figure, image=False),
+                        f"Error of {title} against the strength of each method, the chosen one marked.",
+                        "Each was fitted without some years of both archives and scored on them. Two years differ from "
+                        "two others by much more than methods do from each other: read differences along a curve, not "
+                        f"its height. Chosen: {debiasing.method}, strength {debiasing.strength:g}.",
+                    )
                 )
-            )
         if prior.crps:
-            figure = Figure(figsize=(4.6, 3.0), layout="constrained")
+            figure = style.tile(3.1)
             draw_supports(figure.subplots(), prior)
             plates.append(
                 Plate(

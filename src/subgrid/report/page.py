@@ -161,10 +161,18 @@ def _cells(row: dict[str, Any], columns: tuple[str, ...]) -> list[dict[str, Any]
             "missing": value is None,
             "long": len(number(value)) > 7,
             "best": column in best,
-            "multiple": "" if column == "floor" else _multiple(value, values.get("floor"), row.get("target", "0")),
+            "multiple": _rests_on(row)
+            if column == "floor"
+            else _multiple(value, values.get("floor"), row.get("target", "0")),
         }
         for column, value in values.items()
     ]
+
+
+def _rests_on(row: dict[str, Any]) -> str:
+    """How many independent fields a row's floor rests on, where that is told."""
+    n = row.get("independent fields")
+    return "" if n is None or row.get("floor") is None else f"{n:.0f} fields"
 
 
 def _best(values: dict[str, Number | None], target: str) -> set[str]:
