@@ -13,9 +13,9 @@ than any debiaser does. Sampling noise of the left-out reference adds the same t
 so leaves the differences right on average.
 
 Two decisions follow, and both keep to what debiasing is for unless years speak against it. The strength of a method
-that moves correlations is where ⟨(ΔR)²⟩ is lowest; of all others it is the largest whose score is within two standard
-errors of their lowest. Among methods, in the order from the least to the most correcting, the last wins whose score is
-within two standard errors of the lowest: never one that is worse than none beyond that.
+that moves correlations is the largest whose ⟨(ΔR)²⟩ is within 2 % of the lowest; of all others it is the largest whose
+score is within two standard errors of their lowest. Among methods, in the order from the least to the most correcting,
+the last wins whose score is within two standard errors of the lowest: never one that is worse than none beyond that.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,6 +41,10 @@ CANDIDATES: tuple[ClimateDebiasMethod, ...] = ("none", "quantile-mapping", "gaus
 transport scores like the Gaussian map within the spread of folds, at fifty times the time; dynamic ones cost more."""
 QUICK = ("none", "quantile-mapping", "quantile-delta-mapping", "gaussian")
 """Methods that are fitted for every pair of folds; with another one among the candidates, each fold meets one other."""
+FLAT = 0.02
+"""Of the lowest ⟨(ΔR)²⟩, within which strengths count as equal and the largest is taken. Left-out years lean to weak
+ones: they are fitted on fewer years than the map will be, and correlations of the left-out fields themselves are the
+noisier the lower they are moved."""
 BEYOND = 2.0
 """Standard errors by which left-out years must speak against a correction."""
 FEWEST_YEARS = 2
@@ -204,11 +208,14 @@ def _best(
         error = {i: _standard_error(total[:, i] - total[:, lowest], places) for i in order}
         return [i for i in order if mean[i] - mean[lowest] <= BEYOND * error[i]][-1]
 
+    def strongest(order: Sequence[int]) -> int:
+        moved = scores[..., 1].mean(0)
+        return [i for i in order if moved[i] <= (1 + FLAT) * moved[order].min()][-1]
+
     best_of = []
     for method in methods:
         own = [i for i, (name, _) in enumerate(candidates) if name == method]
-        pooled = method in POOLED
-        best_of.append(min(own, key=lambda i: scores[:, i, 1].mean()) if pooled else last_within(own))
+        best_of.append(strongest(own) if method in POOLED else last_within(own))
     return last_within(best_of)
 
 
