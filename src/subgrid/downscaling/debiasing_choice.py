@@ -5,17 +5,24 @@ from the truth than it finds them. Every method has a strength between none and 
 coarse years and one of the fine years, which have nothing to do with each other, it is fitted on the other years, and
 what it makes of the left-out coarse years is compared with the left-out fine years:
 
-    score = ⟨(W₁/σ)²⟩ over cells + ⟨(ΔR)²⟩ over pairs of cells,
+    score = ⟨(W₁/σ)²⟩ over cells + ⟨(ΔZ)²⟩ over pairs of cells,    Z = artanh R,
 
 W₁ the distance between the marginals of departures from their means, σ the standard deviation of the training
-reference, ΔR the difference of correlations. Means are left to the climatologies: those of two years differ by more
-than any debiaser does. Sampling noise of the left-out reference adds the same to every candidate's, as squares do, and
-so leaves the differences right on average.
+reference, ΔZ the difference of Fisher's transform of the correlations R, whose sampling noise does not depend on R
+(Fisher 1921): that cells a step apart correlate by .95 and not by .97 is better known, and matters more to the texture
+of a field, than a tenth at a distance. Means are left to the climatologies: those of two years differ by more than any
+debiaser does.
 
-Two decisions follow, and both keep to what debiasing is for unless years speak against it. The strength of a method
-that moves correlations is the largest whose ⟨(ΔR)²⟩ is within 2 % of the lowest; of all others it is the largest whose
-score is within two standard errors of their lowest. Among methods, in the order from the least to the most correcting,
-the last wins whose score is within two standard errors of the lowest: never one that is worse than none beyond that.
+Two decisions follow, and both keep to what debiasing is for unless years speak against it.
+
+The strength of a method that moves correlations is a mean of strengths, each weighted by exp(−½ (Δ/e)²): Δ is what its
+⟨ΔZ_a ΔZ_b⟩ lies above the lowest and e the standard error of that, a and b the two halves of the left-out fields. The
+product of independent halves has no bias, whereas ⟨(ΔZ)²⟩ has that of what is left out. Where years cannot tell
+strengths apart the mean lies between them.
+
+Of all other methods it is the largest strength whose score is within two standard errors of their lowest. Among
+methods, in the order from the least to the most correcting, the last wins whose score is within two standard errors of
+the lowest: never one that is worse than none beyond that.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,16 +42,14 @@ from subgrid.verification.cells import wasserstein_1_per_cell
 from subgrid.verification.effective import effective_sample_size
 
 STRENGTHS = (0.2, 0.4, 0.6, 0.8, 1.0)
-"""To choose from. Scores are flat about their minimum: half a step from it costs less than the fold-to-fold spread."""
+"""To choose from, and between: scores are flat about their minimum, and finer steps would tell nothing."""
 CANDIDATES: tuple[ClimateDebiasMethod, ...] = ("none", "quantile-mapping", "gaussian")
 """Of "auto": methods that fit in well under a second, so that all pairs of folds can be tried. Over Iberia reduced
 transport scores like the Gaussian map within the spread of folds, at fifty times the time; dynamic ones cost more."""
 QUICK = ("none", "quantile-mapping", "quantile-delta-mapping", "gaussian")
 """Methods that are fitted for every pair of folds; with another one among the candidates, each fold meets one other."""
-FLAT = 0.02
-"""Of the lowest ⟨(ΔR)²⟩, within which strengths count as equal and the largest is taken. Left-out years lean to weak
-ones: they are fitted on fewer years than the map will be, and correlations of the left-out fields themselves are the
-noisier the lower they are moved."""
+SURE = 0.9999
+"""A correlation beyond which Z is not told apart: of cells that are nearly one."""
 BEYOND = 2.0
 """Standard errors by which left-out years must speak against a correction."""
 FEWEST_YEARS = 2
@@ -61,7 +66,7 @@ class Candidate:
     marginals: float
     """√⟨(W₁/σ)²⟩."""
     correlations: float
-    """√⟨(ΔR)²⟩."""
+    """√⟨(ΔZ)²⟩."""
     score: float
     beyond_none: float
     """Score less that of no debiasing: below 0 is better."""
@@ -82,6 +87,12 @@ class DebiasingChoice:
     """How many independent fields they are worth."""
     n_cells: int
 
+    @property
+    def nearest(self) -> Candidate:
+        """Of what was tried of the chosen method, the strength nearest to the chosen one."""
+        own = [c for c in self.tried if c.method == self.method]
+        return min(own, key=lambda c: abs(c.strength - self.strength))
+
     def told(self) -> list[str]:
         """Sentences for the terminal and the page."""
         coarse, fine = self.effective_fields
@@ -93,7 +104,7 @@ class DebiasingChoice:
             return [
                 f"debiasing {self.method} at strength {self.strength:g}, not chosen: {rests} leave none to choose by"
             ]
-        best = next(c for c in self.tried if (c.method, c.strength) == (self.method, self.strength))
+        best = self.nearest
         sentences = [
             f"debiasing {self.method} at strength {self.strength:g}, chosen by left-out years: score {best.score:.4f}, "
             f"{best.beyond_none:+.4f} ± {best.uncertainty:.4f} from none, on {rests}"
@@ -181,7 +192,7 @@ def choose_debiasing(
     candidates: list[tuple[ClimateDebiasMethod, float]] = [
         (method, strength) for method in every for strength in _strengths_of(method, strengths)
     ]
-    scores = np.empty((len(pairs), len(candidates), 2))
+    scores = np.empty((len(pairs), len(candidates), 3))
     for i, (_, first, second) in enumerate(pairs):
         scores[i] = _scores_of(
             candidates, source.without(first, n_harmonics), target.without(second, n_harmonics), options
@@ -190,33 +201,47 @@ def choose_debiasing(
             report(i + 1, {})
     places = np.array([place for place, _, _ in pairs])
     tried = _summaries(candidates, scores, places)
-    method, strength = candidates[_best(candidates, scores, places, methods)]
+    method, strength = _best(candidates, scores, places, methods)
     return DebiasingChoice(method, strength, tuple(tried), **facts)
 
 
 def _best(
     candidates: Sequence[tuple[ClimateDebiasMethod, float]],
-    scores: Float[np.ndarray, "pair candidate 2"],
+    scores: Float[np.ndarray, "pair candidate 3"],
     places: Int[np.ndarray, "pair 2"],
     methods: Sequence[str],
-) -> int:
-    """The candidate that the two rules of this module name."""
-    total, mean = scores.sum(-1), scores.sum(-1).mean(0)
+) -> tuple[ClimateDebiasMethod, float]:
+    """The method and the strength that the two rules of this module name."""
+    total = scores[..., :2].sum(-1)
+    mean = total.mean(0)
 
     def last_within(order: Sequence[int]) -> int:
         lowest = min(order, key=lambda i: mean[i])
         error = {i: _standard_error(total[:, i] - total[:, lowest], places) for i in order}
         return [i for i in order if mean[i] - mean[lowest] <= BEYOND * error[i]][-1]
 
-    def strongest(order: Sequence[int]) -> int:
-        moved = scores[..., 1].mean(0)
-        return [i for i in order if moved[i] <= (1 + FLAT) * moved[order].min()][-1]
-
-    best_of = []
+    best: dict[int, float] = {}
     for method in methods:
         own = [i for i, (name, _) in enumerate(candidates) if name == method]
-        best_of.append(strongest(own) if method in POOLED else last_within(own))
-    return last_within(best_of)
+        if method in POOLED:
+            strength = _weighted_strength([candidates[i][1] for i in own], scores[:, own, 2], places)
+            best[min(own, key=lambda i: abs(candidates[i][1] - strength))] = strength
+        else:
+            chosen = last_within(own)
+            best[chosen] = candidates[chosen][1]
+    winner = last_within(list(best))
+    return candidates[winner][0], best[winner]
+
+
+def _weighted_strength(
+    strengths: Sequence[float], products: Float[np.ndarray, "pair strength"], places: Int[np.ndarray, "pair 2"]
+) -> float:
+    """The mean of strengths, weighted by how well they did; to two digits."""
+    above = products - products[:, [products.mean(0).argmin()]]
+    error = np.array([_standard_error(above[:, i], places) for i in range(len(strengths))])
+    far = above.mean(0) / np.maximum(error, np.finfo(float).tiny)
+    weights = np.exp(-0.5 * np.where(above.mean(0) > 0, far, 0.0) ** 2)
+    return round(float(np.average(strengths, weights=weights)), 2)
 
 
 def n_fits(source_years: np.ndarray, target_years: np.ndarray, methods: Sequence[str]) -> int:
@@ -247,8 +272,8 @@ def _scores_of(
     source: tuple[np.ndarray, np.ndarray],
     target: tuple[np.ndarray, np.ndarray],
     options: Mapping[str, Any],
-) -> Float[np.ndarray, "candidate 2"]:
-    """Squared errors of marginals and of correlations of every candidate for one pair of folds."""
+) -> Float[np.ndarray, "candidate 3"]:
+    """What `_squared_errors` says of every candidate for one pair of folds."""
     (fitted, unseen), (reference, wanted) = source, target
     few = min(options.get("n_quantiles", 100), len(fitted), len(reference))
     fit = {**options, "n_quantiles": few}
@@ -266,18 +291,26 @@ def _scores_of(
     return np.array(result)
 
 
-def _squared_errors(moved: np.ndarray, wanted: np.ndarray, scale: np.ndarray) -> tuple[float, float]:
-    """⟨(W₁/σ)²⟩ over the cells that vary, and ⟨(ΔR)²⟩ over their pairs."""
+def _squared_errors(moved: np.ndarray, wanted: np.ndarray, scale: np.ndarray) -> tuple[float, float, float]:
+    """⟨(W₁/σ)²⟩ over the cells that vary, ⟨(ΔZ)²⟩ and ⟨ΔZ_a ΔZ_b⟩ over their pairs."""
     varies = scale > 0
     if not varies.any():
-        return 0.0, 0.0
+        return 0.0, 0.0, 0.0
     first, second = (_centred(x.reshape(len(x), -1)[:, varies]) / scale[varies] for x in (moved, wanted))
     marginals = float(np.mean(wasserstein_1_per_cell(first, second) ** 2))
     if first.shape[1] < 2:
-        return marginals, 0.0
+        return marginals, 0.0, 0.0
+    whole = _correlations(first) - _correlations(second)
+    (a, b), (c, d) = (map(_correlations, np.array_split(x, 2)) for x in (first, second))
+    product = 0.5 * np.mean((a - c) * (b - d) + (a - d) * (b - c))
+    return marginals, float(np.mean(whole**2)), float(product)
+
+
+def _correlations(values: Float[np.ndarray, "n cell"]) -> Float[np.ndarray, " pair"]:
+    """Z of all pairs of cells; 0 for a cell that does not vary."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        difference = np.nan_to_num(np.atleast_2d(np.corrcoef(first.T) - np.corrcoef(second.T)))
-    return marginals, float(np.mean(difference[np.triu_indices(len(difference), 1)] ** 2))
+        matrix = np.nan_to_num(np.corrcoef(values.T))
+    return np.arctanh(np.clip(matrix[np.triu_indices(values.shape[1], 1)], -SURE, SURE))
 
 
 def _centred(values: np.ndarray) -> np.ndarray:
@@ -286,15 +319,15 @@ def _centred(values: np.ndarray) -> np.ndarray:
 
 def _summaries(
     candidates: Sequence[tuple[str, float]],
-    scores: Float[np.ndarray, "pair candidate 2"],
+    scores: Float[np.ndarray, "pair candidate 3"],
     places: Int[np.ndarray, "pair 2"],
 ) -> list[Candidate]:
-    total = scores.sum(-1)
+    total = scores[..., :2].sum(-1)
     none = next(i for i, (method, _) in enumerate(candidates) if method == "none")
     difference = total - total[:, [none]]
     summaries = []
     for i, (method, strength) in enumerate(candidates):
-        marginals, correlations = np.sqrt(scores[:, i].mean(0))
+        marginals, correlations = np.sqrt(scores[:, i, :2].mean(0))
         summaries.append(
             Candidate(
                 method=method,

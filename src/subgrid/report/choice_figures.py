@@ -61,10 +61,10 @@ def draw_strengths(axes: Axes, choice: DebiasingChoice, what: str) -> None:
             axes.axhline(values[0], color=colour, linewidth=1, linestyle=":", label="none")
             continue
         axes.plot([c.strength for c in own], values, color=colour, marker="o", markersize=3, label=method)
-        for c in own:
-            if (c.method, c.strength) == (choice.method, choice.strength):
-                axes.plot(c.strength, getattr(c, what), "o", markersize=10, fillstyle="none", color=colour)
-    label = "error of correlations" if what == "correlations" else "W1 / standard deviation"
+        if method == choice.method:
+            at = np.interp(choice.strength, [c.strength for c in own], values)
+            axes.plot(choice.strength, at, "o", markersize=10, fillstyle="none", color=colour)
+    label = "error of artanh(correlation)" if what == "correlations" else "W1 / standard deviation"
     axes.set(xlabel="strength", ylabel=f"{label}, left-out years", xlim=(-0.05, 1.05))
     axes.legend(frameon=False, fontsize=8)
 

@@ -5,7 +5,7 @@ from jaxtyping import Float, Int
 
 
 def effective_sample_size(
-    fields: Float[np.ndarray, "time *shape"], segment: Int[np.ndarray, " time"] | None = None
+    fields: Float[np.ndarray, "time *shape"], segment: Int[np.ndarray, " label"] | None = None
 ) -> float:
     """N_eff = N/(1 + 2 Σ_τ ρ_τ), with ρ_τ = tr C_τ / tr C₀ the autocorrelation of whole fields at lag τ.
 
