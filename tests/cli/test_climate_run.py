@@ -105,16 +105,21 @@ def test_a_whole_run_leaves_every_part(finished):
     metrics = json.loads((folder / "metrics.json").read_text())
     groups = {row["group"] for row in metrics["table"]}
     kinds = ("unpaired", "perfect model", "change")
-    assert groups == {f"{name}: {kind}" for name in ("tas", "pr") for kind in kinds} | {"tas, pr: unpaired"}
+    apart = [f"{kind}, {cells}" for kind in kinds[:2] for cells in ("cells under a coarse cell", "cells under none")]
+    expected = {f"{name}: {kind}" for name in ("tas", "pr") for kind in (*kinds, *apart)} | {"tas, pr: unpaired"}
+    assert groups == expected
+    assert metrics["choices"]["debiasing"]["tried"] and len(metrics["choices"]["crps_by_support"]) == 5
+    assert all(row["independent fields"] > 1 for row in metrics["table"] if ": unpaired" in row["group"][:13])
     for row in metrics["table"]:
         assert np.isfinite(row["generated"]), row
-    noise = [row for row in metrics["table"] if "interpolation + noise" in row]
+    noise = [row for row in metrics["table"] if row.get("interpolation + noise") is not None]
     assert [row["metric"] for row in noise] == ["CRPS", "CRPS"] and "bcsd" not in noise[0]
     for row in metrics["table"]:
         if row["metric"] == "return level inside":
             assert 0 <= row["generated"] <= 1
     page = (folder / "report.html").read_text()
     assert page.lower().startswith("<!doctype html>") and "wet days" in page and "perfect model" in page
+    assert "Debiasers on left-out years" in page and "Spread, told from left-out years" in page
     assert "http://" not in page.replace("http://www.w3.org", "")  # self-contained: only namespaces
 
 
