@@ -51,7 +51,8 @@ def publish(run: Path, folder: Path, *, overwrite: bool) -> list[str]:
     is replaced.
 
     **Returns:** the names of the files: `config.toml`, `metrics.json`, `table.md` and the figures of the page; of a
-    climate run those figures that do not show fields of the reference, whose terms may forbid it.
+    climate run those figures that do not show fields of the reference, whose terms may forbid it; of the folder of
+    `subgrid folds` those of the run that learned on odd years, and the table of both.
 
     **Raises:** `DataError` if the run is not finished; `OutputExists` if the folder is there and `overwrite` is false,
     or if it holds anything that is not of a publication.
@@ -62,6 +63,8 @@ def publish(run: Path, folder: Path, *, overwrite: bool) -> list[str]:
     from subgrid.cli.toy_config import toy_table
     from subgrid.cli.turbulence_config import is_turbulence
 
+    folds = run / "folds.md"
+    run = run / "odd" if folds.exists() else run
     if not (run / "metrics.json").exists():
         raise DataError(f"{run}: holds no finished run (no metrics.json); finish it with `subgrid run` first.")
     old = _replaceable(folder, overwrite=overwrite)
@@ -78,6 +81,8 @@ def publish(run: Path, folder: Path, *, overwrite: bool) -> list[str]:
         files = {name: (run / name).read_bytes() for name in names}
     else:
         files = _files(run)
+    if folds.exists():
+        files["folds.md"] = folds.read_bytes()
     for path in old:
         path.unlink()
     # The metrics last: a folder that has them is whole.
