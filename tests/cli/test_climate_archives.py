@@ -67,7 +67,8 @@ def test_iberia_with_the_gaussian_part_alone(tmp_path):
     config.write_text(
         f'[climate]\nfine = "{iberia}/EOBS_Iberia_tas.nc"\ncoarse = "{iberia}/CMIP5_Iberia_tas.nc"\n'
         'variables = ["tas"]\n'
-        "[debias]\nmethod = 'gaussian'\nstrength = 1.0\n[prior]\nn_steps = 0\nchannels = [8]\ndirections = [100]\n[sampling]\nn_members = 3\nn_levels = 12\n"
+        "[debias]\nmethod = 'gaussian'\nstrength = 1.0\n"
+        "[prior]\nn_steps = 0\nchannels = [8]\ndirections = [100]\n[sampling]\nn_members = 3\nn_levels = 12\n"
     )
     run = climate_stages.open_run(config, [], tmp_path / "run")
     climate_stages.prepare(run)

@@ -81,6 +81,21 @@ def test_a_strength_of_the_gaussian_map_moves_so_much_of_the_correlations_and_al
     np.testing.assert_allclose(moved, pooled + strength * (second - pooled), atol=0.01)  # Ledoit–Wolf's part
 
 
+def test_a_strength_that_is_given_is_not_chosen():
+    source, target = sample(ROUGH, 4, seed=12), sample(ROUGH, 4, seed=13)
+    choice = choose_debiasing(source, target, methods=("gaussian",), strengths=(0.9,), n_harmonics=1, n_quantiles=20)
+    assert choice.strength == 0.9
+    one = choose_debiasing(sample(ROUGH, 1, seed=8), target, strengths=(0.9,), n_harmonics=1, n_quantiles=20)
+    assert (one.method, one.strength) == ("gaussian", 0.9)
+
+
+def test_a_single_value_has_no_correlations_to_move():
+    first, second = (
+        Sample(x.values[:, :, :1], x.phase, x.years) for x in (sample(ROUGH, 4, seed=1), sample(ROUGH, 4, seed=2))
+    )
+    assert choose_debiasing(first, second, methods=("gaussian",), n_harmonics=1, n_quantiles=20).strength == 0
+
+
 def test_few_years_are_told_and_one_leaves_nothing_to_choose_by():
     two = choose_debiasing(sample(SMOOTH, 2, seed=8), sample(ROUGH, 2, seed=9), n_harmonics=1, n_quantiles=20)
     assert two.tried and any("2 years are few" in sentence for sentence in two.told())

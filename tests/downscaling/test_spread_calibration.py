@@ -1,5 +1,7 @@
 """Spread told from left-out years: coverage in worlds that are known, and the constraint."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -11,6 +13,7 @@ from subgrid.diffusion.gaussian_prior import fit_gaussian_prior
 from subgrid.downscaling.spread_calibration import (
     Departures,
     conditional_means,
+    fit_cells,
     fit_spread_calibration,
     leave_out,
     match_shape,
@@ -92,6 +95,20 @@ def test_the_shape_gives_draws_the_quantiles_of_the_errors():
     at = [0.001, 0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999]
     # 10800 errors: a quantile near .001 of this distribution is known to some tenth.
     np.testing.assert_allclose(np.quantile(moved, at), np.quantile(errors, at), atol=0.02, rtol=0.05)
+
+
+def test_a_cell_that_never_varies_has_no_say_in_the_scales_of_others():
+    fields = world(10, seed=5)
+    dry = fields.copy()
+    dry[:, 0, 2, 2] = 0.0
+    everywhere = (np.ones((1, *SPACE), bool),)
+    _, left_out, _ = calibrated(fields, 10)
+    constant = replace(left_out, error=left_out.error * (dry[:1] != 0))
+    one = np.ones_like(left_out.error)
+    usual, found = (fit_cells(each, one, everywhere) for each in (left_out, constant))
+    assert found[0, 2, 2] == 1
+    others = np.arange(36).reshape(1, *SPACE) != 14
+    np.testing.assert_allclose(found[others], usual[others], rtol=0.02)  # one of 36 cells fewer in the mean
 
 
 def test_calibrated_draws_keep_the_constraint():

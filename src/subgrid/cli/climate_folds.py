@@ -16,7 +16,7 @@ from rich.table import Table
 
 from subgrid.cli import climate_stages
 from subgrid.cli.climate_metrics import INDEPENDENT
-from subgrid.cli.config import ConfigError
+from subgrid.cli.config import ConfigError, read_tables
 from subgrid.cli.progress import console
 from subgrid.data.store import write_json, write_text
 
@@ -33,16 +33,21 @@ def run_folds(path: Path, overrides: Sequence[str], folder: Path) -> Path:
     Raises:
         ConfigError: if the configuration names training years, or a run leaves nothing to score.
     """
-    if any(override.replace(" ", "").startswith("climate.training=") for override in overrides):
+    in_file = "training" in read_tables(path).get("climate", {})
+    if in_file or any(override.replace(" ", "").startswith("climate.training=") for override in overrides):
         raise ConfigError("climate.training is what the folds differ in: leave it out.")
     metrics: dict[str, Any] = {}
+    unfinished: list[str] = []
     for name, training in FOLDS.items():
         console.print(f"[bold]learned on {training.replace('-', ' ')}[/bold]")
         run = climate_stages.open_run(path, [*overrides, f"climate.training={training}"], folder / name)
         done = climate_stages.run_all(run)
         if isinstance(done, str):
-            raise ConfigError(f"the fold “{name}” has no scores yet: {done}")
-        metrics[name] = json.loads(run.path("metrics.json").read_text(encoding="utf-8"))
+            unfinished.append(f"{name}: {done}")
+        else:
+            metrics[name] = json.loads(run.path("metrics.json").read_text(encoding="utf-8"))
+    if unfinished:
+        raise ConfigError(f"there is no table yet; {'; '.join(unfinished)}")
     rows = _rows(metrics)
     content = {"folds": {name: each["choices"] for name, each in metrics.items()}, "table": rows}
     write_json(folder / "folds.json", content)

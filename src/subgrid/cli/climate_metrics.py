@@ -23,8 +23,6 @@ it beside the floor."""
 COLUMNS = ("raw", "quantile mapping", "bcsd", "analogues", NOISE, "generated", "floor")
 WHERE = {"": "all cells", "constrained": "cells under a coarse cell", "outside": "cells under none"}
 """Sets of cells that are scored apart where a part of the fine cells lies outside the coarse domain."""
-SCORED_APART = ("W1", "quantiles", "CorrRMSE")
-"""Unpaired metrics of those sets."""
 ABOUT = {
     "W1": "mean over cells of the Wasserstein-1 distance between the values of all days, in units of the field",
     "quantiles": "root mean square error over cells of a quantile, mean over 23 of them from .1 to 99.9 %, in units of "
@@ -76,18 +74,23 @@ def unpaired_scores(
     lon: Float[np.ndarray, "..."],
     fewest: int,
     key: Key,
+    few: bool = False,
 ) -> dict[str, Score]:
     """Scores of one series of fields and its winters against the reference's unseen winters, by metric.
 
     **Arguments:** `name`, of the variable; `fewest`, winters in the smallest set that is to be scored; `key`, of the
-    sampling interval of return levels.
+    sampling interval of return levels; `few`, only those of a part of the cells, which may be a single one.
     """
     scores: dict[str, Score] = {
         "W1": lambda fields, _: float(np.nanmean(wasserstein_1_per_cell(fields, reference, mask=mask))),
         "quantiles": lambda fields, _: float(quantile_table(fields[:, mask], reference[:, mask]).rmse.mean()),
-        "CorrRMSE": lambda fields, _: correlation_rmse(fields, reference, mask=mask),
-        "variogram": _variogram_error(reference, mask, lat, lon),
     }
+    if mask.sum() > 1:
+        scores["CorrRMSE"] = lambda fields, _: correlation_rmse(fields, reference, mask=mask)
+    if few:
+        return scores
+    if mask.sum() > 1:
+        scores["variogram"] = _variogram_error(reference, mask, lat, lon)
     if (spacing := _spacing(lat, lon)) is not None:
         scores["spectrum"] = _spectrum_error(reference, mask, spacing)
     spells = _rain_scores if name in PRECIPITATION else _heat_scores

@@ -19,7 +19,6 @@ import xarray as xr
 from subgrid.cli.climate_metrics import (
     COLUMNS,
     INDEPENDENT,
-    SCORED_APART,
     WHERE,
     perfect_rows,
     rank_correlation_score,
@@ -150,10 +149,9 @@ class Scores:
         apart = {"constrained": domain.constrained, "outside": outside} if outside.any() else {}
         return {"": domain.mask} | apart
 
-    @cached_property
-    def independent(self) -> float:
+    def independent(self, channel: int) -> float:
         """Fields that a floor rests on: the fewer of training and scored reference, by autocorrelation."""
-        series, anomalies = self.run.fine_series, self.run.coarsened
+        series, anomalies = self.run.fine_series, self.run.coarsened[:, channel]
         parts = (self._split[0], ~self._split[0])
         return min(effective_sample_size(anomalies[part], series.winter[part]) for part in parts)
 
@@ -328,7 +326,7 @@ def unpaired_rows(scores: Scores, generated: np.ndarray, channel: int) -> list[d
     name, training = run.config.climate.variables[channel], scores.training[:, channel]
     training_winters = fine.winter[run.trained(fine)]
     sets = (scores.winters, training_winters, scores.model_winters)
-    rows = []
+    rows, independent = [], scores.independent(channel)
     for kind, cells in scores.kinds.items():
         metrics = unpaired_scores(
             name,
@@ -339,14 +337,13 @@ def unpaired_rows(scores: Scores, generated: np.ndarray, channel: int) -> list[d
             lon=run.fine.lon.values,
             fewest=min(len(np.unique(winters)) for winters in sets),
             key=run.key("return level", name),
+            few=bool(kind),
         )
         for metric, score in metrics.items():
-            if kind and metric not in SCORED_APART:
-                continue
             found = {role: score(f[:, channel], scores.model_winters) for role, f in scores.candidates.items()}
             members = [score(generated[:, m], scores.model_winters) for m in range(generated.shape[1])]
             found |= {"generated": float(np.mean(members)), "floor": score(training, training_winters)}
-            rows.append(row_of(name, _mode("unpaired", kind), metric, **found, **{INDEPENDENT: scores.independent}))
+            rows.append(row_of(name, _mode("unpaired", kind), metric, **found, **{INDEPENDENT: independent}))
     return rows
 
 
@@ -457,14 +454,18 @@ def evidence_of(scores: Scores, channel: int) -> ClimateEvidence:
 def spread_maps(run: ClimateRun, channel: int) -> dict[str, np.ndarray]:
     """The spread of members about their mean on a usual day, and by what factor left-out years changed it.
 
-    In units of the anomalies: of precipitation, of its root.
+    A day in the middle of the season whose coarse values are those of the climatology, in everything but their distance
+    from it, which is the usual one. In units of the anomalies: of precipitation, of its root.
     """
     prior, domain = load_climate_prior(run.path("model")), run.domain
     calibration = load_post_processing(run.path("model")).calibration
     given = gaussian_conditional(prior, domain.regridding.operator).spread
     cut = tuple(slice(0, size) for size in domain.mask.shape)
     own = np.sqrt(cell_variances(given, np.ones_like(calibration.component_scales)))[channel][cut]
-    usual = np.asarray(calibration.cell_std * calibration.cell_scales)[channel][cut]
+    middle = np.median(run.fine_series.phase[run.trained(run.fine_series)])[None]
+    climatology = prior.normalised(run.fine_anomalies.mean(middle))[0]
+    usual = calibration.width(prior.denoiser.base.mean, jnp.ones(()), jnp.asarray(climatology))
+    usual = np.asarray(usual)[channel][cut]
     shown = lambda field: np.where(domain.mask, field, np.nan)  # noqa: E731
     return {"spread": shown(usual * prior.scale[channel]), "factor": shown(usual / np.maximum(own, 1e-12))}
 

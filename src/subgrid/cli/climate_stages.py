@@ -324,9 +324,11 @@ def told_prior(folder: Path) -> list[str]:
         )
     if prior.gain is None:
         return [*sentences, "no network: none was trained"]
-    cost = json.loads((folder / "model" / "cost.json").read_text(encoding="utf-8"))
-    times = f"a draw takes {cost['network'] / cost['gaussian']:.0f} times as long with it"
-    return [*sentences, f"{prior.gain.told()}; {times}"]
+    path, times = folder / "model" / "cost.json", ""
+    if path.exists():  # a by-product: nothing else needs it
+        cost = json.loads(path.read_text(encoding="utf-8"))
+        times = f"; a draw takes {cost['network'] / cost['gaussian']:.0f} times as long with it"
+    return [*sentences, f"{prior.gain.told()}{times}"]
 
 
 def products(run: ClimateRun) -> dict[str, str]:

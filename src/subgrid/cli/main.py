@@ -101,7 +101,9 @@ def run_config(
 @app.command("folds")
 def folds(
     config: Annotated[Path, typer.Argument(help="TOML file with the table [climate].")],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder; default: the file's name.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder; default: the file's name and _folds.")
+    ] = None,
     overrides: Overrides = None,
 ) -> None:
     """Runs a climate configuration twice, learned on odd and on even years and scored on the others, in one table.
@@ -114,7 +116,7 @@ def folds(
 
     if not is_climate(config):
         raise ConfigError(f"{config}: has no table [climate]; folds are for climate runs.")
-    table = run_folds(config, overrides or [], output or Path("runs") / config.stem)
+    table = run_folds(config, overrides or [], output or Path("runs") / f"{config.stem}_folds")
     show_folds(table)
     typer.echo(f"wrote {table}")
 

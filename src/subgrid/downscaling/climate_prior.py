@@ -34,7 +34,7 @@ from subgrid.diffusion.refinement import Refined, residual_scale
 from subgrid.downscaling.climate import PaddedCoarsening
 from subgrid.downscaling.conditional_draws import conditional_draws
 from subgrid.downscaling.network_gain import MEMBERS, NetworkGain, compare_draws
-from subgrid.downscaling.prior_choice import MOST_VALUES, PriorChoice, choose_prior, taper_of
+from subgrid.downscaling.prior_choice import PriorChoice, choose_prior, taper_of
 from subgrid.downscaling.spread_calibration import conditional_means
 from subgrid.networks.unet import UNet
 from subgrid.numerics.streams import draw_keys, substream
@@ -115,8 +115,8 @@ class Conditions:
     """C′, of fields on their own grid."""
     rows: Float[np.ndarray, "kept cell"]
     """The same as a dense matrix on the cells of the mask, of one channel."""
-    distances: Float[np.ndarray, "cell cell"]
-    """Between the cells of the mask."""
+    distances: Float[np.ndarray, "cell cell"] | None
+    """Between the cells of the mask; None where they are too many for a taper."""
     climatology: Float[np.ndarray, "n channel y x"]
     """Of every training field."""
     censored: tuple[bool, ...]
@@ -202,19 +202,18 @@ def _choose(
     values: np.ndarray, groups: np.ndarray, conditions: Conditions, n_channels: int, directions: Sequence[int]
 ) -> PriorChoice:
     """Of all channels together: values are (n, channel · cell)."""
-    rows = np.kron(np.eye(n_channels), conditions.rows)
+    rows = np.kron(np.eye(n_channels), conditions.rows) if conditions.distances is not None else conditions.rows
     distances = _of_channels(conditions.distances, n_channels)
     return choose_prior(values, rows, groups, distances=distances, directions=directions)
 
 
-def _of_channels(distances: np.ndarray, n_channels: int) -> Float[np.ndarray, "d d"] | None:
-    """Distances between the values of all channels; None where a taper of so many is not tried."""
-    few = n_channels * len(distances) <= MOST_VALUES
-    return np.tile(distances, (n_channels, n_channels)) if few else None
+def _of_channels(distances: np.ndarray | None, n_channels: int) -> Float[np.ndarray, "d d"] | None:
+    """Distances between the values of all channels."""
+    return None if distances is None else np.tile(distances, (n_channels, n_channels))
 
 
 def prior_taper(
-    distances: Float[np.ndarray, "cell cell"], n_channels: int, support: float | None
+    distances: Float[np.ndarray, "cell cell"] | None, n_channels: int, support: float | None
 ) -> Float[np.ndarray, "d d"] | None:
     """The taper that a choice of the support names, between the values of all channels."""
     every = _of_channels(distances, n_channels)

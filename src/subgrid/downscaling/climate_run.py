@@ -68,6 +68,7 @@ from subgrid.downscaling.post_processing import (
     load_post_processing,
     save_post_processing,
 )
+from subgrid.downscaling.prior_choice import MOST_VALUES
 from subgrid.downscaling.spread_calibration import SpreadCalibration
 from subgrid.numerics.streams import draw_keys, substream
 from subgrid.training.log import Report
@@ -202,7 +203,7 @@ def train_on(
     conditions = Conditions(
         domain.regridding.operator,
         domain.rows,
-        domain.distances,
+        domain.distances if domain.mask.sum() * len(domain.variables) <= MOST_VALUES else None,
         anomalies.mean(series.phase),
         is_censored(domain.variables),
     )

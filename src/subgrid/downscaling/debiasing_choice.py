@@ -67,6 +67,8 @@ class Candidate:
     """√⟨(W₁/σ)²⟩."""
     correlations: float
     """√⟨(ΔZ)²⟩."""
+    correlations_unbiased: float
+    """⟨ΔZ_a ΔZ_b⟩, by which strengths are weighted."""
     score: float
     beyond_none: float
     """Score less that of no debiasing: below 0 is better."""
@@ -105,9 +107,10 @@ class DebiasingChoice:
                 f"debiasing {self.method} at strength {self.strength:g}, not chosen: {rests} leave none to choose by"
             ]
         best = self.nearest
+        tried = "" if best.strength == self.strength else f" at {best.strength:g}"
         sentences = [
-            f"debiasing {self.method} at strength {self.strength:g}, chosen by left-out years: score {best.score:.4f}, "
-            f"{best.beyond_none:+.4f} ± {best.uncertainty:.4f} from none, on {rests}"
+            f"debiasing {self.method} at strength {self.strength:g}, chosen by left-out years: score{tried} "
+            f"{best.score:.4f}, {best.beyond_none:+.4f} ± {best.uncertainty:.4f} from none, on {rests}"
         ]
         if min(self.years) < FEW_YEARS:
             sentences.append(f"{min(self.years)} years are few to choose by; the choice may be an accident of theirs")
@@ -162,8 +165,8 @@ def choose_debiasing(
         source: of the coarse archive.
         target: of the fine archive, coarsened.
         methods: to choose from, from the least to the most correcting.
-        strengths: to choose from, in (0, 1]; "gaussian" and "reduced-ot" are tried at 0 too, which moves means,
-            variances and marginals alone.
+        strengths: to choose from, in (0, 1]; "gaussian" and "reduced-ot" are then tried at 0 too, which moves means,
+            variances and marginals alone. A single one is not chosen but given: only the method is.
         n_harmonics: of the climatology that every fold fits again.
         report: called as report(done, {}) with the pairs of folds that are done.
         **options: other arguments of `fit_climate_debiaser`.
@@ -180,12 +183,14 @@ def choose_debiasing(
     years = len(np.unique(source.years)), len(np.unique(target.years))
     facts: dict[str, Any] = {
         "years": years,
-        "effective_fields": tuple(effective_sample_size(each.values, each.years) for each in (source, target)),
+        "effective_fields": tuple(_effective(each) for each in (source, target)),
         "n_cells": int(np.prod(target.values.shape[1:])),
     }
+    given = strengths[0] if len(strengths) == 1 else None
     if min(years) < FEWEST_YEARS:
         method = "gaussian" if "gaussian" in methods else methods[0]
-        return DebiasingChoice(method, 0.0 if method in POOLED else 1.0, (), **facts)
+        free = 0.0 if method in POOLED else 1.0
+        return DebiasingChoice(method, free if given is None else given, (), **facts)
     pairs = _fold_pairs(source.years, target.years, everyone=set(methods) <= set(QUICK))
     none: ClimateDebiasMethod = "none"
     every: list[ClimateDebiasMethod] = [none, *(method for method in dict.fromkeys(methods) if method != none)]
@@ -236,12 +241,22 @@ def _best(
 def _weighted_strength(
     strengths: Sequence[float], products: Float[np.ndarray, "pair strength"], places: Int[np.ndarray, "pair 2"]
 ) -> float:
-    """The mean of strengths, weighted by how well they did; to two digits."""
+    """The mean of strengths, weighted by how well they did, to two digits; 0 without correlations to move."""
+    if len(strengths) == 1:
+        return strengths[0]
+    if not products.any():
+        return 0.0
     above = products - products[:, [products.mean(0).argmin()]]
     error = np.array([_standard_error(above[:, i], places) for i in range(len(strengths))])
     far = above.mean(0) / np.maximum(error, np.finfo(float).tiny)
     weights = np.exp(-0.5 * np.where(above.mean(0) > 0, far, 0.0) ** 2)
     return round(float(np.average(strengths, weights=weights)), 2)
+
+
+def _effective(sample: Sample) -> float:
+    """Independent fields, channels counting alike."""
+    spread = sample.values.std(axis=(0, 2), keepdims=True)
+    return effective_sample_size(sample.values / np.where(spread > 0, spread, 1.0), sample.years)
 
 
 def n_fits(source_years: np.ndarray, target_years: np.ndarray, methods: Sequence[str]) -> int:
@@ -254,7 +269,7 @@ def n_fits(source_years: np.ndarray, target_years: np.ndarray, methods: Sequence
 def _strengths_of(method: str, strengths: Sequence[float]) -> tuple[float, ...]:
     if method == "none":
         return (1.0,)
-    return (0.0, *strengths) if method in POOLED else tuple(strengths)
+    return (0.0, *strengths) if method in POOLED and len(strengths) > 1 else tuple(strengths)
 
 
 def _fold_pairs(
@@ -308,6 +323,8 @@ def _squared_errors(moved: np.ndarray, wanted: np.ndarray, scale: np.ndarray) ->
 
 def _correlations(values: Float[np.ndarray, "n cell"]) -> Float[np.ndarray, " pair"]:
     """Z of all pairs of cells; 0 for a cell that does not vary."""
+    if len(values) < 2:
+        return np.zeros(values.shape[1] * (values.shape[1] - 1) // 2)
     with np.errstate(invalid="ignore", divide="ignore"):
         matrix = np.nan_to_num(np.corrcoef(values.T))
     return np.arctanh(np.clip(matrix[np.triu_indices(values.shape[1], 1)], -SURE, SURE))
@@ -334,6 +351,7 @@ def _summaries(
                 strength=strength,
                 marginals=float(marginals),
                 correlations=float(correlations),
+                correlations_unbiased=float(scores[:, i, 2].mean()),
                 score=float(total[:, i].mean()),
                 beyond_none=float(difference[:, i].mean()),
                 uncertainty=_standard_error(difference[:, i], places),

@@ -94,7 +94,8 @@ def _daily_crps(
     table = fit_dispersion(expected, error, variance, active=active)
     scale = np.array(jax.vmap(table)(jnp.asarray(expected)))
     for c in np.flatnonzero(~np.asarray(active)):
-        scale[:, c] = np.sqrt(error[:, c].mean() / variance[:, c].mean())
+        drawn = variance[:, c].mean()
+        scale[:, c] = np.sqrt(error[:, c].mean() / drawn) if drawn > 0 else 1.0
     scaled = mean[:, None] + scale[:, None] * (draws - mean[:, None])
     return np.asarray(_mean_crps(jnp.asarray(scaled, jnp.float32), jnp.asarray(truth)), np.float64)
 

@@ -20,8 +20,8 @@ SUPPORTS = (0.5, 1.0, 2.0, 4.0)
 """Supports to choose from, in units of the largest distance between two cells, beside none at all. Over Iberia the
 CRPS of left-out years is lowest at 2, for every variable and reference, and within 1 % from 1 to 4."""
 MOST_VALUES = 4096
-"""Beyond as many values no taper is tried: a tapered covariance is dense, and its eigenvectors cost its size cubed.
-*Merely convenient.*"""
+"""Beyond as many values callers give no distances, and no taper is tried: a tapered covariance is dense, and its
+eigenvectors cost its size cubed. *Merely convenient.*"""
 RIDGE = 1e-5
 """Of the mean variance, on the diagonal: without a taper fewer fields than values leave a covariance singular."""
 
@@ -62,7 +62,7 @@ def choose_prior(
         ValueError: as `choose_directions`.
     """
     tried: dict[float | None, float] = {}
-    if distances is not None and len(distances) <= MOST_VALUES:
+    if distances is not None:
         centred = values.astype(np.float64)
         for support in (None, *supports):
             tried[support] = _left_out_crps(centred, rows, groups, taper_of(distances, support))

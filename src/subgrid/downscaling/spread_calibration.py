@@ -46,6 +46,8 @@ FEWEST = 1000
 FOLDS = 10
 """At most: each leaves out a tenth of the years, so that what is left is nearly what the prior is fitted on."""
 TINY = 1e-12
+CONSTANT = 1e-6
+"""Of the largest squared error of a cell, below which a cell is taken as constant; its scale stays 1."""
 
 
 class Shape(eqx.Module):
@@ -270,7 +272,9 @@ def fit_cells(
     n = len(sizes)
     uncertainty = of_folds.var(0, ddof=1) / n if n > 1 else np.full(logarithm.shape, np.inf)
     result = np.zeros_like(logarithm)
-    for kind in kinds:
+    error = pooled(squares)
+    varies = error > CONSTANT * error.max(initial=0.0)  # a cell that never varies has no error, and no say
+    for kind in (kind & varies for kind in kinds):
         if not kind.any():
             continue
         centre = logarithm[kind].mean()
@@ -354,6 +358,11 @@ class Departures:
     values: Float[np.ndarray, "n m channel *space"]
     expected: Float[np.ndarray, "n channel *space"]
 
+    def varies(self, channel: int) -> Bool[np.ndarray, "*space"]:
+        """Cells of a channel that are not constant."""
+        square = np.mean(self.values[:, :, channel] ** 2, axis=(0, 1), dtype=np.float64)
+        return square > CONSTANT * square.max(initial=0.0)
+
     def of(self, channel: int, cells: Bool[np.ndarray, "*space"], first: float, last: float) -> np.ndarray:
         """Those of some cells of a channel, where what is expected lies between two values."""
         expected = self.expected[:, channel][:, cells]
@@ -382,7 +391,7 @@ def match_shape(
         inner = (levels[1:] + levels[:-1]) / 2 if active[c] else np.empty(0)
         edges = np.concatenate([[-np.inf], inner, [np.inf]])
         for k in range(2):
-            chosen = cells & (kind == k)
+            chosen = cells & (kind == k) & errors.varies(c)
             for i, (first, last) in enumerate(pairwise(edges)):
                 at = i if active[c] else slice(None)
                 samples = [each.of(c, chosen, first, last) for each in (errors, drawn)]

@@ -1,5 +1,7 @@
 """What left-out years said of the candidates: debiasers by their strength, covariances by their reach."""
 
+from itertools import cycle
+
 import numpy as np
 from matplotlib.axes import Axes
 
@@ -28,7 +30,9 @@ def choice_plates(debiasing: DebiasingChoice | None, prior: PriorChoice) -> list
                         f"Error of {title} against the strength of each method, the chosen one marked.",
                         "Each was fitted without some years of both archives and scored on them. Two years differ from "
                         "two others by much more than methods do from each other: read differences along a curve, not "
-                        f"its height. Chosen: {debiasing.method}, strength {debiasing.strength:g}.",
+                        f"its height. Chosen: {debiasing.method}, strength {debiasing.strength:g}, a mean of strengths "
+                        "weighted by errors from which the noise of the left-out years is removed, and which this "
+                        "figure does not show.",
                     )
                 )
         if prior.crps:
@@ -40,21 +44,18 @@ def choice_plates(debiasing: DebiasingChoice | None, prior: PriorChoice) -> list
                     "How far covariances reach",
                     *embed(figure, image=False),
                     "CRPS of left-out years against the support of the covariances, the chosen one marked",
-                    "CRPS of left-out years, conditioned on their own coarse values, when covariances of cells further "
-                    "apart than so many widths of the region are taken as accidents. Rightmost: none are.",
+                    "CRPS of left-out years, conditioned on their own coarse values, when covariances are tapered so "
+                    "that they reach 0 at so many times the largest distance of two cells. Rightmost: as they are.",
                 )
             )
-    about = (
-        "Chosen inside the training years, by leaving some of them out; no scored year had a say. What was not tried "
-        "was set in the configuration."
-    )
+    about = "Chosen inside the training years, by leaving some of them out; no scored year had a say."
     return [Section("choices", "What was chosen, and on what", about, plates)] if plates else []
 
 
 def draw_strengths(axes: Axes, choice: DebiasingChoice, what: str) -> None:
     """One curve a method: the error of correlations, or of marginals, against strength."""
     methods = list(dict.fromkeys(candidate.method for candidate in choice.tried))
-    for colour, method in zip(LINES, methods, strict=False):
+    for colour, method in zip(cycle(LINES), methods, strict=False):
         own = sorted((c for c in choice.tried if c.method == method), key=lambda c: c.strength)
         values = [getattr(c, what) for c in own]
         if method == "none":
@@ -77,4 +78,4 @@ def draw_supports(axes: Axes, choice: PriorChoice) -> None:
     at = supports.index(choice.support)
     axes.plot(at, values[at], "o", markersize=11, fillstyle="none", color=LINES[2])
     axes.set_xticks(range(len(supports)), ["none" if s is None else f"{s:g}" for s in supports])
-    axes.set(xlabel="support / width of the region", ylabel="CRPS / standard deviation")
+    axes.set(xlabel="support / largest distance", ylabel="CRPS / standard deviation")
