@@ -66,7 +66,7 @@ def draw_strengths(axes: Axes, choice: DebiasingChoice, what: str) -> None:
             at = np.interp(choice.strength, [c.strength for c in own], values)
             axes.plot(choice.strength, at, "o", markersize=10, fillstyle="none", color=colour)
     label = "error of artanh(correlation)" if what == "correlations" else "W1 / standard deviation"
-    axes.set(xlabel="strength", ylabel=f"{label}, left-out years", xlim=(-0.05, 1.05))
+    axes.set(xlabel="strength", ylabel=label, xlim=(-0.05, 1.05))
     axes.legend(frameon=False, fontsize=8)
 
 

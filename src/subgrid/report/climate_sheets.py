@@ -2,7 +2,7 @@
 
 import numpy as np
 from matplotlib.collections import QuadMesh
-from matplotlib.colors import LogNorm, Normalize, PowerNorm
+from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure
 
 from subgrid.report import style
@@ -126,18 +126,18 @@ def change_sheet(frame: Frame, given: np.ndarray, found: np.ndarray, *, units: s
 
 def spread_sheet(frame: Frame, spread: np.ndarray, factor: np.ndarray, outside: np.ndarray) -> Figure:
     """Spread of members on a usual day, and by what left-out years multiplied it; hatched where nothing constrains."""
-    figure, axes = sheet(frame, 1, 2)
-    limit = max(float(np.nanmax(np.abs(np.log2(factor)), initial=0.0)), 0.1)
+    figure, axes = sheet(frame, 1, 2, bars=BARS + TITLE)
+    limit = max(float(np.nanquantile(np.abs(factor - 1), 0.98)), 0.1)
     scales = (
         ("standard deviation", spread, style.SPREAD, common_range(spread)),
-        ("factor", factor, style.DIVERGING, LogNorm(2**-limit, 2**limit)),
+        ("factor", factor, style.DIVERGING, Normalize(1 - limit, 1 + limit)),
     )
     for panel, (title, field, cmap, norm) in zip(axes[0], scales, strict=True):
         note = f"mean {_number(np.nanmean(field))}"
         mesh = draw_map(panel, field, frame, cmap=cmap, norm=norm, note=note)
         if outside.any():
-            shown = np.ma.masked_where(~outside, np.ones(outside.shape))
-            panel.pcolor(frame.lon, frame.lat, shown, hatch="////", alpha=0.0, shading="nearest")
+            hatched = {"levels": [0.5, 1.5], "hatches": ["////"], "colors": "none"}
+            panel.contourf(frame.lon, frame.lat, outside.astype(float), **hatched)
         panel.set_title(title)
         colour_bar(figure, [mesh], label=title)
     return figure
