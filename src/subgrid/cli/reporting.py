@@ -18,7 +18,7 @@ from subgrid.data.store import OutputExists, write_whole
 from subgrid.downscaling.field_training import loss_curve
 from subgrid.report.evidence import Evidence
 
-PUBLISHED = ("config.toml", "metrics.json", "table.md")
+PUBLISHED = ("config.toml", "metrics.json", "table.md", "folds.md")
 """What a publication holds beside its figures, which end in .svg or .png."""
 
 
