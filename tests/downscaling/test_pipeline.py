@@ -440,9 +440,10 @@ def test_a_folder_with_a_model_of_either_kind_is_left_alone(conditional, fine):
 
 def test_levels_that_do_not_suffice_are_warned_of(coarse, prior):
     one = coarse.isel(trajectory=slice(1), time=slice(1))
+    given = {"n_members": 1, "key": jr.key(0)}
     with pytest.warns(LevelWarning, match="GaussianSDE at 4 noise levels .* two separate modes"):
-        subgrid.downscale(one, prior, None, FACTOR, n_members=1, noise_levels=exponential_grid(4), key=jr.key(0))
+        few = subgrid.downscale(one, prior, None, FACTOR, noise_levels=exponential_grid(4), **given)
     with pytest.warns(LevelWarning, match="Heun at 9 noise levels gives a unit Gaussian"):
-        subgrid.downscale(
-            one, prior, None, FACTOR, n_members=1, method=Heun(), noise_levels=exponential_grid(9), key=jr.key(0)
-        )
+        heun = subgrid.downscale(one, prior, None, FACTOR, method=Heun(), noise_levels=exponential_grid(9), **given)
+    for drawn in (few, heun):  # a warning, and fields all the same
+        assert drawn.sizes["member"] == 1 and np.isfinite(drawn.values).all()

@@ -11,14 +11,13 @@ import pytest
 from subgrid.diffusion.gaussian_conditional import condition
 from subgrid.diffusion.gaussian_prior import fit_gaussian_prior
 from subgrid.downscaling.spread_calibration import (
-    Departures,
     conditional_means,
     fit_cells,
     fit_spread_calibration,
     leave_out,
-    match_shape,
     widths,
 )
+from subgrid.downscaling.spread_shape import Departures, match_shape
 from subgrid.numerics.operators import BlockMean
 
 SPACE, DAYS = (6, 6), 30
@@ -90,8 +89,9 @@ def test_the_shape_gives_draws_the_quantiles_of_the_errors():
     errors = rng.standard_t(4, size=(len(fields), 1, 1, *SPACE)) / np.sqrt(2)
     drawn = rng.normal(size=(len(fields), 4, 1, *SPACE))
     expected = np.zeros((len(fields), 1, *SPACE))
-    matched = match_shape(found, Departures(errors, expected), Departures(drawn, expected), (False,))
-    moved = jax.vmap(jax.vmap(matched.shape, (0, None)), (0, 0))(jnp.asarray(drawn), jnp.asarray(expected))
+    of_errors, of_draws = Departures(errors, expected), Departures(drawn, expected)
+    matched = match_shape(found.shape, of_errors, of_draws, support=SUPPORT > 0, active=(False,))
+    moved = jax.vmap(jax.vmap(matched, (0, None)), (0, 0))(jnp.asarray(drawn), jnp.asarray(expected))
     at = [0.001, 0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999]
     # 10800 errors: a quantile near .001 of this distribution is known to some tenth.
     np.testing.assert_allclose(np.quantile(moved, at), np.quantile(errors, at), atol=0.02, rtol=0.05)

@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 
 from subgrid.cli import table
+from subgrid.cli.climate_choices import prior_choice
 from subgrid.cli.climate_config import load_climate_config, names_only
 from subgrid.cli.climate_metrics import COLUMNS
-from subgrid.cli.climate_scoring import Scores, evidence_of, prior_choice
+from subgrid.cli.climate_scoring import Scores, evidence_of
 from subgrid.cli.climate_stages import ClimateRun
 
 SHOWN = ("wasserstein", "quantiles", "correlation", "power", "variogram", "ranks", "spread", "change")

@@ -5,7 +5,7 @@ another, and average over members; baselines are one series each. Perfect-model 
 """
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
+from subgrid.cli.climate_choices import choices_of, prior_choice, spread_maps, told_debiasing, told_prior
 from subgrid.cli.climate_metrics import (
     COLUMNS,
     INDEPENDENT,
@@ -26,11 +27,11 @@ from subgrid.cli.climate_metrics import (
     row_of,
     unpaired_scores,
 )
-from subgrid.cli.climate_stages import ClimateRun, products, told_prior
+from subgrid.cli.climate_stages import ClimateRun, products
 from subgrid.cli.experiment import machine_summary
 from subgrid.cli.progress import progress_bar
 from subgrid.data.store import write_json
-from subgrid.downscaling.climate import THEN_MARGINALS, Series, change_kinds, series_of
+from subgrid.downscaling.climate import Series, change_kinds, series_of
 from subgrid.downscaling.climate_baselines import (
     Anomaly,
     fit_analogues,
@@ -38,13 +39,8 @@ from subgrid.downscaling.climate_baselines import (
     fit_local_noise,
     fit_spatial_disaggregation,
 )
-from subgrid.downscaling.climate_prior import load_climate_prior
-from subgrid.downscaling.climate_sampler import gaussian_conditional
 from subgrid.downscaling.debias import fit_quantile_mapping
 from subgrid.downscaling.interpolation import bilinear
-from subgrid.downscaling.post_processing import load_post_processing
-from subgrid.downscaling.prior_choice import PriorChoice
-from subgrid.downscaling.spread_calibration import cell_variances
 from subgrid.execution.store import MARKERS
 from subgrid.report.choice_figures import choice_plates
 from subgrid.report.climate_evidence import ClimateEvidence
@@ -251,24 +247,6 @@ def verify_and_report(run: ClimateRun) -> Path:
     )
 
 
-def prior_choice(run: ClimateRun) -> PriorChoice:
-    """How the prior of a run was chosen."""
-    return load_climate_prior(run.path("model")).choice
-
-
-def choices_of(run: ClimateRun) -> dict[str, Any]:
-    """What was chosen by left-out years, and what was tried: for metrics.json."""
-    prior = load_climate_prior(run.path("model"))
-    debiasing = run.fitted.choice
-    return {
-        "debiasing": None if debiasing is None else debiasing.as_dict(),
-        "support": prior.choice.support,
-        "crps_by_support": [[support, crps] for support, crps in prior.choice.crps.items()],
-        "n_directions": prior.choice.n_directions,
-        "network": None if prior.gain is None else asdict(prior.gain) | {"used": prior.gain.accepted},
-    }
-
-
 def rows_of(scores: Scores, evidence: ClimateEvidence, channel: int) -> list[dict[str, Any]]:
     """All rows of one variable."""
     noise = float(scores.noise_score[channel])
@@ -451,31 +429,6 @@ def evidence_of(scores: Scores, channel: int) -> ClimateEvidence:
     )
 
 
-def spread_maps(run: ClimateRun, channel: int) -> dict[str, np.ndarray]:
-    """The spread of members about their mean on a usual day, and by what factor left-out years changed it.
-
-    A day in the middle of the season whose coarse values are those of the climatology, in everything but their distance
-    from it, which is the usual one. In units of the anomalies: of precipitation, of its root.
-    """
-    prior, domain = load_climate_prior(run.path("model")), run.domain
-    calibration = load_post_processing(run.path("model")).calibration
-    given = gaussian_conditional(prior, domain.regridding.operator).spread
-    cut = tuple(slice(0, size) for size in domain.mask.shape)
-    own = np.sqrt(cell_variances(given, np.ones_like(calibration.component_scales)))[channel][cut]
-    middle = np.median(run.fine_series.phase[run.trained(run.fine_series)])[None]
-    climatology = prior.normalised(run.fine_anomalies.mean(middle))[0]
-    usual = calibration.width(prior.denoiser.base.mean, jnp.ones(()), jnp.asarray(climatology))
-    usual = np.asarray(usual)[channel][cut]
-    shown = lambda field: np.where(domain.mask, field, np.nan)  # noqa: E731
-    return {"spread": shown(usual * prior.scale[channel]), "factor": shown(usual / np.maximum(own, 1e-12))}
-
-
-def _debiasing(run: ClimateRun) -> str:
-    options = run.fitted.options
-    marginals = " and marginals" if options["marginals"] and options["method"] in THEN_MARGINALS else ""
-    return f"{options['method']}{marginals}, strength {options['strength']:g}"
-
-
 def _summary(run: ClimateRun) -> list[tuple[str, str]]:
     config, machine = run.config, machine_summary()
     grid = lambda shape: " x ".join(map(str, shape))  # noqa: E731
@@ -485,7 +438,7 @@ def _summary(run: ClimateRun) -> list[tuple[str, str]]:
         ("Grids", f"{grid(kept.shape)} ({kept.sum()} cells kept) to {grid(run.domain.mask.shape)}"),
         ("Fine cells", f"{run.domain.mask.sum()} of {run.domain.mask.size}"),
         ("Training", config.climate.training),
-        ("Debiasing", _debiasing(run)),
+        ("Debiasing", told_debiasing(run)),
         ("Members", str(config.sampling.n_members)),
         ("Seed", str(config.run.seed)),
         ("Machine", f"{machine['cores']} cores {machine['processor']}, jax {machine['jax']}"),

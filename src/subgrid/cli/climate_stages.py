@@ -14,7 +14,6 @@ Each leaves its part in the run's folder and is skipped if the part is there:
     RUN/metrics.json, report.html
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -35,7 +34,7 @@ from subgrid.data.store import write_zarr
 from subgrid.downscaling import climate, climate_run
 from subgrid.downscaling.climate import Anomalies, Domain, Series
 from subgrid.downscaling.climate_fit import CoarseFit, check_grid, fit_coarse, load_coarse, save_coarse
-from subgrid.downscaling.climate_prior import RefinementSettings, load_climate_prior
+from subgrid.downscaling.climate_prior import RefinementSettings
 from subgrid.downscaling.climate_sampler import climate_sampler, save_domain
 from subgrid.downscaling.debiasing_choice import QUICK, Sample, n_fits
 from subgrid.training.log import Report
@@ -305,30 +304,10 @@ def train(run: ClimateRun) -> None:
             report=lambda step, numbers: update(step, settings.n_steps, f"loss {numbers['loss']:.4f}"),
             key=run.key("training"),
         )
+    from subgrid.cli.climate_choices import told_prior
+
     for sentence in told_prior(run.folder):
         console.print(f"  {sentence}", highlight=False)
-
-
-def told_prior(folder: Path) -> list[str]:
-    """Which prior is used, what it was chosen on, what a network gained and what it costs."""
-    prior = load_climate_prior(folder / "model")
-    choice, sentences = prior.choice, []
-    if choice.crps:
-        reach = (
-            "as they are" if choice.support is None else f"damped to 0 at {choice.support:g} times the region's width"
-        )
-        best, plain = choice.crps[choice.support], choice.crps[None]
-        sentences.append(
-            f"covariances {reach}, {choice.n_directions} directions, chosen by left-out years: CRPS {best:.4f}, "
-            f"{plain:.4f} as they are (in standard deviations)"
-        )
-    if prior.gain is None:
-        return [*sentences, "no network: none was trained"]
-    path, times = folder / "model" / "cost.json", ""
-    if path.exists():  # a by-product: nothing else needs it
-        cost = json.loads(path.read_text(encoding="utf-8"))
-        times = f"; a draw takes {cost['network'] / cost['gaussian']:.0f} times as long with it"
-    return [*sentences, f"{prior.gain.told()}{times}"]
 
 
 def products(run: ClimateRun) -> dict[str, str]:

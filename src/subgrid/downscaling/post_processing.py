@@ -22,15 +22,13 @@ from subgrid.downscaling.climate_prior import ClimatePrior, Conditions, prior_ta
 from subgrid.downscaling.debias import QuantileMapping, fit_quantile_mapping
 from subgrid.downscaling.dispersion import Dispersion
 from subgrid.downscaling.spread_calibration import (
-    Departures,
-    Shape,
     SpreadCalibration,
     conditional_means,
     fit_spread_calibration,
     leave_out,
-    match_shape,
     widths,
 )
+from subgrid.downscaling.spread_shape import Departures, Shape, match_shape
 from subgrid.downscaling.transforms import CensoredRoot, default_transforms
 
 POST_PROCESSING = "post_processing.zarr"
@@ -100,7 +98,8 @@ def fit_post_processing(
     for _ in range(PASSES):
         away = draws(calibration) - means[:, None]
         drawn = _departures(calibration, away, means, distances, climatology)
-        calibration = match_shape(calibration, errors, drawn, conditions.censored)
+        shape = match_shape(calibration.shape, errors, drawn, support=support > 0, active=conditions.censored)
+        calibration = eqx.tree_at(lambda c: c.shape, calibration, shape)
     if not any(conditions.censored):
         return PostProcessing(calibration, None)
     drawn = draws(calibration)
