@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -26,12 +27,14 @@ from subgrid.downscaling.post_processing import (
     POST_PROCESSING,
     PostProcessing,
     apply_marginals,
+    as_if_left_out,
     fit_marginals,
     fit_post_processing,
     is_censored,
     load_post_processing,
     save_post_processing,
 )
+from subgrid.downscaling.spread_calibration import widths
 from subgrid.numerics.streams import draw_keys
 
 from .climate_pair import COARSE, FINE, TINY, rain, temperature, with_sea
@@ -157,6 +160,19 @@ def test_marginals_of_training_draws_become_those_of_the_training_fields(wet):
     # Every cell's sorted values become those of the training fields, up to interpolation between quantiles.
     before, after = (np.abs(np.sort(f[:, 1, inside], 0) - np.sort(fields[:, 1, inside], 0)) for f in (drawn, moved))
     assert after.mean() < 0.2 * before.mean()
+
+
+def test_training_days_are_drawn_as_wide_as_if_they_had_been_left_out(calibrated):
+    """A prior that finds its own days nearer by a common factor: their spread is then that of left-out days, each."""
+    left_out = np.exp(np.random.default_rng(0).normal(size=40)).astype(np.float32)
+    own = 0.4 * left_out
+    calibration = calibrated.calibration
+    steep = jnp.linspace(0.5, 2.0, calibration.by_day.scales.shape[1]) * jnp.ones_like(calibration.by_day.scales)
+    calibration = eqx.tree_at(lambda c: c.by_day.scales, calibration, steep)
+    field = np.zeros((40, *calibration.cell_std.shape), np.float32)
+    wanted = widths(calibration, field, left_out, field)
+    np.testing.assert_allclose(widths(as_if_left_out(calibration, own, left_out), field, own, field), wanted, rtol=1e-5)
+    assert widths(calibration, field, own, field).mean() < 0.9 * wanted.mean()
 
 
 def test_post_processing_is_kept_and_found_again(calibrated, tmp_path):

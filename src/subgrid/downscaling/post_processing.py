@@ -102,11 +102,28 @@ def fit_post_processing(
         calibration = eqx.tree_at(lambda c: c.shape, calibration, shape)
     if not any(conditions.censored):
         return PostProcessing(calibration, None)
-    drawn = draws(calibration)
+    drawn = draws(as_if_left_out(calibration, distances, left_out.distance))
     inside = support[0] > 0
     drawn, training = (x.reshape(-1, *support.shape)[..., inside] for x in (drawn, normal))
     scale = prior.scale[:, None]
     return PostProcessing(calibration, fit_marginals(drawn * scale, training * scale))
+
+
+def as_if_left_out(
+    calibration: SpreadCalibration, own: Float[np.ndarray, " n"], left_out: Float[np.ndarray, " n"]
+) -> SpreadCalibration:
+    """The calibration whose draws of training days are as wide as if the prior had not seen those days.
+
+    A prior finds the coarse values of the days that it was fitted on too usual: their distances q are smaller than
+    those of other days, and so is δ(q). Marginals that are fitted on such draws widen what needs no widening.
+
+    Args:
+        calibration: of left-out days.
+        own: q of training days, to the prior of all of them.
+        left_out: q of the same days, to priors that were fitted without them.
+    """
+    nearer = np.median(np.log(own)) - np.median(np.log(left_out))
+    return eqx.tree_at(lambda c: c.by_day.levels, calibration, calibration.by_day.levels + nearer)
 
 
 def _departures(
