@@ -8,8 +8,8 @@ from benchmarks.timing import median_seconds
 from subgrid.diffusion.gaussian_steps import GaussianODE, GaussianSDE
 from subgrid.diffusion.noise_levels import exponential_grid
 from subgrid.diffusion.samplers import AncestralMultistep, ExponentialMultistep, Method, sample
-from subgrid.downscaling.gaussian_part import blank_gaussian_part
-from subgrid.downscaling.prior import PriorSettings, build_denoiser
+from subgrid.downscaling.prior.gaussian_part import blank_gaussian_part
+from subgrid.downscaling.prior.model import PriorSettings, build_denoiser
 
 N_LEVELS = 64
 BATCH = 64

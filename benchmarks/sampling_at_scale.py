@@ -17,8 +17,8 @@ import numpy as np
 import xarray as xr
 
 from subgrid.data.store import write_zarr
-from subgrid.downscaling.climate_run import checkpoint_id, time_blocks, train_climate
-from subgrid.downscaling.climate_sampler import climate_sampler
+from subgrid.downscaling.climate.model import checkpoint_id, time_blocks, train_climate
+from subgrid.downscaling.climate.sampler import climate_sampler
 from subgrid.execution import runners
 from subgrid.execution.sampling import loader_of
 from subgrid.execution.store import Store

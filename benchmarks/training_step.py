@@ -22,7 +22,7 @@ from benchmarks.compiled_traffic import traffic
 from benchmarks.timing import interleaved_seconds, large_products
 from subgrid.data.batches import draw_batch, random_shifts
 from subgrid.diffusion.objective import denoising_loss, karras_weight, log_uniform_levels
-from subgrid.downscaling.prior import PriorSettings, TrainingSettings, build_denoiser
+from subgrid.downscaling.prior.model import PriorSettings, TrainingSettings, build_denoiser
 from subgrid.training.ema import update_average
 from subgrid.training.feed import Dispatch
 from subgrid.training.fit import warmup_cosine

@@ -20,13 +20,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from subgrid.data.climate import check_climate, open_climate
+    from subgrid.data.cf.inspect import inspect
+    from subgrid.data.cf.open import check_climate, open_climate
     from subgrid.data.fields import open_field
-    from subgrid.data.inspect import inspect
-    from subgrid.downscaling.climate_run import downscale_climate, load_climate_model, train_climate
+    from subgrid.downscaling.climate.model import downscale_climate, load_climate_model, train_climate
     from subgrid.downscaling.conditional.model import load_conditional
     from subgrid.downscaling.pipeline import downscale, fit_debiaser, train, train_conditional
-    from subgrid.downscaling.prior import load_prior
+    from subgrid.downscaling.prior.model import load_prior
     from subgrid.numerics.operators import BlockMean, SparseCoarsening, Subsample
 
 __version__ = "0.1.0"

@@ -7,17 +7,17 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
+from subgrid.cli.config import Sampling, load_config
 
 from subgrid.cli import build
-from subgrid.cli.config import Sampling, load_config
 from subgrid.data.fields import DataError
 from subgrid.data.normalise import Standardiser
 from subgrid.diffusion import samplers
 from subgrid.diffusion.gaussian_prior import GaussianPrior
 from subgrid.diffusion.gaussian_steps import GaussianODE, GaussianSDE, IsotropicGaussian
 from subgrid.diffusion.process import VariancePreserving
-from subgrid.downscaling.gaussian_part import blank_gaussian_part
-from subgrid.downscaling.prior import Prior, PriorSettings, build_denoiser
+from subgrid.downscaling.prior.gaussian_part import blank_gaussian_part
+from subgrid.downscaling.prior.model import Prior, PriorSettings, build_denoiser
 from subgrid.numerics.operators import BlockMean, Subsample
 
 PROCESSES = ("variance-exploding", "variance-preserving", "cosine")

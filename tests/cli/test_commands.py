@@ -16,7 +16,7 @@ import xarray as xr
 
 from subgrid.cli import commands
 from subgrid.data.fields import DataError
-from subgrid.downscaling.prior import load_prior
+from subgrid.downscaling.prior.model import load_prior
 from subgrid.report import page
 
 from .conftest import PRIOR, TINY, called, waves

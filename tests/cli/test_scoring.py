@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 import xarray as xr
-
-from subgrid.cli import scoring
 from subgrid.cli.config import load_config
 from subgrid.cli.experiment import open_experiment
+
+from subgrid.cli import scoring
 from subgrid.data.store import write_zarr
 
 EPSILON = 0.05
@@ -24,14 +24,14 @@ def by_hand(path, **fields) -> None:
 
 @pytest.fixture(scope="module")
 def metrics(archives, tmp_path_factory):
-    """The metrics of a run where raw fields are the coarsened reference itself, debiased ones its twin, generated ones
+    """The metrics of a run where raw fields are the coarsened reference itself, debiased ones its independent, generated ones
     the reference; and where the members of each perfect-model case are the truth plus 1, 2 and 3 times EPSILON."""
     folder = tmp_path_factory.mktemp("scored")
     settings = ["data.source=files", "coarsening.factor=4", "data.translation_invariant=false"]
     files = [f"data.{name}={archives / name}.nc" for name in ("fine", "coarse")]
     experiment = open_experiment(load_config(None, [*settings, *files]), folder / "run")
-    _, reference, twin = (part.values for part in experiment.fine)
-    by_hand(experiment.path("debiased.zarr"), raw=reference[..., ::4], debiased=twin[..., ::4])
+    _, reference, independent = (part.values for part in experiment.fine)
+    by_hand(experiment.path("debiased.zarr"), raw=reference[..., ::4], debiased=independent[..., ::4])
     pairs = reference.reshape(-1, 2, *reference.shape[1:])
     by_hand(experiment.path("ensemble.zarr"), ensemble=pairs, target=pairs[:, 0, :, ::4])
     members = reference[:, None] + EPSILON * np.arange(1.0, 4.0, dtype=np.float32)[:, None, None]

@@ -7,8 +7,6 @@ import jax
 import jax.random as jr
 import numpy as np
 import pytest
-
-from subgrid.cli import turbulence_fits
 from subgrid.cli.climate_config import Climate, ClimateConfig, ClimateSampling
 from subgrid.cli.climate_stages import ClimateRun, noise_of
 from subgrid.cli.streams import (
@@ -25,7 +23,9 @@ from subgrid.cli.streams import (
 from subgrid.cli.toy_config import Toy
 from subgrid.cli.toy_stages import Cell, cell_key
 from subgrid.cli.turbulence_config import METHODS
-from subgrid.downscaling.fit_debias import DebiasMethod
+
+from subgrid.cli import turbulence_fits
+from subgrid.downscaling.debiasing.fit import DebiasMethod
 from subgrid.execution.work_items import sample_keys
 from subgrid.numerics.streams import draw_keys, substream
 from subgrid.simulate import toy_2d

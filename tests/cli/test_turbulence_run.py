@@ -11,8 +11,6 @@ import jax.random as jr
 import numpy as np
 import pytest
 import xarray as xr
-
-from subgrid.cli import turbulence_fits, turbulence_stages
 from subgrid.cli.config import ConfigError
 from subgrid.cli.reporting import publish
 from subgrid.cli.turbulence_config import Turbulence, load_turbulence_config
@@ -26,6 +24,8 @@ from subgrid.cli.turbulence_scoring import (
     spectral_error,
     without_pattern,
 )
+
+from subgrid.cli import turbulence_fits, turbulence_stages
 from subgrid.data.store import write_zarr
 from subgrid.simulate.moist_turbulence import MoistTurbulence, context, to_modes
 from subgrid.training.checkpoint import CheckpointMismatch
@@ -105,7 +105,7 @@ def test_runs_held_out_are_not_trained_on_and_coarse_fields_lie_on_the_fine_grid
     archives = load_archives(
         config.turbulence, config.normalisation, finished / "run" / "fine.zarr", finished / "run" / "coarse.zarr"
     )
-    sets = [archives.fine, archives.reference, archives.twin]
+    sets = [archives.fine, archives.reference, archives.independent]
     assert [len(fields.values) for fields in sets] == [6, 6, 6]
     assert not any(np.array_equal(a.values[0], b.values[0]) for a, b in [sets[:2], sets[1:], sets[::2]])
     np.testing.assert_allclose(archives.fine.values.mean((0, 2, 3)), 0, atol=1e-5)

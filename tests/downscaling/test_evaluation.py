@@ -60,11 +60,11 @@ def test_a_factor_shows_in_covariance_and_spectrum():
 
 
 def test_columns_of_the_table():
-    twin = RNG.normal(size=(300, 1, 8)).astype(np.float32)
-    rows = compare("Fine grid", FIELDS, {"cubic": FIELDS + 1, "generated": twin}, twin, 1)
+    independent = RNG.normal(size=(300, 1, 8)).astype(np.float32)
+    rows = compare("Fine grid", FIELDS, {"cubic": FIELDS + 1, "generated": independent}, independent, 1)
     for row in rows:
         assert row.group == "Fine grid"
-        assert row.generated == row.floor  # the twin itself was the candidate
+        assert row.generated == row.floor  # the independent itself was the candidate
         assert row.raw is None
         assert row.as_dict()["about"] == ABOUT[row.metric]
     assert by_metric(rows)["W1"].cubic == pytest.approx(1.0, rel=1e-4)

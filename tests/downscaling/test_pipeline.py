@@ -9,10 +9,10 @@ import jax.random as jr
 import numpy as np
 import pytest
 import xarray as xr
+from subgrid.cli.config import Config, Debias
 
 import subgrid
 from subgrid.cli import build
-from subgrid.cli.config import Config, Debias
 from subgrid.data.fields import DataError, samples_of
 from subgrid.data.normalise import Standardiser
 from subgrid.data.store import OutputExists, write_zarr
@@ -21,16 +21,16 @@ from subgrid.diffusion.gaussian_prior import GaussianPrior
 from subgrid.diffusion.gaussian_steps import GaussianODE
 from subgrid.diffusion.noise_levels import exponential_grid
 from subgrid.diffusion.samplers import Heun
+from subgrid.downscaling.debiasing.dynamic import TransportSettings
+from subgrid.downscaling.debiasing.fit import apply_debiaser, fit_debiaser_array
 from subgrid.downscaling.ensemble_datasets import (
     conditions_dataset,
     ensemble_coordinates,
     ensemble_dataset,
     fine_coordinates,
 )
-from subgrid.downscaling.fit_debias import apply_debiaser, fit_debiaser_array
-from subgrid.downscaling.fit_transport import TransportSettings
-from subgrid.downscaling.level_checks import LevelWarning
-from subgrid.downscaling.prior import Prior, PriorSettings
+from subgrid.downscaling.prior.model import Prior, PriorSettings
+from subgrid.downscaling.upsampling.level_checks import LevelWarning
 
 from ..diffusion.gaussian_fields import as_prior, matrix_of, posterior, ring
 

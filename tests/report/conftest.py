@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from subgrid.report.evidence import Evidence
+from subgrid.experiments.downscale.figures.evidence import Evidence
 
 FACTOR, MEMBERS, CASES = 4, 7, 6
 
@@ -27,7 +27,7 @@ def synthetic(space, seed=0, **replaced):
     def coarsen(x):
         return x[(..., *strides)]
 
-    reference, twin, test = (waves(generator, n, space) for n in (64, 64, CASES))
+    reference, independent, test = (waves(generator, n, space) for n in (64, 64, CASES))
     noise = waves(generator, CASES * MEMBERS, space).reshape(CASES, MEMBERS, 1, *space)
     # Truth and members deviate from a common centre in the same way, so that every rank is as likely.
     ensemble = test[:, None] + 0.3 * noise
@@ -38,11 +38,11 @@ def synthetic(space, seed=0, **replaced):
         "variable": "u",
         "units": "m/s",
         "fine_reference": reference,
-        "fine_twin": twin,
+        "fine_independent": independent,
         "generated": ensemble,
         "cubic": 0.8 * test,
         "coarse_reference": coarsen(reference),
-        "coarse_twin": coarsen(twin),
+        "coarse_independent": coarsen(independent),
         "raw": 1.5 * coarsen(reference[:32]),
         "debiased": coarsen(reference[:32]),
         "perfect_truth": truth,

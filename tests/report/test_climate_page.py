@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from matplotlib.collections import LineCollection, QuadMesh
 from matplotlib.figure import Figure
-
-from subgrid.report import climate_figures, climate_maps, style
-from subgrid.report.climate_evidence import ClimateEvidence
-from subgrid.report.climate_gallery import running_mean_of_cells
-from subgrid.report.climate_maps import Frame, draw_map, readable_limit
 from subgrid.report.climate_page import write_climate_report
-from subgrid.report.climate_sheets import change_sheet, distance_sheet, stamp_sheet, statistic_sheet
+
+from subgrid.experiments.climate.figures.evidence import ClimateEvidence
+from subgrid.experiments.climate.figures.maps import Frame, draw_map, readable_limit
+from subgrid.experiments.climate.figures.sections import running_mean_of_cells
+from subgrid.experiments.climate.figures.sheets import change_sheet, distance_sheet, stamp_sheet, statistic_sheet
+from subgrid.report import climate_figures, climate_maps, style
 from subgrid.verification.dependence import DistanceBins
 
 COLUMNS = ("raw", "quantile mapping", "bcsd", "analogues", "generated", "floor")

@@ -6,8 +6,8 @@ from matplotlib.figure import Figure
 from scipy.stats import norm
 
 from subgrid.report import figures, style, summaries
-from subgrid.report.evidence import Comparison
-from subgrid.report.gallery import embed, sections
+from subgrid.report.comparison import Comparison
+from subgrid.report.plates import embed, sections
 
 GENERATOR = np.random.default_rng(1)
 
@@ -48,7 +48,7 @@ def test_a_plane_wave_in_two_dimensions_lands_in_its_shell():
 
 def test_the_spectral_floor_is_the_distance_between_the_references():
     reference = GENERATOR.normal(size=(50, 32))
-    # A twin of 1.21 times the energy everywhere: the band must reach from 1/1.21 to 1.21 at every wavenumber.
+    # A independent of 1.21 times the energy everywhere: the band must reach from 1/1.21 to 1.21 at every wavenumber.
     comparison = Comparison(reference, 1.1 * reference, {})
     _, ratio = figures.energy_spectra(tuple(axes_of(2)), comparison)
     (band,) = ratio.collections

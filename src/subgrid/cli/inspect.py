@@ -6,8 +6,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from subgrid.data.inspect import FileReport, Fit, Inspection, VariableReport
-from subgrid.data.together import GridSummary
+from subgrid.data.cf.inspect import FileReport, Fit, Inspection, VariableReport
+from subgrid.data.cf.together import GridSummary
 
 WIDTH = 120
 MOST_ROWS = 9

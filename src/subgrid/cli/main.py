@@ -1,17 +1,20 @@
-"""`subgrid`: each command is a thin face over a library function."""
+"""`subgrid`: each command is argument parsing, one call and printing."""
 
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from subgrid.cli.config import Config, load_config
+from subgrid.experiments import DEFAULT, KINDS, single_steps
+
+if TYPE_CHECKING:
+    from subgrid.runs.experiment import Experiment
+    from subgrid.runs.run import Run
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     help="""Probabilistic downscaling from unpaired archives.
@@ -20,8 +23,9 @@ Learns a transport that removes the bias of coarse fields and a generative prior
 fields that agree with each debiased coarse field.
 
 Start with `subgrid demo`. For your own files: `subgrid run CONFIG.toml`, or step by step `train`, `downscale`,
-`verify`. Every command that computes from a configuration takes `--set table.key=value`; all keys are listed in
-docs/guide/configuration.md. Exit codes are 0 (done), 1 (failed), 2 (wrong input), 130 (interrupted).""",
+`verify`. `subgrid init KIND` writes a configuration to start from, and `subgrid explain KEY` tells what a key is; every
+command that computes from one takes `--set table.key=value`. Exit codes are 0 (done), 1 (failed), 2 (wrong input), 130
+(interrupted).""",
 )
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="Where to write; must not exist yet.")]
@@ -56,6 +60,15 @@ def main(
     """Reads the global options (see `run` for what they do)."""
 
 
+def _run_help() -> str:
+    """Of `subgrid run`, with the kinds of experiments that there are."""
+    kinds = "\n\n".join(f"- \\[{table}]: {kind.about}" for table, kind in KINDS.items())
+    return (
+        "Runs the whole experiment of a configuration file; the same call resumes a run that was stopped.\n\n"
+        f"The table in the file tells which kind of experiment it is:\n\n{kinds}"
+    )
+
+
 @app.command("demo")
 def demo(
     output: RunFolder = Path("demo"),
@@ -68,62 +81,58 @@ def demo(
     """
     from subgrid.cli.presets import demo_tables
 
-    _run(load_config(None, [*demo_tables(quick=quick), *(overrides or [])]), output)
+    _launch(KINDS[DEFAULT].load(), None, output, [*demo_tables(quick=quick), *(overrides or [])])
 
 
-@app.command("run")
+@app.command("run", help=_run_help())
 def run_config(
     config: Annotated[Path, typer.Argument(help="TOML file of the experiment.")],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Run folder; default: the file's name.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Run folder; default: runs/ and the file's name.")
+    ] = None,
     overrides: Overrides = None,
+    until: Annotated[str | None, typer.Option(help="The last stage that is wanted; `--dry-run` lists them.")] = None,
+    dry: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Show the stages, what is finished, what each depends on, and what it will take."
+        ),
+    ] = False,
 ) -> None:
-    """Runs the whole pipeline of a configuration file; the same call resumes a run that was stopped.
+    """Help is written by `_run_help`."""
+    experiment, folder = _experiment(config, overrides), output or Path("runs") / config.stem
+    if dry:
+        from subgrid.cli.plan import show_plan
+        from subgrid.runs.launch import dry_run
 
-    A file with the table [climate] is a climate run: CF archives, units, calendars, masks and maps. One with [toy],
-    [gaussian_bridge] or [gallery] is a small experiment in two to fifty dimensions; one with [sampler_errors] the table
-    of what samplers cost in accuracy; one with [turbulence] is the moist-turbulence experiment.
-    """
-    from subgrid.cli.climate_config import is_climate
-    from subgrid.cli.toy_config import toy_table
-    from subgrid.cli.turbulence_config import is_turbulence
-
-    folder = output or Path("runs") / config.stem
-    if toy_table(config) is not None:
-        _run_toy(config, overrides or [], folder)
-    elif is_climate(config):
-        _run_climate(config, overrides or [], folder)
-    elif is_turbulence(config):
-        _run_turbulence(config, overrides or [], folder)
+        show_plan(*dry_run(experiment, config, folder, overrides or (), until=until))
     else:
-        _run(load_config(config, overrides or []), folder)
+        _launch(experiment, config, folder, overrides, until=until)
 
 
 @app.command("folds")
 def folds(
-    config: Annotated[Path, typer.Argument(help="TOML file with the table [climate].")],
+    config: Annotated[Path, typer.Argument(help="TOML file of an experiment that has folds.")],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder; default: the file's name and _folds.")
     ] = None,
     overrides: Overrides = None,
 ) -> None:
-    """Runs a climate configuration twice, learned on odd and on even years and scored on the others, in one table.
+    """Runs a configuration on each fold of its data, learned on one part and scored on the other, in one table.
 
-    How much of a score is an accident of the years: OUTPUT/odd and OUTPUT/even are whole runs; the same call resumes.
+    How much of a score is an accident of what was trained on. Each fold is a whole run; the same call resumes.
     """
-    from subgrid.cli.climate_config import is_climate
-    from subgrid.cli.climate_folds import run_folds, show_folds
-    from subgrid.cli.config import ConfigError
+    from subgrid.cli.progress import progress_bar, say
+    from subgrid.runs.folds import run_folds
 
-    if not is_climate(config):
-        raise ConfigError(f"{config}: has no table [climate]; folds are for climate runs.")
-    table = run_folds(config, overrides or [], output or Path("runs") / f"{config.stem}_folds")
-    show_folds(table)
-    typer.echo(f"wrote {table}")
+    folder = output or Path("runs") / f"{config.stem}_folds"
+    run_folds(_experiment(config, overrides), config, folder, overrides or (), bar=progress_bar, say=say).show()
+    typer.echo(f"wrote {folder / 'folds.md'}")
 
 
 @app.command("debias")
 def debias(
-    config: Annotated[Path, typer.Argument(help="TOML file with the table [comparison].")],
+    config: Annotated[Path, typer.Argument(help="TOML file with debiasers in the table [comparison].")],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Run folder; default: the file's name.")] = None,
     overrides: Overrides = None,
 ) -> None:
@@ -131,21 +140,7 @@ def debias(
 
     What to choose as `debias.method` before a prior is trained; the same call resumes, method by method.
     """
-    from subgrid.cli.climate_config import is_climate
-
-    folder = output or Path("runs") / config.stem
-    if is_climate(config):
-        from subgrid.cli.climate_comparison import compare_debiasers
-        from subgrid.cli.climate_stages import open_run
-
-        path = compare_debiasers(open_run(config, overrides or [], folder))
-    else:
-        from subgrid.cli.debiaser_comparison import compare_debiasers
-        from subgrid.cli.experiment import open_experiment
-
-        path = compare_debiasers(open_experiment(load_config(config, overrides or []), folder))
-    typer.echo(path.read_text(encoding="utf-8"))
-    typer.echo(f"wrote {path}")
+    _launch(_experiment(config, overrides), config, output or Path("runs") / config.stem, overrides, goal="debias")
 
 
 @app.command("samplers")
@@ -158,13 +153,34 @@ def samplers(
 
     A prior and conditional models are trained alike; the same call resumes, score by score.
     """
-    from subgrid.cli.experiment import open_experiment
-    from subgrid.cli.sampler_comparison import compare_samplers
+    _launch(_experiment(config, overrides), config, output or Path("runs") / config.stem, overrides, goal="samplers")
 
-    folder = output or Path("runs") / config.stem
-    path = compare_samplers(open_experiment(load_config(config, overrides or []), folder))
-    typer.echo(path.read_text(encoding="utf-8"))
-    typer.echo(f"wrote {path}")
+
+@app.command("init")
+def init(
+    kind: Annotated[str, typer.Argument(help="The table that names a kind of experiment: " + ", ".join(KINDS))],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="TOML file; default: the kind's name.")] = None,
+) -> None:
+    """Writes a configuration to start from, every key of it explained."""
+    from subgrid.data.store import write_text
+    from subgrid.runs.config import ConfigError, suggestion
+    from subgrid.runs.documentation import commented
+
+    if kind not in KINDS:
+        raise ConfigError(f"{kind}: there is no such kind of experiment{suggestion(kind, list(KINDS))}")
+    path = output or Path(f"{kind}.toml")
+    write_text(path, commented(KINDS[kind].load()), overwrite=False)
+    typer.echo(f"wrote {path}; change what you need, then `subgrid run {path} --dry-run`")
+
+
+@app.command("explain")
+def explain(
+    key: Annotated[str, typer.Argument(help="A key, such as `training.n_steps`, or a table.")],
+) -> None:
+    """Says what a key of a configuration is, what it may be, its default, and which stages depend on it."""
+    from subgrid.runs.documentation import explain as explained
+
+    typer.echo(explained(key, KINDS))
 
 
 @app.command("inspect")
@@ -173,7 +189,7 @@ def inspect_files(
 ) -> None:
     """Says what Subgrid sees in climate files, whether two of them fit together, and what to change if not."""
     from subgrid.cli.inspect import print_inspection
-    from subgrid.data.inspect import inspect
+    from subgrid.data.cf.inspect import inspect
 
     inspection = inspect(*files)
     print_inspection(inspection)
@@ -195,9 +211,7 @@ def status(
 @app.command("simulate")
 def simulate(output: RunFolder, config: Settings = None, overrides: Overrides = None) -> None:
     """Writes a pair of unpaired archives, OUTPUT/fine.zarr and OUTPUT/coarse.zarr; what is there already stays."""
-    from subgrid.cli import commands
-
-    commands.simulate(load_config(config, overrides or []), output)
+    _launch(KINDS[DEFAULT].load(), config, output, overrides, goal="simulate")
     typer.echo(f"wrote {output}/fine.zarr and {output}/coarse.zarr")
 
 
@@ -218,9 +232,10 @@ def train(
     ] = None,
 ) -> None:
     """Trains the prior on fine fields alone. Ctrl-C saves; the same call resumes."""
-    from subgrid.cli import commands
+    from subgrid.cli.progress import progress_bar
 
-    commands.train(load_config(config, overrides or []), fine, output, variable, stream=stream, join=join)
+    options = {"stream": stream, "join": join, "bar": progress_bar}
+    single_steps().train(_configuration(config, overrides), fine, output, variable, **options)
     typer.echo(f"trained {output}")
 
 
@@ -242,10 +257,11 @@ def downscale(
 
     Without `--config`, the settings are those that the model was trained with.
     """
-    from subgrid.cli import commands
+    from subgrid.cli.progress import progress_bar
 
-    settings = commands.settings_of(model) if config is None else config
-    commands.downscale(load_config(settings, overrides or []), coarse, model, output, reference, variable, overwrite)
+    steps = single_steps()
+    settings = _configuration(steps.settings_of(model) if config is None else config, overrides)
+    steps.downscale(settings, coarse, model, output, reference, variable, overwrite, bar=progress_bar)
     typer.echo(f"wrote {output}")
 
 
@@ -258,10 +274,7 @@ def verify(
     overwrite: Overwrite = False,
 ) -> None:
     """Scores an ensemble against fine reference fields, noise floor beside every metric."""
-    from subgrid.cli import commands, table
-
-    rows = commands.verify(ensemble, reference, output, variable, overwrite)
-    table.show(rows)
+    single_steps().verify(ensemble, reference, output, variable, overwrite).show()
     typer.echo(f"wrote {output}")
 
 
@@ -272,67 +285,64 @@ def publish(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier publish wrote.")] = False,
 ) -> None:
     """Writes the numbers and figures of a finished run as separate files, for documentation or a paper."""
-    from subgrid.cli import reporting
+    from subgrid.data.fields import DataError
+    from subgrid.runs.publishing import first_run
+    from subgrid.runs.publishing import publish as write
 
-    files = reporting.publish(run, folder, overwrite=overwrite)
+    finished = first_run(run)
+    if not (finished / "config.toml").exists():
+        raise DataError(f"{run}: holds no finished run (no config.toml); finish it with `subgrid run` first.")
+    files = write(_experiment(finished / "config.toml", None), run, folder, overwrite=overwrite)
     typer.echo(f"wrote {len(files)} files into {folder}: {', '.join(files)}")
 
 
-def _run(config: Config, output: Path) -> None:
-    from subgrid.cli import stages, table
-    from subgrid.cli.experiment import open_experiment
+def _experiment(config: Path, overrides: list[str] | None) -> "Experiment":
+    """The kind of a configuration file."""
+    from subgrid.runs.experiment import kind_of
 
-    experiment = open_experiment(config, output)
-    page = stages.run_all(experiment)
-    table.show_file(experiment.path("metrics.json"))
-    typer.echo(f"report: {page}")
+    return KINDS[kind_of(config, KINDS, overrides=overrides or (), default=DEFAULT)].load()
 
 
-def _run_climate(config: Path, overrides: list[str], folder: Path) -> None:
-    from subgrid.cli import climate_stages
-    from subgrid.cli.table import show_climate_file
+def _configuration(path: Path | None, overrides: list[str] | None) -> Any:
+    """Of the single steps."""
+    from subgrid.runs.experiment import load_config
 
-    run = climate_stages.open_run(config, overrides, folder)
-    page = climate_stages.run_all(run)
-    if isinstance(page, str):
-        typer.echo(page)
-        return
-    show_climate_file(run.path("metrics.json"))
-    typer.echo(f"report: {page}")
+    return load_config(KINDS[DEFAULT].load(), path, overrides or ())
 
 
-def _run_toy(config: Path, overrides: list[str], folder: Path) -> None:
-    from subgrid.cli.toy_config import toy_table
+def _launch(
+    experiment: "Experiment",
+    config: Path | None,
+    folder: Path,
+    overrides: list[str] | None,
+    *,
+    goal: str = "run",
+    until: str | None = None,
+) -> None:
+    """Makes what is asked for, and shows it."""
+    from subgrid.cli.progress import progress_bar, say
+    from subgrid.runs.launch import launch
 
-    match toy_table(config):
-        case "toy":
-            from subgrid.cli.toy_stages import run_table
-            from subgrid.cli.toy_table import show
-
-            show(run_table(config, overrides, folder)["rows"])
-        case "gaussian_bridge":
-            from subgrid.cli import gaussian_stages
-
-            gaussian_stages.show(gaussian_stages.run_bridges(config, overrides, folder)["rows"])
-        case "sampler_errors":
-            from subgrid.cli import sampler_error_table
-            from subgrid.cli.sampler_errors import run_errors
-
-            sampler_error_table.show(run_errors(config, overrides, folder))
-        case "gallery":
-            from subgrid.cli.gallery_stages import run_gallery
-
-            typer.echo(f"page: {run_gallery(config, overrides, folder)}")
-    typer.echo(f"wrote {folder}")
+    run, left = launch(experiment, config, folder, overrides or (), goal=goal, until=until, bar=progress_bar, say=say)
+    if left is not None:
+        typer.echo(left)
+    elif until is None:
+        _show(experiment, run, goal)
 
 
-def _run_turbulence(config: Path, overrides: list[str], folder: Path) -> None:
-    from subgrid.cli import turbulence_stages
-    from subgrid.cli.table import show_turbulence_file
+def _show(experiment: "Experiment", run: "Run", goal: str) -> None:
+    """The scores and where the page is; of a comparison its text."""
+    from subgrid.runs.page import METRICS, PAGE
+    from subgrid.runs.score_table import read_table
 
-    page = turbulence_stages.run_all(turbulence_stages.open_run(config, overrides, folder))
-    show_turbulence_file(folder / "metrics.json")
-    typer.echo(f"report: {page}")
+    if goal in experiment.recipe().goals:
+        text = next(path for path in sorted(run.folder.glob(f"{goal}*.md")))
+        typer.echo(text.read_text(encoding="utf-8"))
+        typer.echo(f"wrote {text}")
+    elif goal == "run":
+        if run.path(METRICS).exists():
+            read_table(run.path(METRICS)).show()
+        typer.echo(f"report: {run.path(PAGE)}" if run.path(PAGE).exists() else f"wrote {run.folder}")
 
 
 def run() -> int:

@@ -1,6 +1,7 @@
-"""Progress bars with the time left, on standard error so that results can be piped."""
+"""Progress with the time left, on standard error so that results can be piped: a bar, or in a log a line at times."""
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -14,12 +15,25 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from subgrid.runs.stage import Update
+
 console = Console(stderr=True)
+EVERY = 30.0
+"""Seconds between two lines of a log: few enough to read, and never silent for long."""
+
+
+def say(sentence: str) -> None:
+    """One sentence about what was made."""
+    console.print(f"  {sentence}", highlight=False, markup=False)
 
 
 @contextmanager
-def progress_bar(description: str) -> Iterator[Callable[..., None]]:
-    """Yields `update(done, total, note="")`; the bar shows count, time spent and time left."""
+def progress_bar(description: str) -> Iterator[Update]:
+    """Yields `update(done, total, note="")`; shows count, time spent and time left."""
+    if not console.is_terminal and not console.is_jupyter:
+        with _log(description) as update:
+            yield update
+        return
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description:<22}"),
@@ -37,3 +51,26 @@ def progress_bar(description: str) -> Iterator[Callable[..., None]]:
             progress.update(task, completed=done, total=total, note=note)
 
         yield update
+
+
+@contextmanager
+def _log(description: str) -> Iterator[Update]:
+    """A line at most every `EVERY` seconds, and one at the end of what took longer than a second."""
+    started = told = time.monotonic()
+
+    def update(done: int, total: int, note: str = "") -> None:
+        nonlocal told
+        now = time.monotonic()
+        if now - told < EVERY:
+            return
+        told = now
+        left = f", {_minutes((now - started) * (total - done) / done)} left" if done and total else ""
+        console.print(f"{description}: {done}/{total} after {_minutes(now - started)}{left} {note}", highlight=False)
+
+    yield update
+    if (seconds := time.monotonic() - started) > 1:
+        console.print(f"{description}: done in {_minutes(seconds)}", highlight=False)
+
+
+def _minutes(seconds: float) -> str:
+    return f"{int(seconds // 60)}:{int(seconds % 60):02d}"

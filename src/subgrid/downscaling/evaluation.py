@@ -95,14 +95,14 @@ def distribution_scores(
 
 
 def compare(
-    group: str, reference: np.ndarray, candidates: dict[str, np.ndarray], twin: np.ndarray, n_space: int
+    group: str, reference: np.ndarray, candidates: dict[str, np.ndarray], independent: np.ndarray, n_space: int
 ) -> list[Row]:
     """A row for each distributional metric: every candidate, and the floor, against the reference.
 
-    **Arguments:** `candidates`, by column name of `Row`; `twin`, an independent set of the reference's law.
+    **Arguments:** `candidates`, by column name of `Row`; `independent`, an independent set of the reference's law.
     """
     columns = {name: distribution_scores(fields, reference, n_space) for name, fields in candidates.items()}
-    columns["floor"] = distribution_scores(twin, reference, n_space)
+    columns["floor"] = distribution_scores(independent, reference, n_space)
 
     def row(metric: str) -> Row:
         values: dict[str, Any] = {name: scores[metric] for name, scores in columns.items()}

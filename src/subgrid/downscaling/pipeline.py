@@ -15,8 +15,8 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float
 
-from subgrid.data.alignment import check_aligned
 from subgrid.data.fields import DataError, Samples, samples_of
+from subgrid.data.grids.alignment import check_aligned
 from subgrid.data.store import OutputExists
 from subgrid.diffusion.gaussian_conditional import condition
 from subgrid.diffusion.gaussian_steps import GaussianSDE
@@ -27,15 +27,15 @@ from subgrid.diffusion.samplers import Method
 from subgrid.downscaling.conditional import model as conditional_model
 from subgrid.downscaling.conditional.model import NOISE_RANGE, ConditionalModel, ConditionalSettings, Kind
 from subgrid.downscaling.conditional.upsample import ConditionalUpsampler, FlowUpsampler, conditional_upsampler
-from subgrid.downscaling.debias import NoDebiasing
+from subgrid.downscaling.debiasing.fit import DebiasMethod, apply_debiaser, fit_debiaser_array
+from subgrid.downscaling.debiasing.static import NoDebiasing
 from subgrid.downscaling.ensemble_datasets import ensemble_coordinates, ensemble_dataset
-from subgrid.downscaling.field_training import TrainingSettings
-from subgrid.downscaling.fit_debias import DebiasMethod, apply_debiaser, fit_debiaser_array
-from subgrid.downscaling.level_checks import warn_of_levels
-from subgrid.downscaling.noise_range import leading_std, sampling_range
-from subgrid.downscaling.particle_upsampler import ParticleUpsampler, sample_with_diagnostics
-from subgrid.downscaling.prior import Prior, PriorSettings, is_trained, train_prior
-from subgrid.downscaling.upsample import DiffusionUpsampler, Guide, MethodFor, method_for
+from subgrid.downscaling.prior.model import Prior, PriorSettings, is_trained, train_prior
+from subgrid.downscaling.prior.noise_range import leading_std, sampling_range
+from subgrid.downscaling.prior.training import TrainingSettings
+from subgrid.downscaling.upsampling.guided import DiffusionUpsampler, Guide, MethodFor, method_for
+from subgrid.downscaling.upsampling.level_checks import warn_of_levels
+from subgrid.downscaling.upsampling.particles import ParticleUpsampler, sample_with_diagnostics
 from subgrid.numerics.operators import Subsample
 from subgrid.training.log import Report
 from subgrid.types import Coarsening, Debiaser, Key

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from subgrid.report import style
-from subgrid.report.evidence import Comparison
+from subgrid.report.comparison import Comparison
 from subgrid.report.style import Number
 from subgrid.report.summaries import (
     covariance_matrix,
@@ -34,9 +34,9 @@ def energy_spectra(axes: Pair, comparison: Comparison, *, resolved: int | None =
     coarse grid can hold. The grey band is the difference between two reference sets, smoothed over five wavenumbers.
     """
     main, ratio = axes
-    reference, twin = _spectrum(comparison.reference), _spectrum(comparison.twin)
+    reference, independent = _spectrum(comparison.reference), _spectrum(comparison.independent)
     k = np.arange(1, len(reference) + 1)
-    band = np.exp(smoothed_magnitude(_log_ratio(twin, reference)))
+    band = np.exp(smoothed_magnitude(_log_ratio(independent, reference)))
     main.fill_between(k, reference / band, reference * band, **_band())
     ratio.fill_between(k, 1 / band, band, **_band())
     main.plot(k, reference, **style.line("reference"))
@@ -58,7 +58,7 @@ def energy_spectra(axes: Pair, comparison: Comparison, *, resolved: int | None =
 def marginal_densities(axes: Pair, comparison: Comparison, *, variable: str, units: str) -> Pair:
     """Density of the values at all points together, on a linear axis over a logarithmic one, which shows the tails."""
     linear, logarithmic = axes
-    sets = {"reference": comparison.reference, "floor": comparison.twin, **comparison.candidates}
+    sets = {"reference": comparison.reference, "floor": comparison.independent, **comparison.candidates}
     edges = _bin_edges(comparison)
     centres = (edges[1:] + edges[:-1]) / 2
     for role, fields in sets.items():
@@ -80,9 +80,9 @@ def marginal_densities(axes: Pair, comparison: Comparison, *, variable: str, uni
 def covariance_by_lag(axes: Pair, comparison: Comparison, *, units: str) -> Pair:
     """Covariance between points a lag apart (in 2-D along the last axis), over its difference from the reference."""
     main, difference = axes
-    reference, twin = _lag_line(comparison.reference), _lag_line(comparison.twin)
+    reference, independent = _lag_line(comparison.reference), _lag_line(comparison.independent)
     lags = np.arange(len(reference))
-    band = smoothed_magnitude(twin - reference)
+    band = smoothed_magnitude(independent - reference)
     main.fill_between(lags, reference - band, reference + band, **_band())
     difference.fill_between(lags, -band, band, **_band())
     main.plot(lags, reference, **style.line("reference"))
@@ -101,14 +101,14 @@ def covariance_by_lag(axes: Pair, comparison: Comparison, *, units: str) -> Pair
 
 
 def covariance_maps(axes: Sequence[Axes], comparison: Comparison) -> Sequence[Axes]:
-    """The reference covariance and, on one diverging scale, the differences of the twin and of each candidate from it.
+    """The reference covariance and, on one diverging scale, the differences of all other sets from it.
 
     In 1-D the full matrix between points; in 2-D the covariance by lag along both axes. Needs an axes for each set:
-    reference, candidates in order, twin. The colour bars are the caller's, from `images[0]` of each axes.
+    reference, candidates in order, independent. The colour bars are the caller's, from `images[0]` of each axes.
     """
     covariance = covariance_matrix if comparison.n_space == 1 else lag_covariance
     reference = covariance(comparison.reference)
-    sets = {**comparison.candidates, "floor": comparison.twin}
+    sets = {**comparison.candidates, "floor": comparison.independent}
     differences = {role: covariance(fields) - reference for role, fields in sets.items()}
     common = style.symmetric(max(np.max(np.abs(values)) for values in differences.values()))
     panels = [("reference", reference, style.symmetric(np.max(np.abs(reference))))]
@@ -287,7 +287,7 @@ def _mark_resolved(main: Axes, ratio: Axes, wavenumber: int) -> None:
 
 def _bin_edges(comparison: Comparison) -> np.ndarray:
     """Bins over the range of both references and of all but the last 0.1 % of each candidate's values."""
-    references = [comparison.reference, comparison.twin]
+    references = [comparison.reference, comparison.independent]
     low = [fields.min() for fields in references] + [np.quantile(c, 5e-4) for c in comparison.candidates.values()]
     high = [fields.max() for fields in references] + [np.quantile(c, 1 - 5e-4) for c in comparison.candidates.values()]
     lowest, highest = float(min(low)), float(max(high))

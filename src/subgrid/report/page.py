@@ -3,70 +3,16 @@
 import math
 import re
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from subgrid.data.store import write_text
 from subgrid.report import style
-from subgrid.report.evidence import Evidence
-from subgrid.report.gallery import Section, sections
+from subgrid.report.plates import Section
 from subgrid.report.style import Number
 
 COLUMNS = ("raw", "debiased", "cubic", "generated", "floor")
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-
-def write_report(
-    path: str | Path,
-    *,
-    title: str,
-    summary: list[tuple[str, str]],
-    table: list[dict[str, Any]],
-    configuration: str,
-    evidence: Evidence,
-    notes: list[str],
-    timings: dict[str, float],
-) -> Path:
-    """Draws every figure and writes the page, whole or not at all; it needs no network and no script.
-
-    **Arguments:**
-
-    - `path`: the HTML file; replaced if it exists.
-    - `summary`: what was run, as (name, value).
-    - `table`: rows with keys `group`, `metric`, `raw`, `debiased`, `cubic`, `generated`, `floor` (numbers or None),
-      `target` ("0", "1", …: the best possible value) and `about` (one sentence).
-    - `configuration`: the resolved TOML, shown folded.
-    - `notes`: what a reader must know before believing the figures.
-    - `timings`: seconds by stage.
-
-    **Raises:** `OutputError` where the file cannot be written.
-    """
-    page = render(title, summary, table, configuration, evidence, notes, timings)
-    return write_text(path, page)
-
-
-def render(
-    title: str,
-    summary: list[tuple[str, str]],
-    table: list[dict[str, Any]],
-    configuration: str,
-    evidence: Evidence,
-    notes: list[str],
-    timings: dict[str, float],
-) -> str:
-    """The page as text; arguments are those of `write_report`."""
-    return render_page(
-        title=title,
-        summary=summary,
-        table=table,
-        columns=COLUMNS,
-        configuration=configuration,
-        shown=sections(evidence),
-        notes=[*notes, *_warnings(evidence)],
-        timings=timings,
-    )
 
 
 def render_page(
@@ -80,13 +26,22 @@ def render_page(
     notes: list[str],
     timings: dict[str, float],
 ) -> str:
-    """A page of ready-made sections, under a table of any columns.
+    """A page of ready-made sections, under a table of any columns; it needs no network and no script.
 
-    **Arguments:** as `write_report`, and
+    Args:
+        title: of the page.
+        summary: what was run, as (name, value).
+        table: rows with keys `group`, `metric`, one for each of `columns` (numbers; None or absent: nothing to say),
+            `target` ("0", "1", …: the best possible value) and `about` (one sentence).
+        columns: keys of the rows of `table`, in order; known ones (`subgrid.report.style.LABELS`) have their colour.
+            "floor" holds the noise floor, which other columns are measured in.
+        configuration: the resolved TOML, shown folded.
+        shown: the sections with their figures.
+        notes: what a reader must know before believing the figures.
+        timings: seconds by stage.
 
-    - `columns`: keys of the rows of `table`, in order; known ones (`subgrid.report.style.LABELS`) have their colour.
-      "floor" holds the noise floor, which other columns are measured in.
-    - `shown`: the sections with their figures.
+    Returns:
+        The page as HTML.
     """
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["anchor"] = _anchor
@@ -198,15 +153,3 @@ def _timings(timings: dict[str, float]) -> list[dict[str, Any]]:
         {"name": name, "text": duration(seconds), "percent": round(100 * seconds / longest, 1)}
         for name, seconds in timings.items()
     ]
-
-
-def _warnings(evidence: Evidence) -> list[str]:
-    n_channels = evidence.fine_reference.shape[1]
-    notes = [
-        f"{count} field{'s' if count > 1 else ''} of the set “{name}” held a NaN or an infinity; figures leave "
-        f"{'them' if count > 1 else 'it'} out."
-        for name, count in evidence.not_finite().items()
-    ]
-    if n_channels > 1:
-        notes.append(f"Figures show {evidence.variable}, the first of {n_channels} channels.")
-    return notes

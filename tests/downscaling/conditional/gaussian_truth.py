@@ -8,7 +8,7 @@ import numpy as np
 
 from subgrid.diffusion.gaussian_prior import GaussianPrior
 from subgrid.downscaling.conditional.refinement import n_features
-from subgrid.downscaling.prior import PriorSettings, build_network
+from subgrid.downscaling.prior.model import PriorSettings, build_network
 from subgrid.numerics.operators import BlockMean, Subsample
 
 CASES = {

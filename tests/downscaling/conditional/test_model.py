@@ -28,9 +28,9 @@ from subgrid.downscaling.conditional.model import (
 )
 from subgrid.downscaling.conditional.refinement import n_features, refinement_loss
 from subgrid.downscaling.conditional.upsample import conditional_upsampler
-from subgrid.downscaling.field_training import TrainingSettings
-from subgrid.downscaling.prior import PriorSettings, build_network
-from subgrid.downscaling.upsample import sample_ensemble
+from subgrid.downscaling.prior.model import PriorSettings, build_network
+from subgrid.downscaling.prior.training import TrainingSettings
+from subgrid.downscaling.upsampling.guided import sample_ensemble
 from subgrid.numerics.operators import BlockMean, SparseCoarsening, Subsample
 from subgrid.training.checkpoint import CheckpointMismatch
 from subgrid.verification.ensembles import fair_crps

@@ -18,8 +18,8 @@ from subgrid.downscaling.conditional.upsample import (
     FLOW_STEPS,
     conditional_upsampler,
 )
-from subgrid.downscaling.prior import PriorSettings
-from subgrid.downscaling.upsample import sample_ensemble
+from subgrid.downscaling.prior.model import PriorSettings
+from subgrid.downscaling.upsampling.guided import sample_ensemble
 
 from .gaussian_truth import CASES, as_prior, covariance_of, matrix_of, noisy, posterior, silent
 

@@ -34,10 +34,10 @@ from subgrid.downscaling.conditional.refinement import (
     refined,
     refinement_loss,
 )
-from subgrid.downscaling.field_training import Fields, TrainingSettings, standardiser_of, train_on_fields
-from subgrid.downscaling.gaussian_part import blank_gaussian_part, gaussian_part_of
-from subgrid.downscaling.noise_range import ENOUGH, leading_std
-from subgrid.downscaling.prior import PriorSettings, build_network
+from subgrid.downscaling.prior.gaussian_part import blank_gaussian_part, gaussian_part_of
+from subgrid.downscaling.prior.model import PriorSettings, build_network
+from subgrid.downscaling.prior.noise_range import ENOUGH, leading_std
+from subgrid.downscaling.prior.training import Fields, TrainingSettings, standardiser_of, train_on_fields
 from subgrid.networks.unet import UNet
 from subgrid.numerics.operators import Subsample
 from subgrid.numerics.streams import substream

@@ -13,7 +13,7 @@ from subgrid.diffusion.samplers import draw
 from subgrid.downscaling.conditional.flow import ConditionalFlow
 from subgrid.downscaling.conditional.model import ConditionalModel
 from subgrid.downscaling.conditional.refinement import ConditionalDenoiser
-from subgrid.downscaling.upsample import MethodFor, normalised_target
+from subgrid.downscaling.upsampling.guided import MethodFor, normalised_target
 from subgrid.types import Key
 
 DIFFUSION_LEVELS, FLOW_STEPS = 16, 8

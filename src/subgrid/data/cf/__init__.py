@@ -1,0 +1,1 @@
+"""CF files: opening, units, calendars, coordinates, checks, and what is wrong with them."""

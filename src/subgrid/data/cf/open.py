@@ -1,0 +1,170 @@
+"""The front door for climate data: archives of any CF flavour in, one canonical dataset out.
+
+Canonical: float32 variables on (["realization",] "time", "lat", "lon"), or (…, "y", "x") with 2-D lat and lon on
+rotated and curvilinear grids; latitudes and longitudes ascend, longitudes from [-180, 180) on; times sorted and unique
+in their own calendar; temperatures in K, precipitation in mm day-1, pressures in Pa; NaN only outside a fixed mask.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+import xarray as xr
+
+from subgrid.data.cf.calendars import equal_step_days
+from subgrid.data.cf.checks import BLOCK_BYTES, Gaps, check_sample, check_times, check_values
+from subgrid.data.cf.coordinates import TIME_DIMS, gridded_variables, on_canonical_grid
+from subgrid.data.cf.sources import Source, read_sources
+from subgrid.data.cf.units import conversion
+from subgrid.data.fields import DataError
+from subgrid.data.grids.pooling import ClimateField, member_label, pool
+
+Variables: TypeAlias = str | Sequence[str] | Mapping[str, str]
+
+
+def open_climate(source: Source, variables: Variables | None = None, *, name: str = "coarse") -> xr.Dataset:
+    """An archive as a canonical dataset, lazily: metadata are checked and a few times looked at.
+
+    Files of several variables are merged on the times that all have; files that follow in time are joined; members
+    (a dimension "member", "ensemble", "number" …, or files named r1i1p1, r2i1p1 …) are pooled along "realization".
+
+    **Arguments:**
+
+    - `source`, a NetCDF file, a Zarr store, a folder of them, a glob, a `Dataset`, or a list of these;
+    - `variables`, in the order wanted, by default all that lie on a grid; a mapping {new name: name in file} renames;
+    - `name`, what messages call a source that is no file.
+
+    **Returns:** the dataset. `check_climate` reads all of it, once, and makes sure of the mask.
+
+    **Raises:** `DataError`, naming file, variable and what to do, for what is missing or cannot be read or understood,
+    for unknown units and calendars, implausible magnitudes, and times that come twice or out of order.
+
+        coarse = open_climate("CMIP5_Iberia_*.nc", ["tas", "pr"])
+        coarse.pr.attrs["units"]  # "mm day-1"
+    """
+    dataset = pool(read_fields(source, variables, name=name), name=name)
+    check_sample(dataset, name=name)
+    return dataset
+
+
+def check_climate(dataset: xr.Dataset, *, name: str = "coarse", gaps: Gaps = "refuse") -> xr.Dataset:
+    """Every value of a canonical dataset, read once block by block, whatever its length.
+
+    **Arguments:** `name`, for messages where the file is not known; `gaps`: a cell that has values at some times only
+    is an error ("refuse") or leaves the mask, so that it has none at any time ("mask").
+
+    **Returns:** the dataset, whose NaN now are the same cells at every time.
+
+    **Raises:** `DataError` for damaged files, infinite or implausible values, a time without any value, and gaps.
+
+        fine = check_climate(open_climate("EOBS_Iberia_pr.nc"), gaps="mask")
+    """
+    checked = dataset.copy()
+    for variable in dataset.data_vars:
+        field = dataset[variable]
+        census = check_values(field, name=name, gaps=gaps)
+        partly = (census.missing > 0) & (census.missing < census.total)
+        if not partly.any():
+            continue
+        space = [d for d in field.dims if d not in ("realization", "time")]
+        whole = xr.DataArray((census.missing == 0).reshape([field.sizes[d] for d in space]), dims=space)
+        if not whole.any():
+            raise DataError(
+                f"{name}: every cell of {variable} has gaps, so gaps = 'mask' would leave none; fill the gaps or drop "
+                "the times that lack most values."
+            )
+        masked = field.where(whole.drop_vars(list(whole.coords)))
+        masked.encoding = dict(field.encoding)
+        checked[variable] = masked
+    return checked
+
+
+def valid_mask(dataset: xr.Dataset) -> xr.DataArray:
+    """The cells where all variables of a checked dataset have values: True on land, for instance.
+
+    **Returns:** booleans on the space dimensions.
+
+        mask = valid_mask(check_climate(fine))
+    """
+    valid = None
+    for variable in dataset.data_vars:
+        field = dataset[variable]
+        first = field.isel(dict.fromkeys([d for d in ("realization", "time") if d in field.dims], 0))
+        here = first.notnull().compute().reset_coords(drop=True)
+        valid = here if valid is None else valid & here
+    if valid is None:
+        raise DataError("the dataset holds no variable, so there is no mask; open it with at least one.")
+    return valid.rename("valid")
+
+
+def read_fields(source: Source, variables: Variables | None = None, *, name: str) -> list[ClimateField]:
+    """The wanted variables of every file of an archive, each canonical by itself; `open_climate` pools them.
+
+    **Raises:** `DataError`, as `open_climate`.
+    """
+    wanted = _wanted(variables)
+    files = read_sources(source, name=name)
+    held = {file: gridded_variables(dataset) for file, dataset in files}
+    _check_held(wanted, files, held)
+    fields = []
+    for file, dataset in files:
+        names = {n: n for n in held[file]} if wanted is None else wanted
+        for new, old in names.items():
+            if old in dataset.data_vars:
+                fields.append(_field(dataset, old, new, file))
+    order = list(wanted) if wanted is not None else []
+    return sorted(fields, key=lambda field: order.index(field.name)) if order else fields
+
+
+def _wanted(variables: Variables | None) -> dict[str, str] | None:
+    match variables:
+        case None:
+            return None
+        case str():
+            return {variables: variables}
+        case Mapping():
+            return dict(variables)
+        case _:
+            return {variable: variable for variable in variables}
+
+
+def _check_held(wanted: dict[str, str] | None, files: list[tuple[str, xr.Dataset]], held: dict[str, list[str]]) -> None:
+    what = files[0][0] + (f" and {len(files) - 1} more files" if len(files) > 1 else "")
+    there = dict.fromkeys(variable for variables in held.values() for variable in variables)
+    listing = ", ".join(there) or "(none)"
+    if wanted is None and not there:
+        others = ", ".join(dict.fromkeys(str(v) for _, dataset in files for v in dataset.data_vars)) or "none"
+        raise DataError(
+            f"{what}: no variable lies on a grid of latitudes and longitudes (variables: {others}); add the "
+            "coordinates, with the units 'degrees_north' and 'degrees_east'."
+        )
+    for old in (wanted or {}).values():
+        if not any(old in dataset.data_vars for _, dataset in files):
+            raise DataError(f"{what}: no variable {old!r}; on a grid there are {listing}.")
+
+
+def _field(dataset: xr.Dataset, old: str, new: str, file: str) -> ClimateField:
+    """One variable of one file, canonical: grid, times, units, chunks."""
+    units = str(dataset[old].attrs.get("units", ""))
+    preferred = dataset[old].encoding.get("preferred_chunks", {})
+    placed = on_canonical_grid(dataset, old, file=file).rename({old: new})
+    time = placed["time"] if "time" in placed.dims else None
+    if time is not None:
+        check_times(time, file=file)
+    if placed[new].chunks is None:
+        placed = _in_blocks(placed, new, max([n for dim, n in preferred.items() if dim in TIME_DIMS], default=1))
+    step = equal_step_days(time) if time is not None and time.size > 1 else None
+    convert = conversion(placed[new], file=file, step_days=step)
+    placed[new] = convert(placed[new])
+    return ClimateField(file, new, units, member_label(file, dataset), placed)
+
+
+def _in_blocks(dataset: xr.Dataset, variable: str, file_chunk: int) -> xr.Dataset:
+    """Chunks along time of about `BLOCK_BYTES`, whole chunks of the file, and space in one piece."""
+    field = dataset[variable]
+    if "time" not in field.dims:
+        return dataset.chunk()
+    per_time = 4 * field.size // max(field.sizes["time"], 1)
+    step = max(1, BLOCK_BYTES // max(per_time, 1))
+    step = max(step // file_chunk * file_chunk, file_chunk)
+    chunks = {dim: (step if dim == "time" else -1) for dim in field.dims}
+    return dataset.assign({variable: field.chunk(chunks)})

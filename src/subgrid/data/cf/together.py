@@ -1,0 +1,175 @@
+"""Whether a coarse and a fine archive fit together: a look at both grids, variables, units and seasons."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from subgrid.data.cf.calendars import months_of, season_name
+from subgrid.data.fields import DataError
+
+EARTH_RADIUS = 6371.0
+"""Mean radius in km."""
+ROUNDING = 1.01
+"""Spacings that agree to a per cent are equal: coordinates are stored with few digits, Gaussian latitudes vary."""
+
+
+@dataclass(frozen=True)
+class GridSummary:
+    """What a grid looks like: its kind, shape, outer edges in degrees, and mean distance of neighbours.
+
+    `west` to `east` runs eastward and may pass 180; `spacing` is in degrees along both axes, `spacing_km` the geometric
+    mean of both on the sphere. For messages and a first look; `grids.grid_of` has the exact cells.
+    """
+
+    kind: str
+    shape: tuple[int, ...]
+    south: float
+    north: float
+    west: float
+    east: float
+    spacing: tuple[float, float]
+    spacing_km: float
+
+    @property
+    def extent(self) -> str:
+        return f"{self.south:.1f} to {self.north:.1f} N, {self.west:.1f} to {self.east:.1f} E"
+
+    @property
+    def resolution(self) -> str:
+        return " x ".join(dict.fromkeys(f"{step:.3g}" for step in self.spacing)) + " degrees"
+
+
+def summarise_grid(dataset: xr.Dataset | xr.DataArray) -> GridSummary:
+    """The grid of a canonical dataset at a glance.
+
+    summarise_grid(open_climate("tas.nc")).resolution
+    """
+    lat, lon = (np.asarray(dataset[name].values, np.float64) for name in ("lat", "lon"))
+    kind, shape = ("regular", (len(lat), len(lon))) if lat.ndim == 1 else (_kind_of(dataset), lat.shape)
+    if lat.ndim == 1:
+        lat, lon = np.meshgrid(lat, lon, indexing="ij")
+    lon = _in_one_piece(lon)
+    along = [float(np.rad2deg(_mean_angle(lat, lon, axis))) for axis in (0, 1)]
+    shrink = float(np.cos(np.deg2rad(lat)).mean())
+    steps = (along[0], _mean_step(lon[0]) if kind == "regular" else along[1])
+    margin = (steps[0] / 2, steps[1] / 2 if kind == "regular" else steps[1] / 2 / shrink)
+    return GridSummary(
+        kind,
+        tuple(shape),
+        max(float(lat.min()) - margin[0], -90.0),
+        min(float(lat.max()) + margin[0], 90.0),
+        float(lon.min()) - margin[1],
+        float(lon.max()) + margin[1],
+        steps,
+        EARTH_RADIUS * float(np.sqrt(np.prod(np.deg2rad(along)))),
+    )
+
+
+def check_together(
+    coarse: xr.Dataset, fine: xr.Dataset, *, coarse_name: str = "coarse", fine_name: str = "fine"
+) -> None:
+    """The first reason for which two canonical archives cannot be used together, as an error; see `misfits`.
+
+    **Raises:** `DataError` if the regions are disjoint, coarse is finer than fine, or no variable is common.
+
+        check_together(open_climate("gcm.nc"), open_climate("obs.nc"))
+    """
+    found = misfits(coarse, fine, coarse_name=coarse_name, fine_name=fine_name)
+    if found:
+        raise DataError(found[0])
+
+
+def misfits(coarse: xr.Dataset, fine: xr.Dataset, *, coarse_name: str = "coarse", fine_name: str = "fine") -> list[str]:
+    """Every reason for which two canonical archives do not fit together, each with what to change."""
+    wide, narrow = summarise_grid(coarse), summarise_grid(fine)
+    found = []
+    if overlap(wide, narrow) == 0.0:
+        found.append(
+            f"{coarse_name} covers {wide.extent} and {fine_name} {narrow.extent}: they do not overlap; choose files of "
+            "the same region."
+        )
+    if wide.spacing_km * ROUNDING < narrow.spacing_km:
+        found.append(
+            f"{coarse_name} ({wide.resolution}) is finer than {fine_name} ({narrow.resolution}); swap the two, or "
+            "bring a finer reference."
+        )
+    found += _misfits_of_variables(coarse, fine, coarse_name, fine_name)
+    if "time" in coarse.dims and "time" in fine.dims:
+        found += _misfits_of_seasons(coarse, fine, coarse_name, fine_name)
+    return found
+
+
+def overlap(coarse: GridSummary, fine: GridSummary) -> float:
+    """The part of the fine grid's box, in latitude and longitude, that lies inside the coarse grid's box."""
+    height = min(coarse.north, fine.north) - max(coarse.south, fine.south)
+    width = 0.0
+    for turn in (-360.0, 0.0, 360.0):
+        width += max(0.0, min(coarse.east, fine.east + turn) - max(coarse.west, fine.west + turn))
+    width = min(width, fine.east - fine.west)  # a global grid may count the date line twice
+    whole = (fine.north - fine.south) * (fine.east - fine.west)
+    return max(0.0, height) * width / whole if whole > 0 else 0.0
+
+
+def common_variables(coarse: xr.Dataset, fine: xr.Dataset) -> tuple[str, ...]:
+    return tuple(str(name) for name in coarse.data_vars if name in fine.data_vars)
+
+
+def _misfits_of_variables(coarse: xr.Dataset, fine: xr.Dataset, coarse_name: str, fine_name: str) -> list[str]:
+    common = common_variables(coarse, fine)
+    if not common:
+        held = [", ".join(map(str, dataset.data_vars)) for dataset in (coarse, fine)]
+        return [
+            f"{coarse_name} holds {held[0]} and {fine_name} {held[1]}: no variable has the same name in both; rename "
+            "one where they mean the same, as in variables = {tas = 'tg'}."
+        ]
+    found = []
+    for name in common:
+        units = [dataset[name].attrs.get("units", "(none)") for dataset in (coarse, fine)]
+        if units[0] != units[1]:
+            found.append(
+                f"{name} is in {units[0]!r} in {coarse_name} and in {units[1]!r} in {fine_name}; "
+                "convert one and set its attribute 'units'."
+            )
+    return found
+
+
+def _misfits_of_seasons(coarse: xr.Dataset, fine: xr.Dataset, coarse_name: str, fine_name: str) -> list[str]:
+    months = [months_of(dataset["time"]) for dataset in (coarse, fine)]
+    unknown = tuple(m for m in months[0] if m not in months[1])
+    if not unknown:
+        return []
+    what = "the archives share no season" if len(unknown) == len(months[0]) else "some have no fine reference"
+    return [
+        f"{coarse_name} covers {season_name(months[0])} and {fine_name} {season_name(months[1])}: {what}; select the "
+        "months that both have."
+    ]
+
+
+def _kind_of(dataset: xr.Dataset | xr.DataArray) -> str:
+    rotated = any("rotated" in str(c.attrs.get("grid_mapping_name", "")) for c in dataset.coords.values())
+    return "rotated" if rotated else "curvilinear"
+
+
+def _mean_step(axis: np.ndarray) -> float:
+    return float((axis[-1] - axis[0]) / (len(axis) - 1)) if len(axis) > 1 else 0.0
+
+
+def _in_one_piece(lon: np.ndarray) -> np.ndarray:
+    """Longitudes of a region that crosses the date line, around their mean direction; others as they are."""
+    neighbours = np.abs(np.diff(lon, axis=1))
+    if lon.shape[1] < 2 or neighbours.max() < 180.0:
+        return lon
+    middle = float(np.angle(np.exp(1j * np.deg2rad(lon)).mean(), deg=True))
+    return middle + (lon - middle + 180.0) % 360.0 - 180.0
+
+
+def _mean_angle(lat: np.ndarray, lon: np.ndarray, axis: int) -> float:
+    """Mean great-circle distance in radians between neighbours along an axis (haversine)."""
+    if lat.shape[axis] < 2:
+        return 0.0
+    φ, λ = np.deg2rad(lat), np.deg2rad(lon)
+    near, far = (np.arange(lat.shape[axis] - 1), np.arange(1, lat.shape[axis]))
+    φ1, φ2, λ1, λ2 = (np.take(x, i, axis) for x in (φ, λ) for i in (near, far))
+    h = np.sin((φ2 - φ1) / 2) ** 2 + np.cos(φ1) * np.cos(φ2) * np.sin((λ2 - λ1) / 2) ** 2
+    return float(np.mean(2 * np.arcsin(np.sqrt(h))))

@@ -1,0 +1,1 @@
+"""Grids: cells and their areas, regridding, pooling, whether two grids fit together."""

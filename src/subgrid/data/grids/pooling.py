@@ -1,0 +1,264 @@
+"""Many files as one archive: files of one variable follow in time or are members, and variables are merged.
+
+Members may have unequal lengths. Then a time that one of them lacks is NaN throughout for it, and the coordinate
+`available` (realization, time) says so; `pooled` leaves such fields out.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from subgrid.data.cf.calendars import calendar_of, step_days
+from subgrid.data.fields import DataError
+
+AVAILABLE = "available"
+PARTS = "parts"
+UNITS_FOUND = "units_found"
+"""Keys of a variable's encoding that keep its files and its units in them, for messages; they are not written."""
+MEMBER_LABEL = re.compile(r"r\d+i\d+p\d+(?:f\d+)?")
+GRID_TOLERANCE = 0.01
+"""Coordinates that agree to this part of a cell are equal: files store them with different precision."""
+
+
+@dataclass(frozen=True)
+class ClimateField:
+    """One variable of one file, canonical; `units` as found in the file; `member`, its label where there is one."""
+
+    file: str
+    name: str
+    units: str
+    member: str | None
+    data: xr.Dataset
+
+
+def member_label(file: str, dataset: xr.Dataset) -> str | None:
+    """The member that a file holds, by CMIP's attributes, else by a label such as r1i1p1f1 in its name."""
+    described = [dataset.attrs.get(key, "") for key in ("variant_label", "driving_model_ensemble_member", "source")]
+    found = (MEMBER_LABEL.search(str(text)) for text in (*described, Path(file).name))
+    return next((match.group() for match in found if match), None)
+
+
+def pool(fields: Sequence[ClimateField], *, name: str) -> xr.Dataset:
+    """All fields as one canonical dataset; lazily.
+
+    Files of one variable with different members are pooled along "realization" (times outer-joined); those of one
+    member follow each other in time. Variables keep the times and members that all of them have.
+
+    **Raises:** `DataError` for grids or calendars that differ, times that come twice, and variables without common
+    times.
+    """
+    _check_calendars(fields)
+    fields = _snapped(fields)
+    series = {}
+    for variable in dict.fromkeys(field.name for field in fields):
+        series[variable] = _series([field for field in fields if field.name == variable])
+    merged = _merged(list(series.values()), name)
+    for variable in series:
+        own = [field for field in fields if field.name == variable]
+        merged[variable].encoding = {PARTS: [_part(field) for field in own], UNITS_FOUND: own[0].units}
+    return merged
+
+
+def pooled(dataset: xr.Dataset) -> xr.Dataset:
+    """Members one after the other along "time", those of unequal lengths without what they lack.
+
+    **Returns:** no dimension "realization" any more, but a coordinate `realization` (time); times may come twice.
+
+        samples = pooled(open_climate("members/"))
+    """
+    if "realization" not in dataset.dims:
+        return dataset
+    members = []
+    for i in range(dataset.sizes["realization"]):
+        member = dataset.isel(realization=i)
+        if AVAILABLE in member.coords:
+            member = member.isel(time=np.flatnonzero(member[AVAILABLE].values)).drop_vars(AVAILABLE)
+        label = member["realization"].values if "realization" in member.coords else np.asarray(i)
+        member = member.drop_vars("realization", errors="ignore")
+        members.append(member.assign_coords(realization=("time", np.repeat(label, member.sizes["time"]))))
+    return _concat(members, "time")
+
+
+def file_of(field: xr.DataArray, fallback: str, *, time: Any = None, member: Any = None) -> str:
+    """The file that the value of a variable at a time and member came from, as far as it is known."""
+    parts = field.encoding.get(PARTS, [])
+    for file, first, last, label in parts:
+        in_time = time is None or first is None or first <= time <= last
+        if in_time and (member is None or label is None or str(label) == str(member)):
+            return file
+    return parts[0][0] if parts else fallback
+
+
+def _part(field: ClimateField) -> tuple[str, Any, Any, str | None]:
+    if "time" not in field.data.dims:
+        return field.file, None, None, field.member
+    times = field.data["time"].values
+    return field.file, times[0], times[-1], field.member
+
+
+def _check_calendars(fields: Sequence[ClimateField]) -> None:
+    known: dict[str, str] = {}
+    for field in fields:
+        if "time" in field.data.dims:
+            known.setdefault(calendar_of(field.data["time"]), field.file)
+    if len(known) > 1:
+        (one, file), (two, other) = list(known.items())[:2]
+        raise DataError(
+            f"{file} has the calendar {one} and {other} {two}; open them as two archives, or convert one with "
+            f"dataset.convert_calendar({one!r})."
+        )
+
+
+def _snapped(fields: Sequence[ClimateField]) -> list[ClimateField]:
+    """Fields with exactly the coordinates of the first; files differ in their last digits."""
+    first = fields[0]
+    for field in fields[1:]:
+        _check_same_grid(first, field)
+    shared = {n: c for n, c in first.data.coords.items() if not {"time", "realization"} & {n, *c.dims}}
+    return [_with_coords(field, shared) for field in fields]
+
+
+def _with_coords(field: ClimateField, shared: dict[Any, xr.DataArray]) -> ClimateField:
+    own = [n for n, c in field.data.coords.items() if not {"time", "realization"} & {n, *c.dims}]
+    data = field.data.drop_vars(own).assign_coords({n: c.variable for n, c in shared.items()})
+    return ClimateField(field.file, field.name, field.units, field.member, data)
+
+
+def _check_same_grid(first: ClimateField, other: ClimateField) -> None:
+    for axis in ("lat", "lon"):
+        a, b = (np.asarray(f.data[axis].values, np.float64) for f in (first, other))
+        cell = np.ptp(a) / max(a.shape[-1] - 1, 1)
+        if a.shape != b.shape or not np.allclose(a, b, rtol=0, atol=GRID_TOLERANCE * max(float(cell), 1e-3)):
+            raise DataError(
+                f"{first.file} and {other.file} have different grids ({_axis(first, axis)} against "
+                f"{_axis(other, axis)}); regrid one, or open them as two archives."
+            )
+
+
+def _axis(field: ClimateField, axis: str) -> str:
+    values = field.data[axis].values
+    return f"{'x'.join(map(str, values.shape))} {axis} from {values.min():.2f} to {values.max():.2f}"
+
+
+def _series(fields: list[ClimateField]) -> xr.Dataset:
+    """One variable: its members, each put together from its files."""
+    groups: dict[str | None, list[ClimateField]] = {}
+    for field in fields:
+        groups.setdefault(field.member, []).append(field)
+    if len(groups) == 1 and len(fields) > 1 and _are_members(fields):
+        groups = {str(i): [field] for i, field in enumerate(fields)}
+    members = {label: _in_time(group) for label, group in groups.items()}
+    if len(members) == 1:
+        return next(iter(members.values()))
+    labelled = []
+    for i, (label, member) in enumerate(members.items()):
+        if "realization" in member.dims:
+            labelled.append(member)
+        else:
+            labelled.append(member.expand_dims(realization=[str(i) if label is None else str(label)]))
+    return _members(labelled)
+
+
+def _are_members(fields: list[ClimateField]) -> bool:
+    """Whether files that name no member hold the very same times: then each is a member."""
+    if any(f.member is not None or "time" not in f.data.dims for f in fields):
+        return False
+    first = fields[0].data["time"].values
+    return all(np.array_equal(f.data["time"].values, first) for f in fields[1:])
+
+
+def _in_time(fields: list[ClimateField]) -> xr.Dataset:
+    """Files of one member in the order of their times."""
+    if len(fields) == 1:
+        return fields[0].data
+    files = " and ".join(f.file for f in fields[:2])
+    if any("time" not in f.data.dims for f in fields):
+        raise DataError(f"{files} both hold {fields[0].name} without a time; name one of them only.")
+    fields = sorted(fields, key=lambda f: f.data["time"].values[0])
+    times = np.concatenate([f.data["time"].values for f in fields])
+    owner = np.repeat(np.arange(len(fields)), [f.data.sizes["time"] for f in fields])
+    order = np.argsort(times, kind="stable")
+    again = np.flatnonzero(times[order][1:] == times[order][:-1])
+    if len(again):
+        one, two = (fields[owner[order[again[0] + i]]].file for i in (0, 1))
+        raise DataError(
+            f"{one} and {two} both hold {fields[0].name} at time = {times[order][again[0]]} ({len(again)} such times); "
+            "cut one of them, or, if they are members, put r1i1p1, r2i1p1, … into their names."
+        )
+    joined = _concat([f.data for f in fields], "time")
+    return joined if (order == np.arange(len(order))).all() else joined.isel(time=order)
+
+
+def _members(members: list[xr.Dataset]) -> xr.Dataset:
+    """Members along "realization"; where their times differ, `available` says who has which."""
+    times = [member["time"].values if "time" in member.dims else np.empty(0) for member in members]
+    equal = all(np.array_equal(t, times[0]) for t in times)
+    joined = _concat(members, "realization", join="exact" if equal else "outer")
+    labels = joined["realization"].values if "realization" in joined.coords else np.arange(joined.sizes["realization"])
+    if len(set(labels.tolist())) < len(labels):
+        labels = np.arange(len(labels))
+    joined = joined.assign_coords(realization=("realization", labels))
+    if equal:
+        return joined
+    rows = [
+        np.repeat(np.isin(joined["time"].values, t)[None], m.sizes["realization"], 0)
+        for t, m in zip(times, members, strict=True)
+    ]
+    return joined.assign_coords({AVAILABLE: (("realization", "time"), np.concatenate(rows))})
+
+
+def _concat(datasets: list[xr.Dataset], dim: str, *, join: Any = "override") -> xr.Dataset:
+    return xr.concat(  # pyright: ignore[reportReturnType]  (its type includes DataTree, for trees)
+        datasets,
+        dim,
+        data_vars="minimal" if dim == "time" else "all",
+        coords="minimal",
+        compat="override",
+        join=join,
+        combine_attrs="drop_conflicts",
+    )
+
+
+def _merged(series: list[xr.Dataset], name: str) -> xr.Dataset:
+    """Variables on the times and members that all of them have."""
+    if len(series) == 1:
+        return series[0]
+    series = _same_hours(series)
+    merged = xr.merge(series, join="inner", compat="override", combine_attrs="drop_conflicts")
+    masks = [s[AVAILABLE] for s in series if AVAILABLE in s.coords]
+    if masks:
+        both = masks[0]
+        for mask in masks[1:]:
+            both = both & mask
+        merged = merged.assign_coords({AVAILABLE: both.reindex_like(merged).astype(bool)})
+    if 0 in merged.sizes.values():
+        names = ", ".join(str(v) for s in series for v in s.data_vars)
+        lost = [dim for dim, size in merged.sizes.items() if size == 0]
+        raise DataError(f"{name}: {names} have no {lost[0]} in common; bring files of the same period and members.")
+    return merged
+
+
+def _same_hours(series: list[xr.Dataset]) -> list[xr.Dataset]:
+    """Daily series that are stamped at different hours of the day, all stamped as the first."""
+    timed = [s for s in series if "time" in s.dims]
+    if len(timed) < 2 or any(step_days(s["time"]) != 1.0 for s in timed):
+        return series
+    hour = _hour(timed[0]["time"])
+    return [_moved(s, hour - _hour(s["time"])) if "time" in s.dims else s for s in series]
+
+
+def _moved(dataset: xr.Dataset, shift: timedelta) -> xr.Dataset:
+    times = dataset["time"].values
+    moved = times + (np.timedelta64(shift) if times.dtype.kind == "M" else shift)
+    return dataset.assign_coords(time=("time", moved, dataset["time"].attrs))
+
+
+def _hour(time: xr.DataArray) -> timedelta:
+    first = time[0].dt
+    return timedelta(hours=int(first.hour), minutes=int(first.minute), seconds=int(first.second))

@@ -1,0 +1,1 @@
+"""Climate archives: domain, anomalies, prior, the fitted model and its ensembles."""

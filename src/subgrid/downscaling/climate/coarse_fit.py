@@ -1,0 +1,217 @@
+"""What is fitted on a coarse climate archive: anomalies, their debiasing, and the climate that changes count from.
+
+FOLDER/debiasing.zarr holds plain arrays, no code: the anomalies of both archives on the kept coarse cells, from which
+the debiaser is fitted again when it is loaded, to the same bits; so every method can be kept. Its attributes say how
+method and strength were chosen.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from jaxtyping import Bool, Float
+
+from subgrid.data.fields import DataError
+from subgrid.data.store import write_zarr
+from subgrid.downscaling.climate.climatology import ChangeSignal, Climatology, fit_climatology
+from subgrid.downscaling.climate.domain import (
+    Anomalies,
+    ClimateDebiasMethod,
+    Domain,
+    Series,
+    change_kinds,
+    check_quantiles,
+    fit_anomalies,
+    fit_climate_debiaser,
+    without_drift,
+)
+from subgrid.downscaling.climate.series import SeriesDebiaser
+from subgrid.downscaling.debiasing.choice import CANDIDATES, STRENGTHS, DebiasingChoice, Sample, choose_debiasing
+from subgrid.downscaling.preparation.transforms import default_transforms
+from subgrid.training.log import Report
+
+CHANGE_HARMONICS = 1
+"""Of the climates that a change is told from; see `fit_change_signal`."""
+SAME_PLACE = 1e-3
+"""Degrees by which the centres of one grid may differ between files: coordinates in float32 do."""
+
+
+@dataclass(frozen=True)
+class CoarseFit:
+    """From fields of the coarse model to what the prior is conditioned on.
+
+    **Arguments:** `variables`; `kept`, coarse cells in the constraint; `lat`, `lon`, of the coarse grid; `anomalies`,
+    between values and anomalies of the kept cells; `climate`, the smooth course of the year of the whole archive,
+    physical units, all cells; `source`, anomalies of the whole coarse archive; `trained`, those to fit on; `target`,
+    coarsened anomalies of the training reference; `options`, arguments of `fit_climate_debiaser`; `choice`, by which
+    they were found, None where both method and strength were given.
+    """
+
+    variables: tuple[str, ...]
+    kept: Bool[np.ndarray, "*coarse"]
+    lat: Float[np.ndarray, "*lat"]
+    lon: Float[np.ndarray, "*lon"]
+    anomalies: Anomalies
+    climate: Climatology
+    source: Float[np.ndarray, "n channel kept"]
+    trained: Bool[np.ndarray, " n"]
+    target: Float[np.ndarray, "m channel kept"]
+    options: Mapping[str, Any]
+    choice: DebiasingChoice | None = None
+
+    @cached_property
+    def debiaser(self) -> SeriesDebiaser:
+        return fit_climate_debiaser(self.source[self.trained], self.target, **self.options)
+
+    def targets(self, series: Series) -> Float[np.ndarray, "n channel kept"]:
+        """Debiased anomalies of a series on the whole coarse grid, of the climate that everything was fitted in."""
+        return self.debiaser.adjust(self.anomalies.of(self._select(series)))
+
+    def change_to(self, series: Series) -> ChangeSignal:
+        """The coarse model's own smoothed change from the archive's climate to the one of a series, on its grid."""
+        climate = fit_climatology(series.values, series.phase, n_harmonics=CHANGE_HARMONICS)
+        return ChangeSignal(self.climate, climate, change_kinds(self.variables))
+
+    def targets_without(self, change: ChangeSignal, series: Series) -> Float[np.ndarray, "n channel kept"]:
+        """Debiased anomalies of a series of another climate, less the model's change and the debiaser's own."""
+        stationary = np.asarray(change.remove(jnp.asarray(series.values), jnp.asarray(series.phase, jnp.float32)))
+        moved = self.targets(replace(series, values=stationary))
+        return without_drift(moved, self.debiaser.adjust(self.source))
+
+    def _select(self, series: Series) -> Series:
+        """The kept cells. **Raises:** `DataError` if one of them has no value."""
+        values = series.values[:, :, self.kept]
+        if np.isnan(values).any():
+            raise DataError(
+                f"coarse: {int(np.isnan(values).any((0, 1)).sum())} cells that the model was trained with hold no "
+                "value; bring fields with the mask of the training archive."
+            )
+        return replace(series, values=values)
+
+
+def fit_coarse(
+    coarse: xr.Dataset,
+    series: Series,
+    domain: Domain,
+    target: Sample,
+    *,
+    trained: Bool[np.ndarray, " n"] | None = None,
+    n_harmonics: int = 3,
+    method: ClimateDebiasMethod | Literal["auto"] = "auto",
+    strength: float | Literal["auto"] = "auto",
+    candidates: Sequence[ClimateDebiasMethod] = CANDIDATES,
+    report: Report | None = None,
+    **options: Any,
+) -> CoarseFit:
+    """Fits anomalies, climate and debiasing of a coarse archive.
+
+    Args:
+        coarse: canonical.
+        series: its values.
+        domain: of both archives.
+        target: coarsened anomalies of the training reference.
+        trained: the samples to fit on, default all.
+        n_harmonics: of the climatology of anomalies.
+        method: of debiasing; "auto", one of the candidates, by left-out years.
+        strength: from 0 to 1; "auto", by left-out years.
+        candidates: of "auto", from the least to the most correcting.
+        report: of the choice, called as report(done, {}) with pairs of folds.
+        **options: other arguments of `fit_climate_debiaser`.
+
+    Raises:
+        DataError, ValueError: as `check_quantiles`, `fit_climatology` and `choose_debiasing`; the debiaser itself is
+            fitted when it is first used.
+
+    Example:
+        >>> fit = fit_coarse(coarse, series_of(coarse, ["tas"]), domain, target)
+        >>> fit.targets(new_series)
+    """
+    chosen = np.ones(len(series.winter), bool) if trained is None else trained
+    methods = tuple(candidates) if method == "auto" else (method,)
+    for each in methods:
+        check_quantiles(int(chosen.sum()), len(target.values), method=each, **options)
+    kept = domain.regridding.kept
+    selected = replace(series, values=series.values[:, :, kept])
+    anomalies = fit_anomalies(selected[chosen], domain.transforms, n_harmonics=n_harmonics)
+    climate = fit_climatology(series.values, series.phase, n_harmonics=CHANGE_HARMONICS)
+    lat, lon = (np.asarray(coarse[name].values, np.float64) for name in ("lat", "lon"))
+    source = anomalies.of(selected)
+    choice = None
+    if method == "auto" or (strength == "auto" and method != "none"):
+        own = Sample(source[chosen], series.phase[chosen], series.winter[chosen])
+        strengths = STRENGTHS if strength == "auto" else (strength,)
+        choice = choose_debiasing(
+            own, target, methods=methods, strengths=strengths, n_harmonics=n_harmonics, report=report, **options
+        )
+        method, strength = choice.method, choice.strength
+    resolved = {"method": method, "strength": 1.0 if strength == "auto" else strength, **options}
+    fitted = source, chosen, target.values
+    return CoarseFit(domain.variables, kept, lat, lon, anomalies, climate, *fitted, resolved, choice)
+
+
+def save_coarse(folder: Path, fit: CoarseFit) -> None:
+    """Writes what `load_coarse` reads."""
+    axes = {1: {"lat": ("yc",), "lon": ("xc",)}, 2: {"lat": ("yc", "xc"), "lon": ("yc", "xc")}}[fit.lat.ndim]
+    arrays: dict[str, Any] = {
+        "kept": (("yc", "xc"), fit.kept),
+        "coarse_lat": (axes["lat"], fit.lat),
+        "coarse_lon": (axes["lon"], fit.lon),
+        "anomaly_climatology": (("basis", "channel", "cell"), np.asarray(fit.anomalies.climatology.mean_coefficients)),
+        "climate": (("climate_basis", "channel", "yc", "xc"), np.asarray(fit.climate.mean_coefficients)),
+        "source": (("source_sample", "channel", "cell"), fit.source),
+        "trained": ("source_sample", fit.trained),
+        "target": (("target_sample", "channel", "cell"), fit.target),
+    }
+    attributes = {
+        "variables": list(fit.variables),
+        "options": json.dumps(dict(fit.options)),
+        "choice": json.dumps(None if fit.choice is None else fit.choice.as_dict()),
+    }
+    write_zarr(xr.Dataset(arrays, attrs=attributes), folder / "debiasing.zarr", overwrite=True)
+
+
+def load_coarse(folder: str | Path) -> CoarseFit:
+    """What `save_coarse` wrote. **Raises:** `DataError` if the folder holds none."""
+    path = Path(folder) / "debiasing.zarr"
+    if not path.exists():
+        raise DataError(f"{folder}: holds no debiasing (no debiasing.zarr); make it with train_climate or subgrid run.")
+    with xr.open_zarr(path, chunks=None) as stored:
+        data = stored.load()
+    variables, choice = tuple(data.attrs["variables"]), json.loads(data.attrs.get("choice", "null"))
+    return CoarseFit(
+        variables,
+        data.kept.values.astype(bool),
+        data.coarse_lat.values,
+        data.coarse_lon.values,
+        Anomalies(default_transforms(variables), Climatology(jnp.asarray(data.anomaly_climatology.values))),
+        Climatology(jnp.asarray(data.climate.values)),
+        data.source.values,
+        data.trained.values.astype(bool),
+        data.target.values,
+        json.loads(data.attrs["options"]),
+        None if choice is None else DebiasingChoice.from_dict(choice),
+    )
+
+
+def check_grid(fit: CoarseFit, coarse: xr.Dataset) -> None:
+    """Whether a canonical dataset lies on the coarse grid of the fit.
+
+    **Raises:** `DataError`, with both grids.
+    """
+    for name, trained in (("lat", fit.lat), ("lon", fit.lon)):
+        given = np.asarray(coarse[name].values)
+        if given.shape != trained.shape or not np.allclose(given, trained, atol=SAME_PLACE, rtol=0):
+            raise DataError(
+                f"coarse: its {name}, {_extent(given)}, is not that of the archive that the model was trained with, "
+                f"{_extent(trained)}; bring fields of the same coarse model, or train with these."
+            )
+
+
+def _extent(axis: np.ndarray) -> str:
+    return f"{' x '.join(map(str, axis.shape))} values from {axis.min():.4g} to {axis.max():.4g}"

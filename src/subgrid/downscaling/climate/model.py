@@ -1,0 +1,398 @@
+"""The main job on climate archives, in two calls: fit everything on a pair of archives, then downscale new fields.
+
+FOLDER/settings.json    what the model was asked to be
+FOLDER/domain.zarr      the mask, C′, the fine climatology
+FOLDER/grid.zarr        the fine grid, its coordinates and the attributes of the variables
+FOLDER/debiasing.zarr   what is fitted on the coarse archive
+FOLDER/model/           the prior, and what is done to its draws
+
+The folder of a finished `subgrid run` holds the same parts, and is a model too.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import xarray as xr
+from jaxtyping import Float
+
+from subgrid.data.cf.checks import Gaps
+from subgrid.data.cf.open import check_climate, open_climate
+from subgrid.data.cf.sources import Source
+from subgrid.data.grids.cells import grid_of
+from subgrid.data.grids.regrid import conservative_coarsening
+from subgrid.data.store import OutputExists, write_json, write_zarr
+from subgrid.downscaling.climate.climatology import ChangeSignal
+from subgrid.downscaling.climate.coarse_fit import CoarseFit, check_grid, fit_coarse, load_coarse, save_coarse
+from subgrid.downscaling.climate.domain import (
+    Anomalies,
+    ClimateDebiasMethod,
+    Domain,
+    Series,
+    connect,
+    fit_anomalies,
+    interpolation,
+    series_of,
+)
+from subgrid.downscaling.climate.prior import (
+    DIRECTIONS,
+    N_LEVELS,
+    Conditions,
+    RefinementSettings,
+    is_trained,
+    load_climate_prior,
+    train_climate_prior,
+)
+from subgrid.downscaling.climate.prior_choice import MOST_VALUES
+from subgrid.downscaling.climate.sampler import (
+    FieldSampler,
+    draw_anomalies,
+    gaussian_conditional,
+    load_domain,
+    save_domain,
+)
+from subgrid.downscaling.debiasing.choice import Sample
+from subgrid.downscaling.spread.calibration import SpreadCalibration
+from subgrid.downscaling.spread.post_processing import (
+    MEMBERS,
+    POST_PROCESSING,
+    fit_post_processing,
+    is_censored,
+    load_post_processing,
+    save_post_processing,
+)
+from subgrid.numerics.streams import draw_keys, substream
+from subgrid.training.log import Report
+from subgrid.training.origin import digest
+from subgrid.types import Key
+
+Change: TypeAlias = Literal["none", "preserve"]
+
+DRAWS_AT_ONCE, VALUES_AT_ONCE = 1024, 2**24
+"""Fields, and numbers in them (64 MiB), drawn before they are put away: memory is bounded whatever the archive."""
+CHUNK_VALUES = 2**20
+"""Of a chunk in a store, before compression: 4 MiB."""
+
+
+@dataclass(frozen=True)
+class ClimateModel:
+    """Everything that is fitted on a pair of archives; made by `train_climate`, found by `load_climate_model`."""
+
+    folder: Path
+    coarse: CoarseFit
+    grid: xr.Dataset
+    sampler: FieldSampler
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        return self.coarse.variables
+
+    @property
+    def checkpoint(self) -> str:
+        return checkpoint_id(self.folder)
+
+
+def train_climate(
+    fine: Source,
+    coarse: Source,
+    variables: Sequence[str],
+    *,
+    folder: str | Path,
+    orography: Source | None = None,
+    debias: ClimateDebiasMethod | Literal["auto"] = "auto",
+    debias_options: Mapping[str, Any] | None = None,
+    directions: Sequence[int] = DIRECTIONS,
+    minimum_valid: float = 0.5,
+    gaps: Gaps = "refuse",
+    n_harmonics: int = 3,
+    n_levels: int = N_LEVELS,
+    report: Report | None = None,
+    key: Key,
+    **settings: Any,
+) -> ClimateModel:
+    """Fits climatologies, debiasing and the prior on a fine and a coarse archive that share no dates.
+
+    **Arguments:**
+
+    - `fine`, `coarse`, paths or Datasets, as for `open_climate`; `variables`, in both, the channels;
+    - `folder`, of the model: an unfinished training in it is resumed, to the same bits;
+    - `orography`, a static predictor of the network, on any grid that covers the fine one;
+    - `debias`, the method, "auto" to choose it by left-out years, and `debias_options`: `strength` ("auto" unless
+      given), `candidates`, `marginals`, `n_quantiles`, `explained_variance`;
+    - `directions`, numbers of principal directions to choose from by the likelihood of left-out years;
+    - `minimum_valid`, of the area of a coarse cell in the constraint; `gaps`, of the fine archive: "refuse" or "mask";
+      `n_harmonics`, of the climatology; `n_levels`, of noise, for the marginals of precipitation;
+    - `report(step, metrics)`; `key`; `settings`, of the network and its training (`RefinementSettings`).
+
+    **Returns:** the model, also saved in `folder`, where `load_climate_model` finds it.
+
+    **Raises:** `DataError` for archives that cannot be used or do not fit together; `OutputExists` if the folder holds
+    a finished model, or one of other options; `TypeError` for a setting that does not exist.
+
+        model = train_climate("eobs.nc", "cnrm.nc", ["tas"], folder="model", key=jax.random.key(0))
+    """
+    folder, refinement = Path(folder), RefinementSettings(**settings)
+    options = {"method": debias, **(debias_options or {})}
+    asked = [options, dataclasses.asdict(refinement), list(directions), minimum_valid, gaps, n_harmonics, n_levels]
+    wanted = _refuse_another(folder, key, [list(variables), *asked])
+    fine_data = check_climate(open_climate(fine, list(variables), name="fine"), name="fine", gaps=gaps)
+    coarse_data = check_climate(open_climate(coarse, list(variables), name="coarse"), name="coarse")
+    domain = connect(fine_data, coarse_data, variables, minimum_valid=minimum_valid)
+    series = series_of(fine_data, variables)
+    anomalies = fit_anomalies(series, domain.transforms, n_harmonics=n_harmonics)
+    fields = anomalies.of(series)
+    coarse_series, target = (
+        series_of(coarse_data, variables),
+        Sample(domain.coarsen(fields), series.phase, series.winter),
+    )
+    fitted = fit_coarse(coarse_data, coarse_series, domain, target, n_harmonics=n_harmonics, **options)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "settings.json", wanted)  # nothing is claimed by archives or options that do not serve
+    save_coarse(folder, fitted)
+    save_grid(folder, fine_data, variables)
+    save_domain(folder, domain, anomalies, None)
+    predictors = None if orography is None else static_predictors(orography, fine_data)
+    train_on(
+        folder, domain, anomalies, series,
+        predictors=predictors, settings=refinement, directions=directions, n_levels=n_levels, report=report, key=key,
+    )  # fmt: skip
+    return load_climate_model(folder)
+
+
+def _refuse_another(folder: Path, key: Key, asked: list[Any]) -> dict[str, Any]:
+    """What makes the folder that of one configuration, if it is free or already is.
+
+    **Raises:** `OutputExists` if it holds a finished model, or one of another configuration.
+    """
+    if is_finished(folder):
+        raise OutputExists(f"{folder}: holds a trained model already; use load_climate_model or choose another folder.")
+    content = {"seed": np.asarray(jr.key_data(key)).tolist(), "asked": asked}
+    wanted, path = json.loads(json.dumps(content)), folder / "settings.json"
+    if path.exists() and json.loads(path.read_text(encoding="utf-8")) != wanted:
+        raise OutputExists(f"{folder}: holds a model in training with other options; choose another folder.")
+    return wanted
+
+
+def train_on(
+    folder: Path,
+    domain: Domain,
+    anomalies: Anomalies,
+    series: Series,
+    *,
+    predictors: Float[np.ndarray, "p y x"] | None,
+    settings: RefinementSettings,
+    directions: Sequence[int],
+    n_levels: int,
+    report: Report | None,
+    key: Key,
+) -> None:
+    """The prior of the fine anomalies of a training series, and what its draws need, in FOLDER/model; resumes.
+
+    Arguments and errors are those of `train_climate_prior` and `fit_post_processing`; `n_levels`, of noise.
+    """
+    model, fields, groups = folder / "model", np.nan_to_num(anomalies.of(series)), series.winter
+    conditions = Conditions(
+        domain.regridding.operator,
+        domain.rows,
+        domain.distances if domain.mask.sum() * len(domain.variables) <= MOST_VALUES else None,
+        anomalies.mean(series.phase),
+        is_censored(domain.variables),
+    )
+    if not is_trained(model):
+        train_climate_prior(
+            fields, groups, conditions, mask=domain.mask.astype(np.float32), predictors=predictors, settings=settings,
+            directions=directions, n_levels=n_levels, folder=model, report=report, key=substream(key, "prior"),
+        )  # fmt: skip
+    if not (model / POST_PROCESSING).exists():
+        prior = load_climate_prior(model)
+        conditional = gaussian_conditional(prior, conditions.operator)
+        numbers = np.arange(len(fields)), np.arange(MEMBERS)
+        keys = draw_keys(substream(key, "spread calibration"), *numbers).reshape(-1)
+        targets = np.repeat(domain.coarsen(fields), MEMBERS, axis=0)
+        climatology = np.repeat(conditions.climatology, MEMBERS, axis=0)
+
+        def draws(calibration: SpreadCalibration) -> Float[np.ndarray, "n m channel y x"]:
+            each = calibration, climatology
+            drawn = draw_anomalies(prior, conditional, targets, keys, n_levels=n_levels, calibration=each)
+            return prior.normalised(drawn).reshape(len(fields), MEMBERS, *prior.denoiser.base.mean.shape)
+
+        found = fit_post_processing(prior, conditional, conditions, fields, groups, domain.mask, draws)
+        save_post_processing(model, found)
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether `train_on` has nothing left to do."""
+    return is_trained(folder / "model") and (folder / "model" / POST_PROCESSING).exists()
+
+
+def static_predictors(source: Source, fine: xr.Dataset) -> Float[np.ndarray, "1 y x"]:
+    """A fixed field on the fine grid, by conservative means where it is finer; 0 where it has no value.
+
+    **Raises:** `DataError` for a source that cannot be read or does not cover the fine grid.
+    """
+    dataset = open_climate(source, name="orography")
+    name = next(iter(dataset.data_vars))
+    grids = grid_of(dataset, source="orography"), grid_of(fine, source="fine")
+    regridding = conservative_coarsening(*grids, minimum_valid=0.0)
+    field = dataset[name].squeeze(drop=True).values.astype(np.float32)
+    return np.nan_to_num(regridding.scatter(np.asarray(regridding.operator(jnp.asarray(field)))))[None]
+
+
+def load_climate_model(folder: str | Path) -> ClimateModel:
+    """The model that `train_climate` or `subgrid run` left in a folder.
+
+    **Raises:** `DataError` if it holds none, or an unfinished one.
+
+        model = load_climate_model("runs/iberia_tas")
+    """
+    folder = Path(folder)
+    prior, coarse = load_climate_prior(folder / "model"), load_coarse(folder)
+    domain = load_domain(folder)
+    sampler = FieldSampler(prior, domain, load_post_processing(folder / "model"), N_LEVELS)
+    return ClimateModel(folder, coarse, load_grid(folder), sampler)
+
+
+def save_grid(folder: Path, fine: xr.Dataset, variables: Sequence[str]) -> None:
+    """The coordinates of space of a canonical dataset, and empty variables with its attributes."""
+    first = fine[variables[0]]
+    space = [str(dim) for dim in first.dims if dim not in ("realization", "time")]
+    kept = {n: c for n, c in fine.coords.items() if set(map(str, c.dims)) <= set(space) and n != "realization"}
+    empty = {name: ((), np.float32(0), fine[name].attrs) for name in variables}
+    grid = xr.Dataset(empty, kept, {**fine.attrs, "space": space}).drop_encoding()
+    write_zarr(grid, folder / "grid.zarr", overwrite=True)
+
+
+def load_grid(folder: str | Path) -> xr.Dataset:
+    """What `save_grid` wrote; the attribute "space" names the dimensions."""
+    with xr.open_zarr(Path(folder) / "grid.zarr", chunks=None) as stored:
+        return stored.load()
+
+
+def checkpoint_id(folder: Path) -> str:
+    """What names the prior in a folder: a digest of its settings, normalisation, choices and post-processing."""
+    found = hashlib.sha256((folder / "model" / "settings.json").read_bytes())
+    post = load_post_processing(folder / "model")
+    found.update(digest(*jax.tree.leaves((post.calibration, post.marginals))).encode())
+    return found.hexdigest()[:16]
+
+
+def downscale_climate(
+    coarse: Source,
+    model: ClimateModel | str | Path,
+    *,
+    n_members: int = 16,
+    change: Change = "none",
+    n_levels: int = N_LEVELS,
+    report: Callable[[int, int], None] | None = None,
+    key: Key,
+) -> xr.Dataset:
+    """An ensemble of fine fields for every field of the coarse model, in memory; for more, use `subgrid run`.
+
+    **Arguments:**
+
+    - `coarse`, a path or Dataset, as for `open_climate`, on the grid of the training archive;
+    - `model`, from `train_climate`, or the folder of one;
+    - `n_members`, for each of the model's own members;
+    - `change`: "none" for fields of the climate that everything was fitted in; "preserve" for those of another one, ten
+      years and more of them: the model's own smoothed change is taken out first and put back on the fine grid;
+    - `n_levels`, of noise; `report(done, total)`, in times;
+    - `key`: two calls with one key share their noise, time by time and member by member, which makes the mean of their
+      difference less noisy and the spread of its members no uncertainty; give each call a key of its own for that.
+
+    **Returns:** a Dataset with "realization" (model members × `n_members`), "time" and the fine grid, canonical units.
+
+    **Raises:** `DataError` for fields that cannot be used, or lie on another grid; `ValueError` for an unknown change.
+
+        ensemble = downscale_climate("cnrm_new.nc", model, n_members=16, key=jax.random.key(1))
+    """
+    if change not in get_args(Change):
+        raise ValueError(f"change must be one of {get_args(Change)}, got {change!r}.")
+    if n_members < 1:
+        raise ValueError(f"n_members must be at least 1, got {n_members}.")
+    model = model if isinstance(model, ClimateModel) else load_climate_model(model)
+    dataset = check_climate(open_climate(coarse, list(model.variables), name="coarse"), name="coarse")
+    check_grid(model.coarse, dataset)
+    series = series_of(dataset, model.variables)
+    targets, signal = _conditions(model, dataset, series, change)
+    sampler = dataclasses.replace(model.sampler, n_levels=n_levels)
+    fields = _sample(sampler, targets, series, signal, n_members, report, key)
+    settings = {"n_members": n_members, "change": change, "n_levels": n_levels}
+    return _as_dataset(model, dataset, fields, n_members, settings, key)
+
+
+def _conditions(model: ClimateModel, coarse: xr.Dataset, series: Series, change: Change):
+    """Targets, and the change to put back on the fine grid."""
+    if change == "none":
+        return model.coarse.targets(series), None
+    signal = model.coarse.change_to(series)
+    return model.coarse.targets_without(signal, series), signal.on(interpolation(coarse, model.grid))
+
+
+def time_blocks(n_times: int, n_members: int, n_values: int) -> tuple[int, int]:
+    """Times of a work item and of a chunk of it, for fields of `n_values`: the same for one draw at a time or a store.
+
+    time_blocks(900, 16, 551)  # (64, 64)
+    """
+    whole = max(1, min(DRAWS_AT_ONCE, VALUES_AT_ONCE // n_values) // n_members)
+    chunk = max(1, min(whole, n_times, CHUNK_VALUES // (n_values * n_members)))
+    return min(whole // chunk, -(-n_times // chunk)) * chunk, chunk
+
+
+def _sample(
+    sampler: FieldSampler, targets: np.ndarray, series: Series, signal: ChangeSignal | None, n_members: int, report, key
+) -> Float[np.ndarray, "t m channel *space"]:
+    n = len(targets)
+    keys = draw_keys(key, np.arange(n), np.arange(n_members))  # as the work items of a run have them
+    step, _ = time_blocks(n, n_members, sampler.domain.mask.size * targets.shape[1])
+    parts = []
+    for first in range(0, n, step):
+        block = slice(first, first + step)
+        parts.append(sampler(targets[block], series.phase[block], keys=keys[block], change=signal))
+        if report is not None:
+            report(min(first + step, n), n)
+    return np.concatenate(parts)
+
+
+def _as_dataset(
+    model: ClimateModel, coarse: xr.Dataset, fields: np.ndarray, n_members: int, settings: dict[str, Any], key: Key
+) -> xr.Dataset:
+    """Draws (model member × time, member, channel, *space) as a dataset with names, coordinates and its history."""
+    n_times, space = coarse.sizes["time"], fields.shape[3:]
+    of_model = fields.shape[0] // n_times
+    by_member = np.moveaxis(fields.reshape(of_model, n_times, n_members, -1, *space), (0, 2, 3), (1, 2, 0))
+    values = by_member.reshape(len(model.variables), of_model * n_members, n_times, *space)
+    dims = ("realization", "time", *model.grid.attrs["space"])
+    variables = {n: (dims, values[c], model.grid[n].attrs) for c, n in enumerate(model.variables)}
+    time = coarse["time"].drop_vars([n for n in coarse["time"].coords if n != "time"]).drop_encoding()
+    number = ("realization", np.arange(of_model * n_members), {"standard_name": "realization", "units": "1"})
+    coordinates = {**model.grid.coords, "time": time.variable, "realization": number}
+    if of_model > 1:
+        labels = np.repeat(np.asarray(coarse["realization"].values), n_members)
+        coordinates["coarse_realization"] = ("realization", labels, {"long_name": "member of the coarse model"})
+    return xr.Dataset(variables, coordinates, _provenance(model, coarse.attrs, settings, key))
+
+
+def _provenance(model: ClimateModel, given: Mapping[Any, Any], settings: dict[str, Any], key: Key) -> dict[str, Any]:
+    """The attributes of the input, and how the output came from it."""
+    import subgrid
+
+    configuration = json.dumps({**settings, "checkpoint": model.checkpoint}, sort_keys=True)
+    made = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} subgrid {subgrid.__version__}: downscaled by downscale_climate"
+    return {str(name): value for name, value in given.items()} | {
+        "Conventions": "CF-1.11",
+        "history": "\n".join([made, *([str(given["history"])] if given.get("history") else [])]),
+        "subgrid_version": subgrid.__version__,
+        "configuration": configuration,
+        "configuration_hash": hashlib.sha256(configuration.encode()).hexdigest(),
+        "seed": str(np.asarray(jr.key_data(key)).tolist()),
+        "checkpoint": model.checkpoint,
+    }

@@ -1,0 +1,175 @@
+"""Ensembles of fine climate fields for targets on disk: the sampler that work items call, in any process.
+
+RUN/domain.zarr    the mask, C′ as a sparse matrix, the fine climatology, the model's change on the fine grid
+RUN/model/         the prior, and post_processing.zarr: the spread of its draws, and the marginals of censored variables
+RUN/TARGETS.zarr   target(sample, channel, kept): debiased anomalies; phase(sample)
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from jaxtyping import Float, Int, PRNGKeyArray, Shaped
+from scipy.sparse import csr_array
+
+from subgrid.data.store import write_zarr
+from subgrid.diffusion.gaussian_conditional import ConditionalGaussian, condition
+from subgrid.downscaling.climate.climatology import ChangeSignal, Climatology
+from subgrid.downscaling.climate.domain import Anomalies, Domain, PaddedCoarsening
+from subgrid.downscaling.climate.prior import ClimatePrior, load_climate_prior
+from subgrid.downscaling.preparation.transforms import default_transforms
+from subgrid.downscaling.spread.calibration import SpreadCalibration
+from subgrid.downscaling.spread.conditional_draws import conditional_draws
+from subgrid.downscaling.spread.post_processing import PostProcessing, apply_marginals, load_post_processing
+from subgrid.numerics.operators import SparseCoarsening
+from subgrid.types import Coarsening
+
+
+@dataclass(frozen=True)
+class FineDomain:
+    """What turns sampled anomalies into fields."""
+
+    variables: tuple[str, ...]
+    mask: np.ndarray
+    operator: Coarsening
+    anomalies: Anomalies
+    change: ChangeSignal | None
+
+
+def save_domain(folder: Path, domain: Domain, anomalies: Anomalies, change: ChangeSignal | None) -> None:
+    """Writes what `load_domain` reads: plain arrays, no code."""
+    matrix = domain.regridding.operator.matrix
+    arrays: dict[str, Any] = {
+        "mask": (("y", "x"), domain.mask),
+        "kept": (("yc", "xc"), domain.regridding.kept),
+        "index": (("entry", "axis"), np.asarray(matrix.indices)),
+        "weight": ("entry", np.asarray(matrix.data)),
+        "climatology": (("basis", "channel", "y", "x"), np.nan_to_num(anomalies.climatology.mean_coefficients)),
+    }
+    if change is not None:
+        for name in ("first", "second"):
+            coefficients = getattr(change, name).mean_coefficients
+            arrays[f"change_{name}"] = (("change_basis", "channel", "y", "x"), np.asarray(coefficients))
+    attributes = {"variables": list(domain.variables), "kinds": list(change.kinds) if change else []}
+    write_zarr(xr.Dataset(arrays, attrs=attributes), folder / "domain.zarr", overwrite=True)
+
+
+def load_domain(folder: str | Path) -> FineDomain:
+    """The domain that `save_domain` wrote. Errors are those of xarray."""
+    with xr.open_zarr(Path(folder) / "domain.zarr", chunks=None) as stored:
+        data = stored.load()
+    mask, n = data.mask.values, int(data.kept.values.sum())
+    rows, columns = data["index"].values.T
+    matrix = csr_array((data.weight.values, (rows, columns)), shape=(n, mask.size))
+    operator = SparseCoarsening(matrix, fine_shape=mask.shape, coarse_shape=(n,))
+    variables = tuple(data.attrs["variables"])
+    climatology = Climatology(jnp.asarray(data.climatology.values))
+    change = None
+    if data.attrs["kinds"]:
+        first, second = (Climatology(jnp.asarray(data[f"change_{name}"].values)) for name in ("first", "second"))
+        change = ChangeSignal(first, second, tuple(data.attrs["kinds"]))
+    return FineDomain(variables, mask, operator, Anomalies(default_transforms(variables), climatology), change)
+
+
+def gaussian_conditional(prior: ClimatePrior, operator: Coarsening) -> ConditionalGaussian:
+    """The prior's Gaussian under C′, on the prior's own grid; made once for all targets."""
+    shape = prior.denoiser.base.mean.shape
+    coarse = (shape[0], *operator.coarse_shape)
+    return condition(prior.denoiser.base, PaddedCoarsening(operator, shape[1:]), coarse)
+
+
+def draw_anomalies(
+    prior: ClimatePrior,
+    conditional: ConditionalGaussian,
+    targets: Float[np.ndarray, "n channel kept"],
+    keys: Shaped[PRNGKeyArray, " n"],
+    *,
+    n_levels: int,
+    calibration: tuple[SpreadCalibration, Float[np.ndarray, "n channel y x"]] | None = None,
+    chunk: int | None = None,
+) -> Float[np.ndarray, "n channel y x"]:
+    """One draw of p(x | C′x = y) for every target and key, cut to the grid of C′.
+
+    A Gaussian prior's draws are exact and need no levels; where a network refines it, its residual is discretised.
+    With a `calibration`, and the climatology of every target, its distance from the conditional mean is scaled (see
+    `spread_calibration.py`). Arguments are those of `conditional_draws`, in the units of the anomalies.
+    """
+    normal = None if calibration is None else (calibration[0], prior.normalised(calibration[1]))
+    drawn = conditional_draws(
+        prior.denoiser if prior.refined else None,
+        conditional,
+        targets / prior.scale[:, None],
+        keys,
+        n_levels=n_levels,
+        trained=(prior.settings.sigma_min, prior.settings.sigma_max),
+        calibration=normal,
+        chunk=chunk,
+    )
+    padded: Any = conditional.operator
+    cells = tuple(slice(0, size) for size in padded.operator.fine_shape)
+    return drawn[(slice(None), slice(None), *cells)] * prior.scale[:, None, None]
+
+
+@dataclass(frozen=True)
+class FieldSampler:
+    """Draws in physical units: the prior, spread and marginals of its draws, the way back from anomalies, the mask."""
+
+    prior: ClimatePrior
+    domain: FineDomain
+    post: PostProcessing | None
+    n_levels: int
+
+    @cached_property
+    def conditional(self) -> ConditionalGaussian:
+        """Of all targets."""
+        return gaussian_conditional(self.prior, self.domain.operator)
+
+    def __call__(
+        self,
+        targets: Float[np.ndarray, "t channel kept"],
+        phase: Float[np.ndarray, " t"],
+        *,
+        keys: Shaped[PRNGKeyArray, "t m"],
+        change: ChangeSignal | None = None,
+    ) -> Float[np.ndarray, "t m channel *space"]:
+        """An ensemble for every target; `phase`, of the year; `change`, put back on the fine grid; NaN outside."""
+        domain, (t, m) = self.domain, keys.shape
+        y, when = np.repeat(targets, m, axis=0), np.repeat(phase, m)
+        calibration = None if self.post is None else (self.post.calibration, domain.anomalies.mean(when))
+        fields = draw_anomalies(
+            self.prior, self.conditional, y, keys.reshape(-1), n_levels=self.n_levels, calibration=calibration
+        )
+        if self.post is not None and self.post.marginals is not None:
+            fields = apply_marginals(self.post.marginals, fields, domain.mask, domain.variables)
+        fields = domain.anomalies.back(fields, when)
+        if change is not None:
+            fields = np.asarray(change.add(jnp.asarray(fields), jnp.asarray(when, jnp.float32)))
+        fields = np.where(domain.mask, fields, np.nan).astype(np.float32)
+        return fields.reshape(t, m, *fields.shape[1:])
+
+
+def climate_sampler(*, folder: str, targets: str, n_levels: int, with_change: bool):
+    """The sampler of a run folder, for `execution`: loaded once in every process that samples.
+
+    **Arguments:** `folder`, of the run; `targets`, which of its stores to condition on; `n_levels`, of noise;
+    `with_change`, whether the model's change is put back.
+
+    **Returns:** `sample(times, members, *, keys)`, physical fields, NaN outside the mask.
+    """
+    run = Path(folder)
+    prior, domain = load_climate_prior(run / "model"), load_domain(run)
+    sampler = FieldSampler(prior, domain, load_post_processing(run / "model"), n_levels)
+    source = xr.open_zarr(run / f"{targets}.zarr", chunks=None)
+
+    def draw(
+        times: Int[np.ndarray, " t"], members: Int[np.ndarray, " m"], *, keys: Shaped[PRNGKeyArray, "t m"]
+    ) -> Float[np.ndarray, "t m channel *space"]:
+        chosen = source.isel(sample=times)
+        change = domain.change if with_change else None
+        return sampler(chosen.target.values, chosen.phase.values, keys=keys, change=change)
+
+    return draw

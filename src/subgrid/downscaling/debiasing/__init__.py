@@ -1,0 +1,1 @@
+"""From the distribution of coarse fields to that of coarsened fine fields; which method and how strongly."""

@@ -1,0 +1,230 @@
+"""Fitting a debiaser T by name: from two unpaired archives of arrays to one map of a coarse field."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jaxtyping import Array, Float
+
+from subgrid.data.batches import random_shifts
+from subgrid.downscaling.debiasing.dynamic import Report, TransportSettings, fit_transport
+from subgrid.downscaling.debiasing.static import Composed, NoDebiasing, fit_quantile_mapping
+from subgrid.numerics.streams import substream
+from subgrid.transport.gaussian import fit_gaussian_map
+from subgrid.types import Coarsening, Debiaser, Key
+
+DebiasMethod: TypeAlias = Literal[
+    "none",
+    "quantile-mapping",
+    "gaussian",
+    "entropic-ot",
+    "flow-matching",
+    "interpolant",
+    "rectified-flow",
+    "schrodinger-bridge",
+]
+Correction: TypeAlias = Literal["covariance", "marginals"]
+CORRECTION_SAMPLES = 65_536
+"""Shifted fields that the corrections of a translation-invariant transport are fitted on: a covariance of 24 points is
+then known to half a percent, and every per-mille quantile by some sixty values, if the fields behind them are many."""
+
+
+def fit_debiaser_array(
+    coarse: Float[np.ndarray, "n channel *coarse"],
+    fine: Float[np.ndarray, "m channel *fine"],
+    operator: Coarsening,
+    *,
+    method: DebiasMethod = "entropic-ot",
+    translation_invariant: bool = False,
+    n_samples: int = 4096,
+    epsilon: float = 0.1,
+    tolerance: float = 1e-2,
+    max_iterations: int = 5000,
+    corrections: Sequence[Correction] = ("covariance", "marginals"),
+    n_quantiles: int = 200,
+    periodic: bool = False,
+    folder: str | Path | None = None,
+    report: Report | None = None,
+    key: Key,
+    **training: Any,
+) -> tuple[Debiaser, dict[str, Any]]:
+    """The transport from coarse fields to coarsened fine fields, and what its solver reports.
+
+    **Arguments:** `coarse`, `fine`, physical units; `operator`, C′; `method`: none, quantile mapping point by point,
+    the linear map that matches mean and covariance, entropic transport of whole fields, or a dynamic transport (see
+    `fit_transport`). For the transports: `translation_invariant`, whether samples are shifted at random, so that
+    smaller archives too give many; `corrections`, in this order, see `correct`: entropic transport holds back half of
+    each archive for them, or what `n_samples` leaves of it if that is more; dynamic ones, which do not keep the fields
+    of their fit, are fitted and corrected on all. For entropic transport: `n_samples`, used of each set (time and
+    memory grow with the square); `epsilon`, in units of the squared field, `tolerance`, `max_iterations`, as for
+    `fit_entropic_map`. For dynamic ones: `periodic`, whether space wraps around (it does if translation invariant);
+    `folder`, for checkpoints, from which the same call resumes; `report(done, total, note)`; `training`, the fields of
+    `TransportSettings`. For quantile mapping and the correction of marginals: `n_quantiles`.
+
+    **Returns:** the debiaser and a dictionary, empty except for transports.
+
+    **Raises:** `ValueError` for a method or correction that does not exist, and for too few fields; `TypeError` for
+    a setting that does not exist; and as the `fit_…` it calls.
+
+        debiaser, summary = fit_debiaser_array(coarse, fine, Subsample((192,), 8), key=key)
+        debiased = apply_debiaser(debiaser, coarse)
+    """
+    _require_known(method, corrections)
+    settings = TransportSettings(**training)
+    if method == "none":
+        return NoDebiasing(), {}
+    _require_fields(len(coarse), len(fine), 4 if method == "entropic-ot" and corrections else 2)
+    source, target = jnp.asarray(coarse), operator(jnp.asarray(fine))
+    if method == "quantile-mapping":
+        return fit_quantile_mapping(source, target, n_quantiles=n_quantiles), {}
+    if method == "gaussian":
+        return fit_gaussian_map(source, target), {}
+    n_space = len(operator.coarse_shape) if translation_invariant else 0
+    keys, held = jr.split(substream(key, "samples")), method == "entropic-ot" and bool(corrections)
+    n = n_samples if method == "entropic-ot" else max(len(coarse), len(fine), CORRECTION_SAMPLES if n_space else 0)
+    split = [_fit_and_rest(f, n, n_space, hold_back=held, key=k) for f, k in zip((source, target), keys, strict=True)]
+    (first, source_rest), (second, target_rest) = split
+    if method == "entropic-ot":
+        limits = {"epsilon": epsilon, "tolerance": tolerance, "max_iterations": max_iterations}
+        debiaser, summary = _entropic_map(first, second, limits, report)
+        return correct(debiaser, source_rest, target_rest, corrections, n_quantiles=n_quantiles), summary
+    padding, shifted = "periodic" if periodic or n_space else "reflect", n_space > 0
+    options = {"padding": padding, "translation_invariant": shifted, "folder": folder, "report": report}
+    debiaser, summary = fit_transport(
+        first, second, settings, method=method, **options, key=substream(key, "transport")
+    )
+    return correct(debiaser, first, second, corrections, n_quantiles=n_quantiles), summary
+
+
+def _entropic_map(
+    source: Array, target: Array, limits: dict[str, Any], report: Report | None
+) -> tuple[Debiaser, dict[str, Any]]:
+    from subgrid.transport.sinkhorn import fit_entropic_map
+
+    progress = None if report is None else _error_progress(report, limits["tolerance"])
+    debiaser, summary = fit_entropic_map(source, target, **limits, report=progress)
+    return debiaser, asdict(summary)
+
+
+def _error_progress(report: Report, tolerance: float) -> Callable[[int, float], None]:
+    """Progress in percent of the way to the tolerance: the error falls geometrically, so its logarithm keeps time."""
+    start: float | None = None
+
+    def tell(iterations: int, error: float) -> None:
+        nonlocal start
+        start = start or error
+        way = math.log(max(start / tolerance, 1 + 1e-6))
+        done = 1 - math.log(max(error / tolerance, 1.0)) / way
+        report(max(0, min(100, round(100 * done))), 100, f"error {error:.0e}")
+
+    return tell
+
+
+def correct(
+    debiaser: Debiaser,
+    source: Float[Array, "n *coarse"],
+    target: Float[Array, "m *target_coarse"],
+    corrections: Sequence[Correction],
+    *,
+    n_quantiles: int,
+) -> Debiaser:
+    """T followed by simple maps that restore on *unseen* fields what the entropic map takes from them.
+
+    An entropic map is a conditional mean: it lowers variances, and the finite sets that it was fitted on leave their
+    accidents in every image. Both show in the moments and marginals of mapped fields that were not used in the fit, and
+    are taken back by transports between those: "covariance" the linear one, "marginals" quantile mapping.
+
+    **Arguments:** `debiaser`; `source`, `target`, samples it was not fitted on; `corrections`, in order; `n_quantiles`,
+    or as many as there are samples.
+
+    **Returns:** the composed map, or `debiaser` itself without corrections.
+
+    **Raises:** `ValueError` for a correction that does not exist, or a covariance of more values than samples.
+
+        debiaser = correct(transport, coarse_rest, coarsened_rest, ["covariance"], n_quantiles=200)
+        debiased = debiaser(y)
+    """
+    _require_known("entropic-ot", corrections)
+    if not corrections:
+        return debiaser
+    parts, moved = [debiaser], jax.jit(lambda y: jax.lax.map(debiaser, y, batch_size=256))(source)
+    for correction in corrections:
+        match correction:
+            case "covariance":
+                part = fit_gaussian_map(moved, target)
+            case "marginals":
+                levels = min(n_quantiles, len(moved), len(target))
+                part = fit_quantile_mapping(moved, target, n_quantiles=levels)
+        moved = jax.vmap(part)(moved)
+        parts.append(part)
+    return Composed(tuple(parts))
+
+
+def apply_debiaser(
+    debiaser: Debiaser, coarse: Float[np.ndarray, "n channel *coarse"], *, chunk: int = 256
+) -> Float[np.ndarray, "n channel *coarse"]:
+    """T of many fields, `chunk` at a time: memory does not grow with the archive.
+
+    **Returns:** the debiased fields, on the host.
+
+        debiased = apply_debiaser(debiaser, coarse)
+        debiased.shape == coarse.shape
+    """
+    batch_size = min(chunk, len(coarse))
+    return np.asarray(jax.jit(lambda y: jax.lax.map(debiaser, y, batch_size=batch_size))(jnp.asarray(coarse)))
+
+
+def _fit_and_rest(samples: Array, n: int, n_space: int, *, hold_back: bool, key: Key) -> tuple[Array, Array]:
+    """Fields to fit a transport on, and others to correct it on: the two share no field, shifted or not.
+
+    Without `n_space` there are at most n to fit on and the rest; half are held back at least, if any. With it, each set
+    is filled up to its size by random shifts along the last axes.
+    """
+    order_key, fit_key, rest_key = jr.split(key, 3)
+    shuffled = samples[jr.permutation(order_key, len(samples))]
+    n_fit = min(n, len(samples) // 2 if hold_back else len(samples))
+    fit, rest = shuffled[:n_fit], shuffled[n_fit:]
+    if not n_space:
+        return fit, rest
+    fit = _shifted_copies(fit, n, n_space, key=fit_key)
+    if not hold_back:
+        return fit, rest
+    _require_many(rest, n_space)
+    return fit, _shifted_copies(rest, CORRECTION_SAMPLES, n_space, key=rest_key)
+
+
+def _shifted_copies(fields: Array, n: int, n_space: int, *, key: Key) -> Array:
+    """n random shifts, of every field as often as of any other."""
+    return random_shifts(fields[jnp.arange(n) % len(fields)], n_space, key=key)
+
+
+def _require_known(method: str, corrections: Sequence[str]) -> None:
+    if method not in get_args(DebiasMethod):
+        raise ValueError(f"method must be one of {get_args(DebiasMethod)}, got {method!r}.")
+    for correction in corrections:
+        if correction not in get_args(Correction):
+            raise ValueError(f"corrections must be among {get_args(Correction)}, got {correction!r}.")
+
+
+def _require_fields(n_coarse: int, n_fine: int, minimum: int) -> None:
+    if min(n_coarse, n_fine) < minimum:
+        raise ValueError(
+            f"debiasing needs at least {minimum} fields of each archive, got {n_coarse} coarse and {n_fine} fine; "
+            "bring more data, or choose debias.method = none."
+        )
+
+
+def _require_many(fields: Array, n_space: int) -> None:
+    """The shifts of k fields span c channels' covariance if k > c: one c × c block a wavenumber, from k draws of it."""
+    n_channels = int(np.prod(fields.shape[1 : fields.ndim - n_space]))
+    if len(fields) <= n_channels:
+        raise ValueError(
+            f"{len(fields)} fields of {n_channels} channels are left for the corrections; shifts of so few cannot tell "
+            "a covariance. Bring more data, or leave the corrections out (debias.corrections)."
+        )

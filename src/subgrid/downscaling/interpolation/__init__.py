@@ -1,0 +1,1 @@
+"""Interpolation between grids: the baselines that add nothing."""

@@ -1,0 +1,1 @@
+"""Transforms between values and what is nearly Gaussian."""

@@ -1,0 +1,113 @@
+"""Transforms of variables to scales on which linear maps and Gaussian noise make sense, one a channel.
+
+Precipitation is the case in point: an atom at zero, a long tail, and a spread that grows with the mean. On daily E-OBS
+winters over Iberia the standard deviation of wet days grows like mean^.88 in mm/day and like mean^.46 after the square
+root; roots of higher order flatten it further but their inverse, zᵏ, blows up every error in the tail (bias adjustment
+by a Gaussian map left a 1-D Wasserstein distance of .56 mm/day after the cube root against .43 after the square root).
+"""
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from subgrid.downscaling.preparation.normal_score import NormalScore
+
+PRECIPITATION = frozenset({"pr", "prc", "prsn", "rr", "tp", "precip", "precipitation"})
+"""Names that CMIP, E-OBS and ERA5 give to precipitation."""
+
+
+class Unchanged(eqx.Module):
+    """g(x) = x."""
+
+    def forward(self, x: Float[Array, "*space"]) -> Float[Array, "*space"]:
+        return x
+
+    def inverse(self, z: Float[Array, "*space"]) -> Float[Array, "*space"]:
+        return z
+
+
+class CensoredRoot(eqx.Module):
+    """g(x) = x^p for x ≥ τ, 0 below;    g⁻¹(z) = max(z, τ^p)^(1/p) for z ≥ ½τ^p, 0 below.
+
+    On its image, {0} ∪ [τ^p, ∞), the inverse is exact up to rounding. Any other real number is taken to the nearest
+    point of the image first, so what comes back is either exactly dry or at least τ: never negative, never drizzle.
+
+    **Arguments:** `threshold` τ, by default .1 mm/day: the resolution of gauges, below which E-OBS holds nothing but
+    zero while a climate model drizzles on half of all days (48 % of CNRM-CM5's winter days over Iberia, .2 % of the
+    amount). A *wet day* in the sense of ETCCDI, ≥ 1 mm, is a matter of verification: censoring at 1 mm would throw away
+    1.4 % of the amount and a fifth of all rainy days. `exponent` p in (0, 1], by default the square root (see above).
+
+    **Raises:** `ValueError` for a threshold that is not positive or an exponent outside (0, 1].
+
+        root = CensoredRoot()
+        root.inverse(root.forward(precipitation))  # below .1 mm/day: 0; all else unchanged
+    """
+
+    threshold: float = eqx.field(static=True, default=0.1)
+    exponent: float = eqx.field(static=True, default=0.5)
+
+    def __check_init__(self):
+        if self.threshold <= 0:
+            raise ValueError(f"threshold must be positive, got {self.threshold}; .1 mm/day is usual.")
+        if not 0 < self.exponent <= 1:
+            raise ValueError(f"exponent must be in (0, 1], got {self.exponent}; .5 is the square root.")
+
+    def forward(self, x: Float[Array, "*space"]) -> Float[Array, "*space"]:
+        # The inner `maximum` keeps the derivative of the root finite where the outer choice discards it.
+        root = jnp.maximum(x, self.threshold) ** self.exponent
+        return jnp.where(jnp.isnan(x), jnp.nan, jnp.where(x >= self.threshold, root, 0.0))
+
+    def inverse(self, z: Float[Array, "*space"]) -> Float[Array, "*space"]:
+        lowest = self.threshold**self.exponent
+        # The outer `maximum` undoes a rounding that would bring τ back as slightly less than τ, and so as dry.
+        wet = jnp.maximum(jnp.maximum(z, lowest) ** (1 / self.exponent), self.threshold)
+        return jnp.where(jnp.isnan(z), jnp.nan, jnp.where(z >= 0.5 * lowest, wet, 0.0))
+
+
+Transform: TypeAlias = Unchanged | CensoredRoot | NormalScore
+
+
+class ChannelTransforms(eqx.Module):
+    """One transform a channel of fields (channel, *space).
+
+    transforms = ChannelTransforms((Unchanged(), CensoredRoot()))  # tas, pr
+    z = transforms.forward(field)
+    """
+
+    parts: tuple[Transform, ...]
+
+    def forward(self, x: Float[Array, "channel *space"]) -> Float[Array, "channel *space"]:
+        """g of every channel."""
+        self._check(len(x))
+        return jnp.stack([part.forward(channel) for part, channel in zip(self.parts, x, strict=True)])
+
+    def inverse(self, z: Float[Array, "channel *space"]) -> Float[Array, "channel *space"]:
+        """g⁻¹ of every channel, defined for any real numbers."""
+        self._check(len(z))
+        return jnp.stack([part.inverse(channel) for part, channel in zip(self.parts, z, strict=True)])
+
+    def forward_series(self, x) -> Float[Array, "time channel *space"]:
+        """g of every field of a series (time, channel, *space)."""
+        return jax.vmap(self.forward)(jnp.asarray(x, jnp.float32))
+
+    def inverse_series(self, z) -> Float[Array, "time channel *space"]:
+        """g⁻¹ of every field of a series (time, channel, *space)."""
+        return jax.vmap(self.inverse)(jnp.asarray(z, jnp.float32))
+
+    def _check(self, n_channels: int) -> None:
+        if n_channels != len(self.parts):
+            raise ValueError(f"fields have {n_channels} channels, but there are {len(self.parts)} transforms.")
+
+
+def default_transforms(variables: Sequence[str]) -> ChannelTransforms:
+    """`CensoredRoot` for precipitation (in mm/day), known by its name, and no transform for all else.
+
+    **Arguments:** `variables`, in the order of the channels.
+
+        default_transforms(["tas", "pr"])  # ChannelTransforms((Unchanged(), CensoredRoot()))
+    """
+    return ChannelTransforms(tuple(CensoredRoot() if name in PRECIPITATION else Unchanged() for name in variables))

@@ -1,0 +1,94 @@
+"""The Gaussian part of a prior, fitted on its training fields: samplers solve it exactly, refinements start there."""
+
+import itertools
+import math
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from subgrid.data.normalise import Standardiser
+from subgrid.data.stream import StreamedFields
+from subgrid.diffusion.gaussian_prior import GaussianPrior, choose_directions, fit_gaussian_prior
+from subgrid.diffusion.stationary_prior import fit_stationary_prior
+from subgrid.downscaling.prior.training import Fields, TrainingSettings
+
+MOST_DIRECTIONS = 512
+"""Of fields with more values: what is beyond is one mean variance. A step then costs some 2·512·d operations, less than
+a network does; the directions of a 64 × 64 field take 8 MiB."""
+MOST_FIELDS = 2048
+"""From which directions are found, evenly over the archive: their decomposition takes seconds."""
+MOST_VALUES = 2**26
+"""From which a spectrum is found, evenly over the archive: 256 MiB, 16384 fields of 64 × 64."""
+STRETCHES = 64
+"""Chunks of an archive on disk that those fields come from, or more where a chunk holds few: the archive is seen in all
+its parts, and no more of it is read than that."""
+FOR_CHOICE = 1024
+"""From which the number of directions is chosen, in five parts: six decompositions of that size."""
+
+
+def fit_gaussian_part(fields: Float[np.ndarray, "n channel *space"], *, translation_invariant: bool) -> GaussianPrior:
+    """N(m, Σ) of normalised fields: by their spectrum where translations change nothing, else by components.
+
+    Args:
+        fields: normalised, n at least 2.
+        translation_invariant: whether a shifted field is as likely as the field; space is then periodic.
+
+    Returns:
+        The Gaussian, of up to `MOST_DIRECTIONS` directions; their number is that under which left-out fifths of the
+        archive, each a stretch of it, are likeliest, since few fields determine few directions.
+
+    Example:
+        gaussian = fit_gaussian_part(standardiser.normalise(fields, 1), translation_invariant=True)
+    """
+    size = fields[0].size
+    if translation_invariant:
+        return fit_stationary_prior(fields, min(size - 1, MOST_DIRECTIONS))
+    kept = _evenly(fields, MOST_FIELDS)
+    return fit_gaussian_prior(kept, _n_directions(_evenly(kept, FOR_CHOICE).reshape(-1, size)))
+
+
+def gaussian_part_of(fields: Fields, standardiser: Standardiser, training: TrainingSettings) -> GaussianPrior:
+    """The same for the fields of a training, in physical units: of an archive on disk `MOST_FIELDS` of them, of one in
+    memory no more than are used.
+    """
+    if isinstance(fields, StreamedFields):
+        few = _stretches(fields, MOST_FIELDS)
+    else:
+        of_spectrum = max(MOST_FIELDS, MOST_VALUES // fields[0].size)
+        few = _evenly(fields, of_spectrum if training.translation_invariant else MOST_FIELDS)
+    normalised = np.asarray(standardiser.normalise(jnp.asarray(few), few.ndim - 2))
+    return fit_gaussian_part(normalised, translation_invariant=training.translation_invariant)
+
+
+def blank_gaussian_part(shape: tuple[int, ...], n_directions: int) -> GaussianPrior:
+    """Zeros of the right shapes, to load a stored one into."""
+    zeros = jnp.zeros(shape)
+    return GaussianPrior(zeros, jnp.zeros((n_directions, *shape)), jnp.zeros(n_directions), jnp.zeros(()), zeros)
+
+
+def _n_directions(values: Float[np.ndarray, "n d"]) -> int:
+    n, d = values.shape
+    most = min(n - 1, d - 1, MOST_DIRECTIONS)
+    candidates = sorted({min(most, 2**k) for k in range(12)} | {min(most, 3 * 2**k) for k in range(10)})
+    if n < 10:  # a fifth of it would be no sample of anything
+        return 1
+    return choose_directions(values, np.arange(n) * 5 // n, candidates=candidates)[0]
+
+
+def _stretches(fields: StreamedFields, n: int) -> Float[np.ndarray, "n channel *space"]:
+    """Evenly out of evenly spaced chunks, in the order of the archive, so that left-out fifths are stretches of it.
+
+    Shuffled, every field that is left out would have its neighbours in time among the others, and too many directions
+    would look likely. Out of all chunks, where there are few, these are the fields of an archive in memory.
+    """
+    blocks = fields.blocks
+    chosen = _evenly(np.arange(len(blocks.lengths)), max(STRETCHES, math.ceil(n / blocks.lengths.mean())))
+    edges = np.cumsum([0, *blocks.lengths[chosen]])
+    wanted = _evenly(np.arange(edges[-1]), n)
+    inside = [wanted[(first <= wanted) & (wanted < end)] - first for first, end in itertools.pairwise(edges)]
+    return np.concatenate([blocks.read(int(i))[rows] for i, rows in zip(chosen, inside, strict=True) if len(rows)])
+
+
+def _evenly(fields: np.ndarray, n: int) -> np.ndarray:
+    return fields[np.linspace(0, len(fields) - 1, min(n, len(fields))).round().astype(int)]

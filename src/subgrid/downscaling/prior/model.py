@@ -1,0 +1,188 @@
+"""The generative prior p(x) of fine fields: its settings, its training, and the folder it lives in.
+
+MODEL/settings.json   what is needed to build it, to normalise fields and to use it; written last
+MODEL/weights/        the averaged weights, the normalisation, the Gaussian part
+
+and the files of its training (`field_training.py`).
+"""
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+
+from subgrid.data.fields import DataError
+from subgrid.data.normalise import Standardiser
+from subgrid.data.store import write_json
+from subgrid.diffusion.denoiser import Preconditioned
+from subgrid.diffusion.gaussian_prior import GaussianPrior
+from subgrid.diffusion.objective import Quantile, denoising_loss, karras_weight, log_uniform_levels
+from subgrid.downscaling.prior.gaussian_part import blank_gaussian_part, gaussian_part_of
+from subgrid.downscaling.prior.training import Fields, TrainingSettings, standardiser_of, train_on_fields
+from subgrid.networks.unet import UNet
+from subgrid.numerics.streams import substream
+from subgrid.training.checkpoint import CheckpointMismatch, load_weights, save_weights
+from subgrid.training.distributed import is_first_process
+from subgrid.training.log import Report
+from subgrid.types import Key
+
+FORMAT = 3
+"""Of the model folder: raised whenever old weights would not load, or mean something else. 1 (not written) had group
+norms in the network where there are root-mean-square norms now; 2 kept no Gaussian part."""
+
+
+@dataclass(frozen=True)
+class PriorSettings:
+    """The shape of the fields and of the network; JSON keeps it beside the weights."""
+
+    n_channels: int
+    space: tuple[int, ...]
+    channels: tuple[int, ...] = (64, 128)
+    n_blocks: int = 2
+    patch: int = 4
+    padding: tuple[str, ...] = ("periodic",)
+    attention_levels: tuple[int, ...] = ()
+    dtype: str = "float32"
+    checkpoint: bool = False
+    sigma_min: float = 2e-3
+    sigma_max: float = 80.0
+
+
+@dataclass(frozen=True)
+class Prior:
+    """A denoiser of normalised fine fields, with its normalisation and the Gaussian nearest to its distribution."""
+
+    settings: PriorSettings
+    denoiser: Preconditioned = field(repr=False)
+    standardiser: Standardiser = field(repr=False)
+    gaussian: GaussianPrior = field(repr=False)
+
+
+def build_denoiser(settings: PriorSettings, *, key: Key) -> Preconditioned:
+    """The untrained, preconditioned UNet that `settings` describe.
+
+    **Raises:** `ValueError` if the field does not fit the network (see `UNet`).
+    """
+    return Preconditioned(build_network(settings, settings.n_channels, key=key))
+
+
+@eqx.filter_jit  # one compilation for all weights, not one for each shape
+def build_network(settings: PriorSettings, in_channels: int, *, key: Key) -> UNet:
+    """The untrained UNet of `settings`, from `in_channels` to the channels of the field; errors as above."""
+    network = UNet(
+        in_channels,
+        settings.n_channels,
+        len(settings.space),
+        channels=settings.channels,
+        n_blocks=settings.n_blocks,
+        patch=settings.patch,
+        padding=settings.padding * len(settings.space) if len(settings.padding) == 1 else settings.padding,  # pyright: ignore[reportArgumentType]
+        attention_levels=settings.attention_levels,
+        dtype=settings.dtype,
+        checkpoint=settings.checkpoint,
+        key=key,
+    )
+    network.check(settings.space)
+    return network
+
+
+def train_prior(
+    fields: Fields,
+    settings: PriorSettings,
+    training: TrainingSettings,
+    *,
+    folder: str | Path,
+    noise_levels: Quantile | None = None,
+    report: Report | None = None,
+    key: Key,
+) -> Prior:
+    """Trains the prior on fine fields alone; run again on the same folder, it resumes to the same bits.
+
+    **Arguments:** `fields`, physical units, or `StreamedFields` where they do not fit into memory; `settings`;
+    `training`; `folder`, of the model; `noise_levels`, by default log-uniform over the settings' range; `report(step,
+    metrics)`; `key`.
+
+    **Returns:** the prior, also saved in `folder`.
+
+    **Raises:** as `train_on_fields`.
+
+        settings = PriorSettings(1, (192,))
+        prior = train_prior(fields, settings, TrainingSettings(n_steps=400), folder="model", key=key)
+    """
+    standardiser = standardiser_of(fields)
+    levels = noise_levels or log_uniform_levels(settings.sigma_min, settings.sigma_max)
+
+    def loss(denoiser, batch, key):
+        return denoising_loss(denoiser, batch, noise_levels=levels, weight=karras_weight(), key=key)
+
+    untrained = build_denoiser(settings, key=substream(key, "network"))
+    told = [float(f"{float(levels(jnp.asarray(u))):.5g}") for u in (0.1, 0.5, 0.9)]
+    origin = {"format": FORMAT, "prior": dataclasses.asdict(settings), "noise levels": told}
+    options = {"origin": origin, "folder": folder, "report": report, "key": key}
+    gaussian = gaussian_part_of(fields, standardiser, training)  # first: what fails here fails at once
+    denoiser = train_on_fields(untrained, loss, fields, standardiser, training, **options)
+    prior = Prior(settings, denoiser, standardiser, gaussian)
+    save_prior(folder, prior)
+    return prior
+
+
+def save_prior(folder: str | Path, prior: Prior) -> None:
+    """Weights first, settings last: a folder with `settings.json` is whole."""
+    folder = Path(folder)
+    arrays = eqx.filter((prior.denoiser, prior.standardiser, prior.gaussian), eqx.is_array)
+    save_weights(folder / "weights", arrays)  # by all processes together
+    if is_first_process():
+        described = {"format": FORMAT, "n_directions": len(prior.gaussian.variances)}
+        write_json(folder / "settings.json", described | dataclasses.asdict(prior.settings))
+
+
+def load_prior(folder: str | Path) -> Prior:
+    """The prior that `save_prior` wrote.
+
+    **Raises:** `DataError` if the folder holds no trained model; `CheckpointMismatch` if it is of another format, or
+    its weights do not fit.
+
+        prior = load_prior("model")
+        prior.settings.space
+    """
+    path = Path(folder) / "settings.json"
+    if not path.exists():
+        raise DataError(f"{folder}: holds no trained model (no settings.json); train one with `subgrid train`.")
+    try:
+        stored = dict(json.loads(path.read_text(encoding="utf-8")))
+        found = stored.pop("format", 1)
+        if found != FORMAT:
+            raise CheckpointMismatch(
+                f"{path}: is a model of format {found}, and this version reads format {FORMAT}, whose network differs; "
+                "train the model again, or use the version of Subgrid that trained it."
+            )
+        n_directions = stored.pop("n_directions")
+        keys: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
+        settings = PriorSettings(**keys)
+    except CheckpointMismatch:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: not a model description of this version ({error}).") from error
+    channels = jnp.zeros(settings.n_channels)
+    blank = blank_gaussian_part((settings.n_channels, *settings.space), n_directions)
+    like = (build_denoiser(settings, key=jr.key(0)), Standardiser(channels, channels), blank)
+    arrays, static = eqx.partition(like, eqx.is_array)
+    loaded = eqx.combine(load_weights(Path(folder) / "weights", like=arrays), static)
+    return Prior(settings, *loaded)
+
+
+def is_trained(folder: str | Path) -> bool:
+    """Whether the folder holds a whole model."""
+    return (Path(folder) / "settings.json").exists()
+
+
+def device_summary() -> str:
+    """The devices that training and sampling will use, for reports."""
+    devices = jax.devices()
+    return f"{len(devices)} x {devices[0].device_kind}"

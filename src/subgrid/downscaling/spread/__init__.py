@@ -1,0 +1,1 @@
+"""Spread calibration and post-processing of draws, from years that were left out."""

@@ -1,0 +1,1 @@
+"""From debiased coarse fields to fine ones: guided priors, particles, bridges."""

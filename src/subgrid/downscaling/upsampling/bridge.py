@@ -1,0 +1,237 @@
+"""Downscaling in one step: a Schrödinger bridge from interpolated coarse fields to fine fields, both unpaired.
+
+The coarse field is interpolated to the fine grid and is where a diffusion starts that ends in a fine field,
+
+    dX = v(X, t) dt + σ dW,    X₀ = cubic interpolation of y,    X₁ a fine field,
+
+the one with the laws of both archives at its ends that is closest to σ·Brownian motion: so a sample stays near its own
+coarse field without being held to it. The source may be coarsened fine fields, the law that debiasing aims at; or raw
+coarse fields, and then debiasing is part of the same step.
+
+MODEL/bridge.json   what it was fitted for; written last: a folder that has it is whole
+MODEL/weights/      the drift
+MODEL/fit.json      what the fit was begun with
+MODEL/fit/          checkpoints of the two drifts and of the simulated pairs
+"""
+
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jaxtyping import Array, Float
+
+from subgrid.data.fields import DataError
+from subgrid.data.normalise import Standardiser, fit_standardiser
+from subgrid.data.store import write_json
+from subgrid.downscaling.debiasing.dynamic import N_SIMULATED, bridge_drifts, linear_size, paired
+from subgrid.downscaling.interpolation.cubic import cubic_interpolation
+from subgrid.networks.unet import UNet
+from subgrid.training.checkpoint import Checkpoints, load_weights, save_weights
+from subgrid.training.origin import digest, key_data, require_same_origin
+from subgrid.transport.bridge import sample_bridge
+from subgrid.transport.bridge_fitting import BridgeSettings, fit_bridge, restarting_cosine
+from subgrid.transport.ends import Ends, Pairs
+from subgrid.transport.linear_velocity import N_TIMES, CorrectedVelocity, LinearVelocity
+from subgrid.transport.velocity import NetworkVelocity
+from subgrid.types import Key
+
+Source: TypeAlias = Literal["coarsened", "raw"]
+
+
+@dataclass(frozen=True)
+class UpsamplerSettings:
+    """The grids, the network and the fit of a bridge; JSON keeps it beside the weights."""
+
+    n_channels: int
+    coarse: tuple[int, ...]
+    factors: tuple[int, ...]
+    centred: bool = False
+    """Whether a coarse value lies in the middle of its fine points (block means) or on the first (subsampling)."""
+    periodic: bool = True
+    translation_invariant: bool = False
+    source: Source = "coarsened"
+    channels: tuple[int, ...] = (64, 128)
+    n_blocks: int = 2
+    patch: int = 4
+    sigma: float = 0.3
+    n_iterations: int = 4
+    n_steps: int = 2000
+    """Of training, each iteration."""
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    n_sampling_steps: int = 30
+
+    @property
+    def space(self) -> tuple[int, ...]:
+        """Of the fine grid."""
+        return tuple(n * f for n, f in zip(self.coarse, self.factors, strict=True))
+
+    @property
+    def steps_per_dispatch(self) -> int:
+        """The largest divisor of n_steps up to 50."""
+        return max(k for k in range(1, 51) if self.n_steps % k == 0)
+
+
+class BridgeUpsampler(eqx.Module):
+    """One draw of a fine field from one coarse field, in physical units: the bridge's diffusion from its interpolation.
+
+    **Arguments:** `drift`, forward, of normalised fields; `interpolation`, a matrix for each axis; `standardiser` of
+    the fine fields; `sigma`; `n_steps` of Euler–Maruyama.
+
+        upsample = load_upsampler("model")
+        x = upsample(y, key=key)
+    """
+
+    drift: Any
+    interpolation: tuple[Float[Array, "_ _"], ...]
+    standardiser: Standardiser
+    sigma: float = eqx.field(static=True)
+    n_steps: int = eqx.field(static=True)
+
+    def __call__(self, y: Float[Array, "channel *coarse"], *, key: Key) -> Float[Array, "channel *fine"]:
+        n_space = len(self.interpolation)
+        start = self.standardiser.normalise(interpolate(self.interpolation, y), n_space)
+        options = {"direction": "forward", "sigma": self.sigma, "n_steps": self.n_steps}
+        return self.standardiser.restore(sample_bridge(self.drift, start, **options, key=key), n_space)
+
+
+def interpolate(matrices: Sequence[Array], fields: Float[Array, "*lead_and_coarse"]) -> Float[Array, "*lead_and_fine"]:
+    """Each of the last axes multiplied by its matrix (fine × coarse)."""
+    for axis, matrix in zip(range(-len(matrices), 0), matrices, strict=True):
+        fields = jnp.moveaxis(jnp.moveaxis(fields, axis, -1) @ matrix.T, -1, axis)
+    return fields
+
+
+def interpolation_matrices(settings: UpsamplerSettings) -> tuple[Float[Array, "_ _"], ...]:
+    """Cubic interpolation of one axis after the other, as `cubic_interpolation` does it."""
+    rule = {"centred": settings.centred, "periodic": settings.periodic}
+    axes = zip(settings.coarse, settings.factors, strict=True)
+    return tuple(jnp.asarray(cubic_interpolation(np.eye(n, dtype=np.float32), (f,), **rule).T) for n, f in axes)
+
+
+def fit_upsampler(
+    coarse: Float[np.ndarray, "n channel *coarse"],
+    fine: Float[np.ndarray, "m channel *fine"],
+    settings: UpsamplerSettings,
+    *,
+    folder: str | Path,
+    report: Callable[[int, int, float], None] | None = None,
+    key: Key,
+) -> BridgeUpsampler:
+    """Fits the bridge from interpolated coarse fields to fine fields, and keeps it in `folder`.
+
+    **Arguments:** `coarse`, of the law that will be downscaled; `fine`; `settings`; `folder`, of the model: the same
+    call resumes an unfinished fit; `report(done, total, loss)`; `key`.
+
+    **Returns:** the upsampler.
+
+    **Raises:** `CheckpointMismatch` if the folder holds a fit of other settings; `ValueError` for a grid that does not
+    fit the network.
+
+        upsample = fit_upsampler(coarse, fine, UpsamplerSettings(1, (24,), (8,)), folder="model", key=key)
+        ensemble = sample_ensemble(upsample, coarse, 16, key=key)
+    """
+    folder = Path(folder)
+    build_key, pair_key, fit_key = jr.split(key, 3)
+    n_space, standardiser, matrices = len(settings.coarse), fit_standardiser(fine), interpolation_matrices(settings)
+    start = interpolate(matrices, jnp.asarray(coarse))
+    ends = Ends(standardiser.normalise(start, n_space), standardiser.normalise(jnp.asarray(fine), n_space))
+    networks = [_network(settings, k) for k in jr.split(build_key)]
+    origin = {**dataclasses.asdict(settings), "fields": digest(coarse, fine), "key": key_data(key)}
+    require_same_origin(folder / "fit.json", origin, resuming=(folder / "fit.json").exists())
+    forward, backward = bridge_drifts(ends, networks, sigma=settings.sigma)
+    pairs = paired(ends, True, n_space if settings.translation_invariant else 0, key=pair_key)
+    pairs = jax.tree.map(lambda part: part[:N_SIMULATED], pairs)
+    drift = _fit(forward, backward, ends, pairs, settings, folder / "fit", report, fit_key)
+    upsampler = BridgeUpsampler(drift, matrices, standardiser, settings.sigma, settings.n_sampling_steps)
+    save_weights(folder / "weights", eqx.filter((upsampler.drift, upsampler.standardiser), eqx.is_array))
+    write_json(folder / "bridge.json", dataclasses.asdict(settings))
+    return upsampler
+
+
+def load_upsampler(folder: str | Path) -> BridgeUpsampler:
+    """The upsampler that `fit_upsampler` kept.
+
+    **Raises:** `DataError` if the folder holds none.
+
+        upsample = load_upsampler("model")
+    """
+    if not is_fitted(folder):
+        raise DataError(f"{folder}: holds no fitted bridge (no bridge.json); fit one with fit_upsampler.")
+    stored = json.loads((Path(folder) / "bridge.json").read_text(encoding="utf-8"))
+    stored.pop("whole", None)
+    keys: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
+    settings = UpsamplerSettings(**keys)
+    channels = jnp.zeros(settings.n_channels)
+    arrays, static = eqx.partition((_blank_drift(settings), Standardiser(channels, channels)), eqx.is_array)
+    drift, standardiser = eqx.combine(load_weights(Path(folder) / "weights", like=arrays), static)
+    return BridgeUpsampler(
+        drift, interpolation_matrices(settings), standardiser, settings.sigma, settings.n_sampling_steps
+    )
+
+
+def is_fitted(folder: str | Path) -> bool:
+    """Whether the folder holds a whole bridge."""
+    path = Path(folder) / "bridge.json"  # earlier versions wrote it at the start, and marked it
+    return path.exists() and json.loads(path.read_text(encoding="utf-8")).get("whole", True)
+
+
+def steps_done(folder: str | Path, settings: UpsamplerSettings) -> int:
+    """Training steps of the iterations that are saved: where a fit goes on."""
+    return settings.n_steps * (Checkpoints(Path(folder) / "fit").latest() or 0)
+
+
+def _fit(forward, backward, ends: Ends, pairs: Pairs, settings: UpsamplerSettings, folder: Path, report, key: Key):
+    """The forward drift."""
+    total = settings.n_iterations * settings.n_steps
+
+    def each(k: int, step: int, metrics: dict[str, float]) -> None:
+        if report is not None:
+            report(k * settings.n_steps + step, total, metrics["loss"])
+
+    outer = BridgeSettings(
+        sigma=settings.sigma,
+        n_iterations=settings.n_iterations,
+        n_steps=settings.n_steps,
+        batch_size=settings.batch_size,
+        n_pairs=len(pairs.x0),
+        n_simulation_steps=settings.n_sampling_steps,
+        ema_decay=0.99,  # the rate falls along a cosine, which averages too
+        steps_per_dispatch=settings.steps_per_dispatch,
+        simulate_at_once=256,
+    )
+    optimiser = restarting_cosine(settings.n_steps, peak=settings.learning_rate)
+    options = {"first_pairs": pairs, "optimiser": optimiser, "folder": folder, "report": each}
+    return fit_bridge(forward, backward, ends, outer, **options, key=key).forward
+
+
+def _network(settings: UpsamplerSettings, key: Key) -> NetworkVelocity:
+    """The network of a drift, which starts at zero. **Raises:** `ValueError` if the fine grid does not fit it."""
+    n = settings.n_channels
+    network = UNet(
+        n,
+        n,
+        len(settings.coarse),
+        channels=settings.channels,
+        n_blocks=settings.n_blocks,
+        patch=settings.patch,
+        padding="periodic" if settings.periodic else "reflect",
+        key=key,
+    )
+    network.check(settings.space)
+    return NetworkVelocity(network)
+
+
+def _blank_drift(settings: UpsamplerSettings) -> CorrectedVelocity:
+    """A drift of the right shape, to load weights into."""
+    d = linear_size(settings.n_channels * int(np.prod(settings.space)))
+    linear = LinearVelocity(jnp.zeros((N_TIMES, d, d)), jnp.zeros((N_TIMES, d)))
+    return CorrectedVelocity(linear, _network(settings, jr.key(0)))

@@ -1,0 +1,131 @@
+"""Samplers, noise levels and guidance by their names, as configurations and callers give them."""
+
+from functools import partial
+from typing import Literal, TypeAlias
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from subgrid.diffusion import objective, samplers
+from subgrid.diffusion.gaussian_prior import GaussianPrior
+from subgrid.diffusion.gaussian_steps import GaussianODE, GaussianSDE
+from subgrid.diffusion.guidance.gaussian import gaussian_gain
+from subgrid.diffusion.guidance.moment_matching import moment_matching
+from subgrid.diffusion.guidance.projection import projection
+from subgrid.diffusion.noise_levels import central_grid, exponential_grid, karras_grid, time_grid
+from subgrid.diffusion.process import CosineVariancePreserving, Process, VarianceExploding, VariancePreserving
+from subgrid.downscaling.upsampling.guided import Guide, MethodFor, method_for
+
+ProcessName: TypeAlias = Literal["variance-exploding", "variance-preserving", "cosine"]
+GridName: TypeAlias = Literal["karras", "exponential", "central", "process-time"]
+NoiseRange: TypeAlias = tuple[float, float]
+"""The smallest and the largest noise level, in standard deviations of the field."""
+METHODS: dict[str, MethodFor] = {
+    "gaussian-sde": GaussianSDE,
+    "gaussian-ode": GaussianODE,
+    "ode-multistep": method_for(samplers.ExponentialMultistep()),
+    "heun": method_for(samplers.Heun()),
+    "sde-multistep": method_for(samplers.AncestralMultistep()),
+    "ancestral": method_for(samplers.Ancestral()),
+    "euler-maruyama": method_for(samplers.EulerMaruyama()),
+    "predictor-corrector": method_for(samplers.Corrected(samplers.Ancestral())),
+}
+"""How to step down the noise levels; the first two are made from the Gaussian conditional."""
+
+
+def sampling_method(name: str) -> MethodFor:
+    """A method of sampling.
+
+    Args:
+        name: one of `METHODS`.
+
+    Returns:
+        The method, as made from a Gaussian.
+
+    Raises:
+        ValueError: for another name.
+    """
+    if name not in METHODS:
+        raise ValueError(f"method {name!r}: there are {', '.join(METHODS)}.")
+    return METHODS[name]
+
+
+def noising_process(name: str, noise_range: NoiseRange) -> Process:
+    """The noising process between the smallest and the largest noise level, which it reaches at time 1."""
+    sigma_min, sigma_max = noise_range
+    match name:
+        case "variance-exploding":
+            return VarianceExploding(sigma_min, sigma_max)
+        case "variance-preserving":
+            return _variance_preserving_up_to(sigma_min, sigma_max)
+        case "cosine":
+            return CosineVariancePreserving(sigma_min=sigma_min, sigma_max=sigma_max)
+    raise ValueError(f"process {name!r}: there are variance-exploding, variance-preserving, cosine.")
+
+
+def _variance_preserving_up_to(sigma_min: float, sigma_max: float) -> VariancePreserving:
+    """The usual linear schedule, which ends at σ ≈ 152, cut off at t₁ = σ⁻¹(σ_max) and its time stretched to [0, 1]."""
+    usual = VariancePreserving()
+    last = float(usual.time_of(jnp.asarray(sigma_max)))
+    beta_max = usual.beta_min + last * (usual.beta_max - usual.beta_min)
+    return VariancePreserving(last * usual.beta_min, last * beta_max, sigma_min)
+
+
+def noise_grid(
+    name: str, n_levels: int, noise_range: NoiseRange, *, process: str = "variance-exploding"
+) -> Float[Array, " level"]:
+    """The noise levels that sampling visits, largest first, from end to end of a range.
+
+    Args:
+        name: "karras", "exponential", "central", or "process-time", equal steps in the time of the process.
+        n_levels: how many.
+        noise_range: smallest and largest level.
+        process: by name, of "process-time".
+
+    Raises:
+        ValueError: for another name.
+    """
+    sigma_min, sigma_max = noise_range
+    match name:
+        case "karras":
+            grid = karras_grid(n_levels, sigma_max=sigma_max, sigma_min=sigma_min)
+        case "exponential":
+            grid = exponential_grid(n_levels, sigma_max=sigma_max, sigma_min=sigma_min)
+        case "central":
+            grid = central_grid(n_levels, sigma_max=sigma_max, sigma_min=sigma_min)
+        case "process-time":
+            grid = time_grid(noising_process(process, noise_range), n_levels)
+        case _:
+            raise ValueError(f"grid {name!r}: there are karras, exponential, central, process-time.")
+    return grid.at[0].set(sigma_max).at[-1].set(sigma_min)  # rounding leads some parts in a million beyond
+
+
+def training_levels(name: str, noise_range: NoiseRange, *, process: str) -> objective.Quantile:
+    """The noise levels that training draws: "log-uniform", "log-normal" or "time-uniform", of the process."""
+    match name:
+        case "log-uniform":
+            return objective.log_uniform_levels(*noise_range)
+        case "log-normal":
+            return objective.log_normal_levels()
+        case "time-uniform":
+            return objective.time_uniform_levels(noising_process(process, noise_range))
+    raise ValueError(f"noise levels {name!r}: there are log-uniform, log-normal, time-uniform.")
+
+
+def guidance(name: str, gaussian: GaussianPrior, *, n_iterations: int, strength: float | None) -> Guide:
+    """How samples are tied to the coarse field.
+
+    Args:
+        name: "moment-matching", "gaussian-gain" or "projection".
+        gaussian: of the prior's mean and covariance.
+        n_iterations: of the moment-matching solve.
+        strength: of the projection's gradient term; None for the default.
+    """
+    match name:
+        case "moment-matching":
+            return partial(moment_matching, prior=gaussian, n_iterations=n_iterations)
+        case "gaussian-gain":
+            return partial(gaussian_gain, prior=gaussian)
+        case "projection":
+            return partial(projection, strength=strength)
+    raise ValueError(f"guidance {name!r}: there are moment-matching, gaussian-gain, projection.")

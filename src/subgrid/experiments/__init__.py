@@ -1,0 +1,30 @@
+"""The kinds of experiments, each a folder of its own; none knows another.
+
+A new kind is a folder with an `EXPERIMENT` and one line here. Another package adds one by the same line:
+
+    subgrid.experiments.KINDS["rain"] = Kind("my_package.rain", "Rain gauges to radar.")
+"""
+
+from types import ModuleType
+
+from subgrid.runs.experiment import Kind
+
+DEFAULT = "data"
+"""The kind of the demo, of the single steps, and of files that leave its own table out."""
+KINDS: dict[str, Kind] = {
+    "data": Kind("subgrid.experiments.downscale", "Downscale fields from two archives, or simulated ones."),
+    "climate": Kind("subgrid.experiments.climate", "Downscale CF archives: units, calendars, masks, change, maps."),
+    "turbulence": Kind("subgrid.experiments.moist_turbulence", "Bridges and flows between two turbulence models."),
+    "toy": Kind("subgrid.experiments.toy_2d", "Transports between sets of points in the plane, as published."),
+    "gaussian_bridge": Kind("subgrid.experiments.gaussian_bridge", "A bridge between Gaussians and its closed form."),
+    "gallery": Kind("subgrid.experiments.gallery", "From noise to a set of points, four ways, animated."),
+    "sampler_errors": Kind("subgrid.experiments.sampler_errors", "What samplers cost in accuracy; no network."),
+}
+"""By the table that names each in a configuration file."""
+
+
+def single_steps() -> ModuleType:
+    """train, downscale and verify on single files, with the configuration of the default kind."""
+    from subgrid.experiments.downscale import steps
+
+    return steps

@@ -1,0 +1,74 @@
+"""The change of climate from the unseen historical years to the scenario, of the model and of the output."""
+
+from typing import Any
+
+import numpy as np
+
+from subgrid.downscaling.interpolation.bilinear import bilinear
+from subgrid.experiments.climate.metrics import row_of
+from subgrid.experiments.climate.scored_fields import ScoredFields
+from subgrid.verification.resampling import mean_change
+
+
+def change_maps(scores: ScoredFields, generated: np.ndarray, channel: int) -> dict[str, np.ndarray]:
+    """Change of the mean from the unseen historical winters to the scenario, of the model and of the output."""
+    run = scores.run
+    coarse = scores.model_change(channel)
+    scenario = scores.ensemble("scenario", run.config.climate.variables[channel])
+    after, before = (fields.mean((0, 1), dtype=np.float64) for fields in (scenario, generated))
+    return {"input": np.where(run.domain.mask, bilinear(*scores.grids)(coarse), np.nan), "output": after - before}
+
+
+def change_row(scores: ScoredFields, change: dict[str, np.ndarray], channel: int) -> dict[str, Any]:
+    """How far C′ of the output's change is from the model's own; floor: the sampling error of the model's."""
+    run, name = scores.run, scores.run.config.climate.variables[channel]
+    kept = run.domain.regridding.kept
+    coarsened = run.domain.coarsen(np.nan_to_num(change["output"])[None, None])[0, 0]
+    error = float(np.sqrt(np.mean((coarsened - scores.model_change(channel)[kept]) ** 2)))
+    before = _variance_of_mean(scores.coarse[~scores.split[1], channel][:, kept], scores.model_winters)
+    later = scores.scenario
+    after = _variance_of_mean(later.values[:, channel][:, kept], later.winter)
+    return row_of(name, "change", "change", generated=error, floor=float(np.sqrt(np.mean(before + after))))
+
+
+def change_with_interval(scores: ScoredFields, generated: np.ndarray, channel: int) -> dict[str, Any]:
+    """The change of the output's mean over all cells, with its interval: from independent draws and resampled winters.
+
+    Without an interval, and with the reason, where the two ensembles share their noise or winters are too few.
+    """
+    run, name = scores.run, scores.run.config.climate.variables[channel]
+    after, before = (
+        fields[..., run.domain.mask].mean(-1, dtype=np.float64)
+        for fields in (scores.ensemble("scenario", name), generated)
+    )
+    told = {
+        "variable": name,
+        "units": str(run.fine[name].attrs.get("units", "")),
+        "change": after.mean() - before.mean(),
+    }
+    if run.config.sampling.common_noise:
+        return told | {"no_interval": "the two ensembles share their noise (sampling.common_noise = true)"}
+    winters = scores.model_winters, scores.scenario.winter
+    if min(len(np.unique(each)) for each in winters) < 2:
+        return told | {"no_interval": "there is one winter only"}
+    n = min(before.shape[1], after.shape[1])  # of large ensembles fewer members are read
+    found = mean_change(before[:, :n], after[:, :n], *winters, key=run.key("change", name))
+    return told | {"interval_90": [found.lower, found.upper], "member_spread": found.member_spread}
+
+
+def told_change(change: dict[str, Any]) -> str:
+    """One sentence for the page."""
+    mean = f"Change of the mean of {change['variable']} over all fine cells: {change['change']:.3g} {change['units']}"
+    if "no_interval" in change:
+        return f"{mean}. No interval from members is given: {change['no_interval']}."
+    lower, upper = change["interval_90"]
+    return (
+        f"{mean}, 90 % interval {lower:.3g} to {upper:.3g}, from resampled winters and members whose noise is "
+        f"independent in the two periods; over members alone its standard deviation is {change['member_spread']:.2g}."
+    )
+
+
+def _variance_of_mean(fields: np.ndarray, winters: np.ndarray) -> np.ndarray:
+    """Of each cell, from how winters differ, which are the independent units."""
+    means = [fields[winters == winter].mean(0) for winter in np.unique(winters)]
+    return np.var(means, axis=0, ddof=1) / len(means)

@@ -1,0 +1,151 @@
+"""The configuration of a climate run: a TOML file with the table [climate]."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from subgrid.downscaling.climate.domain import DYNAMIC, ClimateDebiasMethod
+from subgrid.downscaling.climate.model import N_LEVELS
+from subgrid.downscaling.climate.prior import DIRECTIONS, RefinementSettings
+from subgrid.downscaling.debiasing.choice import CANDIDATES
+from subgrid.execution.runners import parse_scheduler
+from subgrid.runs.config import AsTuple, ConfigError, Configuration, Positive, PositiveFloat, RunTable, Table
+
+DEFAULT = RefinementSettings()
+"""The library's own defaults: there are no others."""
+Paths = Annotated[str | tuple[str, ...], AsTuple]
+
+
+class Climate(Table):
+    fine: Paths
+    """The fine reference: a file, a store, a folder, a glob, or a list of these. Relative to the configuration file."""
+    coarse: Paths
+    """The coarse model over the period of the reference; several members are pooled."""
+    scenario: Annotated[str | tuple[str, ...] | None, AsTuple] = None
+    """The same model over another period, to be downscaled with its change signal kept."""
+    variables: Annotated[tuple[str, ...], AsTuple, Field(min_length=1)]
+    orography: Annotated[str | tuple[str, ...] | None, AsTuple] = None
+    """Static predictors for the network, regridded to the fine grid."""
+    minimum_valid: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """A coarse cell with less of its area under valid fine cells leaves the constraint."""
+    gaps: Literal["refuse", "mask"] = "refuse"
+    """What a fine cell with values at some times only is: an error, or outside the mask."""
+    n_harmonics: Positive = 3
+    training: Literal["odd-winters", "even-winters", "all"] = "odd-winters"
+    """Season years to choose and fit everything on; the others are downscaled and scored. "all" leaves none to score.
+    `subgrid folds` makes both halves."""
+
+
+PATHS = ("fine", "coarse", "scenario", "orography")
+
+
+class ClimateDebias(Table):
+    method: ClimateDebiasMethod | Literal["auto"] = "auto"
+    """"auto": one of the candidates, by left-out training years."""
+    strength: Annotated[float, Field(ge=0, le=1)] | Literal["auto"] = "auto"
+    """From none to full: of "gaussian" and "reduced-ot" how much of the difference of correlations is moved, of others
+    how far each field is; "auto": by left-out training years."""
+    candidates: Annotated[tuple[ClimateDebiasMethod, ...], AsTuple, Field(min_length=1)] = CANDIDATES
+    """Of the method "auto", from the least to the most correcting. Others than these take minutes for every fold."""
+    marginals: bool = True
+    """Quantile mapping of every coarse cell after a transport."""
+    n_quantiles: Positive = 100
+    explained_variance: Annotated[float, Field(gt=0, le=1)] = 0.9
+    n_steps: Positive = DYNAMIC.n_steps
+    """Training steps of a dynamic transport: of a flow, of each of two rounds, of each iteration of a bridge."""
+    batch_size: Positive = DYNAMIC.batch_size
+    learning_rate: PositiveFloat = DYNAMIC.learning_rate
+    hidden: Annotated[tuple[Positive, ...], AsTuple, Field(min_length=1)] = DYNAMIC.channels
+    sigma: PositiveFloat = DYNAMIC.sigma
+    n_iterations: Positive = DYNAMIC.n_iterations
+    n_flow_steps: Positive = DYNAMIC.n_flow_steps
+
+
+class ClimateComparison(Table):
+    debiasers: Annotated[tuple[ClimateDebiasMethod, ...], AsTuple] = ()
+    """Methods that `subgrid debias` fits beside each other, with the settings of [debias], and scores on the coarse
+    cells of the winters that are not trained on."""
+
+
+class ClimatePriorTable(Table):
+    directions: Annotated[tuple[Positive, ...], AsTuple, Field(min_length=1)] = DIRECTIONS
+    """Numbers of principal directions to choose from, by the likelihood of left-out years."""
+    channels: Annotated[tuple[Positive, ...], AsTuple, Field(min_length=1)] = DEFAULT.channels
+    n_blocks: Positive = DEFAULT.n_blocks
+    patch: Positive = DEFAULT.patch
+    n_steps: Annotated[int, Field(ge=0, multiple_of=20)] = DEFAULT.n_steps
+    """Of the network, which is used only if its draws for years that it was not trained on have a lower CRPS, beyond
+    the uncertainty of the difference; 0: none."""
+    batch_size: Positive = DEFAULT.batch_size
+    learning_rate: PositiveFloat = DEFAULT.learning_rate
+    sigma_min: PositiveFloat = DEFAULT.sigma_min
+    sigma_max: PositiveFloat = DEFAULT.sigma_max
+
+
+class ClimateSampling(Table):
+    n_levels: Annotated[int, Field(ge=4)] = N_LEVELS
+    n_members: Annotated[int, Field(ge=3)] = 16
+    common_noise: bool = False
+    """Whether member m has the same noise at the n-th time of the historical ensemble and of the scenario: the mean of
+    a change has less sampling noise then, and the spread of its members is not its uncertainty."""
+    scheduler: str = "serial"
+    bit_rounding: Annotated[int, Field(ge=1, le=23)] | None = None
+
+
+class ClimateConfig(Configuration):
+    """All tables of a climate configuration."""
+
+    run: RunTable = RunTable(name="climate")
+    climate: Climate
+    debias: ClimateDebias = ClimateDebias()
+    comparison: ClimateComparison = ClimateComparison()
+    prior: ClimatePriorTable = ClimatePriorTable()
+    sampling: ClimateSampling = ClimateSampling()
+
+
+PREPARE_ONLY = "none"
+"""The scheduler that samples nothing: what the jobs of an array wait for."""
+
+
+def check(config: ClimateConfig) -> None:
+    """Values that do not go together, and a scheduler that there is not."""
+    if config.prior.sigma_min >= config.prior.sigma_max:
+        raise ConfigError("prior.sigma_min must be below prior.sigma_max.")
+    if config.sampling.scheduler == PREPARE_ONLY:
+        return
+    try:
+        parse_scheduler(config.sampling.scheduler)
+    except ValueError as error:
+        raise ConfigError(f'sampling.scheduler: {error} "{PREPARE_ONLY}" prepares and trains only.') from error
+
+
+def resolve(config: ClimateConfig, base: Path) -> ClimateConfig:
+    """Every path absolute; relative ones start from `base`, the folder of the configuration file."""
+    return _with_paths(config, lambda path: str(base / path))
+
+
+def without_folders(config: ClimateConfig) -> ClimateConfig:
+    """The last part of every path alone: for what is given away, where folders say nothing."""
+    return _with_paths(config, lambda path: Path(path).name)
+
+
+def _with_paths(config: ClimateConfig, change: Callable[[str], str]) -> ClimateConfig:
+    table = config.climate
+    given = {key: getattr(table, key) for key in PATHS if getattr(table, key) is not None}
+    changed = {
+        key: tuple(map(change, value)) if isinstance(value, tuple) else change(value) for key, value in given.items()
+    }
+    return config.model_copy(update={"climate": table.model_copy(update=changed)})
+
+
+def files_of(table: Climate, *names: str) -> tuple[str, ...]:
+    """The paths of some archives, one after the other."""
+    found = [getattr(table, name) for name in names]
+    return tuple(path for each in found if each is not None for path in ((each,) if isinstance(each, str) else each))
+
+
+def sources(value: str | tuple[str, ...]) -> str | list[str]:
+    """What `open_climate` takes."""
+    return value if isinstance(value, str) else list(value)

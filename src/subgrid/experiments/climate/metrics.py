@@ -1,0 +1,214 @@
+"""The rows of a climate run's table: every metric of one variable, its baselines and its noise floor."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from subgrid.downscaling.preparation.transforms import PRECIPITATION
+from subgrid.types import Key
+from subgrid.verification.cells import fair_crps_per_cell, spread_skill_per_channel, wasserstein_1_per_cell
+from subgrid.verification.dependence import correlation_rmse, great_circle_distances, rank_correlation, variogram
+from subgrid.verification.extremes import quantile_table, return_level, wet_day_frequency
+from subgrid.verification.rank_tests import FlatnessTest, rank_flatness_test, ranks_of_truth
+from subgrid.verification.spells import warm_spells, wet_and_dry_spells
+from subgrid.verification.sphere_spectra import radial_spectrum, region_spacing, spectral_log_ratio
+
+NOISE = "interpolation + noise"
+"""The baseline of the CRPS: coarsened truth, interpolated, and Gaussian noise of the best constant width."""
+INDEPENDENT = "independent fields"
+"""Key of how many a floor rests on: the fewer of the two sets that are compared, by their autocorrelation. Tables show
+it beside the floor."""
+COLUMNS = ("raw", "quantile mapping", "bcsd", "analogues", NOISE, "generated", "floor")
+WHERE = {"": "all cells", "constrained": "cells under a coarse cell", "outside": "cells under none"}
+"""Sets of cells that are scored apart where a part of the fine cells lies outside the coarse domain."""
+ABOUT = {
+    "W1": "mean over cells of the Wasserstein-1 distance between the values of all days, in units of the field",
+    "quantiles": "root mean square error over cells of a quantile, mean over 23 of them from .1 to 99.9 %, in units of "
+    "the field: tails count more than in W1",
+    "CorrRMSE": "root mean square error of the correlations between all pairs of cells",
+    "variogram": "mean over bins of distance of |ln(variogram / reference's)|",
+    "spectrum": "mean over rings of wavelength of |ln(power / reference's)| of departures from each cell's own mean",
+    "rank correlation": "root mean square error, over cells where both variables of the reference vary, of Spearman's "
+    "correlation between the two",
+    "wet days": "absolute error of the share of days with at least 1 mm, mean over all cells and days",
+    "wet spells": "absolute error of the mean length of wet spells, in days",
+    "heat waves": "absolute error of the number of warm spells a winter: 3 days above the reference's 90th percentile",
+    "return level": "mean over cells of the absolute error of the 20-winter return level (GEV by L-moments)",
+    "return level inside": "share of cells whose 20-winter return level lies in the 90 % sampling interval of the "
+    "reference's; less than .9 even for the floor, which has sampling errors of its own",
+    "CRPS": f"fair continuous ranked probability score, mean over cells; {NOISE}: coarsened truth interpolated, and "
+    "Gaussian noise of the one width that is best on the training winters",
+    "spread/skill": "corrected ensemble spread over the error of the ensemble mean; 1 for a reliable ensemble",
+    "rank flatness p": "p-value of a flat rank histogram, on the effective number of samples",
+    "change": "root mean square difference over coarse cells between the output's change of the mean and the model's",
+}
+TARGETS = {"return level inside": "1", "spread/skill": "1", "rank flatness p": ">.05"}
+"""Best possible values; 0 for every other metric."""
+FEWEST_WINTERS = 4
+"""In each set, for return levels: a generalised extreme value distribution has three parameters."""
+DISTANCE_BINS = 16
+CELLS_COMPARED = 1500
+"""Of which pairs are made: their number squared, and a curve of some twenty bins needs no more. *Convenient.*"""
+
+Score = Callable[[np.ndarray, np.ndarray], float]
+"""(fields, the winter of each) → one number."""
+Field = Float[np.ndarray, "time y x"]
+Winters = Int[np.ndarray, " time"]
+
+
+def row_of(name: str, mode: str, metric: str, **scores: float | None) -> dict[str, Any]:
+    """One row of the table. row_of("tas", "unpaired", "W1", generated=.4, floor=.46)"""
+    about = {"group": f"{name}: {mode}", "metric": metric, "target": TARGETS.get(metric, "0"), "about": ABOUT[metric]}
+    return about | scores
+
+
+def unpaired_scores(
+    name: str,
+    reference: Field,
+    winters: Winters,
+    *,
+    mask: Bool[np.ndarray, "y x"],
+    lat: Float[np.ndarray, "..."],
+    lon: Float[np.ndarray, "..."],
+    fewest: int,
+    key: Key,
+    few: bool = False,
+) -> dict[str, Score]:
+    """Scores of one series of fields and its winters against the reference's unseen winters, by metric.
+
+    **Arguments:** `name`, of the variable; `fewest`, winters in the smallest set that is to be scored; `key`, of the
+    sampling interval of return levels; `few`, only those of a part of the cells, which may be a single one.
+    """
+    scores: dict[str, Score] = {
+        "W1": lambda fields, _: float(np.nanmean(wasserstein_1_per_cell(fields, reference, mask=mask))),
+        "quantiles": lambda fields, _: float(quantile_table(fields[:, mask], reference[:, mask]).rmse.mean()),
+    }
+    if mask.sum() > 1:
+        scores["CorrRMSE"] = lambda fields, _: correlation_rmse(fields, reference, mask=mask)
+    if few:
+        return scores
+    if mask.sum() > 1:
+        scores["variogram"] = _variogram_error(reference, mask, lat, lon)
+    if (spacing := _spacing(lat, lon)) is not None:
+        scores["spectrum"] = _spectrum_error(reference, mask, spacing)
+    spells = _rain_scores if name in PRECIPITATION else _heat_scores
+    scores |= spells(reference, winters, mask)
+    return scores | (_return_level_scores(reference, winters, mask, key) if fewest >= FEWEST_WINTERS else {})
+
+
+def rank_correlation_score(
+    reference: Float[np.ndarray, "time 2 y x"], mask: Bool[np.ndarray, "y x"]
+) -> Callable[[np.ndarray], float]:
+    """How far two variables' dependence, cell by cell, is from the reference's; fields are (time, 2, y, x)."""
+    wanted = rank_correlation(reference[:, 0], reference[:, 1], mask=mask)
+    known = np.isfinite(wanted)
+
+    def score(fields: np.ndarray) -> float:
+        found = np.nan_to_num(rank_correlation(fields[:, 0], fields[:, 1], mask=mask))  # what never varies has none
+        return float(np.sqrt(np.mean((found - wanted)[known] ** 2)))
+
+    return score
+
+
+def _variogram_error(reference: Field, mask: np.ndarray, lat: np.ndarray, lon: np.ndarray) -> Score:
+    y, x = np.meshgrid(lat, lon, indexing="ij") if lat.ndim == 1 else (lat, lon)
+    n = int(mask.sum())
+    chosen = np.unique(np.linspace(0, n - 1, min(n, CELLS_COMPARED)).round().astype(int))
+    distances = np.asarray(great_circle_distances(y[mask][chosen], x[mask][chosen]))
+    # Beyond four fifths of the largest distance only pairs of opposite corners are left.
+    edges = np.linspace(0, 0.8 * float(distances.max()), DISTANCE_BINS + 1)
+    curve = lambda fields: variogram(fields[:, mask][:, chosen], distances, edges)  # noqa: E731
+    wanted = curve(reference)
+    known = (wanted.n_pairs > 0) & (wanted.value > 0)
+    return lambda fields, _: _log_error(curve(fields).value[known], wanted.value[known])
+
+
+def _log_error(found: np.ndarray, wanted: np.ndarray) -> float:
+    tiny = np.finfo(np.float32).tiny  # fields that never vary have none at all
+    return float(np.mean(np.abs(np.log(np.maximum(found, tiny) / wanted)))) if wanted.size else 0.0
+
+
+def _spacing(lat: np.ndarray, lon: np.ndarray) -> tuple[float, float] | None:
+    """Kilometres between cells, or None where a grid has no even steps along latitude and longitude."""
+    if lat.ndim != 1 or min(lat.size, lon.size) < 4:
+        return None
+    try:
+        return region_spacing(lat, lon)
+    except ValueError:
+        return None
+
+
+def _spectrum_error(reference: Field, mask: np.ndarray, spacing: tuple[float, float]) -> Score:
+    def spectrum(fields: Field):
+        departures = np.where(mask, fields - fields.mean(0, dtype=np.float64), 0.0).astype(np.float32)
+        return radial_spectrum(departures[:, None], spacing, mask=mask)
+
+    wanted = spectrum(reference)
+    return lambda fields, _: float(spectral_log_ratio(spectrum(fields), wanted)[0])
+
+
+def _rain_scores(reference: Field, winters: Winters, mask: np.ndarray) -> dict[str, Score]:
+    frequency = lambda fields: float(wet_day_frequency(fields[:, mask]).mean())  # noqa: E731
+    spell = lambda fields, groups: float(np.nanmean(wet_and_dry_spells(fields[:, mask], groups)[0].mean))  # noqa: E731
+    wet, length = frequency(reference), spell(reference, winters)
+    return {
+        "wet days": lambda fields, _: abs(frequency(fields) - wet),
+        "wet spells": lambda fields, groups: abs(spell(fields, groups) - length),
+    }
+
+
+def _heat_scores(reference: Field, winters: Winters, mask: np.ndarray) -> dict[str, Score]:
+    threshold = np.quantile(reference[:, mask], 0.9, axis=0)
+    count = lambda fields, groups: float(  # noqa: E731
+        np.nanmean(warm_spells(fields[:, mask], threshold, groups, minimum_days=3).count)
+    )
+    wanted = count(reference, winters)
+    return {"heat waves": lambda fields, groups: abs(count(fields, groups) - wanted)}
+
+
+def _return_level_scores(reference: Field, winters: Winters, mask: np.ndarray, key: Key) -> dict[str, Score]:
+    wanted = return_level(reference[:, mask], winters, key=key)
+
+    def level(fields: np.ndarray, groups: np.ndarray) -> np.ndarray:
+        return return_level(fields[:, mask], groups, key=key, n_bootstrap=1).level
+
+    def inside(fields: np.ndarray, groups: np.ndarray) -> float:
+        found = level(fields, groups)
+        return float(np.mean((wanted.lower <= found) & (found <= wanted.upper)))
+
+    return {
+        "return level": lambda fields, groups: float(np.nanmean(np.abs(level(fields, groups) - wanted.level))),
+        "return level inside": inside,
+    }
+
+
+def perfect_rows(
+    name: str,
+    truth: Field,
+    ensemble: Float[np.ndarray, "time member y x"],
+    *,
+    mask: Bool[np.ndarray, "y x"],
+    noise: float | None,
+    flatness: FlatnessTest,
+    mode: str = "perfect model",
+) -> list[dict[str, Any]]:
+    """CRPS, spread/skill and rank flatness where the truth is known; `noise`, the CRPS of that baseline."""
+    truth, members = truth[:, None], ensemble[:, :, None]
+    crps = float(np.nanmean(fair_crps_per_cell(members, truth, mask=mask)))
+    own = float(np.nanmean(fair_crps_per_cell(members[:, 1:], members[:, 0], mask=mask)))
+    ratio = float(spread_skill_per_channel(members, truth, mask=mask)[0])
+    return [
+        row_of(name, mode, "CRPS", **{NOISE: noise}, generated=crps, floor=own),
+        row_of(name, mode, "spread/skill", generated=ratio),
+        row_of(name, mode, "rank flatness p", generated=flatness.p_value),
+    ]
+
+
+def rank_flatness(
+    truth: Field, ensemble: Float[np.ndarray, "time member y x"], winters: Winters, *, mask: np.ndarray, key: Key
+) -> FlatnessTest:
+    """The ranks of the truth among the members, and whether they are flat, winters being the independent units."""
+    ranks = ranks_of_truth(ensemble[:, :, None], truth[:, None], mask=mask, key=key)
+    return rank_flatness_test(ranks, ensemble.shape[1], segment=winters)

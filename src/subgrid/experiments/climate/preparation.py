@@ -1,0 +1,89 @@
+"""What a climate run fits before it samples: climatologies, C′, debiasing, the prior."""
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from subgrid.data.store import write_zarr
+from subgrid.downscaling.climate import domain as climate
+from subgrid.downscaling.climate import model as climate_model
+from subgrid.downscaling.climate.coarse_fit import CoarseFit, check_grid, save_coarse
+from subgrid.downscaling.climate.domain import Series
+from subgrid.downscaling.climate.prior import RefinementSettings
+from subgrid.downscaling.climate.sampler import save_domain
+from subgrid.downscaling.debiasing.choice import n_fits
+from subgrid.experiments.climate.config import sources
+from subgrid.experiments.climate.run import ClimateRun
+from subgrid.experiments.climate.sampling import refuse_slice
+from subgrid.runs.stage import Update
+
+
+def prepare(run: ClimateRun, update: Update) -> None:
+    """Everything cheap, and everything that can be wrong with the input: grids, C′, climatologies, debiasing."""
+    refuse_slice(run)
+    update(0, 3, "open")
+    coarse, fine = run.coarse_series, run.fine_series
+    table = run.config.debias
+    methods = table.candidates if table.method == "auto" else (table.method,)
+    pairs = n_fits(coarse.winter[run.trained(coarse)], fine.winter[run.trained(fine)], methods)
+    fit = run.fit(report=lambda done, _: update(done, pairs + 3, "left-out years"))
+    update(pairs + 1, pairs + 3, "debias")
+    chosen, unseen = _downscaled(run, coarse), _downscaled(run, fine)
+    _save_targets(run, "targets", fit.targets(coarse[chosen]), coarse[chosen], run.coarse)
+    _save_targets(run, "perfect_targets", run.coarsened[unseen], fine[unseen], run.fine)
+    update(pairs + 2, pairs + 3, "change")
+    change = None if run.scenario is None else _scenario_targets(run, fit, run.scenario)
+    climate_model.save_grid(run.folder, run.fine, run.config.climate.variables)
+    save_coarse(run.folder, fit)
+    save_domain(run.folder, run.domain, run.fine_anomalies, change)
+    update(pairs + 3, pairs + 3)
+
+
+def _downscaled(run: ClimateRun, series: Series) -> np.ndarray:
+    """Which samples are downscaled: those not trained on, or all where everything is."""
+    trained = run.trained(series)
+    return np.flatnonzero(trained if trained.all() else ~trained)
+
+
+def _scenario_targets(run: ClimateRun, fit: CoarseFit, scenario: xr.Dataset):
+    """Targets of the scenario in the climate of the reference, and the change to put back, on the fine grid."""
+    check_grid(fit, scenario)
+    series = climate.series_of(scenario, run.config.climate.variables)
+    signal = fit.change_to(series)
+    _save_targets(run, "scenario_targets", fit.targets_without(signal, series), series, scenario)
+    return signal.on(climate.interpolation(run.coarse, run.fine))
+
+
+def _save_targets(run: ClimateRun, name: str, target: np.ndarray, series: Series, source: xr.Dataset) -> None:
+    variables: dict[str, Any] = {
+        "target": (("sample", "channel", "kept"), np.asarray(target, np.float32)),
+        "phase": ("sample", series.phase),
+        "winter": ("sample", series.winter),
+        "member_of_model": ("sample", series.member),
+    }
+    times = xr.Variable("sample", series.time, source["time"].attrs)
+    dataset = xr.Dataset(variables, coords={"time": times}, attrs=source.attrs)
+    write_zarr(dataset, run.path(f"{name}.zarr"), overwrite=True)
+
+
+def train(run: ClimateRun, update: Update) -> None:
+    """The prior of fine anomalies, and the post-processing of its draws; resumes from its last checkpoint."""
+    refuse_slice(run)
+    table, series = run.config.prior, run.fine_series
+    chosen = np.flatnonzero(run.trained(series))
+    keys = set(RefinementSettings.__dataclass_fields__)
+    settings = RefinementSettings(**{k: v for k, v in table.model_dump().items() if k in keys})
+    orography = run.config.climate.orography
+    climate_model.train_on(
+        run.folder,
+        run.domain,
+        run.fine_anomalies,
+        series[chosen],
+        predictors=None if orography is None else climate_model.static_predictors(sources(orography), run.fine),
+        settings=settings,
+        directions=table.directions,
+        n_levels=run.config.sampling.n_levels,
+        report=lambda step, numbers: update(step, settings.n_steps, f"loss {numbers['loss']:.4f}"),
+        key=run.key("training"),
+    )

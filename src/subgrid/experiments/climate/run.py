@@ -1,0 +1,135 @@
+"""One climate run: what its stages read and fit, each once."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from subgrid.data.cf.open import check_climate, open_climate
+from subgrid.data.fields import DataError
+from subgrid.downscaling.climate import domain as climate
+from subgrid.downscaling.climate.coarse_fit import CoarseFit, fit_coarse, load_coarse
+from subgrid.downscaling.climate.domain import Anomalies, Domain, Series
+from subgrid.downscaling.debiasing.choice import QUICK, Sample
+from subgrid.experiments.climate.config import ClimateConfig, sources
+from subgrid.runs.run import Run
+from subgrid.training.log import Report
+
+
+@dataclass
+class ClimateRun(Run[ClimateConfig]):
+    """A climate run: the archives it reads, each opened once, and what is fitted on them.
+
+    RUN/domain.zarr            mask, C′, climatology of the reference, change
+    RUN/grid.zarr              the fine grid and the attributes of the variables
+    RUN/debiasing.zarr         what is fitted on the coarse archive
+    RUN/targets.zarr           debiased coarse anomalies to downscale
+    RUN/perfect_targets.zarr   coarsened reference anomalies (season years not trained on)
+    RUN/scenario_targets.zarr  the same for the scenario, if there is one
+    RUN/model/                 the prior
+    RUN/ensemble.zarr, perfect_model.zarr, scenario.zarr
+    """
+
+    root = "climate"
+    streams = (
+        "training",
+        "historical",
+        "perfect model",
+        "scenario",
+        "ranks",
+        "return level",
+        "change",
+    )
+
+    @cached_property
+    def fine(self) -> xr.Dataset:
+        """The fine reference."""
+        return self._open("fine")
+
+    @cached_property
+    def coarse(self) -> xr.Dataset:
+        """The coarse model."""
+        return self._open("coarse")
+
+    @cached_property
+    def scenario(self) -> xr.Dataset | None:
+        """The coarse model in another period."""
+        return self._open("scenario") if self.config.climate.scenario else None
+
+    @cached_property
+    def domain(self) -> Domain:
+        """Mask, grids and C′."""
+        table = self.config.climate
+        return climate.connect(self.fine, self.coarse, table.variables, minimum_valid=table.minimum_valid)
+
+    @cached_property
+    def fine_series(self) -> Series:
+        """The reference."""
+        return climate.series_of(self.fine, self.config.climate.variables)
+
+    @cached_property
+    def coarse_series(self) -> Series:
+        """The coarse archive on its whole grid."""
+        return climate.series_of(self.coarse, self.config.climate.variables)
+
+    @cached_property
+    def fine_anomalies(self) -> Anomalies:
+        """Between values and anomalies of the reference."""
+        series = self.fine_series
+        return climate.fit_anomalies(
+            series[self.trained(series)], self.domain.transforms, n_harmonics=self.config.climate.n_harmonics
+        )
+
+    @cached_property
+    def coarsened(self) -> np.ndarray:
+        """C′ of the anomalies of the whole reference."""
+        return self.domain.coarsen(self.fine_anomalies.of(self.fine_series))
+
+    def fit(
+        self, method: str | None = None, *, quick_strengths: bool = False, report: Report | None = None
+    ) -> CoarseFit:
+        """What is fitted on the coarse archive, by the configured method or by another.
+
+        With `quick_strengths` a strength "auto" is 1 for methods that take long to fit.
+        """
+        series = self.fine_series
+        options: dict[str, Any] = self.config.debias.model_dump()
+        options |= {} if method is None else {"method": method}
+        if quick_strengths and options["strength"] == "auto" and options["method"] not in QUICK:
+            options["strength"] = 1.0
+        chosen = self.trained(series)
+        return fit_coarse(
+            self.coarse,
+            self.coarse_series,
+            self.domain,
+            Sample(self.coarsened[chosen], series.phase[chosen], series.winter[chosen]),
+            trained=self.trained(self.coarse_series),
+            n_harmonics=self.config.climate.n_harmonics,
+            report=report,
+            **options,
+        )
+
+    @cached_property
+    def fitted(self) -> CoarseFit:
+        """What `prepare` fitted on the coarse archive."""
+        return load_coarse(self.folder)
+
+    def trained(self, series: Series) -> np.ndarray:
+        """Which samples everything is fitted on."""
+        training = self.config.climate.training
+        if training == "all":
+            return np.ones(len(series.winter), bool)
+        chosen = series.winter % 2 == (1 if training == "odd-winters" else 0)
+        if chosen.all() or not chosen.any():
+            raise DataError(
+                f'climate.training = "{training}" needs odd and even winters, but the archive holds only '
+                f'{sorted(set(series.winter.tolist()))}; bring more or set it to "all".'
+            )
+        return chosen
+
+    def _open(self, which: str) -> xr.Dataset:
+        table = self.config.climate
+        dataset = open_climate(sources(getattr(table, which)), table.variables, name=which)
+        return check_climate(dataset, name=which, gaps=table.gaps if which == "fine" else "refuse")

@@ -1,0 +1,134 @@
+"""The ensembles of a climate run, work item by work item, by whatever scheduler."""
+
+import numpy as np
+import xarray as xr
+
+from subgrid.downscaling.climate import model as climate_model
+from subgrid.downscaling.climate.sampler import climate_sampler
+from subgrid.execution import runners
+from subgrid.execution.sampling import loader_of
+from subgrid.execution.store import open_store
+from subgrid.execution.template import Template, create_store
+from subgrid.experiments.climate.config import PREPARE_ONLY, ClimateConfig
+from subgrid.experiments.climate.run import ClimateRun
+from subgrid.runs.config import ConfigError
+from subgrid.runs.runner import Unfinished
+from subgrid.runs.stage import Update
+
+
+def products(config: ClimateConfig) -> dict[str, str]:
+    """The stores that a run makes, by the targets they are conditioned on."""
+    made = {"targets": "ensemble.zarr", "perfect_targets": "perfect_model.zarr"}
+    if config.climate.training == "all":
+        made.pop("perfect_targets")
+    return made | ({"scenario_targets": "scenario.zarr"} if config.climate.scenario else {})
+
+
+def sample(run: ClimateRun, update: Update) -> None:
+    """All ensembles; resumes from the items that are done.
+
+    Raises:
+        Unfinished: if nothing is to be sampled, or other slices have items to do.
+    """
+    if run.config.sampling.scheduler == PREPARE_ONLY:
+        raise Unfinished(f"prepared and trained {run.folder}; sample with another sampling.scheduler.")
+    done = sum(_sample_store(run, *each, update) for each in products(run.config).items())
+    if missing := pending(run):
+        left = ", ".join(f"{n} work items of {name}" for name, n in missing.items())
+        raise Unfinished(f"{left} are still to do; `subgrid run` scores {run.folder} when all slices are done.")
+    if is_slice(run.config) and not done:
+        raise Unfinished(f"this slice had nothing to do, and leaves {run.folder} to the task that completed it.")
+
+
+def is_slice(config: ClimateConfig) -> bool:
+    """Whether this process makes only a part of each ensemble."""
+    scheduler = config.sampling.scheduler
+    return scheduler != PREPARE_ONLY and isinstance(runners.parse_scheduler(scheduler), runners.Slice)
+
+
+def refuse_slice(run: ClimateRun) -> None:
+    """The jobs of an array would all prepare and train at once.
+
+    Raises:
+        ConfigError: for a slice.
+    """
+    if is_slice(run.config):
+        raise ConfigError(
+            f"{run.folder}: is not trained yet, and slices only sample; first run it with "
+            f"--set sampling.scheduler={PREPARE_ONLY}, then the slices."
+        )
+
+
+def pending(run: ClimateRun) -> dict[str, int]:
+    """How many items are still to do, by store: those of other slices.
+
+    Asked when all stores have been gone through: other tasks may complete the first while this one does the last.
+    """
+    left = {output: len(open_store(run.path(output)).pending()) for output in products(run.config).values()}
+    return {output: n for output, n in left.items() if n}
+
+
+def _sample_store(run: ClimateRun, targets: str, output: str, update: Update) -> int:
+    """One ensemble: the store is made or found, and what is pending of it is done; returns how many items were."""
+    store = _make_store(run, targets, output)
+    loader = loader_of(
+        climate_sampler,
+        folder=str(run.folder.resolve()),
+        targets=targets,
+        n_levels=run.config.sampling.n_levels,
+        with_change=targets == "scenario_targets",
+    )
+    name = output.removesuffix(".zarr").replace("_", " ")
+    show = lambda done, total, *_: update(done, total, name)  # noqa: E731
+    return runners.run(store, loader, runners.parse_scheduler(run.config.sampling.scheduler), progress=show)
+
+
+def noise_of(run: ClimateRun, output: str) -> tuple[tuple[str, ...], str]:
+    """The random stream of a store, and what a reader of the store must know of its noise."""
+    streams = {
+        "ensemble.zarr": "historical",
+        "perfect_model.zarr": "perfect model",
+        "scenario.zarr": "scenario",
+    }
+    shared = ("ensemble.zarr", "scenario.zarr")
+    if run.config.sampling.common_noise and run.config.climate.scenario and output in shared:
+        other = shared[output == shared[0]]
+        told = (
+            f"shared with {other}: member m has the same noise at the n-th time of both, so that the spread of their "
+            "difference over members is not its uncertainty"
+        )
+        return run.stream_name("historical"), told
+    return run.stream_name(streams[output]), "independent of the other ensembles of this run"
+
+
+def _make_store(run: ClimateRun, targets: str, output: str):
+    """The store as its template says; nothing but the run folder is read."""
+    with xr.open_zarr(run.path(f"{targets}.zarr"), chunks=None) as source:
+        time, member, given = source.time.variable, source.member_of_model.values, source.attrs
+    grid, n_members = climate_model.load_grid(run.folder), run.config.sampling.n_members
+    variables = {name: dict(grid[name].attrs) for name in run.config.climate.variables}
+    coordinates = grid.drop_vars(list(variables)).assign_coords(time=("time", time.values, time.attrs))
+    if member.any():
+        coordinates = coordinates.assign_coords(coarse_realization=("time", member))
+    space = tuple(grid.attrs["space"])
+    n_values = len(variables) * int(np.prod([grid.sizes[dim] for dim in space]))
+    item, chunk = climate_model.time_blocks(len(member), n_members, n_values)
+    stream, noise = noise_of(run, output)
+    template = Template(
+        coordinates.assign_attrs(given),
+        variables,
+        space=space,
+        n_members=n_members,
+        chunks={"time": chunk, "realization": n_members},
+        shards={"time": item, "realization": n_members},
+        attributes={"title": f"Subgrid {run.config.run.name}: {output}", "noise": noise},
+    )
+    return create_store(
+        run.path(output),
+        template,
+        seed=run.config.run.seed,
+        stream=stream,
+        configuration=run.config.model_dump(exclude={"run": {"name"}, "sampling": {"scheduler"}}, mode="json"),
+        checkpoint=climate_model.checkpoint_id(run.folder),
+        bit_rounding=run.config.sampling.bit_rounding,
+    )

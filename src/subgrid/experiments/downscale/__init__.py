@@ -1,0 +1,24 @@
+"""Downscaling between two archives of fields, from files or simulated: debiasing, prior, ensembles, scores."""
+
+from subgrid.experiments.downscale.config import Config, check
+from subgrid.runs.experiment import Experiment, Recipe
+
+
+def _recipe() -> Recipe:
+    from subgrid.experiments.downscale.stages import RECIPE
+
+    return RECIPE
+
+
+EXPERIMENT = Experiment(
+    table="data",
+    about="Downscale fields from two unpaired archives, or from two simulations of Kuramoto-Sivashinsky.",
+    config=Config,
+    recipe=_recipe,
+    check=check,
+    example={
+        "data": {"source": "files", "fine": "fine.nc", "coarse": "coarse.nc", "periodic": False,
+                 "translation_invariant": False},
+        "coarsening": {"kind": "block-mean", "factor": 4},
+    },
+)  # fmt: skip

@@ -1,0 +1,230 @@
+"""The configuration of a run on two archives of fields: every key has a default."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from subgrid.runs.config import (
+    AsTuple,
+    ConfigError,
+    Configuration,
+    Fraction,
+    Positive,
+    PositiveFloat,
+    RunTable,
+    Table,
+)
+
+DebiasMethod = Literal[
+    "none",
+    "quantile-mapping",
+    "gaussian",
+    "entropic-ot",
+    "flow-matching",
+    "interpolant",
+    "rectified-flow",
+    "schrodinger-bridge",
+]
+Sampler = Literal[
+    "projection", "moment-matching", "gaussian-gain", "particles", "conditional-diffusion", "conditional-flow"
+]
+
+
+class Data(Table):
+    source: Literal["kuramoto-sivashinsky", "files"] = "kuramoto-sivashinsky"
+    fine: str | None = None
+    coarse: str | None = None
+    variable: str | None = None
+    n_trajectories: Positive = 512
+    n_snapshots: Positive = 320
+    periodic: bool = True
+    """Whether all space axes wrap around: the padding of the network and of cubic interpolation."""
+    translation_invariant: bool = True
+    """Whether a shifted field is as likely as the field: random shifts then multiply the samples. Needs `periodic`."""
+    training_fraction: Fraction = 0.5
+    """Of each archive, for fitting; the rest is held out and, of the fine one, halved: reference and noise floor."""
+
+
+class Coarsening(Table):
+    kind: Literal["subsample", "block-mean"] = "subsample"
+    factor: Positive = 8
+
+
+class Debias(Table):
+    method: DebiasMethod = "entropic-ot"
+    n_samples: Positive = 4096
+    """Of each set, for optimal transport: time and memory grow with the square."""
+    epsilon: PositiveFloat = 0.1
+    """Entropy in units of the squared field, cost the full squared distance (twice the square of the blur)."""
+    tolerance: PositiveFloat = 1e-2
+    max_iterations: Positive = 5000
+    corrections: Annotated[tuple[Literal["covariance", "marginals"], ...], AsTuple] = ("covariance", "marginals")
+    """After the transport, on training fields that it was not fitted on: what its blur took from them is restored."""
+    n_quantiles: Positive = 200
+    n_steps: Positive = 2000
+    """Training steps of a dynamic transport: of a flow, of each of two rounds, of each iteration of a bridge."""
+    batch_size: Positive = 256
+    learning_rate: PositiveFloat = 1e-3
+    channels: Annotated[tuple[Positive, ...], AsTuple, Field(min_length=1)] = (48,)
+    sigma: PositiveFloat = 0.5
+    """Noise of "interpolant" and "schrodinger-bridge", in standard deviations of the target."""
+    n_iterations: Positive = 4
+    n_flow_steps: Positive = 8
+
+
+class Comparison(Table):
+    debiasers: Annotated[tuple[DebiasMethod, ...], AsTuple] = ()
+    """Methods that `subgrid debias` fits beside each other, with the settings of [debias], and scores on held-out
+    coarse fields."""
+    samplers: Annotated[tuple[Sampler, ...], AsTuple] = ()
+    """What `subgrid samplers` scores beside each other, perfect model, from models trained alike."""
+    evaluations: Annotated[tuple[Positive, ...], AsTuple, Field(min_length=1)] = (1, 2, 4, 8, 16, 32)
+    """Noise levels, or steps, at which each sampler is scored."""
+
+
+class Downscaling(Table):
+    method: Literal["conditional-diffusion", "conditional-flow", "diffusion", "bridge"] = "conditional-diffusion"
+    """From debiased to fine fields: a model trained for this C′ on free pairs (C′x, x), a diffusion or a flow of few
+    steps; a diffusion prior, guided, good for any C′; or a Schrödinger bridge from interpolated fields."""
+    jitter: Annotated[float, Field(ge=0)] | Literal["debiaser"] = 0.0
+    """Of a conditional model: standard deviation of the noise added to C′x in training, in the units of the field; or
+    "debiaser", the distance that debiasing leaves."""
+    source: Literal["coarsened", "raw"] = "coarsened"
+    """Of the bridge: coarsened fine fields, the law of debiased ones; or raw coarse fields, which it debiases too."""
+    sigma: PositiveFloat = 0.3
+    """Of the bridge, in standard deviations of the fine field."""
+    n_iterations: Positive = 4
+    n_steps: Positive = 2000
+    n_sampling_steps: Positive = 30
+
+
+class Prior(Table):
+    process: Literal["variance-exploding", "variance-preserving", "cosine"] = "variance-exploding"
+    sigma_min: PositiveFloat = 2e-3
+    sigma_max: PositiveFloat = 80.0
+    channels: Annotated[tuple[Positive, ...], AsTuple, Field(min_length=1)] = (64, 128)
+    n_blocks: Positive = 2
+    patch: Positive = 4
+    attention_levels: Annotated[tuple[Annotated[int, Field(ge=0)], ...], AsTuple] = ()
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    checkpoint: bool = False
+
+
+class Training(Table):
+    n_steps: Positive = 4000
+    batch_size: Positive = 64
+    learning_rate: PositiveFloat = 1e-3
+    warmup: Positive = 500
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    noise_levels: Literal["log-uniform", "log-normal", "time-uniform"] = "log-uniform"
+    steps_per_dispatch: Positive = 20
+    checkpoint_every: Positive = 1000
+    tensorboard: bool = False
+
+
+class Sampling(Table):
+    method: Literal[
+        "gaussian-sde",
+        "gaussian-ode",
+        "ode-multistep",
+        "heun",
+        "sde-multistep",
+        "ancestral",
+        "euler-maruyama",
+        "predictor-corrector",
+    ] = "gaussian-sde"
+    guidance: Literal["moment-matching", "gaussian-gain", "projection"] = "moment-matching"
+    solver_iterations: Positive = 4
+    """Vector-Jacobian products of the moment-matching solve, at most, each step."""
+    strength: PositiveFloat | None = None
+    """Of the projection's gradient term; by default fine size over coarse size."""
+    grid: Literal["karras", "exponential", "central", "process-time"] = "exponential"
+    n_levels: Annotated[int, Field(ge=1)] | None = None
+    """Evaluations of the network, roughly: noise levels, or steps of a flow. By default 32 for a guided prior, 16 for
+    conditional diffusion, 8 for a conditional flow."""
+    n_members: Positive = 16
+    """Of each ensemble; a `run`, which scores it, needs 3."""
+    particles: Positive = 1
+    """A member is drawn from as many weighted particles; more than one needs the method "gaussian-sde"."""
+    chunk: Positive = 256
+
+
+class Evaluation(Table):
+    n_conditions: Annotated[int, Field(ge=2)] = 256
+    """Perfect-model cases: coarsened reference fields, downscaled and scored against the truth."""
+    n_unpaired: Annotated[int, Field(ge=2)] = 2048
+    """Debiased coarse fields downscaled for the statistics of generated fields."""
+    unpaired_members: Annotated[int, Field(ge=2)] = 2
+    n_shifts: Positive = 4
+    """Random shifts of every held-out field, where the law is translation invariant: free samples for all statistics,
+    reference, floor and candidates alike."""
+
+
+class Config(Configuration):
+    """All tables of a configuration file; every key has a default, so a file names only what it changes."""
+
+    run: RunTable = RunTable(name="downscaling")
+    data: Data = Data()
+    coarsening: Coarsening = Coarsening()
+    debias: Debias = Debias()
+    comparison: Comparison = Comparison()
+    downscaling: Downscaling = Downscaling()
+    prior: Prior = Prior()
+    training: Training = Training()
+    sampling: Sampling = Sampling()
+    evaluation: Evaluation = Evaluation()
+
+
+def check(config: Config) -> None:
+    """Values that do not go together."""
+    data = config.data
+    if data.source == "files" and not (data.fine and data.coarse):
+        raise ConfigError('data.source = "files" needs data.fine and data.coarse, the paths of the two archives.')
+    if data.translation_invariant and not data.periodic:
+        raise ConfigError("data.translation_invariant needs data.periodic = true; set both or neither.")
+    if config.sampling.particles > 1 and config.sampling.method != "gaussian-sde":
+        raise ConfigError(
+            f'sampling.particles = {config.sampling.particles} needs sampling.method = "gaussian-sde", whose '
+            f'steps have a density to weigh them by, got "{config.sampling.method}"; change it, or set '
+            "sampling.particles = 1."
+        )
+    _check_sampler(config)
+    if config.prior.sigma_min >= config.prior.sigma_max:
+        raise ConfigError("prior.sigma_min must be below prior.sigma_max.")
+    n_levels = len(config.prior.channels)
+    for level in config.prior.attention_levels:
+        if level >= n_levels:
+            raise ConfigError(
+                f"prior.attention_levels names level {level}, but prior.channels has {n_levels} "
+                f"level{'s' if n_levels > 1 else ''}, 0 to {n_levels - 1}."
+            )
+    if config.training.n_steps % config.training.steps_per_dispatch:
+        raise ConfigError(
+            f"training.n_steps = {config.training.n_steps} must be a multiple of "
+            f"training.steps_per_dispatch = {config.training.steps_per_dispatch}."
+        )
+
+
+LEAST_LEVELS = {
+    "conditional-diffusion": (3, "one for the network's own mean and two noise levels"),
+    "diffusion": (2, "at the first noise level and the last"),
+}
+"""By `downscaling.method`, the fewest `sampling.n_levels`, and what they are for."""
+
+
+def _check_sampler(config: Config) -> None:
+    """What the method of downscaling cannot draw with: told here, and not after the training."""
+    method, n = config.downscaling.method, config.sampling.n_levels
+    least, purpose = LEAST_LEVELS.get(method, (1, ""))
+    if n is not None and n < least:
+        raise ConfigError(
+            f'sampling.n_levels = {n}: downscaling.method = "{method}" needs {least} evaluations, '
+            f"{purpose}; set {least} or more, or leave it out."
+        )
+    default = Sampling.model_fields["method"].default
+    if method == "conditional-flow" and config.sampling.method != default:
+        raise ConfigError(
+            f'sampling.method = "{config.sampling.method}": downscaling.method = "conditional-flow" has '
+            f'steps of its own and takes no other; leave it at its default, "{default}", or set downscaling.method to '
+            '"conditional-diffusion" or "diffusion".'
+        )

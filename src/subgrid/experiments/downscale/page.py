@@ -1,0 +1,126 @@
+"""The page of a run on two archives."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from subgrid.downscaling.prior.training import loss_curve
+from subgrid.experiments.downscale.build import n_evaluations
+from subgrid.experiments.downscale.config import Config
+from subgrid.experiments.downscale.figures.evidence import Evidence, warnings_of
+from subgrid.experiments.downscale.figures.sections import sections
+from subgrid.experiments.downscale.run import DownscaleRun
+from subgrid.experiments.downscale.scoring import load_results
+from subgrid.runs.page import Page, read_metrics
+
+
+def page(run: DownscaleRun) -> Page:
+    """Figures, summary and notes."""
+    metrics = read_metrics(run)
+    evidence = evidence_of(run, metrics)
+    notes = [*_notes(metrics), *warnings_of(evidence)]
+    return Page(f"Downscaling report: {run.config.run.name}", _summary(run, metrics), sections(evidence), notes)
+
+
+def evidence_of(run: DownscaleRun, metrics: dict[str, Any]) -> Evidence:
+    """What the figures of a finished run are drawn from."""
+    results, (_, reference, independent) = load_results(run), run.fine
+    coarsen = lambda fields: np.asarray(run.operator(jnp.asarray(fields)))  # noqa: E731
+    return Evidence(
+        variable=reference.name,
+        units=reference.units,
+        fine_reference=reference.values,
+        fine_independent=independent.values,
+        generated=results.ensemble,
+        cubic=results.cubic,
+        coarse_reference=coarsen(reference.values),
+        coarse_independent=coarsen(independent.values),
+        raw=results.raw,
+        debiased=results.debiased,
+        perfect_truth=results.perfect_truth,
+        perfect_ensemble=results.perfect_ensemble,
+        perfect_target=results.perfect_target,
+        rank_counts=np.asarray(metrics["rank_histogram"]),
+        loss_curve=loss_curve(run.path("model")),
+    )
+
+
+def _summary(run: DownscaleRun, metrics: dict[str, Any]) -> list[tuple[str, str]]:
+    config = run.config
+    fine, coarse = run.fine[0].values.shape[2:], run.coarse[0].values.shape[2:]
+    grid = lambda shape: " x ".join(map(str, shape))  # noqa: E731
+    return [
+        (
+            "Data",
+            config.data.source if config.data.source != "files" else f"{config.data.coarse} to {config.data.fine}",
+        ),
+        ("Grids", f"{grid(coarse)} to {grid(fine)} ({config.coarsening.kind}, factor {config.coarsening.factor})"),
+        ("Debiasing", config.debias.method),
+        *(_bridge_summary(config) if config.downscaling.method == "bridge" else _prior_summary(config)),
+        *_particle_summary(config, metrics),
+        *_input_summary(metrics),
+    ]
+
+
+def _prior_summary(config: Config) -> list[tuple[str, str]]:
+    sampling, n = config.sampling, n_evaluations(config)
+    trained = f"UNet {config.prior.channels}, {config.training.n_steps} steps of {config.training.batch_size}"
+    match config.downscaling.method:
+        case "conditional-diffusion":
+            return [("Conditional diffusion", trained), ("Sampling", f"{sampling.method}, {n} evaluations a draw")]
+        case "conditional-flow":
+            return [("Conditional flow", trained), ("Sampling", f"{n} evaluations a draw")]
+    return [("Prior", trained), ("Sampling", f"{sampling.method}, {n} noise levels, {sampling.guidance}")]
+
+
+def _input_summary(metrics: dict[str, Any]) -> list[tuple[str, str]]:
+    if "inputs" not in metrics:
+        return []
+    beyond, ratio = metrics["inputs"]["beyond"], metrics["inputs"]["largest_ratio"]
+    share = f"{beyond:.1%} of debiased fields beyond the 99 % quantile of coarsened training fields (1 % by chance)"
+    return [("Inputs", f"{share}, the farthest at {ratio:.2g} times their largest distance")]
+
+
+def _particle_summary(config: Config, metrics: dict[str, Any]) -> list[tuple[str, str]]:
+    if "particles" not in metrics:
+        return []
+    told = metrics["particles"]
+    size = f"effective size at the worst noise level {told['effective_size']:.3g}"
+    fraction = f"effective fraction of guided draws {told['effective_fraction']:.2g}"
+    return [("Particles", f"{config.sampling.particles} a member; medians over the perfect model: {size}, {fraction}")]
+
+
+def _bridge_summary(config: Config) -> list[tuple[str, str]]:
+    table = config.downscaling
+    steps = f"{table.n_iterations} iterations of {table.n_steps} steps of {config.training.batch_size}"
+    return [
+        ("Bridge", f"from {table.source} fields, σ = {table.sigma}; UNet {config.prior.channels}, {steps}"),
+        ("Sampling", f"{table.n_sampling_steps} steps of the bridge's diffusion, not held to the coarse field"),
+    ]
+
+
+def _notes(metrics: dict[str, Any]) -> list[str]:
+    notes = [
+        "The noise floor is the same metric between two independent sets of the reference; in perfect-model mode, what "
+        "the ensemble scores when one of its own members plays the truth."
+    ]
+    return [*notes, *_debias_notes(metrics["debias"])]
+
+
+def _debias_notes(summary: dict[str, Any]) -> list[str]:
+    """What the debiaser's solver reported: of entropic transport and of a rectified flow; others report nothing."""
+    if "marginal_error" in summary:
+        return [
+            f"Entropic transport: {summary['n_source']} x {summary['n_target']} samples, epsilon {summary['epsilon']} "
+            f"(cost the full squared distance), {summary['iterations']} iterations, marginal error "
+            f"{summary['marginal_error']:.1e}."
+        ]
+    if "rounds" in summary:
+        first, second = summary["rounds"]
+        return [
+            f"Rectified flow, in squared standard deviations a value: curvature of the paths {first['curvature']:.2g}, "
+            f"{second['curvature']:.2g} after reflow; error of one Euler step {first['one_step_error']:.2g}, "
+            f"{second['one_step_error']:.2g}; mean squared displacement {first['cost']:.2g}, {second['cost']:.2g}."
+        ]
+    return []

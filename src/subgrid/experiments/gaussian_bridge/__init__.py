@@ -1,0 +1,19 @@
+"""A Schrödinger bridge between Gaussians by iterative Markovian fitting, against its closed form."""
+
+from subgrid.experiments.gaussian_bridge.config import GaussianBridgeConfig
+from subgrid.runs.experiment import Experiment, Recipe
+
+
+def _recipe() -> Recipe:
+    from subgrid.experiments.gaussian_bridge.stages import RECIPE
+
+    return RECIPE
+
+
+EXPERIMENT = Experiment(
+    table="gaussian_bridge",
+    about="A Schrödinger bridge between Gaussians by iterative Markovian fitting, against its closed form.",
+    config=GaussianBridgeConfig,
+    recipe=_recipe,
+    example={"gaussian_bridge": {"dimensions": [5]}},
+)

@@ -1,0 +1,74 @@
+"""The configuration of the table of sampler errors: a TOML file with the table [sampler_errors]."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from subgrid.runs.config import AsTuple, Configuration, PositiveFloat, RunTable, Table
+
+SamplingMethod = Literal[
+    "gaussian-sde",
+    "gaussian-ode",
+    "ode-multistep",
+    "sde-multistep",
+    "heun",
+    "euler-maruyama",
+    "ancestral",
+    "predictor-corrector",
+]
+Grid = Literal["exponential", "central", "karras", "variance-preserving", "cosine"]
+
+
+class SamplerErrors(Table):
+    """The table of sampler errors: method × grid × case against evaluations, exact denoisers, no network."""
+
+    methods: Annotated[tuple[SamplingMethod, ...], AsTuple, Field(min_length=1)] = (
+        "gaussian-sde",
+        "gaussian-ode",
+        "ode-multistep",
+        "sde-multistep",
+        "heun",
+        "euler-maruyama",
+        "ancestral",
+        "predictor-corrector",
+    )
+    """As `sampling.method`."""
+    guided_methods: Annotated[tuple[SamplingMethod, ...], AsTuple, Field(min_length=1)] = (
+        "gaussian-sde",
+        "gaussian-ode",
+        "ode-multistep",
+        "sde-multistep",
+        "heun",
+    )
+    """Under every guidance where 36 points are given means; the first under the other conditions too."""
+    grids: Annotated[tuple[Grid, ...], AsTuple, Field(min_length=1)] = (
+        "exponential",
+        "central",
+        "karras",
+        "variance-preserving",
+        "cosine",
+    )
+    guidances: Annotated[tuple[Literal["gaussian-gain", "moment-matching", "projection"], ...], AsTuple] = (
+        "gaussian-gain",
+        "moment-matching",
+        "projection",
+    )
+    evaluations: Annotated[tuple[Annotated[int, Field(ge=3)], ...], AsTuple, Field(min_length=1)] = (
+        4,
+        8,
+        16,
+        32,
+        64,
+        128,
+    )
+    noise_variance: PositiveFloat = 0.05
+    """Of noisy coarse values; exact ones are always among the cases."""
+    n_samples: Annotated[int, Field(ge=1000)] = 262_144
+    """Of the mixtures by diffusions: their spread inside a mode is then known to .14 %."""
+
+
+class SamplerErrorsConfig(Configuration):
+    """All tables."""
+
+    run: RunTable = RunTable(name="sampler_errors")
+    sampler_errors: SamplerErrors = SamplerErrors()

@@ -1,0 +1,60 @@
+"""The configuration of the 2-D table: a TOML file with the table [toy]."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from subgrid.runs.config import AsTuple, Configuration, Positive, PositiveFloat, RunTable, Table
+
+Task = Literal["moons", "scurve", "8gaussians", "moons-8gaussians"]
+Method = Literal["dsbm-ipf", "dsbm-imf", "dsbm-imf+", "rectified-flow", "ot-cfm", "cfm", "sf2m"]
+Widths = Annotated[tuple[Positive, ...], AsTuple, Field(min_length=1)]
+Steps = Annotated[int, Field(ge=100, multiple_of=100)]
+
+
+class Toy(Table):
+    """The 2-D table: W₂ and path energy by task, method and seed."""
+
+    tasks: Annotated[tuple[Task, ...], AsTuple, Field(min_length=1)] = (
+        "moons",
+        "scurve",
+        "8gaussians",
+        "moons-8gaussians",
+    )
+    """From the standard Gaussian to these sets; and from moons to eight Gaussians."""
+    methods: Annotated[tuple[Method, ...], AsTuple, Field(min_length=1)] = (
+        "dsbm-ipf",
+        "dsbm-imf",
+        "dsbm-imf+",
+        "rectified-flow",
+        "ot-cfm",
+        "cfm",
+        "sf2m",
+    )
+    n_seeds: Positive = 5
+    sigma: PositiveFloat = 1.0
+    """Of the reference of the bridges and of [SF]²M."""
+    n_train: Annotated[int, Field(ge=2)] = 100_000
+    n_test: Annotated[int, Field(ge=2)] = 10_000
+    n_sampling_steps: Positive = 20
+    hidden: Widths = (256, 256)
+    batch_size: Positive = 256
+    learning_rate: PositiveFloat = 1e-3
+    n_steps: Steps = 10_000
+    """Of the flows, in each round."""
+    n_rounds: Positive = 2
+    """Of rectified flow: the first is plain flow matching."""
+    coupling_batch: Positive = 512
+    """Points coupled at a time by the minibatch methods."""
+    n_iterations: Positive = 8
+    """Outer iterations of the bridges."""
+    n_steps_bridge: Steps = 3000
+    """Of each outer iteration."""
+    n_pairs: Positive = 20_000
+
+
+class ToyConfig(Configuration):
+    """All tables."""
+
+    run: RunTable = RunTable(name="toy_2d")
+    toy: Toy = Toy()

@@ -1,0 +1,154 @@
+"""Configurations: flat TOML files, checked strictly, with the nearest valid name in every complaint.
+
+A configuration is a pydantic model whose fields are tables, and whose tables' fields are keys. The docstring below a
+key is what documents it, on the command line (`subgrid explain`) as in the editor.
+"""
+
+import difflib
+import json
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+Positive = Annotated[int, Field(gt=0)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+AsTuple = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
+"""Strict checking takes no list for a tuple, and TOML has arrays only."""
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the message names the key, the value and the nearest valid one."""
+
+
+class Table(BaseModel):
+    """One table of a configuration, or the whole: unknown keys are refused, values are not converted."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+Tables = TypeVar("Tables", bound=Table)
+
+
+class RunTable(Table):
+    """What every kind of experiment has."""
+
+    name: str = "run"
+    """Of the run, in titles."""
+    seed: int = 0
+    """Of all random streams."""
+
+
+class Configuration(Table):
+    """A whole configuration: a field a table."""
+
+    run: RunTable = RunTable()
+
+    def as_toml(self) -> str:
+        """The resolved configuration, every key written out; absent ones left out."""
+        return _to_toml(self.model_dump(exclude_none=True))
+
+
+def read_tables(path: str | Path | None, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The tables of a TOML file, with `table.key=value` overrides applied, not yet checked.
+
+    **Raises:** `ConfigError` for what cannot be read.
+    """
+    tables = _read(Path(path)) if path is not None else {}
+    for override in overrides:
+        _apply(tables, override)
+    return tables
+
+
+def origin_of(path: str | Path | None, overrides: Sequence[str] = ()) -> str:
+    """What complaints name: the file, and that there were overrides, which may be what is wrong."""
+    file = "configuration" if path is None else str(path)
+    return f"{file} with --set" if overrides else file
+
+
+def validate(model: type[Tables], tables: dict[str, Any], *, origin: str) -> Tables:
+    """Tables as a checked `model`; `origin` names them in complaints.
+
+    **Raises:** `ConfigError`, one sentence a fault.
+    """
+    try:
+        return model.model_validate(tables)
+    except ValidationError as error:
+        raise ConfigError("\n".join(f"{origin}: {_explain(fault, model)}" for fault in error.errors())) from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        raise ConfigError(f"{path}: no such configuration file.")
+    if path.is_dir():
+        raise ConfigError(f"{path}: is a folder; name a TOML file, in a run folder its config.toml.")
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}).") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}.") from error
+
+
+def _apply(tables: dict[str, Any], override: str) -> None:
+    name, equals, text = override.partition("=")
+    table, dot, key = name.strip().partition(".")
+    if not (equals and dot and table and key):
+        raise ConfigError(f"--set {override}: must read table.key=value, for example --set training.n_steps=8000.")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()  # a bare word is a string
+    if not isinstance(tables.setdefault(table, {}), dict):
+        raise ConfigError(f"--set {override}: the file has {table} = {tables[table]!r}, where [{table}] is a table.")
+    tables[table][key] = value
+
+
+def _explain(fault: Any, whole: type[Table]) -> str:
+    where = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "missing":
+        return f"{where} is missing; it has no default."
+    if fault["type"] == "model_type":
+        return f"{where} = {fault['input']!r}: must be a table, [{where}]."
+    if fault["type"] != "extra_forbidden":
+        return f"{where} = {fault['input']!r}: {_wording(fault)}."
+    model: Any = whole if len(fault["loc"]) == 1 else whole.model_fields[str(fault["loc"][0])].annotation
+    valid = list(model.model_fields)
+    kind = "table" if len(fault["loc"]) == 1 else "key"
+    return f"unknown {kind} {where!r}{suggestion(str(fault['loc'][-1]), valid)}"
+
+
+def suggestion(name: str, valid: Sequence[str]) -> str:
+    """What was meant, or what there is, as the end of a sentence."""
+    near = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else f"; valid are {', '.join(valid)}."
+
+
+def _wording(fault: Any) -> str:
+    """The checker's own words in the words of TOML, which has arrays and no tuples."""
+    message = fault["msg"].replace("valid tuple", "valid array").replace(" after validation", "")
+    return message[0].lower() + message[1:]
+
+
+def _to_toml(tables: dict[str, dict[str, Any]]) -> str:
+    lines = []
+    for table, entries in tables.items():
+        lines += [f"[{table}]", *(f"{key} = {toml_value(value)}" for key, value in entries.items()), ""]
+    return "\n".join(lines)
+
+
+def toml_value(value: Any) -> str:
+    """A value as TOML writes it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(toml_value, value))}]"
+    if isinstance(value, str):
+        # A TOML string is a JSON string without surrogate pairs, and with DEL escaped.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return repr(value)

@@ -1,0 +1,85 @@
+"""From a configuration file to a finished run folder, or to what a call would do."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from subgrid.runs.config import ConfigError, suggestion
+from subgrid.runs.experiment import Experiment, keep_config, open_run
+from subgrid.runs.run import Run
+from subgrid.runs.runner import Bar, Planned, Say, make_stages, plan
+from subgrid.runs.stage import Stage
+
+
+def launch(
+    experiment: Experiment,
+    path: str | Path | None,
+    folder: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    goal: str = "run",
+    until: str | None = None,
+    bar: Bar,
+    say: Say = lambda _: None,
+) -> tuple[Run, str | None]:
+    """Makes what a configuration asks for; the same call goes on where one was stopped.
+
+    Args:
+        experiment: the kind of the configuration.
+        path: its TOML file; None for defaults and overrides alone.
+        folder: of the run.
+        overrides: "table.key=value".
+        goal: "run", "simulate", or a comparison that this kind of experiment offers.
+        until: name of the last stage that is wanted.
+        bar: opens a progress bar.
+        say: is told sentences about what was made.
+
+    Returns:
+        The run, and None or a sentence on what others have still to do.
+
+    Raises:
+        ConfigError: for a configuration that cannot be used; for a stage or a goal that there is not.
+        OutputExists: if the folder is not that of such a run, or something in it was made from other values.
+    """
+    run = open_run(experiment, path, folder, overrides)
+    stages, wanted = wanted_stages(experiment, run, goal=goal, until=until)
+    plan(run, stages, until=wanted)  # refuses before anything is written
+    keep_config(run)
+    return run, make_stages(run, stages, until=wanted, bar=bar, say=say)
+
+
+def dry_run(
+    experiment: Experiment,
+    path: str | Path | None,
+    folder: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    until: str | None = None,
+) -> tuple[Run, list[Planned]]:
+    """What `launch` would do; nothing is written. Errors are those of `launch`."""
+    run = open_run(experiment, path, folder, overrides)
+    stages, wanted = wanted_stages(experiment, run, until=until)
+    return run, plan(run, stages, until=wanted)
+
+
+def wanted_stages(
+    experiment: Experiment, run: Run, *, goal: str = "run", until: str | None = None
+) -> tuple[list[Stage], list[str]]:
+    """All stages of a run, and the names of those that are wanted: for "run" all that belong to no comparison.
+
+    Raises:
+        ConfigError: for a stage or a goal that there is not.
+    """
+    recipe = experiment.recipe()
+    stages = list(recipe.stages(run.config))
+    names = [stage.name for stage in stages]
+    if until is not None:
+        if until not in names:
+            raise ConfigError(f"--until {until}: this run has no such stage{suggestion(until, names)}")
+        return stages, [until]
+    if goal == "run":
+        on_request = {name for each in recipe.goals.values() for name in each}
+        return stages, [name for name in names if name not in on_request]
+    wanted = [name for name in names if name.startswith("simulate ")] if goal == "simulate" else recipe.goals.get(goal)
+    if not wanted:
+        raise ConfigError(f"a configuration with the table [{experiment.table}] has nothing to {goal} by itself.")
+    return stages, list(wanted)

@@ -1,0 +1,52 @@
+"""One run: its configuration, its folder, its random streams."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Generic, TypeVar
+
+from subgrid.numerics.streams import stream
+from subgrid.runs.config import Configuration
+from subgrid.types import Key
+
+Config = TypeVar("Config", bound=Configuration)
+
+
+@dataclass
+class Run(Generic[Config]):
+    """What all stages of a run have in common. An experiment adds what its stages read, each once (`cached_property`).
+
+    Args:
+        config: the checked configuration; its table `run` has the name and the seed.
+        folder: of the run.
+    """
+
+    config: Config
+    folder: Path
+    root: ClassVar[str]
+    """First name of all its random streams."""
+    streams: ClassVar[Sequence[str]] = ()
+    """The second names that there are: another is refused, so that a test can enumerate all keys."""
+
+    def path(self, name: str) -> Path:
+        """A file, store or folder of the run."""
+        return self.folder / name
+
+    def key(self, name: str, *of: str) -> Key:
+        """The key of one use: run.key("debias", "gaussian").
+
+        Args:
+            name: one of `streams`.
+            of: what the use is of: a method, a model, a variable.
+
+        Raises:
+            ValueError: for a name that is not listed.
+        """
+        return stream(self.config.run.seed, *self.stream_name(name, *of))
+
+    @classmethod
+    def stream_name(cls, name: str, *of: str) -> tuple[str, ...]:
+        """The whole name of a stream, as a store keeps it."""
+        if name not in cls.streams:
+            raise ValueError(f"{cls.__name__} has no random stream {name!r}; add it to its streams.")
+        return cls.root, name, *of

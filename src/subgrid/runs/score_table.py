@@ -1,0 +1,146 @@
+"""One score table for every experiment: in metrics.json, as Markdown, on the terminal and on the page.
+
+A row is one metric: {"group", "metric", "target", "about"} and a number a column. Columns are candidates: baselines,
+methods, and "floor", the noise floor. A row may say more of its numbers:
+
+    "deviations"          {column: standard deviation over repetitions}
+    "independent fields"  how many the floor rests on
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+DESCRIPTION = ("group", "metric", "target", "about", "deviations", "independent fields")
+"""What a row holds beside its numbers."""
+TITLE = "Scores (noise floor: the metric between two independent sets of the reference)"
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """Rows and the order of their columns.
+
+    Args:
+        rows: as the module says.
+        columns: keys of the rows, in order; those without any number are not shown.
+        by_candidate: whether Markdown has a line a candidate and a column a metric: where candidates are many.
+        title: on the terminal.
+        on_terminal: the groups that are shown there, where there are many; none means all.
+    """
+
+    rows: list[dict[str, Any]]
+    columns: tuple[str, ...]
+    by_candidate: bool = False
+    title: str = TITLE
+    on_terminal: tuple[str, ...] = ()
+
+    @property
+    def used(self) -> list[str]:
+        """Columns with a number in any row."""
+        return [column for column in self.columns if any(row.get(column) is not None for row in self.rows)]
+
+    def as_dict(self) -> dict[str, Any]:
+        """What `metrics.json` holds of it."""
+        shown = {"by_candidate": self.by_candidate, "title": self.title, "on_terminal": list(self.on_terminal)}
+        return {"table": self.rows, "columns": list(self.columns), **shown}
+
+    def as_markdown(self) -> str:
+        """The table in Markdown, an en dash where a column makes no sense."""
+        if self.by_candidate:
+            return "\n".join(self._of_candidates(group) for group in dict.fromkeys(row["group"] for row in self.rows))
+        names = [label(column) for column in self.used]
+        lines = [["", "metric", *names], ["---"] * (2 + len(names))]
+        lines += [[row["group"], row["metric"], *(cell(row, c) for c in self.used)] for row in self.rows]
+        return _joined(lines)
+
+    def _of_candidates(self, group: str) -> str:
+        lines = self.lines_of(group)
+        return _joined([lines[0], ["---"] * len(lines[0]), *lines[1:]])
+
+    def lines_of(self, group: str) -> list[list[str]]:
+        """A group with a line a candidate: the header, and the candidates that have a number."""
+        rows = [row for row in self.rows if row["group"] == group]
+        found = [[label(c), *(cell(row, c) for row in rows)] for c in self.used]
+        return [[group, *(row["metric"] for row in rows)], *(line for line in found if set(line[1:]) != {"–"})]
+
+    def show(self) -> None:
+        """Prints the table: a section a group, or where candidates are many a table a group."""
+        from rich.console import Console
+        from rich.table import Table
+
+        if self.by_candidate:
+            for group in self.on_terminal or dict.fromkeys(row["group"] for row in self.rows):
+                header, *lines = self.lines_of(group)
+                shown = Table(header[0], title=self.title)
+                for name in header[1:]:
+                    shown.add_column(name, justify="right", no_wrap=True)
+                for line in lines:
+                    shown.add_row(*line)
+                Console(width=40 + 18 * len(header)).print(shown)
+            return
+        Console(width=36 + 16 * len(self.used)).print(self._by_metric(Table(title=self.title)))
+
+    def _by_metric(self, shown: Any) -> Any:
+        """Fills a table of rich."""
+        columns, distances = self.used, [from_floor(row) for row in self.rows]
+        shown.add_column("")
+        shown.add_column("metric")
+        for column in [*map(label, columns), *(["from floor"] if any(distances) else []), "best"]:
+            shown.add_column(column, justify="right")
+        previous = None
+        for row, distance in zip(self.rows, distances, strict=True):
+            if previous not in (None, row["group"]):
+                shown.add_section()
+            first = row["group"] if row["group"] != previous else ""
+            numbers = [*(cell(row, c, fields=True) for c in columns), *([distance] if any(distances) else [])]
+            shown.add_row(first, row["metric"], *numbers, row.get("target", "0"))
+            previous = row["group"]
+        return shown
+
+
+def read_table(path: Path) -> ScoreTable:
+    """The table of a `metrics.json`; an empty one where there is no such file."""
+    if not path.exists():
+        return ScoreTable([], ())
+    content = json.loads(path.read_text(encoding="utf-8"))
+    shown = content["by_candidate"], content["title"], tuple(content["on_terminal"])
+    return ScoreTable(content["table"], tuple(content["columns"]), *shown)
+
+
+def columns_of(rows: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+    """All candidates of the rows, in the order of their first number."""
+    return tuple(dict.fromkeys(key for row in rows for key in row if key not in DESCRIPTION))
+
+
+def label(column: str) -> str:
+    """What a reader calls a column."""
+    return "noise floor" if column == "floor" else column
+
+
+def cell(row: dict[str, Any], column: str, *, fields: bool = False) -> str:
+    """A number as text, with its deviation; beside a floor, if asked for, how many fields it rests on."""
+    value = row.get(column)
+    if value is None:
+        return "–"
+    deviation = row.get("deviations", {}).get(column)
+    text = number(value) if deviation is None else f"{number(value)} ± {deviation:.2g}"
+    n = row.get("independent fields") if fields and column == "floor" else None
+    return text if n is None else f"{text} ({n:.0f})"
+
+
+def number(value: float) -> str:
+    """Three significant digits; a power of ten where zeros would fill the cell."""
+    return f"{value:.1e}" if 0 < abs(value) < 1e-3 else f"{value:.3g}"
+
+
+def from_floor(row: dict[str, Any]) -> str:
+    """How far the result, generated fields or else debiased ones, is from the noise floor; signed."""
+    value = row.get("generated") if row.get("generated") is not None else row.get("debiased")
+    floor = row.get("floor")
+    return "" if value is None or floor is None else f"{value - floor:+.2g}"
+
+
+def _joined(lines: list[list[str]]) -> str:
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -1,0 +1,1 @@
+"""The metrics on xarray: dimensions by name, coordinates kept."""

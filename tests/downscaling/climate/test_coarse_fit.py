@@ -1,0 +1,110 @@
+"""What is fitted on a coarse archive: kept and found again to the same bits, and changes that stay what they are."""
+
+from dataclasses import replace
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from subgrid.data.fields import DataError
+from subgrid.downscaling.climate.coarse_fit import check_grid, fit_coarse, load_coarse, save_coarse
+from subgrid.downscaling.climate.domain import check_quantiles, connect, fit_anomalies, series_of
+from subgrid.downscaling.debiasing.choice import Sample
+
+from ..climate_pair import COARSE, FINE, temperature, with_sea
+
+FINE_DATA, COARSE_DATA = with_sea(temperature(FINE, seed=1)), temperature(COARSE, seed=2, bias=2.0)
+DOMAIN = connect(FINE_DATA, COARSE_DATA, ["tas"])
+SERIES = series_of(COARSE_DATA, ["tas"])
+FINE_SERIES = series_of(FINE_DATA, ["tas"])
+ANOMALIES = fit_anomalies(FINE_SERIES, DOMAIN.transforms).of(FINE_SERIES)
+TARGET = Sample(DOMAIN.coarsen(ANOMALIES), FINE_SERIES.phase, FINE_SERIES.winter)
+
+
+def fit(**options):
+    given = {"method": "gaussian", "strength": 1.0, "n_quantiles": 20}
+    return fit_coarse(COARSE_DATA, SERIES, DOMAIN, TARGET, **given | options)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        *("none", "quantile-mapping", "quantile-delta-mapping", "gaussian"),
+        *(pytest.param(method, marks=pytest.mark.slow) for method in ("reduced-ot", "flow-matching")),
+    ],
+)
+def test_every_debiasing_is_found_again_to_the_same_bits(tmp_path, method):
+    tiny = {"n_steps": 10, "batch_size": 32, "hidden": [8], "n_flow_steps": 4}
+    made = fit(method=method, trained=SERIES.winter % 2 == 1, **tiny)
+    save_coarse(tmp_path, made)
+    found = load_coarse(tmp_path)
+    np.testing.assert_array_equal(found.targets(SERIES), made.targets(SERIES))
+    change = made.change_to(SERIES)
+    np.testing.assert_array_equal(found.targets_without(change, SERIES), made.targets_without(change, SERIES))
+    assert found.options == made.options and found.variables == ("tas",)
+
+
+def test_what_left_out_years_chose_is_kept_with_all_that_was_tried(tmp_path):
+    made = fit(method="auto", strength="auto")
+    assert made.choice is not None and made.options["method"] == made.choice.method
+    assert made.options["strength"] == made.choice.strength
+    save_coarse(tmp_path, made)
+    found = load_coarse(tmp_path)
+    assert found.choice == made.choice and found.options == made.options
+    np.testing.assert_array_equal(found.targets(SERIES), made.targets(SERIES))
+
+
+def test_a_uniform_warming_is_the_change_and_leaves_the_targets_as_they_were():
+    made, warmer = fit(), replace(SERIES, values=SERIES.values + np.float32(3))
+    change = made.change_to(warmer)
+    np.testing.assert_allclose(change.difference(jnp.asarray(SERIES.phase[:5], jnp.float32)), 3, atol=1e-3)
+    # The same days less their own change: only the rounding of 288 K in float32 is left, times the map's slope.
+    np.testing.assert_allclose(made.targets_without(change, warmer), made.targets(SERIES), atol=5e-3)
+
+
+def test_the_debiasers_own_drift_is_taken_out():
+    """A wider law through a curved map gets another mean; that is no change of the model's."""
+    made = fit(method="quantile-mapping")
+    middle = SERIES.values.mean(0)
+    wider = replace(SERIES, values=(middle + 2 * (SERIES.values - middle)).astype(np.float32))
+    targets = made.targets_without(made.change_to(wider), wider)
+    np.testing.assert_allclose(targets.mean(0), made.debiaser.adjust(made.source).mean(0), atol=1e-5)  # rounding
+
+
+def test_another_grid_is_refused_with_both():
+    check_grid(fit(), COARSE_DATA.assign_coords(lat=COARSE_DATA.lat.astype("float32")))
+    with pytest.raises(DataError, match=r"its lat, 4 values from 37\.75 to .* 4 values from 36\.75 to"):
+        check_grid(fit(), COARSE_DATA.assign_coords(lat=COARSE_DATA.lat + 1))
+    with pytest.raises(DataError, match="its lon, 4 values"):
+        check_grid(fit(), COARSE_DATA.isel(lon=slice(4)))
+
+
+def test_a_hole_where_the_model_was_trained_is_refused():
+    values = SERIES.values.copy()
+    values[:, :, 1, 1] = np.nan
+    with pytest.raises(DataError, match="1 cells that the model was trained with hold no value"):
+        fit().targets(replace(SERIES, values=values))
+
+
+@pytest.mark.parametrize(
+    ("options", "complains"),
+    [
+        ({"method": "gaussian"}, True),
+        ({"method": "gaussian", "marginals": False}, False),
+        ({"method": "quantile-delta-mapping", "marginals": False}, True),
+        ({"method": "dotc"}, False),
+        ({"method": "none"}, False),
+    ],
+)
+def test_only_methods_that_map_quantiles_need_as_many_days(options, complains):
+    if not complains:
+        check_quantiles(99, 400, **options)
+        return
+    check_quantiles(100, 100, **options)
+    with pytest.raises(DataError, match=r"n_quantiles = 100 .* 99 coarse and 400 fine days"):
+        check_quantiles(99, 400, **options)
+
+
+def test_a_folder_without_debiasing(tmp_path):
+    with pytest.raises(DataError, match=r"no debiasing\.zarr"):
+        load_coarse(tmp_path)

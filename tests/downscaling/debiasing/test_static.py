@@ -1,0 +1,81 @@
+"""Quantile mapping between laws whose map is known."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from subgrid.downscaling.debiasing.static import NoDebiasing, fit_quantile_mapping
+
+N = 4001
+QUANTILES = norm.ppf((np.arange(N) + 0.5) / N)
+
+
+def as_fields(*columns):
+    rng = np.random.default_rng(0)
+    return jnp.asarray(np.stack([rng.permutation(c) for c in columns], 1), jnp.float32)
+
+
+def test_gaussians_are_mapped_affinely():
+    source, target = as_fields(1 + 2 * QUANTILES, 5 * QUANTILES), as_fields(QUANTILES, 3 + QUANTILES)
+    transport = fit_quantile_mapping(source, target)
+    y = jnp.asarray([[0.0, 4.0], [2.5, -7.0], [-2.0, 0.1]])
+    exact = jnp.stack([(y[:, 0] - 1) / 2, 3 + y[:, 1] / 5], 1)
+    np.testing.assert_allclose(jax.vmap(transport)(y), exact, atol=2e-3)  # linear between 100 quantiles of 4001 values
+
+
+def test_mapped_samples_have_the_target_law():
+    rng = np.random.default_rng(1)
+    source, target = (jnp.asarray(rng.gamma(k, size=(20_000, 1)), jnp.float32) for k in (2.0, 5.0))
+    mapped = jax.vmap(fit_quantile_mapping(source, target))(source)
+    levels = jnp.linspace(0.05, 0.95, 10)
+    np.testing.assert_allclose(jnp.quantile(mapped, levels), jnp.quantile(target, levels), rtol=5e-3)
+
+
+def test_beyond_the_table_the_correction_is_kept():
+    transport = fit_quantile_mapping(as_fields(2 * QUANTILES), as_fields(QUANTILES))
+    outermost = norm.ppf(0.995)
+    for side in (-1, 1):
+        expected = side * (100.0 - outermost)  # y + (q′ − q) with q = 2z, q′ = z
+        assert transport(jnp.asarray([side * 100.0]))[0] == pytest.approx(expected, abs=0.02)
+
+
+def censored(threshold, floor=0.0):
+    """Quantiles of max(z − threshold, 0) + floor, z standard normal: dry with probability Φ(threshold)."""
+    return np.maximum(QUANTILES - threshold, 0) + floor
+
+
+@pytest.mark.parametrize("floor", [0.0, 0.1])
+@pytest.mark.parametrize("threshold", [-1.0, 0.0, 1.0])
+def test_censored_laws_keep_their_mean_and_dry_days_stay_one_value(threshold, floor):
+    # Half of the source is dry, Φ(threshold) of the target: for threshold 1 the target is drier, for −1 wetter.
+    transport = fit_quantile_mapping(as_fields(censored(0.0, floor)), as_fields(censored(threshold)))
+    mapped = np.asarray(jax.vmap(transport)(as_fields(censored(0.0, floor))))[:, 0]
+    dry_levels = censored(threshold)[: N // 2]  # what the target holds at the levels of the source's atom
+    # Tables of 100 levels, linear between them: the step across the atom's end is smeared over one level of 4001/100.
+    assert transport(jnp.asarray([floor], jnp.float32))[0] == pytest.approx(dry_levels.mean(), abs=0.01)
+    assert mapped.mean() == pytest.approx(censored(threshold).mean(), abs=0.01)
+    wet = np.asarray([0.7, 1.5], np.float32)  # beyond both atoms or inside the target's: T = max(y − threshold, 0)
+    expected = np.maximum(wet - threshold, 0)
+    np.testing.assert_allclose(jax.vmap(transport)(wet[:, None] + np.float32(floor))[:, 0], expected, atol=0.02)
+
+
+def test_it_is_monotone_and_keeps_shapes():
+    transport = fit_quantile_mapping(as_fields(2 * QUANTILES), as_fields(np.sinh(QUANTILES)))
+    values = jax.vmap(lambda v: transport(v[None])[0])(jnp.linspace(-9, 9, 500))
+    assert (jnp.diff(values) > 0).all()
+    source = jnp.asarray(np.random.default_rng(0).normal(size=(200, 1, 2, 3)), jnp.float32)
+    assert fit_quantile_mapping(source, source)(source[0]).shape == (1, 2, 3)
+    np.testing.assert_allclose(fit_quantile_mapping(source, source)(source[0]), source[0], atol=1e-5)
+
+
+def test_no_debiasing():
+    np.testing.assert_array_equal(NoDebiasing()(jnp.arange(3.0)), jnp.arange(3.0))
+
+
+def test_complaints():
+    with pytest.raises(ValueError, match="100 quantiles need as many samples; got 50 coarse and 200 fine"):
+        fit_quantile_mapping(jnp.ones((50, 2)), jnp.ones((200, 2)))
+    with pytest.raises(ValueError, match="they must agree"):
+        fit_quantile_mapping(jnp.ones((200, 2)), jnp.ones((200, 3)))
