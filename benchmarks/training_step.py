@@ -25,7 +25,7 @@ from subgrid.diffusion.objective import denoising_loss, karras_weight, log_unifo
 from subgrid.downscaling.prior.model import PriorSettings, TrainingSettings, build_denoiser
 from subgrid.training.ema import update_average
 from subgrid.training.feed import Dispatch
-from subgrid.training.fit import warmup_cosine
+from subgrid.training.fitting import warmup_cosine
 from subgrid.training.steps import State, compile_steps, init_state, is_trained
 
 SPACE = (192,)

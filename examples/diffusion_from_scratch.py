@@ -35,8 +35,8 @@ import numpy as np
 from subgrid.data.batches import draw_batch
 from subgrid.diffusion.denoiser import Preconditioned, gaussian_denoiser, score_from_denoiser
 from subgrid.diffusion.gaussian_steps import GaussianSDE
-from subgrid.diffusion.guidance.moment_matching import moment_matching
-from subgrid.diffusion.guidance.projection import projection
+from subgrid.diffusion.guidance.moments import moment_matching
+from subgrid.diffusion.guidance.projected import projection
 from subgrid.diffusion.noise_levels import exponential_grid
 from subgrid.diffusion.objective import denoising_loss, karras_weight, log_uniform_levels
 from subgrid.diffusion.process import VarianceExploding, VariancePreserving, perturb
@@ -44,7 +44,7 @@ from subgrid.diffusion.samplers import AncestralMultistep, EulerMaruyama, Expone
 from subgrid.diffusion.stationary_prior import fit_stationary_prior
 from subgrid.networks.unet import UNet
 from subgrid.numerics.operators import Subsample
-from subgrid.training.fit import fit, warmup_cosine
+from subgrid.training.fitting import fit, warmup_cosine
 from subgrid.verification.ensembles import constraint_rmse, fair_crps, spread_skill_ratio
 
 TINY = os.environ.get("SUBGRID_EXAMPLE_SIZE", "full") == "tiny"

@@ -35,8 +35,8 @@ import numpy as np
 
 from subgrid.diffusion.denoiser import gaussian_denoiser
 from subgrid.networks.mlp import MLP
-from subgrid.numerics.integrate import integrate
-from subgrid.training.fit import warmup_cosine
+from subgrid.numerics.integration import integrate
+from subgrid.training.fitting import warmup_cosine
 from subgrid.transport.couplings import EntropicTransport, ExactTransport, Independent
 from subgrid.transport.ends import Ends, draw_pairs
 from subgrid.transport.flow_matching import Flow, diffuse, fit_flow, flow_map

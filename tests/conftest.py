@@ -1,4 +1,4 @@
-"""Shared by all tests: compilations are quick, and cached on disk for the next run."""
+"""Shared by all tests: compilations are quick, and cached on disk; a tiny pair of archives and a tiny model."""
 
 import ctypes
 import gc
@@ -40,3 +40,46 @@ def bounded_memory():
 def _resident() -> int:
     pages = Path("/proc/self/statm").read_text().split()[1]
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+# What imports jax is imported in the fixtures alone: the environment above is read when jax is imported.
+
+
+@pytest.fixture
+def subgrid(capsys, monkeypatch):
+    """A way to call the command line in-process."""
+    from subgrid.cli.main import run
+
+    from .tiny import Outcome
+
+    def call(*arguments) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["subgrid", *map(str, arguments)])
+        code = run()
+        captured = capsys.readouterr()
+        return Outcome(code, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def archives(tmp_path_factory) -> Path:
+    """A folder with fine.nc (32 points) and coarse.nc (8 points), 64 samples each."""
+    from .tiny import waves
+
+    folder = tmp_path_factory.mktemp("archives")
+    waves(64, 32, seed=0).to_netcdf(folder / "fine.nc")
+    coarse = waves(64, 8, seed=1)
+    coarse.u.values *= 1.3
+    coarse.to_netcdf(folder / "coarse.nc")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model(archives, tmp_path_factory) -> Path:
+    """A prior trained for twenty steps on fine.nc, which is good for any C′."""
+    from .tiny import PRIOR, TINY, called
+
+    folder = tmp_path_factory.mktemp("models") / "model"
+    outcome = called("train", archives / "fine.nc", "-o", folder, *TINY, PRIOR)
+    assert outcome.code == 0, outcome.err
+    return folder

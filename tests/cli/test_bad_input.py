@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from .conftest import TINY, waves
+from ..tiny import TINY, waves
 
 FACTOR = "--set=coarsening.factor=4"
 
@@ -183,16 +183,26 @@ def test_output_that_exists_is_not_touched(subgrid, archives, model, tmp_path):
 
 
 def test_run_folder_of_another_configuration(subgrid, tmp_path):
-    (tmp_path / "config.toml").write_text("[data]\nn_snapshots = 7\n")
-    (tmp_path / "fine.zarr").mkdir()
+    run = tmp_path / "run"
+    assert subgrid("simulate", "-o", run, "--set=data.n_trajectories=2", "--set=data.n_snapshots=2").code == 0
+    before = (run / "config.toml").read_text()
     refuses(
-        subgrid("demo", "--quick", "-o", tmp_path),
+        subgrid("demo", "--quick", "-o", run),
         2,
         "fine.zarr was made with",
-        "n_trajectories = 512, not 32",
-        "remove",
+        "n_trajectories = 2, not 32",
+        "remove fine.zarr to make it anew, or choose another output folder",
     )
+    assert (run / "config.toml").read_text() == before
+
+
+def test_part_of_a_run_folder_that_nothing_is_recorded_of(subgrid, tmp_path):
+    (tmp_path / "config.toml").write_text("[data]\nn_snapshots = 7\n")
+    (tmp_path / "fine.zarr").mkdir()
+    outcome = subgrid("demo", "--quick", "-o", tmp_path)
+    refuses(outcome, 2, "fine.zarr has no record of what it was made from", "an earlier version made it", "remove")
     assert (tmp_path / "config.toml").read_text() == "[data]\nn_snapshots = 7\n"
+    assert left_behind(tmp_path) == ["config.toml", "fine.zarr"]
 
 
 def test_transport_that_does_not_converge_is_a_failure(subgrid, archives, model, tmp_path):
@@ -283,7 +293,7 @@ def test_configuration_that_is_a_folder(subgrid, tmp_path):
 
 def test_nothing_to_simulate(subgrid, tmp_path):
     files = ["--set=data.source=files", "--set=data.fine=a.nc", "--set=data.coarse=b.nc"]
-    refuses(subgrid("simulate", "-o", tmp_path / "ks", *files), 2, "names no simulator")
+    refuses(subgrid("simulate", "-o", tmp_path / "ks", *files), 2, "has nothing to simulate")
     assert left_behind(tmp_path) == []
 
 

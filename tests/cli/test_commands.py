@@ -14,12 +14,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from subgrid.cli import commands
-from subgrid.data.fields import DataError
 from subgrid.downscaling.prior.model import load_prior
-from subgrid.report import page
+from subgrid.experiments.downscale import page
 
-from .conftest import PRIOR, TINY, called, waves
+from ..tiny import PRIOR, TINY, called, waves
 
 QUICK = [
     "--set=data.n_trajectories=8",
@@ -75,18 +73,21 @@ def test_demo_leaves_metrics_ensemble_and_model(demo):
 
 def test_finished_run_is_not_computed_again(demo, subgrid):
     folder, _ = demo
-    before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    made = lambda: {  # noqa: E731
+        path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock"
+    }
+    before = made()
     metrics = (folder / "metrics.json").read_bytes()
     outcome = subgrid("demo", "--quick", "-o", folder, *TINY, *QUICK)
     assert outcome.code == 0, outcome.err
     assert "covRMSE" in outcome.out
-    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+    assert made() == before
     assert (folder / "metrics.json").read_bytes() == metrics
 
 
 def test_a_new_title_makes_table_and_page_anew_with_the_same_scores(demo, subgrid, tmp_path, monkeypatch):
     folder = tmp_path / "copy"
-    monkeypatch.setattr(page, "sections", lambda evidence: [])  # the same figures
+    monkeypatch.setattr(page, "sections", lambda evidence: [])  # the same figures, which take some seconds to draw
     shutil.copytree(demo[0], folder)
     before = json.loads((folder / "metrics.json").read_text())
     outcome = subgrid("demo", "--quick", "-o", folder, *TINY, *QUICK, "--set=run.name=again")
@@ -94,6 +95,7 @@ def test_a_new_title_makes_table_and_page_anew_with_the_same_scores(demo, subgri
     after = json.loads((folder / "metrics.json").read_text())
     assert (before["name"], after["name"]) == ("ks_demo", "again")
     assert after["table"] == before["table"]
+    assert after["seconds"]["train"] == before["seconds"]["train"]  # the model is that of the first call
     assert "again" in (folder / "report.html").read_text(encoding="utf-8")
 
 
@@ -130,33 +132,10 @@ def test_publishing_again_replaces_the_publication_and_nothing_else(demo, publis
 def test_a_run_that_is_not_finished_is_not_published(subgrid, tmp_path):
     outcome = subgrid("publish", tmp_path, tmp_path / "out")
     assert outcome.code == 2 and "holds no finished run" in outcome.complaint
-
-
-def test_a_model_brings_its_own_settings(tmp_path):
-    """Trained, it has them itself; of a run, beside it; from Python it has none."""
-    (tmp_path / "run" / "model").mkdir(parents=True)
-    (tmp_path / "bare").mkdir()
-    assert commands.settings_of(tmp_path / "bare") is None
-    (tmp_path / "run" / "config.toml").write_text("[coarsening]\nfactor = 4\n")
-    assert commands.settings_of(tmp_path / "run" / "model") == tmp_path / "run" / "config.toml"
-    (tmp_path / "run" / "model" / "config.toml").write_text("[coarsening]\nfactor = 2\n")
-    assert commands.settings_of(tmp_path / "run" / "model") == tmp_path / "run" / "model" / "config.toml"
-    (tmp_path / "run" / "model" / "config.toml").write_text('[climate]\nvariables = ["tas"]\n')
-    with pytest.raises(DataError, match="is the model of a climate run"):
-        commands.settings_of(tmp_path / "run" / "model")
-
-
-def test_an_archive_too_large_for_memory_is_streamed(archives, model, subgrid, tmp_path, monkeypatch):
-    """With 10 kB of memory, a quarter of which is less than the 8 kB of fine.nc."""
-    monkeypatch.setattr(commands, "_memory", lambda: 10_000)
-    outcome = subgrid("train", archives / "fine.nc", "-o", tmp_path / "model", *TINY, PRIOR)
-    assert outcome.code == 0, outcome.err
-    told = [json.loads((folder / "training.json").read_text())["fields"] for folder in (tmp_path / "model", model)]
-    assert told[0][:4] == [64, 1, 32, "u"] and isinstance(told[1], str)  # where it is; a digest
-    found, wanted = (load_prior(folder).standardiser for folder in (tmp_path / "model", model))
-    np.testing.assert_allclose(found.std, wanted.std, rtol=1e-6)  # float32
-    refused = subgrid("train", archives / "fine.nc", "-o", tmp_path / "other", "--join=node0", *TINY)
-    assert refused.code == 2 and "host:port,i/n" in refused.complaint
+    (tmp_path / "config.toml").write_text("[data]\nn_snapshots = 7\n")
+    outcome = subgrid("publish", tmp_path, tmp_path / "out")
+    assert outcome.code == 2 and "to make: simulate fine, simulate coarse, debias, train" in outcome.complaint
+    assert not (tmp_path / "out").exists()
 
 
 OWN = [
@@ -220,7 +199,7 @@ def test_debiasing_that_cannot_be_is_found_out_before_training(archives, subgrid
 
 def test_help_names_every_command(subgrid):
     text = subgrid("--help").out
-    for command in ("simulate", "train", "downscale", "verify", "run", "demo"):
+    for command in ("simulate", "train", "downscale", "verify", "run", "demo", "debias", "samplers", "init", "explain"):
         assert re.search(rf"\b{command}\b", text)
 
 

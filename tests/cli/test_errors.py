@@ -6,12 +6,12 @@ import sys
 
 import pytest
 import typer
-from subgrid.cli.config import ConfigError
 
 from subgrid.cli.errors import explain
 from subgrid.data.fields import DataError
 from subgrid.data.store import OutputError, OutputExists
-from subgrid.training.fit import TrainingDiverged, TrainingInterrupted
+from subgrid.runs.config import ConfigError
+from subgrid.training.fitting import TrainingDiverged, TrainingInterrupted
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_own_warnings_are_one_sentence_and_others_as_usual():
     """In a process of its own, since the form of warnings belongs to the process."""
     code = (
         "import warnings; from subgrid.cli.errors import plain_warnings; plain_warnings()\n"
-        "from subgrid.downscaling.prior.outside import OutsideTraining\n"
+        "from subgrid.downscaling.prior.novelty import OutsideTraining\n"
         "warnings.warn('far away.', OutsideTraining); warnings.warn('old.', FutureWarning)"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stderr

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from subgrid.cli.inspect import print_inspection
-from subgrid.data.cf.inspect import inspect
+from subgrid.data.cf.inspection import inspect
 
 from ..data.climate_files import DATA, archive, needs_data
 

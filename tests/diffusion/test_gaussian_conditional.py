@@ -9,7 +9,7 @@ import pytest
 from subgrid.diffusion.gaussian_conditional import condition
 from subgrid.diffusion.gaussian_prior import GaussianPrior
 from subgrid.diffusion.guidance.gaussian import gaussian_gain
-from subgrid.diffusion.guidance.moment_matching import moment_matching
+from subgrid.diffusion.guidance.moments import moment_matching
 from subgrid.numerics.operators import BlockMean, SparseCoarsening, Subsample
 
 from .gaussian_fields import as_prior, matrix_of, posterior, ring, torus

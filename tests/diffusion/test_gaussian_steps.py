@@ -14,7 +14,7 @@ from subgrid.diffusion.gaussian_conditional import condition
 from subgrid.diffusion.gaussian_prior import GaussianPrior
 from subgrid.diffusion.gaussian_steps import GaussianODE, GaussianSDE, IsotropicGaussian, transition_variance
 from subgrid.diffusion.guidance.gaussian import gaussian_gain
-from subgrid.diffusion.guidance.moment_matching import moment_matching
+from subgrid.diffusion.guidance.moments import moment_matching
 from subgrid.diffusion.noise_levels import exponential_grid, karras_grid, time_grid
 from subgrid.diffusion.process import CosineVariancePreserving, VariancePreserving
 from subgrid.diffusion.propagation import sampled_moments

@@ -19,8 +19,8 @@ from subgrid.diffusion.gaussian_conditional import condition
 from subgrid.diffusion.gaussian_prior import GaussianPrior
 from subgrid.diffusion.gaussian_steps import GaussianSDE
 from subgrid.diffusion.guidance.gaussian import gaussian_gain
-from subgrid.diffusion.guidance.moment_matching import moment_matching
-from subgrid.diffusion.guidance.projection import projection
+from subgrid.diffusion.guidance.moments import moment_matching
+from subgrid.diffusion.guidance.projected import projection
 from subgrid.diffusion.noise_levels import exponential_grid
 from subgrid.diffusion.particles import (
     Diagnostics,

@@ -13,11 +13,9 @@ import numpy as np
 import pytest
 
 import subgrid
-from subgrid.cli.build import grid_of, method_of
-from subgrid.cli.config import Config, Prior, load_config
 from subgrid.diffusion.denoiser import gaussian_denoiser
 from subgrid.diffusion.gaussian_steps import GaussianODE, GaussianSDE, IsotropicGaussian
-from subgrid.diffusion.guidance.inpainting import inpainting
+from subgrid.diffusion.guidance.known_values import inpainting
 from subgrid.diffusion.noise_levels import exponential_grid, karras_grid, time_grid
 from subgrid.diffusion.process import CosineVariancePreserving, VariancePreserving
 from subgrid.diffusion.propagation import sampled_moments
@@ -33,6 +31,10 @@ from subgrid.diffusion.samplers import (
     sample,
     sample_with,
 )
+from subgrid.experiments.downscale import EXPERIMENT
+from subgrid.experiments.downscale.build import grid_of, method_of
+from subgrid.experiments.downscale.config import Config, Prior
+from subgrid.runs.experiment import load_config
 
 GRIDS = {
     "VE Karras": karras_grid,
@@ -133,7 +135,7 @@ def test_the_defaults_are_within_one_percent():
     assert method_of(Config())(gaussian) == method
     assert std_of(method, grid_of(Config(), (2e-3, 80.0))) == pytest.approx(1.0, rel=0.01)
     for process in get_args(Prior.model_fields["process"].annotation):  # variance exploding, preserving, cosine
-        chosen = load_config(None, [f"prior.process={process}", "sampling.grid=process-time"])
+        chosen = load_config(EXPERIMENT, None, [f"prior.process={process}", "sampling.grid=process-time"])
         assert std_of(method, grid_of(chosen, (2e-3, 80.0))) == pytest.approx(1.0, rel=0.01)
 
 

@@ -7,7 +7,7 @@ import jax.random as jr
 import numpy as np
 import pytest
 
-from subgrid.diffusion.spectral_denoiser import SpectralDenoiser, residual_scale, residual_weight
+from subgrid.diffusion.spectral_denoiser import SpectralDenoiser, residual_weight, spectral_residual_scale
 from subgrid.networks.context import Context, Groups
 from subgrid.numerics.spectral import ModeStatistics
 
@@ -39,7 +39,7 @@ def test_of_white_noise_it_shrinks_every_point(sigma):
     left = np.sqrt(1.3**2 * sigma**2 / (1.3**2 + sigma**2))  # standard deviation of the posterior
     np.testing.assert_allclose(loud(x, s) - silent(x, s), left, rtol=1e-4, atol=1e-5)
     weight = residual_weight(white(1.3))(jnp.array([sigma, 1.0]))
-    assert float(weight[0] * residual_scale(white(1.3), s) ** 2) == pytest.approx(1, rel=1e-5)
+    assert float(weight[0] * spectral_residual_scale(white(1.3), s) ** 2) == pytest.approx(1, rel=1e-5)
 
 
 def test_with_a_context_the_law_is_that_of_its_group_and_the_weight_of_the_mean_error():
@@ -49,7 +49,7 @@ def test_with_a_context_the_law_is_that_of_its_group_and_the_weight_of_the_mean_
     found = SpectralDenoiser(Groups(laws), Last())(x, s, context)
     own = SpectralDenoiser(laws[1], Constant(3.0))(x, s)
     np.testing.assert_allclose(found, own, rtol=1e-5, atol=1e-5)
-    r2 = [float(residual_scale(law, s)) ** 2 for law in laws]
+    r2 = [float(spectral_residual_scale(law, s)) ** 2 for law in laws]
     np.testing.assert_allclose(residual_weight(Groups(laws))(s[None]), [2 / sum(r2)], rtol=1e-5)
     with pytest.raises(ValueError, match="call with a Context"):
         SpectralDenoiser(Groups(laws), Last())(x, s)

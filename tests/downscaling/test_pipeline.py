@@ -9,10 +9,8 @@ import jax.random as jr
 import numpy as np
 import pytest
 import xarray as xr
-from subgrid.cli.config import Config, Debias
 
 import subgrid
-from subgrid.cli import build
 from subgrid.data.fields import DataError, samples_of
 from subgrid.data.normalise import Standardiser
 from subgrid.data.store import OutputExists, write_zarr
@@ -31,6 +29,8 @@ from subgrid.downscaling.ensemble_datasets import (
 )
 from subgrid.downscaling.prior.model import Prior, PriorSettings
 from subgrid.downscaling.upsampling.level_checks import LevelWarning
+from subgrid.experiments.downscale import build
+from subgrid.experiments.downscale.config import Config, Debias
 
 from ..diffusion.gaussian_fields import as_prior, matrix_of, posterior, ring
 

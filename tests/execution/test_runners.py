@@ -13,6 +13,7 @@ import pytest
 import toy_sampler
 
 from subgrid.data.store import OutputError
+from subgrid.execution.health import status
 from subgrid.execution.runners import (
     Dask,
     Local,
@@ -27,7 +28,6 @@ from subgrid.execution.runners import (
     run_serial,
 )
 from subgrid.execution.sampling import loader_of
-from subgrid.execution.status import status
 from subgrid.execution.store import ASIDE, MARKERS
 
 from .conftest import SPACE, array_digests, chunk_digests

@@ -22,7 +22,7 @@ from subgrid.data.stream import stream_batches
 from subgrid.training.checkpoint import Checkpoints
 from subgrid.training.distributed import join_processes
 from subgrid.training.feed import Streamed, as_read
-from subgrid.training.fit import fit, warmup_cosine
+from subgrid.training.fitting import fit, warmup_cosine
 
 class Line(eqx.Module):
     slope: jax.Array

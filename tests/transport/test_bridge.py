@@ -8,7 +8,7 @@ import jax.random as jr
 import numpy as np
 import pytest
 
-from subgrid.numerics.integrate import integrate
+from subgrid.numerics.integration import integrate
 from subgrid.transport.bridge import (
     Bridge,
     bridge_point,

@@ -12,7 +12,7 @@ from scipy.stats import multivariate_normal
 
 from subgrid.networks.mlp import MLP
 from subgrid.numerics.divergence import exact_divergence, hutchinson_divergence
-from subgrid.numerics.integrate import integrate
+from subgrid.numerics.integration import integrate
 from subgrid.transport.couplings import EntropicTransport
 from subgrid.transport.ends import Ends, Pairs
 from subgrid.transport.flow_matching import (

@@ -57,7 +57,7 @@ def test_rank_correlation_is_scipys_ties_and_all():
 
 
 def test_what_never_varies_has_no_dependence_rather_than_the_right_one():
-    from subgrid.cli.climate_metrics import rank_correlation_score
+    from subgrid.experiments.climate.metrics import rank_correlation_score
 
     x = np.random.default_rng(1).normal(size=(200, 1, 2, 2)).astype(np.float32)
     both, mask = np.concatenate([x, x], axis=1), np.ones((2, 2), bool)

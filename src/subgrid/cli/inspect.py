@@ -6,7 +6,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from subgrid.data.cf.inspect import FileReport, Fit, Inspection, VariableReport
+from subgrid.data.cf.inspection import FileReport, Fit, Inspection, VariableReport
 from subgrid.data.cf.together import GridSummary
 
 WIDTH = 120

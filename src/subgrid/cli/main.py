@@ -189,7 +189,7 @@ def inspect_files(
 ) -> None:
     """Says what Subgrid sees in climate files, whether two of them fit together, and what to change if not."""
     from subgrid.cli.inspect import print_inspection
-    from subgrid.data.cf.inspect import inspect
+    from subgrid.data.cf.inspection import inspect
 
     inspection = inspect(*files)
     print_inspection(inspection)
@@ -286,8 +286,7 @@ def publish(
 ) -> None:
     """Writes the numbers and figures of a finished run as separate files, for documentation or a paper."""
     from subgrid.data.fields import DataError
-    from subgrid.runs.publishing import first_run
-    from subgrid.runs.publishing import publish as write
+    from subgrid.runs.publishing import first_run, publish as write
 
     finished = first_run(run)
     if not (finished / "config.toml").exists():

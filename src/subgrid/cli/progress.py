@@ -24,7 +24,7 @@ EVERY = 30.0
 
 def say(sentence: str) -> None:
     """One sentence about what was made."""
-    console.print(f"  {sentence}", highlight=False, markup=False)
+    _line(f"  {sentence}")
 
 
 @contextmanager
@@ -57,19 +57,27 @@ def progress_bar(description: str) -> Iterator[Update]:
 def _log(description: str) -> Iterator[Update]:
     """A line at most every `EVERY` seconds, and one at the end of what took longer than a second."""
     started = told = time.monotonic()
+    first: tuple[float, int, int] | None = None
 
     def update(done: int, total: int, note: str = "") -> None:
-        nonlocal told
+        nonlocal told, first
         now = time.monotonic()
+        if first is None or first[2] != total or done < first[1]:  # what goes on does not begin at 0
+            first = now, done, total
         if now - told < EVERY:
             return
         told = now
-        left = f", {_minutes((now - started) * (total - done) / done)} left" if done and total else ""
-        console.print(f"{description}: {done}/{total} after {_minutes(now - started)}{left} {note}", highlight=False)
+        since, before, _ = first
+        left = f", {_minutes((now - since) * (total - done) / (done - before))} left" if done > before else ""
+        _line(f"{description}: {done}/{total} after {_minutes(now - started)}{left} {note}")
 
     yield update
     if (seconds := time.monotonic() - started) > 1:
-        console.print(f"{description}: done in {_minutes(seconds)}", highlight=False)
+        _line(f"{description}: done in {_minutes(seconds)}")
+
+
+def _line(text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def _minutes(seconds: float) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from subgrid.execution.status import Status, repair, status
+from subgrid.execution.health import Status, repair, status
 
 MOST_BLOCKS = 40
 """Rows shown: longer runs of blocks in one state are told in one line."""

@@ -1,1 +1,5 @@
 """Fields between files and arrays: opening, checking, splitting, normalising, writing."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -8,9 +8,23 @@ from jaxtyping import Float
 def trajectory_dataset(
     fields: Float[np.ndarray, "trajectory time x"], *, interval: float, domain: float, title: str, settings: str
 ) -> xr.Dataset:
-    """Dimensions trajectory, time, x with their coordinates, and the settings that made it; a store has chunks of runs.
+    """Simulated trajectories on a line as a CF-style dataset, with the settings that made them.
 
-    **Arguments:** `interval`, model time between snapshots; `domain`, its length; `settings`, the resolved TOML.
+    Dimensions are trajectory, time and x, with their coordinates; the variable is u. A store has chunks of up to 64
+    whole runs.
+
+    Args:
+        fields: u.
+        interval: model time between snapshots.
+        domain: length of the periodic domain.
+        title: of the dataset.
+        settings: the resolved TOML.
+
+    Returns:
+        The dataset.
+
+    Example:
+        >>> dataset = trajectory_dataset(u, interval=12.5, domain=64.0, title="KS, fine", settings=toml)
     """
     n_runs, n_times, n_points = fields.shape
     coordinates = {
@@ -42,10 +56,26 @@ def ensemble_of_runs_dataset(
     domain: float,
     attributes: dict[str, str],
 ) -> xr.Dataset:
-    """Runs of several fields on a square: dimensions run, time, y, x, one variable a channel; chunks of whole runs.
+    """Simulated runs of several fields on a square as a CF-style dataset.
 
-    **Arguments:** `channels`, long names by variable; `coordinates`, along runs (the context of each); `interval`,
-    model time between frames; `domain`, its length; `attributes`, of the dataset.
+    Dimensions are run, time, y and x, with one variable a channel. A store has chunks of one whole run.
+
+    Args:
+        fields: all channels.
+        channels: long names by variable, in the order of the channels.
+        coordinates: numbers along runs by name, such as the context of each.
+        interval: model time between frames.
+        domain: length of a side of the periodic square.
+        attributes: of the dataset.
+
+    Returns:
+        The dataset.
+
+    Example:
+        >>> channels = {"zeta": "vorticity", "c": "supersaturation"}
+        >>> ensemble_of_runs_dataset(
+        ...     frames, channels, coordinates={"wavenumber": k}, interval=0.25, domain=2 * np.pi, attributes={}
+        ... )
     """
     n_runs, n_times, _, n_points, _ = fields.shape
     place = np.arange(n_points) * domain / n_points

@@ -9,14 +9,38 @@ from subgrid.types import Key
 
 
 def draw_batch(samples: Float[Array, "n *shape"], size: int, *, key: Key) -> Float[Array, "batch *shape"]:
-    """`size` samples, uniformly with replacement."""
+    """Samples drawn uniformly with replacement.
+
+    Args:
+        samples: from which to draw.
+        size: of the batch.
+        key: random key.
+
+    Returns:
+        The batch.
+
+    Example:
+        >>> draw_batch(samples, 128, key=key)
+    """
     return samples[jr.randint(key, (size,), 0, samples.shape[0])]
 
 
 def random_shifts(fields: Float[Array, "n *shape"], n_space: int, *, key: Key) -> Float[Array, "n *shape"]:
     """Each field rolled by its own uniform offset along every space axis.
 
-    Free samples where the law of the field is invariant under translation of a periodic domain, and wrong elsewhere.
+    Free samples where the distribution of the field is invariant under translation of a periodic domain, and wrong
+    elsewhere.
+
+    Args:
+        fields: space axes last.
+        n_space: number of space axes.
+        key: random key.
+
+    Returns:
+        The rolled fields.
+
+    Example:
+        >>> random_shifts(draw_batch(samples, 128, key=draw_key), 2, key=shift_key)
     """
     space = fields.shape[fields.ndim - n_space :]
     offsets = jr.randint(key, (fields.shape[0], n_space), 0, jnp.asarray(space))

@@ -28,9 +28,15 @@ class DataError(ValueError):
 class Samples:
     """Fields as one array, and what is needed to tell where they came from.
 
-    `values` is (sample, channel, *space); `trajectory` numbers the independent run that each sample belongs to; `name`
-    and `attrs` are the variable's; `coords` holds the coordinates of the samples, along `CONDITION_DIM`, and those of
-    space.
+    Args:
+        values: the samples, float32.
+        trajectory: number of the independent run that each sample belongs to, (sample,); where there is one run only,
+            every sample is its own.
+        space_dims: names of the space axes.
+        source: what messages call the fields.
+        name: of the variable.
+        attrs: of the variable.
+        coords: coordinates of the samples, along `CONDITION_DIM`, and those of space.
     """
 
     values: Float[np.ndarray, "n channel *space"]
@@ -46,14 +52,23 @@ class Samples:
 
     @property
     def n_space(self) -> int:
+        """Number of space axes."""
         return len(self.space_dims)
 
     @property
     def units(self) -> str:
+        """The attribute "units", or an empty text."""
         return str(self.attrs.get("units", ""))
 
     def take(self, indices: np.ndarray) -> "Samples":
-        """The samples of these numbers, with their coordinates."""
+        """The samples of some numbers, with their coordinates.
+
+        Args:
+            indices: numbers of the samples.
+
+        Returns:
+            These samples, in this order.
+        """
         return replace(
             self,
             values=self.values[indices],
@@ -65,9 +80,18 @@ class Samples:
 def open_field(path: str | Path, variable: str | None = None) -> xr.DataArray:
     """The variable of a NetCDF file or Zarr store, lazily.
 
-    **Arguments:** `path`; `variable`, not needed if the file holds only one.
+    Args:
+        path: of the file or store.
+        variable: its name; not needed if the file holds only one.
 
-    **Raises:** `DataError` for a missing file, one that is neither NetCDF nor Zarr, or a variable that is not there.
+    Returns:
+        The variable, nothing of it read.
+
+    Raises:
+        DataError: for a missing file, one that is neither NetCDF nor Zarr, or a variable that is not there.
+
+    Example:
+        >>> field = open_field("fine.zarr", "u")
     """
     path = Path(path)
     if not path.exists():
@@ -94,28 +118,67 @@ def open_field(path: str | Path, variable: str | None = None) -> xr.DataArray:
 def sample_dims(field: xr.DataArray) -> tuple[str, ...]:
     """The dimensions that count samples, in the order in which `samples_of` counts: runs first, so they stay together.
 
-    sample_dims(xr.DataArray(np.zeros((3, 2, 8)), dims=("time", "trajectory", "x")))  # ("trajectory", "time")
+    Args:
+        field: of any dimensions.
+
+    Returns:
+        Names out of `SAMPLE_DIMS`.
+
+    Example:
+        >>> sample_dims(xr.DataArray(np.zeros((3, 2, 8)), dims=("time", "trajectory", "x")))
+        ('trajectory', 'time')
     """
     return tuple(sorted((str(d) for d in field.dims if d in SAMPLE_DIMS), key=lambda d: d != "trajectory"))
 
 
 def channel_dims(field: xr.DataArray) -> tuple[str, ...]:
-    """The channel dimension, if there is one."""
+    """The channel dimension, if there is one.
+
+    Args:
+        field: of any dimensions.
+
+    Returns:
+        One name or none.
+
+    Example:
+        >>> channel_dims(xr.DataArray(np.zeros((3, 2, 8)), dims=("time", "channel", "x")))
+        ('channel',)
+    """
     return (CHANNEL_DIM,) if CHANNEL_DIM in field.dims else ()
 
 
 def space_dims(field: xr.DataArray) -> tuple[str, ...]:
-    """The dimensions that are neither samples nor channel, in the field's order."""
+    """The dimensions that are neither samples nor channel, in the field's order.
+
+    Args:
+        field: of any dimensions.
+
+    Returns:
+        Their names.
+
+    Example:
+        >>> space_dims(xr.DataArray(np.zeros((3, 4, 8)), dims=("time", "y", "x")))
+        ('y', 'x')
+    """
     return tuple(str(d) for d in field.dims if d not in SAMPLE_DIMS and d != CHANNEL_DIM)
 
 
 def samples_of(field: xr.DataArray, *, source: str) -> Samples:
     """All samples of a field as float32, checked to be finite; sample dimensions in front, then channel, then space.
 
-    **Arguments:** `field`, with at least one of `SAMPLE_DIMS` and one of space; `source`, what messages call it.
+    Args:
+        field: with at least one of `SAMPLE_DIMS` and one dimension of space.
+        source: what messages call it.
 
-    **Raises:** `DataError` if there is no sample or no space dimension, or at the first NaN or infinity, with its
-    time and place.
+    Returns:
+        The samples; without a channel dimension they have one channel.
+
+    Raises:
+        DataError: if there is no sample or no space dimension, or at the first NaN or infinity, with its time and
+            place.
+
+    Example:
+        >>> samples = samples_of(open_field("fine.zarr"), source="fine.zarr")
     """
     lead, channel, space = sample_dims(field), channel_dims(field), space_dims(field)
     if not lead or not space:
@@ -149,9 +212,18 @@ def _sample_coordinates(field: xr.DataArray, lead: tuple[str, ...], space: tuple
 def hold_out(samples: Samples, fractions: Sequence[float]) -> list[Samples]:
     """Consecutive parts of an archive, cut between trajectories (or between samples where there is one run only).
 
-    **Arguments:** `fractions`, of the whole, adding up to 1 or less; every part gets one run at least.
+    Args:
+        samples: the archive.
+        fractions: of the whole, adding up to 1 or less; every part gets one run at least.
 
-    **Raises:** `DataError` if there are fewer runs than parts, or a part would hold fewer than 2 samples.
+    Returns:
+        One part for each fraction.
+
+    Raises:
+        DataError: if there are fewer runs than parts, or a part would hold fewer than 2 samples.
+
+    Example:
+        >>> training, validation = hold_out(samples, [0.9, 0.1])
     """
     runs = np.unique(samples.trajectory)
     counted = f"{len(samples)} samples" + (f" of {len(runs)} runs" if len(runs) < len(samples) else "")

@@ -13,12 +13,32 @@ class Standardiser(eqx.Module):
     """
 
     mean: Float[Array, " channel"]
+    """m of each channel."""
     std: Float[Array, " channel"]
+    """s of each channel, positive."""
 
     def normalise(self, x: Float[Array, "*shape"], n_space: int) -> Float[Array, "*shape"]:
+        """Normalised values, (x − m)/s.
+
+        Args:
+            x: with the channel before the space axes.
+            n_space: number of space axes.
+
+        Returns:
+            An array of the same shape.
+        """
         return (x - self._expand(self.mean, n_space)) / self._expand(self.std, n_space)
 
     def restore(self, x: Float[Array, "*shape"], n_space: int) -> Float[Array, "*shape"]:
+        """Values from normalised ones, s·x + m.
+
+        Args:
+            x: with the channel before the space axes.
+            n_space: number of space axes.
+
+        Returns:
+            An array of the same shape.
+        """
         return x * self._expand(self.std, n_space) + self._expand(self.mean, n_space)
 
     @staticmethod
@@ -29,7 +49,18 @@ class Standardiser(eqx.Module):
 def fit_standardiser(samples: Float[np.ndarray, "n channel *space"]) -> Standardiser:
     """Mean and standard deviation of each channel over samples and space.
 
-    **Raises:** `ValueError` if a channel is constant.
+    Args:
+        samples: any unit.
+
+    Returns:
+        The standardiser, float32.
+
+    Raises:
+        ValueError: if a channel is constant.
+
+    Example:
+        >>> standardiser = fit_standardiser(samples.values)
+        >>> z = standardiser.normalise(x, n_space=2)
     """
     axes = (0, *range(2, samples.ndim))
     mean, std = samples.mean(axes, dtype=np.float64), samples.std(axes, dtype=np.float64)

@@ -30,13 +30,23 @@ def check_free(
 ) -> Path:
     """The path, if something can be written there and nothing would be lost that should not be.
 
-    **Arguments:** `overwrite`, whether an older output may be replaced: a file by a file, a store by a store, never any
-    other folder; `kind`, what will be written, if known; `inputs`, the files and folders that are being read.
+    Args:
+        path: of the output.
+        overwrite: whether an older output may be replaced: a file by a file, a store by a store, never any other
+            folder.
+        kind: what will be written, "file" or "store", if known.
+        inputs: the files and folders that are being read.
 
-    **Raises:** `OutputExists` if something is there that may not be replaced, or the path is one of the inputs, in one
-    or around one; `OutputError` if its folder is a file or cannot be written.
+    Returns:
+        The path.
 
-        check_free("out.zarr", overwrite=True, kind="store", inputs=["coarse.nc"])
+    Raises:
+        OutputExists: if something is there that may not be replaced, or the path is one of the inputs, in one or around
+            one.
+        OutputError: if its folder is a file or cannot be written.
+
+    Example:
+        >>> check_free("out.zarr", overwrite=True, kind="store", inputs=["coarse.nc"])
     """
     path = Path(path)
     for source in map(Path, inputs):
@@ -73,9 +83,24 @@ def _require_writable(path: Path) -> None:
 def write_whole(
     path: str | Path, write: Callable[[Path], None], *, overwrite: bool = False, kind: Kind | None = None
 ) -> Path:
-    """Calls `write(temporary)` and renames the result to `path`; on any failure nothing is left behind.
+    """Calls `write(temporary)` and renames the result to the path; on any failure nothing is left behind.
 
-    **Raises:** as `check_free`; and `OutputError` for a full disk.
+    Args:
+        path: of the output; its folder is made if need be.
+        write: makes a file or a folder at the path that it is given.
+        overwrite: whether an older output may be replaced, as for `check_free`.
+        kind: what is written, "file" or "store", if known.
+
+    Returns:
+        The path.
+
+    Raises:
+        OutputExists: if something is there that may not be replaced.
+        OutputError: if it cannot be written, as on a full disk. What `write` raises, other than `OSError`, passes
+            through.
+
+    Example:
+        >>> write_whole("figure.png", lambda partial: figure.savefig(partial, format="png"))
     """
     path = check_free(path, overwrite=overwrite, kind=kind)
     partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
@@ -92,7 +117,23 @@ def write_whole(
 
 
 def write_zarr(dataset: xr.Dataset, path: str | Path, *, overwrite: bool = False) -> Path:
-    """One Zarr v3 store, whole or not at all. Errors are those of `write_whole`."""
+    """Writes one Zarr v3 store, whole or not at all.
+
+    Args:
+        dataset: what to write.
+        path: of the store.
+        overwrite: whether an older store may be replaced, not by default.
+
+    Returns:
+        The path.
+
+    Raises:
+        OutputExists: if something is there that may not be replaced.
+        OutputError: if it cannot be written.
+
+    Example:
+        >>> write_zarr(dataset, "out.zarr")
+    """
 
     def write(partial: Path) -> None:
         with warnings.catch_warnings():  # xarray reads consolidated metadata faster, and complains without it
@@ -103,12 +144,44 @@ def write_zarr(dataset: xr.Dataset, path: str | Path, *, overwrite: bool = False
 
 
 def write_text(path: str | Path, text: str, *, overwrite: bool = True) -> Path:
-    """One text file, whole or not at all. Errors are those of `write_whole`."""
+    """Writes one text file, whole or not at all.
+
+    Args:
+        path: of the file.
+        text: written as UTF-8.
+        overwrite: whether an older file may be replaced, as it is by default.
+
+    Returns:
+        The path.
+
+    Raises:
+        OutputExists: if something is there that may not be replaced.
+        OutputError: if it cannot be written.
+
+    Example:
+        >>> write_text("notes.txt", "two lines\\nof text\\n")
+    """
     return write_whole(path, lambda partial: _write_and_sync(partial, text), overwrite=overwrite, kind="file")
 
 
 def write_json(path: str | Path, content: Any, *, overwrite: bool = True) -> Path:
-    """One JSON file, whole or not at all. Errors are those of `write_whole`."""
+    """Writes one JSON file, whole or not at all.
+
+    Args:
+        path: of the file.
+        content: what `json.dumps` takes.
+        overwrite: whether an older file may be replaced, as it is by default.
+
+    Returns:
+        The path.
+
+    Raises:
+        OutputExists: if something is there that may not be replaced.
+        OutputError: if it cannot be written.
+
+    Example:
+        >>> write_json("scores.json", {"covRMSE": 0.1})
+    """
     return write_text(path, json.dumps(content, indent=2) + "\n", overwrite=overwrite)
 
 

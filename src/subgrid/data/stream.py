@@ -33,7 +33,17 @@ LANES = 8
 
 @dataclass(frozen=True)
 class Blocks:
-    """An archive seen as blocks of samples; `places` holds, for each, its slices along the dimensions of samples."""
+    """An archive seen as blocks of samples.
+
+    Args:
+        dataset: the variables that are read, in the order of channels.
+        places: of each block, its slices along the dimensions of samples.
+        lengths: number of samples of each block.
+        sample_bytes: bytes of a sample in float32.
+        valid: the mask of space outside which fields are 0; None takes all cells.
+        prepare: applied to each block once it is read.
+        name: what messages call the archive.
+    """
 
     dataset: xr.Dataset = field(repr=False)
     places: tuple[dict[str, slice], ...] = field(repr=False)
@@ -44,7 +54,17 @@ class Blocks:
     name: str
 
     def read(self, number: int) -> Float[np.ndarray, "n channel *space"]:
-        """The samples of one block, 0 outside the mask; `DataError` at the first value that is not finite within."""
+        """The samples of one block, 0 outside the mask.
+
+        Args:
+            number: of the block.
+
+        Returns:
+            The samples, float32.
+
+        Raises:
+            DataError: if the block cannot be read, and at the first value within the mask that is not finite.
+        """
         place = self.places[number]
         try:
             block = self.dataset.isel(place).load()
@@ -79,7 +99,16 @@ class Blocks:
 
 @dataclass(frozen=True)
 class Lane:
-    """An endless, shuffled sequence of samples from some blocks; position p is a function of p and the seed alone."""
+    """An endless, shuffled sequence of samples from some blocks; position p is a function of p and the seed alone.
+
+    Args:
+        blocks: of the archive.
+        numbers: of the blocks that are dealt to the lane.
+        window: number of blocks that are shuffled together.
+        seed: of the lane.
+        reader: the thread that reads.
+        loaded: windows read or being read, by epoch and number.
+    """
 
     blocks: Blocks = field(repr=False)
     numbers: Int[np.ndarray, "block"]
@@ -89,7 +118,15 @@ class Lane:
     loaded: dict[tuple[int, int], Future] = field(default_factory=dict, repr=False)
 
     def samples(self, first: int, count: int) -> Float[np.ndarray, "count channel *space"]:
-        """The samples at positions first … first + count − 1."""
+        """Consecutive samples of the sequence.
+
+        Args:
+            first: position of the first.
+            count: how many.
+
+        Returns:
+            The samples at positions first … first + count − 1, float32.
+        """
         parts, n = [], int(self.blocks.lengths[self.numbers].sum())
         while count:
             epoch, offset = divmod(first, n)
@@ -139,9 +176,13 @@ class Lane:
 
 @dataclass(frozen=True)
 class BatchStream:
-    """`stream(step)`: the batch of a step, a function of key and step alone; see `stream_batches`.
+    """A stream of batches: `stream(step)` is a function of key and step alone; see `stream_batches`.
 
     Batches may be asked for in any order, by one thread; in rising order every window is read once.
+
+    Args:
+        lanes: sequences of samples, each of which gives `rows` rows of every batch.
+        rows: of each lane.
     """
 
     lanes: tuple[Lane, ...]
@@ -155,7 +196,15 @@ class BatchStream:
 
         The parts, one after the other, are the whole batch, for every number of processes.
 
-        **Raises:** `ValueError` if the lanes cannot be dealt out evenly.
+        Args:
+            process: number of the process, from 0.
+            n_processes: number of all.
+
+        Returns:
+            The stream of that process.
+
+        Raises:
+            ValueError: if the lanes cannot be dealt out evenly.
         """
         if len(self.lanes) % n_processes:
             raise ValueError(
@@ -169,12 +218,16 @@ class BatchStream:
 
 @dataclass(frozen=True)
 class StreamedFields:
-    """Samples of an archive that stay on disk: what training needs to know of them.
+    """Samples of an archive that stay on disk, and what training needs to know of them.
 
-    **Arguments:** `path`, a Zarr store or NetCDF file; `variable`, in it; `memory`, bytes, as for `stream_batches`.
+    Args:
+        path: a Zarr store or NetCDF file.
+        variable: in it.
+        memory: bytes that two windows of all lanes take at most, 512 MiB by default.
 
-        fields = StreamedFields(Path("era5.zarr"), "t2m")
-        fields.shape  # (n, channel, *space)
+    Example:
+        >>> fields = StreamedFields(Path("era5.zarr"), "t2m")
+        >>> fields.shape  # (n, channel, *space)
     """
 
     path: Path
@@ -183,12 +236,14 @@ class StreamedFields:
 
     @cached_property
     def blocks(self) -> Blocks:
+        """The archive as blocks of samples; it is opened once."""
         return _blocks(
             _opened(_lazily(self.path, self.variable), [self.variable], str(self.path)), None, _as_is, str(self.path)
         )
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """The shape of all samples together, (n, channel, *space)."""
         field = self.blocks.dataset[self.variable]
         sizes = [field.sizes[d] for d in (*channel_dims(field), *space_dims(field))]
         return (int(self.blocks.lengths.sum()), *([] if channel_dims(field) else [1]), *sizes)
@@ -196,7 +251,15 @@ class StreamedFields:
     def batches(self, batch_size: int, *, key: Key) -> BatchStream:
         """Shuffled batches in `LANES` lanes, or as many as divide the batch and there are blocks for.
 
-        **Raises:** as `stream_batches`.
+        Args:
+            batch_size: over all processes.
+            key: random key.
+
+        Returns:
+            A stream, with stream(step) the batch, float32, (batch, channel, *space).
+
+        Raises:
+            DataError: as `stream_batches`.
         """
         lanes = math.gcd(LANES, batch_size)
         while lanes > len(self.blocks.lengths):
@@ -209,8 +272,14 @@ class StreamedFields:
     def moments(self) -> tuple[Float[np.ndarray, " channel"], Float[np.ndarray, " channel"]]:
         """Mean and standard deviation of each channel, in one pass over the archive, a block at a time.
 
-        Blocks are combined by their means and sums of squared deviations (Chan, Golub & LeVeque 1983,
-        doi:10.1080/00031305.1983.10483115), so nothing cancels however far the mean is from zero.
+        Blocks are combined by their means and sums of squared deviations, so nothing cancels however far the mean is
+        from zero.
+
+        Returns:
+            Mean and standard deviation, float64.
+
+        References:
+            Chan, Golub & LeVeque (1983), doi:10.1080/00031305.1983.10483115.
         """
         count, mean, squares = 0.0, np.zeros(()), np.zeros(())
         for number in range(len(self.blocks.lengths)):
@@ -223,7 +292,11 @@ class StreamedFields:
         return mean, np.sqrt(squares / count)
 
     def facts(self) -> list[Any]:
-        """What tells the archive from another without reading it: shape, and every file's name, size and date."""
+        """What tells the archive from another without reading it.
+
+        Returns:
+            The shape, the variable, the memory, and a digest of every file's name, size and date.
+        """
         files = sorted(p for p in self.path.rglob("*") if p.is_file()) if self.path.is_dir() else [self.path]
         digest = hashlib.blake2b(digest_size=16)
         for file in files:
@@ -260,26 +333,32 @@ def stream_batches(
     neighbours in time stay near each other. The order depends on key, chunks, `memory`, `batch_size` and `n_lanes`,
     and not on how many processes share the lanes.
 
-    **Arguments:**
+    Args:
+        source: a Zarr store, or a dataset opened lazily (canonical ones included).
+        variables: the channels, in this order; all on the same dimensions.
+        batch_size: over all processes, a multiple of `n_lanes`.
+        key: random key.
+        valid: booleans on the dimensions of space: elsewhere fields are 0. By default all cells must have values.
+        prepare: prepare(block), applied to each block once it is read, cell by cell: anomalies, transforms, scaling.
+        memory: bytes; two windows of all lanes fit (of this process's lanes: its share of it).
+        n_lanes: into which the blocks are dealt; each lane gives batch_size/n_lanes rows of every batch, and a process
+            reads its own lanes only. Lanes differ by one block at most, so with few blocks a lane the samples of the
+            shorter ones come a little more often: *merely convenient*.
+        name: what messages call a source that is no file.
 
-    - `source`, a Zarr store, or a dataset opened lazily (canonical ones included);
-    - `variables`, the channels, in this order; all on the same dimensions;
-    - `batch_size`, over all processes; `key`;
-    - `valid`, booleans on the dimensions of space: elsewhere fields are 0; by default all cells must have values;
-    - `prepare(block)`, applied to each block once it is read, cell by cell: anomalies, transforms, scaling;
-    - `memory`, bytes: two windows of all lanes fit (of this process's lanes: its share of it);
-    - `n_lanes`, into which the blocks are dealt; each lane gives batch_size/n_lanes rows of every batch, and a process
-      reads its own lanes only. Lanes differ by one block at most, so with few blocks a lane the samples of the shorter
-      ones come a little more often: *merely convenient*;
-    - `name`, what messages call a source that is no file.
+    Returns:
+        A stream, with stream(step) the batch, float32, (batch, channel, *space).
 
-    **Returns:** `stream`, with `stream(step)` the batch, float32, (batch, channel, *space).
+    Raises:
+        DataError: for a store that cannot be read, variables that are missing or differ in their dimensions, fewer
+            chunks than lanes, chunks too large for `memory`; when a batch is read, for a value that is not finite, with
+            file and time index.
+        ValueError: if `n_lanes` does not divide `batch_size`, or `valid` has other dimensions.
 
-    **Raises:** `DataError` for a store that cannot be read, variables that are missing or differ in their dimensions,
-    chunks too large for `memory`; when a batch is read, for a value that is not finite, with file and time index.
-
-        stream = stream_batches("era5.zarr", ["tas", "pr"], batch_size=64, key=jr.key(0))
-        stream(0).shape  # (64, 2, 181, 360)
+    Example:
+        >>> stream = stream_batches("era5.zarr", ["tas", "pr"], batch_size=64, key=jr.key(0))
+        >>> stream(0).shape
+        (64, 2, 181, 360)
     """
     if n_lanes < 1 or batch_size % n_lanes:
         raise ValueError(f"batch_size must be a multiple of n_lanes = {n_lanes}, got {batch_size}.")

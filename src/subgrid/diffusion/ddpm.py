@@ -20,10 +20,16 @@ NoisePredictor: TypeAlias = Callable[[Array, Array], Array]
 
 
 class Schedule(eqx.Module):
-    """The variances β_t of a chain and their products ᾱ_t = Π_{i≤t}(1 − β_i)."""
+    """The variances β_t of a chain and their products ᾱ_t = Π_{i≤t}(1 − β_i).
+
+    Args:
+        betas: β_t for t = 0 … T−1, each in (0, 1).
+    """
 
     betas: Float[Array, " time"]
+    """β_t."""
     alpha_bars: Float[Array, " time"]
+    """ᾱ_t, decreasing."""
 
     def __init__(self, betas: Float[Array, " time"]):
         self.betas = betas
@@ -31,12 +37,42 @@ class Schedule(eqx.Module):
 
 
 def linear_schedule(n_steps: int = 1000, beta_min: float = 1e-4, beta_max: float = 0.02) -> Schedule:
-    """β_t equally spaced (Ho, Jain & Abbeel 2020, arXiv:2006.11239; the defaults are theirs)."""
+    """A schedule with β_t equally spaced from `beta_min` to `beta_max`.
+
+    Args:
+        n_steps: T, default 1000.
+        beta_min: β₀, default 1e-4.
+        beta_max: β_{T−1}, default 0.02.
+
+    Returns:
+        The schedule of T steps.
+
+    References:
+        Ho, Jain & Abbeel (2020), arXiv:2006.11239; the defaults are theirs.
+
+    Example:
+        >>> linear_schedule().alpha_bars[-1]  # 4e-5: x_{T−1} is nearly pure noise
+    """
     return Schedule(jnp.linspace(beta_min, beta_max, n_steps))
 
 
 def cosine_schedule(n_steps: int = 1000, offset: float = 0.008, beta_limit: float = 0.999) -> Schedule:
-    """ᾱ_t ∝ cos²(½π (t/T + o)/(1 + o)), β clipped at .999 (Nichol & Dhariwal 2021, arXiv:2102.09672)."""
+    """A schedule with ᾱ_t ∝ cos²(½π (t/T + o)/(1 + o)).
+
+    Args:
+        n_steps: T, default 1000.
+        offset: o, default 0.008.
+        beta_limit: largest β_t, default 0.999; larger ones are clipped to it.
+
+    Returns:
+        The schedule of T steps.
+
+    References:
+        Nichol & Dhariwal (2021), arXiv:2102.09672.
+
+    Example:
+        >>> schedule = cosine_schedule(100)
+    """
     time = jnp.arange(n_steps + 1) / n_steps
     alpha_bar = jnp.cos(0.5 * jnp.pi * (time + offset) / (1 + offset)) ** 2
     return Schedule(jnp.clip(1 - alpha_bar[1:] / alpha_bar[:-1], 0.0, beta_limit))
@@ -45,7 +81,20 @@ def cosine_schedule(n_steps: int = 1000, offset: float = 0.008, beta_limit: floa
 def noise_prediction_loss(
     predict_noise: NoisePredictor, schedule: Schedule, batch: Float[Array, "batch *shape"], *, key: Key
 ) -> Scalar:
-    """E_t ‖ε − ε̂(x_t, t)‖²/d, t uniform (Ho et al. 2020, Eq. 14)."""
+    """The mean squared error of the predicted noise, E_t ‖ε − ε̂(x_t, t)‖²/d with t uniform on 0 … T−1.
+
+    Args:
+        predict_noise: ε̂(x_t, t), of one field in the scaled variable.
+        schedule: of the chain.
+        batch: clean normalised fields x₀.
+        key: random key.
+
+    Returns:
+        A scalar, the mean over the batch; 1 for ε̂ = 0.
+
+    References:
+        Ho, Jain & Abbeel (2020), arXiv:2006.11239, Eq. 14.
+    """
     time_key, noise_key = jr.split(key)
     times = jr.randint(time_key, batch.shape[:1], 0, schedule.betas.shape[0])
     noise = standard_normal(batch.shape, batch.dtype, key=noise_key)
@@ -65,12 +114,25 @@ def ancestral_sample(
     variance: Literal["beta", "posterior"] = "posterior",
     key: Key,
 ) -> Float[Array, "*shape"]:
-    """x_{t−1} = (x_t − β_t/√(1 − ᾱ_t)·ε̂)/√α_t + σ_t ξ, from t = T−1 down to 0, noiseless at the last step.
+    """A sample by all steps of the chain, from t = T−1 down to 0, without noise at the last step.
 
-    **Arguments:** `x`, the start, N(0, I); `variance`, σ_t² = β_t ("beta") or β̃_t = β_t(1 − ᾱ_{t−1})/(1 − ᾱ_t)
-    ("posterior").
+        x_{t−1} = (x_t − β_t/√(1 − ᾱ_t)·ε̂)/√(1 − β_t) + σ_t ξ
 
-    **Returns:** a sample, of the shape of `x` (Ho et al. 2020, Algorithm 2).
+    Args:
+        predict_noise: ε̂(x_t, t).
+        schedule: of the chain.
+        x: the start, a draw of N(0, I).
+        variance: "beta" for σ_t² = β_t; "posterior" (default) for σ_t² = β_t(1 − ᾱ_{t−1})/(1 − ᾱ_t).
+        key: random key.
+
+    Returns:
+        A sample, of the shape of `x`. T evaluations.
+
+    References:
+        Ho, Jain & Abbeel (2020), arXiv:2006.11239, Algorithm 2.
+
+    Example:
+        >>> x = ancestral_sample(predict_noise, schedule, jr.normal(start_key, (1, 64)), key=key)
     """
     previous = jnp.concatenate([jnp.ones(1), schedule.alpha_bars[:-1]])
     posterior = schedule.betas * (1 - previous) / (1 - schedule.alpha_bars)
@@ -95,11 +157,30 @@ def ddim_sample(
     eta: float = 0.0,
     key: Key,
 ) -> Float[Array, "*shape"]:
-    """Sampling along n_steps ≤ T of the chain's times (Song, Meng & Ermon 2021, arXiv:2010.02502, Eq. 12).
+    """A sample along n_steps ≤ T of the chain's times (DDIM).
 
-    **Arguments:** `eta`, 0 for the deterministic map, 1 for the ancestral variance; `x`, the start, N(0, I).
+        x_s = √ᾱ_s (x_t − √(1 − ᾱ_t) ε̂)/√ᾱ_t + √(1 − ᾱ_s − σ²) ε̂ + σξ,
+        σ = η √((1 − ᾱ_s)/(1 − ᾱ_t) · (1 − ᾱ_t/ᾱ_s))
 
-    **Raises:** `ValueError` if `n_steps` exceeds the chain.
+    Args:
+        predict_noise: ε̂(x_t, t).
+        schedule: of the chain.
+        x: the start, a draw of N(0, I).
+        n_steps: 1 to T, default 50; times are equally spaced.
+        eta: η, 0 (default) for the deterministic map, 1 for the ancestral variance.
+        key: random key, without effect for η = 0.
+
+    Returns:
+        A sample, of the shape of `x`. One evaluation a step.
+
+    Raises:
+        ValueError: n_steps outside 1 to T.
+
+    References:
+        Song, Meng & Ermon (2021), arXiv:2010.02502, Eq. 12.
+
+    Example:
+        >>> x = ddim_sample(predict_noise, schedule, jr.normal(start_key, (1, 64)), n_steps=20, key=key)
     """
     n = schedule.betas.shape[0]
     if not 1 <= n_steps <= n:
@@ -120,7 +201,20 @@ def ddim_sample(
 
 
 def as_denoiser(predict_noise: NoisePredictor, schedule: Schedule) -> Denoiser:
-    """The chain's network as D(x, σ) in unscaled variables, at the step whose σ_t = √(1/ᾱ_t − 1) is nearest."""
+    """The chain's network as D(x, σ) in unscaled variables, at the step whose σ_t = √(1/ᾱ_t − 1) is nearest in ln σ.
+
+        D(x, σ) = x − σ·ε̂(x/√(1 + σ²), t)
+
+    Args:
+        predict_noise: ε̂(x_t, t).
+        schedule: of the chain.
+
+    Returns:
+        A denoiser of fields of any shape that the network takes.
+
+    Example:
+        >>> x = draw(as_denoiser(predict_noise, schedule), (1, 64), karras_grid(32), method=Heun(), key=key)
+    """
     sigmas = jnp.sqrt(1 / schedule.alpha_bars - 1)
 
     def denoise(x, sigma):

@@ -15,30 +15,67 @@ from subgrid.types import Denoiser, Score
 
 
 def score_from_denoiser(denoiser: Denoiser) -> Score:
-    """∇ log p_σ(x) = (D(x, σ) − x)/σ²."""
+    """The score of a denoiser, ∇ log p_σ(x) = (D(x, σ) − x)/σ².
+
+    Args:
+        denoiser: D(x, σ).
+
+    Returns:
+        A function of x and σ, of the shape of x.
+    """
     return lambda x, sigma: (denoiser(x, sigma) - x) / sigma**2
 
 
 def denoiser_from_score(score: Score) -> Denoiser:
-    """D(x, σ) = x + σ²·∇ log p_σ(x)."""
+    """The denoiser of a score, D(x, σ) = x + σ²·∇ log p_σ(x).
+
+    Args:
+        score: ∇ log p_σ(x), a function of x and σ.
+
+    Returns:
+        D(x, σ).
+    """
     return lambda x, sigma: x + sigma**2 * score(x, sigma)
 
 
 def noise_from_denoiser(denoiser: Denoiser) -> Denoiser:
-    """ε̂(x, σ) = (x − D(x, σ))/σ = E[ε | x]."""
+    """The noise that a denoiser finds, ε̂(x, σ) = (x − D(x, σ))/σ = E[ε | x].
+
+    Args:
+        denoiser: D(x, σ).
+
+    Returns:
+        A function of x and σ, of the shape of x.
+    """
     return lambda x, sigma: (x - denoiser(x, sigma)) / sigma
 
 
 def denoiser_from_noise(noise: Callable) -> Denoiser:
-    """D(x, σ) = x − σ·ε̂(x, σ)."""
+    """The denoiser of a predicted noise, D(x, σ) = x − σ·ε̂(x, σ).
+
+    Args:
+        noise: ε̂(x, σ), x unscaled.
+
+    Returns:
+        D(x, σ).
+    """
     return lambda x, sigma: x - sigma * noise(x, sigma)
 
 
 def gaussian_denoiser(mean: Float[Array, " d"], covariance: Float[Array, "d d"]) -> Denoiser:
     """The exact denoiser of N(μ, Σ), D = μ + Σ(Σ + σ²I)⁻¹(x − μ), through one eigendecomposition.
 
-    The yardstick for samplers, guidance and likelihood: with it every answer has a closed form. `mean` is the flattened
-    field; x may have any shape of d values.
+    The yardstick for samplers, guidance and likelihood: with it every answer has a closed form.
+
+    Args:
+        mean: μ, the flattened field of d values.
+        covariance: Σ, symmetric and positive semidefinite.
+
+    Returns:
+        D(x, σ), for x of any shape of d values.
+
+    Example:
+        >>> gaussian_denoiser(jnp.zeros(2), jnp.eye(2))(jnp.ones(2), 1.0)  # 1/2 twice
     """
     eigenvalues, vectors = jnp.linalg.eigh(covariance)
 
@@ -50,15 +87,24 @@ def gaussian_denoiser(mean: Float[Array, " d"], covariance: Float[Array, "d d"])
 
 
 class Preconditioned(eqx.Module):
-    """D(x, σ) = c_skip·x + c_out·F(c_in·x, c_noise)  (Karras et al. 2022, Table 1).
+    """D(x, σ) = c_skip·x + c_out·F(c_in·x, c_noise), a network F that denoises.
 
         c_skip = σ_d²/(σ² + σ_d²),  c_out = σσ_d/√(σ² + σ_d²),  c_in = 1/√(σ² + σ_d²),  c_noise = ¼ ln σ
 
-    so that input and training target of F have unit variance at every noise level.
+    so that input and training target of F have unit variance at every noise level. Called with a `context`, known
+    fields on the same grid, it is D(x, σ, context) = E[x₀ | x, context]: they are channels beside c_in·x, free of
+    noise.
 
-    **Arguments:** `network(x, c_noise)`, field to field; `sigma_data`, standard deviation of the data (1 after
-    normalisation). Called with a `context`, known fields on the same grid, D(x, σ, context) = E[x₀ | x, context]: they
-    are channels beside c_in·x, free of noise.
+    Args:
+        network: F(features, c_noise), from channels of x (and context) to channels of x.
+        sigma_data: σ_d, standard deviation of the data, default 1 (after normalisation).
+
+    References:
+        Karras, Aittala, Aila & Laine (2022), arXiv:2206.00364, Table 1.
+
+    Example:
+        >>> denoiser = Preconditioned(network)
+        >>> x = draw(denoiser, (1, 64), exponential_grid(32), method=ExponentialMultistep(), key=key)
     """
 
     network: eqx.Module

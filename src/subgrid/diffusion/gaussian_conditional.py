@@ -5,8 +5,8 @@
 S is often near singular (neighbouring values of a smooth field are alike), the gain G never: it is computed in float64
 and kept, not S⁻¹, which would cost single precision its last four digits.
 
-With Σ of r directions and a remainder ρ, Σ_y differs from ρI only in the span of those directions and of the rows of
-C′, so it is again a `GaussianPrior`, of at most r + n directions for n coarse values.
+With Σ of r components and a remainder ρ, Σ_y differs from ρI only in the span of those components and of the rows of
+C′, so it is again a `GaussianPrior`, of at most r + n components for n coarse values.
 """
 
 import equinox as eqx
@@ -19,15 +19,23 @@ from subgrid.diffusion.gaussian_prior import FULL, GaussianPrior
 from subgrid.types import Coarsening
 
 NOTHING = 1e-12
-"""Of the prior's largest variance: less is rounding of a direction that the coarse values determine."""
+"""Of the prior's largest variance: less is rounding of a component that the coarse values determine."""
 
 
 class ConditionalGaussian(eqx.Module):
     """p(x | C′x + noise = y) of a Gaussian x, for every y.
 
+    Args:
+        prior: N(m, Σ) of x.
+        operator: C′.
+        gain: G, one field for each of the n coarse values.
+        whitening: S^-½, of the flattened coarse values.
+        spread: N(0, Σ_y).
+        noise_variance: N: one number for all values of y, or one for each.
+
     Example:
-        conditional = condition(prior, Subsample((192,), 8), (1, 24))
-        conditional.given(y).sample(key=key)
+        >>> conditional = condition(prior, Subsample((192,), 8), (1, 24))
+        >>> x = conditional.given(y).sample(key=key)
     """
 
     prior: GaussianPrior
@@ -42,7 +50,7 @@ class ConditionalGaussian(eqx.Module):
     """N: one number for all values of y, or one for each."""
 
     def mean(self, y: Float[Array, "*coarse"]) -> Float[Array, "*shape"]:
-        """m_y."""
+        """m_y, of the shape of a field."""
         innovation = (y - self.operator(self.prior.mean)).reshape(-1)
         return self.prior.mean + jnp.tensordot(innovation, self.gain, 1, precision=FULL)
 
@@ -66,17 +74,20 @@ def condition(
     """The Gaussian conditional of `prior` under `operator`, by dense algebra in float64 on the host.
 
     Args:
-        prior: N(m, Σ) of fields of shape (channel, *space), r directions.
+        prior: N(m, Σ) of fields of shape (channel, *space), with r components.
         operator: C′, on the space axes.
         coarse_shape: of y, (channel, *coarse).
         noise_variance: N, of the noise in y: one number for all values, or one for each; 0 for exact values.
 
     Returns:
-        The conditional, of up to r + n directions. Memory is (r + 2n)·d + n², time (r + n)²·d: *merely convenient*, for
+        The conditional, of up to r + n components. Memory is (r + 2n)·d + n², time (r + n)²·d: *merely convenient*, for
         some thousand coarse values at most.
 
     Raises:
         ValueError: for a noise variance that is negative or of another shape.
+
+    Example:
+        >>> conditional = condition(prior, Subsample((192,), 8), (1, 24))
     """
     noise = checked_noise_variance(noise_variance, coarse_shape)
     n, shape = int(np.prod(coarse_shape)), prior.mean.shape
@@ -109,8 +120,15 @@ def checked_noise_variance(
 ) -> np.ndarray:
     """The noise variance as an array that fits the coarse values.
 
+    Args:
+        noise_variance: one number for all coarse values, or one for each.
+        coarse_shape: of the coarse values.
+
+    Returns:
+        float64, a scalar or of that shape.
+
     Raises:
-        ValueError: naming both shapes, or the negative value.
+        ValueError: naming both shapes, or the value that is negative or not finite.
     """
     noise = np.asarray(noise_variance, np.float64)
     require_noise_shape(noise.shape, coarse_shape)
@@ -120,7 +138,15 @@ def checked_noise_variance(
 
 
 def require_noise_shape(found: tuple[int, ...], coarse_shape: tuple[int, ...]) -> None:
-    """**Raises:** `ValueError` for noise variances that are neither one number nor one for each coarse value."""
+    """Passes if noise variances are one number, or one for each coarse value.
+
+    Args:
+        found: shape of the noise variances.
+        coarse_shape: of the coarse values.
+
+    Raises:
+        ValueError: naming both shapes.
+    """
     if found not in ((), tuple(coarse_shape)):
         raise ValueError(
             f"noise_variance has the shape {found}, but the coarse values have {tuple(coarse_shape)}; give one number "

@@ -1,13 +1,13 @@
-"""A Gaussian distribution of fields with few leading directions: the prior that small archives can support.
+"""A Gaussian distribution of fields with few leading components: the prior that small archives can support.
 
     Σ = V (Λ − ρI) Vᵀ + ρI       on the support, 0 outside
 
-with r principal directions V, their variances Λ and the mean variance ρ of all others: probabilistic principal
+with r principal components V, their variances Λ and the mean variance ρ of all others: probabilistic principal
 components (Tipping & Bishop 1999, doi:10.1111/1467-9868.00196). Its denoiser, posterior covariance and conditionals are
 closed forms that cost r·d operations; a network may refine the denoiser where the fields are not Gaussian, and samplers
 solve the Gaussian part exactly (`gaussian_steps.py`).
 
-The sample covariance of n fields has no more than n directions, and its small covariances of far points are accidents.
+The sample covariance of n fields has no more than n components, and its small covariances of far points are accidents.
 A *taper*, a correlation matrix that falls with distance (`numerics/localisation.py`), damps them, entry by entry.
 """
 
@@ -24,26 +24,34 @@ from subgrid.numerics.noise import standard_normal
 from subgrid.types import Key
 
 FULL = jax.lax.Precision.HIGHEST
-"""Of products: the default of some GPUs keeps three digits, and directions of little variance lie below those."""
+"""Of products: the default of some GPUs keeps three digits, and components of little variance lie below those."""
 
 
 class GaussianPrior(eqx.Module):
-    """N(μ, Σ) of fields of one shape; values outside the support are μ exactly.
+    """N(μ, Σ) of fields of one shape, Σ of r components and a remainder; values outside the support are μ exactly.
 
-    prior = fit_gaussian_prior(fields, 40)
-    x = prior.sample(key=key)
+    Args:
+        mean: μ.
+        directions: the r principal components, orthonormal, 0 outside the support.
+        variances: Λ, of the components, the largest first.
+        remainder: ρ, the variance of every component that is not among the r.
+        support: 1 where the field has values, 0 where it has none.
+
+    Example:
+        >>> prior = fit_gaussian_prior(fields, 40)
+        >>> x = prior.sample(key=key)
     """
 
     mean: Float[Array, "*shape"]
     directions: Float[Array, "r *shape"]
     variances: Float[Array, " r"]
     remainder: Float[Array, ""]
-    """ρ, the variance of every direction that is not among the r."""
+    """ρ, the variance of every component that is not among the r."""
     support: Float[Array, "*shape"]
     """1 where the field has values, 0 where it has none."""
 
     def combine(self, *terms: tuple[Callable[[Array], Array], Float[Array, "*shape"]]) -> Float[Array, "*shape"]:
-        """Σᵢ fᵢ(Σ) zᵢ for functions of a variance and fields: projected onto the directions and lifted once.
+        """Σᵢ fᵢ(Σ) zᵢ for functions of a variance and fields: projected onto the components and lifted once.
 
         Outside the support the variance is zero, and fᵢ(0) multiplies.
         """
@@ -88,16 +96,25 @@ def fit_gaussian_prior(
     support: Float[np.ndarray, "*shape"] | None = None,
     taper: Float[np.ndarray, "d d"] | None = None,
 ) -> GaussianPrior:
-    """The distribution with `n_directions` leading directions; without a taper, that of maximum likelihood.
+    """The distribution with `n_directions` leading components; without a taper, that of maximum likelihood.
 
     Args:
-        fields: with 0 outside the support.
-        n_directions: below the number d of values inside the support, and without a taper below that of fields.
+        fields: samples, with 0 outside the support.
+        n_directions: r, below the number d of values inside the support, and without a taper below that of fields.
         support: 1 inside and 0 outside, by default everywhere.
         taper: correlations between the d values that multiply the sample covariance, by default 1.
 
+    Returns:
+        The prior, in float32.
+
     Raises:
-        ValueError: for too many directions.
+        ValueError: for too many components.
+
+    References:
+        Tipping & Bishop (1999), doi:10.1111/1467-9868.00196.
+
+    Example:
+        >>> prior = fit_gaussian_prior(fields, 40)
     """
     shape = fields.shape[1:]
     inside = np.ones(shape, bool) if support is None else np.asarray(support) > 0
@@ -119,9 +136,15 @@ def fit_gaussian_prior(
 def principal_components(
     values: Float[np.ndarray, "n d"], *, taper: Float[np.ndarray, "d d"] | None = None, most: int | None = None
 ) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, " k"], Float[np.ndarray, "k d"]]:
-    """Mean, variances (largest first) and directions of the covariance: all that n samples have, or `most` of them.
+    """Mean, variances (largest first) and principal components of a sample covariance.
 
-    With a taper the covariance is multiplied by it, entry by entry; time then grows with d³.
+    Args:
+        values: n samples of d values.
+        taper: correlations that multiply the covariance, entry by entry; time then grows with d³. Default none.
+        most: how many components are wanted, default all d; used with a taper alone.
+
+    Returns:
+        Mean, variances (divisor n), and components as rows; min(n, d) of them without a taper.
     """
     mean = values.mean(0)
     if taper is None:
@@ -135,7 +158,7 @@ def principal_components(
 
 
 def _remainder(values: np.ndarray, mean: np.ndarray, variances: np.ndarray, r: int) -> float:
-    """ρ: what the r leading directions leave of the total variance, which no taper changes, a direction."""
+    """ρ: what the r leading components leave of the total variance, which no taper changes, a component."""
     total = values.var(0, mean=mean).sum()
     return float(max(total - variances[:r].sum(), 0.0) / (values.shape[1] - r))
 
@@ -143,7 +166,18 @@ def _remainder(values: np.ndarray, mean: np.ndarray, variances: np.ndarray, r: i
 def left_out_folds(groups: np.ndarray, *, most: int = 5) -> list[Bool[np.ndarray, " n"]]:
     """Which samples each of up to `most` folds leaves out: whole groups, each once.
 
-    **Raises:** `ValueError` with fewer than two groups.
+    Args:
+        groups: a label a sample.
+        most: folds at most, default 5.
+
+    Returns:
+        For each fold, True where a sample is left out.
+
+    Raises:
+        ValueError: with fewer than two groups.
+
+    Example:
+        >>> left_out_folds(np.array([2001, 2001, 2002]))  # [True, True, False] and [False, False, True]
     """
     labels = np.unique(groups)
     if len(labels) < 2:
@@ -158,7 +192,7 @@ def choose_directions(
     candidates: Sequence[int],
     taper: Float[np.ndarray, "d d"] | None = None,
 ) -> tuple[int, dict[int, float]]:
-    """The number of directions under which left-out groups are likeliest, and the mean log-likelihood of each.
+    """The number of components under which left-out groups are likeliest, and the mean log-likelihood of each.
 
     Args:
         values: one row a sample.
@@ -167,8 +201,14 @@ def choose_directions(
         candidates: numbers to try.
         taper: as for `fit_gaussian_prior`.
 
+    Returns:
+        The best number, and the mean log density (less its constant) of left-out samples for every possible candidate.
+
     Raises:
         ValueError: with fewer than two groups, or no candidate below the samples and values left.
+
+    Example:
+        >>> n_directions, scores = choose_directions(values, season_years, candidates=(10, 20, 40))
     """
     folds, d = left_out_folds(groups), values.shape[1]
     smallest = min(int((~left_out).sum()) for left_out in folds)
@@ -189,7 +229,7 @@ def choose_directions(
 def _log_likelihood(
     centred: np.ndarray, variances: np.ndarray, directions: np.ndarray, r: int, remainder: float
 ) -> float:
-    """Mean log density, without its constant, of rows under r directions and a remainder."""
+    """Mean log density, without its constant, of rows under r components and a remainder."""
     d = centred.shape[1]
     tiny = 1e-12 * variances.sum()  # fields of fewer dimensions than values: no 0/0
     variances, remainder = np.maximum(variances, tiny), max(remainder, tiny)

@@ -33,7 +33,9 @@ class Gaussian(Protocol):
     """N(mean, Σ), known through functions of its covariance."""
 
     @property
-    def mean(self) -> Sample: ...
+    def mean(self) -> Sample:
+        """m."""
+        ...
 
     def combine(self, *terms: tuple[OfVariance, Sample]) -> Sample:
         """Σᵢ fᵢ(Σ) zᵢ."""
@@ -41,7 +43,15 @@ class Gaussian(Protocol):
 
 
 class IsotropicGaussian(eqx.Module):
-    """N(m, λI): the reference where nothing else is known of normalised fields (m = 0, λ = 1)."""
+    """N(m, λI): the reference where nothing else is known of normalised fields (m = 0, λ = 1).
+
+    Args:
+        mean: m.
+        variance: λ.
+
+    Example:
+        >>> method = GaussianSDE(IsotropicGaussian(jnp.zeros((1, 64)), jnp.array(1.0)))
+    """
 
     mean: Float[Array, "*shape"]
     variance: Float[Array, ""]
@@ -52,7 +62,12 @@ class IsotropicGaussian(eqx.Module):
 
 
 class Residuals(NamedTuple):
-    """What the second order remembers: R₋ and the level σ₋ it was found at, infinite before the first step."""
+    """What the second order remembers of the step before.
+
+    Args:
+        residual: R₋.
+        sigma: σ₋, the level it was found at; infinite before the first step.
+    """
 
     residual: Sample
     sigma: Scalar
@@ -62,12 +77,14 @@ class GaussianSDE(eqx.Module):
     """Reverse diffusion, exact for the Gaussian `reference`, second order in the rest, one evaluation a step.
 
     Args:
-        reference: N(m, Σ) of what is sampled; for p(x | C′x = y) the Gaussian conditional
-            (`gaussian_conditional.py`).
+        reference: N(m, Σ) of what is sampled; for p(x | C′x = y) the Gaussian conditional that `condition` makes.
+
+    References:
+        Lu et al. (2022), arXiv:2211.01095 (the extrapolation).
 
     Example:
-        method = GaussianSDE(prior)
-        x = sample(denoiser, method.start(noise, levels[0]), levels, method=method, key=key)
+        >>> method = GaussianSDE(prior)
+        >>> x = sample(denoiser, method.start(noise, levels[0]), levels, method=method, key=key)
     """
 
     reference: Gaussian
@@ -113,7 +130,16 @@ class GaussianSDE(eqx.Module):
 class GaussianODE(eqx.Module):
     """Probability flow, exact for the Gaussian `reference`, second order in the rest, one evaluation a step.
 
-    Deterministic given its start. Arguments are those of `GaussianSDE`.
+    Deterministic given its start.
+
+    Args:
+        reference: N(m, Σ) of what is sampled; for p(x | C′x = y) the Gaussian conditional that `condition` makes.
+
+    References:
+        Lu et al. (2022), arXiv:2211.01095 (the extrapolation).
+
+    Example:
+        >>> x = draw(denoiser, (1, 192), exponential_grid(16), method=GaussianODE(prior), key=key)
     """
 
     reference: Gaussian
@@ -145,12 +171,32 @@ class GaussianODE(eqx.Module):
 
 
 def denoise(reference: Gaussian, x: Sample, sigma: Scalar) -> Sample:
-    """D_G = m + λ/(λ + σ²) (x − m), the mean of x₀ given x₀ + σε = x under the Gaussian."""
+    """D_G = m + Σ(Σ + σ²)⁻¹(x − m), the mean of x₀ given x₀ + σε = x under a Gaussian.
+
+    Args:
+        reference: N(m, Σ).
+        x: a noisy field.
+        sigma: noise level σ.
+
+    Returns:
+        D_G, of the shape of `x`.
+    """
     return reference.mean + reference.combine((lambda v: v / (v + sigma**2), x - reference.mean))
 
 
 def transition_variance(variance: Array, sigma: Scalar, sigma_next: Scalar) -> Array:
-    """b²(1 − (b/a)²) = (λ + σ′²)(σ² − σ′²)/(λ + σ²), of the reverse diffusion from σ to σ′."""
+    """The variance (λ + σ′²)(σ² − σ′²)/(λ + σ²) of the reverse diffusion from σ to σ′.
+
+    It is b²(1 − (b/a)²) with a² = λ + σ² and b² = λ + σ′².
+
+    Args:
+        variance: λ ≥ 0, of the data.
+        sigma: σ.
+        sigma_next: σ′ ≤ σ; 0 for the last step.
+
+    Returns:
+        The variances, of the shape of `variance`.
+    """
     return (variance + sigma_next**2) * (sigma**2 - sigma_next**2) / (variance + sigma**2)
 
 

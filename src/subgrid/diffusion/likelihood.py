@@ -25,14 +25,27 @@ def log_likelihood(
     divergence: Divergence = exact_divergence,
     tolerance: float = 1e-4,
 ) -> Scalar:
-    """log p(x) in nats, of the data blurred by σ_min.
+    """log p(x) in nats, of the data blurred by σ_min (formula above).
 
-    **Arguments:** `denoiser`; `x`, one field; the range of noise levels; `divergence`, `exact_divergence` or
-    `hutchinson_divergence(n, key=key)`; `tolerance`, relative and absolute, of the adaptive solver (Tsit5).
+    Args:
+        denoiser: D(x, σ).
+        x: one field of d values.
+        sigma_min: smallest noise level, default .002.
+        sigma_max: largest noise level, default 80; it should dwarf the data.
+        divergence: `exact_divergence` (default) or `hutchinson_divergence(n, key=key)`.
+        tolerance: relative and absolute, of the adaptive solver (Tsit5), default 1e-4.
 
-    **Raises:** a run-time error of diffrax if the solver needs more than 4096 steps.
+    Returns:
+        A scalar in nats.
 
-        log_likelihood(denoiser, x, sigma_max=80.0)
+    Raises:
+        EquinoxRuntimeError: of diffrax, if the solver needs more than 4096 steps.
+
+    References:
+        Song et al. (2021), arXiv:2011.13456, Eq. 39.
+
+    Example:
+        >>> log_likelihood(denoiser, x, sigma_max=80.0)
     """
 
     def flow(u, state, args):

@@ -45,7 +45,13 @@ Swarm = Float[Array, "particle *shape"]
 
 
 class Diagnostics(NamedTuple):
-    """How far the guided proposals are from their target, level by level."""
+    """How far the guided proposals are from their target, level by level.
+
+    Args:
+        effective_sizes: (Σw)²/Σw² at each noise level, before resampling: 1 to K.
+        resampled: whether particles were drawn anew at each level.
+        effective_fraction: 1/(1 + χ²) of the target against guided draws: see the function of that name.
+    """
 
     effective_sizes: Float[Array, "*batch level"]
     """(Σw)²/Σw² at each noise level, before resampling: 1 to K."""
@@ -56,7 +62,16 @@ class Diagnostics(NamedTuple):
 
 
 class Particles(NamedTuple):
-    """A weighted sample of p(x | y)."""
+    """A weighted sample of p(x | y).
+
+    Args:
+        x: K fields.
+        log_weights: log w, not normalised: the mean of w estimates p(y), without bias.
+        diagnostics: of the run.
+
+    Example:
+        >>> x = particles.pick(key=key)
+    """
 
     x: Swarm
     log_weights: Float[Array, " particle"]
@@ -102,18 +117,19 @@ def sample_particles(
         y: what was observed, in the denoiser's units.
         noise_levels: decreasing.
         n_particles: K. One evaluation of `denoiser` and `guided` together for each particle and level.
+        key: random key.
 
     Returns:
         Particles, their weights and the effective size at each level. A single particle is a guided draw of weight
         one. Particles of one run depend on each other; for independent draws take one from each run (`pick`).
 
     References:
-        Wu et al. 2023, arXiv:2306.17775; Chopin & Papaspiliopoulos 2020, doi:10.1007/978-3-030-47845-2, chapter 10.
+        Wu et al. (2023), arXiv:2306.17775; Chopin & Papaspiliopoulos (2020), doi:10.1007/978-3-030-47845-2, chapter 10.
 
     Example:
-        guided = moment_matching(denoiser, operator, y, prior=prior)
-        particles = sample_particles(denoiser, guided, conditional, y, levels, n_particles=64, key=key)
-        x = particles.pick(key=pick_key)
+        >>> guided = moment_matching(denoiser, operator, y, prior=prior)
+        >>> particles = sample_particles(denoiser, guided, conditional, y, levels, n_particles=64, key=key)
+        >>> x = particles.pick(key=pick_key)
     """
     start_key, run_key, last_key = jr.split(key, 3)
     p, q = conditional.prior, conditional.given(y)
@@ -150,7 +166,20 @@ def sample_particles(
 
 
 def effective_size(log_weights: Float[Array, " particle"]) -> Scalar:
-    """(Σw)²/Σw², of K equal weights K, of one that outweighs all others 1 (Kong, Liu & Wong 1994)."""
+    """(Σw)²/Σw² of K weights: K if they are equal, 1 if one outweighs all others.
+
+    Args:
+        log_weights: log w, not normalised.
+
+    Returns:
+        A scalar from 1 to K.
+
+    References:
+        Kong, Liu & Wong (1994), doi:10.1080/01621459.1994.10476469.
+
+    Example:
+        >>> effective_size(jnp.zeros(8))  # 8
+    """
     return 1 / jnp.sum(jax.nn.softmax(log_weights) ** 2)
 
 
@@ -181,7 +210,20 @@ def effective_fraction(log_weights: Float[Array, " particle"], log_paths: Float[
 def systematic_resampling(log_weights: Float[Array, " particle"], *, key: Key) -> Int[Array, " particle"]:
     """Indices of the particles that go on: each in proportion to its weight, its number rounded up or down.
 
-    One uniform number places a comb of K teeth on the cumulated weights (Kitagawa 1996, doi:10.2307/1390750).
+    One uniform number places a comb of K teeth on the cumulated weights.
+
+    Args:
+        log_weights: log w, not normalised.
+        key: random key.
+
+    Returns:
+        K indices, ascending.
+
+    References:
+        Kitagawa (1996), doi:10.2307/1390750.
+
+    Example:
+        >>> systematic_resampling(jnp.log(jnp.array([0.5, 0.5, 0.0, 0.0])), key=key)  # 0, 0, 1, 1
     """
     n = len(log_weights)
     heights = jnp.cumsum(jax.nn.softmax(log_weights))

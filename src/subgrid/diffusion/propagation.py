@@ -18,7 +18,7 @@ from subgrid.types import Denoiser
 def sampled_moments(
     denoiser: Denoiser, shape: tuple[int, ...], noise_levels: Float[Array, " level"], *, method: Method
 ) -> tuple[Float[Array, " d"], Float[Array, "d d"]]:
-    """Mean and covariance of the samples that `samplers.draw` makes with an affine denoiser.
+    """Mean and covariance of the samples that `draw` makes with an affine denoiser.
 
     Args:
         denoiser: affine in x; for any other, the moments of its linearisation at ξ = 0.
@@ -31,7 +31,7 @@ def sampled_moments(
         values.
 
     Example:
-        mean, covariance = sampled_moments(prior, (1, 36), exponential_grid(4), method=GaussianSDE(prior))
+        >>> mean, covariance = sampled_moments(prior, (1, 36), exponential_grid(4), method=GaussianSDE(prior))
     """
     n_levels = noise_levels.shape[0]
 
@@ -54,10 +54,11 @@ def moments_by_steps(
     *,
     method: Method,
 ) -> tuple[Float[Array, " d"], Float[Array, "d d"]]:
-    """The same along the first `n_levels` levels alone, step by step: one program for grids of all lengths.
+    """The moments of `sampled_moments` along the first `n_levels` levels alone, step by step.
 
     A step takes what is carried, x and the fields in the method's memory, affinely to the next: its mean follows, and
-    its covariance P by P′ = APAᵀ + BBᵀ with A and B the Jacobians in what is carried and in the noise.
+    its covariance P by P′ = APAᵀ + BBᵀ with A and B the Jacobians in what is carried and in the noise. One program
+    serves grids of all lengths.
 
     Args:
         denoiser: affine in x.
@@ -70,7 +71,7 @@ def moments_by_steps(
         Mean and covariance of the flattened sample. At most 3d Jacobian–vector products of each step.
 
     Example:
-        mean, covariance = moments_by_steps(prior, (1, 36), exponential_grid(32), 32, method=Heun())
+        >>> mean, covariance = moments_by_steps(prior, (1, 36), exponential_grid(32), 32, method=Heun())
     """
     zero = jnp.zeros(shape, noise_levels.dtype)
     still = jnp.zeros((method.n_noises, *shape), noise_levels.dtype)

@@ -16,8 +16,13 @@ from subgrid.diffusion.gaussian_prior import GaussianPrior
 class Refined(eqx.Module):
     """The refined denoiser of fields (channel, *space).
 
-    **Arguments:** `base`, the Gaussian law; `network(features, c_noise)`, from 2·channel + predictor channels to
-    channel, zero at first; `predictors`, fixed fields that the network may look at (the mask, orography).
+    Args:
+        base: the Gaussian distribution.
+        network: F(features, c_noise), from 2·channel + predictor channels to channel, zero at first.
+        predictors: fixed fields that the network sees, such as the mask or orography.
+
+    Example:
+        >>> denoiser = Refined(fit_gaussian_prior(fields, 40), network, orography[None])
     """
 
     base: GaussianPrior
@@ -33,7 +38,17 @@ class Refined(eqx.Module):
 
 
 def residual_scale(base: GaussianPrior, sigma: Scalar) -> Scalar:
-    """c_out: root mean square, over the support, of x₀ − E[x₀ | x] under the Gaussian law."""
+    """c_out: root mean square, over the support, of x₀ − E[x₀ | x] under the Gaussian distribution.
+
+        c_out² = ⟨σ²v/(v + σ²)⟩, the mean over the variances v of Σ on the support
+
+    Args:
+        base: the Gaussian distribution.
+        sigma: noise level.
+
+    Returns:
+        A scalar in the unit of the fields.
+    """
     left = lambda v: sigma**2 * v / (v + sigma**2)  # noqa: E731
     n = jnp.sum(base.support)
     rest = left(base.remainder) * (n - base.variances.shape[0])

@@ -8,7 +8,7 @@ All work in the unscaled variable x = x_t/s(t), where every process obeys the sa
 so a method needs only the denoiser, the two levels and its standard normal numbers. Stepping from n levels costs n
 evaluations for the one-stage methods: n − 1 steps and the last one, which leaves no noise. Methods whose Gaussian part
 is exact are in `gaussian_steps.py`; those here freeze or extrapolate the whole denoiser over a step, and
-`propagation.py` tells what that costs.
+`propagation.py` measures what that costs.
 """
 
 from collections.abc import Callable
@@ -41,11 +41,15 @@ class Method(Protocol):
         """x at the first level from one standard normal field."""
         ...
 
-    def init(self, x: Sample) -> Any: ...
+    def init(self, x: Sample) -> Any:
+        """The memory before the first step."""
+        ...
 
     def step(
         self, denoiser: Denoiser, x: Sample, memory: Any, sigma: Scalar, sigma_next: Scalar, *, noise: Noise
-    ) -> tuple[Sample, Any]: ...
+    ) -> tuple[Sample, Any]:
+        """From `sigma` to `sigma_next` < `sigma`: the new x and memory."""
+        ...
 
     def finish(self, denoiser: Denoiser, x: Sample, memory: Any, sigma: Scalar, *, noise: Noise) -> Sample:
         """From the last level to no noise."""
@@ -58,16 +62,16 @@ def sample(denoiser: Denoiser, x: Sample, noise_levels: Float[Array, " level"], 
     Args:
         denoiser: D(x, σ) = E[x₀ | x₀ + σε = x].
         x: the start, at σ₀ (`draw` makes it too).
-        noise_levels: decreasing (see `noise_levels.py`).
+        noise_levels: decreasing, such as `exponential_grid(32)`.
         method: of stepping.
-        key: used by stochastic methods only.
+        key: random key, used by stochastic methods only.
 
     Returns:
         A sample of the distribution of the data, of the shape of `x`.
 
     Example:
-        levels = exponential_grid(32)
-        x = sample(denoiser, x, levels, method=ExponentialMultistep(), key=key)
+        >>> levels = exponential_grid(32)
+        >>> x = sample(denoiser, x, levels, method=ExponentialMultistep(), key=key)
     """
     noises = lambda k: standard_normal((method.n_noises, *x.shape), x.dtype, key=k)  # noqa: E731
     return _run(denoiser, x, noise_levels, method, noises, jr.split(key, noise_levels.shape[0]))
@@ -76,10 +80,20 @@ def sample(denoiser: Denoiser, x: Sample, noise_levels: Float[Array, " level"], 
 def draw(
     denoiser: Denoiser, shape: tuple[int, ...], noise_levels: Float[Array, " level"], *, method: Method, key: Key
 ) -> Sample:
-    """One sample of the distribution of the data, from the start that suits the method; arguments as for `sample`.
+    """One sample of the distribution of the data, from the start that suits the method.
+
+    Args:
+        denoiser: D(x, σ) = E[x₀ | x₀ + σε = x].
+        shape: of a field.
+        noise_levels: decreasing.
+        method: of stepping.
+        key: random key.
+
+    Returns:
+        A sample of that shape.
 
     Example:
-        x = draw(denoiser, (1, 192), levels, method=GaussianSDE(prior), key=key)
+        >>> x = draw(denoiser, (1, 192), levels, method=GaussianSDE(prior), key=key)
     """
     start_key, sample_key = jr.split(key)
     start = method.start(standard_normal(shape, noise_levels.dtype, key=start_key), noise_levels[0])
@@ -94,7 +108,18 @@ def sample_with(
     *,
     method: Method,
 ) -> Sample:
-    """`sample` with given standard normal numbers: for linear propagation, and for runs that share their noise."""
+    """`sample` with given standard normal numbers: for linear propagation, and for runs that share their noise.
+
+    Args:
+        denoiser: D(x, σ) = E[x₀ | x₀ + σε = x].
+        x: the start, at σ₀.
+        noise_levels: decreasing.
+        noises: standard normal fields, `method.n_noises` for each level.
+        method: of stepping.
+
+    Returns:
+        A sample, of the shape of `x`.
+    """
     return _run(denoiser, x, noise_levels, method, lambda noise: noise, noises)
 
 
@@ -112,30 +137,65 @@ def _run(denoiser, x: Sample, levels: Array, method: Method, noise_of: Callable,
 
 
 def white_start(method: Method, noise: Sample, sigma: Scalar) -> Sample:
-    """σξ, which takes the data for small beside σ."""
+    """The start σξ of a sampler, which takes the data for small beside σ; the `start` of most methods.
+
+    Args:
+        method: not used.
+        noise: ξ, a standard normal field.
+        sigma: the first noise level.
+
+    Returns:
+        x at that level.
+    """
     return sigma * noise
 
 
 def no_memory(method: Method, x: Sample) -> None:
-    """Of one-step methods."""
+    """The memory of one-step methods: none.
+
+    Args:
+        method: not used.
+        x: not used.
+
+    Returns:
+        None.
+    """
     return
 
 
 def denoise_once(method: Method, denoiser: Denoiser, x: Sample, memory: Any, sigma: Scalar, *, noise: Noise) -> Sample:
-    """D(x, σ), the mean of what is left: for last levels far below the data."""
+    """D(x, σ), the mean of what is left: the `finish` of methods whose last level is far below the data.
+
+    Args:
+        method: not used.
+        denoiser: D(x, σ).
+        x: at the last level.
+        memory: not used.
+        sigma: the last noise level.
+        noise: not used.
+
+    Returns:
+        The denoised field, of the shape of `x`.
+    """
     return denoiser(x, sigma)
 
 
 class Heun(eqx.Module):
-    """Second-order probability flow, two evaluations a step (Karras et al. 2022, Algorithm 1).
+    """Second-order probability flow, two evaluations a step.
+
+        k = (x − D(x, σ))/σ,   x̃ = x + (σ′ − σ) k,   x′ = x + (σ′ − σ)/2·[k + (x̃ − D(x̃, σ′))/σ′]
 
     At 32 evaluations a unit Gaussian has the standard deviation 1.075 on `exponential_grid`, 1.058 on `karras_grid`.
+
+    References:
+        Karras, Aittala, Aila & Laine (2022), arXiv:2206.00364, Algorithm 1.
     """
 
     n_noises = 0
     start, init, finish = white_start, no_memory, denoise_once
 
     def step(self, denoiser, x, memory, sigma, sigma_next, *, noise):
+        """From σ to σ′."""
         slope = (x - denoiser(x, sigma)) / sigma
         predicted = x + (sigma_next - sigma) * slope
         slope_next = (predicted - denoiser(predicted, sigma_next)) / sigma_next
@@ -153,6 +213,7 @@ class EulerMaruyama(eqx.Module):
     start, init, finish = white_start, no_memory, denoise_once
 
     def step(self, denoiser, x, memory, sigma, sigma_next, *, noise):
+        """From σ to σ′."""
         drift = 2 * (sigma_next - sigma) * (x - denoiser(x, sigma)) / sigma
         return x + drift + jnp.sqrt(sigma**2 - sigma_next**2) * noise[0], memory
 
@@ -162,18 +223,23 @@ class ExponentialMultistep(eqx.Module):
 
         x′ = (σ′/σ) x + (1 − σ′/σ) D̃,   D̃ = D + h/(2h₋)·(D − D₋),   h = ln(σ/σ′)
 
-    Second order for one evaluation a step (Lu et al. 2022, arXiv:2211.01095). Deterministic. Of the methods that know
-    no Gaussian part the best, on `exponential_grid`, where its steps h are equal. At 32 evaluations a unit Gaussian has
-    the standard deviation 1.007 on `exponential_grid`, 1.014 on `karras_grid`.
+    Second order for one evaluation a step. Deterministic. Of the methods that know no Gaussian part the best, on
+    `exponential_grid`, where its steps h are equal. At 32 evaluations a unit Gaussian has the standard deviation 1.007
+    on `exponential_grid`, 1.014 on `karras_grid`.
+
+    References:
+        Lu et al. (2022), arXiv:2211.01095.
     """
 
     n_noises = 0
     start, finish = white_start, denoise_once
 
     def init(self, x: Sample) -> tuple[Sample, Scalar]:
+        """No history: the first step is first order."""
         return _no_history(x)
 
     def step(self, denoiser, x, memory, sigma, sigma_next, *, noise):
+        """From σ to σ′."""
         extrapolated, memory = _extrapolate(denoiser(x, sigma), memory, sigma, sigma_next)
         ratio = sigma_next / sigma
         return ratio * x + (1 - ratio) * extrapolated, memory
@@ -184,15 +250,19 @@ class Ancestral(eqx.Module):
 
         x′ = q x + (1 − q) D + σ′√(1 − q) ξ,   q = (σ′/σ)²
 
-    First order in distribution (Ho, Jain & Abbeel 2020 in unscaled variables; an exponential integrator). At 32
-    evaluations a unit Gaussian has the standard deviation .851 on `exponential_grid`, .848 on `karras_grid`: 28 % of
-    the variance are lost, and 8 % still at 128. It is here for inpainting, which wants x₀ frozen.
+    First order in distribution; an exponential integrator. At 32 evaluations a unit Gaussian has the standard deviation
+    .851 on `exponential_grid`, .848 on `karras_grid`: 28 % of the variance are lost, and 8 % still at 128. It is here
+    for inpainting, which wants x₀ frozen.
+
+    References:
+        Ho, Jain & Abbeel (2020), arXiv:2006.11239, in unscaled variables.
     """
 
     n_noises = 1
     start, init, finish = white_start, no_memory, denoise_once
 
     def step(self, denoiser, x, memory, sigma, sigma_next, *, noise):
+        """From σ to σ′."""
         return _ancestral_draw(x, denoiser(x, sigma), sigma, sigma_next, noise[0]), memory
 
 
@@ -206,19 +276,34 @@ class AncestralMultistep(eqx.Module):
     start, finish = white_start, denoise_once
 
     def init(self, x: Sample) -> tuple[Sample, Scalar]:
+        """No history: the first step is first order."""
         return _no_history(x)
 
     def step(self, denoiser, x, memory, sigma, sigma_next, *, noise):
+        """From σ to σ′."""
         extrapolated, memory = _extrapolate(denoiser(x, sigma), memory, sigma, sigma_next)
         return _ancestral_draw(x, extrapolated, sigma, sigma_next, noise[0]), memory
 
 
 class Corrected(eqx.Module):
-    """Predictor–corrector: a `method`, then Langevin steps at the level reached (Song et al. 2021, Algorithm 1).
+    """Predictor–corrector: a `method`, then Langevin steps at the level reached.
 
-    The corrector's step size is τ = relative_step·σ′², which is dimensionless and needs no norm of the score. Each
-    correction is an evaluation: at 32 evaluations, 16 levels, of `Ancestral` a unit Gaussian has the standard deviation
-    .757 on `exponential_grid`, .754 on `karras_grid`, which is better than 16 levels without and worse than 32.
+        x ← x + τ ∇ log p_σ′(x) + √(2τ) ξ,   τ = relative_step·σ′²
+
+    The step size is dimensionless in σ′ and needs no norm of the score. Each correction is an evaluation: at 32
+    evaluations, 16 levels, of `Ancestral` a unit Gaussian has the standard deviation .757 on `exponential_grid`, .754
+    on `karras_grid`, which is better than 16 levels without and worse than 32.
+
+    Args:
+        method: the predictor.
+        n_corrections: Langevin steps a level, default 1.
+        relative_step: τ/σ′², default .1.
+
+    References:
+        Song et al. (2021), arXiv:2011.13456, Algorithm 1.
+
+    Example:
+        >>> method = Corrected(Ancestral(), n_corrections=2)
     """
 
     method: Method
@@ -227,15 +312,19 @@ class Corrected(eqx.Module):
 
     @property
     def n_noises(self) -> int:
+        """Those of the method, and one for each correction."""
         return self.method.n_noises + self.n_corrections
 
     def start(self, noise: Sample, sigma: Scalar) -> Sample:
+        """That of the method."""
         return self.method.start(noise, sigma)
 
     def init(self, x: Sample) -> Any:
+        """That of the method."""
         return self.method.init(x)
 
     def step(self, denoiser, x, memory, sigma, sigma_next, *, noise):
+        """From σ to σ′, and the corrections there."""
         own, rest = noise[: self.method.n_noises], noise[self.method.n_noises :]
         x, memory = self.method.step(denoiser, x, memory, sigma, sigma_next, noise=own)
         score, tau = score_from_denoiser(denoiser), self.relative_step * sigma_next**2
@@ -246,16 +335,26 @@ class Corrected(eqx.Module):
         return jax.lax.scan(correct, x, rest)[0], memory
 
     def finish(self, denoiser, x, memory, sigma, *, noise):
+        """That of the method."""
         return self.method.finish(denoiser, x, memory, sigma, noise=noise[: self.method.n_noises])
 
 
 class Resampled(eqx.Module):
     """Steps down, noises back up, and steps down again, `n_resamples` times in all.
 
-    Lets the free part of an inpainted field agree with the given part (RePaint: Lugmayr et al. 2022,
-    arXiv:2201.09865). A multistep method starts each descent without history. Repeating does not mend the variance that
-    a method loses: at 32 evaluations, 7 levels, of `Ancestral` a unit Gaussian has the standard deviation .642 on
-    `exponential_grid`, .648 on `karras_grid`.
+    Lets the free part of an inpainted field agree with the given part (RePaint). A multistep method starts each descent
+    without history. Repeating does not mend the variance that a method loses: at 32 evaluations, 7 levels, of
+    `Ancestral` a unit Gaussian has the standard deviation .642 on `exponential_grid`, .648 on `karras_grid`.
+
+    Args:
+        method: of stepping.
+        n_resamples: descents from each level to the next, default 5.
+
+    References:
+        Lugmayr et al. (2022), arXiv:2201.09865.
+
+    Example:
+        >>> method = Resampled(Ancestral(), n_resamples=10)
     """
 
     method: Method
@@ -264,12 +363,15 @@ class Resampled(eqx.Module):
 
     @property
     def n_noises(self) -> int:
+        """Those of all descents, and one for each way back up."""
         return self.n_resamples * (self.method.n_noises + 1) - 1
 
     def start(self, noise: Sample, sigma: Scalar) -> Sample:
+        """That of the method."""
         return self.method.start(noise, sigma)
 
     def step(self, denoiser, x, memory, sigma, sigma_next, *, noise):
+        """From σ to σ′, `n_resamples` times."""
         n = self.method.n_noises
         up = jnp.sqrt(sigma**2 - sigma_next**2)
 
@@ -283,6 +385,7 @@ class Resampled(eqx.Module):
         return jax.lax.scan(again, descend(x, noise[:n]), rest)[0], memory
 
     def finish(self, denoiser, x, memory, sigma, *, noise):
+        """That of the method, without history."""
         return self.method.finish(denoiser, x, self.method.init(x), sigma, noise=noise[: self.method.n_noises])
 
 

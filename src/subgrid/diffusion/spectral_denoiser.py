@@ -1,4 +1,4 @@
-"""The denoiser of a stationary Gaussian law, refined by a network: `refinement.py` for large periodic grids.
+"""The denoiser of a stationary Gaussian, refined by a network: `refinement.py` for large periodic grids.
 
     D(x, σ, context) = D_G + r(σ) network([x/√(1 + σ²), D_G, context], ¼ ln σ),
     D̂_G = m̂ + s²/(s² + σ²/N) (x̂ − m̂),      r² = Σ s² σ²/N / (s² + σ²/N)
@@ -16,9 +16,14 @@ from subgrid.numerics.spectral import DeviceStatistics, ModeStatistics, filtered
 
 
 class SpectralDenoiser(eqx.Module):
-    """The refined denoiser of fields of unit variance (channel, y, x), whose law may depend on their context.
+    """The refined denoiser of fields of unit variance (channel, y, x), whose distribution may depend on their context.
 
-    denoiser = SpectralDenoiser(mode_statistics(fine), UNet(4, 2, 2, key=key))
+    Args:
+        law: mean and variance of the modes, or `Groups` of them, one for each group of contexts.
+        network: F(features, ¼ ln σ), from 2·channel + known channels to channel.
+
+    Example:
+        >>> denoiser = SpectralDenoiser(mode_statistics(fine), UNet(4, 2, 2, key=key))
     """
 
     law: ModeStatistics | Groups
@@ -31,21 +36,41 @@ class SpectralDenoiser(eqx.Module):
         denoised = law.mean + filtered(x - law.mean, _gain(law, sigma))
         features = jnp.concatenate([x / jnp.sqrt(1 + sigma**2), denoised, *known_fields(context)])
         refinement = self.network(features, jnp.log(sigma) / 4)  # pyright: ignore[reportCallIssue]
-        return denoised + residual_scale(law, sigma) * refinement
+        return denoised + spectral_residual_scale(law, sigma) * refinement
 
 
-def residual_scale(law: ModeStatistics | DeviceStatistics, sigma: Scalar) -> Float[Array, ""]:
-    """r: root mean square of x₀ − D_G(x) under the Gaussian law."""
+def spectral_residual_scale(law: ModeStatistics | DeviceStatistics, sigma: Scalar) -> Float[Array, ""]:
+    """r: root mean square of x₀ − D_G(x) under the Gaussian distribution.
+
+        r² = Σ s² σ²/N / (s² + σ²/N), over modes
+
+    Args:
+        law: mean and variance s² of the modes.
+        sigma: noise level σ.
+
+    Returns:
+        A scalar.
+    """
     return root_mean_square((1 - _gain(law, sigma)) * law.variance)
 
 
 def residual_weight(law: ModeStatistics | Groups):
-    """λ = 1/r², which gives the network a target of unit variance at every σ; of groups, the mean of their r²."""
+    """λ = 1/r², which gives the network a target of unit variance at every σ; of groups, one over the mean of their r².
+
+    Args:
+        law: mean and variance of the modes, or `Groups` of them.
+
+    Returns:
+        λ as a function of σ, for `denoising_loss`.
+
+    Example:
+        >>> weight = residual_weight(mode_statistics(fine))
+    """
 
     def squared(sigma: Scalar) -> Float[Array, ""]:
         if isinstance(law, Groups):
-            return jnp.mean(jax.vmap(lambda own: residual_scale(own, sigma) ** 2)(law.stacked))
-        return residual_scale(law, sigma) ** 2
+            return jnp.mean(jax.vmap(lambda own: spectral_residual_scale(own, sigma) ** 2)(law.stacked))
+        return spectral_residual_scale(law, sigma) ** 2
 
     return lambda sigma: 1 / jnp.vectorize(squared)(sigma)
 

@@ -1,9 +1,9 @@
-"""The Gaussian of periodic fields whose distribution no translation changes: its directions are Fourier modes.
+"""The Gaussian of periodic fields whose distribution no translation changes: its components are Fourier modes.
 
     Σ = F* diag(Ŝ_k) F,   Ŝ_k = E x̂_k x̂_k*    (channel × channel, one for each wavenumber k)
 
 A shifted field is as likely as the field, so the covariance is circulant and a spectrum states it: as many numbers as
-points, where principal components would fit as many as pairs of points. Real directions are the cosine and the sine of
+points, where principal components would fit as many as pairs of points. Real components are the cosine and the sine of
 every eigenvector of Ŝ_k, so the result is a `GaussianPrior` like any other.
 """
 
@@ -24,16 +24,16 @@ def fit_stationary_prior(
 
     Args:
         fields: samples, periodic along all axes of space.
-        n_directions: at most d − 1, the leading ones are kept; by default all.
+        n_directions: number r of leading components that are kept, at most d − 1; by default all.
 
     Returns:
         N(m, Σ), m constant in space.
 
     Raises:
-        ValueError: for fewer than one direction.
+        ValueError: for fewer than one component.
 
     Example:
-        prior = fit_stationary_prior(fine)
+        >>> prior = fit_stationary_prior(fine)
     """
     n, space = len(fields), fields.shape[2:]
     size = fields[0].size
@@ -74,7 +74,7 @@ def _spectrum(
 
 
 def _one_of_each_pair(space: tuple[int, ...]) -> np.ndarray:
-    """Of the wavenumbers k and −k, which stand for the same two real directions, the first."""
+    """Of the wavenumbers k and −k, which stand for the same two real components, the first."""
     index = np.indices(space).reshape(len(space), -1)
     mirrored = np.ravel_multi_index(tuple((-row) % size for row, size in zip(index, space, strict=True)), space)
     return np.arange(index.shape[1]) <= mirrored

@@ -1,1 +1,5 @@
 """The main job: debias coarse fields, sample fine fields conditionally, score them."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -20,7 +20,7 @@ from subgrid.data.grids.alignment import check_aligned
 from subgrid.data.store import OutputExists
 from subgrid.diffusion.gaussian_conditional import condition
 from subgrid.diffusion.gaussian_steps import GaussianSDE
-from subgrid.diffusion.guidance.moment_matching import moment_matching
+from subgrid.diffusion.guidance.moments import moment_matching
 from subgrid.diffusion.noise_levels import exponential_grid
 from subgrid.diffusion.objective import Quantile
 from subgrid.diffusion.samplers import Method

@@ -7,7 +7,7 @@ A new kind is a folder with an `EXPERIMENT` and one line here. Another package a
 
 from types import ModuleType
 
-from subgrid.runs.experiment import Kind
+from subgrid.runs.kinds import Kind
 
 DEFAULT = "data"
 """The kind of the demo, of the single steps, and of files that leave its own table out."""

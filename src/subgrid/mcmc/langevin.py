@@ -18,7 +18,23 @@ def ula_step(
     *,
     key: Key,
 ) -> Float[Array, "*shape"]:
-    """One step of the unadjusted Langevin algorithm, x + τ∇log p(x) + √(2τ)ξ (Roberts & Tweedie 1996)."""
+    """One step of the unadjusted Langevin algorithm, x′ = x + τ∇log p(x) + √(2τ)ξ.
+
+    Args:
+        x: the state.
+        score: ∇log p, of the shape of x.
+        step_size: τ > 0.
+        key: random key.
+
+    Returns:
+        The next state.
+
+    References:
+        Roberts & Tweedie (1996), doi:10.2307/3318418.
+
+    Example:
+        >>> ula_step(x, lambda x: -x, 0.1, key=key)  # towards N(0, I)
+    """
     noise = standard_normal(x.shape, x.dtype, key=key)
     return x + step_size * score(x) + jnp.sqrt(2 * step_size) * noise
 
@@ -34,13 +50,26 @@ def annealed_langevin(
 ) -> Float[Array, "*shape"]:
     """Langevin chains at σ₀ > σ₁ > …, each started from the end of the one before, then one denoising step.
 
-    The step is τ = relative_step·σ², so every level is crossed in the same number of its own relaxation times
-    (Song & Ermon 2019, arXiv:1907.05600, with τ = ε·σ²/2σ_L²).
+    The step is τ = relative_step·σ², so every level is crossed in the same number of its own relaxation times. The last
+    step is x + σ²∇log p_σ(x) at the last σ.
 
-    **Arguments:** `score(x, σ)`; `x`, the start, of standard deviation about σ₀; `noise_levels`, decreasing;
-    `n_steps` a level; `relative_step` (stable below 2); `key`.
+    Args:
+        score: score(x, σ) = ∇log p_σ(x), of the shape of x.
+        x: the start, of standard deviation about σ₀.
+        noise_levels: σ, decreasing.
+        n_steps: of each level, 20 by default.
+        relative_step: τ/σ², 0.1 by default; stable below 2.
+        key: random key.
 
-    **Returns:** a sample of the shape of `x`.
+    Returns:
+        A sample of the shape of x.
+
+    References:
+        Song & Ermon (2019), arXiv:1907.05600, with τ = ε·σ²/2σ_L².
+
+    Example:
+        >>> start = 80 * standard_normal((1, 64, 64), key=start_key)
+        >>> annealed_langevin(score, start, jnp.geomspace(80.0, 0.01, 100), key=key)
     """
 
     def step(x, sigma, key):

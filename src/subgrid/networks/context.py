@@ -1,4 +1,6 @@
-"""What a model is told beside the field: known fields for its network, and which of several laws the field follows."""
+"""What a model is conditioned on beside the field: known fields for its network, and which of several distributions the
+field follows.
+"""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -11,28 +13,47 @@ from jaxtyping import Array, Float, Int
 
 
 class Context(NamedTuple):
-    """Known fields, and the number of the group whose law the field follows."""
+    """What one field, or a batch of fields, is conditioned on."""
 
     known: Float[Array | np.ndarray, "*n known y x"]
+    """Known fields, shown to the network."""
     group: Int[Array | np.ndarray, "*n"]
+    """The number of the group whose distribution the field follows, from 0."""
 
 
 class Groups(eqx.Module):
-    """The laws of several groups, or what is made of laws: one tree, groups along the first axis of every array.
+    """The distributions of several groups, or what is made of them, in one tree: groups along the first axis of arrays.
 
-    law = of_group(Groups([mode_statistics(dry), mode_statistics(wet)]), Context(orography, jnp.asarray(1)))
+    Args:
+        laws: one tree of arrays for each group, all of one structure and of equal shapes.
+
+    Example:
+        >>> groups = Groups([mode_statistics(dry), mode_statistics(wet)])
+        >>> of_group(groups, Context(orography, jnp.asarray(1)))  # the statistics of wet
     """
 
     stacked: Any
+    """The tree of stacked arrays."""
 
     def __init__(self, laws: Sequence[Any]):
         self.stacked = jax.tree.map(lambda *parts: np.stack(parts), *laws)
 
 
 def of_group(law: Any, context: Context | None) -> Any:
-    """The law of the context's group; one that is not of groups is that of every context.
+    """The distribution of the context's group; one that is not of groups is that of every context.
 
-    **Raises:** `ValueError` for laws of groups without a context that says which.
+    Args:
+        law: a distribution, or `Groups` of them.
+        context: of one field; its group is a scalar.
+
+    Returns:
+        The distribution of that group.
+
+    Raises:
+        ValueError: for distributions of groups without a context that says which.
+
+    Example:
+        >>> of_group(Groups([dry, wet]), Context(orography, jnp.asarray(1)))
     """
     if not isinstance(law, Groups):
         return law
@@ -42,5 +63,15 @@ def of_group(law: Any, context: Context | None) -> Any:
 
 
 def known_fields(context: Context | None) -> list[Array | np.ndarray]:
-    """What a network is shown of a context, to be joined to its features."""
+    """What a network is shown of a context, to be joined to its features.
+
+    Args:
+        context: of one field, or None.
+
+    Returns:
+        A list of the known fields; empty without a context.
+
+    Example:
+        >>> features = jnp.concatenate([x, *known_fields(context)])
+    """
     return [] if context is None else [context.known]

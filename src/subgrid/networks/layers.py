@@ -1,6 +1,6 @@
-"""Layers on channels-last fields, ``(*space, channel)``: the layout in which convolutions are plain matrix products.
+"""Layers on channels-last fields, (*space, channel): the layout in which convolutions are plain matrix products.
 
-Public networks speak ``(channel, *space)`` and turn the axes once at each end.
+Public networks take (channel, *space) and turn the axes once at each end.
 """
 
 import functools
@@ -23,10 +23,21 @@ _PADDINGS: tuple[Padding, ...] = ("periodic", "reflect", "zero")
 
 
 def initial_weights(shape: tuple[int, ...], scale: float, *, key: Key) -> Array:
-    """scale · N(0, 1) of this shape: the bits of `scale * jr.normal(key, shape)`, of which 0 draws none.
+    """Random weights, scale · N(0, 1): the bits of `scale * jr.normal(key, shape)`.
 
     Numbers are drawn flat, as many as the next power of two, and cut: the random generator takes an eighth of a second
-    to compile, and a network has weights of twenty shapes.
+    to compile, and a network has weights of twenty shapes. A scale of 0 draws none.
+
+    Args:
+        shape: of the weights.
+        scale: their standard deviation.
+        key: random key.
+
+    Returns:
+        Weights of this shape, float32.
+
+    Example:
+        >>> initial_weights((3, 3, 64, 64), 0.04, key=key)
     """
     if scale == 0:
         return jnp.zeros(shape)
@@ -40,10 +51,22 @@ def _cut(flat: Float[Array, " n"], shape: tuple[int, ...], scale: Scalar | float
 
 
 class Linear(eqx.Module):
-    """x·W + b on the last axis, W ~ N(0, gain²/fan_in)."""
+    """x·W + b on the last axis, W ~ N(0, gain²/fan_in) and b = 0 at first.
+
+    Args:
+        fan_in: channels of the input.
+        fan_out: channels of the output.
+        gain: 1 by default; with 0 the weights start at zero.
+        key: random key.
+
+    Example:
+        >>> Linear(64, 128, key=key)(x).shape  # (..., 128)
+    """
 
     weight: Float[Array, "fan_in fan_out"]
+    """W."""
     bias: Float[Array, " fan_out"]
+    """b."""
 
     def __init__(self, fan_in: int, fan_out: int, *, gain: float = 1.0, key: Key):
         self.weight = initial_weights((fan_in, fan_out), gain / math.sqrt(fan_in), key=key)
@@ -60,13 +83,16 @@ def shifted(x: Float[Array, "*shape"], step: int, axis: int, rule: Padding) -> F
     Those of `jnp.pad` and of slices are zero-paddings as large as the field, a sixth of the bytes of a training step.
 
     Args:
-        x: The field.
-        step: Points to look ahead, negative to look back.
-        axis: The axis along which to look.
+        x: the field.
+        step: points to look ahead, negative to look back.
+        axis: along which to look.
         rule: "periodic", "reflect" or "zero".
 
     Returns:
         A field of the same shape.
+
+    Example:
+        >>> shifted(jnp.arange(4.0), 1, 0, "periodic")  # 1, 2, 3, 0
     """
     n = x.shape[axis]
     if rule == "periodic":
@@ -121,12 +147,15 @@ def correlation(
     are used twice; a training step takes as long as with shifts by `jnp.pad`.
 
     Args:
-        x: The field, channels last.
-        weight: The kernel, (*taps, fan_in, fan_out), an odd number of taps on each space axis.
-        padding: The rule of each space axis.
+        x: the field, channels last.
+        weight: the kernel, (*taps, fan_in, fan_out), an odd number of taps on each space axis.
+        padding: the rule of each space axis, "periodic", "reflect" or "zero".
 
     Returns:
-        The correlated field. It is differentiable in both modes and to every order.
+        The correlated field, differentiable in both modes and to every order.
+
+    Example:
+        >>> correlation(x, weight, ("periodic", "periodic")).shape  # (64, 64, 32) for a weight (3, 3, 16, 32)
     """
     taps, fan_in = weight.shape[:-2], weight.shape[-2]
     return _sum_of_shifts(x @ jnp.moveaxis(weight, -2, 0).reshape(fan_in, -1), taps, padding)
@@ -153,13 +182,28 @@ correlation.defjvp(_correlation_jvp, symbolic_zeros=True)
 class Convolution(eqx.Module):
     """Stride-one convolution with an odd kernel, padded by its own rule on each space axis.
 
-    Computed as shifts and one matrix product (`correlation`): XLA's own convolution has no fast gradient on CPUs inside
-    the loops (`lax.scan`) that blocks and training steps run in, while a matrix product is fast everywhere.
+    Weights start as N(0, gain²/(fan_in·taps)), the bias at 0. Computed as shifts and one matrix product
+    (`correlation`): XLA's own convolution has no fast gradient on CPUs inside the loops (`lax.scan`) that blocks and
+    training steps run in, while a matrix product is fast everywhere.
+
+    Args:
+        fan_in: channels of the input.
+        fan_out: channels of the output.
+        padding: the rule of each space axis, "periodic", "reflect" or "zero"; as many as there are space axes.
+        kernel: taps along each axis, odd, 3 by default.
+        gain: 1 by default; with 0 the weights start at zero.
+        key: random key.
+
+    Example:
+        >>> Convolution(16, 32, padding=("reflect", "periodic"), key=key)(x).shape  # (64, 64, 32)
     """
 
     weight: Array
+    """The kernel, (*taps, fan_in, fan_out)."""
     bias: Float[Array, " fan_out"]
+    """One number a channel of the output."""
     padding: tuple[Padding, ...] = eqx.field(static=True)
+    """The rule of each space axis."""
 
     def __init__(
         self, fan_in: int, fan_out: int, *, padding: tuple[Padding, ...], kernel: int = 3, gain: float = 1.0, key: Key
@@ -175,9 +219,12 @@ class Convolution(eqx.Module):
 
 
 class RootMeanSquareNorm(eqx.Module):
-    """Unit mean square over space and channels together (Zhang & Sennrich 2019), computed in float32.
+    """Unit mean square over space and channels together, x/√(mean x² + 1e-5), computed in float32.
 
     One scale a field: group normalisation made a training step half as long again and learned no faster.
+
+    References:
+        Zhang & Sennrich (2019), arXiv:1910.07467.
     """
 
     def __call__(self, x: Float[Array, "*space channel"]) -> Float[Array, "*space channel"]:
@@ -188,14 +235,28 @@ class RootMeanSquareNorm(eqx.Module):
 class ResidualBlock(eqx.Module):
     """x + conv(silu(FiLM(norm(conv(silu(norm(x)))), e))), the last convolution starting at zero.
 
-    The feature-wise scale and shift come from the embedding e of the noise level (Perez et al. 2018).
+    FiLM scales and shifts each channel by numbers made from the embedding e of the noise level.
+
+    Args:
+        channels: of the field, in and out.
+        embedding: width of e.
+        padding: the rule of each space axis.
+        key: random key.
+
+    References:
+        Perez et al. (2018), arXiv:1709.07871.
     """
 
     norm_in: RootMeanSquareNorm
+    """Before the first convolution."""
     conv_in: Convolution
+    """The first convolution."""
     modulation: Linear
+    """From the embedding to a scale and a shift a channel."""
     norm_out: RootMeanSquareNorm
+    """Before the modulation."""
     conv_out: Convolution
+    """The last convolution."""
 
     def __init__(self, channels: int, embedding: int, *, padding: tuple[Padding, ...], key: Key):
         in_key, out_key, film_key = jr.split(key, 3)
@@ -214,12 +275,28 @@ class ResidualBlock(eqx.Module):
 
 
 class SelfAttention(eqx.Module):
-    """Residual multi-head attention over all space points; the output projection starts at zero."""
+    """Residual multi-head attention over all space points; the output projection starts at zero.
+
+    Args:
+        channels: of the field, in and out.
+        heads: among which the channels are divided, 4 by default.
+        key: random key.
+
+    Raises:
+        ValueError: if the heads do not divide the channels.
+
+    References:
+        Vaswani et al. (2017), arXiv:1706.03762.
+    """
 
     norm: RootMeanSquareNorm
+    """Before the projection."""
     project_in: Linear
+    """To queries, keys and values."""
     project_out: Linear
+    """From the attended values."""
     heads: int = eqx.field(static=True)
+    """Among which the channels are divided."""
 
     def __init__(self, channels: int, *, heads: int = 4, key: Key):
         if channels % heads:
@@ -238,14 +315,26 @@ class SelfAttention(eqx.Module):
 
 
 class NoiseEmbedding(eqx.Module):
-    """The noise coordinate c_noise through fixed sinusoids and a two-layer perceptron.
+    """An embedding of the noise coordinate c_noise, through fixed sinusoids and a two-layer perceptron.
 
     Frequencies are geometric from ½ to 64 radians, which resolves c_noise = ¼ ln σ ∈ [−1.6, 1.3] without aliasing.
+
+    Args:
+        width: of the embedding.
+        n_frequencies: each gives a cosine and a sine; 32 by default, at least 2.
+        key: random key.
+
+    Example:
+        >>> NoiseEmbedding(128, key=key)(jnp.log(sigma) / 4).shape
+        (128,)
     """
 
     hidden: Linear
+    """The first layer."""
     out: Linear
+    """The second layer."""
     frequencies: tuple[float, ...] = eqx.field(static=True)
+    """In radians a unit of c_noise, ascending."""
 
     def __init__(self, width: int, *, n_frequencies: int = 32, key: Key):
         hidden_key, out_key = jr.split(key)
@@ -261,7 +350,18 @@ class NoiseEmbedding(eqx.Module):
 
 
 def space_to_depth(x: Float[Array, "*space channel"], factor: int) -> Float[Array, "*coarse deep"]:
-    """Gathers each block of `factor` points an axis into channels."""
+    """A field with each block of `factor` points an axis gathered into channels.
+
+    Args:
+        x: the field, channels last.
+        factor: points of a block along each axis, a divisor of every space axis.
+
+    Returns:
+        The coarse field, channels · factor^n_space deep.
+
+    Example:
+        >>> space_to_depth(x, 4).shape  # (16, 16, 32) for x of shape (64, 64, 2)
+    """
     n_space = x.ndim - 1
     blocks = [size for n in x.shape[:-1] for size in (n // factor, factor)]
     order = [*range(0, 2 * n_space, 2), *range(1, 2 * n_space, 2), 2 * n_space]
@@ -270,7 +370,18 @@ def space_to_depth(x: Float[Array, "*space channel"], factor: int) -> Float[Arra
 
 
 def depth_to_space(x: Float[Array, "*coarse deep"], factor: int) -> Float[Array, "*space channel"]:
-    """The inverse of `space_to_depth`."""
+    """A field with its channels scattered over blocks of points: the inverse of `space_to_depth`.
+
+    Args:
+        x: the coarse field, channels last, a multiple of factor^n_space of them.
+        factor: points of a block along each axis.
+
+    Returns:
+        The fine field.
+
+    Example:
+        >>> depth_to_space(space_to_depth(x, 4), 4)  # x
+    """
     n_space = x.ndim - 1
     coarse = x.shape[:-1]
     split = x.reshape(*coarse, *(factor,) * n_space, -1)
@@ -279,7 +390,22 @@ def depth_to_space(x: Float[Array, "*coarse deep"], factor: int) -> Float[Array,
 
 
 def per_axis(padding: str | Sequence[str], n_space: int) -> tuple[Padding, ...]:
-    """One padding rule an axis, from one rule for all or a sequence."""
+    """One padding rule an axis, from one rule for all or a sequence.
+
+    Args:
+        padding: "periodic", "reflect" or "zero", for all axes or for each.
+        n_space: number of space axes.
+
+    Returns:
+        The rule of each axis.
+
+    Raises:
+        ValueError: for another rule, or another number of rules than of axes.
+
+    Example:
+        >>> per_axis("periodic", 2)
+        ('periodic', 'periodic')
+    """
     rules = (padding,) * n_space if isinstance(padding, str) else tuple(padding)
     if len(rules) != n_space or not set(rules) <= set(_PADDINGS):
         raise ValueError(

@@ -16,17 +16,29 @@ N_WAVES = 4
 
 
 class MLP(eqx.Module):
-    """x, t → W_n silu(… silu(W₁ [x, t, cos πkt, sin πkt])), k = 1 … 4; the last layer starts at zero.
+    """A multilayer perceptron of a point x and a time t, W_n silu(… silu(W₁ [x, t, cos πkt, sin πkt])), k = 1 … 4.
 
-    **Arguments:** `in_shape`, of the field with all that is concatenated to it; `out_shape`; `hidden`, widths of the
-    hidden layers (two of 256 by default, as in the Gaussian test of Shi et al. 2023); `key`.
+    The last layer starts at zero.
 
-        network = MLP((2,), (2,), key=key)
-        network(x, t).shape == (2,)
+    Args:
+        in_shape: of the field with all that is concatenated to it.
+        out_shape: of the result.
+        hidden: widths of the hidden layers, by default two of 256, as in the Gaussian test of Shi et al. (2023).
+        key: random key.
+
+    References:
+        Shi et al. (2023), arXiv:2303.16852.
+
+    Example:
+        >>> network = MLP((2,), (2,), key=key)
+        >>> network(x, t).shape
+        (2,)
     """
 
     layers: list[Linear]
+    """From the first to the last."""
     out_shape: tuple[int, ...] = eqx.field(static=True)
+    """Shape of the result."""
 
     def __init__(
         self, in_shape: tuple[int, ...], out_shape: tuple[int, ...], *, hidden: Sequence[int] = (256, 256), key: Key

@@ -24,11 +24,25 @@ from subgrid.types import Key
 
 
 class Stage(eqx.Module):
-    """Residual blocks of equal width, their weights stacked; then attention."""
+    """Residual blocks of equal width, their weights stacked; then attention.
+
+    Args:
+        channels: of the field, in and out.
+        embedding: width of the noise embedding.
+        n_blocks: number of residual blocks.
+        padding: the rule of each space axis.
+        attention: whether the stage ends in self-attention.
+        heads: of the attention.
+        checkpoint: whether blocks are computed again in the backward pass, for memory.
+        key: random key.
+    """
 
     blocks: ResidualBlock
+    """All residual blocks, stacked along the first axis of every weight."""
     attention: SelfAttention | None
+    """None where the stage has none."""
     checkpoint: bool = eqx.field(static=True)
+    """Whether blocks are computed again in the backward pass."""
 
     def __init__(self, channels, embedding, n_blocks, *, padding, attention, heads, checkpoint, key):
         block_key, attention_key = jr.split(key)
@@ -54,41 +68,60 @@ class UNet(eqx.Module):
     """Encoder and decoder with skip connections, conditioned on a noise coordinate.
 
     The stem gathers `patch` points an axis into channels, so the first level already works on a coarser grid with
-    wide, fast convolutions; every further level halves the grid. The head scatters them back.
+    wide, fast convolutions; every further level halves the grid. The head scatters them back. When called, it raises
+    the `ValueError` of `check`.
 
-    **Arguments** (keyword-only after the first three):
+    Args:
+        in_channels: of the field, with all that is concatenated to it.
+        out_channels: of the result.
+        n_space: number of space axes, 1 or 2.
+        channels: width of each level, finest first; (64, 128) by default.
+        n_blocks: residual blocks a level, on the way down and on the way up; 2 by default.
+        patch: points an axis gathered by the stem, 4 by default.
+        padding: "periodic", "reflect" or "zero", for all axes or for each.
+        attention_levels: levels that end in self-attention, 0 the finest; none by default.
+        heads: of the attention, 4 by default.
+        embedding: width of the noise embedding, 128 by default.
+        dtype: of the arithmetic inside, "float32" or "bfloat16"; parameters stay float32.
+        checkpoint: whether blocks are computed again in the backward pass, for memory.
+        key: random key.
 
-    - `in_channels`, `out_channels`, `n_space`: channels of the field, and 1 or 2 space axes;
-    - `channels`: width of each level, finest first;
-    - `n_blocks`: residual blocks a level, on the way down and on the way up;
-    - `patch`: points an axis gathered by the stem;
-    - `padding`: "periodic", "reflect" or "zero", for all axes or for each;
-    - `attention_levels`: levels that end in self-attention (0 is the finest), with `heads` heads;
-    - `embedding`: width of the noise embedding;
-    - `dtype`: of the arithmetic inside ("float32" or "bfloat16"); parameters stay float32;
-    - `checkpoint`: recompute blocks in the backward pass, for memory;
-    - `key`.
+    Raises:
+        ValueError: for a padding that is not known, or heads that do not divide the channels of an attention level.
 
-    **Raises:** `ValueError`, when called, if a space axis is not divisible by patch·2^(levels − 1).
+    References:
+        Ronneberger et al. (2015), arXiv:1505.04597; Song et al. (2021), arXiv:2011.13456.
 
-    After Ronneberger et al. (2015) and Song et al. (2021).
-
-        network = UNet(1, 1, 1, channels=(64, 128), key=key)
-        network(x, noise).shape == x.shape
+    Example:
+        >>> network = UNet(1, 1, 1, channels=(64, 128), key=key)
+        >>> network(x, noise).shape == x.shape
+        True
     """
 
     stem: Convolution
+    """The first convolution, of gathered points."""
     embed: NoiseEmbedding
+    """Of the noise coordinate."""
     down: list[Stage]
+    """Stages of the encoder, finest first, without the coarsest level."""
     shrink: list[Linear]
+    """From each of them to the next level."""
     middle: Stage
+    """The stage of the coarsest level."""
     grow: list[Linear]
+    """From the next level back to each."""
     merge: list[Linear]
+    """Of what has grown and the skipped features."""
     up: list[Stage]
+    """Stages of the decoder, finest first."""
     norm: RootMeanSquareNorm
+    """Before the head."""
     head: Convolution
+    """The last convolution, starting at zero."""
     patch: int = eqx.field(static=True)
+    """Points an axis gathered by the stem."""
     dtype: str = eqx.field(static=True)
+    """Of the arithmetic inside."""
 
     def __init__(
         self,
@@ -148,7 +181,14 @@ class UNet(eqx.Module):
         return jnp.moveaxis(depth_to_space(h, self.patch), -1, 0).astype(x.dtype)
 
     def check(self, space: tuple[int, ...]) -> None:
-        """Passes if fields on a grid of `space` points can go through the network; raises `ValueError` if not."""
+        """Passes if fields on a grid can go through the network.
+
+        Args:
+            space: points along each axis.
+
+        Raises:
+            ValueError: if a space axis is not divisible by patch·2^(levels − 1).
+        """
         unit = self.patch * 2 ** len(self.down)
         if any(size % unit for size in space):
             raise ValueError(

@@ -10,9 +10,20 @@ from subgrid.types import Key
 
 
 def standard_normal(shape: tuple[int, ...], dtype: DTypeLike = jnp.float32, *, key: Key) -> Array:
-    """The numbers of `jr.normal(key, shape)`, to the bit, from a program that compiles several times faster.
+    """Independent draws of N(0, 1): the numbers of `jr.normal(key, shape)`, to the bit, compiled several times faster.
 
     The generator numbers its outputs, and for an array of several axes works out each output's number from its indices:
     half a second of compilation for three axes, an eighth for one (jax 0.10 on a CPU). They run equally fast.
+
+    Args:
+        shape: of the result.
+        dtype: float32 by default.
+        key: random key.
+
+    Returns:
+        An array of this shape.
+
+    Example:
+        >>> standard_normal((4, 64, 64), key=key)
     """
     return jr.normal(key, (math.prod(shape),), dtype).reshape(shape)

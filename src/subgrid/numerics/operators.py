@@ -22,17 +22,24 @@ class Subsample(eqx.Module):
 
     The rows are orthonormal, C′C′ᵀ = I, so the pseudo-inverse is the adjoint.
 
-    **Arguments:** `fine_shape`, the space shape of the fine field; `factors`, one integer an axis (or one for all).
+    Args:
+        fine_shape: space shape of the fine field.
+        factors: f, one integer an axis, or one for all.
 
-    **Raises:** `ValueError` if a factor does not divide its axis.
+    Raises:
+        ValueError: if a factor does not divide its axis.
 
-        coarsen = Subsample((192,), 8)
-        coarsen(x).shape  # (..., 24)
+    Example:
+        >>> coarsen = Subsample((192,), 8)
+        >>> coarsen(x).shape  # (..., 24)
     """
 
     fine_shape: Spatial = eqx.field(static=True)
+    """Space shape of fine fields."""
     coarse_shape: Spatial = eqx.field(static=True)
+    """Space shape of coarse fields."""
     factors: Spatial = eqx.field(static=True)
+    """f of each axis."""
 
     def __init__(self, fine_shape: Sequence[int], factors: int | Sequence[int]):
         self.fine_shape, self.coarse_shape, self.factors = _blocks(fine_shape, factors)
@@ -41,27 +48,51 @@ class Subsample(eqx.Module):
         return x[(..., *(slice(None, None, f) for f in self.factors))]
 
     def adjoint(self, y: Float[Array, "*coarse"]) -> Float[Array, "*fine"]:
-        """C′ᵀy: the coarse values at their points, zero elsewhere."""
+        """C′ᵀy: the coarse values at their points, zero elsewhere.
+
+        Args:
+            y: a coarse field, with any leading axes.
+
+        Returns:
+            A fine field.
+        """
         x = jnp.zeros((*y.shape[: y.ndim - len(self.fine_shape)], *self.fine_shape), y.dtype)
         return x.at[(..., *(slice(None, None, f) for f in self.factors))].set(y)
 
     def pseudo_inverse(self, y: Float[Array, "*coarse"], ridge: float | Scalar = 0.0) -> Float[Array, "*fine"]:
-        """C′ᵀ(C′C′ᵀ + ridge·I)⁻¹y, which for ridge = 0 is the Moore–Penrose inverse C′⁺y."""
+        """C′ᵀ(C′C′ᵀ + ridge·I)⁻¹y, which for ridge = 0 is the Moore–Penrose inverse C′⁺y.
+
+        Args:
+            y: a coarse field, with any leading axes.
+            ridge: not negative.
+
+        Returns:
+            A fine field.
+        """
         return self.adjoint(y) / (1.0 + ridge)
 
 
 class BlockMean(eqx.Module):
     """Mean over blocks of f₁ × f₂ × … = m points; C′C′ᵀ = I/m.
 
-    Arguments and errors are those of `Subsample`.
+    Args:
+        fine_shape: space shape of the fine field.
+        factors: points of a block along each axis, or one number for all axes.
 
-        coarsen = BlockMean((64, 64), 8)
-        coarsen(x).shape  # (..., 8, 8)
+    Raises:
+        ValueError: if a factor does not divide its axis.
+
+    Example:
+        >>> coarsen = BlockMean((64, 64), 8)
+        >>> coarsen(x).shape  # (..., 8, 8)
     """
 
     fine_shape: Spatial = eqx.field(static=True)
+    """Space shape of fine fields."""
     coarse_shape: Spatial = eqx.field(static=True)
+    """Space shape of coarse fields."""
     factors: Spatial = eqx.field(static=True)
+    """Points of a block along each axis."""
 
     def __init__(self, fine_shape: Sequence[int], factors: int | Sequence[int]):
         self.fine_shape, self.coarse_shape, self.factors = _blocks(fine_shape, factors)
@@ -73,14 +104,29 @@ class BlockMean(eqx.Module):
         return x.reshape(*x.shape[:lead], *blocks).mean(within)
 
     def adjoint(self, y: Float[Array, "*coarse"]) -> Float[Array, "*fine"]:
-        """C′ᵀy: each coarse value, divided by m, spread over its block."""
+        """C′ᵀy: each coarse value, divided by m, spread over its block.
+
+        Args:
+            y: a coarse field, with any leading axes.
+
+        Returns:
+            A fine field.
+        """
         lead = y.ndim - len(self.fine_shape)
         for axis, factor in enumerate(self.factors):
             y = jnp.repeat(y, factor, axis=lead + axis)
         return y / math.prod(self.factors)
 
     def pseudo_inverse(self, y: Float[Array, "*coarse"], ridge: float | Scalar = 0.0) -> Float[Array, "*fine"]:
-        """C′ᵀ(C′C′ᵀ + ridge·I)⁻¹y, which for ridge = 0 repeats each coarse value over its block."""
+        """C′ᵀ(C′C′ᵀ + ridge·I)⁻¹y, which for ridge = 0 repeats each coarse value over its block.
+
+        Args:
+            y: a coarse field, with any leading axes.
+            ridge: not negative.
+
+        Returns:
+            A fine field.
+        """
         return self.adjoint(y) / (1.0 / math.prod(self.factors) + ridge)
 
 
@@ -91,19 +137,31 @@ class SparseCoarsening(eqx.Module):
     `rank_tolerance`·max Λ are treated as zero, so dependent rows are allowed. Its size, coarse points squared, is a
     limitation that is *merely convenient*: beyond some 10⁴ coarse points an iterative solve would replace it.
 
-    **Arguments:** `matrix`, anything `scipy.sparse.csr_array` accepts; `fine_shape`; `coarse_shape`.
+    Args:
+        matrix: C′, anything that `scipy.sparse.csr_array` accepts.
+        fine_shape: space shape of the fine field.
+        coarse_shape: space shape of the coarse field.
+        rank_tolerance: part of the largest eigenvalue below which one counts as zero, 1e-6 by default.
 
-    **Raises:** `ValueError` if the matrix does not connect the two grids or holds values that are not finite.
+    Raises:
+        ValueError: if the matrix does not connect the two grids or holds values that are not finite.
 
-        regrid = SparseCoarsening(weights, fine_shape=(192,), coarse_shape=(24,))
+    Example:
+        >>> regrid = SparseCoarsening(weights, fine_shape=(192,), coarse_shape=(24,))
     """
 
     matrix: sparse.BCOO
+    """C′, float32."""
     transpose: sparse.BCOO
+    """C′ᵀ, float32."""
     eigenvectors: Float[Array, "coarse coarse"]
+    """U, one a column."""
     eigenvalues: Float[Array, " coarse"]
+    """Λ, ascending, 0 below the tolerance."""
     fine_shape: Spatial = eqx.field(static=True)
+    """Space shape of fine fields."""
     coarse_shape: Spatial = eqx.field(static=True)
+    """Space shape of coarse fields."""
 
     def __init__(self, matrix, *, fine_shape: Sequence[int], coarse_shape: Sequence[int], rank_tolerance: float = 1e-6):
         from scipy.sparse import csr_array
@@ -132,11 +190,26 @@ class SparseCoarsening(eqx.Module):
         return _apply(self.matrix, x, self.fine_shape, self.coarse_shape)
 
     def adjoint(self, y: Float[Array, "*coarse"]) -> Float[Array, "*fine"]:
-        """C′ᵀy."""
+        """C′ᵀy.
+
+        Args:
+            y: a coarse field, with any leading axes.
+
+        Returns:
+            A fine field.
+        """
         return _apply(self.transpose, y, self.coarse_shape, self.fine_shape)
 
     def pseudo_inverse(self, y: Float[Array, "*coarse"], ridge: float | Scalar = 0.0) -> Float[Array, "*fine"]:
-        """C′ᵀ(C′C′ᵀ + ridge·I)⁻¹y on the range of C′; for ridge = 0 the Moore–Penrose inverse C′⁺y."""
+        """C′ᵀ(C′C′ᵀ + ridge·I)⁻¹y on the range of C′; for ridge = 0 the Moore–Penrose inverse C′⁺y.
+
+        Args:
+            y: a coarse field, with any leading axes.
+            ridge: not negative.
+
+        Returns:
+            A fine field.
+        """
         kept = self.eigenvalues > 0
         inverse = jnp.where(kept, 1.0 / jnp.where(kept, self.eigenvalues + ridge, 1.0), 0.0)
         # Factor by factor: cheaper than their product, and the rounding of (C′C′ᵀ)⁻¹ as one matrix would grow with 1/λ.

@@ -18,11 +18,18 @@ def refine(fields: Float[np.ndarray, "*lead m m"], n_points: int) -> Float[np.nd
     they keep, by a factor near sinc(kx/m) sinc(ky/m), and shift the field by half a coarse cell less half a fine one; a
     field without waves at the coarse Nyquist wavenumber, as a dealiased one is, needs neither.
 
-    **Arguments:** `fields`, periodic along the last two axes; `n_points`, at least m.
+    Args:
+        fields: periodic along the last two axes.
+        n_points: points a side of the result, at least m.
 
-    **Returns:** float32. **Raises:** `ValueError` for fewer points.
+    Returns:
+        The fields on n_points × n_points, float32.
 
-        refine(coarse, 128)[..., ::4, ::4]  # coarse again
+    Raises:
+        ValueError: for fewer points than the fields have.
+
+    Example:
+        >>> refine(coarse, 128)[..., ::4, ::4]  # coarse again, if it has 32 points a side
     """
     m = fields.shape[-1]
     if n_points < m:
@@ -36,9 +43,17 @@ def refine(fields: Float[np.ndarray, "*lead m m"], n_points: int) -> Float[np.nd
 
 
 def low_pass(fields: Float[np.ndarray, "*lead n n"], wavenumber: float | int) -> Float[np.ndarray, "*lead n n"]:
-    """The part of periodic fields with |κ| ≤ wavenumber, in float32.
+    """The part of periodic fields with |κ| ≤ wavenumber.
 
-    low_pass(fine, 8)
+    Args:
+        fields: periodic along the last two axes.
+        wavenumber: the cut-off, in waves a side.
+
+    Returns:
+        The filtered fields, float32.
+
+    Example:
+        >>> low_pass(fine, 8)
     """
     n = fields.shape[-1]
     kept = np.hypot(np.fft.fftfreq(n, 1 / n)[:, None], np.fft.rfftfreq(n, 1 / n)) <= wavenumber
@@ -47,38 +62,51 @@ def low_pass(fields: Float[np.ndarray, "*lead n n"], wavenumber: float | int) ->
 
 
 class ModeStatistics(NamedTuple):
-    """Mean and variance E|x̂ − m̂|² of every mode of periodic fields: all that a Gaussian law of independent modes and
-    channels needs."""
+    """Mean and variance of every mode of periodic fields: all that a Gaussian of independent modes needs."""
 
     mean: Array | np.ndarray
+    """m, a field (channel, y, x)."""
     variance: Array | np.ndarray
+    """E|x̂ − m̂|² of the modes of `rfft2(..., norm="forward")`, (channel, ky, kx)."""
 
     def fixed(self) -> "DeviceStatistics":
-        """The same on the device, with no gradient: what a network refines is not trained."""
+        """The same on the device, with no gradient: what a network refines is not trained.
+
+        Returns:
+            The statistics as JAX arrays.
+        """
         return DeviceStatistics(*map(lax.stop_gradient, map(jnp.asarray, self)))
 
 
 class DeviceStatistics(NamedTuple):
-    """`ModeStatistics` as formulas use them."""
+    """`ModeStatistics` as formulas use them: JAX arrays."""
 
     mean: Array
+    """m, a field (channel, y, x)."""
     variance: Array
+    """E|x̂ − m̂|² of the modes of `rfft2(..., norm="forward")`, (channel, ky, kx)."""
 
 
 def mode_statistics(
     fields: Float[np.ndarray, "n channel m m"], pattern: Float[np.ndarray, "channel m m"] | None = None
 ) -> ModeStatistics:
-    """Of `rfft2(..., norm="forward")` of homogeneous and isotropic fields on a square grid: one mean a channel, one
-    variance for all modes of a modulus |κ| that any field has.
+    """Mean and variance of the modes of homogeneous and isotropic fields on a square grid.
 
-    Both symmetries are imposed, because the largest waves are few and slow: a mean field, or a variance for each of the
-    four waves of |κ| = 1, is made of as many numbers as there are independent runs. What differs from point to point by
-    accident would be taken from every field of one archive and given to every field of the other.
+    One mean a channel, and one variance for all modes of `rfft2(..., norm="forward")` of a modulus |κ| that any field
+    has. Both symmetries are imposed, because the largest waves are few and slow: a mean field, or a variance for each
+    of the four waves of |κ| = 1, is made of as many numbers as there are independent runs. What differs from point to
+    point by accident would be taken from every field of one archive and given to every field of the other.
 
-    **Arguments:** `fields`; `pattern`, of zero mean, where homogeneity is known to be broken: the mean is a constant
-    plus a multiple of it, by least squares; channels where it is zero are homogeneous.
+    Args:
+        fields: the samples, periodic along the last two axes.
+        pattern: of zero mean, where homogeneity is known to be broken. The mean is a constant plus a multiple of it, by
+            least squares; channels where it is zero are homogeneous.
 
-        law = mode_statistics(fine)
+    Returns:
+        Mean field and variances, float32.
+
+    Example:
+        >>> statistics = mode_statistics(fine)
     """
     n, mean = fields.shape[-1], fields.mean(0)
     flat = mean.mean((1, 2), keepdims=True) + np.zeros_like(mean)
@@ -93,9 +121,17 @@ def mode_statistics(
 def amplitude(
     fields: Float[np.ndarray, "*lead y x"], pattern: Float[np.ndarray, "*#lead y x"]
 ) -> Float[np.ndarray, "*lead"]:
-    """a of a·pattern in each field, by least squares; 0 for a pattern of zeros.
+    """The amplitude a of a·pattern in each field, by least squares: a = Σ x p / Σ p².
 
-    amplitude(fields, np.sin(x))
+    Args:
+        fields: x.
+        pattern: p, of the shape of one field, or one for each.
+
+    Returns:
+        One a for each field; 0 for a pattern of zeros.
+
+    Example:
+        >>> amplitude(3 * np.sin(x), np.sin(x))  # 3, for x of two axes
     """
     norm = np.sum(pattern**2, axis=(-2, -1))
     return np.asarray(np.sum(fields * pattern, axis=(-2, -1)) / np.maximum(norm, np.finfo(np.float32).tiny))
@@ -112,18 +148,41 @@ def _mean_of_shells(power: Float[np.ndarray, "n kx"], square: np.ndarray) -> Flo
 def filtered(
     fields: Float[Array, "channel y x"], gain: Float[Array | np.ndarray, "channel ky kx"]
 ) -> Float[Array, "channel y x"]:
-    """Every mode multiplied by its gain."""
+    """A periodic field with every mode multiplied by its gain.
+
+    Args:
+        fields: on a grid, periodic in y and x.
+        gain: of the modes of `rfft2`.
+
+    Returns:
+        The filtered field.
+
+    Example:
+        >>> filtered(x, jnp.ones((1, 32, 17)))  # x, of shape (1, 32, 32)
+    """
     modes = gain * jnp.fft.rfft2(fields, norm="forward")
     return jnp.fft.irfft2(modes, s=fields.shape[-2:], norm="forward")
 
 
 def root_mean_square(variance: Float[Array | np.ndarray, "channel n kx"]) -> Float[Array, ""]:
-    """Of a value at one point of a square grid, from the variances of modes (Parseval), over channels."""
+    """Root mean square of a value at one point of a square grid, from the variances of modes (Parseval).
+
+    √(mean over channels of Σ_κ variance), the sum over wavenumbers of both signs.
+
+    Args:
+        variance: of the modes of `rfft2(..., norm="forward")`, as in `ModeStatistics`.
+
+    Returns:
+        A scalar, in the unit of the fields.
+
+    Example:
+        >>> root_mean_square(mode_statistics(fine).variance)
+    """
     return jnp.sqrt(jnp.mean(jnp.sum(variance * _multiplicity(variance.shape[-2]), axis=(-2, -1))))
 
 
 def _multiplicity(n: int) -> Float[np.ndarray, " kx"]:
-    """How many of the n wavenumbers of a full transform each column of `rfft2` stands for."""
+    """The number of the n wavenumbers of a full transform that each column of `rfft2` stands for."""
     counts = np.full(n // 2 + 1, 2.0, np.float32)
     counts[0] = 1
     if n % 2 == 0:

@@ -1,1 +1,5 @@
 """What a run looks like: figures (axes in, axes out) and one self-contained HTML page."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -54,7 +54,7 @@ def render_page(
         labels={column: style.LABELS.get(column, column) for column in columns},
         colours={column: style.COLOURS.get(column, style.MUTED) for column in columns},
         groups=_groups(table, columns),
-        glossary={row["metric"]: row["about"] for row in table},
+        glossary={row["metric"]: row["about"] for row in table if row.get("about")},
         sections=shown,
         notes=notes,
         timings=_timings(timings),
@@ -102,6 +102,7 @@ def _groups(table: list[dict[str, Any]], columns: tuple[str, ...]) -> dict[str, 
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in table:
         shown = {"metric": row["metric"], "target": row.get("target", "0"), "cells": _cells(row, columns)}
+        shown["explained"] = bool(row.get("about"))
         groups.setdefault(row["group"], []).append(shown)
     return groups
 
@@ -116,12 +117,18 @@ def _cells(row: dict[str, Any], columns: tuple[str, ...]) -> list[dict[str, Any]
             "missing": value is None,
             "long": len(number(value)) > 7,
             "best": column in best,
-            "multiple": _rests_on(row)
-            if column == "floor"
-            else _multiple(value, values.get("floor"), row.get("target", "0")),
+            "note": _note(row, column),
         }
         for column, value in values.items()
     ]
+
+
+def _note(row: dict[str, Any], column: str) -> str:
+    """Below a number: its deviation over repetitions, what a floor rests on, or how many floors it amounts to."""
+    deviation = row.get("deviations", {}).get(column)
+    if deviation is not None:
+        return f"± {number(deviation)}"
+    return _rests_on(row) if column == "floor" else _multiple(row.get(column), row.get("floor"), row.get("target", "0"))
 
 
 def _rests_on(row: dict[str, Any]) -> str:

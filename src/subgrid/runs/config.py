@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -48,6 +48,19 @@ class Configuration(Table):
     """A whole configuration: a field a table."""
 
     run: RunTable = RunTable()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, tables: Any) -> Any:
+        """A table that is given in part has its other keys from the default of the whole: its name, for `run`."""
+        if not isinstance(tables, dict):
+            return tables
+        given = dict(tables)
+        for name, field in cls.model_fields.items():
+            default: Any = field.default
+            if isinstance(default, Table) and isinstance(given.get(name), dict):
+                given[name] = {key: getattr(default, key) for key in default.model_fields_set} | given[name]
+        return given
 
     def as_toml(self) -> str:
         """The resolved configuration, every key written out; absent ones left out."""

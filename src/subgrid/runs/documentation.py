@@ -9,7 +9,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from subgrid.runs.config import ConfigError, suggestion, toml_value
-from subgrid.runs.experiment import Experiment, Kind
+from subgrid.runs.experiment import Experiment
+from subgrid.runs.kinds import Kind
 from subgrid.runs.stage import in_order
 
 WIDTH = 100

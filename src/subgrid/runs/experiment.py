@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from subgrid.data.store import OutputExists, write_text
 from subgrid.runs.config import ConfigError, Configuration, origin_of, read_tables, suggestion, validate
+from subgrid.runs.kinds import Kind
 from subgrid.runs.page import Page
 from subgrid.runs.run import Run
 from subgrid.runs.stage import Stage
@@ -73,18 +73,6 @@ class Recipe:
     page: Callable[[Any], Page] | None = None
     goals: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     folds: Folds | None = None
-
-
-@dataclass(frozen=True)
-class Kind:
-    """Where a kind of experiment is, and what it is about: known before it is imported."""
-
-    module: str
-    about: str
-
-    def load(self) -> Experiment:
-        """The module's `EXPERIMENT`."""
-        return import_module(self.module).EXPERIMENT
 
 
 def load_config(experiment: Experiment[Config], path: str | Path | None, overrides: Sequence[str] = ()) -> Config:
@@ -157,7 +145,7 @@ def check_own_folder(folder: Path, experiment: Experiment | None = None) -> None
 
     Args:
         folder: of a run or a model.
-        experiment: the kind that it must be of, if it is a run's.
+        experiment: the kind that it must be of, if it is a run's; of a model's, none.
 
     Raises:
         OutputExists: for anything else.
@@ -166,7 +154,8 @@ def check_own_folder(folder: Path, experiment: Experiment | None = None) -> None
         raise OutputExists(f"{folder}: is a file; choose another output folder.")
     kept = folder / "config.toml"
     if folder.exists() and not kept.exists() and any(map(_is_whole, folder.iterdir())):
-        raise OutputExists(f"{folder}: exists and is not a run folder; choose another output folder.")
+        kind = "model" if experiment is None else "run"
+        raise OutputExists(f"{folder}: exists and is not a {kind} folder; choose another output folder.")
     if kept.exists() and experiment is not None:
         try:
             tables = set(read_tables(kept))

@@ -13,7 +13,7 @@ from subgrid.runs.machine import commit, machine_summary
 from subgrid.runs.record import records_of, seconds_of
 from subgrid.runs.run import Run
 from subgrid.runs.score_table import ScoreTable, read_table
-from subgrid.runs.stage import Stage, Update, in_order
+from subgrid.runs.stage import Stage, Update
 
 METRICS, PAGE = "metrics.json", "report.html"
 
@@ -86,7 +86,7 @@ def report_stage(page: Callable[[Any], Page], config: Any, *, needs: tuple[str, 
 
 def write_page(run: Run, page: Page) -> Path:
     """Writes RUN/report.html, whole or not at all."""
-    table = read_table(run.path(METRICS))
+    table = read_table(run.path(METRICS)).by_metric()
     machine = machine_summary()
     on = f"{machine['cores']} cores {machine['processor']}, {machine['devices']}, jax {machine['jax']}"
     text = render_page(
@@ -100,8 +100,3 @@ def write_page(run: Run, page: Page) -> Path:
         timings=seconds_of(run.folder),
     )
     return write_text(run.path(PAGE), text)
-
-
-def everything_before(stages: list[Stage]) -> tuple[str, ...]:
-    """The names of all stages, for a page that needs them all."""
-    return tuple(stage.name for stage in in_order(stages))

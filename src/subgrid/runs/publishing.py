@@ -6,8 +6,8 @@ from pathlib import Path
 from subgrid.data.fields import DataError
 from subgrid.data.store import OutputExists, write_whole
 from subgrid.runs.experiment import Experiment, load_config
+from subgrid.runs.launch import dry_run
 from subgrid.runs.page import METRICS
-from subgrid.runs.record import read_record
 from subgrid.runs.score_table import read_table
 
 PUBLISHED = ("config.toml", METRICS, "table.md", "folds.md")
@@ -36,9 +36,7 @@ def publish(experiment: Experiment, folder: Path, target: Path, *, overwrite: bo
     if (folds := folder / "folds.md").exists():
         more["folds.md"] = folds.read_bytes()
     folder = first_run(folder)
-    report = read_record(folder, "report")
-    if report is None or not report.finished:
-        raise DataError(f"{folder}: holds no finished run; finish it with `subgrid run` first.")
+    _require_finished(experiment, folder)
     old = _replaceable(target, overwrite=overwrite)
     files = {**_files(experiment, folder), **more}
     for path in old:
@@ -47,6 +45,20 @@ def publish(experiment: Experiment, folder: Path, target: Path, *, overwrite: bo
     for name, content in sorted(files.items(), key=lambda file: file[0] == METRICS):
         write_whole(target / name, lambda partial, content=content: _write(partial, content), overwrite=True)
     return sorted(files)
+
+
+def _require_finished(experiment: Experiment, folder: Path) -> None:
+    """Passes if the page shows what the configuration in the folder asks for."""
+    try:
+        planned = dry_run(experiment, folder / "config.toml", folder)[1]
+    except OutputExists as error:
+        raise DataError(f"{error} What is there is not published.") from error
+    missing = [each.stage.name for each in planned if each.action != "keep"]
+    if missing:
+        raise DataError(
+            f"{folder}: holds no finished run of its configuration (to make: {', '.join(missing)}); finish it with "
+            "`subgrid run` first."
+        )
 
 
 def _files(experiment: Experiment, folder: Path) -> dict[str, bytes]:

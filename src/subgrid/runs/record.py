@@ -51,7 +51,7 @@ class Record:
     peak_memory: int = 0
     version: str = ""
     commit: str = ""
-    work: float = 1.0
+    work: float | int = 1.0
 
     def difference(self, values: Mapping[str, Any], inputs: Mapping[str, str]) -> str | None:
         """How it was made, if that was with another value or from another input; the first that differs."""
@@ -63,6 +63,11 @@ class Record:
         for path, fingerprint in inputs.items():
             if self.inputs.get(path, fingerprint) != fingerprint:
                 return f"from {path} as it was before, which has changed since"
+            if fingerprint not in self.inputs.values():
+                return f"from another file than {path}"
+        for path, fingerprint in self.inputs.items():
+            if path not in inputs and fingerprint not in inputs.values() and Path(path).exists():
+                return f"from {path} too, which is not among its inputs now"
         return None
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from filelock import FileLock, Timeout
 
@@ -67,12 +67,13 @@ def plan(run: Run, stages: Sequence[Stage], *, until: Sequence[str] | None = Non
         fresh = Record(
             stage.name, values | grown, inputs, needs=needs, version=__version__, commit=commit(), work=stage.work
         )
-        planned[stage.name] = _planned(run.folder, stage, fresh, set(values), planned)
+        planned[stage.name] = _planned(run, stage, fresh, set(values), planned)
     return list(planned.values())
 
 
-def _planned(folder: Path, stage: Stage, fresh: Record, decisive: set[str], before: dict[str, Planned]) -> Planned:
+def _planned(run: Run, stage: Stage, fresh: Record, decisive: set[str], before: dict[str, Planned]) -> Planned:
     """The action for one stage; `decisive` are the keys that it depends on, the others let it grow."""
+    folder = run.folder
     kept = [part for part in (*stage.parts, *stage.state) if (folder / part).exists()]
     there = [part for part in stage.parts if part in kept]
     record = read_record(folder, stage.name)
@@ -93,7 +94,7 @@ def _planned(folder: Path, stage: Stage, fresh: Record, decisive: set[str], befo
     same = replace(record, values=fresh.values, work=fresh.work)
     if not record.finished:
         return Planned(stage, "go on", same)
-    if len(there) < len(stage.parts):
+    if len(there) < len(stage.parts) or not stage.whole(run):
         return Planned(stage, "make", fresh)
     if stage.if_changed == "remake" and (record.needs != fresh.needs or _made_now(stage, before)):
         return Planned(stage, "remake", fresh)
@@ -129,6 +130,9 @@ def make_stages(
     """
     plan(run, stages, until=until)  # refuses before anything is made
     for stage in in_order(stages, until=until):
+        left = stage.left(run)
+        if left is not None and plan(run, stages, until=[stage.name])[-1].action != "keep":
+            return left
         with _alone(run.folder, stage):
             # Planned again when it is its turn: other processes work in the folder too.
             mine = plan(run, stages, until=[stage.name])[-1]
@@ -190,10 +194,3 @@ def no_bar(name: str) -> Iterator[Update]:
     def update(done: int, total: int, note: str = "") -> None: ...
 
     yield update
-
-
-def seconds_so_far(run: Run) -> dict[str, Any]:
-    """Seconds by finished stage, for a page."""
-    from subgrid.runs.record import seconds_of
-
-    return seconds_of(run.folder)

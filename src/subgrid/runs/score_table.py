@@ -41,6 +41,24 @@ class ScoreTable:
         """Columns with a number in any row."""
         return [column for column in self.columns if any(row.get(column) is not None for row in self.rows)]
 
+    def by_metric(self) -> "ScoreTable":
+        """The table with a row a candidate and a column a metric, for a page; itself if it has a row a metric."""
+        if not self.by_candidate:
+            return self
+        rows: list[dict[str, Any]] = []
+        for group in dict.fromkeys(row["group"] for row in self.rows):
+            own = [row for row in self.rows if row["group"] == group]
+            for column in self.used:
+                found = {row["metric"]: row[column] for row in own if row.get(column) is not None}
+                spread = {
+                    row["metric"]: row["deviations"][column] for row in own if column in row.get("deviations", {})
+                }
+                if found:
+                    about = own[0].get("about", "")
+                    head = {"group": f"{group}: {about}" if about else group, "metric": label(column), "target": "–"}
+                    rows.append({**head, "about": "", "deviations": spread, **found})
+        return ScoreTable(rows, tuple(dict.fromkeys(row["metric"] for row in self.rows)))
+
     def as_dict(self) -> dict[str, Any]:
         """What `metrics.json` holds of it."""
         shown = {"by_candidate": self.by_candidate, "title": self.title, "on_terminal": list(self.on_terminal)}
@@ -70,17 +88,18 @@ class ScoreTable:
         from rich.console import Console
         from rich.table import Table
 
-        if self.by_candidate:
-            for group in self.on_terminal or dict.fromkeys(row["group"] for row in self.rows):
-                header, *lines = self.lines_of(group)
-                shown = Table(header[0], title=self.title)
-                for name in header[1:]:
-                    shown.add_column(name, justify="right", no_wrap=True)
-                for line in lines:
-                    shown.add_row(*line)
-                Console(width=40 + 18 * len(header)).print(shown)
+        if not self.by_candidate:
+            Console(width=36 + 16 * len(self.used)).print(self._by_metric(Table(title=self.title)))
             return
-        Console(width=36 + 16 * len(self.used)).print(self._by_metric(Table(title=self.title)))
+        Console(width=120).print(f"\n{self.title}", markup=False)
+        for group in self.on_terminal or dict.fromkeys(row["group"] for row in self.rows):
+            header, *lines = self.lines_of(group)
+            shown = Table(header[0])
+            for name in header[1:]:
+                shown.add_column(name, justify="right", no_wrap=True)
+            for line in lines:
+                shown.add_row(*line)
+            Console(width=40 + 18 * len(header)).print(shown)
 
     def _by_metric(self, shown: Any) -> Any:
         """Fills a table of rich."""
@@ -130,7 +149,7 @@ def cell(row: dict[str, Any], column: str, *, fields: bool = False) -> str:
     return text if n is None else f"{text} ({n:.0f})"
 
 
-def number(value: float) -> str:
+def number(value: float | int) -> str:
     """Three significant digits; a power of ten where zeros would fill the cell."""
     return f"{value:.1e}" if 0 < abs(value) < 1e-3 else f"{value:.3g}"
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from subgrid.runs.config import Table
 
@@ -10,6 +10,7 @@ Dependencies: TypeAlias = Mapping[str, tuple[str, ...]]
 """Tables of the configuration, and the keys of each; () is the whole table."""
 
 
+@runtime_checkable
 class Update(Protocol):
     """Moves a progress bar: update(done, total, "what is being done")."""
 
@@ -34,6 +35,9 @@ class Stage:
         if_changed: what happens to finished parts if a dependency has changed: "refuse" for what took long, "remake"
             for scores and pages.
         shared: whether several processes may make it at the same time.
+        whole: whether the parts of a finished stage still hold all that it made, called as whole(run): a store may have
+            lost items, which are then made anew.
+        left: a sentence if this process leaves the stage to others, called as left(run) before it would be made.
         told: sentences about what was made, for the terminal, called as told(run).
         work: how much there is to do, in any unit that time is proportional to; estimates scale with it.
         memory: bytes that making it takes at least, as far as sizes tell; 0 if they do not.
@@ -49,8 +53,10 @@ class Stage:
     state: tuple[str, ...] = ()
     if_changed: Literal["refuse", "remake"] = "refuse"
     shared: bool = False
+    whole: Callable[[Any], bool] = lambda run: True
+    left: Callable[[Any], str | None] = lambda run: None
     told: Callable[[Any], Iterable[str]] = lambda run: ()
-    work: float = 1.0
+    work: float | int = 1.0
     memory: int = 0
 
 

@@ -52,15 +52,27 @@ Modes = Complex[Array, "2 ky kx"]
 class MoistTurbulence:
     """The constants of one system. Those by default are the published ones, in the units of the equations.
 
-    **Arguments:** `n_points` a side; `wavenumber` k of q_s, 0 for none (coarse); `amplitude` A; `viscosity` ν and
-    `time_step`, by default those of the size; `drag` μ; `energy_input` ε, mean rate at which F makes kinetic energy;
-    `forcing_wavenumber` k_f and `forcing_width` δ; `saturation_gradient` γ₀; `evaporation` e; `condensation_time` τ.
+    Args:
+        n_points: points a side, even, at least 8.
+        wavenumber: k of q_s, 0 for none (coarse).
+        amplitude: A.
+        viscosity: ν, by default that of the size.
+        time_step: by default that of the size; below 2.78 τ.
+        drag: μ.
+        energy_input: ε, mean rate at which F makes kinetic energy.
+        forcing_wavenumber: k_f.
+        forcing_width: δ.
+        saturation_gradient: γ₀.
+        evaporation: e.
+        condensation_time: τ.
 
-    **Raises:** `ValueError` for an odd or small grid, a size without published viscosity or step unless both are given,
-    a wavenumber that the grid does not resolve, an unstable or non-positive time step.
+    Raises:
+        ValueError: for an odd or small grid, a size without published viscosity or step unless both are given, a
+            wavenumber that the grid does not resolve, an unstable or non-positive time step.
 
-        fine = MoistTurbulence(128, wavenumber=4)
-        state = fine.step(fine.rest(), key=jr.key(0))
+    Example:
+        >>> fine = MoistTurbulence(128, wavenumber=4)
+        >>> state = fine.step(fine.rest(), key=jr.key(0))
     """
 
     n_points: int
@@ -86,45 +98,98 @@ class MoistTurbulence:
             )
 
     def published_if_missing(self) -> tuple[float, float]:
-        """(ν, step): those given, else those of the size."""
+        """Viscosity and time step: those given, else those of the size.
+
+        Returns:
+            ν and the step.
+        """
         return (
             _of_size("viscosity", self.viscosity, VISCOSITIES, self.n_points),
             _of_size("time_step", self.time_step, TIME_STEPS, self.n_points),
         )
 
     def rest(self) -> Modes:
-        """Still air, just saturated: ζ = c = 0."""
+        """Still air, just saturated: ζ = c = 0.
+
+        Returns:
+            The modes of ζ and c.
+        """
         return jnp.zeros((2, self.n_points, self.n_points // 2 + 1), jnp.result_type(complex))
 
     def step(self, state: Modes, *, key: Key) -> Modes:
-        """One `time_step` of ζ and c under one draw of the forcing."""
+        """One `time_step` of ζ and c under one draw of the forcing.
+
+        Args:
+            state: modes of ζ and c.
+            key: random key.
+
+        Returns:
+            The modes one step later.
+        """
         saturation = self.amplitude * context(self.n_points, self.wavenumber)
         return runge_kutta(self, state, saturation, random_forcing(self, key=key))
 
 
 def context(n_points: int, wavenumber: int) -> Float[Array, "y x"]:
-    """sin(kx) sin(ky), the periodic part of q_s at A = 1 and what the networks are told of it; zero for k = 0."""
+    """sin(kx) sin(ky), the periodic part of q_s at A = 1, which the networks are conditioned on.
+
+    Args:
+        n_points: points a side.
+        wavenumber: k; 0 gives zero everywhere.
+
+    Returns:
+        The field on the grid.
+    """
     wave = np.sin(wavenumber * 2 * np.pi * np.arange(n_points) / n_points)
     return jnp.asarray(wave[:, None] * wave[None, :], jnp.result_type(float))
 
 
 def condensation_rate(c: Float[Array, "*shape"], *, condensation_time: float = 1e-2) -> Float[Array, "*shape"]:
-    """max(c, 0)/τ, the rain."""
+    """The rain, max(c, 0)/τ.
+
+    Args:
+        c: supersaturation, on the grid.
+        condensation_time: τ, .01 by default.
+
+    Returns:
+        The rate, not negative.
+    """
     return jnp.maximum(c, 0) / condensation_time
 
 
 def to_grid(modes: Complex[Array, "*lead ky kx"]) -> Float[Array, "*lead y x"]:
-    """Fields of modes; imaginary parts that a real field cannot have are dropped."""
+    """Fields of modes; imaginary parts that a real field cannot have are dropped.
+
+    Args:
+        modes: amplitudes, kx ≥ 0 only.
+
+    Returns:
+        The fields on the grid.
+    """
     return jnp.fft.irfft2(modes, norm="forward")
 
 
 def to_modes(fields: Float[Array, "*lead y x"]) -> Complex[Array, "*lead ky kx"]:
-    """Modes of fields, those beyond n/3 removed: the start of a run from given fields."""
+    """Modes of fields, those beyond n/3 removed: the start of a run from given fields.
+
+    Args:
+        fields: on the grid.
+
+    Returns:
+        The amplitudes, kx ≥ 0 only.
+    """
     return jnp.fft.rfft2(fields, norm="forward") * _grid(fields.shape[-1]).kept
 
 
 def velocity_modes(zeta: Complex[Array, "ky kx"]) -> Complex[Array, "2 ky kx"]:
-    """u = −∂ψ/∂y, v = ∂ψ/∂x with ψ = −ζ/|k|²: (iκ_y, −iκ_x) ζ/|k|²."""
+    """Modes of the velocity of a vorticity: u = −∂ψ/∂y, v = ∂ψ/∂x with ψ = −ζ/|k|², so (iκ_y, −iκ_x) ζ/|k|².
+
+    Args:
+        zeta: modes of ζ.
+
+    Returns:
+        The modes of u and v.
+    """
     grid = _grid(zeta.shape[0])
     rotated = 1j * zeta * grid.inverse_square
     return jnp.stack([grid.ky * rotated, -grid.kx * rotated])
@@ -139,6 +204,17 @@ def tendency(system: MoistTurbulence, modes: Modes, saturation: Float[Array, "y 
     u is free of divergence. γ₀y, the part of q_s that is not periodic, appears by its gradient only. Three inverse and
     five forward transforms, in two calls, are nine tenths of the time; the advective form takes as many for c, and does
     not keep its mean.
+
+    Args:
+        system: the constants.
+        modes: of ζ and c.
+        saturation: A sin kx sin ky, on the grid.
+
+    Returns:
+        The rate of change of the modes, those beyond n/3 removed.
+
+    References:
+        Basdevant (1983), doi:10.1016/0021-9991(83)90064-5.
     """
     grid = _grid(system.n_points)
     velocity = velocity_modes(modes[0])
@@ -159,6 +235,15 @@ def runge_kutta(
         w₁ = E²w + h/6 (E²a + 2E(b + c) + d),   E = e^{Lh/2}
 
     L is integrated exactly, so no viscosity restricts the step; F is held over it.
+
+    Args:
+        system: the constants.
+        modes: w, of ζ and c.
+        saturation: A sin kx sin ky, on the grid.
+        forcing: F, modes of the forcing of ζ.
+
+    Returns:
+        The modes one step later.
     """
     _, h = system.published_if_missing()
     half = jnp.asarray(_half_step_decay(system))
@@ -175,6 +260,13 @@ def random_forcing(system: MoistTurbulence, *, key: Key) -> Complex[Array, "ky k
     """One draw of F: √S e^{2πir}/√h with r ~ U[0, 1) for each mode, F(−k) = F(k)*, so the field is real.
 
     Phases are drawn for the wavenumbers that are forced, up to 15 by default, so a fine grid costs no more draws.
+
+    Args:
+        system: the constants.
+        key: random key.
+
+    Returns:
+        The modes of F.
     """
     _, h = system.published_if_missing()
     amplitude = np.sqrt(forcing_spectrum(system) / h)
@@ -196,8 +288,14 @@ def forcing_spectrum(system: MoistTurbulence) -> Float[np.ndarray, "ky kx"]:
         Σ Re(ζ_k* h F_k)/|k|²  +  ½ Σ |h F_k|²/|k|²
 
     whose first term has mean zero, as the phases are fresh, and whose second is ½ h Σ S/|k|², the same for every draw.
-    Hence Σ S/|k|² = 2ε. Rows are κ_y = −K … K and columns κ_x = 0 … K, where K is k_f + 6δ (S is below 2e-8 of its
-    greatest value beyond) or n/3, if smaller. Column 0 counts once, the others twice, in sums over both signs.
+    Hence Σ S/|k|² = 2ε. Column 0 counts once, the others twice, in sums over both signs.
+
+    Args:
+        system: the constants.
+
+    Returns:
+        S, rows κ_y = −K … K and columns κ_x = 0 … K, where K is k_f + 6δ (S is below 2e-8 of its greatest value beyond)
+            or n/3, if smaller.
     """
     largest = min(_largest_kept(system.n_points), int(np.ceil(system.forcing_wavenumber + 6 * system.forcing_width)))
     kx, ky = np.arange(largest + 1), np.arange(-largest, largest + 1)[:, None]
@@ -218,18 +316,29 @@ def trajectories(
 ) -> Float[np.ndarray, "run frame 2 y x"]:
     """Frames of ζ and c every `INTERVAL`, one run for each system, all advanced together.
 
-    **Arguments:** `systems`, one for each run, equal in all but wavenumber and amplitude (`[coarse] * 8` for eight runs
-    of one law); `n_frames` to keep, after `n_spin_up` that are dropped; `report(done, total)`, called after each frame,
-    those of the spin-up included; `key`. A run depends on its own system and its place in the list only.
+    500 units from rest with the first half dropped are published: n_spin_up = n_frames = 1000. Energy approaches its
+    level, 4 to 5, as 1 − e^{−2μt}, so to 1 % after 230 units; the mean of c needs about 150.
 
-    **Returns:** float32, on the host. **Raises:** `ValueError` for systems that differ in more, negative or no frames,
-    or an `INTERVAL` that is no multiple of the time step; `ArithmeticError` as soon as a run blew up.
+    Args:
+        systems: one for each run, equal in all but wavenumber and amplitude; `[coarse] * 8` for eight runs of one
+            distribution.
+        n_frames: to keep.
+        n_spin_up: frames before these, dropped; none by default.
+        start: ζ and c of each run at the beginning, at rest by default; modes beyond n/3 are removed.
+        report: report(done, total), called after each frame, those of the spin-up included.
+        key: random key. A run depends on its own system and its place in the list only.
 
-    **Reference:** 500 units from rest with the first half dropped are published: n_spin_up = n_frames = 1000. Energy
-    approaches its level, 4 to 5, as 1 − e^{−2μt}, so to 1 % after 230 units; the mean of c needs about 150.
+    Returns:
+        Fields ζ and c, float32, on the host.
 
-        frames = trajectories([MoistTurbulence(32)] * 8, n_frames=1000, n_spin_up=1000, key=jr.key(0))
-        zeta, c = frames[:, :, 0], frames[:, :, 1]
+    Raises:
+        ValueError: for systems that differ in more, negative or no frames, or an `INTERVAL` that is no multiple of the
+            time step.
+        ArithmeticError: as soon as a run blew up.
+
+    Example:
+        >>> frames = trajectories([MoistTurbulence(32)] * 8, n_frames=1000, n_spin_up=1000, key=jr.key(0))
+        >>> zeta, c = frames[:, :, 0], frames[:, :, 1]
     """
     if n_frames < 1 or n_spin_up < 0:
         raise ValueError(f"n_frames must be at least 1 and n_spin_up at least 0, got {n_frames} and {n_spin_up}.")

@@ -18,12 +18,30 @@ Points = Float[Array, "n 2"]
 
 
 def gaussian(n: int, *, key: Key) -> Points:
-    """N(0, I)."""
+    """Points of N(0, I).
+
+    Args:
+        n: number of points.
+        key: random key.
+
+    Returns:
+        Points (n, 2).
+    """
     return standard_normal((n, 2), key=key)
 
 
 def eight_gaussians(n: int, *, radius: float = 5.0, std: float = 1.0, key: Key) -> Points:
-    """Eight equal Gaussians, N(r(cos kπ/4, sin kπ/4), s²I): mean 0, covariance (r²/2 + s²)I."""
+    """Points of eight equal Gaussians, N(r(cos kπ/4, sin kπ/4), s²I): mean 0, covariance (r²/2 + s²)I.
+
+    Args:
+        n: number of points.
+        radius: r, 5 by default.
+        std: s, 1 by default.
+        key: random key.
+
+    Returns:
+        Points (n, 2).
+    """
     mode_key, noise_key = jr.split(key)
     angle = jr.randint(mode_key, (n,), 0, 8) * jnp.pi / 4
     centres = radius * jnp.stack([jnp.cos(angle), jnp.sin(angle)], axis=1)
@@ -33,11 +51,19 @@ def eight_gaussians(n: int, *, radius: float = 5.0, std: float = 1.0, key: Key) 
 def moons(
     n: int, *, scale: float = 2.0, centre: tuple[float, float] = (0.5, 0.0), noise: float = 0.05, key: Key
 ) -> Points:
-    """Two half circles that hold each other: scale · (M − centre + noise · ξ).
+    """Points of two half circles that hold each other: scale · (M − centre + noise · ξ).
 
         M = (cos θ, sin θ) or (1 − cos θ, ½ − sin θ) with equal chances, θ ~ U[0, π]: mean (½, ¼)
 
-    **Arguments:** `n`; `scale`; `centre`, taken off, and `noise`, a standard deviation, both before scaling; `key`.
+    Args:
+        n: number of points.
+        scale: 2 by default.
+        centre: taken off before scaling.
+        noise: a standard deviation before scaling, .05 by default.
+        key: random key.
+
+    Returns:
+        Points (n, 2).
     """
     which_key, angle_key, noise_key = jr.split(key, 3)
     theta = jr.uniform(angle_key, (n,), maxval=jnp.pi)
@@ -48,7 +74,17 @@ def moons(
 
 
 def s_curve(n: int, *, scale: float = 1.5, noise: float = 0.05, key: Key) -> Points:
-    """An S of two three-quarter circles: scale · ((sin θ, sgn θ (cos θ − 1)) + noise · ξ), θ ~ U[−3π/2, 3π/2]."""
+    """Points of an S, two three-quarter circles: scale · ((sin θ, sgn θ (cos θ − 1)) + noise · ξ), θ ~ U[−3π/2, 3π/2].
+
+    Args:
+        n: number of points.
+        scale: 1.5 by default.
+        noise: a standard deviation before scaling, .05 by default.
+        key: random key.
+
+    Returns:
+        Points (n, 2).
+    """
     angle_key, noise_key = jr.split(key)
     theta = jr.uniform(angle_key, (n,), minval=-1.5 * jnp.pi, maxval=1.5 * jnp.pi)
     points = jnp.stack([jnp.sin(theta), jnp.sign(theta) * (jnp.cos(theta) - 1)], axis=1)
@@ -56,9 +92,17 @@ def s_curve(n: int, *, scale: float = 1.5, noise: float = 0.05, key: Key) -> Poi
 
 
 def checkerboard(n: int, *, width: float = 2.0, key: Key) -> Points:
-    """Uniform on the eight dark squares of a board of 4 × 4 about the origin, of side w = `width`.
+    """Points uniform on the eight dark squares of a board of 4 × 4 squares of side w about the origin.
 
     The covariance is w² [[4/3, 1/4], [1/4, 4/3]]: dark squares lie on the diagonal.
+
+    Args:
+        n: number of points.
+        width: w, 2 by default.
+        key: random key.
+
+    Returns:
+        Points (n, 2).
     """
     square_key, place_key = jr.split(key)
     square = jr.randint(square_key, (n,), 0, 8)
@@ -68,9 +112,20 @@ def checkerboard(n: int, *, width: float = 2.0, key: Key) -> Points:
 
 
 def pinwheel(n: int, *, n_arms: int = 5, scale: float = 3.0, rate: float = 0.25, key: Key) -> Points:
-    """Arms that bend with the radius: a point (1 + .3 ξ, .1 η) turned by 2πk/n_arms + rate · e^(1 + .3 ξ), scaled.
+    """Points of arms that bend with the radius.
 
-    Turning keeps the radius: E‖x‖² = scale² (1 + .3² + .1²).
+    A point (1 + .3 ξ, .1 η) is turned by 2πk/n_arms + rate · e^(1 + .3 ξ) and scaled. Turning keeps the radius:
+    E‖x‖² = scale² (1 + .3² + .1²).
+
+    Args:
+        n: number of points.
+        n_arms: number of arms, equally likely.
+        scale: 3 by default.
+        rate: of the bending, in radians; .25 by default.
+        key: random key.
+
+    Returns:
+        Points (n, 2).
     """
     arm_key, noise_key = jr.split(key)
     along, across = (standard_normal((n, 2), key=noise_key) * jnp.array([0.3, 0.1]) + jnp.array([1.0, 0.0])).T
@@ -80,20 +135,51 @@ def pinwheel(n: int, *, n_arms: int = 5, scale: float = 3.0, rate: float = 0.25,
 
 
 def wide_moons(n: int, *, key: Key) -> Points:
-    """Moons of pooled standard deviation 7: the source of the published moons → eight Gaussians.
+    """Points of moons of pooled standard deviation 7: the source of the published moons → eight Gaussians.
 
-    7/√.5227, .5227 the variance of both coordinates of the unscaled moons together with noise .1.
+    The scale is 7/√.5227, .5227 the variance of both coordinates of the unscaled moons together with noise .1.
+
+    Args:
+        n: number of points.
+        key: random key.
+
+    Returns:
+        Points (n, 2).
     """
     return moons(n, scale=9.68, centre=(0.375, 0.375), noise=0.1, key=key)
 
 
 def wide_eight_gaussians(n: int, *, key: Key) -> Points:
-    """Eight Gaussians of width 1.5 on radius 12: the target of the published moons → eight Gaussians."""
+    """Points of eight Gaussians of width 1.5 on radius 12: the target of the published moons → eight Gaussians.
+
+    Args:
+        n: number of points.
+        key: random key.
+
+    Returns:
+        Points (n, 2).
+    """
     return eight_gaussians(n, radius=12.0, std=1.5, key=key)
 
 
 def draw(name: str, n: int, *, key: Key) -> Points:
-    """n points of the set called `name`, one of `NAMES`. **Raises:** `ValueError` for another name."""
+    """Points of the set of a name.
+
+    Args:
+        name: one of `NAMES`.
+        n: number of points.
+        key: random key.
+
+    Returns:
+        Points (n, 2).
+
+    Raises:
+        ValueError: for another name.
+
+    Example:
+        >>> draw("moons", 1000, key=key).shape
+        (1000, 2)
+    """
     match name:
         case "gaussian":
             return gaussian(n, key=key)

@@ -17,13 +17,16 @@ class CheckpointMismatch(ValueError):
 
 
 class Checkpoints:
-    """The numbered checkpoints of one run, newest kept (2 by default).
+    """The numbered checkpoints of one run, the newest kept.
 
-    **Arguments:** `folder`, made on the first save; `keep`.
+    Args:
+        folder: made on the first save.
+        keep: how many stay, 2 by default.
 
-        checkpoints = Checkpoints(folder)
-        checkpoints.save(step, state)
-        step, state = checkpoints.restore(like=state)
+    Example:
+        >>> checkpoints = Checkpoints(folder)
+        >>> checkpoints.save(step, state)
+        >>> step, state = checkpoints.restore(like=state)
     """
 
     def __init__(self, folder: str | Path, *, keep: int = 2):
@@ -32,13 +35,21 @@ class Checkpoints:
         self._manager = None
 
     def latest(self) -> int | None:
-        """The newest whole checkpoint's step, or None."""
+        """The step of the newest whole checkpoint.
+
+        Returns:
+            The step, or None where there is no checkpoint.
+        """
         return self._open().latest_step() if self.folder.exists() else None
 
     def save(self, step: int, state: PyTree) -> None:
         """Writes `state` as the checkpoint of `step`, whole or not at all, and removes those beyond `keep`.
 
         A step that is there already is left as it is.
+
+        Args:
+            step: number of the checkpoint.
+            state: a tree of arrays.
         """
         import orbax.checkpoint as ocp
 
@@ -47,7 +58,15 @@ class Checkpoints:
     def restore(self, *, like: PyTree) -> tuple[int, PyTree]:
         """The newest checkpoint, in the structure of `like`.
 
-        **Raises:** `CheckpointMismatch` if its arrays are not those of `like`; `FileNotFoundError` if there is none.
+        Args:
+            like: a tree of arrays of the same names and shapes.
+
+        Returns:
+            The step and the state.
+
+        Raises:
+            CheckpointMismatch: if the arrays of the checkpoint are not those of `like`.
+            FileNotFoundError: if there is no checkpoint.
         """
         import orbax.checkpoint as ocp
 
@@ -67,14 +86,37 @@ class Checkpoints:
 
 
 def save_weights(folder: str | Path, weights: PyTree) -> None:
-    """Writes one array tree to `folder`, whole or not at all, in place of what was there."""
+    """Writes one array tree to a folder, whole or not at all, in place of what was there.
+
+    Args:
+        folder: made if need be.
+        weights: a tree of arrays.
+
+    Example:
+        >>> save_weights("model", eqx.filter(model, eqx.is_array))
+    """
     checkpoints = Checkpoints(folder, keep=1)
     last = checkpoints.latest()
     checkpoints.save(0 if last is None else last + 1, weights)  # orbax ignores a step that it has
 
 
 def load_weights(folder: str | Path, *, like: PyTree) -> PyTree:
-    """Reads what `save_weights` wrote, in the structure of `like`. Errors are those of `Checkpoints.restore`."""
+    """Reads what `save_weights` wrote.
+
+    Args:
+        folder: that was written.
+        like: a tree of arrays of the same names and shapes.
+
+    Returns:
+        The weights, in the structure of `like`.
+
+    Raises:
+        CheckpointMismatch: if the arrays of the folder are not those of `like`.
+        FileNotFoundError: if nothing was written there.
+
+    Example:
+        >>> weights = load_weights("model", like=eqx.filter(model, eqx.is_array))
+    """
     return Checkpoints(folder).restore(like=like)[1]
 
 

@@ -17,27 +17,40 @@ from subgrid.types import PyTree
 def join_processes(coordinator: str | None = None, *, n_processes: int | None = None, process: int | None = None):
     """Makes this process one of several that train together; call it before anything else touches JAX.
 
-    **Arguments:** `coordinator`, "host:port" of process 0; `n_processes`; `process`, the number of this one. Under
-    SLURM, Open MPI and on TPUs JAX finds all three by itself.
+    Under SLURM, Open MPI and on TPUs JAX finds all three arguments by itself.
 
-    **Raises:** `RuntimeError` if JAX has been used already; or, after five minutes, if a process is missing.
+    Args:
+        coordinator: "host:port" of process 0.
+        n_processes: number of all.
+        process: number of this one, from 0.
 
-        join_processes("node0:12345", n_processes=2, process=0)
-        jax.device_count()  # those of both processes
+    Returns:
+        Nothing.
+
+    Raises:
+        RuntimeError: if JAX has been used already; or, after five minutes, if a process is missing.
+
+    Example:
+        >>> join_processes("node0:12345", n_processes=2, process=0)
+        >>> jax.device_count()  # those of both processes
     """
     jax.config.update("jax_cpu_collectives_implementation", "gloo")  # used by CPUs only, which have no other over hosts
     jax.distributed.initialize(coordinator, n_processes, process)
 
 
 def join_as_told(text: str) -> None:
-    """`join_processes` as a command line says it: "auto" or "host:port,i/n".
+    """`join_processes` as a command line says it, "auto" or "host:port,i/n".
 
-    **Arguments:** `text`; "auto" is what SLURM, Open MPI or a TPU pod tell by themselves; else the address of process
-    0, the number of this process, from 0 to n − 1, and the number of all.
+    Args:
+        text: "auto" where SLURM, Open MPI or a TPU pod tell all by themselves; else the address of process 0, the
+            number i of this process, from 0 to n − 1, and the number n of all.
 
-    **Raises:** `ValueError` for anything else; as `join_processes`.
+    Raises:
+        ValueError: for anything else.
+        RuntimeError: as `join_processes`.
 
-        join_as_told("node0:12345,1/2")
+    Example:
+        >>> join_as_told("node0:12345,1/2")
     """
     if text == "auto":
         return join_processes()
@@ -50,12 +63,23 @@ def join_as_told(text: str) -> None:
 
 
 def is_first_process() -> bool:
-    """Whether this process is the one that writes logs; True where there is one only."""
+    """Whether this process is the one that writes logs.
+
+    Returns:
+        True in process 0, and where there is one process only.
+    """
     return jax.process_index() == 0
 
 
 def any_process(flag: bool) -> bool:
-    """Whether the flag is set in any process; all must ask."""
+    """Whether the flag is set in any process; all must ask.
+
+    Args:
+        flag: of this process.
+
+    Returns:
+        The same answer in every process.
+    """
     if jax.process_count() == 1:
         return flag
     from jax.experimental.multihost_utils import process_allgather
@@ -64,9 +88,13 @@ def any_process(flag: bool) -> bool:
 
 
 def require_same_step(step: int) -> None:
-    """Makes sure that all processes go on from the same step.
+    """Makes sure that all processes go on from the same step; all must call it.
 
-    **Raises:** `ValueError` if they do not, as where each has a checkpoint folder of its own.
+    Args:
+        step: of this process.
+
+    Raises:
+        ValueError: if the steps differ, as where each process has a checkpoint folder of its own.
     """
     if jax.process_count() == 1:
         return
@@ -81,18 +109,30 @@ def require_same_step(step: int) -> None:
 
 
 def mesh() -> Mesh:
-    """All devices along "batch", those of a process side by side, as are its rows of the batch."""
+    """All devices along one axis "batch", those of a process side by side, as are its rows of the batch.
+
+    Returns:
+        A mesh of `jax.device_count()` devices.
+    """
     devices = sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
     return Mesh(np.array(devices), ("batch",))
 
 
 def replicated() -> NamedSharding | None:
-    """The sharding of what every device holds; None where there is one device."""
+    """The sharding of what every device holds.
+
+    Returns:
+        A sharding over `mesh()`; None where there is one device.
+    """
     return NamedSharding(mesh(), PartitionSpec()) if jax.device_count() > 1 else None
 
 
 def split_batch() -> Callable[[PyTree], PyTree]:
-    """Inside a compiled step: splits the leading axis over all devices; the identity where there is one."""
+    """A function that splits the leading axis of a batch over all devices, inside a compiled step.
+
+    Returns:
+        A function of the batch, a tree of arrays; the identity where there is one device.
+    """
     if jax.device_count() == 1:
         return lambda batch: batch
     sharding = NamedSharding(mesh(), PartitionSpec("batch"))
@@ -100,9 +140,16 @@ def split_batch() -> Callable[[PyTree], PyTree]:
 
 
 def to_devices(stacked: PyTree) -> PyTree:
-    """Host arrays (step, row, …) on the devices, rows split; each process hands in its own rows of the batch.
+    """Host arrays on the devices, rows split; each process hands in its own rows of the batch.
 
-    **Raises:** `ValueError` if the rows of a process cannot be split over its devices.
+    Args:
+        stacked: a tree of host arrays (step, row, …).
+
+    Returns:
+        The tree of device arrays, the rows of all processes one after the other.
+
+    Raises:
+        ValueError: if the rows of a process cannot be split over its devices.
     """
     if jax.device_count() == 1:
         return jax.device_put(stacked)
@@ -119,9 +166,13 @@ def to_devices(stacked: PyTree) -> PyTree:
 
 
 def to_host_and_back(tree: PyTree) -> PyTree:
-    """Replicated arrays of all processes as arrays of this one, which it can use alone; the identity for one process.
+    """Replicated arrays of all processes as arrays of this one, which it can use alone.
 
-    Arrays only; leaves that are None stay.
+    Args:
+        tree: of replicated arrays; leaves that are None stay.
+
+    Returns:
+        The tree; as it is where there is one process.
     """
     if jax.process_count() == 1:
         return tree

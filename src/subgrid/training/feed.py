@@ -15,12 +15,15 @@ from subgrid.types import PyTree
 
 @dataclass(frozen=True)
 class Streamed:
-    """Batches from the host, for `fit`: `batches(step)` is the batch of one step, of this process.
+    """Batches from the host, for `fit`.
 
-    **Arguments:** `batches`, a function of the step alone, called by one background thread in rising order of steps;
-    `ahead`, how many dispatches are held ready beside the one that computes.
+    Args:
+        batches: batches(step) is the batch of one step, of this process: a function of the step alone, called by one
+            background thread in rising order of steps.
+        ahead: how many dispatches are held ready beside the one that computes, 1 by default.
 
-        fit(model, loss, Streamed(stream_batches(path, ["tas"], batch_size=64, key=key)), as_read, ...)
+    Example:
+        >>> fit(model, loss, Streamed(stream_batches(path, ["tas"], batch_size=64, key=key)), as_read, ...)
     """
 
     batches: Callable[[int], PyTree]
@@ -28,19 +31,41 @@ class Streamed:
 
 
 class Dispatch(NamedTuple):
-    """`resident`: what every step draws from; `stacked`: a batch for each step. One of them is None."""
+    """What one call of the compiled steps works on; one of the two is None."""
 
     resident: PyTree
+    """What every step draws from, on the device."""
     stacked: PyTree
+    """A batch for each step, arrays (step, row, …)."""
 
 
 def as_read(batch: PyTree, key: Any) -> PyTree:
-    """The `draw` of a stream whose batches are used as they come."""
+    """The batch as it comes: the `draw` of a stream.
+
+    Args:
+        batch: of one step.
+        key: not used.
+
+    Returns:
+        The batch.
+    """
     return batch
 
 
 def dispatches(data: PyTree, first: int, last: int, each: int) -> Generator[Dispatch, None, None]:
-    """What steps first … last − 1 work on, `each` of them at a time. Close it: it may own a thread."""
+    """What steps first … last − 1 work on, `each` of them at a time.
+
+    Close it when done: it may own a thread.
+
+    Args:
+        data: arrays that stay on the device, or `Streamed`.
+        first: the first step.
+        last: the step after the last.
+        each: steps of a dispatch, a divisor of last − first.
+
+    Yields:
+        One dispatch after the other, last − first over `each` of them.
+    """
     if not isinstance(data, Streamed):
         yield from (Dispatch(data, None) for _ in range(first, last, each))
         return

@@ -12,13 +12,21 @@ Report = Callable[[int, dict[str, float]], None]
 
 
 def json_lines(path: str | Path, *, from_step: int | None = None) -> Report:
-    """Appends {"step", "seconds", **metrics} a line; `seconds` since this call. Survives a crash line by line.
+    """A report that appends {"step", "seconds", **metrics} to a file, one line a call.
 
-    **Arguments:** `path`; `from_step`, the step that training resumes from: lines of later steps, which a killed run
-    left and this one writes again, are cut (None keeps all). A torn last line is cut in any case.
+    `seconds` counts from this call on. The log survives a crash line by line.
 
-        report = json_lines("training.jsonl", from_step=1000)
-        report(1020, {"loss": 0.1})
+    Args:
+        path: of the log; its folder is there already.
+        from_step: the step that training resumes from. Lines of later steps, which a killed run left and this one
+            writes again, are cut; None keeps all. A torn last line is cut in any case.
+
+    Returns:
+        A function report(step, metrics).
+
+    Example:
+        >>> report = json_lines("training.jsonl", from_step=1000)
+        >>> report(1020, {"loss": 0.1})
     """
     started = time.monotonic()
     target = Path(path)
@@ -37,9 +45,16 @@ def json_lines(path: str | Path, *, from_step: int | None = None) -> Report:
 
 
 def read_json_lines(path: str | Path) -> list[dict[str, Any]]:
-    """The rows of a log; none where there is no file, and without what a kill left of the last line.
+    """The rows of a log, without what a kill left of the last line.
 
-    [row["loss"] for row in read_json_lines("training.jsonl")]
+    Args:
+        path: of the log.
+
+    Returns:
+        One dictionary a line; none where there is no file.
+
+    Example:
+        >>> [row["loss"] for row in read_json_lines("training.jsonl")]
     """
     path, rows = Path(path), []
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
@@ -49,7 +64,20 @@ def read_json_lines(path: str | Path) -> list[dict[str, Any]]:
 
 
 def tensorboard(folder: str | Path) -> Report:
-    """Scalars for TensorBoard, through the optional package tensorboardX (`pip install subgrid[tensorboard]`)."""
+    """A report that writes scalars for TensorBoard.
+
+    Args:
+        folder: of the event files.
+
+    Returns:
+        A function report(step, metrics).
+
+    Raises:
+        ModuleNotFoundError: without the optional package tensorboardX (`pip install subgrid[tensorboard]`).
+
+    Example:
+        >>> report = tensorboard("runs/prior")
+    """
     from tensorboardX import SummaryWriter
 
     writer = SummaryWriter(str(folder), flush_secs=1)  # flush() below does not wait for the writer's queue
@@ -63,7 +91,17 @@ def tensorboard(folder: str | Path) -> Report:
 
 
 def all_of(*reports: Report) -> Report:
-    """One report that hands its numbers to each."""
+    """One report that hands its numbers to each of several.
+
+    Args:
+        reports: called in this order.
+
+    Returns:
+        A function report(step, metrics).
+
+    Example:
+        >>> report = all_of(json_lines("training.jsonl"), tensorboard("runs/prior"))
+    """
 
     def write(step: int, metrics: dict[str, float]) -> None:
         for report in reports:

@@ -15,7 +15,18 @@ from subgrid.types import Key
 
 
 def digest(*fields: Any) -> str:
-    """A short name of the bits of arrays, shapes and types included."""
+    """A short name of the bits of arrays, shapes and types included.
+
+    Args:
+        fields: arrays, or what NumPy makes arrays of; their order matters.
+
+    Returns:
+        32 hexadecimal digits.
+
+    Example:
+        >>> digest(x) == digest(x.copy())
+        True
+    """
     found = hashlib.blake2b(digest_size=16)
     for each in map(np.ascontiguousarray, fields):
         found.update(f"{each.shape} {each.dtype}".encode())
@@ -24,7 +35,18 @@ def digest(*fields: Any) -> str:
 
 
 def key_data(key: Key) -> list[int]:
-    """A key as JSON keeps it."""
+    """A key as JSON keeps it.
+
+    Args:
+        key: random key.
+
+    Returns:
+        The numbers that it is made of.
+
+    Example:
+        >>> key_data(jr.key(1))
+        [0, 1]
+    """
     return np.asarray(jr.key_data(key)).tolist()
 
 
@@ -33,13 +55,18 @@ def require_same_origin(
 ) -> None:
     """Passes where a fit begins, or goes on with what it was begun with; `path` then says so.
 
-    **Arguments:** `path`, a JSON file beside the checkpoints; `wanted`, all that decides the bits of the fit;
-    `resuming`, whether there is something to go on from; `may_differ`, names that may change on the way; `write`,
-    whether this process is the one that writes.
+    Args:
+        path: a JSON file beside the checkpoints.
+        wanted: all that decides the bits of the fit, as JSON takes it.
+        resuming: whether there is something to go on from.
+        may_differ: names that may change on the way.
+        write: whether this process is the one that writes.
 
-    **Raises:** `CheckpointMismatch` naming the first that differs.
+    Raises:
+        CheckpointMismatch: naming the first that differs, or where there is no readable file.
 
-        require_same_origin(folder / "fit.json", {"key": key_data(key), "fields": digest(x)}, resuming=True)
+    Example:
+        >>> require_same_origin(folder / "fit.json", {"key": key_data(key), "fields": digest(x)}, resuming=True)
     """
     wanted = json.loads(json.dumps(wanted))  # tuples become lists, as in what is read back
     if resuming:

@@ -24,9 +24,13 @@ class State(NamedTuple):
     """All that training carries from step to step; restoring it restores the run."""
 
     parameters: PyTree
+    """The trained leaves of the model, None elsewhere."""
     optimiser: PyTree
+    """The state of the optimiser."""
     average: Average
+    """Moving average of the parameters."""
     step: Int[Array, ""]
+    """Number of steps taken."""
 
 
 Run = Callable[[State, Dispatch, Key], tuple[State, dict[str, float]]]
@@ -34,18 +38,44 @@ Run = Callable[[State, Dispatch, Key], tuple[State, dict[str, float]]]
 
 
 def is_trained(leaf: Any) -> bool:
-    """Whether a leaf of a model is trained: JAX arrays of floats are, NumPy arrays are constants of its formula."""
+    """Whether a leaf of a model is trained: JAX arrays of floats are, NumPy arrays are constants of its formula.
+
+    Args:
+        leaf: of the model.
+
+    Returns:
+        True if it is trained.
+    """
     return isinstance(leaf, jax.Array) and eqx.is_inexact_array(leaf)
 
 
 def init_state(model: eqx.Module, optimiser: optax.GradientTransformation) -> State:
-    """The state before the first step, of what is trained (`is_trained`)."""
+    """The state before the first step, of what is trained (`is_trained`).
+
+    Args:
+        model: an Equinox module.
+        optimiser: from optax.
+
+    Returns:
+        The state of step 0, with an empty average.
+
+    Example:
+        >>> state = init_state(model, warmup_cosine(10_000))
+    """
     parameters = eqx.filter(model, is_trained)
     return State(parameters, optimiser.init(parameters), init_average(parameters), jnp.zeros((), jnp.int32))
 
 
 def averaged_model(model: Model, state: State) -> Model:
-    """`model` with the moving average of its weights; those it has where no step was taken."""
+    """A model with the moving average of its weights; with those it was begun with where no step was taken.
+
+    Args:
+        model: whose other leaves are kept.
+        state: of its training.
+
+    Returns:
+        The model, in arrays of this process.
+    """
     static = eqx.filter(model, is_trained, inverse=True)
     parameters = state.average.mean if int(state.step) else state.parameters
     return eqx.combine(to_host_and_back(parameters), static)
@@ -63,6 +93,22 @@ def compile_steps(
     """The function that takes `steps_per_dispatch` steps; it is compiled once, at its first call.
 
     Step i uses the key fold_in(key, i) alone. The state handed in is given up: its buffers are reused.
+
+    Args:
+        model: an Equinox module; its JAX arrays of floats are trained (`is_trained`).
+        loss: loss(model, batch, key), a scalar.
+        draw: draw(data, key), a batch whose leading axis is split over devices.
+        optimiser: from optax.
+        ema_decay: of the moving average, per step.
+        steps_per_dispatch: steps of one call.
+
+    Returns:
+        A function run(state, dispatch, key), which returns the state some steps on, and a dictionary of the mean
+            "loss" and the largest "gradient_norm" of these steps.
+
+    Example:
+        >>> run = compile_steps(model, loss, draw, optimiser, ema_decay=0.999, steps_per_dispatch=20)
+        >>> state, metrics = run(state, Dispatch(data, None), key)
     """
     static, split = eqx.filter(model, is_trained, inverse=True), split_batch()
 

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, Scalar
 
-from subgrid.numerics.integrate import euler_maruyama, euler_maruyama_path
+from subgrid.numerics.integration import euler_maruyama, euler_maruyama_path
 from subgrid.numerics.noise import standard_normal
 from subgrid.numerics.stratified import stratified_uniforms
 from subgrid.transport.ends import Pairs
@@ -40,6 +40,14 @@ class Bridge(eqx.Module):
     """The drifts of a bridge: `forward`, dX = v_f dt + σ dW from t = 0; `backward`, dX = v_b ds + σ dW from t = 1.
 
     The backward drift belongs to s = 1 − t but is a function of t, as both are: `drift(x, t, context)`.
+
+    Args:
+        forward: v_f.
+        backward: v_b.
+        sigma: σ > 0, of the reference motion.
+
+    Raises:
+        ValueError: σ ≤ 0.
     """
 
     forward: Any
@@ -51,7 +59,18 @@ class Bridge(eqx.Module):
 
 
 def bridge_point(pairs_x0: Array, pairs_x1: Array, t: Scalar, noise: Array, sigma: float) -> Array:
-    """X_t of the Brownian bridge of diffusion σ between two points."""
+    """X_t = (1 − t) x₀ + t x₁ + σ√(t(1 − t)) Z of the Brownian bridge between two points.
+
+    Args:
+        pairs_x0: x₀.
+        pairs_x1: x₁, of the same shape.
+        t: time in [0, 1].
+        noise: Z, standard normal, of the same shape.
+        sigma: σ ≥ 0.
+
+    Returns:
+        X_t, of the same shape.
+    """
     return interpolate(Linear(sigma)(t), pairs_x0, pairs_x1, noise)
 
 
@@ -60,10 +79,24 @@ def drift_loss(
 ) -> Scalar:
     """The regression of a Markovian projection, weighted so that the targets vary equally little at every time.
 
-        forward   E (1−t)/σ² ‖v(X_t, t) − (X₁ − X_t)/(1 − t)‖²,      backward  E t/σ² ‖v(X_t, t) − (X₀ − X_t)/t‖²
+        forward   E (1−t)/σ² ‖v(X_t, t) − (X₁ − X_t)/(1 − t)‖²/d,      backward  E t/σ² ‖v(X_t, t) − (X₀ − X_t)/t‖²/d
 
     Given the pair, the forward target varies by σ² t/(1 − t), without bound at the far end; the weight makes that at
-    most 1. t is stratified on (δ, 1 − δ), δ = `time_margin`.
+    most 1. t is stratified on (δ, 1 − δ).
+
+    Args:
+        drift: v(x, t, context).
+        pairs: endpoints of the reciprocal process, with their context.
+        direction: "forward" or "backward".
+        sigma: σ > 0 of the bridge.
+        time_margin: δ, default 1e-3.
+        key: random key.
+
+    Returns:
+        A scalar, the mean over the pairs.
+
+    References:
+        Shi, De Bortoli, Campbell & Doucet (2023), arXiv:2303.16852.
     """
     time_key, noise_key = jr.split(key)
     n = len(pairs.x0)
@@ -83,11 +116,19 @@ def bridge_times(direction: Direction, n_steps: int, *, grading: float = GRADING
 
         forward   t_i = 1 − (1 − i/n)^p,      backward   t_i = (1 − i/n)^p
 
-    **Arguments:** `direction`; `n_steps` ≥ 1; `grading`, p ≥ 1: 1 for equal steps.
+    Args:
+        direction: "forward" or "backward".
+        n_steps: n ≥ 1.
+        grading: p ≥ 1, default 1.5; 1 for equal steps.
 
-    **Raises:** `ValueError` for another direction, no step, or p < 1.
+    Returns:
+        The times, from one end of [0, 1] to the other.
 
-        bridge_times("forward", 20, grading=1.0)  # 0, .05, … 1
+    Raises:
+        ValueError: another direction, no step, or p < 1.
+
+    Example:
+        >>> bridge_times("forward", 20, grading=1.0)  # 0, .05, … 1
     """
     if direction not in ("forward", "backward"):
         raise ValueError(f'direction must be "forward" or "backward", got {direction!r}.')
@@ -112,12 +153,24 @@ def sample_bridge(
 ) -> Float[Array, "*shape"]:
     """The other end of the bridge from x, by Euler–Maruyama with no noise on the last step.
 
-    **Arguments:** `drift`, that of the direction; `x`, at t = 0 for forward, at t = 1 for backward; `context`; `sigma`;
-    `n_steps` and `grading`, as for `bridge_times`; `key`.
+    Args:
+        drift: v(x, t, context) of the direction.
+        x: at t = 0 for forward, at t = 1 for backward.
+        context: given to the drift, default none.
+        direction: "forward" or "backward".
+        sigma: σ > 0 of the bridge.
+        n_steps: default 30.
+        grading: p of `bridge_times`, default 1.5.
+        key: random key.
 
-    **Raises:** `ValueError` for σ ≤ 0; and as `bridge_times`.
+    Returns:
+        The other end, of the shape of `x`.
 
-        fine = sample_bridge(bridge.backward, coarse, direction="backward", sigma=bridge.sigma, key=key)
+    Raises:
+        ValueError: σ ≤ 0; and as `bridge_times`.
+
+    Example:
+        >>> fine = sample_bridge(bridge.backward, coarse, direction="backward", sigma=bridge.sigma, key=key)
     """
     require_positive_sigma(sigma)
     rate, times = _in_rising_time(drift, context, direction), bridge_times(direction, n_steps, grading=grading)
@@ -136,16 +189,41 @@ def sample_bridge_path(
     noise_at_end: bool = False,
     key: Key,
 ) -> Float[Array, "time *shape"]:
-    """All n + 1 states of `sample_bridge`, at `bridge_times(direction, n_steps, grading=grading)`."""
+    """All n + 1 states of `sample_bridge`, at `bridge_times(direction, n_steps, grading=grading)`.
+
+    Args:
+        drift: v(x, t, context) of the direction.
+        x: at t = 0 for forward, at t = 1 for backward.
+        context: given to the drift, default none.
+        direction: "forward" or "backward".
+        sigma: σ > 0 of the bridge.
+        n_steps: default 30.
+        grading: p of `bridge_times`, default 1.5.
+        noise_at_end: whether the last step draws noise too, default not.
+        key: random key.
+
+    Returns:
+        The path, `x` first.
+
+    Raises:
+        ValueError: σ ≤ 0; and as `bridge_times`.
+    """
     require_positive_sigma(sigma)
     rate, times = _in_rising_time(drift, context, direction), bridge_times(direction, n_steps, grading=grading)
     return euler_maruyama_path(rate, x, times, diffusion=sigma, noise_at_end=noise_at_end, key=key)
 
 
 def probability_flow(bridge: Bridge) -> Velocity:
-    """½(v_f − v_b): the deterministic map between the ends with the marginals of the bridge.
+    """½(v_f − v_b), the velocity of the deterministic map between the ends with the marginals of the bridge.
 
-    debiased = flow_map(probability_flow(bridge))(coarse)
+    Args:
+        bridge: both drifts.
+
+    Returns:
+        v(x, t, context), for `flow_map`.
+
+    Example:
+        >>> debiased = flow_map(probability_flow(bridge))(coarse)
     """
 
     def velocity(x, t, context=None):

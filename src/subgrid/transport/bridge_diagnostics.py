@@ -1,7 +1,8 @@
 """Whether an outer loop converges: errors of both marginals, the coupling, the path's energy and the losses.
 
-Marginals are judged by the sliced Wasserstein distance rather than by moments: it sees the whole law, needs no d × d
-covariance of large fields, and has a floor to be read against — the same distance between two halves of the archive.
+Marginals are compared by the sliced Wasserstein distance rather than by moments: it sees the whole distribution, needs
+no d × d covariance of large fields, and has a floor to be read against, the same distance between two halves of the
+archive.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,7 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Float, Scalar
 
-from subgrid.numerics.integrate import integrate_path, midpoint_step
+from subgrid.numerics.integration import integrate_path, midpoint_step
 from subgrid.numerics.noise import standard_normal
 from subgrid.training.log import Report, json_lines
 from subgrid.transport.bridge import Bridge, Direction, drift_loss, probability_flow, sample_bridge
@@ -37,25 +38,38 @@ class BridgeDiagnostics(NamedTuple):
     source_error: float
     """Sliced W₁ between the source archive and the ends of backward paths."""
     source_floor: float
+    """The same between two halves of the source archive."""
     target_error: float
     """Sliced W₁ between the target archive and the ends of forward paths."""
     target_floor: float
+    """The same between two halves of the target archive."""
     forward_covariance: float
     """Mean of the diagonal of Cov(X₀, X₁) over forward paths; at the bridge it is that of the backward ones."""
     backward_covariance: float
+    """The same over backward paths."""
     path_energy: float
     """E∫‖v‖² dt along the probability flow from the source, summed over the field."""
     forward_loss: float
     """`drift_loss` of the forward drift on the pairs of backward paths, which it should project."""
     backward_loss: float
+    """`drift_loss` of the backward drift on the pairs of forward paths."""
 
 
 def diagnose(bridge: Bridge, ends: Ends, *, n: int = 4096, n_steps: int = 20, key: Key) -> BridgeDiagnostics:
-    """Simulates n paths either way and says how well they join the archives.
+    """Errors of the ends of n paths simulated either way, with their floors, covariances, energy and losses.
 
-    **Arguments:** `bridge`; `ends`; `n`, samples, drawn with replacement; `n_steps` of the simulations; `key`.
+    Args:
+        bridge: to be evaluated.
+        ends: the two archives.
+        n: samples, drawn with replacement, default 4096.
+        n_steps: of the simulations, default 20.
+        key: random key.
 
-        diagnose(bridge, ends, key=key).target_error
+    Returns:
+        The diagnostics, as floats.
+
+    Example:
+        >>> diagnose(bridge, ends, key=key).target_error
     """
     draw_key, *keys = jr.split(key, 8)
     drawn = draw_pairs(ends, n, key=draw_key)
@@ -83,8 +97,19 @@ def log_diagnostics(
 
     Iteration k draws from fold_in(key, k). Where a loop resumes, lines of the iterations that it repeats are cut.
 
-        record = log_diagnostics(folder, ends, key=k1)
-        fit_bridge(forward, backward, ends, folder=folder, after_iteration=record, key=k2)
+    Args:
+        folder: where the file is; made if it is not there.
+        ends: the two archives.
+        n: samples, default 4096.
+        n_steps: of the simulations, default 20.
+        key: random key.
+
+    Returns:
+        A function of the iteration and the bridge.
+
+    Example:
+        >>> record = log_diagnostics(folder, ends, key=k1)
+        >>> bridge = fit_bridge(forward, backward, ends, folder=folder, after_iteration=record, key=k2)
     """
     log: list[Report] = []
 
@@ -100,8 +125,23 @@ def log_diagnostics(
 def sliced_distance(x: Float[Array, "n *shape"], y: Float[Array, "n *shape"], *, n_slices: int = 64, key: Key) -> float:
     """The mean over random directions θ of W₁(θ·x, θ·y), in units of the root mean variance of x.
 
-    Both sets hold n samples, so that each W₁ is the mean distance of sorted values (Bonneel et al. 2015,
-    doi:10.1007/s10851-014-0506-3). Sorted on the host, where it takes a tenth of the time.
+    Both sets hold n samples, so that each W₁ is the mean distance of sorted values. Sorted on the host, where it takes
+    a tenth of the time.
+
+    Args:
+        x: samples.
+        y: as many samples of the same shape and unit.
+        n_slices: number of θ, default 64.
+        key: random key.
+
+    Returns:
+        A number ≥ 0.
+
+    References:
+        Bonneel et al. (2015), doi:10.1007/s10851-014-0506-3.
+
+    Example:
+        >>> sliced_distance(fields, fields, key=key)  # 0
     """
     a, b = x.reshape(len(x), -1), y.reshape(len(y), -1)
     centre, scale = a.mean(0), jnp.sqrt(jnp.mean(a.var(0)))

@@ -32,17 +32,25 @@ from subgrid.types import Key
 
 Start: TypeAlias = Literal["independent", "reference", "entropic"]
 DIRECTIONS: tuple[Direction, Direction] = ("backward", "forward")
-"""Backward first: the first pairs hold true samples of the source law, which it has to reach."""
+"""Backward first: the first pairs hold true samples of the source distribution, which it has to reach."""
 
 
 @dataclass(frozen=True)
 class BridgeSettings:
     """How a bridge is fitted; the numbers of steps are those of Shi et al. (2023) for their Gaussian test.
 
-    **Raises:** `ValueError` for σ ≤ 0, a start that does not exist, numbers below 1, or steps that do not divide.
+    Raises:
+        ValueError: σ ≤ 0, a start that does not exist, numbers below 1, or steps that do not divide.
+
+    References:
+        Shi, De Bortoli, Campbell & Doucet (2023), arXiv:2303.16852.
+
+    Example:
+        >>> settings = BridgeSettings(sigma=0.5, n_iterations=20)
     """
 
     sigma: float = 1.0
+    """σ > 0 of the reference motion, in units of the fields."""
     start: Start = "independent"
     """Of the first pairs: "independent" (DSBM-IMF); "reference", X₁ = X₀ + σε (DSBM-IPF); "entropic", minibatch
     entropic transport with ε = 2σ² (DSBM-IMF+)."""
@@ -51,15 +59,19 @@ class BridgeSettings:
     n_steps: int = 10_000
     """Training steps an iteration."""
     batch_size: int = 128
+    """Pairs of a training step."""
     n_pairs: int = 16_384
     """Pairs simulated at a time."""
     n_refreshes: int = 1
     """How often an iteration simulates pairs afresh; the first draws its own for every dispatch."""
     n_simulation_steps: int = 20
+    """Euler–Maruyama steps of a simulated path."""
     grading: float = GRADING
     """How fast the steps of the simulation shrink towards its end (`bridge_times`)."""
     ema_decay: float = 0.999
+    """Of the average of the weights, a step."""
     steps_per_dispatch: int = 100
+    """Training steps that are compiled as one call."""
     coupling_batch: int = 512
     """Samples coupled at a time by the entropic start."""
     simulate_at_once: int = 4096
@@ -83,7 +95,13 @@ class BridgeSettings:
 
 
 class Progress(NamedTuple):
-    """All that the outer loop carries."""
+    """All that the outer loop carries.
+
+    Args:
+        backward: weights, optimiser and average of the backward drift.
+        forward: the same of the forward drift.
+        pairs: endpoints that the next training sees.
+    """
 
     backward: State
     forward: State
@@ -95,7 +113,17 @@ def restarting_cosine(n_steps: int, *, peak: float = 1e-3, end: float = 1e-5) ->
 
     Each iteration ends with weights that are averaged, not in the middle of their noise, and starts ready to move.
 
-        fit_bridge(forward, backward, ends, settings, optimiser=restarting_cosine(settings.n_steps, peak=2e-4), key=key)
+    Args:
+        n_steps: training steps of an iteration.
+        peak: learning rate at the start of each, default 1e-3.
+        end: learning rate at its end, default 1e-5.
+
+    Returns:
+        The optimiser.
+
+    Example:
+        >>> optimiser = restarting_cosine(settings.n_steps, peak=2e-4)
+        >>> bridge = fit_bridge(forward, backward, ends, settings, optimiser=optimiser, key=key)
     """
 
     def rate(count):
@@ -118,32 +146,39 @@ def fit_bridge(
     after_iteration: Callable[[int, Bridge], None] | None = None,
     key: Key,
 ) -> Bridge:
-    """Fits the bridge between two unpaired archives.
+    """Fits the Schrödinger bridge between two unpaired archives, by iterative Markovian fitting.
 
-    **Arguments:**
+    Args:
+        forward: v_f(x, t, context), a module (`NetworkDrift`); trained, and warm from iteration to iteration.
+        backward: v_b, the same.
+        ends: source at t = 0, target at t = 1.
+        settings: σ, numbers of iterations, steps and pairs.
+        first_pairs: `settings.n_pairs` of them, a start of the caller's own in place of `settings.start`; their ends
+            must have the distributions of the two archives.
+        in_iteration: called as in_iteration(drift, k): the drift as outer iteration k trains it, if its constants
+            depend on the coupling that is projected (`projecting_independent_ends`); what is trained must not change.
+        optimiser: `restarting_cosine(settings.n_steps)` by default; its state is kept across iterations.
+        folder: where to save after every outer iteration, and to resume from. Settings, archives, key, and the
+            constants of the drifts in the first two iterations are compared; an optimiser of the caller's own is not.
+        report: called as report(iteration, step, {"loss": …}) after each dispatch.
+        after_iteration: called as after_iteration(k, bridge), with averaged weights, for diagnostics
+            (`log_diagnostics`).
+        key: random key.
 
-    - `forward`, `backward`: modules v(x, t, context) (`NetworkVelocity`); both are trained, and warm from iteration to
-      iteration;
-    - `ends`: source at t = 0, target at t = 1;
-    - `settings`;
-    - `first_pairs`, `settings.n_pairs` of them: a start of the caller's own in place of `settings.start`, whose ends
-      must have the laws of the two archives;
-    - `in_iteration(drift, k)`: the drift as outer iteration k trains it, if its constants depend on the coupling that
-      is projected (`projecting_independent_ends`); what is trained must stay as it is;
-    - `optimiser`: `restarting_cosine(settings.n_steps)` by default; its state is kept across iterations;
-    - `folder`: where to save after every outer iteration, and to resume from. Settings, archives, key, and the
-      constants of the drifts in the first two iterations are compared; an optimiser of the caller's own cannot be;
-    - `report(iteration, step, {"loss": …})`, after each dispatch; `after_iteration(k, bridge)`, for diagnostics
-      (`bridge_diagnostics.py`), with averaged weights;
-    - `key`.
+    Returns:
+        The bridge, with averaged weights.
 
-    **Returns:** the `Bridge`, with averaged weights.
+    Raises:
+        ValueError: another number of first pairs, or an `in_iteration` that changes what is trained.
+        CheckpointMismatch: if the folder was made with other settings, constants or networks.
+        ArithmeticError: if a loss is not finite.
 
-    **Raises:** `ValueError` for settings that cannot be, another number of first pairs, or an `in_iteration` that
-    changes what is trained; `CheckpointMismatch` if the folder was made with other settings, constants or networks;
-    `ArithmeticError` if a loss is not finite.
+    References:
+        Shi, De Bortoli, Campbell & Doucet (2023), arXiv:2303.16852, Algorithm 1.
 
-        bridge = fit_bridge(NetworkVelocity(f), NetworkVelocity(b), Ends(x0, x1), BridgeSettings(sigma=0.5), key=key)
+    Example:
+        >>> forward, backward = NetworkVelocity(f), NetworkVelocity(b)
+        >>> bridge = fit_bridge(forward, backward, Ends(x0, x1), BridgeSettings(sigma=0.5), key=key)
     """
     if first_pairs is not None and len(first_pairs.x0) != settings.n_pairs:
         raise ValueError(f"first_pairs has {len(first_pairs.x0)} pairs; settings.n_pairs = {settings.n_pairs}.")
@@ -214,14 +249,25 @@ def _iterate(k, progress: Progress, models, ends, settings, run: Run, report, ow
 
 
 def _refreshes(k: int, settings: BridgeSettings) -> int:
-    """How often iteration k changes its pairs: those of the first cost nothing, and few would be learned by heart."""
+    """How often iteration k changes its pairs: those of the first cost nothing, and few would be memorised."""
     if k == 0 and settings.start != "entropic":
         return settings.n_steps // settings.steps_per_dispatch
     return settings.n_refreshes
 
 
 def simulate_pairs(drift: Any, ends: Ends, direction: Direction, settings: BridgeSettings, *, key: Key) -> Pairs:
-    """Endpoint pairs of one direction's diffusion, started from random samples of its end of the archive."""
+    """Endpoint pairs of one direction's diffusion, started from random samples of its end of the archive.
+
+    Args:
+        drift: v(x, t, context) of the direction.
+        ends: the two archives.
+        direction: "forward" from the source, "backward" from the target.
+        settings: `n_pairs`, σ and the steps of the simulation.
+        key: random key.
+
+    Returns:
+        `settings.n_pairs` pairs (x₀, x₁), with the context drawn for them.
+    """
     draw_key, path_key = jr.split(key)
     drawn = draw_pairs(ends, settings.n_pairs, key=draw_key)
     return _simulate(drift, drawn, path_key, direction, settings)

@@ -13,7 +13,13 @@ from subgrid.types import Key
 
 
 class Pairs(NamedTuple):
-    """x₀ and x₁ that go together, and the context that belongs to the pair, if there is any."""
+    """x₀ and x₁ that go together, and the context that belongs to the pair, if there is any.
+
+    Args:
+        x0: samples at t = 0.
+        x1: samples at t = 1.
+        context: an array, or a tree of them, n along the first axis; default none.
+    """
 
     x0: Float[Array, "n *shape"]
     x1: Float[Array, "n *shape"]
@@ -21,12 +27,20 @@ class Pairs(NamedTuple):
 
 
 class Ends(eqx.Module):
-    """Samples of the law at t = 0 and of that at t = 1; their numbers may differ.
+    """Samples of the distribution at t = 0 and of that at t = 1; their numbers may differ.
 
-    **Arguments:** `source`, `target`; `context`, of the target's samples if `context_of_target` (by default), else of
-    the source's: what the transport is told, such as the forcing that shaped a sample; an array, or a tree of them.
+    Args:
+        source: samples at t = 0.
+        target: samples at t = 1, of the same shape.
+        context: what the transport is conditioned on, such as the forcing that shaped a sample; an array, or a tree of
+            them; default none.
+        context_of_target: whether the context is that of the target's samples (default), or else of the source's.
 
-    **Raises:** `ValueError` for shapes that differ, or a context of another length.
+    Raises:
+        ValueError: shapes that differ, or a context of another length.
+
+    Example:
+        >>> ends = Ends(coarse, fine, context=forcing)
     """
 
     source: Float[Array, "n *shape"]
@@ -46,7 +60,17 @@ class Ends(eqx.Module):
 def draw_pairs(ends: Ends, n: int, *, coupling: Coupling = Independent(), key: Key) -> Pairs:  # noqa: B008 no state
     """n random samples of either end, paired by `coupling`; contexts move with their sample.
 
-    pairs = draw_pairs(Ends(coarse, fine), 128, coupling=ExactTransport(), key=key)
+    Args:
+        ends: the two archives.
+        n: pairs, drawn with replacement.
+        coupling: which sample goes with which, default independent.
+        key: random key.
+
+    Returns:
+        n pairs.
+
+    Example:
+        >>> pairs = draw_pairs(Ends(coarse, fine), 128, coupling=ExactTransport(), key=key)
     """
     source_key, target_key, coupling_key = jr.split(key, 3)
     first = jr.randint(source_key, (n,), 0, len(ends.source))
@@ -59,6 +83,15 @@ def draw_pairs(ends: Ends, n: int, *, coupling: Coupling = Independent(), key: K
 
 
 def take_pairs(pairs: Pairs, n: int, *, key: Key) -> Pairs:
-    """n of the pairs at random, with replacement."""
+    """n of the pairs at random, with replacement.
+
+    Args:
+        pairs: to draw from.
+        n: how many.
+        key: random key.
+
+    Returns:
+        n pairs, with their context.
+    """
     chosen = jr.randint(key, (n,), 0, len(pairs.x0))
     return jax.tree.map(lambda part: part[chosen], pairs)

@@ -2,8 +2,8 @@
 
     min_v E‖v(X_t, t) − Ẋ_t‖²,      min_η E‖η(X_t, t) − Z‖²,      t ~ U(δ, 1 − δ)
 
-One fitted model gives a deterministic map and a family of diffusions with the same laws at all times. What the choice
-of interpolant and coupling makes of it:
+One fitted model gives a deterministic map and a family of diffusions with the same distributions at all times. What the
+choice of interpolant and coupling makes of it:
 
 | interpolant | coupling | name |
 |---|---|---|
@@ -26,11 +26,11 @@ import optax
 from jaxtyping import Array, Float, Scalar
 
 from subgrid.numerics.divergence import Divergence, exact_divergence
-from subgrid.numerics.integrate import Step, euler_maruyama, heun_step, integrate
+from subgrid.numerics.integration import Step, euler_maruyama, heun_step, integrate
 from subgrid.numerics.noise import standard_normal
 from subgrid.numerics.stratified import stratified_uniforms
 from subgrid.training.checkpoint import Checkpoints
-from subgrid.training.fit import fit, warmup_cosine
+from subgrid.training.fitting import fit, warmup_cosine
 from subgrid.transport.couplings import Coupling, Independent
 from subgrid.transport.ends import Ends, Pairs, draw_pairs, take_pairs
 from subgrid.transport.interpolants import Interpolant, Linear, interpolate, rates, require_times_where_regular
@@ -41,7 +41,13 @@ TIME_MARGIN = 1e-3
 
 
 class Flow(eqx.Module):
-    """A velocity with the interpolant that it was fitted to; `noise` = E[Z | X_t], where it was fitted too."""
+    """A velocity with the interpolant that it was fitted to.
+
+    Args:
+        velocity: v(x, t, context).
+        interpolant: α, β and γ.
+        noise: η(x, t, context) = E[Z | X_t = x], where it was fitted too; default none.
+    """
 
     velocity: Any
     interpolant: Interpolant
@@ -50,7 +56,16 @@ class Flow(eqx.Module):
     def score(self, x: Float[Array, "*shape"], t: Scalar, context: Any = None) -> Float[Array, "*shape"]:
         """∇ log p_t(x) = −η(x, t)/γ(t).
 
-        **Raises:** `ValueError` if no noise was fitted.
+        Args:
+            x: a field.
+            t: time, where γ > 0.
+            context: given to the noise, default none.
+
+        Returns:
+            The score, of the shape of `x`.
+
+        Raises:
+            ValueError: if no noise was fitted.
         """
         if self.noise is None:
             raise ValueError(
@@ -60,7 +75,22 @@ class Flow(eqx.Module):
 
 
 def flow_matching_loss(flow: Flow, pairs: Pairs, *, time_margin: float = TIME_MARGIN, key: Key) -> Scalar:
-    """Mean squared error of the velocity, and of the noise where the flow has one, over a batch of pairs."""
+    """Mean squared error of the velocity, and of the noise where the flow has one, over a batch of pairs.
+
+        ⟨‖v(X_t, t) − Ẋ_t‖²/d⟩ + ⟨‖η(X_t, t) − Z‖²/d⟩,      t stratified on (δ, 1 − δ)
+
+    Args:
+        flow: v, and η or none, with the interpolant.
+        pairs: a batch.
+        time_margin: δ, default 1e-3.
+        key: random key.
+
+    Returns:
+        A scalar.
+
+    References:
+        Lipman et al. (2023), arXiv:2210.02747; Albergo, Boffi & Vanden-Eijnden (2023), arXiv:2303.08797.
+    """
     time_key, noise_key = jr.split(key)
     n = len(pairs.x0)
     t = time_margin + (1 - 2 * time_margin) * stratified_uniforms(n, key=time_key)
@@ -93,18 +123,31 @@ def fit_flow(
 ) -> Flow:
     """Trains a flow between two archives, or along given pairs.
 
-    **Arguments:**
+    Args:
+        velocity: v(x, t, context), a module (`NetworkVelocity`).
+        ends: two unpaired archives; or `Pairs`, drawn as they are (`coupling` is then not used).
+        noise: η(x, t, context), another module, if diffusions are wanted too; default none.
+        interpolant: default the straight line.
+        coupling: of minibatches, default independent.
+        n_steps: training steps, default 10,000.
+        batch_size: pairs of a step, default 256.
+        optimiser: `warmup_cosine(n_steps)` by default.
+        ema_decay: of the average of the weights, default .999.
+        steps_per_dispatch: steps that are compiled as one call, default 50.
+        checkpoints: where to save and resume, as for `fit`; default nowhere.
+        report: called as for `fit`, after each dispatch.
+        key: random key.
 
-    - `velocity(x, t, context)`, a module (`NetworkVelocity`); `noise`, another, if diffusions are wanted too;
-    - `ends`, two unpaired archives; or `Pairs`, drawn as they are (`coupling` is then not used);
-    - `interpolant`, the straight line by default; `coupling` of minibatches, none by default;
-    - `n_steps`, `batch_size`, `ema_decay`, `steps_per_dispatch`, `checkpoints`, `report`: as for `fit`;
-    - `optimiser`: `warmup_cosine(n_steps)` by default.
+    Returns:
+        The flow, with averaged weights.
 
-    **Raises:** `ValueError` for a network for the noise of an interpolant that has none; and as `fit`.
+    Raises:
+        ValueError: a network for the noise of an interpolant that has none; and as `fit`.
 
-        flow = fit_flow(NetworkVelocity(MLP((2,), (2,), key=k1)), Ends(x0, x1), coupling=ExactTransport(), key=k2)
-        moved = jax.vmap(flow_map(flow.velocity))(x0)
+    Example:
+        >>> velocity = NetworkVelocity(MLP((2,), (2,), key=k1))
+        >>> flow = fit_flow(velocity, Ends(x0, x1), coupling=ExactTransport(), key=k2)
+        >>> moved = jax.vmap(flow_map(flow.velocity))(x0)
     """
     if noise is not None and float(interpolant(jnp.asarray(0.5)).gamma) == 0:
         raise ValueError(f"{type(interpolant).__name__} has no noise to fit; choose one with gamma > 0 (sigma > 0).")
@@ -133,11 +176,20 @@ def flow_map(
 ) -> Callable[..., Float[Array, "*shape"]]:
     """Φ: x₀ ↦ x₁ along dx/dt = v(x, t); backward, its inverse.
 
-    **Returns:** a function of (x, context = None).
+    Args:
+        velocity: v(x, t, context).
+        n_steps: equal steps, default 32.
+        step: of integration, default Heun's.
+        backward: whether to go from t = 1 to 0, default not.
 
-    **Raises:** `ValueError` for n_steps < 1.
+    Returns:
+        A function of (x, context = None) that gives the other end, of the shape of x.
 
-        moved = jax.vmap(flow_map(flow.velocity))(coarse)
+    Raises:
+        ValueError: n_steps < 1.
+
+    Example:
+        >>> moved = jax.vmap(flow_map(flow.velocity))(coarse)
     """
     if n_steps < 1:
         raise ValueError(f"n_steps must be at least 1, got {n_steps}.")
@@ -158,17 +210,31 @@ def diffuse(
     context: Any = None,
     key: Key,
 ) -> Float[Array, "*shape"]:
-    """Carries x along the diffusion dX = (v ± ε∇log p) dt + √(2ε) dW, whose laws are those of the flow.
+    """Carries x along the diffusion dX = (v ± ε∇log p) dt + √(2ε) dW, whose distributions are those of the flow.
 
-    Plus in rising time, minus in falling time (Albergo et al. 2023, Corollary 18). ε = σ²/2 on the path of a
-    Schrödinger bridge of diffusion σ gives the bridge itself. Euler–Maruyama without noise on the last step.
+    Plus in rising time, minus in falling time. ε = σ²/2 on the path of a Schrödinger bridge of diffusion σ gives the
+    bridge itself. Euler–Maruyama without noise on the last step.
 
-    **Arguments:** `flow`, with a score; `x`, at `times[0]`; `times`, rising or falling, all but the last where γ > 0
-    and no coefficient is singular: δ instead of 0, or 1 − δ instead of 1; `epsilon` ≥ 0; `context`; `key`.
+    Args:
+        flow: with a score.
+        x: at `times[0]`.
+        times: rising or falling, all but the last where γ > 0 and no coefficient is singular: δ instead of 0, or 1 − δ
+            instead of 1.
+        epsilon: ε ≥ 0.
+        context: given to velocity and noise, default none.
+        key: random key.
 
-    **Raises:** `ValueError` for other times, ε < 0, or a flow without a score.
+    Returns:
+        x at the last time, of the same shape.
 
-        moved = diffuse(flow, coarse, jnp.linspace(1e-3, 1, 101), epsilon=0.5, key=key)
+    Raises:
+        ValueError: other times, ε < 0, or a flow without a score.
+
+    References:
+        Albergo, Boffi & Vanden-Eijnden (2023), arXiv:2303.08797, Corollary 18.
+
+    Example:
+        >>> moved = diffuse(flow, coarse, jnp.linspace(1e-3, 1, 101), epsilon=0.5, key=key)
     """
     if epsilon < 0:
         raise ValueError(f"epsilon must not be negative, got {epsilon}; 0 is the flow itself.")
@@ -189,10 +255,19 @@ def flow_log_likelihood(
 ) -> Scalar:
     """log p₁(x) = log p₀(Φ⁻¹(x)) − ∫₀¹ div v dt, in nats.
 
-    **Arguments:** `velocity`; `x`, a field at t = 1; `log_density`, log p₀; `divergence`, exact or by Hutchinson's
-    probes; `tolerance`, relative and absolute, of the adaptive solver (Tsit5).
+    Args:
+        velocity: v(x, t, context).
+        x: a field at t = 1.
+        log_density: log p₀, of a field.
+        context: given to the velocity, default none.
+        divergence: `exact_divergence` (default) or `hutchinson_divergence(n, key=key)`.
+        tolerance: relative and absolute, of the adaptive solver (Tsit5), default 1e-4.
 
-        flow_log_likelihood(flow.velocity, x, log_density=lambda z: jnp.sum(norm.logpdf(z)))
+    Returns:
+        A scalar in nats.
+
+    Example:
+        >>> flow_log_likelihood(flow.velocity, x, log_density=lambda z: jnp.sum(norm.logpdf(z)))
     """
 
     def backward(t, state, args):

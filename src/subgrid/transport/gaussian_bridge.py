@@ -21,7 +21,13 @@ from subgrid.types import Key, Velocity
 class GaussianBridge(eqx.Module):
     """Brownian bridges of diffusion σ between the ends of a Gaussian coupling; any coupling, not only the optimal one.
 
-    `coupling` is Cov(X₀, X₁), d × d; `gaussian_schroedinger_bridge` makes the optimal one.
+    Args:
+        mean0: m₀.
+        mean1: m₁.
+        covariance0: Σ₀.
+        covariance1: Σ₁.
+        coupling: C = Cov(X₀, X₁); `gaussian_schroedinger_bridge` makes the optimal one.
+        sigma: σ > 0.
     """
 
     mean0: Float[Array, " d"]
@@ -70,12 +76,29 @@ def gaussian_schroedinger_bridge(
     *,
     sigma: float,
 ) -> GaussianBridge:
-    """The Schrödinger bridge between two Gaussian laws. The algebra is done in float64, on the host.
+    """The Schrödinger bridge between two Gaussians; the algebra is done in float64, on the host.
 
-    **Raises:** `ValueError` for σ ≤ 0.
+        C = ½ Σ₀^½ D Σ₀^(−½) − ½σ² I,    D = (4 Σ₀^½ Σ₁ Σ₀^½ + σ⁴ I)^½
 
-        bridge = gaussian_schroedinger_bridge(-0.1 * ones, eye, 0.1 * ones, eye, sigma=1.0)
-        bridge.coupling[0, 0]  # (√5 − 1)/2
+    Args:
+        mean0: m₀.
+        covariance0: Σ₀, positive definite.
+        mean1: m₁.
+        covariance1: Σ₁.
+        sigma: σ > 0 of the reference motion.
+
+    Returns:
+        The bridge.
+
+    Raises:
+        ValueError: σ ≤ 0.
+
+    References:
+        Bunne, Hsieh, Cuturi & Krause (2023), arXiv:2202.05722, Theorem 3.
+
+    Example:
+        >>> bridge = gaussian_schroedinger_bridge(-0.1 * ones, eye, 0.1 * ones, eye, sigma=1.0)
+        >>> bridge.coupling[0, 0]  # (√5 − 1)/2
     """
     require_positive_sigma(sigma)
     root, inverse_root = square_roots(np.asarray(covariance0, np.float64))
@@ -90,6 +113,16 @@ def markovian_coupling(bridge: GaussianBridge, *, n_steps: int = 2000) -> Float[
 
     The drift is linear, dX = (A(t)X + b) dt + σ dW, so the covariance is Σ₀ Φᵀ with Φ̇ = A(t) Φ; midpoint rule.
     The drift is 0/0 at t = 1, which the midpoint rule never visits.
+
+    Args:
+        bridge: with any coupling.
+        n_steps: of the midpoint rule, default 2000.
+
+    Returns:
+        The covariance, float64.
+
+    Example:
+        >>> markovian_coupling(bridge)  # bridge.coupling, if it is the optimal one
     """
     c0, c1, c = (np.asarray(part, np.float64) for part in (bridge.covariance0, bridge.covariance1, bridge.coupling))
     eye, h = np.eye(len(c0)), 1 / n_steps
@@ -109,12 +142,23 @@ def markovian_coupling(bridge: GaussianBridge, *, n_steps: int = 2000) -> Float[
 def require_positive_sigma(sigma: float) -> None:
     """Passes for σ > 0.
 
-    **Raises:** `ValueError`: without noise there is no bridge.
+    Args:
+        sigma: σ.
+
+    Raises:
+        ValueError: otherwise, as without noise there is no bridge.
     """
     if not sigma > 0:
         raise ValueError(f"sigma must be positive, got {sigma}; for paths without noise use a rectified flow.")
 
 
 def bridge_velocity(bridge: GaussianBridge) -> Velocity:
-    """½(forward − backward): the probability flow between the two ends."""
+    """½(forward − backward), the velocity of the probability flow between the two ends.
+
+    Args:
+        bridge: with both drifts.
+
+    Returns:
+        v(x, t, context); the context is not used.
+    """
     return lambda x, t, context=None: (bridge.forward(x, t) - bridge.backward(x, t)) / 2

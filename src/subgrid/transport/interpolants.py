@@ -1,6 +1,6 @@
-"""Stochastic interpolants: X_t = α(t) X₀ + β(t) X₁ + γ(t) Z, between two laws at t = 0 and t = 1.
+"""Stochastic interpolants: X_t = α(t) X₀ + β(t) X₁ + γ(t) Z, between two distributions at t = 0 and t = 1.
 
-With Z ~ N(0, I) independent of the ends, the law of X_t solves a transport equation whose velocity, and score, are
+With Z ~ N(0, I) independent of the ends, the distribution of X_t solves a transport equation with velocity and score
 
     v(x, t) = E[α̇ X₀ + β̇ X₁ + γ̇ Z | X_t = x],      ∇ log p_t(x) = −E[Z | X_t = x]/γ(t)
 
@@ -21,7 +21,13 @@ from subgrid.types import Velocity
 
 
 class Coefficients(NamedTuple):
-    """α, β, γ at one time; or their derivatives."""
+    """α, β, γ at one time; or their derivatives.
+
+    Args:
+        alpha: α, of X₀.
+        beta: β, of X₁.
+        gamma: γ, of the noise.
+    """
 
     alpha: Scalar
     beta: Scalar
@@ -40,7 +46,14 @@ class Linear(eqx.Module):
 
     σ = 0 is the path of flow matching and rectified flow; σ = √2 the one of Albergo et al. (2023).
 
-    **Raises:** `ValueError` for σ < 0.
+    Args:
+        sigma: σ ≥ 0, default 0.
+
+    Raises:
+        ValueError: σ < 0.
+
+    Example:
+        >>> Linear()(jnp.array(0.25))  # 3/4, 1/4, 0
     """
 
     sigma: float = eqx.field(static=True, default=0.0)
@@ -55,7 +68,14 @@ class Linear(eqx.Module):
 
 
 class Trigonometric(eqx.Module):
-    """α = cos(½πt), β = sin(½πt), γ = σ√(t(1 − t)): α² + β² = 1, so ends of one variance keep it where γ = 0."""
+    """α = cos(½πt), β = sin(½πt), γ = σ√(t(1 − t)): α² + β² = 1, so ends of one variance keep it where γ = 0.
+
+    Args:
+        sigma: σ ≥ 0, default 0.
+
+    Raises:
+        ValueError: σ < 0.
+    """
 
     sigma: float = eqx.field(static=True, default=0.0)
 
@@ -84,7 +104,15 @@ class EncodingDecoding(eqx.Module):
 
 
 def rates(interpolant: Interpolant, t: Scalar) -> Coefficients:
-    """(α̇, β̇, γ̇) at t."""
+    """The derivatives (α̇, β̇, γ̇) of an interpolant.
+
+    Args:
+        interpolant: α, β and γ as functions of time.
+        t: time in [0, 1].
+
+    Returns:
+        The three derivatives; infinite where a coefficient is singular.
+    """
     return jax.jvp(interpolant, (t,), (jnp.ones_like(t),))[1]
 
 
@@ -94,7 +122,20 @@ def interpolate(
     x1: Float[Array, "*shape"],
     noise: Float[Array, "*shape"],
 ) -> Float[Array, "*shape"]:
-    """α X₀ + β X₁ + γ Z; with `rates` in place of the coefficients, the velocity of that path."""
+    """X_t = α X₀ + β X₁ + γ Z; with `rates` in place of the coefficients, the velocity of that path.
+
+    Args:
+        coefficients: α, β, γ at one time.
+        x0: X₀.
+        x1: X₁, of the same shape.
+        noise: Z, standard normal, of the same shape.
+
+    Returns:
+        X_t, of the same shape.
+
+    Example:
+        >>> x = interpolate(Linear(1.0)(t), x0, x1, noise)
+    """
     return coefficients.alpha * x0 + coefficients.beta * x1 + coefficients.gamma * noise
 
 
@@ -103,13 +144,22 @@ def require_times_where_regular(
 ) -> Float[Array, " time"]:
     """The times, if every α̇, β̇, γ̇ is finite at them, and γ > 0 there where the score is wanted.
 
-    **Arguments:** `interpolant`; `times`; `score`, whether −E[Z | x]/γ is evaluated too; `last`, whether the last time
-    is one of those where something is evaluated (an explicit method never visits it).
+    Args:
+        interpolant: α, β and γ as functions of time.
+        times: where something is evaluated.
+        score: whether −E[Z | x]/γ is evaluated too.
+        last: whether the last time is one of those where something is evaluated (an explicit method never visits it),
+            default so.
 
-    **Raises:** `ValueError` naming the time: of one outside [0, 1], or of a singular coefficient. If the times are
-    traced, `eqx.EquinoxRuntimeError` when they are used.
+    Returns:
+        The times as they are.
 
-        require_times_where_regular(Linear(1.0), jnp.linspace(0, 1, 9), score=False)  # gamma is singular at t = 0
+    Raises:
+        ValueError: naming the time, for one outside [0, 1] or of a singular coefficient.
+        EquinoxRuntimeError: if the times are traced, when they are used.
+
+    Example:
+        >>> require_times_where_regular(Linear(1.0), jnp.linspace(0, 1, 9), score=False)  # gamma is singular at t = 0
     """
     visited = slice(None) if last else slice(-1)
     name = type(interpolant).__name__
@@ -150,11 +200,25 @@ def gaussian_velocity(
     *,
     coupling: Float[Array, "d d"] | None = None,
 ) -> Velocity:
-    """The exact velocity between two Gaussians, coupled with Cov(X₀, X₁) = `coupling` (independent by default).
+    """The exact velocity between two Gaussians.
 
         v = ṁ + Cov(Ẋ, X) Cov(X)⁻¹ (x − m)
 
     The yardstick for everything that is trained or integrated in this folder.
+
+    Args:
+        interpolant: α, β and γ.
+        mean0: of X₀.
+        covariance0: of X₀.
+        mean1: of X₁.
+        covariance1: of X₁.
+        coupling: Cov(X₀, X₁), default 0 (independent).
+
+    Returns:
+        v(x, t, context), for x of any shape of d values; the context is not used.
+
+    Example:
+        >>> velocity = gaussian_velocity(Linear(), jnp.zeros(2), jnp.eye(2), jnp.ones(2), jnp.eye(2))
     """
     cross = jnp.zeros_like(covariance0) if coupling is None else coupling
 

@@ -1,6 +1,6 @@
 """Velocities that are linear in the field, tabulated in time: the part of a transport that is known in closed form.
 
-Between Gaussian laws every velocity of this folder is v(x, t) = A(t) x + b(t). A network that is added to the one with
+Between Gaussians every velocity of this folder is v(x, t) = A(t) x + b(t). A network that is added to the one with
 the moments of the data starts from the transport that matches them, and learns only what is not Gaussian.
 """
 
@@ -22,6 +22,10 @@ class LinearVelocity(eqx.Module):
     """v(x, t) = A(t) x + b(t), linear between equally spaced times. It is not trained.
 
     Fields are taken apart into vectors of d values: d = all of them for a full matrix, d = 1 for one number.
+
+    Args:
+        matrices: A at equally spaced times from 0 to 1.
+        offsets: b at those times.
     """
 
     matrices: Float[Array, "time d d"]
@@ -39,7 +43,15 @@ class LinearVelocity(eqx.Module):
 
 
 class CorrectedVelocity(eqx.Module):
-    """v = v_linear + v_learned: a network whose last layer starts at zero starts from the linear transport."""
+    """v = v_linear + v_learned: a network whose last layer starts at zero starts from the linear transport.
+
+    Args:
+        linear: the part that is not trained.
+        learned: v(x, t, context), a module such as `NetworkVelocity`.
+
+    Example:
+        >>> velocity = CorrectedVelocity(tabulate(known, d), NetworkVelocity(network))
+    """
 
     linear: LinearVelocity
     learned: Any
@@ -51,10 +63,17 @@ class CorrectedVelocity(eqx.Module):
 def tabulate(velocity: Velocity, d: int, *, n_times: int = N_TIMES) -> LinearVelocity:
     """The table of a velocity that is linear in vectors of d values.
 
-    **Arguments:** `velocity`; `d`; `n_times`, 65 by default: the error of linear interpolation is then some 1e-3 of
-    velocities that change over the whole interval.
+    Args:
+        velocity: v(x, t), linear in x.
+        d: size of the vectors.
+        n_times: default 65: the error of linear interpolation is then some 1e-3 of velocities that change over the
+            whole interval.
 
-        linear = tabulate(gaussian_velocity(Linear(), m0, cov0, m1, cov1), len(m0))
+    Returns:
+        The table; its ends are those at t = 1e-3 and 1 − 1e-3.
+
+    Example:
+        >>> linear = tabulate(gaussian_velocity(Linear(), m0, cov0, m1, cov1), len(m0))
     """
     times = jnp.clip(jnp.linspace(0.0, 1.0, n_times), TIME_MARGIN, 1 - TIME_MARGIN)
 

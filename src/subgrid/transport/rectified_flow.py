@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float
 
-from subgrid.numerics.integrate import integrate_path
+from subgrid.numerics.integration import integrate_path
 from subgrid.training.checkpoint import Checkpoints
 from subgrid.training.origin import digest, key_data, require_same_origin
 from subgrid.transport.ends import Ends, Pairs
@@ -44,7 +44,20 @@ def straightness(
 ) -> Straightness:
     """How straight the paths of a flow from the samples `x` are.
 
-    straightness(flow.velocity, coarse).curvature
+    Args:
+        velocity: v(x, t, context).
+        x: samples at t = 0.
+        context: of each sample, default none.
+        n_steps: Heun steps of a path, default 32.
+
+    Returns:
+        Curvature, one-step error and transport cost.
+
+    References:
+        Liu, Gong & Liu (2023), arXiv:2209.03003.
+
+    Example:
+        >>> straightness(flow.velocity, coarse).curvature
     """
     times = jnp.linspace(0.0, 1.0, n_steps + 1)
 
@@ -63,7 +76,17 @@ def straightness(
 def reflow_pairs(
     velocity: Velocity, source: Float[Array, "n *shape"], context: Any = None, *, n_steps: int = 32
 ) -> Pairs:
-    """(x₀, Φ(x₀)) for every source sample."""
+    """(x₀, Φ(x₀)) for every source sample.
+
+    Args:
+        velocity: v(x, t, context).
+        source: samples at t = 0.
+        context: of each sample, default none.
+        n_steps: Heun steps, default 32.
+
+    Returns:
+        n pairs, with their context.
+    """
     move = flow_map(velocity, n_steps=n_steps)
     run = jax.jit(lambda x, c: jax.lax.map(lambda each: move(*each), (x, c), batch_size=min(AT_ONCE, len(x))))
     return Pairs(source, run(source, context), context)
@@ -82,16 +105,30 @@ def fit_rectified_flow(
 ) -> list[Flow]:
     """The flows of all rounds, the first fitted to independent pairs, each later one to the pairs of the one before.
 
-    **Arguments:** `velocity`, a module, trained from its own weights in the first round and warm from the round before
-    in later ones; `ends`, without context or with that of the source (a path must know its context before it knows its
-    end); `n_rounds` ≥ 1; `n_steps_flow`, Heun steps of the pairs; `folder`, for the checkpoints of each
-    round, from which the same call resumes: fields, key, weights, and options but for the optimiser are compared, of
-    functions the name alone; `report_round(round, straightness)`; `options` of `fit_flow`.
+    Args:
+        velocity: a module v(x, t, context), trained from its own weights in the first round and warm from the round
+            before in later ones.
+        ends: without context or with that of the source (a path must know its context before it knows its end).
+        n_rounds: ≥ 1, default 2.
+        n_steps_flow: Heun steps of the pairs, default 32.
+        folder: for the checkpoints of each round, from which the same call resumes: fields, key, weights, and options
+            but for the optimiser are compared, of functions the name alone. Default none.
+        report_round: called as report_round(round, straightness) after each.
+        key: random key.
+        options: of `fit_flow`.
 
-    **Raises:** `ValueError` for a context of the target's samples, or no round; `CheckpointMismatch` if the folder was
-    begun with something else; and as `fit_flow`.
+    Returns:
+        The flow of each round.
 
-        first, second = fit_rectified_flow(velocity, Ends(x0, x1), n_rounds=2, key=key)
+    Raises:
+        ValueError: a context of the target's samples, or no round; and as `fit_flow`.
+        CheckpointMismatch: if the folder was begun with something else.
+
+    References:
+        Liu, Gong & Liu (2023), arXiv:2209.03003.
+
+    Example:
+        >>> first, second = fit_rectified_flow(velocity, Ends(x0, x1), n_rounds=2, key=key)
     """
     if n_rounds < 1:
         raise ValueError(f"n_rounds must be at least 1, got {n_rounds}.")

@@ -1,10 +1,10 @@
-"""Pairing fields up to translation, where both laws are invariant under it.
+"""Pairing fields up to translation, where both distributions are invariant under it.
 
 If x₁ is shifted to where it is closest to x₀, and both are then shifted by one random offset, x₀ and x₁ keep their
-laws: the common offset is uniform and independent of all else. But the pair is closer than one drawn as it comes, and
-the velocity of a transport between closer pairs has less to average over. On Kuramoto–Sivashinsky (24 points, 8 times
-coarser) the mean squared distance falls from 2.1 variances (independent) to 1.1 by alignment alone, and in batches of
-512 from .69 (assignment) to .41 (assignment of aligned fields).
+distributions: the common offset is uniform and independent of all else. But the pair is closer than one drawn as it
+comes, and the velocity of a transport between closer pairs has less to average over. On Kuramoto–Sivashinsky (24
+points, 8 times coarser) the mean squared distance falls from 2.1 variances (independent) to 1.1 by alignment alone, and
+in batches of 512 from .69 (assignment) to .41 (assignment of aligned fields).
 """
 
 import equinox as eqx
@@ -21,9 +21,12 @@ from subgrid.types import Key
 class ExactTransportUpToShifts(eqx.Module):
     """The assignment of least Σ min_s ‖x₀ − shift_s x₁‖² over shifts s of each pair: a coupling to be aligned after.
 
-    **Arguments:** `n_space`, how many of the last axes are shifted.
+    Args:
+        n_space: how many of the last axes are shifted.
 
-        pairs = align_pairs(draw_pairs(ends, 256, coupling=ExactTransportUpToShifts(1), key=k1), 1, key=k2)
+    Example:
+        >>> drawn = draw_pairs(ends, 256, coupling=ExactTransportUpToShifts(1), key=k1)
+        >>> pairs = align_pairs(drawn, 1, key=k2)
     """
 
     n_space: int = eqx.field(static=True)
@@ -36,7 +39,16 @@ class ExactTransportUpToShifts(eqx.Module):
 def correlation(
     x0: Float[Array, "channel *space"], x1: Float[Array, "channel *space"], n_space: int
 ) -> Float[Array, "*offset"]:
-    """⟨x₀, shift_s x₁⟩ for all offsets s, summed over channels, by the fast Fourier transform."""
+    """⟨x₀, shift_s x₁⟩ for all offsets s, summed over channels, by the fast Fourier transform.
+
+    Args:
+        x0: a periodic field.
+        x1: another on the same grid.
+        n_space: how many of the last axes are shifted.
+
+    Returns:
+        The products, one for each offset.
+    """
     axes = tuple(range(-n_space, 0))
     products = jnp.fft.rfftn(x0, axes=axes) * jnp.conj(jnp.fft.rfftn(x1, axes=axes))
     lead = tuple(range(x0.ndim - n_space))
@@ -46,7 +58,16 @@ def correlation(
 def nearest_shift(
     x0: Float[Array, "channel *space"], x1: Float[Array, "channel *space"], n_space: int
 ) -> Int[Array, " axis"]:
-    """The offset s that minimises ‖x₀ − shift_s x₁‖."""
+    """The offset s that minimises ‖x₀ − shift_s x₁‖.
+
+    Args:
+        x0: a periodic field.
+        x1: another on the same grid.
+        n_space: how many of the last axes are shifted.
+
+    Returns:
+        The offset in points, one number an axis, as `jnp.roll` takes it.
+    """
     values = correlation(x0, x1, n_space)
     return jnp.stack(jnp.unravel_index(jnp.argmax(values), values.shape))
 
@@ -56,7 +77,16 @@ def align_pairs(pairs: Pairs, n_space: int, *, key: Key) -> Pairs:
 
     A context is left where it is: use this for pairs without one.
 
-    **Raises:** `ValueError` for pairs with a context.
+    Args:
+        pairs: of periodic fields on one grid, without context.
+        n_space: how many of the last axes are shifted.
+        key: random key, of the common offsets.
+
+    Returns:
+        The shifted pairs.
+
+    Raises:
+        ValueError: pairs with a context.
     """
     if pairs.context is not None:
         raise ValueError("pairs with a context cannot be aligned, as shifts would part them from it.")

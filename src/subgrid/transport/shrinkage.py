@@ -1,4 +1,4 @@
-"""Covariances of many values from few samples, and the linear transport between two such laws.
+"""Covariances of many values from few samples, and the linear transport between two such distributions.
 
 With n samples of d values the sample covariance S spreads its eigenvalues, the more the larger d/n is, and a transport
 that divides by the smallest of them is noise. Ledoit & Wolf (2004, doi:10.1016/S0047-259X(03)00096-4) pull S towards a
@@ -16,7 +16,7 @@ noise. A strength s ∈ [0, 1] pools them,
     R₁′ = R̄ + s (R₁ − R̄),    R₂′ = R̄ + s (R₂ − R̄),    R̄ = (R₁ + R₂)/2:
 
 at s = 1 the transport is that of the samples, at s = 0 it moves means and variances alone. Left-out years choose s
-(`downscaling/debiasing_choice.py`).
+(`downscaling/debiasing/choice.py`).
 """
 
 import jax
@@ -27,17 +27,29 @@ from jaxtyping import Array, Float
 from subgrid.transport.gaussian import GaussianMap, monge_matrix
 
 RIDGE = 1e-6
-"""Added to both correlation matrices: directions in which neither set varies are left alone, not divided by zero."""
+"""Added to both correlation matrices: components in which neither set varies are left alone, not divided by zero."""
 
 
 def ledoit_wolf(samples: Float[np.ndarray, "n d"]) -> tuple[Float[np.ndarray, "d d"], float]:
-    """The covariance Σ* and its shrinkage ρ ∈ [0, 1] (formula above), in float64.
+    """The covariance Σ* and its shrinkage ρ, in float64.
 
-    **Arguments:** `samples`, rows; their mean is removed.
+        Σ* = ρ μ I + (1 − ρ) S,    μ = tr S/d,    ρ = min(b², δ²)/δ²,
+        δ² = ‖S − μI‖²_F,          b² = (1/n²) Σ_k ‖x_k x_kᵀ − S‖²_F
 
-    **Raises:** `ValueError` for fewer than 2 samples.
+    Args:
+        samples: rows; their mean is removed.
 
-        covariance, shrinkage = ledoit_wolf(fields.reshape(len(fields), -1))
+    Returns:
+        Σ* and ρ ∈ [0, 1].
+
+    Raises:
+        ValueError: fewer than 2 samples.
+
+    References:
+        Ledoit & Wolf (2004), doi:10.1016/S0047-259X(03)00096-4.
+
+    Example:
+        >>> covariance, shrinkage = ledoit_wolf(fields.reshape(len(fields), -1))
     """
     if len(samples) < 2:
         raise ValueError(f"a covariance needs at least 2 samples, got {len(samples)}.")
@@ -65,14 +77,17 @@ def fit_shrunk_gaussian_map(
 
     Args:
         source: samples.
-        target: samples in the same units.
-        strength: s, how much of the difference of the two correlation matrices is moved, from 0 to 1.
+        target: samples in the same units and of the same shape.
+        strength: s, how much of the difference of the two correlation matrices is moved, from 0 to 1, default 1.
 
     Returns:
         The map, and the shrinkage ρ of the source and of the target.
 
     Raises:
         ValueError: for shapes that do not match, fewer than 2 samples, or a strength outside 0 to 1.
+
+    References:
+        Ledoit & Wolf (2004), doi:10.1016/S0047-259X(03)00096-4.
 
     Example:
         >>> transport, _ = fit_shrunk_gaussian_map(coarse, coarsened_fine, strength=0.6)

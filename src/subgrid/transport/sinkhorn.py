@@ -31,9 +31,13 @@ class SinkhornSummary:
     """What the solver did: for reports."""
 
     epsilon: float
+    """ε, in units of the squared field."""
     n_source: int
+    """Number of source samples."""
     n_target: int
+    """Number of target samples."""
     iterations: int
+    """Sinkhorn iterations that were made."""
     marginal_error: float
     """L1 error of the source marginal of the plan."""
 
@@ -41,11 +45,18 @@ class SinkhornSummary:
 class EntropicMap(eqx.Module):
     """T(y) = Σ_j p_j(y) y′_j,  p(y) = softmax_j((g_j − ‖y − y′_j‖²)/ε): the barycentric map, continued to any y.
 
-    `target` holds y′_j − c with c = `centre`, the mean of the y′_j, and all distances are taken between fields less c:
-    in float32, ‖y‖² of temperatures near 300 K would leave nothing of differences of tenths.
-
-    On a training point it is the barycentric projection of the plan (Pooladian & Niles-Weed 2021, arXiv:2109.12004).
+    All distances are taken between fields less c, the mean of the y′_j: in float32, ‖y‖² of temperatures near 300 K
+    would leave nothing of differences of tenths. On a training point it is the barycentric projection of the plan.
     Every image is a convex combination of target points: far outside the source's range it says so by saturating.
+
+    Args:
+        target: y′_j − c.
+        centre: c.
+        potential: g.
+        epsilon: ε > 0.
+
+    References:
+        Pooladian & Niles-Weed (2021), arXiv:2109.12004.
     """
 
     target: Float[Array, "m d"]
@@ -72,15 +83,31 @@ def fit_entropic_map(
 ) -> tuple[EntropicMap, SinkhornSummary]:
     """Solves the entropic problem between two sets and returns the map from source to target.
 
-    **Arguments:** `source`, `target`, samples in the same units; `epsilon`, in those units squared (default .1 for
-    fields of unit order; relative to the cost between near neighbours it should be small); `tolerance`, on the L1
-    error of the marginals (twice the mass misplaced); `max_iterations`; `report(iterations, error)`, every
-    20 iterations: each call with one compiles anew, a second or so, and every iteration then passes by the host.
+        min_γ Σ_ij γ_ij ‖y_i − y′_j‖² + ε Σ_ij γ_ij (log γ_ij − 1),    γ1 = 1/n,  γᵀ1 = 1/m
 
-    **Returns:** the `EntropicMap` and a `SinkhornSummary`. Memory n·m floats, time n·m a iteration.
+    Args:
+        source: samples y.
+        target: samples y′ in the same units and of the same shape.
+        epsilon: ε in those units squared, default .1 for fields of unit order; relative to the cost between near
+            neighbours it should be small.
+        tolerance: on the L1 error of the marginals (twice the mass misplaced), default 1e-2.
+        max_iterations: default 5000.
+        report: called as report(iterations, error) every 20 iterations: each call with one compiles anew, a second or
+            so, and every iteration then passes by the host. Default none.
 
-    **Raises:** `ValueError` for shapes that do not match or ε ≤ 0; `SinkhornNotConverged`, with the error reached,
-    instead of a map that is silently wrong.
+    Returns:
+        The map and a summary of the solve. Memory n·m floats, time n·m a iteration.
+
+    Raises:
+        ValueError: shapes that do not match, or ε ≤ 0.
+        SinkhornNotConverged: with the error reached, instead of a map that is silently wrong.
+
+    References:
+        Cuturi et al. (2022), arXiv:2201.12324 (the solver).
+
+    Example:
+        >>> transport, summary = fit_entropic_map(coarse, coarsened_fine, epsilon=0.05)
+        >>> debiased = jax.vmap(transport)(coarse)
     """
     require_same_fields(source, target)
     if epsilon <= 0:

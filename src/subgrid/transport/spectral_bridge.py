@@ -30,19 +30,31 @@ TINY = 1e-20
 
 
 class SpectralBridge(eqx.Module):
-    """The bridge of diffusion σ between two Gaussian laws of independent modes and channels.
+    """The bridge of diffusion σ between two Gaussian distributions of independent modes and channels.
 
-    **Raises:** `ValueError` for σ ≤ 0 or grids that differ.
+        C = 2 s₀² s₁² / (d + σ²/N),      d = √(4 s₀² s₁² + σ⁴/N²)
 
-        bridge = SpectralBridge(mode_statistics(fine), mode_statistics(coarse), 0.5)
-        x1 = bridge.draw(fine[0], key=key)
+    Args:
+        source: mean and variance s₀² of the modes at t = 0.
+        target: mean and variance s₁² of the modes at t = 1, on the same grid.
+        sigma: σ > 0 of the reference motion.
+
+    Raises:
+        ValueError: σ ≤ 0, or grids that differ.
+
+    Example:
+        >>> bridge = SpectralBridge(mode_statistics(fine), mode_statistics(coarse), 0.5)
+        >>> x1 = bridge.draw(fine[0], key=key)
     """
 
     source: ModeStatistics
+    """Mean and variance of the modes at t = 0."""
     target: ModeStatistics
+    """Mean and variance of the modes at t = 1."""
     coupling: Float[Array | np.ndarray, "*group channel ky kx"]
     """C of every mode."""
     sigma: float = eqx.field(static=True)
+    """σ of the reference motion."""
 
     def __init__(self, source: ModeStatistics, target: ModeStatistics, sigma: float):
         require_positive_sigma(sigma)
@@ -55,7 +67,7 @@ class SpectralBridge(eqx.Module):
 
     @property
     def added(self) -> float:
-        """σ²/N."""
+        """σ²/N, the variance that the reference motion adds to a mode."""
         return self.sigma**2 / (self.source.mean.shape[-2] * self.source.mean.shape[-1])
 
     def draw(self, x: Float[Array, "channel y x"], *, key: Key) -> Float[Array, "channel y x"]:
@@ -90,17 +102,21 @@ class SpectralBridge(eqx.Module):
 
 
 class RefinedDrift(eqx.Module):
-    """The drift of the spectral bridge, refined by a network:
+    """The drift of the spectral bridge, refined by a network.
 
         v(x, t, context) = (x̂ + r(t) network([x, x̂, context], t) − x)/left,      left = 1 − t forwards, t backwards,
 
     with x̂ the Gaussian estimate of the end and r its root mean square error, so that the network's target has unit
     variance where fields are Gaussian, and a silent network is right.
 
-    **Arguments:** `base`, which may be of groups; `network(features, t)`; `direction`; `least`, smallest left (δ of the
-    training).
+    Args:
+        base: the spectral bridge, or `Groups` of them.
+        network: F(features, t), from 2·channel + known channels to channel.
+        direction: "forward" or "backward".
+        least: smallest left, default 1e-3 (δ of the training).
 
-        drift = RefinedDrift(SpectralBridge(...), UNet(4, 2, 2, key=key), "backward")
+    Example:
+        >>> drift = RefinedDrift(SpectralBridge(source, target, 0.5), UNet(4, 2, 2, key=key), "backward")
     """
 
     base: SpectralBridge | Groups
@@ -122,19 +138,34 @@ def projecting_independent_ends(drift: RefinedDrift) -> RefinedDrift:
 
     Iterative Markovian fitting starts from independent ends. Beside the bridge's own drift its network would then have
     to undo the coupling of the waves that hold nearly all the energy, and to unlearn that in later iterations.
+
+    Args:
+        drift: a refined drift.
+
+    Returns:
+        A copy with the same network.
+
+    Example:
+        >>> change = lambda drift, k: projecting_independent_ends(drift) if k == 0 else drift
+        >>> bridge = fit_bridge(forward, backward, ends, settings, in_iteration=change, key=key)
     """
     coupling = lambda d: (d.base.stacked if isinstance(d.base, Groups) else d.base).coupling  # noqa: E731
     return eqx.tree_at(coupling, drift, replace_fn=np.zeros_like)
 
 
 class RefinedVelocity(eqx.Module):
-    """The velocity of flow matching between independent Gaussian fields, refined by a network; either law may be of
-    groups:
+    """The velocity of flow matching between independent Gaussian fields, refined by a network.
 
         v(x, t, context) = E[X₁ − X₀ | X_t = x] + r(t) network([x, E[…], context], t),
         E[…] = m̂₁ − m̂₀ + (t s₁² − (1−t) s₀²)/V_t (x̂ − m̂_t),      V_t = (1−t)² s₀² + t² s₁²,      r² ∝ Σ s₀² s₁²/V_t.
 
-    velocity = RefinedVelocity(mode_statistics(coarse), mode_statistics(fine), UNet(4, 2, 2, key=key))
+    Args:
+        source: mean and variance s₀² of the modes at t = 0, or `Groups` of them.
+        target: mean and variance s₁² of the modes at t = 1, or `Groups` of them.
+        network: F(features, t), from 2·channel + known channels to channel.
+
+    Example:
+        >>> velocity = RefinedVelocity(mode_statistics(coarse), mode_statistics(fine), UNet(4, 2, 2, key=key))
     """
 
     source: ModeStatistics | Groups

@@ -6,9 +6,15 @@ from jaxtyping import Array, Float
 def require_same_fields(source: Float[Array, "n *coarse"], target: Float[Array, "m *target_coarse"]) -> None:
     """Passes if the fields of both sets have one shape; their numbers n and m may differ.
 
-    **Raises:** `ValueError` naming both shapes.
+    Args:
+        source: n fields.
+        target: m fields.
 
-        require_same_fields(coarse, operator(fine))
+    Raises:
+        ValueError: naming both shapes.
+
+    Example:
+        >>> require_same_fields(coarse, operator(fine))
     """
     if source.shape[1:] != target.shape[1:]:
         raise ValueError(

@@ -10,9 +10,12 @@ from jaxtyping import Array, Float, Scalar
 class NetworkVelocity(eqx.Module):
     """v(x, t, context) = scale · network([x, context], t).
 
-    **Arguments:** `network(features, t)`, whose leading axis takes the channels of x and of the context and gives back
-    those of x; `scale`, the size of the velocities that a network of unit outputs should learn (1 for normalised
-    fields).
+    Args:
+        network: F(features, t), whose leading axis takes the channels of x and of the context and gives those of x.
+        scale: size of the velocities that a network of unit outputs should learn, default 1 (normalised fields).
+
+    Example:
+        >>> velocity = NetworkVelocity(UNet(3, 2, 2, key=key))
     """
 
     network: eqx.Module
@@ -26,7 +29,7 @@ class NetworkVelocity(eqx.Module):
 
 
 class NetworkDrift(eqx.Module):
-    """The drift of a bridge, so scaled that the network's target varies by about one given the pair, at every time:
+    """The drift of a bridge, so scaled that the network's target varies by about one given the pair, at every time.
 
         v(x, t, context) = σ network([x, context], t) / √(left + ½δ),    left = 1 − t forwards, t backwards
 
@@ -34,10 +37,14 @@ class NetworkDrift(eqx.Module):
     σ/√left, which a network of smooth outputs would have to learn. `drift_loss` then is the plain mean square of the
     network's own error.
 
-    **Arguments:** `network`, as for `NetworkVelocity`; `direction`; `sigma`, of the bridge; `time_margin`, δ of the
-    training, within which the growth ends.
+    Args:
+        network: F(features, t), as for `NetworkVelocity`.
+        direction: "forward" or "backward".
+        sigma: σ of the bridge.
+        time_margin: δ of the training, within which the growth ends, default 1e-3.
 
-        drift = NetworkDrift(UNet(3, 2, 2, key=key), "backward", 0.5)
+    Example:
+        >>> drift = NetworkDrift(UNet(3, 2, 2, key=key), "backward", 0.5)
     """
 
     network: eqx.Module

@@ -19,7 +19,7 @@ def wasserstein_1_per_cell(pred: AnyFloat, ref: AnyFloat, *, mask: Mask | None =
     """Exact Wasserstein-1 distance ∫ |F_pred − F_ref| dx between the marginal distributions of every cell.
 
     Args:
-        pred: samples to judge on axis 0, any unit; n ≥ 1.
+        pred: samples to evaluate on axis 0, any unit; n ≥ 1.
         ref: reference samples, same unit and grid; their number may differ.
         mask: cells that count, of the trailing axes; default all but the first.
 
@@ -29,7 +29,7 @@ def wasserstein_1_per_cell(pred: AnyFloat, ref: AnyFloat, *, mask: Mask | None =
     Raises:
         ValueError: different grids, or as `masks.select_cells`.
 
-    Reference:
+    References:
         Ramdas, García Trillos & Cuturi (2017), Prop. 1, doi:10.3390/e19020047.
 
     Example:
@@ -85,7 +85,7 @@ def fair_crps_per_cell(
     Raises:
         ValueError: axes that do not match, fewer than 2 members, or as `masks.select_cells`.
 
-    Reference:
+    References:
         Ferro (2014), doi:10.1002/qj.2270.
 
     Example:
@@ -108,12 +108,18 @@ def spread_skill_per_channel(
 ) -> Float[np.ndarray, " channel"]:
     """Spread over skill of every channel, √((M + 1)/M ⟨s²⟩) / √⟨(x̄ − y)²⟩, averaged over cases and cells.
 
-    Arguments and errors are those of `fair_crps_per_cell`.
+    Args:
+        ensemble: axes "case member channel *space", at least 2 members, any unit.
+        truth: axes "case channel *space", same unit.
+        mask: cells that count, default all.
 
     Returns:
         1 for a reliable ensemble, below for too little spread; one number a channel.
 
-    Reference:
+    Raises:
+        ValueError: axes that do not match, fewer than 2 members, or as `select_cells`.
+
+    References:
         Fortin, Abaza, Anctil & Turcotte (2014), Eq. 15, doi:10.1175/JHM-D-14-0008.1.
 
     Example:

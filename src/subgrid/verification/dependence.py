@@ -94,7 +94,7 @@ def rank_correlation(first: AnyFloat, second: AnyFloat, *, mask: Mask | None = N
     Raises:
         ValueError: fewer than two samples, other shapes, or as `masks.select_cells`.
 
-    Reference:
+    References:
         Spearman (1904), doi:10.2307/1412159.
 
     Example:
@@ -114,10 +114,10 @@ def correlation_rmse(pred: AnyFloat, ref: AnyFloat, *, mask: Mask | None = None)
     """Error of the inter-cell correlation matrix (CorrRMSE).
 
     CorrRMSE = √( mean over pairs i < j of (ρ_ij(pred) − ρ_ij(ref))² ). Two independent sets of n *independent* samples
-    of one law score about √(2 ⟨(1 − ρ²)²⟩ / n): compare with the floor, reference against reference.
+    of one distribution score about √(2 ⟨(1 − ρ²)²⟩ / n): compare with the floor, reference against reference.
 
     Args:
-        pred: samples to judge, any unit; n ≥ 2.
+        pred: samples to evaluate, any unit; n ≥ 2.
         ref: reference samples on the same grid; m ≥ 2.
         mask: cells that count, default all; at least two.
 
@@ -128,7 +128,7 @@ def correlation_rmse(pred: AnyFloat, ref: AnyFloat, *, mask: Mask | None = None)
     Raises:
         ValueError: fewer than two samples or cells, different grids, or as `masks.select_cells`.
 
-    Reference:
+    References:
         Vrac (2018), doi:10.5194/hess-22-3175-2018 (correlation matrices as the yardstick of multivariate correction).
 
     Example:
@@ -152,7 +152,9 @@ class DistanceBins:
     distance: Float[np.ndarray, " bin"]
     """Mean distance of the pairs of a bin, km."""
     value: Float[np.ndarray, " bin"]
+    """Mean over the pairs of a bin."""
     n_pairs: Int[np.ndarray, " bin"]
+    """Number of pairs in a bin."""
 
 
 def variogram(
@@ -180,7 +182,7 @@ def variogram(
     Raises:
         ValueError: fewer than two samples, edges that do not rise, distances of other cells.
 
-    Reference:
+    References:
         Matheron (1963), doi:10.2113/gsecongeo.58.8.1246.
 
     Example:
@@ -203,7 +205,18 @@ def correlogram(
 ) -> DistanceBins:
     """Mean inter-cell correlation in bins of distance.
 
-    Arguments and errors are those of `variogram`; the values are dimensionless.
+    Args:
+        samples: n ≥ 2 samples on axis 0, any unit.
+        distances: km between the cells of the mask (`great_circle_distances`).
+        edges: rising edges of the bins, km.
+        mask: cells that count, default all.
+
+    Returns:
+        Correlation in [−1, 1], with mean distance and number of pairs of every bin; pairs with a cell that never
+        changes are left out.
+
+    Raises:
+        ValueError: fewer than two samples, edges that do not rise, distances of other cells.
 
     Example:
         >>> correlogram(samples, distances, np.arange(0.0, 1000.0, 50.0)).value  # from near 1 down to 0

@@ -55,7 +55,7 @@ def covariance_rmse(pred: Float[Array, "n *space"], ref: Float[Array, "m *space"
     covRMSE = ‖Cov(pred) − Cov(ref)‖_F / ‖Cov(ref)‖_F, with the unbiased (n − 1) covariance.
 
     Args:
-        pred: samples to judge, any unit; n ≥ 2.
+        pred: samples to evaluate, any unit; n ≥ 2.
         ref: reference samples, same unit and space axes; m ≥ 2.
 
     Returns:
@@ -65,7 +65,7 @@ def covariance_rmse(pred: Float[Array, "n *space"], ref: Float[Array, "m *space"
     Raises:
         ValueError: fewer than two samples in a set, or different space axes.
 
-    Reference:
+    References:
         Wan et al. (2023), arXiv:2305.15618.
 
     Example:
@@ -106,7 +106,7 @@ def kl_divergence_per_point(
 
     Args:
         ref: reference samples, any unit; m ≥ 2.
-        pred: samples to judge, same unit and space axes; n ≥ 2.
+        pred: samples to evaluate, same unit and space axes; n ≥ 2.
         n_grid: quadrature points, ≥ 16, default 512. Exact to float32 while the spacing stays below the bandwidth of
             ref, that is while range/std of ref < 512·m^(−1/5); raise it for heavy tails.
 
@@ -117,7 +117,7 @@ def kl_divergence_per_point(
     Raises:
         ValueError: fewer than two samples in a set, different space axes, or n_grid < 16.
 
-    Reference:
+    References:
         Wan et al. (2023), arXiv:2305.15618; Scott (1992), Eq. 6.42, doi:10.1002/9780470316849.
 
     Example:
@@ -169,7 +169,7 @@ def kl_divergence(
 
     Args:
         ref: reference samples, any unit; m ≥ 2.
-        pred: samples to judge, same unit and space axes; n ≥ 2.
+        pred: samples to evaluate, same unit and space axes; n ≥ 2.
         n_grid: quadrature points, ≥ 16, default 512.
 
     Returns:
@@ -178,7 +178,7 @@ def kl_divergence(
     Raises:
         ValueError: fewer than two samples in a set, different space axes, or n_grid < 16.
 
-    Reference:
+    References:
         Wan et al. (2023), arXiv:2305.15618; Kullback & Leibler (1951), doi:10.1214/aoms/1177729694.
 
     Example:
@@ -196,7 +196,7 @@ def wasserstein_1(pred: Float[Array, "n *space"], ref: Float[Array, "m *space"])
     quantile functions.
 
     Args:
-        pred: samples to judge, any unit; n ≥ 1.
+        pred: samples to evaluate, any unit; n ≥ 1.
         ref: reference samples, same unit and space axes; m ≥ 1.
 
     Returns:
@@ -205,7 +205,7 @@ def wasserstein_1(pred: Float[Array, "n *space"], ref: Float[Array, "m *space"])
     Raises:
         ValueError: an empty set, or different space axes.
 
-    Reference:
+    References:
         Ramdas, García Trillos & Cuturi (2017), Prop. 1, doi:10.3390/e19020047.
 
     Example:
@@ -238,7 +238,7 @@ def maximum_mean_discrepancy(
     k(x,y) = exp(−‖x − y‖²/(2ℓ²)), the norm summing over all points.
 
     Args:
-        pred: samples x to judge, any unit; n ≥ 2.
+        pred: samples x to evaluate, any unit; n ≥ 2.
         ref: reference samples y, same unit and space axes; m ≥ 2.
         bandwidth: ℓ > 0 in the unit of the norm. Default: the median heuristic, ℓ = median of ‖y_i − y_j‖ over the
             pairs of up to 1000 evenly spaced reference samples. Fix it to compare several predictions.
@@ -251,7 +251,7 @@ def maximum_mean_discrepancy(
     Raises:
         ValueError: fewer than two samples in a set, different space axes, or bandwidth ≤ 0.
 
-    Reference:
+    References:
         Gretton et al. (2012), JMLR 13, 723–773, Eq. 3 (arXiv:0805.2368); median heuristic: arXiv:1707.07269.
 
     Example:

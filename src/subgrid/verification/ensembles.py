@@ -41,7 +41,7 @@ def crps(ensemble: Float[Array, "member *shape"], truth: Float[Array, "*shape"])
     Raises:
         ValueError: no members, or shapes that do not match.
 
-    Reference:
+    References:
         Gneiting & Raftery (2007), Eq. 21, doi:10.1198/016214506000001437.
 
     Example:
@@ -71,7 +71,7 @@ def fair_crps(ensemble: Float[Array, "member *shape"], truth: Float[Array, "*sha
     Raises:
         ValueError: fewer than two members, or shapes that do not match.
 
-    Reference:
+    References:
         Ferro (2014), doi:10.1002/qj.2270; sorted form: Zamo & Naveau (2018), doi:10.1007/s11004-017-9709-7.
 
     Example:
@@ -115,7 +115,7 @@ def spread_skill_ratio(
     Raises:
         ValueError: no cases, fewer than two members, or shapes that do not match.
 
-    Reference:
+    References:
         Fortin, Abaza, Anctil & Turcotte (2014), Eq. 15, doi:10.1175/JHM-D-14-0008.1.
 
     Example:
@@ -152,7 +152,7 @@ def rank_histogram(
     Raises:
         ValueError: no cases, no members, or shapes that do not match.
 
-    Reference:
+    References:
         Hamill (2001), doi:10.1175/1520-0493(2001)129<0550:IORHFV>2.0.CO;2.
 
     Example:
@@ -191,7 +191,7 @@ def constraint_rmse(
     Raises:
         ValueError: no samples, different numbers of fields and targets, or C′x and y′ of different shape.
 
-    Reference:
+    References:
         Wan et al. (2023), arXiv:2305.15618.
 
     Example:
@@ -224,7 +224,7 @@ def sample_variability(ensemble: Float[Array, "condition member *shape"]) -> Flo
     Raises:
         ValueError: no conditions or fewer than two members.
 
-    Reference:
+    References:
         Wan et al. (2023), arXiv:2305.15618.
 
     Example:

@@ -28,8 +28,11 @@ class QuantileTable:
     """Quantiles of two sets at the same levels, averaged over cells: the points of a quantile–quantile plot."""
 
     level: Float[np.ndarray, " level"]
+    """Levels in [0, 1]."""
     pred: Float[np.ndarray, " level"]
+    """Quantiles of pred, mean over cells, in the unit of the data."""
     ref: Float[np.ndarray, " level"]
+    """Quantiles of ref, mean over cells."""
     rmse: Float[np.ndarray, " level"]
     """Root mean square over cells of the difference of quantiles: errors of opposite sign do not cancel in it."""
 
@@ -40,7 +43,7 @@ def quantile_table(
     """Quantiles of each cell, at given levels, of two sets of samples that share no dates.
 
     Args:
-        pred: samples to judge on axis 0, any unit.
+        pred: samples to evaluate on axis 0, any unit.
         ref: reference samples, same unit and grid.
         levels: in [0, 1], default .001, .01, .05 … .95, .99, .999.
         mask: cells that count, default all.
@@ -81,7 +84,7 @@ def wet_day_frequency(precipitation: AnyFloat, *, threshold: float = WET_DAY) ->
     Raises:
         ValueError: no days.
 
-    Reference:
+    References:
         Zhang et al. (2011), doi:10.1002/wcc.147.
 
     Example:
@@ -135,7 +138,7 @@ def fit_gev(
     Raises:
         ValueError: fewer than four maxima.
 
-    Reference:
+    References:
         Hosking, Wallis & Wood (1985), Eqs. 11–14, doi:10.1080/00401706.1985.10488049.
 
     Example:
@@ -188,7 +191,7 @@ def gev_return_level(
     Raises:
         ValueError: a period of one block or less.
 
-    Reference:
+    References:
         Coles (2001), Eq. 3.4, doi:10.1007/978-1-4471-3675-0 (there the shape is −k).
 
     Example:
@@ -210,7 +213,13 @@ def _quantile(
 
 @dataclass(frozen=True)
 class ReturnLevel:
-    """A return level at each cell and the interval that sampling of the seasons leaves it in."""
+    """A return level at each cell and the interval that sampling of the seasons leaves it in.
+
+    Args:
+        level: the estimate, in the unit of the data.
+        lower: lower end of the interval.
+        upper: upper end of the interval.
+    """
 
     level: Float[np.ndarray, "*space"]
     lower: Float[np.ndarray, "*space"]
@@ -248,7 +257,7 @@ def return_level(
     Raises:
         ValueError: fewer than four seasons, a period ≤ 2 (take quantiles), or a confidence outside (0, 1).
 
-    Reference:
+    References:
         Hosking, Wallis & Wood (1985), doi:10.1080/00401706.1985.10488049; Kyselý (2008),
         doi:10.1175/2008JAMC1763.1 (parametric beats non-parametric bootstrap for extremes).
 

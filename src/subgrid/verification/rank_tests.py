@@ -25,9 +25,13 @@ class FlatnessTest:
     statistic: float
     """χ² on effective samples, to be compared with `degrees_of_freedom`."""
     degrees_of_freedom: float
+    """Of the χ² distribution; less than M for correlated ranks."""
     effective_samples: float
+    """How many independent ranks scatter as much."""
     samples: int
+    """Number of all ranks."""
     counts: Int[np.ndarray, " rank"]
+    """The histogram, of ranks 0 … M."""
 
 
 def ranks_of_truth(
@@ -47,7 +51,7 @@ def ranks_of_truth(
     Raises:
         ValueError: shapes that do not match, or as `masks.select_cells`.
 
-    Reference:
+    References:
         Hamill (2001), doi:10.1175/1520-0493(2001)129<0550:IORHFV>2.0.CO;2.
 
     Example:
@@ -80,7 +84,7 @@ def rank_flatness_test(
 
     - effective samples: N_eff = (1 − Σ p̂²)/tr V, which is N for independent entries;
     - statistic: X² = N_eff Σ (p̂_k − π)²/π, the first-order correction of Rao & Scott;
-    - since a correlated histogram scatters more in some directions (slope, curvature) than in others, the second-order
+    - since a correlated histogram scatters more in some components (slope, curvature) than in others, the second-order
       correction compares X²/(1 + a²) with χ² of M/(1 + a²) degrees of freedom, a² the squared coefficient of variation
       of the eigenvalues of V. tr V² is freed of the bias that T cases leave in it (Srivastava 2005).
 
@@ -98,7 +102,7 @@ def rank_flatness_test(
     Raises:
         ValueError: ranks outside 0 … M, fewer than 10 cases, or another number of labels than cases.
 
-    Reference:
+    References:
         Rao & Scott (1981), doi:10.1080/01621459.1981.10477633; Jolliffe & Primo (2008), doi:10.1175/2007MWR2219.1;
         Wilks (2019), doi:10.1175/MWR-D-18-0369.1; Geyer (1992), doi:10.1214/ss/1177011137; Srivastava (2005),
         doi:10.14490/jjss.35.251.

@@ -10,7 +10,12 @@ from subgrid.verification.masks import AnyFloat, Mask, select_cells
 
 @dataclass(frozen=True)
 class SpreadErrorCurve:
-    """Mean spread and root-mean-square error of the ensemble mean, in bins of equally many entries of rising spread."""
+    """Mean spread and root-mean-square error of the ensemble mean, in bins of equally many entries of rising spread.
+
+    Args:
+        spread: root mean square of the corrected spread in a bin, in the unit of the data.
+        error: root mean square error of the ensemble mean in it.
+    """
 
     spread: Float[np.ndarray, " bin"]
     error: Float[np.ndarray, " bin"]
@@ -37,7 +42,7 @@ def spread_error_curve(
     Raises:
         ValueError: shapes that do not match, more bins than entries, or as `masks.select_cells`.
 
-    Reference:
+    References:
         Leutbecher & Palmer (2008), Sect. 5, doi:10.1016/j.jcp.2007.02.014.
 
     Example:
@@ -63,8 +68,11 @@ class ReliabilityDiagram:
     """Forecast probability against observed frequency, and the parts of the Brier score; empty bins hold NaN."""
 
     probability: Float[np.ndarray, " bin"]
+    """m/M of each bin."""
     frequency: Float[np.ndarray, " bin"]
+    """How often the event happened."""
     count: Int[np.ndarray, " bin"]
+    """Number of entries in each bin."""
     reliability: float
     """Mean squared distance to the diagonal: 0 is best."""
     resolution: float
@@ -79,7 +87,7 @@ def reliability_diagram(
     """How often an event happens when m of the M members show it, m = 0 … M.
 
     For a reliable ensemble of M exchangeable members the frequency is (m + θ)/(M + 1) averaged over the event's own
-    uncertainty, so it lies on the diagonal but for 1/M: judge by the floor, one member in the place of the truth.
+    uncertainty, so it lies on the diagonal but for 1/M: compare with the floor, one member in the place of the truth.
 
     Args:
         member_has_event: for instance `ensemble >= 1.0`, members on axis 1. Take cells of the mask only.
@@ -91,7 +99,7 @@ def reliability_diagram(
     Raises:
         ValueError: shapes that do not match.
 
-    Reference:
+    References:
         Murphy (1973), doi:10.1175/1520-0450(1973)012<0595:ANVPOT>2.0.CO;2.
 
     Example:

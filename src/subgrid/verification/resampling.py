@@ -1,7 +1,7 @@
 """How much of a score is an accident of the runs at hand: they are drawn again, with replacement, each as a whole.
 
-Pixels of one field know of each other, and so do frames of one run; the textbook's law of independent values would call
-every difference significant.
+Pixels of one field depend on each other, and so do frames of one run; the textbook's distribution of independent values
+would call every difference significant.
 """
 
 from typing import NamedTuple
@@ -19,10 +19,17 @@ N_QUANTILES = 255
 def run_weights(runs: Int[np.ndarray, " n"], *, n_resamplings: int = 200, seed: int) -> Float[np.ndarray, "draw n"]:
     """What each field counts in each resampling of the runs: rows sum to one.
 
-    **Arguments:** `runs`, of which run each field is; `seed`: two sets of the same runs are drawn alike, so that what
-    they have in common cancels in differences.
+    Args:
+        runs: of which run each field is.
+        n_resamplings: default 200.
+        seed: two sets of the same runs are drawn alike, so that what they have in common cancels in differences.
 
-        run_weights(np.repeat(np.arange(8), 10), seed=0)
+    Returns:
+        Weights ≥ 0.
+
+    Example:
+        >>> run_weights(np.repeat(np.arange(8), 10), seed=0).shape
+        (200, 80)
     """
     labels, place = np.unique(runs, return_inverse=True)
     rng = np.random.default_rng(seed)
@@ -31,7 +38,14 @@ def run_weights(runs: Int[np.ndarray, " n"], *, n_resamplings: int = 200, seed: 
 
 
 class MeanChange(NamedTuple):
-    """A change of a mean, the ends of its interval, and the standard deviation of the change over members."""
+    """A change of a mean, the ends of its interval, and the standard deviation of the change over members.
+
+    Args:
+        change: of the means over all members and times, in the unit of the data.
+        lower: lower end of the interval.
+        upper: upper end of the interval.
+        member_spread: standard deviation of the members' own changes.
+    """
 
     change: float
     lower: float
@@ -60,7 +74,7 @@ def mean_change(
         before: means over the region, any unit, of every time and member.
         after: the same of the later period, with noise that is independent of that of `before`; with shared noise the
             spread over members is not an uncertainty.
-        before_seasons: season (winter, year) that each time belongs to; at least two seasons.
+        before_seasons: season year that each time belongs to; at least two.
         after_seasons: the same of the later period.
         n_resamplings: default 2000, which leaves the ends of a 90 % interval a sampling error of some 2 % of its width.
         confidence: of the interval, in (0, 1), default 0.9.
@@ -76,7 +90,7 @@ def mean_change(
         Efron & Tibshirani (1993), An Introduction to the Bootstrap, chapter 13 (percentile intervals).
 
     Example:
-        >>> mean_change(now, later, now_winters, later_winters, key=jr.key(0)).lower
+        >>> mean_change(now, later, now_seasons, later_seasons, key=jr.key(0)).lower
     """
     n_seasons = min(len(np.unique(seasons)) for seasons in (before_seasons, after_seasons))
     if n_seasons < 2 or before.shape[1] < 2 or before.shape[1] != after.shape[1]:
@@ -108,12 +122,22 @@ def kolmogorov_smirnov_resampled(
     pred_weights: Float[np.ndarray, "draw n"],
     ref_weights: Float[np.ndarray, "draw m"],
 ) -> Float[np.ndarray, " draw"]:
-    """`similarity.kolmogorov_smirnov` of each resampling.
+    """`kolmogorov_smirnov` of each resampling: the largest gap between the weighted distribution functions.
 
-    Its mean lies above the distance of the sets themselves where that is near the noise, as a supremum does of what is
-    drawn twice; it is for spreads and differences.
+    Functions are compared at 255 quantiles of ref. Its mean lies above the distance of the sets themselves where that
+    is near the noise, as a supremum does of what is drawn twice; it is for spreads and differences.
 
-        kolmogorov_smirnov_resampled(c, c_ref, run_weights(sources, seed=0), run_weights(runs, seed=1)).std()
+    Args:
+        pred: n fields.
+        ref: m reference fields.
+        pred_weights: of the fields of pred in each resampling (`run_weights`).
+        ref_weights: of the fields of ref, in as many resamplings.
+
+    Returns:
+        One distance in [0, 1] for each resampling.
+
+    Example:
+        >>> kolmogorov_smirnov_resampled(c, c_ref, run_weights(sources, seed=0), run_weights(runs, seed=1)).std()
     """
     at = np.quantile(ref, np.arange(1, N_QUANTILES + 1) / (N_QUANTILES + 1))
     below = [w @ _distribution_functions(fields, at) for fields, w in ((pred, pred_weights), (ref, ref_weights))]

@@ -1,4 +1,4 @@
-"""Whether a downscaled field still is the field that it came from, and whether values have the right law."""
+"""Whether a downscaled field still is the field that it came from, and whether values have the right distribution."""
 
 import numpy as np
 from jaxtyping import Float
@@ -12,9 +12,18 @@ ROUNDING = 1e-5
 def kolmogorov_smirnov(pred: Float[np.ndarray, "*shape"], ref: Float[np.ndarray, "*other"]) -> float:
     """sup_x |F_pred(x) − F_ref(x)| of all values pooled: the largest gap between two frequency histograms of any bins.
 
-    **Returns:** between 0 and 1. **Raises:** `ValueError` for an empty set.
+    Args:
+        pred: values, of any shape and unit.
+        ref: reference values, same unit.
 
-        kolmogorov_smirnov(c, c_reference)
+    Returns:
+        A number between 0 and 1.
+
+    Raises:
+        ValueError: an empty set.
+
+    Example:
+        >>> kolmogorov_smirnov(np.arange(4.0), np.arange(4.0) + 1)  # 1/4
     """
     if not pred.size or not ref.size:
         raise ValueError(f"both sets need values, got {pred.size} and {ref.size}.")
@@ -34,15 +43,22 @@ def source_distance(
     L keeps |κ| ≤ wavenumber, z takes away the mean over the field and divides by the standard deviation: ρ is the
     pattern correlation.
 
-    **Arguments:** `output`, `source`, periodic, on one grid; `wavenumber` ≥ 1.
+    Args:
+        output: periodic fields x.
+        source: periodic fields y, of the same shape; their unit may differ.
+        wavenumber: ≥ 1, waves per domain.
 
-    **Returns:** 0 for the same pattern, √2 for unrelated ones (in the mean), 2 for the opposite one.
+    Returns:
+        0 for the same pattern, √2 for unrelated ones (in the mean), 2 for the opposite one.
 
-    **Raises:** `ValueError` for shapes that differ, or a field without waves up to the wavenumber.
+    Raises:
+        ValueError: shapes that differ, or a field without waves up to the wavenumber.
 
-    **Reference:** Shi et al. (2023), arXiv:2303.16852, section 6.
+    References:
+        Shi et al. (2023), arXiv:2303.16852, section 6.
 
-        source_distance(downscaled, upsampled, 4).mean()
+    Example:
+        >>> source_distance(downscaled, upsampled, 4).mean()
     """
     if output.shape != source.shape:
         raise ValueError(f"outputs and sources must have one shape, got {output.shape} and {source.shape}.")

@@ -48,7 +48,7 @@ def energy_spectrum(samples: Float[Array, "n channel *space"], n_space: int) -> 
     Raises:
         ValueError: n_space not 1, 2 or 3, or not matching the shape; no samples; an axis of one point.
 
-    Reference:
+    References:
         Wan et al. (2023), arXiv:2305.15618 (there unnormalised; only ratios are used).
 
     Example:
@@ -95,7 +95,7 @@ def mean_energy_log_ratio(
     are empty in both sets (dealiasing) count 0 rather than a ratio of noise.
 
     Args:
-        pred: fields to judge, any unit; n ≥ 1.
+        pred: fields to evaluate, any unit; n ≥ 1.
         ref: reference fields, same unit, channels and grid; m ≥ 1.
         n_space: number of trailing space axes: 1, 2 or 3.
 
@@ -106,7 +106,7 @@ def mean_energy_log_ratio(
     Raises:
         ValueError: n_space not 1, 2 or 3, or not matching the shapes; different channels or grids; empty sets.
 
-    Reference:
+    References:
         Wan et al. (2023), arXiv:2305.15618.
 
     Example:

@@ -1,8 +1,8 @@
 """How long events last: wet, dry and warm spells, never joined across the boundary of a season.
 
-Time stands on axis 0. `segment` labels the stretch of consecutive days that each day belongs to (a winter), so a spell
-ends where the label changes. A spell that a season cuts is counted with the length it has inside: *mathematical* as
-long as the archive holds one season alone.
+Time stands on axis 0. `segment` labels the stretch of consecutive days that each day belongs to (a season year), so a
+spell ends where the label changes. A spell that a season cuts is counted with the length it has inside: *mathematical*
+as long as the archive holds one season alone.
 """
 
 from dataclasses import dataclass
@@ -74,8 +74,11 @@ class SpellStatistics:
     """What spells look like in each cell; NaN where a cell is masked, or has no spell to take a mean of."""
 
     mean: Float[np.ndarray, "*space"]
+    """Mean length in days."""
     maximum: Float[np.ndarray, "*space"]
+    """Length of the longest in days."""
     count: Float[np.ndarray, "*space"]
+    """Number of spells."""
     distribution: Float[np.ndarray, " length"]
     """Share of all spells, pooled over cells, that last 1, 2, … days."""
 
@@ -83,8 +86,17 @@ class SpellStatistics:
 def spell_statistics(occurs: Bool[np.ndarray, "time *space"], segment: Int[np.ndarray, " time"]) -> SpellStatistics:
     """Mean, maximum, number and distribution of the lengths of an event's spells.
 
-    Arguments and errors are those of `spell_lengths`. For a two-state Markov chain with P(on → on) = p, lengths are
-    geometric, p^(l−1) (1 − p), of mean 1/(1 − p).
+    For a two-state Markov chain with P(on → on) = p, lengths are geometric, p^(l−1) (1 − p), of mean 1/(1 − p).
+
+    Args:
+        occurs: whether the event happens.
+        segment: stretch that each day belongs to; spells do not cross a change of label.
+
+    Returns:
+        The statistics of each cell, and the distribution over all.
+
+    Raises:
+        ValueError: another number of labels than days.
 
     Example:
         >>> spell_statistics(np.array([True, True, False, True]), np.zeros(4, int)).mean  # 1.5
@@ -117,7 +129,7 @@ def wet_and_dry_spells(
     Raises:
         ValueError: another number of labels than days.
 
-    Reference:
+    References:
         Zhang et al. (2011), doi:10.1002/wcc.147 (consecutive wet and dry days, CWD and CDD).
 
     Example:
@@ -144,6 +156,7 @@ class WarmSpells:
     """Warm spells of each segment (season, in the order of their labels) and cell; NaN where masked."""
 
     count: Float[np.ndarray, "segment *space"]
+    """Number of warm spells."""
     days: Float[np.ndarray, "segment *space"]
     """Days that belong to a warm spell (the warm spell duration index, WSDI)."""
 
@@ -171,7 +184,7 @@ def warm_spells(
     Raises:
         ValueError: minimum_days < 1, or another number of labels than days.
 
-    Reference:
+    References:
         Zhang et al. (2011), doi:10.1002/wcc.147 (WSDI).
 
     Example:

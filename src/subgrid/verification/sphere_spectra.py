@@ -23,6 +23,7 @@ class RadialSpectrum:
     wavenumber: Float[np.ndarray, " ring"]
     """Waves per unit of length (the unit of the spacing)."""
     energy: Float[np.ndarray, "channel ring"]
+    """E(k), mean over samples, in the unit of the fields squared."""
 
 
 def radial_spectrum(
@@ -52,7 +53,7 @@ def radial_spectrum(
     Raises:
         ValueError: other axes, a spacing ≤ 0, or as `masks.select_cells`.
 
-    Reference:
+    References:
         Denis, Côté & Laprise (2002), doi:10.1175/1520-0493(2002)130<1812:SDOTDA>2.0.CO;2.
 
     Example:
@@ -132,7 +133,7 @@ def spherical_spectrum(fields: AnyFloat, lat: Float[np.ndarray, " lat"]) -> Floa
     Raises:
         ValueError: axes or latitudes that do not match, latitudes that do not span the globe, or NaN.
 
-    Reference:
+    References:
         Boer & Shepherd (1983), doi:10.1175/1520-0469(1983)040<0164:LSTDTI>2.0.CO;2; quadrature: Trefethen (2008),
         doi:10.1137/060659831; recurrence: Holmes & Featherstone (2002), doi:10.1007/s00190-002-0216-2.
 
@@ -181,7 +182,7 @@ def legendre_functions(top: int, sine: Float[np.ndarray, " lat"]) -> Float[np.nd
     Raises:
         ValueError: a negative degree.
 
-    Reference:
+    References:
         Holmes & Featherstone (2002), Eq. 11, doi:10.1007/s00190-002-0216-2 (here the mean square is 1 for every m).
 
     Example:
@@ -207,7 +208,7 @@ def spectral_log_ratio(pred: RadialSpectrum, ref: RadialSpectrum) -> Float[Array
     """Mean over rings of |ln(E_pred/E_ref)| of every channel: how far two spectra of one grid and mask lie apart.
 
     Args:
-        pred: spectrum to judge.
+        pred: spectrum to evaluate.
         ref: reference.
 
     Returns:
@@ -216,7 +217,7 @@ def spectral_log_ratio(pred: RadialSpectrum, ref: RadialSpectrum) -> Float[Array
     Raises:
         ValueError: spectra on different rings.
 
-    Reference:
+    References:
         Wan et al. (2023), arXiv:2305.15618 (MELR, unweighted).
 
     Example:

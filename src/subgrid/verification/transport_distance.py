@@ -8,22 +8,28 @@ MAX_PIVOTS = 10**8
 
 
 def wasserstein_2(pred: Float[np.ndarray, "n d"], ref: Float[np.ndarray, "m other_d"]) -> float:
-    """W₂ = (min_γ Σ γᵢⱼ ‖xᵢ − yⱼ‖²)^½ over plans between the uniform laws on both samples, by POT's network simplex.
+    """W₂ = (min_γ Σ γᵢⱼ ‖xᵢ − yⱼ‖²)^½ over plans between the uniform distributions on both samples.
 
-    Between two independent samples of one law it is not 0 but of the order of n^(−1/d) (d > 2), or n^(−1/4) to n^(−1/2)
-    in the plane: always print that floor beside it. Points must be matched as a whole; for marginals see
-    `distributions.wasserstein_1`.
+    Exact, by POT's network simplex. Between two independent samples of one distribution it is not 0 but of the order of
+    n^(−1/d) (d > 2), or n^(−1/4) to n^(−1/2) in the plane: always print that floor beside it. Points must be matched as
+    a whole; for marginals see `wasserstein_1`.
 
-    **Arguments:** `pred`, `ref`, points on axis 0, any unit; their numbers may differ. Memory is 16 nm bytes, time some
-    25 s for 10,000 each.
+    Args:
+        pred: points x on axis 0, any unit.
+        ref: points y on axis 0, same unit and dimension; their number may differ.
 
-    **Returns:** a number ≥ 0 in the unit of the points.
+    Returns:
+        A number ≥ 0 in the unit of the points. Memory is 16 nm bytes, time some 25 s for 10,000 each.
 
-    **Raises:** `ValueError` for empty sets or points of different dimension; `ArithmeticError` if the solver stopped.
+    Raises:
+        ValueError: empty sets, or points of different dimension.
+        ArithmeticError: if the solver stopped.
 
-    **Reference:** Bonneel et al. (2011), doi:10.1145/2070781.2024192 (the solver).
+    References:
+        Bonneel et al. (2011), doi:10.1145/2070781.2024192 (the solver).
 
-        wasserstein_2(x + 1, x)  # √d
+    Example:
+        >>> wasserstein_2(x + 1, x)  # √d
     """
     import ot
 

@@ -19,7 +19,7 @@ from subgrid.data.grids.cells import (
     regular_grid,
 )
 
-DATA = Path(os.environ.get("SUBGRID_DATA", Path(__file__).parents[2] / "../shared/data"))
+DATA = Path(os.environ.get("SUBGRID_DATA", Path(__file__).parents[3] / "../shared/data"))
 quick = settings(max_examples=25, deadline=None, derandomize=True)
 
 

@@ -15,7 +15,7 @@ from subgrid.data.fields import DataError
 from subgrid.data.grids.cells import curvilinear_grid, grid_of, regular_grid
 from subgrid.data.grids.regrid import conservative_coarsening, overlap_areas
 
-DATA = Path(os.environ.get("SUBGRID_DATA", Path(__file__).parents[2] / "../shared/data"))
+DATA = Path(os.environ.get("SUBGRID_DATA", Path(__file__).parents[3] / "../shared/data"))
 quick = settings(max_examples=8, deadline=None, derandomize=True)
 seeds = st.integers(0, 2**31)
 ROTATED_POLE = (60.0, 10.0)  # the rotated origin lies at 30 N on the date line: longitudes wrap within the grid

@@ -17,7 +17,7 @@ from subgrid.downscaling.climate.baselines import (
     gaussian_crps,
     noise_floor,
 )
-from subgrid.downscaling.interpolation.bilinear import bilinear
+from subgrid.downscaling.interpolation.linear import bilinear
 from subgrid.verification.cells import fair_crps_per_cell, wasserstein_1_per_cell
 from subgrid.verification.dependence import correlation_rmse
 from subgrid.verification.masks import valid_cells
@@ -131,7 +131,7 @@ def test_bad_input_is_explained():
 
 # Reference figures: train odd winters, test even ones; fine cells between coarse centres, with values on every day.
 
-IBERIA = Path(os.environ.get("SUBGRID_DATA", Path(__file__).parents[2] / "../shared/data")) / "iberia"
+IBERIA = Path(os.environ.get("SUBGRID_DATA", Path(__file__).parents[3] / "../shared/data")) / "iberia"
 FIGURES = {
     "tas": {"W1": (0.45, 1.53, 0.43), "CorrRMSE": (0.040, 0.081, 0.078)},
     "pr": {"W1": (0.27, 1.00, 0.35), "CorrRMSE": (0.073, 0.148, 0.116)},

@@ -21,7 +21,7 @@ from subgrid.downscaling.debiasing.static import fit_quantile_mapping
 from subgrid.downscaling.preparation.transforms import default_transforms
 from subgrid.transport.shrinkage import fit_shrunk_gaussian_map
 
-DATA = Path(os.environ.get("SUBGRID_DATA", Path(__file__).parents[2] / "../shared/data"))
+DATA = Path(os.environ.get("SUBGRID_DATA", Path(__file__).parents[3] / "../shared/data"))
 DAYS = np.arange(365) / 365
 WINTER = np.concatenate([DAYS[334:], DAYS[:59]])
 

@@ -24,7 +24,7 @@ from subgrid.downscaling.climate.prior import (
 from subgrid.downscaling.climate.prior_choice import taper_of
 from subgrid.numerics.operators import SparseCoarsening
 from subgrid.training.checkpoint import CheckpointMismatch
-from subgrid.training.fit import TrainingInterrupted
+from subgrid.training.fitting import TrainingInterrupted
 from subgrid.training.log import read_json_lines
 
 SETTINGS = RefinementSettings(channels=(8,), n_steps=40, batch_size=16)

@@ -9,7 +9,7 @@ import jax.random as jr
 import numpy as np
 import pytest
 
-from subgrid.downscaling import fit_debias
+from subgrid.downscaling.debiasing import fit as fit_debias
 from subgrid.downscaling.debiasing.dynamic import TransportSettings, fit_transport
 from subgrid.downscaling.debiasing.fit import apply_debiaser, fit_debiaser_array
 from subgrid.downscaling.debiasing.static import NoDebiasing

@@ -7,7 +7,7 @@ import jax.random as jr
 import numpy as np
 import pytest
 
-from subgrid.downscaling import fit_debias
+from subgrid.downscaling.debiasing import fit as fit_debias
 from subgrid.downscaling.debiasing.fit import _error_progress, apply_debiaser, correct, fit_debiaser_array
 from subgrid.downscaling.debiasing.static import Composed, NoDebiasing
 from subgrid.numerics.operators import Subsample

@@ -8,11 +8,11 @@ import xarray as xr
 
 from subgrid.data.normalise import Standardiser
 from subgrid.data.stream import StreamedFields
-from subgrid.downscaling import gaussian_part
+from subgrid.downscaling.prior import gaussian_part
 from subgrid.downscaling.prior.gaussian_part import blank_gaussian_part, fit_gaussian_part, gaussian_part_of
 from subgrid.downscaling.prior.training import TrainingSettings
 
-from ..diffusion.gaussian_fields import ring
+from ...diffusion.gaussian_fields import ring
 
 WAVES = np.sin(2 * np.pi * (np.arange(16) / 16 + np.random.default_rng(0).uniform(size=(256, 1, 1))))
 """Sine waves at random places: wavenumber 1 holds the variance ½ of every point, 4 in each of its two directions."""

@@ -13,7 +13,7 @@ from subgrid.diffusion.denoiser import gaussian_denoiser
 from subgrid.diffusion.gaussian_conditional import condition
 from subgrid.diffusion.gaussian_prior import GaussianPrior
 from subgrid.diffusion.gaussian_steps import GaussianODE, GaussianSDE, IsotropicGaussian
-from subgrid.diffusion.guidance.moment_matching import moment_matching
+from subgrid.diffusion.guidance.moments import moment_matching
 from subgrid.diffusion.noise_levels import exponential_grid, karras_grid
 from subgrid.diffusion.samplers import Ancestral, ExponentialMultistep, Heun
 from subgrid.downscaling.upsampling.guided import DiffusionUpsampler, method_for, sample_ensemble

@@ -6,7 +6,7 @@ import pytest
 import xarray as xr
 
 from subgrid.verification import cells, dependence, extremes, spells, sphere_spectra
-from subgrid.verification import climate_face as face
+from subgrid.verification.wrappers import climate as face
 
 LAT, LON = np.arange(36.0, 40.0, 0.5), np.arange(-6.0, -1.0, 0.5)
 N_WINTERS, N_DAYS = 5, 30

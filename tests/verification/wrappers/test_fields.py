@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from subgrid.verification import distributions, ensembles, spectra
-from subgrid.verification import xarray_face as face
+from subgrid.verification.wrappers import fields as face
 
 ATTRS = {"units": "K", "long_name": "temperature"}
 

@@ -1,4 +1,4 @@
-"""Time in any CF calendar: phase of the year, winters, seasons and steps.
+"""Time in any CF calendar: phase of the year, season years, seasons and steps.
 
 Times are datetime64 or cftime; nothing is converted to another calendar, so no day is invented or dropped.
 """
@@ -20,7 +20,15 @@ XarrayObject = TypeVar("XarrayObject", xr.Dataset, xr.DataArray)
 
 
 def check_calendar(calendar: str, *, file: str) -> None:
-    """**Raises:** `DataError` for a calendar that CF does not know."""
+    """Passes for a calendar that CF knows.
+
+    Args:
+        calendar: its name.
+        file: for messages.
+
+    Raises:
+        DataError: for any other calendar.
+    """
     if calendar.lower() not in CALENDARS:
         raise DataError(
             f"{file}: time has the unknown calendar {calendar!r}; set its attribute 'calendar' to one of "
@@ -31,7 +39,18 @@ def check_calendar(calendar: str, *, file: str) -> None:
 def calendar_of(time: xr.DataArray) -> str:
     """The calendar of decoded times, such as "noleap"; datetime64 is "proleptic_gregorian".
 
-    **Raises:** `DataError` if the times are not decoded.
+    Args:
+        time: decoded times of any CF calendar.
+
+    Returns:
+        Its CF name.
+
+    Raises:
+        DataError: if the times are not decoded.
+
+    Example:
+        >>> calendar_of(dataset.time)
+        'noleap'
     """
     _check_decoded(time)
     return str(time.dt.calendar)
@@ -42,14 +61,18 @@ def day_of_year_phase(time: xr.DataArray) -> Float[np.ndarray, " time"]:
 
     The same season has the same phase, to a day, in a year of 360, 365 or 366 days.
 
-    **Arguments:** `time`, decoded times of any CF calendar.
+    Args:
+        time: decoded times of any CF calendar.
 
-    **Returns:** float64, one a time.
+    Returns:
+        φ of each time, float64.
 
-    **Raises:** `DataError` if the times are not decoded.
+    Raises:
+        DataError: if the times are not decoded.
 
-        phase = day_of_year_phase(dataset.time)
-        anomalies = climatology.remove(values, phase)
+    Example:
+        >>> phase = day_of_year_phase(dataset.time)
+        >>> anomalies = climatology.remove(values, phase)
     """
     _check_decoded(time)
     hours = time.dt.hour + time.dt.minute / 60 + time.dt.second / 3600
@@ -58,24 +81,40 @@ def day_of_year_phase(time: xr.DataArray) -> Float[np.ndarray, " time"]:
 
 
 def winters(time: xr.DataArray) -> Int[np.ndarray, " time"]:
-    """The year of the winter (DJF) that a time belongs to: December counts to the following year.
+    """The season year that a time belongs to: December counts to the following year.
 
-    Other months carry the label of their own year, so whole years are cut between November and December.
+    So a winter (DJF) has one label, and whole years are cut between November and December.
 
-    **Raises:** `DataError` if the times are not decoded.
+    Args:
+        time: decoded times of any CF calendar.
 
-        winters(dataset.time)  # 1983 for December 1982 to February 1983
+    Returns:
+        The season year of each time.
+
+    Raises:
+        DataError: if the times are not decoded.
+
+    Example:
+        >>> winters(dataset.time)  # 1983 for December 1982 to November 1983
     """
     _check_decoded(time)
     return np.asarray(time.dt.year + (time.dt.month == 12), np.int64)
 
 
 def split_by_parity(dataset: XarrayObject) -> tuple[XarrayObject, XarrayObject]:
-    """(odd winters, even winters): two halves of an archive that share the trend but no winter.
+    """(odd season years, even season years): two halves of an archive that share the trend but no season.
 
-    **Raises:** `DataError` if one of the halves would be empty.
+    Args:
+        dataset: with times.
 
-        training, test = split_by_parity(open_climate("tas.nc"))
+    Returns:
+        Both halves.
+
+    Raises:
+        DataError: if one of the halves would be empty.
+
+    Example:
+        >>> training, test = split_by_parity(open_climate("tas.nc"))
     """
     labels = winters(dataset.coords["time"])
     odd = labels % 2 == 1
@@ -86,9 +125,21 @@ def split_by_parity(dataset: XarrayObject) -> tuple[XarrayObject, XarrayObject]:
 
 
 def step_days(time: xr.DataArray) -> float | None:
-    """The time step in days: the most frequent difference; None for fewer than 2 times.
+    """The time step in days: the most frequent difference.
 
     Archives that hold only a season have gaps between the seasons, which the most frequent difference ignores.
+
+    Args:
+        time: decoded times of any CF calendar.
+
+    Returns:
+        The step; None for fewer than 2 times.
+
+    Raises:
+        DataError: if the times are not decoded.
+
+    Example:
+        >>> step_days(dataset.time)  # 0.25 for 6-hourly times
     """
     days = _differences(time)
     if len(days) == 0:

@@ -23,7 +23,15 @@ BLOCK_BYTES = 32 * 2**20
 
 @dataclass
 class Census:
-    """Counts over all times read so far, a cell each: how often it had no value, and where first."""
+    """Counts over all times read so far.
+
+    Args:
+        missing: how often each cell had no value.
+        first_missing: index of the first time at which it had none, −1 if it always had one.
+        total: number of times, over all members.
+        low: smallest value.
+        high: largest value.
+    """
 
     missing: np.ndarray
     first_missing: np.ndarray
@@ -33,7 +41,15 @@ class Census:
 
 
 def check_times(time: xr.DataArray, *, file: str) -> None:
-    """**Raises:** `DataError` for times that are missing, come twice or are out of order."""
+    """Passes for times that ascend, each once.
+
+    Args:
+        time: decoded times.
+        file: for messages.
+
+    Raises:
+        DataError: for no times, and for times that are missing, come twice or are out of order.
+    """
     values = time.values
     if len(values) == 0:
         raise DataError(f"{file}: holds no time at all; choose another file.")
@@ -59,7 +75,13 @@ def check_times(time: xr.DataArray, *, file: str) -> None:
 def check_sample(dataset: xr.Dataset, *, name: str, n_times: int = 3) -> None:
     """Magnitudes and infinities at a few times, evenly spread: wrong units show at once.
 
-    **Raises:** `DataError`, see `check_values`.
+    Args:
+        dataset: canonical.
+        name: of the archive, where the file is not known.
+        n_times: at how many times to look.
+
+    Raises:
+        DataError: for data that cannot be read, and infinite or implausible values.
     """
     for variable in dataset.data_vars:
         field = dataset[variable]
@@ -73,15 +95,20 @@ def check_sample(dataset: xr.Dataset, *, name: str, n_times: int = 3) -> None:
 def check_values(field: xr.DataArray, *, name: str, gaps: Gaps = "refuse") -> Census:
     """All values of a canonical variable, block by block.
 
-    **Arguments:** `name`, of the archive, where the file is not known; `gaps`, whether a cell with values at some times
-    only is refused or counted.
+    Args:
+        field: the variable.
+        name: of the archive, where the file is not known.
+        gaps: whether a cell with values at some times only is refused ("refuse") or counted ("mask").
 
-    **Returns:** the census of its cells.
+    Returns:
+        The census of its cells.
 
-    **Raises:** `DataError` for data that cannot be read, infinite or implausible values, a time without any value, and
-    cells with gaps.
+    Raises:
+        DataError: for data that cannot be read, infinite or implausible values, a time without any value, and cells
+            with gaps.
 
-        check_values(dataset.tas, name="tas.nc").missing
+    Example:
+        >>> check_values(dataset.tas, name="tas.nc").missing
     """
     n_cells = int(np.prod([field.sizes[d] for d in space_dims(field)]))
     census = Census(np.zeros(n_cells, int), np.full(n_cells, -1), 0, np.inf, -np.inf)
@@ -96,7 +123,15 @@ def check_values(field: xr.DataArray, *, name: str, gaps: Gaps = "refuse") -> Ce
 
 
 def blocks(field: xr.DataArray, *, n_bytes: int = BLOCK_BYTES) -> Iterator[tuple[int, xr.DataArray]]:
-    """(index of the first time, all that fits a block), lazily; whole chunks where the field is chunked by time."""
+    """The parts of a field that fit a block, lazily; whole chunks where the field is chunked by time.
+
+    Args:
+        field: canonical.
+        n_bytes: of a block, in float32.
+
+    Yields:
+        The index of the first time, and the part.
+    """
     if "time" not in field.dims:
         yield 0, field
         return
@@ -110,6 +145,7 @@ def blocks(field: xr.DataArray, *, n_bytes: int = BLOCK_BYTES) -> Iterator[tuple
 
 
 def space_dims(field: xr.DataArray) -> tuple[str, ...]:
+    """The dimensions of a canonical field that are neither member nor time."""
     return tuple(str(d) for d in field.dims if d not in ("realization", "time"))
 
 

@@ -35,12 +35,20 @@ def gridded_variables(dataset: xr.Dataset) -> list[str]:
 def on_canonical_grid(dataset: xr.Dataset, variable: str, *, file: str) -> xr.Dataset:
     """One variable with canonical dimensions, order and coordinates; bounds and grid mapping kept, the rest dropped.
 
-    **Arguments:** `dataset`, decoded; `variable`, in it; `file`, for messages.
+    Args:
+        dataset: decoded.
+        variable: in it.
+        file: for messages.
 
-    **Raises:** `DataError` if latitude, longitude or the dates of a time dimension cannot be found, or a further
-    dimension (such as height) has more than one level.
+    Returns:
+        A dataset of that variable.
 
-        field = on_canonical_grid(xr.open_dataset("tas.nc"), "tas", file="tas.nc")
+    Raises:
+        DataError: if latitude, longitude or the dates of a time dimension cannot be found, or a further dimension (such
+            as height) has more than one level.
+
+    Example:
+        >>> field = on_canonical_grid(xr.open_dataset("tas.nc"), "tas", file="tas.nc")
     """
     position = _position(dataset, variable)
     if position is None:

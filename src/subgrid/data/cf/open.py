@@ -26,20 +26,24 @@ def open_climate(source: Source, variables: Variables | None = None, *, name: st
 
     Files of several variables are merged on the times that all have; files that follow in time are joined; members
     (a dimension "member", "ensemble", "number" …, or files named r1i1p1, r2i1p1 …) are pooled along "realization".
+    `check_climate` reads all of it, once, and makes sure of the mask.
 
-    **Arguments:**
+    Args:
+        source: a NetCDF file, a Zarr store, a folder of them, a glob, a `Dataset`, or a list of these.
+        variables: in the order wanted, by default all that lie on a grid; a mapping {new name: name in file} renames.
+        name: what messages call a source that is no file.
 
-    - `source`, a NetCDF file, a Zarr store, a folder of them, a glob, a `Dataset`, or a list of these;
-    - `variables`, in the order wanted, by default all that lie on a grid; a mapping {new name: name in file} renames;
-    - `name`, what messages call a source that is no file.
+    Returns:
+        The canonical dataset.
 
-    **Returns:** the dataset. `check_climate` reads all of it, once, and makes sure of the mask.
+    Raises:
+        DataError: naming file, variable and what to do, for what is missing or cannot be read or understood, for
+            unknown units and calendars, implausible magnitudes, and times that come twice or out of order.
 
-    **Raises:** `DataError`, naming file, variable and what to do, for what is missing or cannot be read or understood,
-    for unknown units and calendars, implausible magnitudes, and times that come twice or out of order.
-
-        coarse = open_climate("CMIP5_Iberia_*.nc", ["tas", "pr"])
-        coarse.pr.attrs["units"]  # "mm day-1"
+    Example:
+        >>> coarse = open_climate("CMIP5_Iberia_*.nc", ["tas", "pr"])
+        >>> coarse.pr.attrs["units"]
+        'mm day-1'
     """
     dataset = pool(read_fields(source, variables, name=name), name=name)
     check_sample(dataset, name=name)
@@ -49,14 +53,20 @@ def open_climate(source: Source, variables: Variables | None = None, *, name: st
 def check_climate(dataset: xr.Dataset, *, name: str = "coarse", gaps: Gaps = "refuse") -> xr.Dataset:
     """Every value of a canonical dataset, read once block by block, whatever its length.
 
-    **Arguments:** `name`, for messages where the file is not known; `gaps`: a cell that has values at some times only
-    is an error ("refuse") or leaves the mask, so that it has none at any time ("mask").
+    Args:
+        dataset: canonical.
+        name: for messages where the file is not known.
+        gaps: whether a cell that has values at some times only is an error ("refuse") or leaves the mask, so that it
+            has none at any time ("mask").
 
-    **Returns:** the dataset, whose NaN now are the same cells at every time.
+    Returns:
+        The dataset, whose NaN now are the same cells at every time.
 
-    **Raises:** `DataError` for damaged files, infinite or implausible values, a time without any value, and gaps.
+    Raises:
+        DataError: for damaged files, infinite or implausible values, a time without any value, and gaps.
 
-        fine = check_climate(open_climate("EOBS_Iberia_pr.nc"), gaps="mask")
+    Example:
+        >>> fine = check_climate(open_climate("EOBS_Iberia_pr.nc"), gaps="mask")
     """
     checked = dataset.copy()
     for variable in dataset.data_vars:
@@ -81,9 +91,17 @@ def check_climate(dataset: xr.Dataset, *, name: str = "coarse", gaps: Gaps = "re
 def valid_mask(dataset: xr.Dataset) -> xr.DataArray:
     """The cells where all variables of a checked dataset have values: True on land, for instance.
 
-    **Returns:** booleans on the space dimensions.
+    Args:
+        dataset: checked by `check_climate`.
 
-        mask = valid_mask(check_climate(fine))
+    Returns:
+        Booleans on the space dimensions.
+
+    Raises:
+        DataError: for a dataset without variables.
+
+    Example:
+        >>> mask = valid_mask(check_climate(fine))
     """
     valid = None
     for variable in dataset.data_vars:
@@ -99,7 +117,16 @@ def valid_mask(dataset: xr.Dataset) -> xr.DataArray:
 def read_fields(source: Source, variables: Variables | None = None, *, name: str) -> list[ClimateField]:
     """The wanted variables of every file of an archive, each canonical by itself; `open_climate` pools them.
 
-    **Raises:** `DataError`, as `open_climate`.
+    Args:
+        source: as for `open_climate`.
+        variables: as for `open_climate`.
+        name: what messages call a source that is no file.
+
+    Returns:
+        One field for each variable of each file, in the order wanted.
+
+    Raises:
+        DataError: as `open_climate`.
     """
     wanted = _wanted(variables)
     files = read_sources(source, name=name)

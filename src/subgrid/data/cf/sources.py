@@ -26,12 +26,18 @@ SAFE_OBJECT_FILTERS = ("vlen-utf8", "vlen-bytes")
 def read_sources(source: Source, *, name: str) -> list[tuple[str, xr.Dataset]]:
     """Every file of an archive, opened lazily, times decoded, with the name that messages call it by.
 
-    **Arguments:** `source`, a NetCDF file, a Zarr store, a folder of them, a glob, a `Dataset`, or a list of these;
-    `name`, what messages call a `Dataset`.
+    Args:
+        source: a NetCDF file, a Zarr store, a folder of them, a glob, a `Dataset`, or a list of these.
+        name: what messages call a `Dataset`.
 
-    **Raises:** `DataError` for a missing file, one that cannot be read, or times that cannot be decoded.
+    Returns:
+        Pairs of name and dataset.
 
-        files = read_sources("cmip/tas_*.nc", name="coarse")
+    Raises:
+        DataError: for a missing file, one that cannot be read, or times that cannot be decoded.
+
+    Example:
+        >>> files = read_sources("cmip/tas_*.nc", name="coarse")
     """
     opened: dict[str, xr.Dataset] = {}
     for item in expand(source):
@@ -48,7 +54,15 @@ def read_sources(source: Source, *, name: str) -> list[tuple[str, xr.Dataset]]:
 def decode(dataset: xr.Dataset, *, file: str) -> xr.Dataset:
     """CF metadata decoded: fill values, scale factors, times in their own calendar, auxiliary coordinates.
 
-    **Raises:** `DataError` for a calendar or time units that CF does not know.
+    Args:
+        dataset: as it is in the file.
+        file: for messages.
+
+    Returns:
+        The decoded dataset.
+
+    Raises:
+        DataError: for a calendar or time units that CF does not know.
     """
     for variable in dataset.variables.values():
         if "calendar" in variable.attrs:
@@ -64,15 +78,24 @@ def decode(dataset: xr.Dataset, *, file: str) -> xr.Dataset:
 
 
 def first_line(error: BaseException) -> str:
+    """The first line of an error's text, without its full stop; its class where there is no text."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def expand(source: Any) -> Iterator[Path | xr.Dataset]:
     """Every file, store and Dataset that a source stands for.
 
-    **Raises:** `DataError` for a path that does not exist, or a pattern or folder without data.
+    Args:
+        source: a path, a folder, a glob, a `Dataset`, or a list of these.
 
-        list(expand("cmip/tas_*.nc"))
+    Yields:
+        Paths and datasets.
+
+    Raises:
+        DataError: for a path that does not exist, or a pattern or folder without data.
+
+    Example:
+        >>> list(expand("cmip/tas_*.nc"))
     """
     match source:
         case xr.Dataset():
@@ -130,7 +153,7 @@ def _open_zarr(path: Path) -> xr.Dataset:
 
 
 def _refuse_objects(path: Path) -> None:
-    """**Raises:** `DataError` if any metadata of the store, consolidated or not, names objects or pickle."""
+    """Raises `DataError` if any metadata of the store, consolidated or not, names objects or pickle."""
     names = (".zarray", ".zmetadata", "zarr.json")
     for file in (p for name in names for p in (path / name, *path.glob(f"*/{name}")) if p.is_file()):
         try:
@@ -167,7 +190,7 @@ def _holds_objects(metadata: dict[str, Any]) -> bool:
 
 
 def _refuse_truncated_classic(path: Path) -> None:
-    """**Raises:** `DataError` if a classic NetCDF file is shorter than its header says.
+    """Raises `DataError` if a classic NetCDF file is shorter than its header says.
 
     The NetCDF library reads what is missing as anything at all, without complaint; scipy maps the file and objects.
     """

@@ -16,10 +16,17 @@ ROUNDING = 1.01
 
 @dataclass(frozen=True)
 class GridSummary:
-    """What a grid looks like: its kind, shape, outer edges in degrees, and mean distance of neighbours.
+    """What a grid looks like. For messages and a first look; `grids.grid_of` has the exact cells.
 
-    `west` to `east` runs eastward and may pass 180; `spacing` is in degrees along both axes, `spacing_km` the geometric
-    mean of both on the sphere. For messages and a first look; `grids.grid_of` has the exact cells.
+    Args:
+        kind: "regular", "rotated" or "curvilinear".
+        shape: number of cells along latitude and longitude, or y and x.
+        south: outer edge, degrees.
+        north: outer edge, degrees.
+        west: outer edge, degrees.
+        east: outer edge, degrees; from west it runs eastward and may pass 180.
+        spacing: mean step along both axes, degrees: of latitude and longitude on regular grids, else of great circles.
+        spacing_km: geometric mean of both distances on the sphere.
     """
 
     kind: str
@@ -33,17 +40,27 @@ class GridSummary:
 
     @property
     def extent(self) -> str:
+        """The outer edges in words."""
         return f"{self.south:.1f} to {self.north:.1f} N, {self.west:.1f} to {self.east:.1f} E"
 
     @property
     def resolution(self) -> str:
+        """The spacing in words."""
         return " x ".join(dict.fromkeys(f"{step:.3g}" for step in self.spacing)) + " degrees"
 
 
 def summarise_grid(dataset: xr.Dataset | xr.DataArray) -> GridSummary:
     """The grid of a canonical dataset at a glance.
 
-    summarise_grid(open_climate("tas.nc")).resolution
+    Args:
+        dataset: with the coordinates lat and lon.
+
+    Returns:
+        The summary.
+
+    Example:
+        >>> summarise_grid(open_climate("tas.nc")).resolution
+        '0.25 degrees'
     """
     lat, lon = (np.asarray(dataset[name].values, np.float64) for name in ("lat", "lon"))
     kind, shape = ("regular", (len(lat), len(lon))) if lat.ndim == 1 else (_kind_of(dataset), lat.shape)
@@ -69,11 +86,20 @@ def summarise_grid(dataset: xr.Dataset | xr.DataArray) -> GridSummary:
 def check_together(
     coarse: xr.Dataset, fine: xr.Dataset, *, coarse_name: str = "coarse", fine_name: str = "fine"
 ) -> None:
-    """The first reason for which two canonical archives cannot be used together, as an error; see `misfits`.
+    """Passes if two canonical archives can be used together.
 
-    **Raises:** `DataError` if the regions are disjoint, coarse is finer than fine, or no variable is common.
+    Args:
+        coarse: one archive.
+        fine: the other.
+        coarse_name: for messages.
+        fine_name: for messages.
 
-        check_together(open_climate("gcm.nc"), open_climate("obs.nc"))
+    Raises:
+        DataError: with the first of the reasons against it: the regions are disjoint, coarse is finer than fine, no
+            variable is common, units differ, or the fine archive lacks months of the coarse one.
+
+    Example:
+        >>> check_together(open_climate("gcm.nc"), open_climate("obs.nc"))
     """
     found = misfits(coarse, fine, coarse_name=coarse_name, fine_name=fine_name)
     if found:
@@ -112,6 +138,7 @@ def overlap(coarse: GridSummary, fine: GridSummary) -> float:
 
 
 def common_variables(coarse: xr.Dataset, fine: xr.Dataset) -> tuple[str, ...]:
+    """Names of the variables that both datasets have, in the order of the coarse one."""
     return tuple(str(name) for name in coarse.data_vars if name in fine.data_vars)
 
 

@@ -1,8 +1,7 @@
 """Units of climate variables: what a variable measures, and its conversion to canonical units.
 
-Temperatures become K, precipitation mm day-1 and pressures Pa, as float32; other variables keep their units. What
-a variable measures is told by its CF standard name or its name, not by its units alone: m s-1 is a wind as well as a
-rain rate.
+Temperatures become K, precipitation mm day-1 and pressures Pa, as float32; other variables keep their units. The CF
+standard name or the name says what a variable measures, not its units alone: m s-1 is a wind as well as a rain rate.
 """
 
 import functools
@@ -45,7 +44,14 @@ NOISE = 1e-3
 
 @dataclass(frozen=True)
 class Conversion:
-    """canonical = factor · value + offset, computed in float64 and stored as float32."""
+    """canonical = factor · value + offset, computed in float64 and stored as float32.
+
+    Args:
+        factor: canonical units in one unit.
+        offset: canonical value of 0.
+        quantity: what the variable measures.
+        units: canonical units.
+    """
 
     factor: float
     offset: float
@@ -64,7 +70,7 @@ class Conversion:
 
 
 def quantity_of(field: xr.DataArray) -> Quantity:
-    """What a variable measures, told by its standard name, else by its name."""
+    """What a variable measures, by its standard name, else by its name."""
     standard_name = str(field.attrs.get("standard_name", "")).lower()
     described = f"{standard_name} {field.attrs.get('cell_methods', '')} {field.attrs.get('long_name', '')}".lower()
     by_name = _quantity_named(str(field.name).lower())
@@ -81,12 +87,19 @@ def quantity_of(field: xr.DataArray) -> Quantity:
 def conversion(field: xr.DataArray, *, file: str, step_days: float | None = None) -> Conversion:
     """The conversion of a variable to canonical units.
 
-    **Arguments:** `field`, with its attribute "units"; `file`, for messages; `step_days`, the time step, which turns
-    amounts of precipitation (mm, m or kg m-2 a step) into rates.
+    Args:
+        field: with its attribute "units".
+        file: for messages.
+        step_days: the time step, which turns amounts of precipitation (mm, m or kg m-2 a step) into rates.
 
-    **Raises:** `DataError` for units that are missing, unknown or of something else.
+    Returns:
+        A function of the field.
 
-        conversion(dataset.tas, file="tas.nc")(dataset.tas)
+    Raises:
+        DataError: for units that are missing, unknown or of something else.
+
+    Example:
+        >>> conversion(dataset.tas, file="tas.nc")(dataset.tas)
     """
     quantity, found = quantity_of(field), field.attrs.get("units")
     if quantity == "other":
@@ -145,7 +158,16 @@ def _quantity_named(name: str) -> Quantity:
 def same_unit(first: str, second: str) -> bool:
     """Whether two spellings are of one unit; False where one is not known.
 
-    same_unit("m s-1", "m/s")  # True
+    Args:
+        first: a unit as UDUNITS spells it.
+        second: another.
+
+    Returns:
+        True if they are equal.
+
+    Example:
+        >>> same_unit("m s-1", "m/s")
+        True
     """
     try:
         return bool(_parsed(first) == _parsed(second))

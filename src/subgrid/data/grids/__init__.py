@@ -1,1 +1,5 @@
 """Grids: cells and their areas, regridding, pooling, whether two grids fit together."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -11,10 +11,19 @@ from subgrid.types import Coarsening
 
 
 def check_aligned(coarse: Samples, fine: Samples, operator: Coarsening) -> None:
-    """Passes where names, units and coordinates, as far as both archives have them, agree.
+    """Passes where names, units and coordinates of two archives, as far as both have them, agree.
 
-    **Raises:** `DataError` for axes in another order, other units, or a coarse axis that is not the coarsened fine one
-    to half a coarse cell.
+    Args:
+        coarse: samples on the coarse grid.
+        fine: samples on the fine grid.
+        operator: C′, from the fine to the coarse grid.
+
+    Raises:
+        DataError: for axes in another order, other units, or a coarse axis that is not the coarsened fine one to half a
+            coarse cell.
+
+    Example:
+        >>> check_aligned(coarse, fine, BlockMean((64, 64), 8))
     """
     if set(coarse.space_dims) == set(fine.space_dims) and coarse.space_dims != fine.space_dims:
         raise DataError(

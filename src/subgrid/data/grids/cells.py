@@ -1,4 +1,4 @@
-"""Grids of cells on the sphere, told from the coordinates of a canonical dataset: centres, bounds, areas, extent.
+"""Grids of cells on the sphere, from the coordinates of a canonical dataset: centres, bounds, areas, extent.
 
 All geometry happens in the plane of longitude (radians) and sine of latitude, an equal-area projection of the unit
 sphere. There the cells of a regular grid are rectangles, exactly. The edges of curvilinear cells are taken as straight
@@ -17,10 +17,16 @@ from subgrid.data.fields import DataError
 
 @dataclass(frozen=True, eq=False)
 class RegularGrid:
-    """Cells between parallels and meridians: one-dimensional centres and (lower, upper) bounds, in degrees.
+    """Cells between parallels and meridians. Made by `regular_grid` or `grid_of`.
 
     Cells may come in any order; longitudes may run over ±180 (bounds lie around their own centre).
-    `source` names the grid in messages. Made by `regular_grid` or `grid_of`.
+
+    Args:
+        lat: centres, degrees.
+        lon: centres, degrees.
+        lat_bounds: lower and upper, degrees.
+        lon_bounds: lower and upper, degrees.
+        source: names the grid in messages.
     """
 
     lat: Float[np.ndarray, " lat"]
@@ -31,6 +37,7 @@ class RegularGrid:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Number of latitudes and of longitudes."""
         return len(self.lat), len(self.lon)
 
     @property
@@ -48,19 +55,26 @@ class RegularGrid:
 
     @property
     def spacing(self) -> str:
+        """The median cell in words."""
         height, width = np.median(np.diff(self.lat_bounds)), np.median(np.diff(self.lon_bounds))
         return f"{height:.3g} x {width:.3g} degrees"
 
     @property
     def extent(self) -> str:
+        """The outer bounds in words."""
         return _extent(self.lat_bounds, self.lon_bounds)
 
 
 @dataclass(frozen=True, eq=False)
 class CurvilinearGrid:
-    """Cells with four corners anywhere: two-dimensional centres, corners in order around each cell, in degrees.
+    """Cells with four corners anywhere. Made by `curvilinear_grid` or `grid_of`.
 
-    `source` names the grid in messages. Made by `curvilinear_grid` or `grid_of`.
+    Args:
+        lat: centres, degrees.
+        lon: centres, degrees.
+        lat_corners: in order around each cell, degrees.
+        lon_corners: in order around each cell, degrees.
+        source: names the grid in messages.
     """
 
     lat: Float[np.ndarray, "y x"]
@@ -71,6 +85,7 @@ class CurvilinearGrid:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Number of cells along y and x."""
         return self.lat.shape
 
     @property
@@ -89,10 +104,12 @@ class CurvilinearGrid:
 
     @property
     def spacing(self) -> str:
+        """The side of a square of the median area, in words."""
         return f"about {np.degrees(np.sqrt(np.median(self.areas))):.3g} degrees"
 
     @property
     def extent(self) -> str:
+        """The outer corners in words."""
         return _extent(self.lat_corners, self.lon_corners)
 
 
@@ -105,15 +122,19 @@ def grid_of(dataset: xr.Dataset | xr.DataArray, *, source: str = "the dataset") 
     CF bounds are used where the dataset holds the variable that the attribute `bounds` names; otherwise a bound is the
     middle between two centres.
 
-    **Arguments:** `dataset`, with lat and lon of one dimension each or of two in common; `source`, the file, for
-    messages.
+    Args:
+        dataset: with lat and lon of one dimension each or of two in common.
+        source: the file, for messages.
 
-    **Returns:** a `RegularGrid` or a `CurvilinearGrid`.
+    Returns:
+        A `RegularGrid` or a `CurvilinearGrid`.
 
-    **Raises:** `DataError` for missing coordinates, and those of `regular_grid` and `curvilinear_grid`.
+    Raises:
+        DataError: for missing coordinates, and those of `regular_grid` and `curvilinear_grid`.
 
-        grid = grid_of(xr.open_dataset("eobs.nc"), source="eobs.nc")
-        grid.areas.sum()  # steradians
+    Example:
+        >>> grid = grid_of(xr.open_dataset("eobs.nc"), source="eobs.nc")
+        >>> grid.areas.sum()  # steradians
     """
     for name in ("lat", "lon"):
         if name not in dataset.coords:
@@ -150,15 +171,27 @@ def regular_grid(
     lon_bounds: Float[np.ndarray, "lon 2"] | None = None,
     source: str = "the grid",
 ) -> RegularGrid:
-    """A grid of parallels and meridians from centres in degrees, with bounds half-way between where none are given.
+    """A grid of parallels and meridians from centres, with bounds half-way between where none are given.
 
     Outermost cells are symmetric about their centre, but no latitude passes a pole and no longitude goes round more
     than once. Longitudes are one run of neighbours around the circle, broken at its largest gap.
 
-    **Raises:** `DataError` for coordinates that are not finite, repeated, beyond the poles, or fewer than 2 without
-    bounds, and for bounds that do not hold their centre.
+    Args:
+        lat: centres, degrees.
+        lon: centres, degrees.
+        lat_bounds: lower and upper, degrees.
+        lon_bounds: lower and upper, degrees.
+        source: names the grid in messages.
 
-        regular_grid(np.array([-45.0, 45.0]), np.array([-90.0, 90.0])).areas.sum()  # 4π
+    Returns:
+        The grid.
+
+    Raises:
+        DataError: for coordinates that are not finite, repeated, beyond the poles, or fewer than 2 without bounds, and
+            for bounds that do not hold their centre.
+
+    Example:
+        >>> regular_grid(np.array([-45.0, 45.0]), np.array([-90.0, 90.0])).areas.sum()  # 4π
     """
     _check_centres(lat, lon, source)
     rows = _latitude_bounds(lat, source) if lat_bounds is None else lat_bounds
@@ -178,7 +211,7 @@ def curvilinear_grid(
     lon_corners: Float[np.ndarray, "y x 4"] | None = None,
     source: str = "the grid",
 ) -> CurvilinearGrid:
-    """A grid of quadrilaterals from two-dimensional centres in degrees.
+    """A grid of quadrilaterals from two-dimensional centres.
 
     Where no corners are given, one is the mean of the four centres around it (as unit vectors, so longitudes may wrap);
     at the rim the centres are first continued linearly by one cell.
@@ -186,10 +219,22 @@ def curvilinear_grid(
     A cell that holds a pole is an error: its longitudes go all the way round, which the projection used cannot show. A
     limitation that is *merely convenient*.
 
-    **Raises:** `DataError` for that, for coordinates that are not finite or beyond the poles, for fewer than 2 cells a
-    side without corners, and for cells without area.
+    Args:
+        lat: centres, degrees.
+        lon: centres, degrees.
+        lat_corners: in order around each cell, degrees.
+        lon_corners: in order around each cell, degrees.
+        source: names the grid in messages.
 
-        curvilinear_grid(lat, lon, source="cordex.nc").areas
+    Returns:
+        The grid.
+
+    Raises:
+        DataError: for a cell that holds a pole, coordinates that are not finite or beyond the poles, fewer than 2 cells
+            a side without corners, and cells without area.
+
+    Example:
+        >>> curvilinear_grid(lat, lon, source="cordex.nc").areas
     """
     _check_centres(lat, lon, source)
     if lat_corners is None or lon_corners is None:

@@ -28,7 +28,15 @@ GRID_TOLERANCE = 0.01
 
 @dataclass(frozen=True)
 class ClimateField:
-    """One variable of one file, canonical; `units` as found in the file; `member`, its label where there is one."""
+    """One variable of one file, canonical.
+
+    Args:
+        file: that holds it.
+        name: of the variable.
+        units: as found in the file.
+        member: its label where there is one.
+        data: a canonical dataset of the variable.
+    """
 
     file: str
     name: str
@@ -38,20 +46,42 @@ class ClimateField:
 
 
 def member_label(file: str, dataset: xr.Dataset) -> str | None:
-    """The member that a file holds, by CMIP's attributes, else by a label such as r1i1p1f1 in its name."""
+    """The member that a file holds, by CMIP's attributes, else by a label such as r1i1p1f1 in its name.
+
+    Args:
+        file: its path.
+        dataset: what is in it.
+
+    Returns:
+        The label, or None.
+
+    Example:
+        >>> member_label("tas_r1i1p1_1951.nc", xr.Dataset())
+        'r1i1p1'
+    """
     described = [dataset.attrs.get(key, "") for key in ("variant_label", "driving_model_ensemble_member", "source")]
     found = (MEMBER_LABEL.search(str(text)) for text in (*described, Path(file).name))
     return next((match.group() for match in found if match), None)
 
 
 def pool(fields: Sequence[ClimateField], *, name: str) -> xr.Dataset:
-    """All fields as one canonical dataset; lazily.
+    """All fields as one canonical dataset, lazily.
 
     Files of one variable with different members are pooled along "realization" (times outer-joined); those of one
     member follow each other in time. Variables keep the times and members that all of them have.
 
-    **Raises:** `DataError` for grids or calendars that differ, times that come twice, and variables without common
-    times.
+    Args:
+        fields: variables of files.
+        name: what messages call the archive.
+
+    Returns:
+        The dataset.
+
+    Raises:
+        DataError: for grids or calendars that differ, times that come twice, and variables without common times.
+
+    Example:
+        >>> pool(read_fields("cmip/tas_*.nc", name="coarse"), name="coarse")
     """
     _check_calendars(fields)
     fields = _snapped(fields)
@@ -68,9 +98,15 @@ def pool(fields: Sequence[ClimateField], *, name: str) -> xr.Dataset:
 def pooled(dataset: xr.Dataset) -> xr.Dataset:
     """Members one after the other along "time", those of unequal lengths without what they lack.
 
-    **Returns:** no dimension "realization" any more, but a coordinate `realization` (time); times may come twice.
+    Args:
+        dataset: canonical.
 
-        samples = pooled(open_climate("members/"))
+    Returns:
+        The dataset without the dimension "realization", but with a coordinate `realization` (time); times may come
+            twice.
+
+    Example:
+        >>> samples = pooled(open_climate("members/"))
     """
     if "realization" not in dataset.dims:
         return dataset
@@ -86,7 +122,20 @@ def pooled(dataset: xr.Dataset) -> xr.Dataset:
 
 
 def file_of(field: xr.DataArray, fallback: str, *, time: Any = None, member: Any = None) -> str:
-    """The file that the value of a variable at a time and member came from, as far as it is known."""
+    """The file that the value of a variable at a time and member came from, as far as it is known.
+
+    Args:
+        field: a variable that `pool` made.
+        fallback: the answer where no file is known.
+        time: of the value; None for any.
+        member: of the value; None for any.
+
+    Returns:
+        The path of the first file that may hold it.
+
+    Example:
+        >>> file_of(dataset.tas, "coarse", time=dataset.time.values[0])
+    """
     parts = field.encoding.get(PARTS, [])
     for file, first, last, label in parts:
         in_time = time is None or first is None or first <= time <= last

@@ -22,10 +22,12 @@ ROUNDING = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Regridding:
-    """C′ between two grids, and which coarse cells it speaks about.
+    """C′ between two grids, and which coarse cells it makes.
 
-    `operator` takes fine fields (…, *fine) to vectors (…, n_kept), the kept coarse cells in row-major order;
-    `kept` marks them on the coarse grid; `valid_fraction` is the part of every coarse cell that valid fine cells cover.
+    Args:
+        operator: C′, from fine fields (…, *fine) to vectors (…, n_kept): the kept coarse cells in row-major order.
+        kept: marks them on the coarse grid.
+        valid_fraction: part of every coarse cell that valid fine cells cover, from 0 to 1.
     """
 
     operator: SparseCoarsening
@@ -35,18 +37,32 @@ class Regridding:
     def select(
         self, field: Float[Array, "..."] | Float[np.ndarray, "..."]
     ) -> Float[Array, "..."] | Float[np.ndarray, "..."]:
-        """The kept cells of a coarse field: (…, *coarse) to (…, n_kept), which compares with the operator's output.
+        """The kept cells of a coarse field, which compare with the operator's output.
 
-        **Raises:** `ValueError` if the last axes are not the coarse grid.
+        Args:
+            field: (…, *coarse).
+
+        Returns:
+            A vector (…, n_kept).
+
+        Raises:
+            ValueError: if the last axes are not the coarse grid.
         """
         if field.shape[field.ndim - self.kept.ndim :] != self.kept.shape:
             raise ValueError(f"the field has shape {field.shape}; its last axes must be the grid {self.kept.shape}.")
         return field[..., self.kept]
 
     def scatter(self, vector: Float[Array, "... kept"] | Float[np.ndarray, "... kept"]) -> Float[np.ndarray, "..."]:
-        """Kept cells back on the coarse grid: (…, n_kept) to (…, *coarse), NaN elsewhere; for files and figures.
+        """Kept cells back on the coarse grid, for files and figures.
 
-        **Raises:** `ValueError` if the last axis has not one value for every kept cell.
+        Args:
+            vector: (…, n_kept).
+
+        Returns:
+            A field (…, *coarse), NaN outside the kept cells.
+
+        Raises:
+            ValueError: if the last axis has not one value for every kept cell.
         """
         values = np.asarray(vector)
         if values.shape[-1] != self.kept.sum():
@@ -66,22 +82,33 @@ def conservative_coarsening(
 ) -> Regridding:
     """The area-weighted mean over the valid fine cells under each coarse cell, as a sparse linear operator.
 
-    Constants stay what they are, and where the fine grid covers a coarse cell whole, its area integral does too.
+    (C′x)_c = Σ_f A_cf v_f x_f / Σ_f A_cf v_f, where A_cf is the area that cells c and f share and v_f is 1 on valid
+    cells, else 0. Constants stay what they are, and where the fine grid covers a coarse cell whole, its area integral
+    does too.
 
-    **Arguments:** `fine`, `coarse`; `mask`, true on valid fine cells (all, if none is given); `coarse_mask`, the same
-    for coarse cells that have data; `minimum_valid`, from 0 to 1: a coarse cell with less of its area under valid fine
-    cells leaves the constraint (with 0, one without any).
+    Args:
+        fine: grid of the fields that C′ takes.
+        coarse: grid of the fields that it makes.
+        mask: true on valid fine cells; by default on all.
+        coarse_mask: true on coarse cells that have data; by default on all.
+        minimum_valid: from 0 to 1, .5 by default: a coarse cell with less of its area under valid fine cells leaves the
+            constraint (with 0, one without any).
 
-    **Returns:** a `Regridding`: the operator, the kept cells, the valid fractions.
+    Returns:
+        The operator, the kept cells, the valid fractions.
 
-    **Raises:** `DataError` for regions that do not overlap, a coarse grid finer than the fine one, masks of another
-    shape, and when no coarse cell is kept; `ValueError` for `minimum_valid` outside 0 to 1.
+    Raises:
+        DataError: for regions that do not overlap, a coarse grid finer than the fine one, masks of another shape, and
+            when no coarse cell is kept.
+        ValueError: for `minimum_valid` outside 0 to 1.
 
-    **Reference:** Jones (1999), Mon. Wea. Rev. 127, 2204, the first-order scheme, with a mask normalised by the covered
-    area; doi:10.1175/1520-0493(1999)127<2204:FASOCR>2.0.CO;2.
+    References:
+        Jones (1999), Mon. Wea. Rev. 127, 2204, the first-order scheme, with a mask normalised by the covered area;
+        doi:10.1175/1520-0493(1999)127<2204:FASOCR>2.0.CO;2.
 
-        regridding = conservative_coarsening(grid_of(eobs), grid_of(cmip), mask=land)
-        y = regridding.operator(x)  # compare with regridding.select(coarse_field)
+    Example:
+        >>> regridding = conservative_coarsening(grid_of(eobs), grid_of(cmip), mask=land)
+        >>> y = regridding.operator(x)  # compare with regridding.select(coarse_field)
     """
     if not 0 <= minimum_valid <= 1:
         raise ValueError(f"minimum_valid is a fraction from 0 to 1, got {minimum_valid:g}.")
@@ -104,13 +131,21 @@ def conservative_coarsening(
 
 
 def overlap_areas(fine: Grid, coarse: Grid) -> sparse.csr_array:
-    """Areas that cells share, in steradians: a sparse matrix (coarse cells, fine cells), both in row-major order.
+    """Areas that cells share, in steradians.
 
     Between regular grids Δλ·Δ(sin φ) of the common rectangle, exactly; otherwise by clipping polygons in longitude and
     sine of latitude, exact for cells with straight edges in that plane: rectangles for a regular grid, and for a
     curvilinear one of cell size h an area off by a part of order h² from cells between great circles.
 
-        overlap_areas(fine, coarse).sum(axis=0)  # areas of the fine cells, where the coarse grid covers them
+    Args:
+        fine: a grid.
+        coarse: a grid.
+
+    Returns:
+        A sparse matrix (coarse cells, fine cells), both in row-major order.
+
+    Example:
+        >>> overlap_areas(fine, coarse).sum(axis=0)  # areas of the fine cells, where the coarse grid covers them
     """
     if isinstance(fine, RegularGrid) and isinstance(coarse, RegularGrid):
         heights = _interval_overlaps(_sines(fine), _sines(coarse))

@@ -1,1 +1,5 @@
 """Guidance: each function takes a denoiser of p(x) and returns a denoiser of p(x | what was observed)."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -2,7 +2,7 @@
 
     D̃ = D + S C′ᵀ (C′ S C′ᵀ + Σ_y)⁻¹ (y − C′D),    S = σ²Σ(Σ + σ²I)⁻¹
 
-Moment matching (see `moment_matching.py`) with S in the place of the network's own σ²∂D/∂x: no vector–Jacobian
+Moment matching (see `moments.py`) with S in the place of the network's own σ²∂D/∂x: no vector–Jacobian
 products, no iterations, one network evaluation a level. Exact when the prior is that Gaussian; where a network refines
 it, the mean D is the network's and only the *gain* is Gaussian, as in an ensemble Kalman filter (Evensen 2003,
 doi:10.1007/s10236-003-0036-9).
@@ -24,7 +24,12 @@ NoiseVariance = float | Float[Array, "*noise"]
 
 
 class Innovations(NamedTuple):
-    """How coarse values vary given x at one noise level, under the Gaussian."""
+    """How coarse values vary given x at one noise level, under the Gaussian.
+
+    Args:
+        spread: S C′ᵀ, a row for each of the n coarse values.
+        gram: C′ S C′ᵀ + Σ_y.
+    """
 
     spread: Float[Array, "n *shape"]
     """S C′ᵀ, a row for each coarse value."""
@@ -35,7 +40,20 @@ class Innovations(NamedTuple):
 def innovations(
     prior: GaussianPrior, operator: Coarsening, shape: tuple[int, ...], sigma: Scalar, noise_variance: NoiseVariance
 ) -> Innovations:
-    """S C′ᵀ and C′ S C′ᵀ + Σ_y at noise level σ, for coarse values of `shape`: n products with Σ, dense in n."""
+    """S C′ᵀ and C′ S C′ᵀ + Σ_y at one noise level, with S = σ²Σ(Σ + σ²I)⁻¹.
+
+    n products with Σ, dense in n. The diagonal gets a ridge of the size of rounding.
+
+    Args:
+        prior: N(m, Σ).
+        operator: C′.
+        shape: of the coarse values, n of them.
+        sigma: noise level σ.
+        noise_variance: Σ_y, one number or one for each coarse value.
+
+    Returns:
+        Both matrices.
+    """
     units = jnp.eye(math.prod(shape)).reshape(-1, *shape)
     rows = jax.vmap(operator.adjoint)(units)
     spread = jax.vmap(lambda row: prior.posterior_covariance(row, sigma))(rows)
@@ -58,6 +76,8 @@ def gaussian_gain(
 ) -> Denoiser:
     """The denoiser D̃ of p(x | C′x + N(0, Σ_y) = y), its gain from `prior`.
 
+        D̃ = D + S C′ᵀ (C′ S C′ᵀ + Σ_y)⁻¹ (y − C′D),    S = σ²Σ(Σ + σ²I)⁻¹
+
     With exact observations C′D̃ = y at every noise level, whatever the denoiser.
 
     Args:
@@ -74,8 +94,11 @@ def gaussian_gain(
     Raises:
         ValueError: for a noise variance of another shape.
 
+    References:
+        Evensen (2003), doi:10.1007/s10236-003-0036-9 (the gain of the ensemble Kalman filter).
+
     Example:
-        guided = gaussian_gain(denoiser, operator, y, prior=prior)
+        >>> guided = gaussian_gain(denoiser, operator, y, prior=prior)
     """
     require_noise_shape(jnp.shape(noise_variance), target.shape)
 

@@ -17,7 +17,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import ndtr
 
 from subgrid.downscaling.debiasing.static import fit_quantile_mapping
-from subgrid.downscaling.interpolation.bilinear import Bilinear
+from subgrid.downscaling.interpolation.linear import Bilinear
 from subgrid.numerics.noise import standard_normal
 from subgrid.types import Key
 from subgrid.verification.masks import AnyFloat, restore_cells, select_cells, valid_cells

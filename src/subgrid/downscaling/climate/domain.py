@@ -29,7 +29,7 @@ from subgrid.downscaling.climate.series import Fieldwise, SeriesDebiaser, Weaken
 from subgrid.downscaling.debiasing.bias_adjustment import fit_dynamical_transport, fit_quantile_delta_mapping
 from subgrid.downscaling.debiasing.dynamic import TransportMethod, TransportSettings, fit_transport
 from subgrid.downscaling.debiasing.static import Composed, NoDebiasing, fit_quantile_mapping
-from subgrid.downscaling.interpolation.bilinear import bilinear
+from subgrid.downscaling.interpolation.linear import bilinear
 from subgrid.downscaling.preparation.transforms import PRECIPITATION, ChannelTransforms, default_transforms
 from subgrid.numerics.streams import stream
 from subgrid.transport.reduced import fit_reduced_map

@@ -35,12 +35,12 @@ from subgrid.downscaling.climate.domain import PaddedCoarsening
 from subgrid.downscaling.climate.network_gain import MEMBERS, NetworkGain, compare_draws
 from subgrid.downscaling.climate.prior_choice import PriorChoice, choose_prior, taper_of
 from subgrid.downscaling.spread.calibration import conditional_means
-from subgrid.downscaling.spread.conditional_draws import conditional_draws
+from subgrid.downscaling.spread.draws import conditional_draws
 from subgrid.networks.unet import UNet
 from subgrid.numerics.streams import draw_keys, substream
 from subgrid.training.checkpoint import Checkpoints, load_weights, save_weights
 from subgrid.training.distributed import is_first_process
-from subgrid.training.fit import fit, warmup_cosine
+from subgrid.training.fitting import fit, warmup_cosine
 from subgrid.training.log import Report, all_of, json_lines
 from subgrid.training.origin import digest, key_data, require_same_origin
 from subgrid.types import Coarsening, Key

@@ -23,7 +23,7 @@ from subgrid.downscaling.climate.domain import Anomalies, Domain, PaddedCoarseni
 from subgrid.downscaling.climate.prior import ClimatePrior, load_climate_prior
 from subgrid.downscaling.preparation.transforms import default_transforms
 from subgrid.downscaling.spread.calibration import SpreadCalibration
-from subgrid.downscaling.spread.conditional_draws import conditional_draws
+from subgrid.downscaling.spread.draws import conditional_draws
 from subgrid.downscaling.spread.post_processing import PostProcessing, apply_marginals, load_post_processing
 from subgrid.numerics.operators import SparseCoarsening
 from subgrid.types import Coarsening

@@ -28,9 +28,9 @@ from subgrid.data.normalise import Standardiser, fit_standardiser
 from subgrid.networks.layers import Padding
 from subgrid.networks.mlp import MLP
 from subgrid.networks.unet import UNet
-from subgrid.numerics.integrate import midpoint_step
+from subgrid.numerics.integration import midpoint_step
 from subgrid.training.checkpoint import Checkpoints
-from subgrid.training.fit import warmup_cosine
+from subgrid.training.fitting import warmup_cosine
 from subgrid.training.origin import digest, key_data, require_same_origin
 from subgrid.transport.bridge import probability_flow
 from subgrid.transport.bridge_fitting import BridgeSettings, fit_bridge, restarting_cosine

@@ -1,1 +1,5 @@
 """Interpolation between grids: the baselines that add nothing."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,1 +1,5 @@
 """Transforms between values and what is nearly Gaussian."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

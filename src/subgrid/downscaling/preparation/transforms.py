@@ -36,15 +36,19 @@ class CensoredRoot(eqx.Module):
     On its image, {0} ∪ [τ^p, ∞), the inverse is exact up to rounding. Any other real number is taken to the nearest
     point of the image first, so what comes back is either exactly dry or at least τ: never negative, never drizzle.
 
-    **Arguments:** `threshold` τ, by default .1 mm/day: the resolution of gauges, below which E-OBS holds nothing but
-    zero while a climate model drizzles on half of all days (48 % of CNRM-CM5's winter days over Iberia, .2 % of the
-    amount). A *wet day* in the sense of ETCCDI, ≥ 1 mm, is a matter of verification: censoring at 1 mm would throw away
-    1.4 % of the amount and a fifth of all rainy days. `exponent` p in (0, 1], by default the square root (see above).
+    Args:
+        threshold: τ > 0, default .1 mm/day: the resolution of gauges, below which E-OBS holds nothing but zero while a
+            climate model drizzles on half of all days (48 % of CNRM-CM5's winter days over Iberia, .2 % of the amount).
+            A *wet day* in the sense of ETCCDI, ≥ 1 mm, is a matter of verification: censoring at 1 mm would throw away
+            1.4 % of the amount and a fifth of all rainy days.
+        exponent: p in (0, 1], default the square root (see the module).
 
-    **Raises:** `ValueError` for a threshold that is not positive or an exponent outside (0, 1].
+    Raises:
+        ValueError: for a threshold that is not positive or an exponent outside (0, 1].
 
-        root = CensoredRoot()
-        root.inverse(root.forward(precipitation))  # below .1 mm/day: 0; all else unchanged
+    Example:
+        >>> root = CensoredRoot()
+        >>> root.inverse(root.forward(precipitation))  # below .1 mm/day: 0; all else unchanged
     """
 
     threshold: float = eqx.field(static=True, default=0.1)
@@ -74,8 +78,12 @@ Transform: TypeAlias = Unchanged | CensoredRoot | NormalScore
 class ChannelTransforms(eqx.Module):
     """One transform a channel of fields (channel, *space).
 
-    transforms = ChannelTransforms((Unchanged(), CensoredRoot()))  # tas, pr
-    z = transforms.forward(field)
+    Args:
+        parts: the transforms, in the order of the channels.
+
+    Example:
+        >>> transforms = ChannelTransforms((Unchanged(), CensoredRoot()))  # tas, pr
+        >>> z = transforms.forward(field)
     """
 
     parts: tuple[Transform, ...]
@@ -106,8 +114,13 @@ class ChannelTransforms(eqx.Module):
 def default_transforms(variables: Sequence[str]) -> ChannelTransforms:
     """`CensoredRoot` for precipitation (in mm/day), known by its name, and no transform for all else.
 
-    **Arguments:** `variables`, in the order of the channels.
+    Args:
+        variables: names, in the order of the channels; see `PRECIPITATION` for those of precipitation.
 
-        default_transforms(["tas", "pr"])  # ChannelTransforms((Unchanged(), CensoredRoot()))
+    Returns:
+        One transform a variable.
+
+    Example:
+        >>> default_transforms(["tas", "pr"])  # ChannelTransforms((Unchanged(), CensoredRoot()))
     """
     return ChannelTransforms(tuple(CensoredRoot() if name in PRECIPITATION else Unchanged() for name in variables))

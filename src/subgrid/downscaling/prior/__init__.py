@@ -1,1 +1,5 @@
 """The prior of fine fields: settings, training, its Gaussian part, its noise levels."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

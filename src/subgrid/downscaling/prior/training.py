@@ -24,7 +24,7 @@ from subgrid.numerics.streams import substream
 from subgrid.training.checkpoint import Checkpoints
 from subgrid.training.distributed import is_first_process
 from subgrid.training.feed import Streamed
-from subgrid.training.fit import fit, warmup_cosine
+from subgrid.training.fitting import fit, warmup_cosine
 from subgrid.training.log import Report, all_of, json_lines, read_json_lines, tensorboard
 from subgrid.training.origin import digest, key_data, require_same_origin
 from subgrid.types import Key

@@ -1,1 +1,5 @@
 """Spread calibration and post-processing of draws, from years that were left out."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -10,8 +10,8 @@ from subgrid.diffusion import objective, samplers
 from subgrid.diffusion.gaussian_prior import GaussianPrior
 from subgrid.diffusion.gaussian_steps import GaussianODE, GaussianSDE
 from subgrid.diffusion.guidance.gaussian import gaussian_gain
-from subgrid.diffusion.guidance.moment_matching import moment_matching
-from subgrid.diffusion.guidance.projection import projection
+from subgrid.diffusion.guidance.moments import moment_matching
+from subgrid.diffusion.guidance.projected import projection
 from subgrid.diffusion.noise_levels import central_grid, exponential_grid, karras_grid, time_grid
 from subgrid.diffusion.process import CosineVariancePreserving, Process, VarianceExploding, VariancePreserving
 from subgrid.downscaling.upsampling.guided import Guide, MethodFor, method_for

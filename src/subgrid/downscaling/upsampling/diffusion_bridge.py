@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from subgrid.diffusion.samplers import AncestralMultistep, Heun, sample
-from subgrid.numerics.integrate import heun_step, integrate
+from subgrid.numerics.integration import heun_step, integrate
 from subgrid.numerics.noise import standard_normal
 from subgrid.types import Denoiser, Key
 from subgrid.verification.spectra import energy_spectrum

@@ -14,7 +14,7 @@ from subgrid.downscaling.climate.baselines import (
 )
 from subgrid.downscaling.climate.domain import change_kinds
 from subgrid.downscaling.debiasing.static import fit_quantile_mapping
-from subgrid.downscaling.interpolation.bilinear import bilinear
+from subgrid.downscaling.interpolation.linear import bilinear
 
 if TYPE_CHECKING:
     from subgrid.experiments.climate.scored_fields import ScoredFields

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from subgrid.downscaling.interpolation.bilinear import bilinear
+from subgrid.downscaling.interpolation.linear import bilinear
 from subgrid.experiments.climate.metrics import row_of
 from subgrid.experiments.climate.scored_fields import ScoredFields
 from subgrid.verification.resampling import mean_change

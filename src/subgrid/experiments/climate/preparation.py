@@ -6,8 +6,7 @@ import numpy as np
 import xarray as xr
 
 from subgrid.data.store import write_zarr
-from subgrid.downscaling.climate import domain as climate
-from subgrid.downscaling.climate import model as climate_model
+from subgrid.downscaling.climate import domain as climate, model as climate_model
 from subgrid.downscaling.climate.coarse_fit import CoarseFit, check_grid, save_coarse
 from subgrid.downscaling.climate.domain import Series
 from subgrid.downscaling.climate.prior import RefinementSettings

@@ -32,6 +32,8 @@ class ClimateRun(Run[ClimateConfig]):
     RUN/ensemble.zarr, perfect_model.zarr, scenario.zarr
     """
 
+    n_drawn: int = 0
+    """Work items of ensembles that this process has done."""
     root = "climate"
     streams = (
         "training",

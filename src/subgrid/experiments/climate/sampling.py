@@ -32,18 +32,28 @@ def sample(run: ClimateRun, update: Update) -> None:
     """
     if run.config.sampling.scheduler == PREPARE_ONLY:
         raise Unfinished(f"prepared and trained {run.folder}; sample with another sampling.scheduler.")
-    done = sum(_sample_store(run, *each, update) for each in products(run.config).items())
+    run.n_drawn = sum(_sample_store(run, *each, update) for each in products(run.config).items())
     if missing := pending(run):
         left = ", ".join(f"{n} work items of {name}" for name, n in missing.items())
         raise Unfinished(f"{left} are still to do; `subgrid run` scores {run.folder} when all slices are done.")
-    if is_slice(run.config) and not done:
-        raise Unfinished(f"this slice had nothing to do, and leaves {run.folder} to the task that completed it.")
 
 
 def is_slice(config: ClimateConfig) -> bool:
     """Whether this process makes only a part of each ensemble."""
     scheduler = config.sampling.scheduler
     return scheduler != PREPARE_ONLY and isinstance(runners.parse_scheduler(scheduler), runners.Slice)
+
+
+def left_to_others(run: ClimateRun) -> str | None:
+    """What a slice says that came too late: the one that completed the ensembles scores them."""
+    if not is_slice(run.config) or run.n_drawn:
+        return None
+    return f"this slice had nothing to do, and leaves {run.folder} to the task that completed it."
+
+
+def is_whole(run: ClimateRun) -> bool:
+    """Whether no item was found damaged since, by `subgrid status --repair`."""
+    return not pending(run)
 
 
 def refuse_slice(run: ClimateRun) -> None:

@@ -8,7 +8,7 @@ import xarray as xr
 
 from subgrid.downscaling.climate.baselines import fit_local_noise
 from subgrid.downscaling.climate.domain import Series, series_of
-from subgrid.downscaling.interpolation.bilinear import bilinear
+from subgrid.downscaling.interpolation.linear import bilinear
 from subgrid.experiments.climate.baselines import baselines
 from subgrid.experiments.climate.metrics import rank_flatness
 from subgrid.experiments.climate.run import ClimateRun

@@ -1,6 +1,7 @@
 """The stages of a climate run: prepare, train, sample, score, report; and a comparison of debiasers."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from subgrid.experiments.climate.choices import told_prior
 from subgrid.experiments.climate.config import PATHS, Climate, ClimateConfig, ClimateDebias, ClimateSampling, files_of
@@ -8,7 +9,7 @@ from subgrid.experiments.climate.debiaser_comparison import compare_debiasers
 from subgrid.experiments.climate.page import page
 from subgrid.experiments.climate.preparation import prepare, train
 from subgrid.experiments.climate.run import ClimateRun
-from subgrid.experiments.climate.sampling import products, sample
+from subgrid.experiments.climate.sampling import is_whole, left_to_others, products, sample
 from subgrid.experiments.climate.scoring import score
 from subgrid.runs.experiment import Folds, Recipe
 from subgrid.runs.page import METRICS, report_stage
@@ -16,6 +17,8 @@ from subgrid.runs.stage import Dependencies, Stage, all_but
 
 CLIMATE: Dependencies = {"run": ("seed",), "climate": all_but(Climate, *PATHS)}
 """Of the archives their contents count, and not their paths (`Stage.inputs`)."""
+JUDGED: Dependencies = {"sampling": all_but(ClimateSampling, "scheduler")}
+"""Who samples is left out: the tasks of an array differ in it alone."""
 FOLDS = Folds(
     "climate.training",
     {"odd": "odd-winters", "even": "even-winters"},
@@ -50,8 +53,9 @@ def stages(config: ClimateConfig) -> list[Stage]:
         sample,
         tuple(products(config).values()),
         ("prepare", "train"),
-        {"sampling": all_but(ClimateSampling, "scheduler")},
+        JUDGED,
         shared=True,
+        whole=is_whole,
         told=_told_unscored,
         work=config.sampling.n_members,
     )
@@ -66,8 +70,9 @@ def stages(config: ClimateConfig) -> list[Stage]:
     )
     made = [prepared, trained, sampled]
     if table.training != "all":  # otherwise no season year is left to score on
-        scored = Stage("score", score, (METRICS,), ("sample",), if_changed="remake")
-        made += [scored, report_stage(page, config, needs=("score",))]
+        scored = Stage("score", score, (METRICS,), ("sample",), if_changed="remake", left=left_to_others)
+        shown = report_stage(page, config, needs=("score",))
+        made += [scored, replace(shown, depends_on={**shown.depends_on, **JUDGED}, left=left_to_others)]
     return [*made, compared]  # fmt: skip
 
 

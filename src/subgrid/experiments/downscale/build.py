@@ -32,8 +32,7 @@ from subgrid.downscaling.upsampling.choices import NoiseRange, guidance, noise_g
 from subgrid.downscaling.upsampling.guided import DiffusionUpsampler, Guide, MethodFor
 from subgrid.downscaling.upsampling.level_checks import warn_of_levels
 from subgrid.downscaling.upsampling.particles import ParticleUpsampler
-from subgrid.experiments.downscale.config import Coarsening as CoarseningConfig
-from subgrid.experiments.downscale.config import Config
+from subgrid.experiments.downscale.config import Coarsening as CoarseningConfig, Config
 from subgrid.numerics.operators import BlockMean, Subsample
 from subgrid.runs.config import ConfigError
 from subgrid.types import Coarsening

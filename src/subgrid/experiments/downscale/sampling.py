@@ -11,7 +11,7 @@ from subgrid.data.fields import CONDITION_DIM, Samples
 from subgrid.data.store import write_zarr
 from subgrid.downscaling.ensemble_datasets import Diagnostics, conditions_dataset
 from subgrid.downscaling.evaluation import draw_conditions
-from subgrid.downscaling.prior.outside import outside
+from subgrid.downscaling.prior.novelty import outside
 from subgrid.downscaling.upsampling.bridge import BridgeUpsampler
 from subgrid.downscaling.upsampling.particles import sample_with_diagnostics
 from subgrid.experiments.downscale import build

@@ -9,7 +9,7 @@ import xarray as xr
 
 from subgrid.downscaling.evaluation import compare, draw_conditions, ensemble_rows, perfect_model_rows, ranks
 from subgrid.downscaling.interpolation.cubic import cubic_interpolation
-from subgrid.downscaling.prior.outside import Outside
+from subgrid.downscaling.prior.novelty import Outside
 from subgrid.experiments.downscale import build
 from subgrid.experiments.downscale.run import DownscaleRun
 from subgrid.runs.page import write_metrics

@@ -19,10 +19,10 @@ from subgrid.diffusion.denoiser import Preconditioned
 from subgrid.diffusion.objective import denoising_loss, karras_weight, log_uniform_levels
 from subgrid.experiments.gallery.config import Gallery
 from subgrid.networks.mlp import MLP
-from subgrid.numerics.integrate import integrate_path
+from subgrid.numerics.integration import integrate_path
 from subgrid.runs.stage import Update
 from subgrid.simulate import toy_2d
-from subgrid.training.fit import fit, warmup_cosine
+from subgrid.training.fitting import fit, warmup_cosine
 from subgrid.transport.bridge import sample_bridge_path
 from subgrid.transport.bridge_fitting import BridgeSettings, fit_bridge, restarting_cosine
 from subgrid.transport.ends import Ends

@@ -11,8 +11,7 @@ from subgrid.experiments.gaussian_bridge.config import GaussianBridge
 from subgrid.numerics.noise import standard_normal
 from subgrid.transport.bridge import Bridge, Direction, bridge_times, sample_bridge_path
 from subgrid.transport.bridge_fitting import BridgeSettings
-from subgrid.transport.gaussian_bridge import GaussianBridge as ExactBridge
-from subgrid.transport.gaussian_bridge import gaussian_schroedinger_bridge
+from subgrid.transport.gaussian_bridge import GaussianBridge as ExactBridge, gaussian_schroedinger_bridge
 from subgrid.types import Key
 from subgrid.verification.gaussian_divergence import diagonal_gaussian_divergence
 

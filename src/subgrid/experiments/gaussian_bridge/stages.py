@@ -69,6 +69,7 @@ def _fit_stage(d: int, table: GaussianBridge) -> Stage:
         (f"d{d}.json",),
         depends_on={"run": ("seed",), "gaussian_bridge": all_but(GaussianBridge, "dimensions", "n_iterations")},
         grows_with={"gaussian_bridge": ("n_iterations",)},
+        state=(f"d{d}",),
         work=table.n_iterations * table.n_steps,
     )
 

@@ -27,7 +27,7 @@ from subgrid.networks.unet import UNet
 from subgrid.numerics.spectral import ModeStatistics, mode_statistics
 from subgrid.simulate.moist_turbulence import context as saturation_pattern
 from subgrid.training.checkpoint import Checkpoints, load_weights, save_weights
-from subgrid.training.fit import fit, warmup_cosine
+from subgrid.training.fitting import fit, warmup_cosine
 from subgrid.training.origin import digest, key_data, require_same_origin
 from subgrid.training.steps import is_trained
 from subgrid.transport.bridge import Bridge, sample_bridge

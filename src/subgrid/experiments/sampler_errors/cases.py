@@ -17,8 +17,8 @@ from subgrid.diffusion.gaussian_conditional import ConditionalGaussian, conditio
 from subgrid.diffusion.gaussian_prior import GaussianPrior
 from subgrid.diffusion.gaussian_steps import IsotropicGaussian
 from subgrid.diffusion.guidance.gaussian import gaussian_gain
-from subgrid.diffusion.guidance.moment_matching import moment_matching
-from subgrid.diffusion.guidance.projection import projection
+from subgrid.diffusion.guidance.moments import moment_matching
+from subgrid.diffusion.guidance.projected import projection
 from subgrid.numerics.operators import BlockMean, Subsample
 from subgrid.types import Denoiser
 

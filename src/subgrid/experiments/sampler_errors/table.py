@@ -20,7 +20,7 @@ def score_table(rows: list[dict[str, Any]]) -> ScoreTable:
         {"group": title, "metric": str(evaluations), "target": "0", "about": ABOUT, **errors}
         for (title, evaluations), errors in found.items()
     ]
-    title = "Errors by evaluations of the denoiser (table.md has all cases)"
+    title = "Errors by evaluations of the denoiser (report.html has all cases)"
     return ScoreTable(table, columns_of(table), by_candidate=True, title=title, on_terminal=PANELS)
 
 

@@ -107,7 +107,7 @@ def fit_scaled(table: Toy, cell: Cell, ends: Ends, scale: float, report: Callabl
 
 
 def _measure(path: Path, moved: np.ndarray, reference: np.ndarray, energy: float | None, seconds: float) -> None:
+    if not np.isfinite(moved).all():
+        raise ArithmeticError(f"{path.stem}: the transport left the plane; lower toy.learning_rate.")
     distance = wasserstein_2(moved, reference)
-    if not np.isfinite(distance):
-        raise ArithmeticError(f"{path.stem}: the transport left the plane (W2 = {distance}); lower toy.learning_rate.")
     write_json(path, {"w2": distance, "path_energy": energy, "seconds": round(seconds, 1)})

@@ -16,8 +16,8 @@ from jaxtyping import Array, Float, Scalar
 
 from subgrid.experiments.toy_2d.config import Method, Toy
 from subgrid.networks.mlp import MLP
-from subgrid.numerics.integrate import euler_maruyama_path
-from subgrid.training.fit import warmup_cosine
+from subgrid.numerics.integration import euler_maruyama_path
+from subgrid.training.fitting import warmup_cosine
 from subgrid.transport.bridge import bridge_times
 from subgrid.transport.bridge_fitting import BridgeSettings, Start, fit_bridge, restarting_cosine
 from subgrid.transport.couplings import Coupling, EntropicTransport, ExactTransport, Independent

@@ -36,7 +36,8 @@ def score_table(cells: Cells) -> ScoreTable:
     """Mean and standard deviation over the seeds of both quantities, a line a method."""
     tasks = [task for task in TASKS if any(t == task for t, _, _ in cells)]
     rows = [_row(cells, task, quantity) for quantity in QUANTITIES for task in tasks]
-    rows += [_published(cells, task) for task in tasks]
+    if any(method in PUBLISHED for _, method, _ in cells):
+        rows += [_published(cells, task) for task in tasks]
     columns = tuple(method for method in METHODS if any(m == method for _, m, _ in cells))
     return ScoreTable(rows, columns, by_candidate=True, title="2-D transports: mean ± deviation over repetitions")
 

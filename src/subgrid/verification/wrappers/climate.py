@@ -68,7 +68,7 @@ def wasserstein_1_per_cell(pred: xr.DataArray, ref: xr.DataArray, *, time_dim: s
     """Exact Wasserstein-1 distance between the marginal distributions of every cell.
 
     Args:
-        pred: days to judge, any unit.
+        pred: days to evaluate, any unit.
         ref: reference days, same unit and grid; they need share no dates.
         time_dim: dimension of the days, default "time".
 
@@ -78,7 +78,7 @@ def wasserstein_1_per_cell(pred: xr.DataArray, ref: xr.DataArray, *, time_dim: s
     Raises:
         ValueError: as `cells.wasserstein_1_per_cell`, or grids that do not match.
 
-    Reference:
+    References:
         Ramdas, García Trillos & Cuturi (2017), doi:10.3390/e19020047.
 
     Example:
@@ -91,10 +91,19 @@ def wasserstein_1_per_cell(pred: xr.DataArray, ref: xr.DataArray, *, time_dim: s
 def correlation_rmse(pred: xr.DataArray, ref: xr.DataArray, *, time_dim: str = "time") -> xr.DataArray:
     """Root mean square error of the correlations between pairs of cells (CorrRMSE).
 
-    Arguments and errors are those of `wasserstein_1_per_cell`.
+    Args:
+        pred: days to evaluate, any unit.
+        ref: reference days, same unit and grid; they need share no dates.
+        time_dim: dimension of the days, default "time".
 
     Returns:
         A dimensionless scalar.
+
+    Raises:
+        ValueError: as `dependence.correlation_rmse`, or grids that do not match.
+
+    References:
+        Vrac (2018), doi:10.5194/hess-22-3175-2018.
 
     Example:
         >>> correlation_rmse(model.tas, observed.tas)
@@ -119,7 +128,7 @@ def variogram(samples: xr.DataArray, edges: Float[np.ndarray, " edge"], *, time_
     Raises:
         ValueError: no lat or lon, or as `dependence.variogram`.
 
-    Reference:
+    References:
         Matheron (1963), doi:10.2113/gsecongeo.58.8.1246.
 
     Example:
@@ -146,10 +155,16 @@ def variogram(samples: xr.DataArray, edges: Float[np.ndarray, " edge"], *, time_
 def quantile_table(pred: xr.DataArray, ref: xr.DataArray, *, time_dim: str = "time") -> xr.Dataset:
     """Quantiles of both sets, means over cells, with the root mean square error of the cells.
 
-    Arguments and errors are those of `wasserstein_1_per_cell`.
+    Args:
+        pred: days to evaluate, any unit.
+        ref: reference days, same unit and grid; they need share no dates.
+        time_dim: dimension of the days, default "time".
 
     Returns:
         "pred", "ref" and "rmse" on the dimension "level".
+
+    Raises:
+        ValueError: as `extremes.quantile_table`, or grids that do not match.
 
     Example:
         >>> quantile_table(model.tas, observed.tas).sel(level=0.5)
@@ -176,7 +191,7 @@ def precipitation_indices(
     Raises:
         ValueError: times that do not rise.
 
-    Reference:
+    References:
         Zhang et al. (2011), doi:10.1002/wcc.147.
 
     Example:
@@ -207,7 +222,7 @@ def warm_spells(
     Raises:
         ValueError: as `spells.warm_spells`, or a threshold on another grid.
 
-    Reference:
+    References:
         Zhang et al. (2011), doi:10.1002/wcc.147.
 
     Example:
@@ -249,7 +264,7 @@ def return_level(
     Raises:
         ValueError: as `extremes.return_level`.
 
-    Reference:
+    References:
         Hosking, Wallis & Wood (1985), doi:10.1080/00401706.1985.10488049.
 
     Example:
@@ -277,7 +292,7 @@ def radial_spectrum(samples: xr.DataArray, *, mask: xr.DataArray | None = None, 
     Raises:
         ValueError: other dimensions, uneven axes, or as `sphere_spectra.radial_spectrum`.
 
-    Reference:
+    References:
         Denis, Côté & Laprise (2002), doi:10.1175/1520-0493(2002)130<1812:SDOTDA>2.0.CO;2.
 
     Example:

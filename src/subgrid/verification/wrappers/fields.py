@@ -1,6 +1,6 @@
 """The metrics of this package on `xarray.DataArray`: the same names, dimensions by name.
 
-Results keep the attributes of the array judged and the coordinates of the dimensions that remain; the name is the
+Results keep the attributes of the array evaluated and the coordinates of the dimensions that remain; the name is the
 metric, and where the input states ``units`` the result states its own. Inputs are never changed. Values are computed
 in float32. Dimensions of the two inputs may come in any order, but shared coordinates must be equal.
 """
@@ -77,7 +77,7 @@ def covariance_rmse(pred: xr.DataArray, ref: xr.DataArray, *, sample_dim: str = 
     """Relative Frobenius error of the covariance between points, ‖Cov(pred) − Cov(ref)‖_F / ‖Cov(ref)‖_F.
 
     Args:
-        pred: samples to judge, any unit.
+        pred: samples to evaluate, any unit.
         ref: reference samples, same unit; as many samples as it likes.
         sample_dim: dimension of the samples, default "sample"; all others are points.
 
@@ -87,7 +87,7 @@ def covariance_rmse(pred: xr.DataArray, ref: xr.DataArray, *, sample_dim: str = 
     Raises:
         ValueError: as `distributions.covariance_rmse`, or dimensions or coordinates that do not match.
 
-    Reference:
+    References:
         Wan et al. (2023), arXiv:2305.15618.
 
     Example:
@@ -105,7 +105,7 @@ def kl_divergence_per_point(
 
     Args:
         ref: reference samples, any unit.
-        pred: samples to judge, same unit.
+        pred: samples to evaluate, same unit.
         sample_dim: dimension of the samples, default "sample"; all others are points.
         n_grid: quadrature points, ≥ 16, default 512.
 
@@ -115,7 +115,7 @@ def kl_divergence_per_point(
     Raises:
         ValueError: as `distributions.kl_divergence_per_point`, or dimensions or coordinates that do not match.
 
-    Reference:
+    References:
         Wan et al. (2023), arXiv:2305.15618; Scott (1992), doi:10.1002/9780470316849.
 
     Example:
@@ -134,7 +134,7 @@ def kl_divergence(
 
     Args:
         ref: reference samples, any unit.
-        pred: samples to judge, same unit.
+        pred: samples to evaluate, same unit.
         sample_dim: dimension of the samples, default "sample"; all others are points.
         n_grid: quadrature points, ≥ 16, default 512.
 
@@ -144,7 +144,7 @@ def kl_divergence(
     Raises:
         ValueError: as `distributions.kl_divergence`, or dimensions or coordinates that do not match.
 
-    Reference:
+    References:
         Wan et al. (2023), arXiv:2305.15618.
 
     Example:
@@ -159,7 +159,7 @@ def wasserstein_1(pred: xr.DataArray, ref: xr.DataArray, *, sample_dim: str = "s
     """Wasserstein-1 distance ∫ |F_pred − F_ref| dx between marginals, exact, mean over points.
 
     Args:
-        pred: samples to judge, any unit.
+        pred: samples to evaluate, any unit.
         ref: reference samples, same unit.
         sample_dim: dimension of the samples, default "sample"; all others are points.
 
@@ -169,7 +169,7 @@ def wasserstein_1(pred: xr.DataArray, ref: xr.DataArray, *, sample_dim: str = "s
     Raises:
         ValueError: as `distributions.wasserstein_1`, or dimensions or coordinates that do not match.
 
-    Reference:
+    References:
         Ramdas, García Trillos & Cuturi (2017), doi:10.3390/e19020047.
 
     Example:
@@ -186,7 +186,7 @@ def maximum_mean_discrepancy(
     """Squared maximum mean discrepancy, unbiased, kernel exp(−‖x − y‖²/(2ℓ²)) between whole fields.
 
     Args:
-        pred: samples to judge, any unit.
+        pred: samples to evaluate, any unit.
         ref: reference samples, same unit.
         sample_dim: dimension of the samples, default "sample"; all others are points.
         bandwidth: ℓ > 0; default the median distance between reference samples.
@@ -197,7 +197,7 @@ def maximum_mean_discrepancy(
     Raises:
         ValueError: as `distributions.maximum_mean_discrepancy`, or dimensions or coordinates that do not match.
 
-    Reference:
+    References:
         Gretton et al. (2012), JMLR 13, 723–773, Eq. 3 (arXiv:0805.2368).
 
     Example:
@@ -225,7 +225,7 @@ def energy_spectrum(
     Raises:
         ValueError: as `spectra.energy_spectrum`, or a dimension that is not there.
 
-    Reference:
+    References:
         Wan et al. (2023), arXiv:2305.15618.
 
     Example:
@@ -256,7 +256,7 @@ def mean_energy_log_ratio(
     """Mean absolute log ratio Σ_k w_k |ln(E_pred(k)/E_ref(k))| of two spectra, w_k even or E_ref(k)/Σ E_ref.
 
     Args:
-        pred: fields to judge, any unit.
+        pred: fields to evaluate, any unit.
         ref: reference fields, same unit and grid.
         space_dims: the one, two or three dimensions to transform.
         sample_dim: dimension of the samples, default "sample"; the result is the mean over all others.
@@ -267,7 +267,7 @@ def mean_energy_log_ratio(
     Raises:
         ValueError: as `spectra.mean_energy_log_ratio`, or dimensions or coordinates that do not match.
 
-    Reference:
+    References:
         Wan et al. (2023), arXiv:2305.15618.
 
     Example:
@@ -299,7 +299,7 @@ def crps(ensemble: xr.DataArray, truth: xr.DataArray, *, member_dim: str = "memb
     Raises:
         ValueError: as `ensembles.crps`, or dimensions or coordinates that do not match.
 
-    Reference:
+    References:
         Gneiting & Raftery (2007), doi:10.1198/016214506000001437.
 
     Example:
@@ -324,7 +324,7 @@ def fair_crps(ensemble: xr.DataArray, truth: xr.DataArray, *, member_dim: str = 
     Raises:
         ValueError: as `ensembles.fair_crps`, or dimensions or coordinates that do not match.
 
-    Reference:
+    References:
         Ferro (2014), doi:10.1002/qj.2270.
 
     Example:
@@ -349,7 +349,7 @@ def spread_skill_ratio(ensemble: xr.DataArray, truth: xr.DataArray, *, member_di
     Raises:
         ValueError: as `ensembles.spread_skill_ratio`, or dimensions or coordinates that do not match.
 
-    Reference:
+    References:
         Fortin, Abaza, Anctil & Turcotte (2014), doi:10.1175/JHM-D-14-0008.1.
 
     Example:
@@ -378,7 +378,7 @@ def rank_histogram(
     Raises:
         ValueError: as `ensembles.rank_histogram`, or dimensions or coordinates that do not match.
 
-    Reference:
+    References:
         Hamill (2001), doi:10.1175/1520-0493(2001)129<0550:IORHFV>2.0.CO;2.
 
     Example:
@@ -416,7 +416,7 @@ def constraint_rmse(
     Raises:
         ValueError: as `ensembles.constraint_rmse`, or dimensions or coordinates that do not match.
 
-    Reference:
+    References:
         Wan et al. (2023), arXiv:2305.15618.
 
     Example:
@@ -450,7 +450,7 @@ def sample_variability(
     Raises:
         ValueError: as `ensembles.sample_variability`, or a dimension that is not there.
 
-    Reference:
+    References:
         Wan et al. (2023), arXiv:2305.15618.
 
     Example:

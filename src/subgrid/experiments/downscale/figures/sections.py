@@ -69,8 +69,8 @@ def _comparison_plates(evidence: Evidence, grid: str, channel: int) -> Iterator[
         figure,
         f"densities_{grid}",
         "Values",
-        f"Densities of {evidence.variable} over all points of the {grid} grid: {who}, the reference and an independent one; "
-        "linear above, logarithmic below.",
+        f"Densities of {evidence.variable} over all points of the {grid} grid: {who}, the reference and an independent "
+        "one; linear above, logarithmic below.",
         "How often each value occurs. Look at the logarithmic panel for the tails, where extremes are lost first.",
     )
     figure, axes = _main_and_detail(0.6)
@@ -117,7 +117,7 @@ def _covariance_plate(comparison: Comparison, grid: str, who: str) -> Plate:
         figure,
         f"covariance_map_{grid}",
         "Covariance" if comparison.n_space == 1 else "Covariance map",
-        f"{what} on the {grid} grid: the reference, and the differences from it of {who} and of the independent.",
+        f"{what} on the {grid} grid: the reference, and the differences from it of {who} and of an independent one.",
         f"{what}. All differences share one scale: a good method leaves as little as the noise floor does.",
         image=True,
     )

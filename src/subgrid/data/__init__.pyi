@@ -1,0 +1,34 @@
+from .archive import (
+    ensemble_of_runs_dataset as ensemble_of_runs_dataset,
+    trajectory_dataset as trajectory_dataset,
+)
+from .batches import (
+    draw_batch as draw_batch,
+    random_shifts as random_shifts,
+)
+from .fields import (
+    DataError as DataError,
+    Samples as Samples,
+    channel_dims as channel_dims,
+    hold_out as hold_out,
+    open_field as open_field,
+    sample_dims as sample_dims,
+    samples_of as samples_of,
+    space_dims as space_dims,
+)
+from .normalise import (
+    Standardiser as Standardiser,
+    fit_standardiser as fit_standardiser,
+)
+from .store import (
+    OutputError as OutputError,
+    OutputExists as OutputExists,
+    check_free as check_free,
+    write_json as write_json,
+    write_text as write_text,
+    write_whole as write_whole,
+    write_zarr as write_zarr,
+)
+from .stream import (
+    StreamedFields as StreamedFields,
+)

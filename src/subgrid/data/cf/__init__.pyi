@@ -1,0 +1,25 @@
+from .calendars import (
+    calendar_of as calendar_of,
+    day_of_year_phase as day_of_year_phase,
+    step_days as step_days,
+    winters as winters,
+)
+from .inspection import (
+    FileReport as FileReport,
+    Fit as Fit,
+    Inspection as Inspection,
+    VariableReport as VariableReport,
+    inspect as inspect,
+)
+from .open import (
+    check_climate as check_climate,
+    open_climate as open_climate,
+    valid_mask as valid_mask,
+)
+from .together import (
+    GridSummary as GridSummary,
+    check_together as check_together,
+)
+from .units import (
+    same_unit as same_unit,
+)

@@ -1,0 +1,27 @@
+from .context import (
+    Context as Context,
+    Groups as Groups,
+    known_fields as known_fields,
+    of_group as of_group,
+)
+from .layers import (
+    Convolution as Convolution,
+    Linear as Linear,
+    NoiseEmbedding as NoiseEmbedding,
+    ResidualBlock as ResidualBlock,
+    RootMeanSquareNorm as RootMeanSquareNorm,
+    SelfAttention as SelfAttention,
+    correlation as correlation,
+    depth_to_space as depth_to_space,
+    initial_weights as initial_weights,
+    per_axis as per_axis,
+    shifted as shifted,
+    space_to_depth as space_to_depth,
+)
+from .mlp import (
+    MLP as MLP,
+)
+from .unet import (
+    Stage as Stage,
+    UNet as UNet,
+)

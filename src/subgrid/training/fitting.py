@@ -1,0 +1,181 @@
+"""`fit`: minimise a loss by stochastic gradients, averaging the weights, resumable to the same bits."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Scalar
+
+from subgrid.training.checkpoint import CheckpointMismatch, Checkpoints
+from subgrid.training.distributed import any_process, is_first_process, require_same_step
+from subgrid.training.feed import Streamed, dispatches
+from subgrid.training.steps import averaged_model, compile_steps, init_state
+from subgrid.types import Key, PyTree
+
+Model = TypeVar("Model", bound=eqx.Module)
+
+
+class TrainingInterrupted(Exception):
+    """Ctrl-C arrived; the state after `step` steps is saved, and the same call resumes from it.
+
+    Args:
+        step: steps taken.
+        folder: of the checkpoints; None where there are none, and nothing is saved.
+    """
+
+    def __init__(self, step: int, folder: Path | None):
+        self.step, self.folder = step, folder
+        saved = f"saved in {folder}; run the same command again to resume" if folder else "nothing was saved"
+        super().__init__(f"training interrupted after {step} steps, {saved}.")
+
+
+class TrainingDiverged(ArithmeticError):
+    """The loss or its gradient became NaN or infinite."""
+
+
+def warmup_cosine(
+    n_steps: int, *, peak: float = 1e-3, end: float = 1e-6, warmup: int = 500
+) -> optax.GradientTransformation:
+    """Adam with gradients clipped at norm 1, a linear warm-up and a cosine decay.
+
+    Clip, peak and end are those of Wan et al. (2023) for KS; the warm-up is cut to a tenth of short runs.
+
+    Args:
+        n_steps: of the training, warm-up included.
+        peak: largest learning rate, 1e-3 by default.
+        end: learning rate at the last step, 1e-6 by default.
+        warmup: steps from 0 to the peak, 500 by default; at most n_steps/10.
+
+    Returns:
+        The optimiser.
+
+    References:
+        Wan et al. (2023), arXiv:2305.15618.
+
+    Example:
+        >>> fit(model, loss, data, draw, n_steps=10_000, optimiser=warmup_cosine(10_000), key=key)
+    """
+    warmup = min(warmup, max(1, n_steps // 10))
+    schedule = optax.warmup_cosine_decay_schedule(0.0, peak, warmup, n_steps, end)
+    return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule))
+
+
+def fit(
+    model: Model,
+    loss: Callable[[Model, Any, Key], Scalar],
+    data: PyTree | Streamed,
+    draw: Callable[[PyTree, Key], Any],
+    *,
+    n_steps: int,
+    optimiser: optax.GradientTransformation,
+    key: Key,
+    ema_decay: float = 0.999,
+    steps_per_dispatch: int = 20,
+    checkpoints: Checkpoints | None = None,
+    checkpoint_every: int = 1000,
+    report: Callable[[int, dict[str, float]], None] | None = None,
+) -> Model:
+    """Trains a model by stochastic gradients and returns it with the moving average of its weights.
+
+    Step i uses the key fold_in(key, i) alone, so a run that is stopped and resumed draws the same batches and ends
+    with the same bits. Batches are drawn inside the compiled step, from device-resident `data` or from the batches of
+    a stream, which are read and sent to the devices while the dispatch before computes; they are split over all
+    devices of all processes (see `join_processes`). Process 0 reports; all processes save together.
+
+    Args:
+        model: an Equinox module; its JAX arrays of floats are trained (`is_trained`).
+        loss: loss(model, batch, key), a scalar.
+        data: arrays handed to `draw`, the same in every process; or `Streamed(batches)`, and `draw` is handed the batch
+            of the step instead.
+        draw: draw(data, key), a batch whose leading axis is split over devices; `as_read` for a stream whose batches
+            are used as they come.
+        n_steps: of the whole training, a multiple of `steps_per_dispatch`.
+        optimiser: from optax; `warmup_cosine` is the house default.
+        key: random key.
+        ema_decay: of the moving average, per step; .999, the default, averages over the last thousand.
+        steps_per_dispatch: steps compiled into one call, 20 by default.
+        checkpoints: where to save and resume; by default nothing is saved.
+        checkpoint_every: steps between checkpoints, 1000 by default; there is one at the end and on Ctrl-C, too.
+        report: report(step, {"loss": …, "gradient_norm": …}), called after each dispatch with the mean loss and the
+            largest gradient norm of its steps.
+
+    Returns:
+        The trained model.
+
+    Raises:
+        TrainingInterrupted: on Ctrl-C, after saving.
+        TrainingDiverged: if the loss or its gradient is not finite.
+        CheckpointMismatch: if the checkpoints belong to another model, or to a longer training.
+        ValueError: if `n_steps` is no multiple of `steps_per_dispatch`, the processes go on from different steps, or
+            the rows of a streamed batch cannot be split over the devices. What reading a stream raises passes through.
+
+    Example:
+        >>> draw = lambda data, key: draw_batch(data, 128, key=key)
+        >>> model = fit(model, loss, data, draw, n_steps=10_000, optimiser=warmup_cosine(10_000), key=key)
+    """
+    if n_steps % steps_per_dispatch:
+        raise ValueError(f"n_steps must be a multiple of steps_per_dispatch = {steps_per_dispatch}, got {n_steps}.")
+    state = init_state(model, optimiser)
+    if checkpoints is not None and checkpoints.latest() is not None:
+        _, state = checkpoints.restore(like=state)
+    else:
+        state = jax.tree.map(jnp.copy, state)  # the caller's model survives the donation below
+    run = compile_steps(model, loss, draw, optimiser, ema_decay=ema_decay, steps_per_dispatch=steps_per_dispatch)
+    first = int(state.step)
+    if first > n_steps:
+        where = checkpoints.folder if checkpoints else "the state"
+        raise CheckpointMismatch(
+            f"{where}: holds {first} steps, n_steps = {n_steps}; ask for as many or more, or choose another folder."
+        )
+    require_same_step(first)
+    feed = dispatches(data, first, n_steps, steps_per_dispatch)
+    with _deferred_interrupt() as interrupted, closing(feed):
+        for step, dispatch in zip(range(first, n_steps, steps_per_dispatch), feed, strict=True):
+            state, metrics = run(state, dispatch, key)
+            done = step + steps_per_dispatch
+            _finite_or_raise(metrics, done, checkpoints)
+            if report is not None and is_first_process():
+                report(done, metrics)
+            stop = any_process(interrupted())  # asked once: a Ctrl-C between two questions would raise without saving
+            due = done == n_steps or done // checkpoint_every > step // checkpoint_every
+            if checkpoints is not None and (due or stop):
+                checkpoints.save(done, state)
+            if stop and done < n_steps:
+                raise TrainingInterrupted(done, checkpoints.folder if checkpoints else None)
+    return averaged_model(model, state)
+
+
+def _finite_or_raise(metrics: dict[str, float], step: int, checkpoints: Checkpoints | None) -> None:
+    if not all(np.isfinite(value) for value in metrics.values()):
+        last = checkpoints.latest() if checkpoints else None
+        kept = f"the checkpoint of step {last} is kept" if last else "no checkpoint was kept"
+        name = "loss" if not np.isfinite(metrics["loss"]) else "gradient"
+        value = metrics["loss"] if name == "loss" else metrics["gradient_norm"]
+        raise TrainingDiverged(f"the {name} became {value} before step {step}; {kept}. Lower the learning rate.")
+
+
+@contextmanager
+def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
+    """Holds SIGINT back until the running dispatch is done; a second one interrupts at once."""
+    received = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield received.is_set
+        return
+
+    def remember(signum, frame):
+        received.set()
+        signal.signal(signal.SIGINT, previous)
+
+    previous = signal.signal(signal.SIGINT, remember)
+    try:
+        yield received.is_set
+    finally:
+        signal.signal(signal.SIGINT, previous)

@@ -1,0 +1,36 @@
+"""What samplers are measured on, against dense algebra and quadrature."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from subgrid.experiments.sampler_errors import cases
+
+
+def test_conditioned_fields_are_those_of_dense_algebra():
+    with jax.enable_x64(True):
+        exact, noisy = (cases.conditioned("36 points", noise) for noise in (0.0, 0.05))
+        for given in exact:
+            operator = given.conditional.operator
+            np.testing.assert_allclose(operator(given.mean.reshape(1, 36)), given.target, atol=1e-9)
+            assert np.trace(given.covariance) < 36
+        for given, loose in zip(exact, noisy, strict=True):
+            assert np.linalg.eigvalsh(loose.covariance - given.covariance).min() > -1e-9  # noise tells less
+            # The conditional that samplers are given is the same by another route.
+            conditional = loose.conditional.given(loose.target)
+            np.testing.assert_allclose(conditional.mean.reshape(-1), loose.mean, atol=1e-9)
+
+
+def test_mixture_by_quadrature():
+    total, inside = cases.exact_mixture_spreads(0.3)
+    # .3·.7·2² + .3² is the variance; inside a mode .3, but for what lies beyond the border, 3.3 deviations away.
+    assert total == pytest.approx(np.sqrt(0.84 + 0.09), rel=1e-5)
+    assert inside == pytest.approx(0.3, rel=2e-3)
+    x, sigma = np.linspace(-3, 3, 7), 0.8
+    grid = np.linspace(-5, 5, 20_001)
+    density = 0.3 * norm.pdf(grid, -1.2, 0.3) + 0.7 * norm.pdf(grid, 0.8, 0.3)
+    weights = density * norm.pdf(x[:, None], grid, sigma)
+    expected = (weights * grid).sum(1) / weights.sum(1)
+    np.testing.assert_allclose(cases.denoise_mixture(jnp.asarray(x), jnp.asarray(sigma), std=0.3), expected, atol=1e-5)

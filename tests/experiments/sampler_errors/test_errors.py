@@ -1,0 +1,63 @@
+"""The errors of samplers against closed forms."""
+
+import jax
+import numpy as np
+import pytest
+from scipy.linalg import sqrtm
+
+from subgrid.experiments.sampler_errors import cases, errors as sampler_errors
+from subgrid.experiments.sampler_errors.config import SamplerErrors
+
+
+@pytest.fixture(scope="module")
+def rows():
+    table = SamplerErrors(
+        methods=("gaussian-sde", "ode-multistep", "heun"),
+        guided_methods=("gaussian-sde",),
+        grids=("exponential", "variance-preserving"),
+        guidances=("projection",),
+        evaluations=(4, 32),
+    )
+    with jax.enable_x64(True):
+        return sampler_errors.directions_rows(table, report=lambda what: None)
+
+
+def errors(rows, **wanted):
+    found = [row for row in rows if all(row[key] == value for key, value in wanted.items())]
+    assert len(found) == 1
+    return dict(zip(found[0]["evaluations"], found[0]["std"], strict=True))
+
+
+def test_the_unit_gaussian_is_the_one_of_the_docstrings(rows):
+    told = {"case": "unit Gaussian", "grid": "exponential"}
+    assert errors(rows, method="ode-multistep", **told)[32] == pytest.approx(1.007, abs=5e-4)
+    assert errors(rows, method="heun", **told)[32] == pytest.approx(1.075, abs=5e-4)  # 16 levels, 31 evaluations
+    assert errors(rows, method="gaussian-sde", **told)[4] == pytest.approx(1.0, abs=1e-9)
+    preserving = errors(rows, method="ode-multistep", case="unit Gaussian", grid="variance-preserving")
+    assert 1.03 < preserving[32] < 1.076  # a little better than the whole schedule, which begins at 152 and not at 80
+
+
+def test_exact_steps_are_exact_in_every_case(rows):
+    exact = [row for row in rows if row["method"] == "gaussian-sde"]
+    assert len({(row["case"], row["noise"]) for row in exact}) == 1 + 2 + 2 * 2 * 2
+    assert max(max(row["error"]) for row in exact) < 1e-9
+
+
+def test_distance_of_gaussians():
+    rng = np.random.default_rng(0)
+    (a, b), m = rng.normal(size=(2, 5, 5)), rng.normal(size=5)
+    P, Q = a @ a.T, b @ b.T
+    root = np.real(sqrtm(P))
+    square = m @ m + np.trace(P) + np.trace(Q) - 2 * np.trace(np.real(sqrtm(root @ Q @ root)))
+    got = sampler_errors.gaussian_errors(m, P, np.zeros(5), Q)
+    assert got["error"] == pytest.approx(np.sqrt(square / np.trace(Q)), rel=1e-6)
+    assert got["std"] == pytest.approx(np.sqrt(np.trace(P) / np.trace(Q)))
+    assert sampler_errors.gaussian_errors(m, P, m, P)["error"] < 1e-6
+
+
+def test_levels_that_evaluations_pay_for():
+    counts = {"gaussian-sde": 32, "heun": 16, "predictor-corrector": 16}
+    for name, n in counts.items():
+        assert (
+            sampler_errors.n_levels(sampler_errors.method_of(name)(cases.gaussian_of_mixture((1,), std=0.3)), 32) == n
+        )

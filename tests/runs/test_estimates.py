@@ -1,0 +1,113 @@
+"""What stages will take, as far as it was recorded, and how `--dry-run` shows it."""
+
+from dataclasses import replace
+
+import pytest
+
+from subgrid.cli.plan import show_plan
+from subgrid.experiments import KINDS
+from subgrid.runs.estimates import Estimate, estimates
+from subgrid.runs.kinds import Kind
+from subgrid.runs.launch import dry_run, launch
+from subgrid.runs.record import read_record, write_record
+from subgrid.runs.runner import no_bar
+
+from .letters import EXPERIMENT, WORD, Stopped, __name__ as MODULE
+
+GIB = 2**30
+
+
+def finished(folder, *settings, until=None, **changes):
+    """A run whose records tell other numbers than it took."""
+    launch(EXPERIMENT, None, folder, [WORD, *settings], until=until, bar=no_bar)
+    for name, numbers in changes.items():
+        write_record(folder, replace(read_record(folder, name), **numbers))
+
+
+def expected(folder, *settings, until=None):
+    return estimates(*dry_run(EXPERIMENT, None, folder, [WORD, *settings], until=until))
+
+
+def test_where_nothing_was_recorded_only_sizes_tell_something(tmp_path):
+    found = expected(tmp_path / "run")
+    assert found["write"] == Estimate(None, 2 * GIB)
+    assert found["copy"] == Estimate(None, None)
+
+
+def test_time_is_that_of_another_run_beside_it_in_proportion_to_the_work(tmp_path):
+    finished(tmp_path / "other", copy={"seconds": 8.0, "peak_memory": 3 * GIB}, write={"peak_memory": GIB})
+    found = expected(tmp_path / "run", "letters.n=5")
+    assert found["copy"] == Estimate(8.0 * 5 / 2, 3 * GIB, "other")
+    assert found["write"].memory == 2 * GIB  # what sizes tell, where it is more
+
+
+def test_the_own_folder_tells_more_than_others(tmp_path):
+    finished(tmp_path / "other", copy={"seconds": 8.0})
+    finished(tmp_path / "run", copy={"seconds": 4.0})
+    (tmp_path / "run" / "copies").rename(tmp_path / "run" / "elsewhere")
+    assert expected(tmp_path / "run")["copy"].seconds == 4.0
+    assert expected(tmp_path / "run")["copy"].source == "run"
+
+
+def test_what_is_spent_already_is_not_counted_again(tmp_path):
+    finished(tmp_path / "other", write={"seconds": 8.0})
+    run = tmp_path / "run"
+    with pytest.raises(Stopped):
+        launch(EXPERIMENT, None, run, [WORD, "letters.stop=true"], bar=no_bar)
+    for spent, left in ((5.0, 3.0), (20.0, 0.0)):
+        write_record(run, replace(read_record(run, "write"), seconds=spent))
+        assert expected(run)["write"].seconds == left
+
+
+def test_what_is_kept_has_no_estimate_and_unfinished_runs_tell_nothing(tmp_path):
+    finished(tmp_path / "other", until="copy", copy={"seconds": 8.0})
+    assert "write" not in expected(tmp_path / "other") and "copy" not in expected(tmp_path / "other")
+    assert expected(tmp_path / "run")["copy"].seconds is None  # without metrics it may be of any kind
+
+
+def shown(capsys, *arguments, **options):
+    show_plan(*dry_run(EXPERIMENT, None, *arguments, **options))
+    return capsys.readouterr().out
+
+
+def words(text):
+    return " ".join(text.replace("│", " ").replace("┃", " ").split())
+
+
+def test_a_plan_shows_stages_what_is_finished_what_they_are_made_from_and_what_they_will_take(tmp_path, capsys):
+    finished(tmp_path / "other", copy={"seconds": 400.0, "peak_memory": 3 * GIB}, score={"seconds": 2.0})
+    finished(tmp_path / "run", until="write")
+    text = words(shown(capsys, tmp_path / "run", [WORD]))
+    for fragment in (
+        "write finished word.txt letters.word",
+        "copy to make copies write; letters.n 6 min 40 s",
+        "(as other) 3.0 GiB",
+        "score to make metrics.json copy",
+    ):
+        assert fragment in text
+    assert "3 stages to make; those with a recorded time take" in text
+
+
+def test_a_plan_says_where_nothing_is_known_and_where_everything_is_finished(tmp_path, capsys):
+    text = words(shown(capsys, tmp_path / "run", [WORD]))
+    assert "write to make word.txt" in text and "? 2.0 GiB" in text
+    assert "4 stages to make; those with a recorded time take 0 s; of 4 no time is known: no finished run" in text
+    finished(tmp_path / "run")
+    text = words(shown(capsys, tmp_path / "run", [WORD]))
+    assert "everything is finished." in text and "to make" not in text
+    text = words(shown(capsys, tmp_path / "run", [WORD, "letters.n=3", "letters.style=bold"]))
+    assert "copy goes on copies" in text and "report to make anew report.html" in text
+
+
+def test_the_command_line_shows_it_and_writes_nothing(tmp_path, subgrid, monkeypatch):
+    monkeypatch.setitem(KINDS, "letters", Kind(MODULE, EXPERIMENT.about))
+    (tmp_path / "a.toml").write_text('[letters]\nword = "alpha"\n')
+    outcome = subgrid("run", tmp_path / "a.toml", "-o", tmp_path / "run", "--dry-run", "--until", "copy")
+    assert outcome.code == 0, outcome.err
+    assert "copy" in outcome.out and "report" not in outcome.out and "2 stages to make" in outcome.out
+    assert not (tmp_path / "run").exists()
+    outcome = subgrid("run", tmp_path / "a.toml", "-o", tmp_path / "run", "--until", "cpoy")
+    assert outcome.code == 2 and "did you mean 'copy'?" in outcome.complaint
+    outcome = subgrid("run", tmp_path / "a.toml", "-o", tmp_path / "run")
+    assert outcome.code == 0, outcome.err
+    assert "letters" in outcome.out and f"report: {tmp_path / 'run' / 'report.html'}" in outcome.out.replace("\n", "")

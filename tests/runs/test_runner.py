@@ -1,0 +1,284 @@
+"""What is kept, made, gone on with, made anew and refused; and that two processes do not make the same."""
+
+import json
+import os
+
+import pytest
+from filelock import FileLock
+
+from subgrid.data.store import OutputExists
+from subgrid.runs.experiment import keep_config
+from subgrid.runs.launch import launch
+from subgrid.runs.runner import make_stages, no_bar
+from subgrid.runs.stage import Stage
+
+from .letters import EXPERIMENT, WORD, LettersRun, Stopped, actions, opened, planned, record_of, stages
+
+ALL = ("write", "copy", "score", "report")
+
+
+def made(folder, *settings, **options) -> LettersRun:
+    """The run after all that was asked for; its `made` tells what that took."""
+    run, left = launch(EXPERIMENT, None, folder, [WORD, *settings], bar=no_bar, **options)
+    assert left is None
+    return run
+
+
+def all_files(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock"}
+
+
+def test_in_an_empty_folder_everything_is_to_make_and_planning_writes_nothing(tmp_path):
+    assert actions(tmp_path / "run") == dict.fromkeys(ALL, "make")
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_is_finished_is_kept_to_the_last_byte(tmp_path):
+    assert made(tmp_path).made == list(ALL)
+    before = all_files(tmp_path)
+    assert actions(tmp_path) == dict.fromkeys(ALL, "keep")
+    assert made(tmp_path).made == []
+    assert all_files(tmp_path) == before
+
+
+def test_dates_of_files_do_not_count(tmp_path):
+    made(tmp_path)
+    for i, path in enumerate(sorted(tmp_path.rglob("*"))):
+        os.utime(path, ns=(10**18 + i, 10**18 + i))
+    assert actions(tmp_path) == dict.fromkeys(ALL, "keep")
+
+
+def test_a_stage_that_was_stopped_goes_on_with_its_own_record(tmp_path):
+    with pytest.raises(Stopped):
+        made(tmp_path, "letters.stop=true")
+    stopped = record_of(tmp_path, "write")
+    assert not stopped["finished"] and not (tmp_path / "copies").exists()
+    assert actions(tmp_path) == {"write": "go on", "copy": "make", "score": "make", "report": "make"}
+    assert made(tmp_path).made == list(ALL)
+    finished = record_of(tmp_path, "write")
+    assert finished["finished"] and finished["id"] == stopped["id"]
+    assert record_of(tmp_path, "copy")["needs"] == {"write": finished["id"]}
+
+
+def test_a_part_that_was_removed_is_made_and_scores_with_it(tmp_path):
+    first = made(tmp_path).path("copies")
+    (first / "0.txt").unlink()
+    assert actions(tmp_path) == dict.fromkeys(ALL, "keep")  # what a part holds is the stage's own matter
+    (first / "1.txt").unlink()
+    first.rmdir()
+    assert actions(tmp_path) == {"write": "keep", "copy": "make", "score": "remake", "report": "remake"}
+    before = record_of(tmp_path, "copy")["id"]
+    assert made(tmp_path).made == ["copy", "score", "report"]
+    assert record_of(tmp_path, "copy")["id"] != before
+    assert made(tmp_path).made == []
+
+
+def test_a_part_that_is_no_longer_whole_is_made_anew(tmp_path):
+    made(tmp_path)
+    (tmp_path / "copies" / "lost").touch()
+    assert actions(tmp_path)["copy"] == "make"
+
+
+def test_scores_are_made_anew_where_what_they_need_was_made_by_another_call(tmp_path):
+    """Which stopped before the scores."""
+    made(tmp_path)
+    (tmp_path / "word.txt").unlink()
+    assert made(tmp_path, until="write").made == ["write"]
+    # The copies are what took long: they stay, as their own values have not changed.
+    assert actions(tmp_path) == dict.fromkeys(ALL, "keep")
+    for path in (tmp_path / "copies").iterdir():
+        path.unlink()
+    (tmp_path / "copies").rmdir()
+    assert made(tmp_path, until="copy").made == ["copy"]
+    assert actions(tmp_path) == {"write": "keep", "copy": "keep", "score": "remake", "report": "remake"}
+    assert made(tmp_path).made == ["score", "report"]
+
+
+def test_a_value_of_the_page_alone_makes_the_page_alone_anew(tmp_path):
+    made(tmp_path)
+    scores = (tmp_path / "metrics.json").read_bytes()
+    assert actions(tmp_path, "letters.style=bold")["report"] == "remake"
+    assert made(tmp_path, "letters.style=bold").made == ["report"]
+    assert "In bold style." in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert (tmp_path / "metrics.json").read_bytes() == scores
+
+
+def test_more_of_the_same_is_added_to_what_is_there(tmp_path):
+    before = made(tmp_path).path("copies/0.txt").stat().st_mtime_ns
+    kept = record_of(tmp_path, "copy")["id"]
+    assert actions(tmp_path, "letters.n=3") == {"write": "keep", "copy": "go on", "score": "remake", "report": "remake"}
+    assert made(tmp_path, "letters.n=3").made == ["copy", "score", "report"]
+    assert (tmp_path / "copies" / "0.txt").stat().st_mtime_ns == before
+    assert (tmp_path / "copies" / "2.txt").exists()
+    assert record_of(tmp_path, "copy")["id"] == kept
+    assert json.loads((tmp_path / "metrics.json").read_text())["table"][0]["generated"] == 3 * len("alphafirst")
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("letters.word=beta", "letters.word = 'alpha', not 'beta'"),
+        ("run.seed=1", "run.seed = 0, not 1"),
+    ],
+)
+def test_a_finished_part_is_refused_with_both_values_and_nothing_is_written(tmp_path, setting, told):
+    made(tmp_path)
+    before = all_files(tmp_path)
+    with pytest.raises(OutputExists) as refused:
+        made(tmp_path, setting)
+    assert str(refused.value) == (
+        f"{tmp_path}: word.txt was made with {told}; remove word.txt to make it anew, or choose another output folder."
+    )
+    assert all_files(tmp_path) == before
+
+
+def test_what_depends_on_what_is_refused_is_refused_by_its_own_name(tmp_path):
+    made(tmp_path)
+    (tmp_path / "word.txt").unlink()
+    (tmp_path / "draft.txt").unlink()
+    with pytest.raises(OutputExists, match=r"copies was made with letters\.word = 'alpha', not 'beta'; remove copies"):
+        made(tmp_path, "letters.word=beta")
+    assert not (tmp_path / "word.txt").exists()
+
+
+def test_scores_and_page_are_never_refused(tmp_path):
+    made(tmp_path)
+    for name in ("word.txt", "draft.txt", "copies/0.txt", "copies/1.txt"):
+        (tmp_path / name).unlink()
+    (tmp_path / "copies").rmdir()
+    assert actions(tmp_path, "letters.word=beta") == dict.fromkeys(ALL, "remake")
+    assert made(tmp_path, "letters.word=beta").made == list(ALL)
+    assert json.loads((tmp_path / "metrics.json").read_text())["longest"] == "beta"
+
+
+def test_the_state_of_an_unfinished_stage_is_refused_like_a_part(tmp_path):
+    with pytest.raises(Stopped):
+        made(tmp_path, "letters.stop=true")
+    with pytest.raises(OutputExists, match=r"draft\.txt was made with letters\.word = 'alpha', not 'beta'"):
+        made(tmp_path, "letters.word=beta")
+
+
+def test_a_changed_input_is_refused_wherever_it_lies(tmp_path):
+    source, run = tmp_path / "ink.txt", tmp_path / "run"
+    source.write_text("black")
+    setting = f"letters.source={source}"
+    made(run, setting)
+    moved = source.rename(tmp_path / "moved.txt")
+    assert actions(run, f"letters.source={moved}")["write"] == "keep"
+    source.write_text("blue!")
+    with pytest.raises(OutputExists, match=r"word\.txt was made from .*ink\.txt as it was before, which has changed"):
+        made(run, setting)
+    (tmp_path / "other.txt").write_text("green")
+    with pytest.raises(OutputExists, match=r"word\.txt was made from another file than .*other\.txt"):
+        made(run, f"letters.source={tmp_path / 'other.txt'}")
+
+
+def test_a_part_without_a_record_is_refused(tmp_path):
+    made(tmp_path)
+    (tmp_path / "records" / "copy.json").unlink()
+    with pytest.raises(OutputExists) as refused:
+        made(tmp_path)
+    assert str(refused.value) == (
+        f"{tmp_path}: copies has no record of what it was made from (an earlier version made it, or it was copied "
+        "here); remove copies to make it anew, or choose another output folder."
+    )
+
+
+def test_scores_without_a_record_are_made_anew(tmp_path):
+    made(tmp_path)
+    (tmp_path / "records" / "score.json").unlink()
+    assert actions(tmp_path) == {"write": "keep", "copy": "keep", "score": "remake", "report": "remake"}
+
+
+@pytest.mark.parametrize("text", ["{", '{"stage": "copy"}', "[]", "null"])
+def test_a_record_that_cannot_be_read_is_refused(tmp_path, text):
+    made(tmp_path)
+    (tmp_path / "records" / "copy.json").write_text(text)
+    with pytest.raises(OutputExists, match=r"copy\.json: the record of 'copy' cannot be read .*; remove it and what"):
+        made(tmp_path)
+
+
+def test_a_key_that_came_later_is_refused_as_such(tmp_path):
+    made(tmp_path)
+    path = tmp_path / "records" / "write.json"
+    path.write_text(path.read_text().replace('"letters.half"', '"letters.gone"'))
+    with pytest.raises(OutputExists, match=r"word\.txt was made by a version that had no letters\.half"):
+        planned(tmp_path)
+
+
+def test_a_second_process_on_the_same_stage_is_refused_in_one_sentence(tmp_path):
+    lock = FileLock(tmp_path / "records" / "copy.lock")
+    made(tmp_path, until="write")
+    with lock, pytest.raises(OutputExists) as refused:
+        made(tmp_path)
+    assert str(refused.value) == (
+        f"{tmp_path}: another process is making 'copy' there; wait until it ends, or choose another output folder."
+    )
+    assert not (tmp_path / "copies").exists()
+    assert made(tmp_path).made == ["copy", "score", "report"]
+
+
+def test_a_shared_stage_may_be_made_by_several(tmp_path):
+    run, both = opened(tmp_path), []
+    (tmp_path / "records").mkdir()
+
+    def make(run, update):
+        both.append("made")
+        run.path("all.txt").touch()
+
+    stage = Stage("all", make, ("all.txt",), shared=True)
+    with FileLock(tmp_path / "records" / "all.lock"):
+        assert make_stages(run, [stage], bar=no_bar) is None
+    assert both == ["made"]
+
+
+def test_what_others_finish_meanwhile_is_kept(tmp_path):
+    """Planned again when it is its turn."""
+    run = opened(tmp_path)
+    keep_config(run)
+    steps = stages(run.config)
+
+    def meanwhile(run, update):
+        run.path("all.txt").touch()
+        other = opened(tmp_path)
+        make_stages(other, stages(other.config), until=["copy"], bar=no_bar)
+        assert other.made == ["write", "copy"]
+
+    first = Stage("all", meanwhile, ("all.txt",))
+    make_stages(run, [first, *steps], until=["all", "copy"], bar=no_bar)
+    assert run.made == []
+
+
+def test_what_others_go_on_with_is_told_and_what_comes_after_is_left(tmp_path):
+    run, left = launch(EXPERIMENT, None, tmp_path, [WORD, "letters.others=true"], bar=no_bar)
+    assert left == "two copies are still to do; submit them."
+    assert run.made == ["write", "copy"] and not (tmp_path / "metrics.json").exists()
+    assert not record_of(tmp_path, "copy")["finished"]
+    assert made(tmp_path).made == ["copy", "score", "report"]
+
+
+def test_a_stage_that_is_left_to_others_is_told_before_it_is_made_and_not_when_it_is_finished(tmp_path):
+    run, made_here = opened(tmp_path), []
+
+    def make(run, update):
+        made_here.append(1)
+        run.path("all.txt").touch()
+
+    options = {"name": "all", "make": make, "parts": ("all.txt",)}
+    ours, theirs = Stage(**options), Stage(**options, left=lambda run: "the others do it.")
+    assert make_stages(run, [theirs], bar=no_bar) == "the others do it." and not made_here
+    assert make_stages(run, [ours], bar=no_bar) is None and made_here
+    assert make_stages(run, [theirs], bar=no_bar) is None
+
+
+def test_a_stage_that_leaves_no_part_fails(tmp_path):
+    with pytest.raises(RuntimeError, match=r"stage 'all' ended without all\.txt"):
+        make_stages(opened(tmp_path), [Stage("all", lambda run, update: None, ("all.txt",))], bar=no_bar)
+    assert not record_of(tmp_path, "all")["finished"]
+
+
+def test_what_was_made_is_said_once(tmp_path):
+    said = []
+    made(tmp_path, say=said.append)
+    made(tmp_path, say=said.append)
+    assert said == ["wrote alpha"]

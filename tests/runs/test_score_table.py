@@ -1,0 +1,111 @@
+"""The table of scores, on the terminal, in Markdown both ways, and for the page."""
+
+import json
+
+import pytest
+
+from subgrid.downscaling.evaluation import Row
+from subgrid.runs.score_table import ScoreTable, cell, columns_of, number, read_table
+
+COLUMNS = ("raw", "debiased", "cubic", "generated", "floor")
+ROWS = [
+    Row("Coarse grid", "covRMSE", raw=0.343, debiased=0.0812, floor=1.234e-4).as_dict(),
+    Row("Perfect model", "spread/skill", generated=0.97, floor=-2e-6, target="1").as_dict(),
+]
+TABLE = ScoreTable(ROWS, COLUMNS)
+MANY = ScoreTable(
+    [
+        {"group": "moons", "metric": "W2", "about": "two moons", "cfm": 0.31, "ot-cfm": 0.052, "deviations": {"cfm": 0.0123}},
+        {"group": "moons", "metric": "path energy", "about": "two moons", "cfm": 1.5, "floor": 2e-4},
+        {"group": "rings", "metric": "W2", "ot-cfm": 7.0},
+    ],
+    ("cfm", "ot-cfm", "floor"),
+    by_candidate=True,
+    title="Methods",
+)  # fmt: skip
+
+
+def test_markdown_has_a_line_a_metric_and_dashes_for_what_is_not_there():
+    assert TABLE.as_markdown().splitlines() == [
+        "|  | metric | raw | debiased | generated | noise floor |",
+        "| --- | --- | --- | --- | --- | --- |",
+        "| Coarse grid | covRMSE | 0.343 | 0.0812 | – | 1.2e-04 |",
+        "| Perfect model | spread/skill | – | – | 0.97 | -2.0e-06 |",
+    ]
+
+
+def test_where_candidates_are_many_markdown_has_a_table_a_group_and_a_line_a_candidate():
+    assert MANY.as_markdown().splitlines() == [
+        "| moons | W2 | path energy |",
+        "| --- | --- | --- |",
+        "| cfm | 0.31 ± 0.012 | 1.5 |",
+        "| ot-cfm | 0.052 | – |",
+        "| noise floor | – | 2.0e-04 |",
+        "",
+        "| rings | W2 |",
+        "| --- | --- |",
+        "| ot-cfm | 7 |",
+    ]
+
+
+def test_a_page_has_a_row_a_candidate_of_it():
+    page = MANY.by_metric()
+    assert page.columns == ("W2", "path energy") and not page.by_candidate
+    assert [(row["group"], row["metric"]) for row in page.rows] == [
+        ("moons: two moons", "cfm"),
+        ("moons: two moons", "ot-cfm"),
+        ("moons: two moons", "noise floor"),
+        ("rings", "ot-cfm"),
+    ]
+    assert page.rows[0]["W2"] == 0.31 and page.rows[0]["deviations"] == {"W2": 0.0123}
+    assert TABLE.by_metric() is TABLE
+
+
+def test_terminal_shows_the_same_numbers_from_rows_and_from_a_file(tmp_path, capsys):
+    TABLE.show()
+    shown = capsys.readouterr().out
+    for text in ("Coarse grid", "covRMSE", "0.343", "0.0812", "0.97", "–", "noise floor", "best"):
+        assert text in shown
+    assert "cubic" not in shown  # a column without any number is left out
+    assert "from floor" in shown and "+0.081" in shown and "+0.97" in shown  # .0812 − .0001234, .97 + .000002
+    (tmp_path / "metrics.json").write_text(json.dumps(TABLE.as_dict()))
+    read_table(tmp_path / "metrics.json").show()
+    assert capsys.readouterr().out == shown
+
+
+def test_terminal_shows_the_title_and_a_table_a_group_of_those_that_are_asked_for(capsys):
+    MANY.show()
+    shown = capsys.readouterr().out
+    assert shown.count("Methods") == 1 and "0.31 ± 0.012" in shown and "rings" in shown
+    ScoreTable(MANY.rows, MANY.columns, by_candidate=True, title="Methods", on_terminal=("rings",)).show()
+    shown = capsys.readouterr().out
+    assert "Methods" in shown and "rings" in shown and "moons" not in shown
+
+
+@pytest.mark.parametrize("table", [TABLE, MANY])
+def test_a_table_reads_back_as_itself(table, tmp_path):
+    (tmp_path / "metrics.json").write_text(json.dumps({"name": "run", **table.as_dict()}))
+    assert read_table(tmp_path / "metrics.json") == table
+
+
+def test_where_there_is_no_file_there_is_an_empty_table(tmp_path):
+    assert read_table(tmp_path / "metrics.json") == ScoreTable([], ())
+
+
+def test_the_floor_says_on_the_terminal_how_many_fields_it_rests_on(capsys):
+    row = {"group": "g", "metric": "W1", "generated": 0.5, "floor": 0.25, "independent fields": 17.4}
+    assert cell(row, "floor") == "0.25" and cell(row, "floor", fields=True) == "0.25 (17)"
+    ScoreTable([row], ("generated", "floor")).show()
+    assert "0.25 (17)" in capsys.readouterr().out
+
+
+def test_columns_are_the_candidates_in_the_order_of_their_first_number():
+    rows = [{"group": "g", "metric": "a", "raw": 1.0, "floor": 0.1}, {"group": "g", "metric": "b", "bcsd": 2.0}]
+    assert columns_of(rows) == ("raw", "floor", "bcsd")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0, "0"), (0.34567, "0.346"), (-12.3456, "-12.3"), (9.99e-4, "1.0e-03"), (1e-3, "0.001")]
+)
+def test_numbers_have_three_digits_and_small_ones_a_power_of_ten(value, text):
+    assert number(value) == text

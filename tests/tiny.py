@@ -1,0 +1,62 @@
+"""A tiny pair of archives, settings of a tiny model, and a way to call the command line in-process."""
+
+import io
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from subgrid.cli.main import run
+
+TINY = [
+    "--set=prior.channels=[16]",
+    "--set=prior.n_blocks=1",
+    "--set=training.n_steps=20",
+    "--set=training.batch_size=8",
+    "--set=training.steps_per_dispatch=10",
+    "--set=sampling.n_levels=4",
+    "--set=sampling.n_members=3",
+    "--set=sampling.solver_iterations=2",
+    "--set=debias.n_samples=32",
+    "--set=debias.epsilon=2.0",
+    "--set=debias.n_quantiles=10",
+]
+PRIOR = "--set=downscaling.method=diffusion"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def complaint(self) -> str:
+        """The one sentence on standard error, progress left out."""
+        return "\n".join(line for line in self.err.splitlines() if line.startswith("subgrid: "))
+
+
+Call = Callable[..., Outcome]
+
+
+def called(*arguments) -> Outcome:
+    """The command line in this process, for fixtures that outlive a test."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(sys, "argv", ["subgrid", *map(str, arguments)])
+        code = run()
+    return Outcome(code, out.getvalue(), err.getvalue())
+
+
+def waves(n_samples: int, n_points: int, seed: int) -> xr.Dataset:
+    """Random periodic waves, dimensions time and x."""
+    rng = np.random.default_rng(seed)
+    x = 2 * np.pi * np.arange(n_points) / n_points
+    amplitude, phase = rng.normal(size=(n_samples, 3, 1)), rng.uniform(0, 2 * np.pi, (n_samples, 3, 1))
+    fields = (amplitude * np.sin(np.arange(1, 4)[:, None] * x + phase)).sum(1).astype(np.float32)
+    coordinates = {"time": np.arange(n_samples) * 0.5, "x": x}
+    return xr.Dataset({"u": (("time", "x"), fields, {"units": "m s-1"})}, coordinates)
