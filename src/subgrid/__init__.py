@@ -16,7 +16,16 @@ Climate archives, with CF metadata, units, calendars and masks:
 These names are loaded when first used, so that `import subgrid` itself imports neither jax nor xarray.
 """
 
+from typing import Any
+
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_lazily, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        return _lazily(name)
+    except AttributeError:
+        raise AttributeError(f"module 'subgrid' has no attribute {name!r}; it offers {', '.join(__all__)}.") from None

@@ -85,18 +85,34 @@ def test_finished_run_is_not_computed_again(demo, subgrid):
     assert (folder / "metrics.json").read_bytes() == metrics
 
 
-def test_a_new_title_makes_table_and_page_anew_with_the_same_scores(demo, subgrid, tmp_path, monkeypatch):
+def test_a_new_title_makes_the_page_anew_and_leaves_the_scores(demo, subgrid, tmp_path, monkeypatch):
     folder = tmp_path / "copy"
     monkeypatch.setattr(page, "sections", lambda evidence: [])  # the same figures, which take some seconds to draw
     shutil.copytree(demo[0], folder)
-    before = json.loads((folder / "metrics.json").read_text())
+    before = (folder / "metrics.json").read_bytes()
     outcome = subgrid("demo", "--quick", "-o", folder, *TINY, *QUICK, "--set=run.name=again")
     assert outcome.code == 0, outcome.err
+    assert (folder / "metrics.json").read_bytes() == before
+    assert "Downscaling report: again" in (folder / "report.html").read_text(encoding="utf-8")
+    assert 'name = "again"' in (folder / "config.toml").read_text(encoding="utf-8")
+
+
+def test_scores_are_made_anew_where_an_ensemble_was_and_are_the_same(demo, subgrid, tmp_path, monkeypatch):
+    folder = tmp_path / "copy"
+    monkeypatch.setattr(page, "sections", lambda evidence: [])  # they take some seconds to draw
+    shutil.copytree(demo[0], folder)
+    before = json.loads((folder / "metrics.json").read_text())
+    shutil.rmtree(folder / "ensemble.zarr")
+    outcome = subgrid("demo", "--quick", "-o", folder, *TINY, *QUICK)
+    assert outcome.code == 0, outcome.err
     after = json.loads((folder / "metrics.json").read_text())
-    assert (before["name"], after["name"]) == ("ks_demo", "again")
     assert after["table"] == before["table"]
     assert after["seconds"]["train"] == before["seconds"]["train"]  # the model is that of the first call
-    assert "again" in (folder / "report.html").read_text(encoding="utf-8")
+    ids = [
+        {name: json.loads((run / "records" / f"{name}.json").read_text())["id"] for name in ("downscale", "score")}
+        for run in (demo[0], folder)
+    ]
+    assert ids[0]["downscale"] != ids[1]["downscale"] and ids[0]["score"] != ids[1]["score"]
 
 
 def test_publication_holds_numbers_configuration_and_every_figure_of_the_page(demo, published):

@@ -9,8 +9,7 @@ import jax.random as jr
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from subgrid.data.fields import DataError
 from subgrid.data.stream import StreamedFields, stream_batches

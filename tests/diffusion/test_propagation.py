@@ -13,6 +13,7 @@ from subgrid.diffusion.denoiser import gaussian_denoiser
 from subgrid.diffusion.gaussian_steps import GaussianODE, GaussianSDE
 from subgrid.diffusion.noise_levels import exponential_grid
 from subgrid.diffusion.propagation import moments_by_steps, sampled_moments
+from subgrid.diffusion.resampling import Resampled
 from subgrid.diffusion.samplers import (
     Ancestral,
     AncestralMultistep,
@@ -20,7 +21,6 @@ from subgrid.diffusion.samplers import (
     EulerMaruyama,
     ExponentialMultistep,
     Heun,
-    Resampled,
     draw,
 )
 from subgrid.numerics.operators import BlockMean

@@ -19,6 +19,7 @@ from subgrid.diffusion.guidance.known_values import inpainting
 from subgrid.diffusion.noise_levels import exponential_grid, karras_grid, time_grid
 from subgrid.diffusion.process import CosineVariancePreserving, VariancePreserving
 from subgrid.diffusion.propagation import sampled_moments
+from subgrid.diffusion.resampling import Resampled
 from subgrid.diffusion.samplers import (
     Ancestral,
     AncestralMultistep,
@@ -26,7 +27,6 @@ from subgrid.diffusion.samplers import (
     EulerMaruyama,
     ExponentialMultistep,
     Heun,
-    Resampled,
     draw,
     sample,
     sample_with,

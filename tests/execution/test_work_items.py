@@ -3,8 +3,7 @@
 import jax.random as jr
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from subgrid.execution.work_items import WorkItem, blocks, sample_keys, share, work_items
 

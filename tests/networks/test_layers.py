@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.signal import correlate
 
+from subgrid.networks.correlation import correlation, per_axis, shifted
 from subgrid.networks.layers import (
     Convolution,
     Linear,
@@ -15,10 +16,7 @@ from subgrid.networks.layers import (
     ResidualBlock,
     RootMeanSquareNorm,
     SelfAttention,
-    correlation,
     depth_to_space,
-    per_axis,
-    shifted,
     space_to_depth,
 )
 

@@ -7,8 +7,7 @@ import jax.random as jr
 import numpy as np
 import pytest
 import scipy.sparse
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from subgrid.numerics.operators import BlockMean, SparseCoarsening, Subsample
 

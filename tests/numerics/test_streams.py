@@ -7,8 +7,7 @@ import jax
 import jax.random as jr
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from subgrid.numerics.streams import draw_keys, stream, substream
 

@@ -7,7 +7,6 @@ from scipy.stats import norm
 
 from subgrid.report import figures, style, summaries
 from subgrid.report.comparison import Comparison
-from subgrid.report.plates import embed, sections
 
 GENERATOR = np.random.default_rng(1)
 
@@ -211,54 +210,3 @@ def test_colours_differ_and_leave_global_settings_alone():
         style.tile(2.0)
     assert dict(matplotlib.rcParams) == before
     assert len(set(style.COLOURS.values())) == len(style.COLOURS) == len(style.LABELS)
-
-
-def test_every_section_is_there_in_one_and_two_dimensions(evidence):
-    found = {section.name: len(section.plates) for section in sections(evidence)}
-    assert found == {"coarse": 5, "fine": 6, "samples": 4, "reliability": 2}
-
-
-def test_a_figure_is_drawn_to_the_same_bytes_twice(evidence):
-    def source():
-        with style.context():
-            figure = style.tile(2.0)
-            figures.energy_spectra(tuple(figure.subplots(2, 1)), evidence.fine_comparison())
-            return embed(figure)[0]
-
-    assert source() == source()
-
-
-def test_evidence_without_a_part_leaves_its_figures_out(make_evidence):
-    full = make_evidence((32,))
-    empty = {name: getattr(full, name)[:0] for name in ("perfect_truth", "perfect_ensemble", "perfect_target")}
-    partial = make_evidence((32,), **empty, rank_counts=np.zeros(0, int), loss_curve=np.zeros((2, 0)))
-    assert [section.name for section in sections(partial)] == ["coarse", "fine"]
-
-
-def test_fields_that_are_not_finite_are_counted_and_left_out(make_evidence):
-    full = make_evidence((32,))
-    generated = full.generated.copy()
-    generated[0, 1, 0, 3] = np.nan
-    spoilt = make_evidence((32,), generated=generated)
-    assert spoilt.not_finite() == {"generated": 1}
-    assert len(spoilt.fine_comparison().candidates["generated"]) == generated.shape[0] * generated.shape[1] - 1
-    assert len(sections(spoilt)) == 4
-
-
-def test_coarse_points_are_placed_as_the_data_say(make_evidence):
-    full = make_evidence((32,))
-    assert full.coarse_offset == (0.0,)
-    means = full.fine_reference.reshape(64, 1, 8, 4).mean(axis=-1)
-    assert make_evidence((32,), coarse_reference=means).coarse_offset == (1.5,)
-
-
-@pytest.mark.parametrize(
-    ("name", "shape", "message"),
-    [
-        ("cubic", (6, 1, 31), "cubic must end in the axes of fine_reference"),
-        ("debiased", (5, 1, 8), "raw and debiased must match"),
-    ],
-)
-def test_arrays_that_do_not_fit_are_named(make_evidence, name, shape, message):
-    with pytest.raises(ValueError, match=message):
-        make_evidence((32,), **{name: np.zeros(shape, np.float32)})

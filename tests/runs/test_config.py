@@ -4,8 +4,7 @@ import tomllib
 from typing import Annotated
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from subgrid.runs.config import AsTuple, ConfigError, Configuration, RunTable, Table, read_tables, validate
 

@@ -1,6 +1,7 @@
 """Folds: a whole run each, resumed, and their scores side by side."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -30,12 +31,12 @@ def folded(file, folder, *overrides, experiment=EXPERIMENT):
 
 
 def test_a_table_has_a_row_a_metric_that_all_folds_have_and_columns_by_fold():
-    wet = {"table": [row("W1", raw=1.0, generated=0.5, bcsd=9.0, **{"independent fields": 30}), row("only here", raw=2.0)]}
+    first = row("W1", raw=1.0, generated=0.5, bcsd=9.0, **{"independent fields": 30})
+    wet = {"table": [first, row("only here", raw=2.0)]}
     dry = {"table": [row("W1", raw=1.5, generated=None)]}
     table = fold_table(FOLDS, {"wet": wet, "dry": dry})
-    assert table.columns == (
-        "wet: raw", "dry: raw", "wet: generated", "dry: generated", "wet: independent fields", "dry: independent fields",
-    )  # fmt: skip
+    shown = ("raw", "generated", "independent fields")
+    assert table.columns == tuple(f"{fold}: {column}" for column in shown for fold in ("wet", "dry"))
     assert table.rows == [
         row(
             "W1",
@@ -83,8 +84,6 @@ def test_the_key_that_folds_differ_in_is_left_out_of_the_file(file, tmp_path):
 
 
 def test_experiments_without_folds_are_named(file, tmp_path):
-    from dataclasses import replace
-
     bare: Experiment = replace(EXPERIMENT, recipe=lambda: replace(RECIPE, folds=None))
     with pytest.raises(ConfigError, match=r"experiments of the table \[letters\] have no folds"):
         folded(file, tmp_path / "folds", experiment=bare)

@@ -39,7 +39,7 @@ def test_until_a_stage_makes_what_it_needs_a_comparison_too(file, tmp_path):
 def test_a_stage_that_there_is_not_is_refused_with_the_nearest(file, tmp_path):
     with pytest.raises(ConfigError, match=r"--until cpoy: this run has no such stage; did you mean 'copy'\?"):
         launched(file, tmp_path / "run", until="cpoy")
-    with pytest.raises(ConfigError, match="this run has no such stage; valid are write, copy, score, report, compare w"):
+    with pytest.raises(ConfigError, match="no such stage; valid are write, copy, score, report, compare words"):
         launched(file, tmp_path / "run", until="xyz")
     assert not (tmp_path / "run").exists()
 

@@ -42,3 +42,8 @@ def test_the_page_holds_scores_summary_figures_notes_seconds_and_configuration(r
     assert "seed = 3" in text  # the configuration
     assert "all of them" in text and "20.0" in text  # the row of scores
     assert "<try>" not in text
+
+
+def test_the_page_is_written_whole(run):
+    assert run.path("report.html").read_text(encoding="utf-8").rstrip().endswith("</html>")
+    assert not [path for path in run.folder.iterdir() if ".partial-" in path.name]

@@ -48,12 +48,12 @@ def test_every_making_has_an_id_of_its_own():
 @pytest.mark.parametrize(
     ("values", "inputs", "difference"),
     [
-        ({}, {}, None),
-        ({"training.n_steps": 20}, {"fine.nc": "a"}, "from coarse.nc too"),
+        ({}, {"fine.nc": "a", "coarse.nc": "b"}, None),
+        ({"training.n_steps": 20}, {"fine.nc": "a"}, "from coarse.nc too, which is not among its inputs now"),
         ({"training.n_steps": 20}, {"fine.nc": "a", "coarse.nc": "b"}, None),
         ({"training.n_steps": 20}, {"moved/fine.nc": "a", "coarse.nc": "b"}, None),
-        ({"training.n_steps": 40}, {}, "with training.n_steps = 20, not 40"),
-        ({"prior.channels": [8]}, {}, r"with prior.channels = [8, 16], not [8]"),
+        ({"training.n_steps": 40}, {"fine.nc": "c"}, "with training.n_steps = 20, not 40"),
+        ({"prior.channels": [8]}, {}, "with prior.channels = [8, 16], not [8]"),
         ({"training.n_steps": 20, "training.warmup": 5}, {}, "by a version that had no training.warmup"),
         ({}, {"fine.nc": "c"}, "from fine.nc as it was before, which has changed since"),
         ({}, {"other.nc": "c"}, "from another file than other.nc"),
@@ -62,11 +62,7 @@ def test_every_making_has_an_id_of_its_own():
 def test_what_differs_is_named(values, inputs, difference, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "coarse.nc").touch()
-    if not inputs:  # of a stage that reads nothing
-        found = replace(MADE, inputs={}).difference(values, inputs)
-    else:
-        found = MADE.difference(values, inputs)
-    assert found == difference or (difference is not None and found is not None and found.startswith(difference))
+    assert MADE.difference(values, inputs) == difference
 
 
 def test_an_input_that_is_gone_is_no_difference(tmp_path, monkeypatch):

@@ -132,6 +132,13 @@ def test_a_finished_part_is_refused_with_both_values_and_nothing_is_written(tmp_
     assert all_files(tmp_path) == before
 
 
+def test_of_several_values_the_first_of_the_stage_is_told(tmp_path):
+    """And not another one in every process, as sets of strings have it."""
+    made(tmp_path)
+    with pytest.raises(OutputExists, match=r"word\.txt was made with letters\.word = "):
+        made(tmp_path, "letters.word=beta", "letters.half=second", "run.seed=1")
+
+
 def test_what_depends_on_what_is_refused_is_refused_by_its_own_name(tmp_path):
     made(tmp_path)
     (tmp_path / "word.txt").unlink()

@@ -15,7 +15,8 @@ ROWS = [
 TABLE = ScoreTable(ROWS, COLUMNS)
 MANY = ScoreTable(
     [
-        {"group": "moons", "metric": "W2", "about": "two moons", "cfm": 0.31, "ot-cfm": 0.052, "deviations": {"cfm": 0.0123}},
+        {"group": "moons", "metric": "W2", "about": "two moons", "cfm": 0.31, "ot-cfm": 0.052,
+         "deviations": {"cfm": 0.0123}},
         {"group": "moons", "metric": "path energy", "about": "two moons", "cfm": 1.5, "floor": 2e-4},
         {"group": "rings", "metric": "W2", "ot-cfm": 7.0},
     ],

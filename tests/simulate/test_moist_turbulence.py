@@ -14,11 +14,9 @@ from subgrid.simulate.moist_turbulence import (
     forcing_spectrum,
     random_forcing,
     tendency,
-    to_grid,
-    to_modes,
     trajectories,
-    velocity_modes,
 )
+from subgrid.simulate.periodic_modes import to_grid, to_modes, velocity_modes
 
 UNFORCED = {"energy_input": 0.0, "viscosity": 0.0, "drag": 0.0}
 

@@ -4,8 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from subgrid.transport.gaussian import fit_gaussian_map
 from subgrid.transport.shrinkage import fit_shrunk_gaussian_map, ledoit_wolf

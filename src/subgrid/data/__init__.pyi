@@ -29,6 +29,4 @@ from .store import (
     write_whole as write_whole,
     write_zarr as write_zarr,
 )
-from .stream import (
-    StreamedFields as StreamedFields,
-)
+from .stream import StreamedFields as StreamedFields

@@ -82,6 +82,7 @@ from .refinement import (
     Refined as Refined,
     residual_scale as residual_scale,
 )
+from .resampling import Resampled as Resampled
 from .samplers import (
     Ancestral as Ancestral,
     AncestralMultistep as AncestralMultistep,
@@ -90,7 +91,6 @@ from .samplers import (
     ExponentialMultistep as ExponentialMultistep,
     Heun as Heun,
     Method as Method,
-    Resampled as Resampled,
     denoise_once as denoise_once,
     draw as draw,
     no_memory as no_memory,

@@ -13,19 +13,27 @@ from subgrid.numerics.operators import BlockMean, Subsample
 from subgrid.types import Coarsening
 
 Diagnostics = Mapping[str, Float[np.ndarray, "n *member"]]
-"""What `sample_with_diagnostics` tells of each member, or what there is to tell of each condition."""
+"""What `sample_with_diagnostics` reports of each member, or what there is to report of each condition."""
 
 
 def ensemble_coordinates(coarse: xr.DataArray, operator: Coarsening) -> xr.Dataset:
     """The coordinates that the ensemble of `coarse` will have: what is known of the result before anything is drawn.
 
-    **Arguments:** `coarse`, the field to downscale; `operator`, C′.
+    Args:
+        coarse: the field to downscale.
+        operator: C′.
 
-    **Returns:** a dataset without variables: coordinates of the samples as in `coarse`, of space on the fine grid where
-    they can be told (`fine_coordinates`), and the coarse ones as "…_coarse"; without the encoding of the files they
-    came from, which need not suit the file they go to.
+    Returns:
+        A dataset without variables: coordinates of the samples as in `coarse`, of space on the fine grid where they
+            follow from the coarse ones (`fine_coordinates`), and the coarse ones as "…_coarse"; without the encoding of
+            the files they came from, which need not suit the file they go to.
 
-    **Raises:** `DataError` if a dimension or coordinate of the coarse field has a name that the result needs.
+    Raises:
+        DataError: if a dimension or coordinate of the coarse field has a name that the result needs.
+
+    Example:
+        >>> ensemble_coordinates(coarse, Subsample((192,), 8))["x"].size
+        192
     """
     lead, space = sample_dims(coarse), space_dims(coarse)
     _require_free_names(coarse, space)
@@ -44,11 +52,22 @@ def ensemble_dataset(
 ) -> xr.Dataset:
     """The arrays of a downscaling as a dataset: `ensemble` on the fine grid and `target`, what it was conditioned on.
 
-    **Arguments:** `coarse`, the field that was downscaled; `ensemble`, `targets`, the debiased fields, both with
-    samples in the order of `samples_of`; `operator`, C′; `diagnostics` of the members, variables of their own.
+    Args:
+        coarse: the field that was downscaled.
+        ensemble: (n, member, channel, *fine), samples in the order of `samples_of`.
+        targets: (n, channel, *coarse), the debiased fields, in the same order.
+        operator: C′.
+        diagnostics: of the members, (n, member) by name, variables of their own; none by default.
 
-    **Returns:** sample dimensions as in `coarse`, "member" (and "channel" if `coarse` has it) and space; the space of
-    `target` is named "…_coarse". **Raises:** as `ensemble_coordinates`.
+    Returns:
+        Sample dimensions as in `coarse`, "member" (and "channel" if `coarse` has it) and space; the space of `target`
+            is named "…_coarse".
+
+    Raises:
+        DataError: as `ensemble_coordinates`.
+
+    Example:
+        >>> ensemble_dataset(coarse, ensemble, targets, operator).to_zarr("ensemble.zarr")
     """
     coordinates, lead, space = ensemble_coordinates(coarse, operator), sample_dims(coarse), space_dims(coarse)
     channel, sizes = channel_dims(coarse), [coarse.sizes[d] for d in lead]
@@ -75,14 +94,21 @@ def conditions_dataset(
 ) -> xr.Dataset:
     """Ensembles of single samples, taken here and there from an archive, as a dataset along "condition".
 
-    **Arguments:** `conditions`, the samples that were downscaled, which say when and in which run each was; `ensemble`;
-    `targets`; `fine`, `coarse`, the archives, for the coordinates of space, names and units; `truth`, if it is known;
-    `diagnostics` of the members, or of the conditions.
+    Args:
+        conditions: the samples that were downscaled, which say when and in which run each was.
+        ensemble: (n, member, channel, *fine).
+        targets: (n, channel, *coarse), the debiased fields.
+        fine: the fine archive, for the coordinates of space, names and units.
+        coarse: the coarse archive, for the same.
+        truth: (n, channel, *fine), if it is known.
+        diagnostics: of the members, (n, member), or of the conditions, (n,), by name; none by default.
 
-    **Returns:** `ensemble` (condition, member, channel, *space), `target`, `truth` and the diagnostics.
+    Returns:
+        `ensemble` (condition, member, channel, *space), `target`, `truth` and the diagnostics.
 
-        chosen = coarse.take(indices)
-        conditions_dataset(chosen, ensemble, targets, fine=fine, coarse=coarse).to_zarr("ensemble.zarr")
+    Example:
+        >>> chosen = coarse.take(indices)
+        >>> conditions_dataset(chosen, ensemble, targets, fine=fine, coarse=coarse).to_zarr("ensemble.zarr")
     """
     on_fine, on_coarse = fine.space_dims, tuple(f"{d}_coarse" for d in fine.space_dims)
     renamed = dict(zip(coarse.space_dims, on_coarse, strict=True))
@@ -104,7 +130,7 @@ def conditions_dataset(
 
 
 def fine_coordinates(coarse: xr.DataArray, space: tuple[str, ...], operator: Coarsening) -> dict[str, Any]:
-    """Space coordinates of the fine grid, told from equally spaced coarse ones.
+    """Space coordinates of the fine grid, from equally spaced coarse ones.
 
     A coarse point is the first of its f fine points (`Subsample`) or their middle (`BlockMean`). Axes without a
     coordinate, with unequal spacing or under another operator get none.

@@ -58,7 +58,18 @@ ABOUT = {
 
 @dataclass(frozen=True)
 class Row:
-    """One metric in one setting, with whatever columns make sense for it."""
+    """One metric in one setting, with whatever columns make sense for it.
+
+    Args:
+        group: what is evaluated, in words; rows of one group stand together.
+        metric: a key of `ABOUT`.
+        raw: of the coarse fields as they came.
+        debiased: of debiased coarse fields.
+        cubic: of cubic interpolation.
+        generated: of what was sampled.
+        floor: the noise floor.
+        target: the best possible value, in words.
+    """
 
     group: str
     metric: str
@@ -78,7 +89,25 @@ def distribution_scores(
     ref: Float[np.ndarray | Array, "m channel *space"],
     n_space: int,
 ) -> dict[str, float]:
-    """All distributional metrics of one set of fields against another."""
+    """All distributional metrics of one set of fields against another.
+
+    They are covRMSE, MELRu, MELRw, KLD, KLD mean, W1 and MMD, see `ABOUT`. The MMD is that of at most 4096 samples of
+    each set, as its cost is quadratic.
+
+    Args:
+        pred: (n, channel, *space), fields to evaluate, any unit; n ≥ 2.
+        ref: (m, channel, *space), reference, same unit and grid; m ≥ 2.
+        n_space: number of space axes.
+
+    Returns:
+        The metrics by name.
+
+    Raises:
+        ValueError: fewer than two samples in a set, or different grids.
+
+    Example:
+        >>> distribution_scores(generated, fine, 1)["W1"]
+    """
     pred, ref = jnp.asarray(pred), jnp.asarray(ref)
     unweighted, weighted = mean_energy_log_ratio(pred, ref, n_space)
     divergence = kl_divergence(ref, pred)
@@ -99,7 +128,21 @@ def compare(
 ) -> list[Row]:
     """A row for each distributional metric: every candidate, and the floor, against the reference.
 
-    **Arguments:** `candidates`, by column name of `Row`; `independent`, an independent set of the reference's law.
+    Args:
+        group: of the rows.
+        reference: (n, channel, *space), what all are compared with.
+        candidates: sets of fields (n, channel, *space) by the column of `Row` that they fill.
+        independent: (n, channel, *space), an independent sample of the reference's distribution, for the floor.
+        n_space: number of space axes.
+
+    Returns:
+        One row a metric of `distribution_scores`.
+
+    Raises:
+        ValueError: as `distribution_scores`.
+
+    Example:
+        >>> rows = compare("Unconditional", fine[:1000], {"generated": samples}, fine[1000:], 1)
     """
     columns = {name: distribution_scores(fields, reference, n_space) for name, fields in candidates.items()}
     columns["floor"] = distribution_scores(independent, reference, n_space)
@@ -118,7 +161,23 @@ def ensemble_rows(
     targets: Float[np.ndarray, "condition channel *coarse"],
     operator: Coarsening,
 ) -> list[Row]:
-    """Constraint error and variability of an ensemble, beside cubic interpolation."""
+    """Constraint error and variability of an ensemble, beside cubic interpolation.
+
+    The constraint error is the mean of |C′x − y| / |C′x|, the variability the root mean variance across members.
+
+    Args:
+        group: of the rows.
+        ensemble: (condition, member, channel, *space), physical units.
+        cubic: (condition, channel, *space), interpolations of the same coarse fields.
+        targets: (condition, channel, *coarse), y.
+        operator: C′.
+
+    Returns:
+        The rows "constraint RMSE" and "variability".
+
+    Example:
+        >>> rows = ensemble_rows("Debiased inputs", ensemble, cubic, targets, operator)
+    """
     repeated = np.broadcast_to(targets[:, None], (*ensemble.shape[:2], *targets.shape[1:]))
     flat = jnp.asarray(ensemble.reshape(-1, *ensemble.shape[2:]))
     return [
@@ -142,6 +201,18 @@ def perfect_model_rows(
 
     The floor of the CRPS is what the ensemble scores when one of its own members plays the truth: the score of a
     perfectly calibrated ensemble with this spread.
+
+    Args:
+        truth: (condition, channel, *space).
+        ensemble: (condition, member, channel, *space), same unit; at least 3 members.
+        cubic: (condition, channel, *space), evaluated by its mean absolute error.
+        group: of the rows.
+
+    Returns:
+        The rows "CRPS", in the units of the field, and "spread/skill", whose target is 1.
+
+    Example:
+        >>> rows = perfect_model_rows(truth, ensemble, cubic)
     """
     truth_, members = jnp.asarray(truth), jnp.moveaxis(jnp.asarray(ensemble), 1, 0)
     crps = float(jnp.mean(fair_crps(members, truth_)))
@@ -164,6 +235,18 @@ def ranks(truth: np.ndarray, ensemble: np.ndarray, operator: Coarsening, *, key:
 
     There truth and members are one value up to rounding errors, and the rank is that of those: every eighth point of a
     field that is subsampled by eight would add half its share to each end of the histogram.
+
+    Args:
+        truth: (condition, channel, *space).
+        ensemble: (condition, member, channel, *space), same unit.
+        operator: C′.
+        key: of the choice among equal ranks.
+
+    Returns:
+        Counts (member + 1,): how often as many members lie below the truth.
+
+    Example:
+        >>> ranks(truth, ensemble, operator, key=key)
     """
     hidden = np.where(determined(operator, truth.shape[1:]), np.nan, truth)
     return np.asarray(rank_histogram(jnp.asarray(ensemble), jnp.asarray(hidden), key=key))
@@ -189,11 +272,14 @@ def debiasing_error(
     second half of C′x, in proportion to the sizes, 1/n + 1/m beside 4/m.
 
     Args:
-        debiased: unseen fields T(y), n of them.
-        wanted: coarsened fine fields, m of them, neighbours in time beside each other.
+        debiased: (n, channel, *coarse), unseen fields T(y).
+        wanted: (m, channel, *coarse), coarsened fine fields, neighbours in time beside each other; same unit.
 
     Returns:
         The distance, in the units of the field.
+
+    Example:
+        >>> debiasing_error(apply_debiaser(debiaser, unseen), coarsened)
     """
     levels, (n, m) = (np.arange(200) + 0.5) / 200, (len(debiased), len(wanted))
 
@@ -205,6 +291,18 @@ def debiasing_error(
 
 
 def draw_conditions(n_available: int, n: int, *, key: Key) -> np.ndarray:
-    """n distinct indices, sorted; all of them where fewer are there."""
+    """n distinct indices, sorted; all of them where fewer are there.
+
+    Args:
+        n_available: from how many, 0 to n_available − 1.
+        n: how many.
+        key: random key.
+
+    Returns:
+        Rising indices, (min(n, n_available),).
+
+    Example:
+        >>> chosen = draw_conditions(len(coarse), 64, key=key)
+    """
     chosen = jax.random.permutation(key, n_available)[: min(n, n_available)]
     return np.sort(np.asarray(chosen))

@@ -53,22 +53,27 @@ def train(
 ) -> Prior:
     """The generative prior p(x) of fine fields, trained on them alone.
 
-    **Arguments:**
+    Args:
+        fine: samples of the fine field, physical units; at least 2.
+        folder: of the model: an unfinished training in it is resumed, to the same bits.
+        periodic: whether all space axes wrap around; default True.
+        noise_levels: u → σ drawn in training, by default log-uniform between `sigma_min` and `sigma_max`.
+        report: `report(step, metrics)`, called after each dispatch.
+        key: of weights, batches and noise.
+        **settings: of the network (`channels`, `n_blocks`, `patch`, …: see `PriorSettings`) and of the training
+            (`n_steps`, `batch_size`, `learning_rate`, `translation_invariant`, …: see `TrainingSettings`).
 
-    - `fine`, samples of the fine field, physical units;
-    - `folder`, of the model: an unfinished training in it is resumed, to the same bits;
-    - `periodic`, whether all space axes wrap around;
-    - `noise_levels`, u → σ drawn in training, by default log-uniform between `sigma_min` and `sigma_max`;
-    - `report(step, metrics)`, called after each dispatch;
-    - `settings`, of the network (`channels`, `n_blocks`, `patch`, …: see `PriorSettings`) and of the training
-      (`n_steps`, `batch_size`, `learning_rate`, `translation_invariant`, …: see `TrainingSettings`).
+    Returns:
+        The prior, also saved in `folder`, where `load_prior` finds it.
 
-    **Returns:** the prior, also saved in `folder`, where `load_prior` finds it.
+    Raises:
+        OutputExists: if the folder holds a finished model.
+        TypeError: for a setting that does not exist.
+        DataError: for fields that cannot be used.
+        ValueError: for settings that do not go together, or a grid that does not fit the network.
 
-    **Raises:** `OutputExists` if the folder holds a finished model; `TypeError` for a setting that does not exist;
-    `DataError` and `ValueError` for fields that cannot be used.
-
-        prior = train(fine, folder="model", n_steps=4000, key=jax.random.key(0))
+    Example:
+        >>> prior = train(fine, folder="model", n_steps=4000, key=jax.random.key(0))
     """
     samples = _trainable(fine, folder)
     network, training = _split_settings("train", settings)
@@ -99,17 +104,17 @@ def train_conditional(
     """A model of p(x | C′x = y) for one C′, trained on the free pairs (C′x, x) of fine fields.
 
     Args:
-        fine: samples of the fine field, physical units.
+        fine: samples of the fine field, physical units; at least 2.
         operator: C′, or a factor f for every f-th point; the model is good for no other.
         folder: of the model: an unfinished training in it is resumed, to the same bits.
         kind: "diffusion", or "flow", which needs fewer evaluations.
-        periodic: whether all space axes wrap around.
+        periodic: whether all space axes wrap around; default True.
         jitter: standard deviation of the noise added to C′x, in units of the field: the error that debiased fields are
-            believed to have.
+            believed to have; default 0.
         report: `report(step, metrics)`, called after each dispatch.
         key: of everything random.
-        settings: as for `train`; of the kind "diffusion" `sigma_min` is .003 by default, and `sigma_max` 10, or 3√λ of
-            the leading direction of Σ_y where that is more.
+        **settings: as for `train`; of the kind "diffusion" `sigma_min` is .003 by default, and `sigma_max` 10, or 3√λ
+            of the leading component of Σ_y where that is more.
 
     Returns:
         The model, also saved in `folder`, where `load_conditional` finds it.
@@ -117,10 +122,12 @@ def train_conditional(
     Raises:
         OutputExists: if the folder holds a finished model.
         TypeError: for a setting that does not exist.
-        DataError, ValueError: for fields that cannot be used, or a C′ of another grid.
+        DataError: for fields that cannot be used, or a C′ of another grid.
+        ValueError: for an unknown kind, a negative jitter, or settings that do not go together.
 
     Example:
-        model = train_conditional(fine, Subsample((192,), 8), folder="model", n_steps=4000, key=jax.random.key(0))
+        >>> operator = Subsample((192,), 8)
+        >>> model = train_conditional(fine, operator, folder="model", n_steps=4000, key=jax.random.key(0))
     """
     samples = _trainable(fine, folder)
     network, training = _split_settings("train_conditional", settings)
@@ -158,14 +165,23 @@ def fit_debiaser(
 ) -> Debiaser:
     """The transport T from biased coarse fields to coarsened fine fields, C′x; the two archives share no dates.
 
-    **Arguments:** `coarse`, `fine`, samples of both, same units; `operator`, C′, or a factor f for every f-th point;
-    `method`; `key`; `settings`, as for `fit_debiaser_array`.
+    Args:
+        coarse: samples of the biased coarse field.
+        fine: samples of the fine field, same unit.
+        operator: C′, or a factor f for every f-th point.
+        method: see `fit_debiaser_array`; default entropic transport of whole fields.
+        key: of the samples that are used, and of trained transports.
+        **settings: as for `fit_debiaser_array`.
 
-    **Returns:** a map of one coarse field, usable on unseen fields.
+    Returns:
+        A map of one coarse field, usable on unseen fields.
 
-    **Raises:** as `fit_debiaser_array`, and `DataError` if C′ does not connect the two grids, or as `check_aligned`.
+    Raises:
+        DataError: if C′ does not connect the two grids, or as `check_aligned`.
+        ValueError, TypeError: as `fit_debiaser_array`.
 
-        debiaser = fit_debiaser(coarse, fine, Subsample((192,), 8), key=jax.random.key(0))
+    Example:
+        >>> debiaser = fit_debiaser(coarse, fine, Subsample((192,), 8), key=jax.random.key(0))
     """
     source, target = samples_of(coarse, source="coarse"), samples_of(fine, source="fine")
     coarsen = _connecting(operator, target.values.shape[2:], source.values.shape[2:])
@@ -191,30 +207,39 @@ def downscale(
 ) -> xr.DataArray:
     """An ensemble of fine fields for every coarse field y: draws from p(x | C′x = T(y)).
 
-    **Arguments:**
+    Args:
+        coarse: the fields to downscale; any subset of the archive, seen by `debiaser` or not.
+        model: a prior from `train` or `load_prior`, which is guided, or a conditional model from `train_conditional` or
+            `load_conditional`.
+        debiaser: T, from `fit_debiaser`, or None for unbiased fields.
+        operator: C′, or a factor f for every f-th point; of a conditional model its own.
+        n_members: draws for each field, default 16.
+        n_evaluations: of the network of a conditional model, a member; default 16, of a flow 8.
+        n_particles: of a prior; more than one to draw each member from as many weighted particles of `GaussianSDE`,
+            which is right for any prior as they grow (`subgrid.diffusion.particles`), at as many times the cost.
+        guide: of a prior, by default moment matching.
+        method: a sampler, or what makes one from the Gaussian conditional (`GaussianSDE`, the default, and
+            `GaussianODE`).
+        noise_levels: (level,), of a prior, decreasing; default 32, exponential, of its `sampling_range`.
+        chunk: fields sampled at a time, on which the memory of the device depends.
+        report: `report(done, total)`, called after each chunk.
+        key: of all draws.
 
-    - `coarse`, the fields to downscale; any subset of the archive, seen by `debiaser` or not;
-    - `model`, a prior from `train` or `load_prior`, which is guided, or a conditional model from `train_conditional` or
-      `load_conditional`; `debiaser`, from `fit_debiaser`, or None for unbiased fields;
-    - `operator`, C′, or a factor f for every f-th point; of a conditional model its own;
-    - `n_members`; `method`, a sampler or what makes one from the Gaussian conditional (`GaussianSDE`, the default, and
-      `GaussianODE`);
-    - of a prior: `guide`, by default moment matching; `noise_levels`, decreasing, by default 32,
-      exponential, of its `sampling_range`; `n_particles`, more than one to draw each member from as many weighted
-      particles of `GaussianSDE`, which is right for any prior as they grow (`subgrid.diffusion.particles`), at as many
-      times the cost;
-    - of a conditional model: `n_evaluations` of its network, a member, by default 16, of a flow 8;
-    - `chunk`, fields sampled at a time; `report(done, total)`; `key`.
+    Returns:
+        Dimensions of the samples as in `coarse`, then "member", then the space dimensions on the fine grid; attributes
+            and sample coordinates of `coarse`, space coordinates where they follow from the coarse ones
+            (`fine_coordinates`); with particles their `effective_size` and `effective_fraction` as coordinates.
 
-    **Returns:** dimensions of the samples as in `coarse`, then "member", then the space dimensions on the fine grid;
-    attributes and sample coordinates of `coarse`, space coordinates where they can be told (`fine_coordinates`); with
-    particles their `effective_size` and `effective_fraction` as coordinates.
+    Raises:
+        DataError: for fields that cannot be used, a C′ that does not connect the two grids, or one that a conditional
+            model was not trained for.
+        ValueError: for particles of another method, and for options of another kind of model.
 
-    **Raises:** `DataError` for fields that cannot be used, a C′ that does not connect the two grids, or that a
-    conditional model was not trained for; `ValueError` for particles of another method, and for options of another kind
-    of model. **Warns:** `LevelWarning` where the noise levels do not suffice.
+    Warns:
+        LevelWarning: where the noise levels do not suffice.
 
-        ensemble = downscale(coarse, model, debiaser, operator, n_members=16, key=jax.random.key(0))
+    Example:
+        >>> ensemble = downscale(coarse, model, debiaser, operator, n_members=16, key=jax.random.key(0))
     """
     samples = samples_of(coarse, source="coarse")
     guided = isinstance(model, Prior)

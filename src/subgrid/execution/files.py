@@ -14,10 +14,16 @@ from pathlib import Path
 def check_name(name: str, *, source: str) -> str:
     """The name of a variable or coordinate, if it may become a folder of a store.
 
-    **Arguments:** `name`, from a file or a configuration, not trusted; `source`, for the message.
+    Args:
+        name: from a file or a configuration, not trusted.
+        source: for the message.
 
-    **Raises:** `ValueError` for names with a slash, backslash or control character, and for those that begin with a dot
-    or two underscores, which Zarr reserves.
+    Returns:
+        The name.
+
+    Raises:
+        ValueError: for names with a slash, backslash or control character, and for those that begin with a dot or two
+            underscores, which Zarr reserves.
     """
     forbidden = any(c in "/\\" or ord(c) < 32 or ord(c) == 127 for c in name)
     if not name or forbidden or name.startswith((".", "__")):
@@ -31,7 +37,8 @@ def check_name(name: str, *, source: str) -> str:
 def inside(root: Path, relative: str) -> Path:
     """The path `relative` below `root`, with every folder on the way resolved.
 
-    **Raises:** `ValueError` if it would leave `root` by "..", an absolute name or a symbolic link.
+    Raises:
+        ValueError: if it would leave `root` by "..", an absolute name or a symbolic link.
     """
     home = root.resolve()
     folder, name = (home / relative).parent.resolve(), Path(relative).name
@@ -45,9 +52,15 @@ def inside(root: Path, relative: str) -> Path:
 def place(root: Path, relative: str, content: bytes, *, aside: str) -> None:
     """Writes one file below `root`, whole and durable, replacing what is there.
 
-    **Arguments:** `relative`, its path; `content`; `aside`, the folder, below `root` too, where it is prepared.
+    Args:
+        root: of the store.
+        relative: path of the file.
+        content: of the file.
+        aside: the folder, below `root` too, where it is prepared.
 
-    **Raises:** `ValueError` as `inside`; `OSError` as the file system says, with nothing left behind.
+    Raises:
+        ValueError: as `inside`.
+        OSError: as the file system says, with nothing left behind.
     """
     target = inside(root, relative)
     partial = inside(root, f"{aside}/{_owner()}-{uuid.uuid4().hex}")

@@ -30,7 +30,18 @@ class Damage:
 
 @dataclass(frozen=True)
 class Status:
-    """The state of a store; `done[i, j]` is whether time block i of member block j is marked and undamaged."""
+    """The state of a store: what is done, by time and member block.
+
+    Args:
+        path: of the store.
+        configuration_hash: of all facts that the store is written by, see `Layout.hash`.
+        time_blocks: [first, last) of each, in positions of the time axis.
+        member_blocks: [first, last) of each, in numbers of members.
+        time_labels: first and last date of each time block.
+        done: (time_block, member_block), whether that item is marked and undamaged.
+        damage: missing, truncated or corrupt files of marked items.
+        last_written: when the last marker was; None without any.
+    """
 
     path: Path
     configuration_hash: str
@@ -57,13 +68,17 @@ class Status:
 def status(path: str | Path) -> Status:
     """The state of a store, every chunk file read and compared with the digest in its item's marker.
 
-    **Arguments:** `path`, of a store; a run that writes to it need not stop.
+    Args:
+        path: of a store; a run that writes to it need not stop.
 
-    **Returns:** what is done by time and member block, and every missing, truncated or corrupt file.
+    Returns:
+        What is done by time and member block, and every missing, truncated or corrupt file.
 
-    **Raises:** `DataError` if there is no store.
+    Raises:
+        DataError: if there is no store.
 
-        status("out.zarr").damage
+    Example:
+        >>> status("out.zarr").damage
     """
     return _status(open_store(path), _compare_digest)
 
@@ -71,15 +86,26 @@ def status(path: str | Path) -> Status:
 def quick_status(path: str | Path) -> Status:
     """As `status`, but files are only looked for and their lengths compared: fast for a store of any size.
 
-    quick_status("out.zarr").n_done
+    Example:
+        >>> quick_status("out.zarr").n_done
     """
     return _status(open_store(path), lambda store, name, expected: store.complaint(name, expected))
 
 
 def repair(found: Status) -> int:
-    """Removes the markers of damaged items, so that the next run does them again; returns how many there were.
+    """Removes the markers of damaged items, so that the next run does them again.
 
-    repair(status("out.zarr"))
+    Args:
+        found: from `status`, which compares digests.
+
+    Returns:
+        How many items there were.
+
+    Raises:
+        DataError: if the store is not there any more.
+
+    Example:
+        >>> repair(status("out.zarr"))
     """
     store = open_store(found.path)
     damaged = {damage.item for damage in found.damage}

@@ -67,7 +67,8 @@ class Layout:
 def layout_of(content: Mapping[str, Any]) -> Layout:
     """The layout that `dataclasses.asdict` and JSON have made plain.
 
-    **Raises:** `TypeError` or `KeyError` for content that is not a layout.
+    Raises:
+        TypeError, KeyError: for content that is not a layout.
     """
     plain: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in content.items()
@@ -76,11 +77,12 @@ def layout_of(content: Mapping[str, Any]) -> Layout:
 
 
 def check_aligned(layout: Layout, item: WorkItem) -> None:
-    """Whether an item covers whole chunks (shards, with sharding), so that no two items write to one file.
+    """Passes if an item covers whole chunks (shards, with sharding), so that no two items write to one file.
 
     xarray and Zarr accept other regions too, and silently lose data where two processes write them at once.
 
-    **Raises:** `ValueError`, naming the nearest span that is aligned, or the axis that the item leaves.
+    Raises:
+        ValueError: naming the nearest span that is aligned, or the axis that the item leaves.
     """
     for name, span, axis in (("member", item.member, 0), ("time", item.time, 1)):
         (first, last), size, unit = span, layout.shape[axis], layout.shards[axis]
@@ -95,9 +97,10 @@ def check_aligned(layout: Layout, item: WorkItem) -> None:
 
 
 def check_same(path: Any, found: Layout, wanted: Layout) -> None:
-    """Whether a store may be continued: its layout must be the wanted one.
+    """Passes if a store may be continued: its layout must be the wanted one.
 
-    **Raises:** `OutputExists`, naming the first facts that differ, with both values.
+    Raises:
+        OutputExists: naming the first facts that differ, with both values.
     """
     if found.hash == wanted.hash:
         return

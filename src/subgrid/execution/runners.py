@@ -31,7 +31,7 @@ DEATHS = 3
 
 SUSPECT_SECONDS = 0.5
 """After an item is given up for its workers' deaths: an item that waited on the same workers each time is suspected as
-well by dask, and is named with it if the news comes within this time."""
+well by dask, and is named with it if that is known within this time."""
 
 
 class WorkerDied(ChildProcessError):
@@ -71,11 +71,19 @@ Scheduler: TypeAlias = Serial | Slice | Local | Dask
 def parse_scheduler(text: str) -> Scheduler:
     """The scheduler that a command line names.
 
-    **Arguments:** `text`, one of "serial", "local:N", "slice:i/n" (i from 0 to n − 1) and "dask://host:port".
+    Args:
+        text: "serial"; "local:N", a cluster of N processes on this machine; "slice:i/n", every n-th item from i (0 to
+            n − 1) on; or "dask://host:port", a cluster that runs already.
 
-    **Raises:** `ValueError` for anything else.
+    Returns:
+        The scheduler.
 
-        parse_scheduler("slice:0/10")  # Slice(index=0, n=10)
+    Raises:
+        ValueError: for anything else.
+
+    Example:
+        >>> parse_scheduler("slice:0/10")
+        Slice(index=0, n=10)
     """
     if text == "serial":
         return Serial()
@@ -94,13 +102,17 @@ def parse_scheduler(text: str) -> Scheduler:
 def run(store: Store, loader: Loader, scheduler: Scheduler, *, progress: Progress | None = None) -> int:
     """Does what is pending of a store.
 
-    **Arguments:** `loader`, of the sampler (`loader_of`); `scheduler`, from `parse_scheduler`; `progress`.
+    Args:
+        store: to fill.
+        loader: of the sampler (`loader_of`).
+        scheduler: from `parse_scheduler`.
+        progress: `progress(done, total)`, in items of this run.
 
-    **Returns:** how many items were done now.
+    Returns:
+        How many items were done now. Errors are those of the runner and `run_item`; what was complete stays so.
 
-    **Raises:** as the runner and `run_item`; what was complete stays so.
-
-        run(store, loader_of(load_sampler, folder="run"), parse_scheduler("local:2"))
+    Example:
+        >>> run(store, loader_of(load_sampler, folder="run"), parse_scheduler("local:2"))
     """
     match scheduler:
         case Serial():
@@ -118,9 +130,10 @@ def run(store: Store, loader: Loader, scheduler: Scheduler, *, progress: Progres
 def run_serial(store: Store, loader: Loader, items: Sequence[WorkItem], *, progress: Progress | None = None) -> int:
     """Items one after the other in this process; one that another process completes meanwhile is left out.
 
-    **Returns:** how many were done here. **Raises:** as `run_item`, at the first item that fails.
+    It returns how many were done here. Errors are those of `run_item`, at the first item that fails.
 
-        run_serial(store, loader, store.pending())
+    Example:
+        >>> run_serial(store, loader, store.pending())
     """
     tidy(store)
     done = 0
@@ -136,9 +149,10 @@ def run_serial(store: Store, loader: Loader, items: Sequence[WorkItem], *, progr
 def run_slice(store: Store, loader: Loader, index: int, n: int, *, progress: Progress | None = None) -> int:
     """What is pending of one slice; slices are cut from all items, so they do not shift when some are done.
 
-    **Raises:** `ValueError` unless 0 ≤ index < n; as `run_serial`.
+    Errors are those of `run_serial`, and a `ValueError` unless 0 ≤ index < n.
 
-        run_slice(store, loader, int(os.environ["SLURM_ARRAY_TASK_ID"]), 10)
+    Example:
+        >>> run_slice(store, loader, int(os.environ["SLURM_ARRAY_TASK_ID"]), 10)
     """
     items = [item for item in share(store.items(), index, n) if not store.is_complete(item)]
     return run_serial(store, loader, items, progress=progress)
@@ -147,11 +161,15 @@ def run_slice(store: Store, loader: Loader, index: int, n: int, *, progress: Pro
 def run_dask(store: Store, loader: Loader, client: "Client", *, progress: Progress | None = None) -> int:
     """What is pending, item by item, by the workers of a dask cluster; a worker that dies is replaced by another.
 
-    **Returns:** how many were done. **Raises:** `WorkerDied` for an item that kills its workers; as `run_item`; at the
-    first item that fails, the others are cancelled.
+    It returns how many were done.
 
-        with connect("tcp://node1:8786") as client:
-            run_dask(store, loader, client)
+    Raises:
+        WorkerDied: for an item that kills its workers; and as `run_item`. At the first item that fails, the others are
+            cancelled.
+
+    Example:
+        >>> with connect("tcp://node1:8786") as client:
+        ...     run_dask(store, loader, client)
     """
     from distributed import as_completed
 
@@ -175,7 +193,8 @@ def run_dask(store: Store, loader: Loader, client: "Client", *, progress: Progre
 def connect(address: str) -> "Iterator[Client]":
     """A client of a dask cluster that runs already.
 
-    **Raises:** `OutputError` if none answers.
+    Raises:
+        OutputError: if none answers.
     """
     from distributed import Client
 
@@ -194,8 +213,9 @@ def local_cluster(n: int) -> "Iterator[Client]":
     Forked processes would inherit JAX's threads half-way and hang. Spawned ones import the script that starts them, so
     a script needs the guard `if __name__ == "__main__":`.
 
-        with local_cluster(2) as client:
-            run_dask(store, loader, client)
+    Example:
+        >>> with local_cluster(2) as client:
+        ...     run_dask(store, loader, client)
     """
     import dask.config
     from distributed import Client, LocalCluster

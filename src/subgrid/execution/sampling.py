@@ -47,12 +47,19 @@ class Loader:
 def loader_of(function: Callable[..., Sample], **arguments: Any) -> Loader:
     """A loader that any process can call: `function(**arguments)` must return the sampler.
 
-    **Arguments:** `function`, at the top level of a module that workers can import; `arguments`, plain values: numbers,
-    text, lists and dictionaries; paths as text, absolute, where all workers see them.
+    Args:
+        function: at the top level of a module that workers can import.
+        **arguments: plain values: numbers, text, lists and dictionaries; paths as text, absolute, where all workers see
+            them.
 
-    **Raises:** `TypeError` for a function that has no name elsewhere, or arguments that JSON does not keep.
+    Returns:
+        The function's name and its arguments as JSON.
 
-        loader = loader_of(load_sampler, folder="/scratch/run")
+    Raises:
+        TypeError: for a function that has no name elsewhere, or arguments that JSON does not keep.
+
+    Example:
+        >>> loader = loader_of(load_sampler, folder="/scratch/run")
     """
     name = f"{function.__module__}:{function.__qualname__}"
     if function.__module__ == "__main__" or "<" in function.__qualname__:
@@ -76,9 +83,11 @@ def load(loader: Loader) -> Sample:
 def run_item(item: WorkItem, sample: Sample, store: Store) -> None:
     """Computes one item and writes it: fields first, whole and durable, then the marker.
 
-    **Raises:** `FloatingPointError` for a sample that diverged, naming where; as `write_item`.
+    Raises:
+        FloatingPointError: for a sample that diverged, naming where; and as `write_item`.
 
-        run_item(store.items()[0], sample, store)
+    Example:
+        >>> run_item(store.items()[0], sample, store)
     """
     with ONE_AT_A_TIME:
         times, members = np.arange(*item.time), np.arange(*item.member)

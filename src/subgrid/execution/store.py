@@ -49,7 +49,12 @@ class Marker:
 
 @dataclass(frozen=True)
 class Store:
-    """A store on disk and the facts it is written by. Make one with `create_store`, find one with `open_store`."""
+    """A store on disk and the facts it is written by. Make one with `create_store`, find one with `open_store`.
+
+    Args:
+        path: of its folder, absolute.
+        layout: variables, dimensions, chunks, work items, random stream and configuration.
+    """
 
     path: Path
     layout: Layout
@@ -86,9 +91,17 @@ def is_store(path: str | Path) -> bool:
 def open_store(path: str | Path) -> Store:
     """The store at `path`, as its record describes it.
 
-    **Raises:** `DataError` if there is none, or its record cannot be read.
+    Args:
+        path: of its folder.
 
-        open_store("out.zarr").pending()
+    Returns:
+        The store.
+
+    Raises:
+        DataError: if there is none, or its record cannot be read.
+
+    Example:
+        >>> open_store("out.zarr").pending()
     """
     path = Path(path).absolute()
     if not path.exists():
@@ -107,12 +120,18 @@ def open_store(path: str | Path) -> Store:
 def write_item(store: Store, item: WorkItem, values: Float[np.ndarray, "t m channel *space"]) -> None:
     """Writes an item's fields, every file whole and durable, and then its marker.
 
-    **Arguments:** `values`, float32, channels in the order of the store's variables; NaN where there is no value.
+    Args:
+        store: to write to.
+        item: of it, aligned to its chunks.
+        values: (t, m, channel, *space), float32, channels in the order of the store's variables; NaN where there is
+            none.
 
-    **Raises:** `ValueError` for an item that is not aligned to the chunks or values of another shape; `OutputError` for
-    a full disk, or if another process has completed the item with other bits.
+    Raises:
+        ValueError: for an item that is not aligned to the chunks, or values of another shape.
+        OutputError: for a full disk, or if another process has completed the item with other bits.
 
-        write_item(store, store.items()[0], values)
+    Example:
+        >>> write_item(store, store.items()[0], values)
     """
     check_aligned(store.layout, item)
     files = encode(store, item, values)
@@ -134,9 +153,8 @@ def write_item(store: Store, item: WorkItem, values: Float[np.ndarray, "t m chan
 def encode(store: Store, item: WorkItem, values: Float[np.ndarray, "t m channel *space"]) -> dict[str, bytes | None]:
     """The chunk files of an item, by path in the store; None for a chunk that holds fill values only.
 
-    Zarr writes them in memory, so that what reaches the disk is whole, and its digest is that of what was meant.
-
-    **Raises:** as `write_item`.
+    Zarr writes them in memory, so that what reaches the disk is whole, and its digest is that of what was meant. Errors
+    are those of `write_item`.
     """
     layout = store.layout
     shape = (item.time[1] - item.time[0], item.member[1] - item.member[0], len(layout.variables), *layout.space_shape)
@@ -157,9 +175,11 @@ def round_bits(values: Float[np.ndarray, "*shape"], kept: int) -> Float[np.ndarr
 
     Relative error at most 2^-(kept+1).
 
-    **Reference:** M. Klöwer et al. (2021), Nature Computational Science 1, 713–724, doi:10.1038/s43588-021-00156-2.
+    References:
+        M. Klöwer et al. (2021), Nature Computational Science 1, 713–724, doi:10.1038/s43588-021-00156-2.
 
-        round_bits(np.float32([273.15]), 10)  # 273.25
+    Example:
+        >>> round_bits(np.float32([273.15]), 10)  # 273.25
     """
     bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
     dropped = np.uint32(23 - kept)

@@ -37,18 +37,21 @@ SHARD_VALUES = 2**24
 class Template:
     """The form of an ensemble before there is one.
 
-    **Arguments:**
+    Args:
+        coordinates: a Dataset with the coordinate "time", those of space and, if there is one, the grid mapping; its
+            data variables are not used, its attributes are kept.
+        variables: the attributes of each variable by its name, in the order of the sampler's channels.
+        space: the dimensions of one field, such as ("lat", "lon") or ("y", "x").
+        n_members: of the ensemble, the dimension "realization".
+        chunks: lengths by dimension, whole axes where not named; with neither chunks nor shards, `sensible_chunks`
+            chooses.
+        shards: the same, multiples of the chunks; without, none.
+        times_per_item: of a work item, a multiple of the shards; one shard by default.
+        members_per_item: of a work item, a multiple of the shards; one shard by default.
+        attributes: of the store, beside those of the coordinates.
 
-    - `coordinates`, a Dataset with the coordinate "time", those of space and, if there is one, the grid mapping; its
-      data variables are not used, its attributes are kept;
-    - `variables`, the attributes of each variable by its name, in the order of the sampler's channels;
-    - `space`, the dimensions of one field, such as ("lat", "lon") or ("y", "x");
-    - `n_members`, of the ensemble, the dimension "realization";
-    - `chunks`, lengths by dimension, whole axes where not named; `shards`, the same, multiples of the chunks; without
-      either, `sensible_chunks` chooses;
-    - `times_per_item`, `members_per_item`, of a work item, multiples of the shards; one shard by default.
-
-        Template(coarse, {"tas": {"units": "K"}}, space=("lat", "lon"), n_members=16)
+    Example:
+        >>> Template(coarse, {"tas": {"units": "K"}}, space=("lat", "lon"), n_members=16)
     """
 
     coordinates: xr.Dataset
@@ -74,19 +77,27 @@ def create_store(
 ) -> Store:
     """A store for the template's ensemble at `path`: a new one, or the one there if it was made by the same facts.
 
-    **Arguments:**
+    Args:
+        path: of its folder.
+        template: coordinates, variables, members and chunks.
+        seed: of the draws.
+        stream: names of the random stream that they come from: stores with one seed and one stream share their noise,
+            time by time and member by member.
+        configuration: whatever else decides the values, plain enough for JSON.
+        checkpoint: what names the model that is sampled.
+        bit_rounding: mantissa bits to keep, 1 to 23, for all variables or by name: rounding is to the nearest, ties to
+            even, relative error at most 2^-(bits+1), and compression gains. By default all are kept.
 
-    - `seed` and `stream`, the names of the random stream that the draws come from: stores with the same ones share
-      their noise, time by time and member by member; `configuration`, whatever else decides the values, plain enough
-      for JSON;
-    - `checkpoint`, which names the model that is sampled;
-    - `bit_rounding`, mantissa bits to keep, 1 to 23, for all variables or by name: rounding is to the nearest, ties to
-      even, relative error at most 2^-(bits+1), and compression gains.
+    Returns:
+        The store; its work items are still to do, or some are done.
 
-    **Raises:** `OutputExists` if something else is at `path`, naming what differs; `ValueError` for a template that
-    makes no sense; `OutputError` for a full disk or a folder that cannot be written.
+    Raises:
+        OutputExists: if something else is at `path`, naming what differs.
+        ValueError: for a template that makes no sense.
+        OutputError: for a full disk or a folder that cannot be written.
 
-        store = create_store("out.zarr", template, seed=0, configuration={"guide": "moment-matching"})
+    Example:
+        >>> store = create_store("out.zarr", template, seed=0, configuration={"guide": "moment-matching"})
     """
     path = Path(path)
     layout = _layout(template, seed, stream, configuration, checkpoint, bit_rounding)
@@ -111,7 +122,8 @@ def sensible_chunks(sizes: Mapping[str, int], space: tuple[str, ...]) -> tuple[d
 
     A chunk holds up to `CHUNK_VALUES`, a shard up to `SHARD_VALUES`; one field at least.
 
-        sensible_chunks({"realization": 16, "time": 36500, "lat": 128, "lon": 192}, ("lat", "lon"))
+    Example:
+        >>> sensible_chunks({"realization": 16, "time": 36500, "lat": 128, "lon": 192}, ("lat", "lon"))
     """
     per_field = math.prod(sizes[dim] for dim in space)
     members = max(1, min(sizes[MEMBER], CHUNK_VALUES // per_field))

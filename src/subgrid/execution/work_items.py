@@ -38,9 +38,12 @@ class WorkItem:
 def blocks(size: int, length: int) -> list[Span]:
     """[0, size) cut into spans of `length`, the last one shorter where it does not divide.
 
-    **Raises:** `ValueError` if either is below 1.
+    Raises:
+        ValueError: if either is below 1.
 
-        blocks(5, 2)  # [(0, 2), (2, 4), (4, 5)]
+    Example:
+        >>> blocks(5, 2)
+        [(0, 2), (2, 4), (4, 5)]
     """
     if size < 1 or length < 1:
         raise ValueError(f"blocks of {length} out of {size} make no sense; both must be at least 1.")
@@ -50,9 +53,11 @@ def blocks(size: int, length: int) -> list[Span]:
 def work_items(n_times: int, n_members: int, *, times_per_item: int, members_per_item: int) -> list[WorkItem]:
     """All items of an ensemble, in order of time, then member: each (time, member) belongs to exactly one.
 
-    **Raises:** `ValueError` if a number is below 1.
+    Raises:
+        ValueError: if a number is below 1.
 
-        work_items(365, 16, times_per_item=32, members_per_item=16)
+    Example:
+        >>> work_items(365, 16, times_per_item=32, members_per_item=16)
     """
     return [
         WorkItem(time, member)
@@ -64,9 +69,11 @@ def work_items(n_times: int, n_members: int, *, times_per_item: int, members_per
 def share(items: Sequence[WorkItem], index: int, n: int) -> list[WorkItem]:
     """Every n-th item from `index` on: the shares 0 … n − 1 are disjoint, add up to all and differ by one item at most.
 
-    **Raises:** `ValueError` unless 0 ≤ index < n.
+    Raises:
+        ValueError: unless 0 ≤ index < n.
 
-        share(items, 0, 10)
+    Example:
+        >>> share(items, 0, 10)
     """
     if not 0 <= index < n:
         raise ValueError(f"slice {index} of {n} does not exist; slices are numbered from 0 to {n - 1}.")

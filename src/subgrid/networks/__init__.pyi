@@ -4,6 +4,7 @@ from .context import (
     known_fields as known_fields,
     of_group as of_group,
 )
+from .correlation import correlation as correlation, per_axis as per_axis, shifted as shifted
 from .layers import (
     Convolution as Convolution,
     Linear as Linear,
@@ -11,11 +12,8 @@ from .layers import (
     ResidualBlock as ResidualBlock,
     RootMeanSquareNorm as RootMeanSquareNorm,
     SelfAttention as SelfAttention,
-    correlation as correlation,
     depth_to_space as depth_to_space,
     initial_weights as initial_weights,
-    per_axis as per_axis,
-    shifted as shifted,
     space_to_depth as space_to_depth,
 )
 from .mlp import (

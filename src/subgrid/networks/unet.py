@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, Scalar
 
+from subgrid.networks.correlation import per_axis
 from subgrid.networks.layers import (
     Convolution,
     Linear,
@@ -17,7 +18,6 @@ from subgrid.networks.layers import (
     RootMeanSquareNorm,
     SelfAttention,
     depth_to_space,
-    per_axis,
     space_to_depth,
 )
 from subgrid.types import Key

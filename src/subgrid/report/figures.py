@@ -30,8 +30,15 @@ Pair = tuple[Axes, Axes]
 def energy_spectra(axes: Pair, comparison: Comparison, *, resolved: int | None = None) -> Pair:
     """Energy by wavenumber, log-log, over its ratio to the reference.
 
-    **Arguments:** `axes`, for the spectra and for the ratio; `resolved`, a wavenumber to mark: the finest wave that the
-    coarse grid can hold. The grey band is the difference between two reference sets, smoothed over five wavenumbers.
+    The grey band is the difference between two reference sets, smoothed over five wavenumbers.
+
+    Args:
+        axes: for the spectra and for the ratio.
+        comparison: what is drawn.
+        resolved: a wavenumber to mark: the finest wave that the coarse grid can hold.
+
+    Returns:
+        The axes.
     """
     main, ratio = axes
     reference, independent = _spectrum(comparison.reference), _spectrum(comparison.independent)
@@ -205,8 +212,16 @@ def before_and_after(
 def rank_histogram(axes: Axes, counts: Real[np.ndarray, " rank"], *, effective: Number | None = None) -> Axes:
     """How often the truth fell at each rank, and what sampling alone would do to a flat histogram.
 
-    **Arguments:** `effective`, how many independent points the counts are worth. The dark band is the 95 % interval
-    if all points were independent, which points of one field are not; the light band takes `effective` points.
+    The dark band is the 95 % interval if all points were independent, which points of one field are not; the light band
+    takes `effective` points.
+
+    Args:
+        axes: to draw on.
+        counts: (rank,), how often the truth fell there.
+        effective: how many independent points the counts are worth.
+
+    Returns:
+        The axes.
     """
     counts = np.asarray(counts)
     total = counts.sum()
@@ -243,7 +258,14 @@ def training_loss(axes: Axes, curve: Float[np.ndarray, "2 logged"]) -> Axes:
 
 
 def bare(axes: Axes) -> Axes:
-    """No ticks, no frame: for images whose axes say nothing."""
+    """No ticks, no frame: for images whose axes say nothing.
+
+    Args:
+        axes: changed in place.
+
+    Returns:
+        The axes.
+    """
     axes.set(xticks=[], yticks=[])
     axes.grid(False)
     axes.spines[:].set_visible(False)
@@ -291,7 +313,7 @@ def _bin_edges(comparison: Comparison) -> np.ndarray:
     low = [fields.min() for fields in references] + [np.quantile(c, 5e-4) for c in comparison.candidates.values()]
     high = [fields.max() for fields in references] + [np.quantile(c, 1 - 5e-4) for c in comparison.candidates.values()]
     lowest, highest = float(min(low)), float(max(high))
-    # Neighbours are correlated: fewer bins than the 2 n^(1/3) of Rice's rule, judged by the smallest set.
+    # Neighbours are correlated: fewer bins than the 2 n^(1/3) of Rice's rule, by the smallest set.
     fewest = min(fields.size for fields in [*references, *comparison.candidates.values()])
     n_bins = int(np.clip(1.5 * np.cbrt(fewest), 24, 80))
     return np.linspace(lowest, highest if highest > lowest else lowest + 1, n_bins + 1)

@@ -80,7 +80,18 @@ def number(value: Number | None) -> str:
 
 
 def duration(seconds: Number) -> str:
-    """Seconds as a reader says them: 0.42 s, 12 s, 3 min 20 s, 2 h 5 min."""
+    """Seconds as a reader says them: 0.42 s, 12 s, 3 min 20 s, 2 h 5 min.
+
+    Args:
+        seconds: not negative.
+
+    Returns:
+        The words.
+
+    Example:
+        >>> duration(200)
+        '3 min 20 s'
+    """
     if seconds < 10:
         return f"{seconds:.2g} s"
     whole = round(float(seconds))
@@ -132,7 +143,7 @@ def _note(row: dict[str, Any], column: str) -> str:
 
 
 def _rests_on(row: dict[str, Any]) -> str:
-    """How many independent fields a row's floor rests on, where that is told."""
+    """How many independent fields a row's floor rests on, where that is known."""
     n = row.get("independent fields")
     return "" if n is None or row.get("floor") is None else f"{n:.0f} fields"
 

@@ -12,7 +12,17 @@ IMAGE_DPI = 220
 
 @dataclass(frozen=True)
 class Plate:
-    """One figure, ready to embed as `source`, or to write as `content` into a file called `file`."""
+    """One figure, ready to embed as `source`, or to write as `content` into a file called `file`.
+
+    Args:
+        name: of the file, without its ending.
+        title: above the figure.
+        source: a data URI.
+        width: CSS pixels.
+        height: CSS pixels.
+        alt: words for who cannot see the figure.
+        caption: below the figure.
+    """
 
     name: str
     title: str
@@ -36,7 +46,14 @@ class Plate:
 
 @dataclass(frozen=True)
 class Section:
-    """Plates under one heading."""
+    """Plates under one heading.
+
+    Args:
+        name: that links lead to.
+        heading: as it is shown.
+        lead: a sentence or two below the heading.
+        plates: in reading order.
+    """
 
     name: str
     heading: str
@@ -45,7 +62,18 @@ class Section:
 
 
 def embed(figure: Figure, *, image: bool = False) -> tuple[str, int, int]:
-    """The figure as a data URI (SVG, or PNG where most of it is an image) with its width and height in CSS pixels."""
+    """The figure as a data URI: SVG, or PNG where most of it is an image.
+
+    Args:
+        figure: of matplotlib.
+        image: whether it becomes a PNG; default False.
+
+    Returns:
+        The URI, and width and height in CSS pixels.
+
+    Example:
+        >>> source, width, height = embed(figure)
+    """
     buffer = io.BytesIO()
     if image:
         figure.savefig(buffer, format="png", dpi=IMAGE_DPI, metadata={"Software": None})

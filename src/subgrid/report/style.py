@@ -1,6 +1,6 @@
 """One colour and one line for each role, in every figure and on the page.
 
-The hues are those of Okabe and Ito (2008) and a violet, told apart with any colour vision; line patterns say the same
+The hues are those of Okabe and Ito (2008) and a violet, distinct to any colour vision; line patterns say the same
 once more.
 """
 

@@ -12,7 +12,18 @@ VALUES_PER_CHUNK = 2**22
 
 
 def density(values: np.ndarray, edges: Float[np.ndarray, " edge"]) -> Float[np.ndarray, " bin"]:
-    """Probability density of all values in each bin; values outside the edges count in the total but are not shown."""
+    """Probability density of all values in each bin; values outside the edges count in the total but are not shown.
+
+    Args:
+        values: of any shape.
+        edges: (edge,), rising, same unit.
+
+    Returns:
+        (bin,), one less than the edges, in the inverse unit.
+
+    Example:
+        >>> density(fields, np.linspace(-3, 3, 61))
+    """
     counts, _ = np.histogram(values, edges)
     return counts / (max(values.size, 1) * np.diff(edges))
 
@@ -29,7 +40,11 @@ def lag_covariance(fields: Float[np.ndarray, "n *space"]) -> Float[np.ndarray, "
     C(l) = ⟨ a(x) a(x + l) ⟩ over samples and over x with x and x + l both on the grid; a is the anomaly from the mean
     of each point, so that C(0) is the mean variance. Nothing is wrapped around: domains need not be periodic.
 
-    **Returns:** lags −n//2 … n//2 on each axis, zero in the middle: shape 2(n//2) + 1.
+    Args:
+        fields: (n, *space).
+
+    Returns:
+        Lags −n//2 … n//2 on each axis, zero in the middle: shape 2(n//2) + 1.
     """
     space = fields.shape[1:]
     padded = [int(next_fast_len(size + size // 2 + 1, real=True) or 0) for size in space]
@@ -49,10 +64,22 @@ def lag_covariance(fields: Float[np.ndarray, "n *space"]) -> Float[np.ndarray, "
 
 
 def effective_points(fields: Float[np.ndarray, "n *space"]) -> float:
-    """How many independent points a field is worth: N / Σ_l ρ(l)², with ρ the lag correlation; between 1 and N.
+    """How many independent points a field is worth: N / Σ_l ρ(l)², with ρ the lag correlation.
 
-    It is the number of degrees of freedom of a mean square over a homogeneous field (Bretherton et al. 1999,
-    doi:10.1175/1520-0442(1999)012<1990:TENOSD>2.0.CO;2): a guide to sampling error, not an exact count.
+    It is the number of degrees of freedom of a mean square over a homogeneous field: a guide to sampling error, not an
+    exact count.
+
+    Args:
+        fields: (n, *space), samples, any unit.
+
+    Returns:
+        Between 1 and N, the number of points.
+
+    References:
+        Bretherton et al. (1999), doi:10.1175/1520-0442(1999)012<1990:TENOSD>2.0.CO;2.
+
+    Example:
+        >>> effective_points(fields[:, 0])
     """
     covariance = lag_covariance(fields)
     centre = tuple(size // 2 for size in covariance.shape)
@@ -63,7 +90,18 @@ def effective_points(fields: Float[np.ndarray, "n *space"]) -> float:
 
 
 def smoothed_magnitude(difference: Float[np.ndarray, " n"], half_width: int = 2) -> Float[np.ndarray, " n"]:
-    """Root mean square over a window of neighbours: the scale of a noisy difference, as a smooth curve."""
+    """Root mean square over a window of neighbours: the scale of a noisy difference, as a smooth curve.
+
+    Args:
+        difference: (n,).
+        half_width: neighbours on either side, default 2; the window is cut at the ends.
+
+    Returns:
+        (n,), not negative, same unit.
+
+    Example:
+        >>> band = smoothed_magnitude(independent - reference)
+    """
     window = np.ones(2 * half_width + 1)
     total = np.convolve(np.square(difference), window, mode="full")[half_width : half_width + len(difference)]
     count = np.convolve(np.ones(len(difference)), window, mode="full")[half_width : half_width + len(difference)]

@@ -45,7 +45,11 @@ class RunTable(Table):
 
 
 class Configuration(Table):
-    """A whole configuration: a field a table."""
+    """A whole configuration: a field a table.
+
+    Args:
+        run: name and seed of the run.
+    """
 
     run: RunTable = RunTable()
 
@@ -70,7 +74,18 @@ class Configuration(Table):
 def read_tables(path: str | Path | None, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """The tables of a TOML file, with `table.key=value` overrides applied, not yet checked.
 
-    **Raises:** `ConfigError` for what cannot be read.
+    Args:
+        path: of the file; None for overrides alone.
+        overrides: "table.key=value", the value as in TOML or a bare word.
+
+    Returns:
+        Tables by name, keys by name.
+
+    Raises:
+        ConfigError: for what cannot be read.
+
+    Example:
+        >>> read_tables("iberia.toml", ["run.seed=1"])
     """
     tables = _read(Path(path)) if path is not None else {}
     for override in overrides:
@@ -87,7 +102,8 @@ def origin_of(path: str | Path | None, overrides: Sequence[str] = ()) -> str:
 def validate(model: type[Tables], tables: dict[str, Any], *, origin: str) -> Tables:
     """Tables as a checked `model`; `origin` names them in complaints.
 
-    **Raises:** `ConfigError`, one sentence a fault.
+    Raises:
+        ConfigError: one sentence a fault.
     """
     try:
         return model.model_validate(tables)
@@ -137,7 +153,19 @@ def _explain(fault: Any, whole: type[Table]) -> str:
 
 
 def suggestion(name: str, valid: Sequence[str]) -> str:
-    """What was meant, or what there is, as the end of a sentence."""
+    """What was meant, or what there is, as the end of a sentence.
+
+    Args:
+        name: that does not exist.
+        valid: names that do.
+
+    Returns:
+        "; did you mean …?" with the nearest name, or "; valid are …." where none is near.
+
+    Example:
+        >>> suggestion("sead", ["seed", "name"])
+        "; did you mean 'seed'?"
+    """
     near = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else f"; valid are {', '.join(valid)}."
 

@@ -54,8 +54,14 @@ def explain(key: str, kinds: Mapping[str, Kind]) -> str:
         key: "table.key", or a table.
         kinds: by the table that names each.
 
+    Returns:
+        Text for the terminal: values, default, what it is, and which stages a change concerns.
+
     Raises:
         ConfigError: if there is no such key.
+
+    Example:
+        >>> print(explain("run.seed", KINDS))
     """
     experiments = [kind.load() for kind in kinds.values()]
     every = [(experiment, each) for experiment in experiments for each in documented(experiment)]
@@ -79,7 +85,14 @@ def explain(key: str, kinds: Mapping[str, Kind]) -> str:
 
 
 def commented(experiment: Experiment) -> str:
-    """A configuration to start from: the example's keys with values, all others commented out at their defaults."""
+    """A configuration to start from: the example's keys with values, all others commented out at their defaults.
+
+    Args:
+        experiment: of the kind.
+
+    Returns:
+        A TOML file as text.
+    """
     lines = [
         f"# {experiment.about}",
         "# `subgrid explain TABLE.KEY` tells more; a key that is left out has its default.",

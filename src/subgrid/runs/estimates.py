@@ -11,7 +11,13 @@ from subgrid.runs.runner import Planned
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds and bytes, None where nothing is known; and where they were recorded."""
+    """What a stage will take, and where that was recorded.
+
+    Args:
+        seconds: that are left; None where nothing is known.
+        memory: bytes; None where nothing is known.
+        source: name of the run folder that it is from, "" without one.
+    """
 
     seconds: float | None = None
     memory: int | None = None
@@ -23,7 +29,7 @@ def estimates(run: Run, planned: list[Planned]) -> dict[str, Estimate]:
 
     Time is that of the same stage in this folder, or else in the newest run of the same kind beside it, in proportion
     to the work. Of a stage that goes on, what is spent already is not counted. Memory is the largest that was resident
-    when that stage ended, or what sizes tell if that is more.
+    when that stage ended, or what sizes say if that is more.
 
     Args:
         run: that is planned.

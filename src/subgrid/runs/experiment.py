@@ -42,7 +42,7 @@ class Experiment(Generic[Config]):
 
 @dataclass(frozen=True)
 class Folds:
-    """Runs that differ in one key, to tell how much of a score is an accident of what was trained on.
+    """Runs that differ in one key, to show how much of a score is an accident of what was trained on.
 
     Args:
         key: "table.key" of the configuration.
@@ -78,8 +78,19 @@ class Recipe:
 def load_config(experiment: Experiment[Config], path: str | Path | None, overrides: Sequence[str] = ()) -> Config:
     """Reads and checks a configuration of this kind; every key that is left out has its default.
 
+    Args:
+        experiment: of the kind.
+        path: a TOML file; None for overrides alone.
+        overrides: "table.key=value".
+
+    Returns:
+        The configuration.
+
     Raises:
         ConfigError: one sentence a fault, each with the file, the key, the value and the nearest valid one.
+
+    Example:
+        >>> config = load_config(EXPERIMENT, "iberia.toml", ["run.seed=1"])
     """
     origin = origin_of(path, overrides)
     config = validate(experiment.config, read_tables(path, overrides), origin=origin)
@@ -98,6 +109,9 @@ def kind_of(path: str | Path, kinds: Mapping[str, Kind], *, overrides: Sequence[
         kinds: by the table that names each.
         overrides: that may bring a table too.
         default: the kind of a file whose tables are all of that kind, although it lacks the table that names it.
+
+    Returns:
+        A key of `kinds`.
 
     Raises:
         ConfigError: for a file without any known table, or with two that name kinds.

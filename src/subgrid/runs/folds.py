@@ -32,7 +32,7 @@ def run_folds(
         folder: that holds a run folder for each.
         overrides: "table.key=value".
         bar: opens a progress bar.
-        say: is told sentences about what was made.
+        say: called with sentences about what was made.
 
     Returns:
         The scores of all folds, in folds.md too.

@@ -31,7 +31,7 @@ def launch(
         goal: "run", "simulate", or a comparison that this kind of experiment offers.
         until: name of the last stage that is wanted.
         bar: opens a progress bar.
-        say: is told sentences about what was made.
+        say: called with sentences about what was made.
 
     Returns:
         The run, and None or a sentence on what others have still to do.
@@ -55,7 +55,26 @@ def dry_run(
     *,
     until: str | None = None,
 ) -> tuple[Run, list[Planned]]:
-    """What `launch` would do; nothing is written. Errors are those of `launch`."""
+    """What `launch` would do; nothing is written.
+
+    Args:
+        experiment: the kind of the configuration.
+        path: its TOML file; None for defaults and overrides alone.
+        folder: of the run; it need not exist.
+        overrides: "table.key=value".
+        until: name of the last stage that is wanted; all by default.
+
+    Returns:
+        The run, and its stages in order, each with what would be done.
+
+    Raises:
+        ConfigError: as `launch`.
+        OutputExists: as `launch`.
+
+    Example:
+        >>> run, planned = dry_run(EXPERIMENT, "iberia.toml", "runs/iberia")
+        >>> [(each.stage.name, each.action) for each in planned]
+    """
     run = open_run(experiment, path, folder, overrides)
     stages, wanted = wanted_stages(experiment, run, until=until)
     return run, plan(run, stages, until=wanted)

@@ -60,7 +60,17 @@ def write_metrics(run: Run, table: ScoreTable, **more: Any) -> None:
 
 
 def read_metrics(run: Run) -> dict[str, Any]:
-    """What `write_metrics` wrote."""
+    """What `write_metrics` wrote.
+
+    Args:
+        run: a run that has scores.
+
+    Returns:
+        The content of RUN/metrics.json.
+
+    Raises:
+        FileNotFoundError: if there is none.
+    """
     return json.loads(run.path(METRICS).read_text(encoding="utf-8"))
 
 
@@ -71,6 +81,12 @@ def report_stage(page: Callable[[Any], Page], config: Any, *, needs: tuple[str, 
         page: what is shown, as page(run).
         config: of the run, all of whose keys the page shows.
         needs: the stages that it shows, scores among them.
+
+    Returns:
+        The stage "report", which makes RUN/report.html.
+
+    Example:
+        >>> stages = [*stages, report_stage(page, config, needs=("score",))]
     """
 
     def make(run: Run, update: Update) -> None:

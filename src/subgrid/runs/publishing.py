@@ -27,7 +27,7 @@ def publish(experiment: Experiment, folder: Path, target: Path, *, overwrite: bo
 
     Returns:
         The names of the files: config.toml, metrics.json, table.md and those figures of the page that its experiment
-        lets be published.
+            lets be published.
 
     Raises:
         DataError: if the run is not finished.
@@ -98,6 +98,13 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def first_run(folder: Path) -> Path:
-    """The folder of a run itself; of folds, that of the first, which is published with the table of all."""
+    """The folder of a run itself; of folds, that of the first, which is published with the table of all.
+
+    Args:
+        folder: of a run, or of the folds of one.
+
+    Returns:
+        A run folder.
+    """
     folds = folder / "folds.json"
     return folder / json.loads(folds.read_text(encoding="utf-8"))["folds"][0] if folds.exists() else folder

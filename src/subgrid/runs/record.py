@@ -2,8 +2,8 @@
 
     RUN/records/STAGE.json
 
-A record is written when a stage begins and again when it ends, so that one that was stopped is told from one that is
-finished, and neither from the dates of files.
+A record is written when a stage begins and again when it ends, so that one that was stopped is known from one
+that is finished, and neither by the dates of files.
 """
 
 import glob
@@ -38,7 +38,7 @@ class Record:
         seconds: spent on it, in all calls.
         peak_memory: largest resident memory of the process until then, bytes.
         version: of the package; `commit`, of its repository, "+" if there were changes.
-        work: as the stage tells it.
+        work: as the stage says.
     """
 
     stage: str
@@ -109,7 +109,7 @@ def records_of(folder: Path) -> dict[str, Record]:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             found.append((path.stat().st_mtime, Record(**{each.name: content[each.name] for each in fields(Record)})))
-        except (OSError, ValueError, KeyError, TypeError):  # told where the stage is made
+        except (OSError, ValueError, KeyError, TypeError):  # complained of where the stage is made
             continue
     return {record.stage: record for _, record in sorted(found, key=lambda pair: pair[0])}
 

@@ -35,7 +35,14 @@ class Unfinished(Exception):
 
 @dataclass(frozen=True)
 class Planned:
-    """What will happen to a stage, and its record as it would be."""
+    """What will happen to a stage, and its record as it would be.
+
+    Args:
+        stage: of the run.
+        action: "keep" what is finished, "make" what is not there, "go on" with what was begun or may grow, or "remake"
+            what was made from other values.
+        record: that the stage would have when it begins.
+    """
 
     stage: Stage
     action: Action
@@ -84,7 +91,7 @@ def _planned(run: Run, stage: Stage, fresh: Record, decisive: set[str], before: 
                 f"copied here); remove {kept[0]} to make it anew, or choose another output folder."
             )
         return Planned(stage, "remake" if there else "make", fresh)
-    found = record.difference({key: fresh.values[key] for key in decisive}, fresh.inputs)
+    found = record.difference({key: fresh.values[key] for key in fresh.values if key in decisive}, fresh.inputs)
     if found is not None:
         if stage.if_changed == "remake" or not kept:
             return Planned(stage, "remake", fresh)
@@ -120,7 +127,7 @@ def make_stages(
         stages: of its experiment.
         until: names of the stages that are wanted; all by default.
         bar: opens a progress bar.
-        say: is told sentences about what was made.
+        say: called with sentences about what was made.
 
     Returns:
         None when all is made, or else a sentence on what others have still to do.

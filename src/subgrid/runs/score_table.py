@@ -120,7 +120,14 @@ class ScoreTable:
 
 
 def read_table(path: Path) -> ScoreTable:
-    """The table of a `metrics.json`; an empty one where there is no such file."""
+    """The table of a `metrics.json`; an empty one where there is no such file.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        The table.
+    """
     if not path.exists():
         return ScoreTable([], ())
     content = json.loads(path.read_text(encoding="utf-8"))
@@ -129,7 +136,17 @@ def read_table(path: Path) -> ScoreTable:
 
 
 def columns_of(rows: Sequence[dict[str, Any]]) -> tuple[str, ...]:
-    """All candidates of the rows, in the order of their first number."""
+    """All candidates of the rows, in the order of their first number.
+
+    Args:
+        rows: of a score table.
+
+    Returns:
+        Keys of the rows that are no description.
+
+    Example:
+        >>> table = ScoreTable(rows, columns_of(rows))
+    """
     return tuple(dict.fromkeys(key for row in rows for key in row if key not in DESCRIPTION))
 
 

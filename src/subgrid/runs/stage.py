@@ -40,7 +40,7 @@ class Stage:
         left: a sentence if this process leaves the stage to others, called as left(run) before it would be made.
         told: sentences about what was made, for the terminal, called as told(run).
         work: how much there is to do, in any unit that time is proportional to; estimates scale with it.
-        memory: bytes that making it takes at least, as far as sizes tell; 0 if they do not.
+        memory: bytes that making it takes at least, as far as sizes say; 0 if they do not.
     """
 
     name: str

@@ -19,8 +19,7 @@ Fields are indexed [y, x]; modes are those of `rfft2(..., norm="forward")`, so a
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
-from typing import NamedTuple
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +27,7 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
+from subgrid.simulate.periodic_modes import grid_of, largest_kept, to_grid, to_modes, velocity_modes
 from subgrid.types import Key
 
 INTERVAL = 0.25
@@ -157,44 +157,6 @@ def condensation_rate(c: Float[Array, "*shape"], *, condensation_time: float = 1
     return jnp.maximum(c, 0) / condensation_time
 
 
-def to_grid(modes: Complex[Array, "*lead ky kx"]) -> Float[Array, "*lead y x"]:
-    """Fields of modes; imaginary parts that a real field cannot have are dropped.
-
-    Args:
-        modes: amplitudes, kx ≥ 0 only.
-
-    Returns:
-        The fields on the grid.
-    """
-    return jnp.fft.irfft2(modes, norm="forward")
-
-
-def to_modes(fields: Float[Array, "*lead y x"]) -> Complex[Array, "*lead ky kx"]:
-    """Modes of fields, those beyond n/3 removed: the start of a run from given fields.
-
-    Args:
-        fields: on the grid.
-
-    Returns:
-        The amplitudes, kx ≥ 0 only.
-    """
-    return jnp.fft.rfft2(fields, norm="forward") * _grid(fields.shape[-1]).kept
-
-
-def velocity_modes(zeta: Complex[Array, "ky kx"]) -> Complex[Array, "2 ky kx"]:
-    """Modes of the velocity of a vorticity: u = −∂ψ/∂y, v = ∂ψ/∂x with ψ = −ζ/|k|², so (iκ_y, −iκ_x) ζ/|k|².
-
-    Args:
-        zeta: modes of ζ.
-
-    Returns:
-        The modes of u and v.
-    """
-    grid = _grid(zeta.shape[0])
-    rotated = 1j * zeta * grid.inverse_square
-    return jnp.stack([grid.ky * rotated, -grid.kx * rotated])
-
-
 def tendency(system: MoistTurbulence, modes: Modes, saturation: Float[Array, "y x"]) -> Modes:
     """d/dt of the modes of ζ and c by advection, evaporation and condensation; forcing and damping are added elsewhere.
 
@@ -216,7 +178,7 @@ def tendency(system: MoistTurbulence, modes: Modes, saturation: Float[Array, "y 
     References:
         Basdevant (1983), doi:10.1016/0021-9991(83)90064-5.
     """
-    grid = _grid(system.n_points)
+    grid = grid_of(system.n_points)
     velocity = velocity_modes(modes[0])
     u, v, c = to_grid(jnp.concatenate([velocity, modes[1:]]))
     q = c + saturation
@@ -297,7 +259,7 @@ def forcing_spectrum(system: MoistTurbulence) -> Float[np.ndarray, "ky kx"]:
         S, rows κ_y = −K … K and columns κ_x = 0 … K, where K is k_f + 6δ (S is below 2e-8 of its greatest value beyond)
             or n/3, if smaller.
     """
-    largest = min(_largest_kept(system.n_points), int(np.ceil(system.forcing_wavenumber + 6 * system.forcing_width)))
+    largest = min(largest_kept(system.n_points), int(np.ceil(system.forcing_wavenumber + 6 * system.forcing_width)))
     kx, ky = np.arange(largest + 1), np.arange(-largest, largest + 1)[:, None]
     square = kx**2 + ky**2
     s = np.exp(-((np.sqrt(square) - system.forcing_wavenumber) ** 2) / (2 * system.forcing_width**2)) * (square > 0)
@@ -372,36 +334,10 @@ def _next_frame(system: MoistTurbulence, modes: Array, saturation: Array, keys: 
     return modes, to_grid(modes)
 
 
-class _Grid(NamedTuple):
-    """Wavenumbers of the half-plane, in double precision; JAX rounds them to the precision of the state."""
-
-    kx: np.ndarray
-    ky: np.ndarray
-    square: np.ndarray
-    inverse_square: np.ndarray
-    kept: np.ndarray
-    mean: np.ndarray
-
-
-@cache
-def _grid(n: int) -> _Grid:
-    kx, ky = np.arange(n // 2 + 1.0), np.fft.fftfreq(n, 1 / n)[:, None]
-    square = kx**2 + ky**2
-    inverse = np.divide(1.0, square, out=np.zeros_like(square), where=square > 0)
-    largest = _largest_kept(n)
-    kept = (kx <= largest) & (abs(ky) <= largest)
-    return _Grid(kx, ky, square, inverse, kept.astype(float), (square == 0).astype(float))
-
-
-def _largest_kept(n: int) -> int:
-    """The largest K with 3K < n: products of two kept modes alias onto removed ones only."""
-    return (n - 1) // 3
-
-
 def _half_step_decay(system: MoistTurbulence) -> Float[np.ndarray, "2 ky kx"]:
     """e^{Lh/2} of ζ and of c."""
     nu, h = system.published_if_missing()
-    viscous = nu * _grid(system.n_points).square ** 4
+    viscous = nu * grid_of(system.n_points).square ** 4
     return np.exp(-h / 2 * np.stack([system.drag + viscous, viscous]))
 
 
@@ -437,8 +373,8 @@ def _of_size(name: str, given: float | None, published: dict[int, float], n_poin
 def _require_grid(n_points: int, wavenumber: int) -> None:
     if n_points < 8 or n_points % 2:
         raise ValueError(f"n_points must be even and at least 8, got {n_points}; use 32, 64, 128, 256 or 512.")
-    if not 0 <= wavenumber <= _largest_kept(n_points):
+    if not 0 <= wavenumber <= largest_kept(n_points):
         raise ValueError(
-            f"wavenumber must be between 0 and {_largest_kept(n_points)}, the largest that {n_points} points resolve "
+            f"wavenumber must be between 0 and {largest_kept(n_points)}, the largest that {n_points} points resolve "
             f"after dealiasing, got {wavenumber}; use more points."
         )

@@ -4,8 +4,7 @@ import cftime
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from subgrid.data.cf.calendars import (
     calendar_of,

@@ -8,8 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import assume, given, settings, strategies as st
 
 from subgrid.data.fields import DataError
 from subgrid.data.grids.cells import curvilinear_grid, grid_of, regular_grid

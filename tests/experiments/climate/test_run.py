@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from subgrid.runs.experiment import open_run
 from subgrid.runs.launch import dry_run
 from subgrid.runs.record import read_record, record_path, write_record
 
+from ...downscaling.climate_pair import write_configuration, write_pair
 from .conftest import STORES, Call, chunks, continued
 
 CLIMATE = KINDS["climate"].load()
@@ -77,6 +79,12 @@ def test_a_whole_run_leaves_every_part(finished):
     assert page.lower().startswith("<!doctype html>") and "wet days" in page and "perfect model" in page
     assert "Debiasers on left-out years" in page and "Spread, told from left-out years" in page
     assert "http://" not in page.replace("http://www.w3.org", "")  # self-contained: only namespaces
+    stages_made = {"prepare", "train", "sample", "score", "report"}
+    assert {path.stem for path in (folder / "records").glob("*.json")} == stages_made
+    assert {"table", "columns", "seconds", "commits", "config", "changes", "choices"} <= set(metrics)
+    assert set(metrics["seconds"]) == {"prepare", "train", "sample"}  # finished before the scores
+    timings = set(re.findall(r'<span>(\w+)</span><span class="bar">', page))
+    assert timings == stages_made - {"report"}
 
 
 def test_stores_say_what_they_are(finished):
@@ -344,6 +352,31 @@ def test_the_run_folder_is_a_model_for_python_with_the_same_bits(pair, finished)
     )
     for name in ("tas", "pr"):
         np.testing.assert_array_equal(found[name].values, values(finished[0], "ensemble", name))
+
+
+@pytest.mark.slow
+def test_folds_are_whole_runs_whose_scores_stand_side_by_side(subgrid: Call, undrawn, tmp_path):
+    pair = write_pair(tmp_path, scenario=False)
+    config, folder = write_configuration(pair, scenario=False), tmp_path / "folds"
+    assert subgrid("folds", config, "-o", folder, "--set=climate.training=all").code == 2  # what they differ in
+    outcome = subgrid("folds", config, "-o", folder)
+    assert outcome.code == 0, outcome.err
+    assert "Folds, named by what they were learned on" in outcome.out and f"wrote {folder}/folds.md" in outcome.out
+    content = json.loads((folder / "folds.json").read_text())
+    assert content["folds"] == ["odd", "even"]
+    for fold in content["folds"]:
+        own = json.loads((folder / fold / "metrics.json").read_text())
+        assert own["config"]["climate"]["training"] == f"{fold}-winters"
+        scores = {(row["group"], row["metric"]): row for row in own["table"]}
+        for row in content["table"]:
+            assert row[f"{fold}: generated"] == scores[row["group"], row["metric"]]["generated"]
+    assert len(content["table"]) == len(scores)
+    lines = (folder / "folds.md").read_text().splitlines()
+    assert lines[0].startswith("|  | metric | odd: generated | even: generated |")
+    assert len(lines) == len(content["table"]) + 2
+    before = (folder / "odd" / "metrics.json").stat().st_mtime_ns
+    assert subgrid("folds", config, "-o", folder).code == 0
+    assert (folder / "odd" / "metrics.json").stat().st_mtime_ns == before  # nothing is done twice
 
 
 def test_status_tells_what_is_done_and_what_is_damaged(subgrid: Call, finished, tmp_path):

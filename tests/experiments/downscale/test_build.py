@@ -13,10 +13,8 @@ from subgrid.data.normalise import Standardiser
 from subgrid.diffusion import samplers
 from subgrid.diffusion.gaussian_prior import GaussianPrior
 from subgrid.diffusion.gaussian_steps import GaussianODE, GaussianSDE, IsotropicGaussian
-from subgrid.diffusion.process import VariancePreserving
 from subgrid.downscaling.prior.gaussian_part import blank_gaussian_part
 from subgrid.downscaling.prior.model import Prior, PriorSettings, build_denoiser
-from subgrid.downscaling.upsampling.choices import noising_process
 from subgrid.experiments.downscale import build
 from subgrid.experiments.downscale.config import Sampling
 from subgrid.numerics.operators import BlockMean, Subsample
@@ -45,14 +43,6 @@ def test_training_draws_the_range_of_the_prior(process, levels):
     # Some rounding of float32 through exponentials and their inverses.
     np.testing.assert_allclose(drawn[jnp.array([0, 2])], [2e-3, 50.0], rtol=2e-3)
     assert 2e-3 < drawn[1] < 50
-
-
-def test_the_cut_schedule_is_the_usual_one_at_another_pace():
-    usual = VariancePreserving()
-    cut = noising_process("variance-preserving", (2e-3, 80.0))
-    last = usual.time_of(jnp.asarray(80.0))
-    for time in jnp.linspace(0.05, 1.0, 9):
-        np.testing.assert_allclose(cut.noise_level(time), usual.noise_level(last * time), rtol=1e-4)
 
 
 def test_the_sampler_goes_by_the_range_in_the_model_not_in_the_configuration():

@@ -25,8 +25,9 @@ def by_hand(path, **fields) -> None:
 
 @pytest.fixture(scope="module")
 def metrics(archives, tmp_path_factory):
-    """The metrics of a run where raw fields are the coarsened reference itself, debiased ones its independent, generated ones
-    the reference; and where the members of each perfect-model case are the truth plus 1, 2 and 3 times EPSILON."""
+    """The metrics of a run where raw fields are the coarsened reference, debiased ones the independent reference,
+    generated ones the reference; and where the members of each perfect-model case are the truth plus 1, 2 and 3 times
+    EPSILON."""
     folder = tmp_path_factory.mktemp("scored")
     settings = ["coarsening.factor=4", "data.translation_invariant=false"]
     experiment = opened(folder / "run", [*settings, *files(archives)])

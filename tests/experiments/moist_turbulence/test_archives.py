@@ -13,7 +13,8 @@ from subgrid.experiments.moist_turbulence import EXPERIMENT
 from subgrid.experiments.moist_turbulence.archives import contexts, load_archives
 from subgrid.experiments.moist_turbulence.config import Turbulence
 from subgrid.runs.experiment import load_config, open_run
-from subgrid.simulate.moist_turbulence import MoistTurbulence, to_modes
+from subgrid.simulate.moist_turbulence import MoistTurbulence
+from subgrid.simulate.periodic_modes import to_modes
 
 
 def test_runs_held_out_are_not_trained_on_and_coarse_fields_lie_on_the_fine_grid(simulated, tiny):

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from subgrid.verification import cells, dependence, extremes, spells, sphere_spectra
-from subgrid.verification.wrappers import climate as face
+from subgrid.verification import cells, dependence, extremes, spells, sphere_spectra, wrappers
 
 LAT, LON = np.arange(36.0, 40.0, 0.5), np.arange(-6.0, -1.0, 0.5)
 N_WINTERS, N_DAYS = 5, 30
@@ -33,20 +32,20 @@ def pooled(array):
 
 
 def test_wasserstein_is_a_map_and_pools_members():
-    found = face.wasserstein_1_per_cell(PRED, REF)
+    found = wrappers.wasserstein_1_per_cell(PRED, REF)
     np.testing.assert_array_equal(found, cells.wasserstein_1_per_cell(pooled(PRED), REF.values, mask=MASK))
     xr.testing.assert_equal(found.lat, REF.lat)
     assert found.dims == ("lat", "lon") and found.attrs["units"] == "mm day-1" and "height" in found.coords
     xr.testing.assert_equal(
-        face.wasserstein_1_per_cell(PRED.transpose("lon", "time", "realization", "lat"), REF), found
+        wrappers.wasserstein_1_per_cell(PRED.transpose("lon", "time", "realization", "lat"), REF), found
     )
 
 
 def test_correlation_and_quantiles_are_those_of_the_arrays():
-    assert face.correlation_rmse(PRED, REF) == pytest.approx(
+    assert wrappers.correlation_rmse(PRED, REF) == pytest.approx(
         dependence.correlation_rmse(pooled(PRED), REF.values, mask=MASK)
     )
-    table = face.quantile_table(PRED, REF)
+    table = wrappers.quantile_table(PRED, REF)
     np.testing.assert_array_equal(table.pred, extremes.quantile_table(pooled(PRED), REF.values, mask=MASK).pred)
     assert table.rmse.dims == ("level",)
 
@@ -54,7 +53,7 @@ def test_correlation_and_quantiles_are_those_of_the_arrays():
 @pytest.mark.parametrize("calendar", ["standard", "noleap", "360_day"])
 def test_winters_are_kept_apart_in_every_calendar_and_member(calendar):
     wet = xr.ones_like(field(2, calendar, realization=2)) * 5
-    found = face.precipitation_indices(wet)
+    found = wrappers.precipitation_indices(wet)
     # Rain on every day: spells last as long as a winter and no longer.
     np.testing.assert_array_equal(found.wet_spell_maximum, N_DAYS)
     np.testing.assert_array_equal(found.wet_day_frequency, 1)
@@ -62,7 +61,7 @@ def test_winters_are_kept_apart_in_every_calendar_and_member(calendar):
 
 
 def test_indices_are_those_of_the_arrays_with_nan_on_the_mask():
-    found = face.precipitation_indices(REF)
+    found = wrappers.precipitation_indices(REF)
     _, dry = spells.wet_and_dry_spells(REF.values, WINTER)
     np.testing.assert_array_equal(found.dry_spell_mean, dry.mean)
     assert all(np.isnan(found[name].values[~MASK]).all() for name in found)
@@ -70,10 +69,10 @@ def test_indices_are_those_of_the_arrays_with_nan_on_the_mask():
 
 def test_warm_spells_and_return_levels():
     threshold = REF.quantile(0.7, "time").drop_vars("quantile")
-    found = face.warm_spells(REF, threshold, minimum_days=2)
+    found = wrappers.warm_spells(REF, threshold, minimum_days=2)
     expected = spells.warm_spells(REF.values, threshold.values.astype(np.float32), WINTER, minimum_days=2)
     np.testing.assert_allclose(found.warm_spell_days, expected.days.mean(axis=0), rtol=1e-6)
-    level = face.return_level(REF, key=jr.key(0), n_bootstrap=40)
+    level = wrappers.return_level(REF, key=jr.key(0), n_bootstrap=40)
     arrays = extremes.return_level(REF.values, WINTER, key=jr.key(0), n_bootstrap=40)
     np.testing.assert_array_equal(level.upper, arrays.upper)
     assert level.level.attrs["units"] == "mm day-1"
@@ -81,7 +80,7 @@ def test_warm_spells_and_return_levels():
 
 def test_variogram_of_regular_and_of_two_dimensional_coordinates():
     edges = np.arange(0.0, 400.0, 40.0)
-    found = face.variogram(REF, edges)
+    found = wrappers.variogram(REF, edges)
     lat2, lon2 = np.meshgrid(LAT, LON, indexing="ij")
     expected = dependence.variogram(
         REF.values, dependence.great_circle_distances(lat2[MASK], lon2[MASK]), edges, mask=MASK
@@ -89,14 +88,14 @@ def test_variogram_of_regular_and_of_two_dimensional_coordinates():
     np.testing.assert_allclose(found.variogram, expected.value[expected.n_pairs > 0])
     curvilinear = REF.drop_vars(["lat", "lon"]).rename(lat="y", lon="x")
     curvilinear = curvilinear.assign_coords(lat=(("y", "x"), lat2), lon=(("y", "x"), lon2))
-    xr.testing.assert_allclose(face.variogram(curvilinear, edges), found)
+    xr.testing.assert_allclose(wrappers.variogram(curvilinear, edges), found)
     assert found.attrs["decorrelation_length"] < 56  # white noise: gone at the nearest neighbour, 56 km and less
     with pytest.raises(ValueError, match="no coordinate 'lat'"):
-        face.variogram(REF.drop_vars("lat"), edges)
+        wrappers.variogram(REF.drop_vars("lat"), edges)
 
 
 def test_spectrum_in_waves_per_km():
-    found = face.radial_spectrum(PRED)
+    found = wrappers.radial_spectrum(PRED)
     spacing = sphere_spectra.region_spacing(LAT, LON)
     np.testing.assert_array_equal(
         found, sphere_spectra.radial_spectrum(pooled(PRED)[:, None], spacing, mask=MASK).energy[0]
@@ -106,11 +105,11 @@ def test_spectrum_in_waves_per_km():
 
 def test_inputs_are_not_changed_and_bad_ones_are_explained():
     before = REF.copy(deep=True)
-    face.precipitation_indices(REF)["wet_spell_mean"][:] = 0
+    wrappers.precipitation_indices(REF)["wet_spell_mean"][:] = 0
     xr.testing.assert_identical(REF, before)
     with pytest.raises(ValueError, match="pred and ref differ in their coordinates"):
-        face.correlation_rmse(PRED.assign_coords(lat=LAT + 1), REF)
+        wrappers.correlation_rmse(PRED.assign_coords(lat=LAT + 1), REF)
     with pytest.raises(ValueError, match="no dimension 'day'"):
-        face.precipitation_indices(REF, time_dim="day")
+        wrappers.precipitation_indices(REF, time_dim="day")
     with pytest.raises(ValueError, match="times must rise"):
-        face.precipitation_indices(REF.isel(time=[0, 2, 1]))
+        wrappers.precipitation_indices(REF.isel(time=[0, 2, 1]))

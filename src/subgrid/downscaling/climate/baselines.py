@@ -48,13 +48,15 @@ def fit_interpolated_quantile_mapping(
     mask: Bool[np.ndarray, "*fine"],
     n_quantiles: int = 200,
 ) -> InterpolatedQuantileMapping:
-    """The baseline "per-cell quantile mapping": marginals as good as can be, dependence left as interpolation has it.
+    """The baseline "per-cell quantile mapping": interpolation, then x = F_fine⁻¹(F_interp(I y)) at every fine cell.
+
+    Marginals are as good as can be, dependence is left as interpolation has it.
 
     Args:
-        coarse: raw coarse training days, canonical units; they share no dates with `fine`.
-        fine: fine training days.
-        interpolate: to the fine grid.
-        mask: fine cells that count.
+        coarse: (n, channel, *coarse), raw coarse training days, canonical units; they share no dates with `fine`.
+        fine: (m, channel, *fine), fine training days.
+        interpolate: I, to the fine grid.
+        mask: (*fine), fine cells that count.
         n_quantiles: levels (i + ½)/n, default 200; at most the number of days.
 
     Returns:
@@ -63,7 +65,7 @@ def fit_interpolated_quantile_mapping(
     Raises:
         ValueError: shapes that do not match, NaN within the mask, or fewer days than quantiles.
 
-    Reference:
+    References:
         Maraun (2013), doi:10.1175/JCLI-D-12-00821.1 (and why its variability is inflated).
 
     Example:
@@ -99,12 +101,16 @@ def fit_spatial_disaggregation(
     *,
     anomaly: tuple[Anomaly, ...],
 ) -> SpatialDisaggregation:
-    """The second half of BCSD: bias-corrected coarse fields, spatially disaggregated. Debias first, by any debiaser.
+    """The second half of BCSD: debiased coarse anomalies, interpolated, upon the fine climatology.
+
+    x = f̄ + I(y′ − c̄), or f̄ · I(y′/c̄), with f̄ and c̄ the means of fine and coarsened days. Debias first, by any
+    debiaser.
 
     Args:
-        coarsened: the fine training days, coarsened by C′ (NaN in coarse cells without reference).
-        fine: the fine training days.
-        interpolate: to the fine grid, made with `valid` where coarse cells are missing.
+        coarsened: (n, channel, *coarse), the fine training days, coarsened by C′ (NaN in coarse cells without
+            reference).
+        fine: (n, channel, *fine), the fine training days.
+        interpolate: I, to the fine grid, made with `valid` where coarse cells are missing.
         anomaly: of each channel, "difference" (temperature) or "ratio" (precipitation: stays non-negative).
 
     Returns:
@@ -113,7 +119,7 @@ def fit_spatial_disaggregation(
     Raises:
         ValueError: another number of channels.
 
-    Reference:
+    References:
         Wood, Leung, Sridhar & Lettenmaier (2004), doi:10.1023/B:CLIM.0000013685.99609.9e.
 
     Example:
@@ -171,8 +177,9 @@ def fit_analogues(
     days, so that channels of different units weigh alike.
 
     Args:
-        coarsened: the fine training days, coarsened by C′; NaN in coarse cells without reference.
-        fine: the fine training days, the same in the same order.
+        coarsened: (n, channel, *coarse), the fine training days, coarsened by C′; NaN in coarse cells without
+            reference.
+        fine: (n, channel, *fine), the fine training days, the same in the same order.
 
     Returns:
         A map of debiased coarse to fine days, with `.ensemble` for members.
@@ -180,9 +187,9 @@ def fit_analogues(
     Raises:
         ValueError: different numbers of days, or no coarse cell with values.
 
-    Reference:
+    References:
         Zorita & von Storch (1999), doi:10.1175/1520-0442(1999)012<2474:TAMAAS>2.0.CO;2; resampling among neighbours:
-        Lall & Sharma (1996), doi:10.1029/95WR02966.
+            Lall & Sharma (1996), doi:10.1029/95WR02966.
 
     Example:
         >>> analogues = fit_analogues(operator(fine), fine)
@@ -235,7 +242,7 @@ def gaussian_crps(
     Raises:
         ValueError: a width that is not positive.
 
-    Reference:
+    References:
         Gneiting, Raftery, Westveld & Goldman (2005), Eq. 5, doi:10.1175/MWR2904.1.
 
     Example:
@@ -251,17 +258,20 @@ def gaussian_crps(
 def fit_local_noise(
     mean: Float[np.ndarray, "n channel *fine"], truth: Float[np.ndarray, "n channel *fine"]
 ) -> LocalNoise:
-    """The width that minimises the mean CRPS of N(μ, σ²) over the training days, one constant a channel.
+    """The width σ that minimises the mean CRPS of N(μ, σ²) over the training days, one constant a channel.
 
     Args:
-        mean: interpolated coarsened training days.
-        truth: the fine training days themselves, paired; NaN outside the mask.
+        mean: (n, channel, *fine), μ, interpolated coarsened training days.
+        truth: (n, channel, *fine), the fine training days themselves, paired; NaN outside the mask.
 
     Returns:
-        The baseline that the issue asks a downscaling to beat by 15 % in perfect-model mode.
+        The baseline, which a downscaling should beat by 15 % in perfect-model mode.
 
     Raises:
         ValueError: shapes that do not match, or a channel without an error to fit.
+
+    References:
+        Gneiting, Raftery, Westveld & Goldman (2005), Eq. 5, doi:10.1175/MWR2904.1, of the CRPS.
 
     Example:
         >>> noise = fit_local_noise(interpolate(operator(fine)), fine)

@@ -23,7 +23,7 @@ from subgrid.downscaling.climate.series import SeriesDebiaser
 
 ROUGHNESS = 1e-4
 """λ. Over a whole year it takes .02 % off the first harmonic and 1.6 % off the third; over one season it leaves a mean,
-a slope and a curvature, and damps what 90 days cannot tell."""
+a slope and a curvature, and damps what 90 days cannot determine."""
 CHUNK = 1024
 """Time steps brought to float64 at once: memory does not grow with the archive."""
 
@@ -76,15 +76,26 @@ def fit_climatology(
 ) -> Climatology:
     """The smooth seasonal mean, by harmonic regression with a penalty on curvature.
 
-    **Arguments:** `values`, any calendar, any part of the year, NaN at masked points (they stay NaN); `phase`, of the
-    year, in [0, 1); `n_harmonics`, default 3: a yearly course and its asymmetry, and no weather; `roughness` λ.
+    c(φ) = β₀ + Σ_k (a_k cos 2πkφ + b_k sin 2πkφ), which minimises (1/n) Σ_i (y_i − c(φ_i))² + λ Σ_k k⁴ (a_k² + b_k²).
 
-    **Returns:** a `Climatology` of standard deviation one. Outside the seasons of the archive it is a smooth guess.
+    Args:
+        values: (time, channel, *space), any calendar, any part of the year, NaN at masked points (they stay NaN).
+        phase: (time,), φ of the year, in [0, 1).
+        n_harmonics: default 3: a yearly course and its asymmetry, and no weather.
+        roughness: λ, default 10⁻⁴.
 
-    **Raises:** `ValueError` for phases outside [0, 1), of another length than the values, or fewer than 2 time steps.
+    Returns:
+        A `Climatology` of standard deviation one. Outside the seasons of the archive it is a smooth guess.
 
-        climatology = fit_climatology(tas, phase)
-        anomalies = climatology.remove(tas, phase)
+    Raises:
+        ValueError: for phases outside [0, 1), of another length than the values, or fewer than 2 time steps.
+
+    References:
+        Wahba (1990), doi:10.1137/1.9781611970128, ch. 2.
+
+    Example:
+        >>> climatology = fit_climatology(tas, phase)
+        >>> anomalies = climatology.remove(tas, phase)
     """
     _check(values, phase, n_harmonics)
     return Climatology(jnp.asarray(_regress(values, phase, n_harmonics, roughness), jnp.float32))
@@ -144,7 +155,8 @@ class ChangeSignal(eqx.Module):
     def on(self, interpolate: Callable[[Array], Array]) -> "ChangeSignal":
         """The signal on another grid, by a linear map of one field (channel, *space).
 
-        fine = signal.on(interpolate).add(fine, phase)
+        Example:
+            >>> fine = signal.on(interpolate).add(fine, phase)
         """
         return ChangeSignal(self.first.on(interpolate), self.second.on(interpolate), self.kinds)
 
@@ -165,14 +177,25 @@ def fit_change_signal(
 ) -> ChangeSignal:
     """The change of the smooth climatology from the first (historical) to the second period (the one to downscale).
 
-    **Arguments:** the series and phases of both periods, of the *same model*; `kinds`, one a channel; `n_harmonics`,
-    default 1: a change varies less over the year than the climatology does and 20 years of it are noisier (with 3 the
-    ratio of winter rain over Iberia swings between .4 and 2.3 within one season); `roughness`, as in `fit_climatology`.
+    Args:
+        first: (time1, channel, *space), series of the first period, physical units.
+        first_phase: (time1,), of the year, in [0, 1).
+        second: (time2, channel, *space), series of the second period, of the same model.
+        second_phase: (time2,), of the year.
+        kinds: "additive" or "multiplicative", one a channel.
+        n_harmonics: default 1: a change varies less over the year than the climatology does and 20 years of it are
+            noisier (with 3 the ratio of winter rain over Iberia swings between .4 and 2.3 within one season).
+        roughness: as in `fit_climatology`.
 
-    **Raises:** as `fit_climatology`, and `ValueError` for kinds that do not match the channels.
+    Returns:
+        The signal, on the grid of the series.
 
-        signal = fit_change_signal(historical, phase1, rcp85, phase2, kinds=["additive"])
-        debiased = signal.add(debias(signal.remove(rcp85, phase2)), phase2)
+    Raises:
+        ValueError: as `fit_climatology`, and for kinds that do not match the channels.
+
+    Example:
+        >>> signal = fit_change_signal(historical, phase1, rcp85, phase2, kinds=["additive"])
+        >>> debiased = signal.add(debias(signal.remove(rcp85, phase2)), phase2)
     """
     for kind in kinds:
         if kind not in get_args(ChangeKind):
@@ -230,14 +253,26 @@ def fit_change_preserving(
 ) -> ChangePreserving:
     """Fits the model's change from the first to the second period, and the change that the debiaser adds to it.
 
-    **Arguments:** `debiaser`, fitted on the first period, in physical units; `drift_harmonics`, of the change that it
-    adds (default 0, one value a point: it is small, and a seasonal one would be noise in dry places); the rest as for
-    `fit_change_signal`.
+    Args:
+        debiaser: fitted on the first period, in physical units.
+        first: as for `fit_change_signal`.
+        first_phase: as for `fit_change_signal`.
+        second: as for `fit_change_signal`.
+        second_phase: as for `fit_change_signal`.
+        kinds: as for `fit_change_signal`.
+        n_harmonics: of the model's change, default 1.
+        drift_harmonics: of the change that the debiaser adds; default 0, one value a point: it is small, and a seasonal
+            one would be noise in dry places.
 
-    **Raises:** as `fit_change_signal`.
+    Returns:
+        The debiaser of the second period.
 
-        preserving = fit_change_preserving(debiaser, historical, phase1, rcp85, phase2, kinds=["additive"])
-        stationary = preserving.adjust(rcp85, phase2)
+    Raises:
+        ValueError: as `fit_change_signal`.
+
+    Example:
+        >>> preserving = fit_change_preserving(debiaser, historical, phase1, rcp85, phase2, kinds=["additive"])
+        >>> stationary = preserving.adjust(rcp85, phase2)
     """
     signal = fit_change_signal(first, first_phase, second, second_phase, kinds=kinds, n_harmonics=n_harmonics)
     without = np.asarray(signal.remove(jnp.asarray(second), jnp.asarray(second_phase, jnp.float32)))

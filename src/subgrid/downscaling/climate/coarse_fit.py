@@ -37,7 +37,7 @@ from subgrid.downscaling.preparation.transforms import default_transforms
 from subgrid.training.log import Report
 
 CHANGE_HARMONICS = 1
-"""Of the climates that a change is told from; see `fit_change_signal`."""
+"""Of the climates between which a change is taken; see `fit_change_signal`."""
 SAME_PLACE = 1e-3
 """Degrees by which the centres of one grid may differ between files: coordinates in float32 do."""
 
@@ -46,11 +46,18 @@ SAME_PLACE = 1e-3
 class CoarseFit:
     """From fields of the coarse model to what the prior is conditioned on.
 
-    **Arguments:** `variables`; `kept`, coarse cells in the constraint; `lat`, `lon`, of the coarse grid; `anomalies`,
-    between values and anomalies of the kept cells; `climate`, the smooth course of the year of the whole archive,
-    physical units, all cells; `source`, anomalies of the whole coarse archive; `trained`, those to fit on; `target`,
-    coarsened anomalies of the training reference; `options`, arguments of `fit_climate_debiaser`; `choice`, by which
-    they were found, None where both method and strength were given.
+    Args:
+        variables: names of the channels.
+        kept: (*coarse), coarse cells in the constraint.
+        lat: of the coarse grid, degrees.
+        lon: of the coarse grid, degrees.
+        anomalies: between values and anomalies of the kept cells.
+        climate: the smooth course of the year of the whole archive, physical units, all cells.
+        source: (n, channel, kept), anomalies of the whole coarse archive.
+        trained: (n,), those of them to fit on.
+        target: (m, channel, kept), coarsened anomalies of the training reference.
+        options: arguments of `fit_climate_debiaser`.
+        choice: by which they were found; None where both method and strength were given.
     """
 
     variables: tuple[str, ...]
@@ -85,7 +92,7 @@ class CoarseFit:
         return without_drift(moved, self.debiaser.adjust(self.source))
 
     def _select(self, series: Series) -> Series:
-        """The kept cells. **Raises:** `DataError` if one of them has no value."""
+        """The kept cells; a `DataError` if one of them has no value."""
         values = series.values[:, :, self.kept]
         if np.isnan(values).any():
             raise DataError(
@@ -112,21 +119,24 @@ def fit_coarse(
     """Fits anomalies, climate and debiasing of a coarse archive.
 
     Args:
-        coarse: canonical.
+        coarse: a canonical dataset.
         series: its values.
         domain: of both archives.
         target: coarsened anomalies of the training reference.
-        trained: the samples to fit on, default all.
-        n_harmonics: of the climatology of anomalies.
-        method: of debiasing; "auto", one of the candidates, by left-out years.
-        strength: from 0 to 1; "auto", by left-out years.
+        trained: (n,), the samples to fit on, default all.
+        n_harmonics: of the climatology of anomalies, default 3.
+        method: of debiasing; "auto", the default, one of the candidates, by left-out years.
+        strength: from 0 to 1; "auto", the default, by left-out years.
         candidates: of "auto", from the least to the most correcting.
         report: of the choice, called as report(done, {}) with pairs of folds.
         **options: other arguments of `fit_climate_debiaser`.
 
+    Returns:
+        The fit; the debiaser itself is fitted when it is first used.
+
     Raises:
-        DataError, ValueError: as `check_quantiles`, `fit_climatology` and `choose_debiasing`; the debiaser itself is
-            fitted when it is first used.
+        DataError: as `check_quantiles`.
+        ValueError: as `fit_climatology` and `choose_debiasing`.
 
     Example:
         >>> fit = fit_coarse(coarse, series_of(coarse, ["tas"]), domain, target)
@@ -156,7 +166,12 @@ def fit_coarse(
 
 
 def save_coarse(folder: Path, fit: CoarseFit) -> None:
-    """Writes what `load_coarse` reads."""
+    """Writes FOLDER/debiasing.zarr, which `load_coarse` reads.
+
+    Args:
+        folder: of the run or the model.
+        fit: from `fit_coarse`.
+    """
     axes = {1: {"lat": ("yc",), "lon": ("xc",)}, 2: {"lat": ("yc", "xc"), "lon": ("yc", "xc")}}[fit.lat.ndim]
     arrays: dict[str, Any] = {
         "kept": (("yc", "xc"), fit.kept),
@@ -177,7 +192,17 @@ def save_coarse(folder: Path, fit: CoarseFit) -> None:
 
 
 def load_coarse(folder: str | Path) -> CoarseFit:
-    """What `save_coarse` wrote. **Raises:** `DataError` if the folder holds none."""
+    """What `save_coarse` wrote.
+
+    Args:
+        folder: of the run or the model.
+
+    Returns:
+        The fit; its debiaser is fitted again when it is first used, to the same bits.
+
+    Raises:
+        DataError: if the folder holds none.
+    """
     path = Path(folder) / "debiasing.zarr"
     if not path.exists():
         raise DataError(f"{folder}: holds no debiasing (no debiasing.zarr); make it with train_climate or subgrid run.")
@@ -200,9 +225,14 @@ def load_coarse(folder: str | Path) -> CoarseFit:
 
 
 def check_grid(fit: CoarseFit, coarse: xr.Dataset) -> None:
-    """Whether a canonical dataset lies on the coarse grid of the fit.
+    """Passes if a canonical dataset lies on the coarse grid of the fit, to 10⁻³ degrees.
 
-    **Raises:** `DataError`, with both grids.
+    Args:
+        fit: from `fit_coarse` or `load_coarse`.
+        coarse: the dataset.
+
+    Raises:
+        DataError: with both grids, if it does not.
     """
     for name, trained in (("lat", fit.lat), ("lon", fit.lon)):
         given = np.asarray(coarse[name].values)

@@ -59,7 +59,15 @@ DYNAMIC = TransportSettings(n_steps=500, batch_size=128, learning_rate=5e-4, cha
 
 @dataclass(frozen=True)
 class Series:
-    """A canonical dataset as arrays: (time, channel, *space), NaN outside the mask, members pooled along time."""
+    """A canonical dataset as arrays: (time, channel, *space), NaN outside the mask, members pooled along time.
+
+    Args:
+        values: (time, channel, *space), canonical units, float32.
+        phase: (time,), of the year, in [0, 1).
+        winter: (time,), season year: one number for a season that spans the turn of the year.
+        time: (time,), dates.
+        member: (time,), number of the member.
+    """
 
     values: Float[np.ndarray, "time channel *space"]
     phase: Float[np.ndarray, " time"]
@@ -74,7 +82,18 @@ class Series:
 def series_of(dataset: xr.Dataset, variables: Sequence[str]) -> Series:
     """The variables of a canonical dataset as channels, in this order, read into memory.
 
-    **Raises:** `DataError` for a variable that is not there.
+    Args:
+        dataset: canonical, with "time" and, if there are members, "realization".
+        variables: names of the channels.
+
+    Returns:
+        The series, one member after the other.
+
+    Raises:
+        DataError: for a variable that is not there.
+
+    Example:
+        >>> series_of(coarse, ["tas", "pr"]).values.shape  # (time, 2, lat, lon)
     """
     for name in variables:
         if name not in dataset:
@@ -95,14 +114,22 @@ def series_of(dataset: xr.Dataset, variables: Sequence[str]) -> Series:
 
 @dataclass(frozen=True)
 class Domain:
-    """Two grids, the mask, and C′ between them."""
+    """Two grids, the mask, and C′ between them.
+
+    Args:
+        variables: names of the channels.
+        regridding: C′, and which coarse cells it keeps.
+        mask: (*fine), fine cells with values.
+        transforms: of the channels.
+        lat: (*fine), of every fine cell, degrees.
+        lon: (*fine), of every fine cell, degrees.
+    """
 
     variables: tuple[str, ...]
     regridding: Regridding
     mask: Bool[np.ndarray, "*fine"]
     transforms: ChannelTransforms
     lat: Float[np.ndarray, "*fine"]
-    """Of every fine cell, degrees."""
     lon: Float[np.ndarray, "*fine"]
 
     @cached_property
@@ -141,7 +168,8 @@ def _coarsen_each(operator: Coarsening, fields: Float[Array, "n channel *fine"])
 def connect(fine: xr.Dataset, coarse: xr.Dataset, variables: Sequence[str], *, minimum_valid: float = 0.5) -> Domain:
     """The common domain of a fine and a coarse canonical dataset.
 
-    **Raises:** as `check_together` and `conservative_coarsening`; `DataError` if a variable lacks in either.
+    Raises:
+        DataError: if a variable lacks in either; and as `check_together` and `conservative_coarsening`.
     """
     for name, dataset in (("fine", fine), ("coarse", coarse)):
         if missing := [v for v in variables if v not in dataset]:
@@ -164,7 +192,14 @@ def connect(fine: xr.Dataset, coarse: xr.Dataset, variables: Sequence[str], *, m
 
 @dataclass(frozen=True)
 class Anomalies:
-    """One archive's transform and climatology: between physical values and the anomalies that everything works on."""
+    """One archive's transform g and climatology c: between physical values and the anomalies that everything works on.
+
+    z = g(x) − c(φ), φ the phase of the year.
+
+    Args:
+        transforms: g, of the channels.
+        climatology: c, of transformed values.
+    """
 
     transforms: ChannelTransforms
     climatology: Climatology
@@ -207,20 +242,27 @@ def fit_climate_debiaser(
     """The transport from coarse anomalies to coarsened fine anomalies.
 
     Args:
-        source: training anomalies of the coarse archive.
-        target: of the fine archive, coarsened; as many channels and cells.
-        method: see the guide "Debiasing" for what each assumes.
-        strength: from 0 to 1: of "gaussian" and "reduced-ot" how much of the difference of correlations is moved, while
-            means, variances and marginals are moved whole; of all others how far each field is moved.
-        marginals: whether quantile mapping follows a transport.
-        n_quantiles: of quantile mapping.
-        explained_variance: of "reduced-ot".
+        source: (n, channel, kept), training anomalies of the coarse archive.
+        target: (m, channel, kept), of the fine archive, coarsened.
+        method: see the guide "Debiasing" for what each assumes; default "gaussian".
+        strength: from 0 to 1, the default: of "gaussian" and "reduced-ot" how much of the difference of correlations is
+            moved, while means, variances and marginals are moved whole; of all others how far each field is moved.
+        marginals: whether quantile mapping follows a transport; default True.
+        n_quantiles: of quantile mapping, default 100.
+        explained_variance: of "reduced-ot", the share of variance that its components hold; default .9.
         hidden: layers of the perceptron of dynamic transports.
         **training: other fields of `TransportSettings` for them, by default those of `DYNAMIC`.
 
+    Returns:
+        A map of a whole series: `adjust(fields)`, (time, channel, kept).
+
     Raises:
-        ValueError: for an unknown method or a strength outside 0 to 1; and as the `fit_…` it calls.
+        ValueError: for an unknown method or a strength outside 0 to 1; and as the `fit_…` that it calls.
         TypeError: for an unknown setting.
+
+    Example:
+        >>> debiaser = fit_climate_debiaser(source, target, method="quantile-mapping")
+        >>> debiased = debiaser.adjust(source)
     """
     if not 0 <= strength <= 1:
         raise ValueError(f"strength must lie between 0 and 1, got {strength}.")
@@ -266,9 +308,10 @@ def check_quantiles(
     n_quantiles: int = 100,
     **_: Any,
 ) -> None:
-    """Whether there are as many days as quantiles, where `fit_climate_debiaser` would fit some.
+    """Passes if there are as many days as quantiles, where `fit_climate_debiaser` would fit some.
 
-    **Raises:** `DataError`, with the number of days, `n_quantiles` and what to do.
+    Raises:
+        DataError: with the number of days, `n_quantiles` and what to do.
     """
     maps_quantiles = method.startswith("quantile") or (marginals and method in THEN_MARGINALS)
     if maps_quantiles and min(n_source, n_target) < n_quantiles:
@@ -280,7 +323,14 @@ def check_quantiles(
 
 
 def change_kinds(variables: Sequence[str]) -> tuple[Any, ...]:
-    """How a variable changes with climate: precipitation by a factor, all else by a difference."""
+    """How a variable changes with climate: precipitation by a factor, all else by a difference.
+
+    Args:
+        variables: names of the channels.
+
+    Returns:
+        "multiplicative" or "additive" for each.
+    """
     return tuple("multiplicative" if name in PRECIPITATION else "additive" for name in variables)
 
 
@@ -297,7 +347,8 @@ def without_drift(
 def interpolation(coarse: xr.Dataset, fine: xr.Dataset):
     """Bilinear interpolation of one coarse field (channel, lat, lon) to the fine grid.
 
-    **Raises:** `DataError` for a coarse grid without one-dimensional latitudes and longitudes.
+    Raises:
+        DataError: for a coarse grid without one-dimensional latitudes and longitudes.
     """
     if coarse["lat"].ndim != 1:
         raise DataError("coarse: interpolation to the fine grid needs a regular latitude-longitude grid; regrid first.")

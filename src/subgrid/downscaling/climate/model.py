@@ -121,24 +121,34 @@ def train_climate(
 ) -> ClimateModel:
     """Fits climatologies, debiasing and the prior on a fine and a coarse archive that share no dates.
 
-    **Arguments:**
+    Args:
+        fine: a path or Dataset, as for `open_climate`.
+        coarse: the same of the coarse archive.
+        variables: in both, the channels.
+        folder: of the model: an unfinished training in it is resumed, to the same bits.
+        orography: a static predictor of the network, on any grid that covers the fine one; none by default.
+        debias: the method; "auto", the default, to choose it by left-out years.
+        debias_options: `strength` ("auto" unless given), `candidates`, `marginals`, `n_quantiles`,
+            `explained_variance`.
+        directions: numbers of principal components to choose from by the likelihood of left-out years.
+        minimum_valid: share of the area of a coarse cell that needs values for it to be in the constraint; default .5.
+        gaps: of the fine archive: "refuse", the default, or "mask".
+        n_harmonics: of the climatology, default 3.
+        n_levels: of noise, in draws by which the network is evaluated and their spread and marginals fitted; default 8.
+        report: `report(step, metrics)`, of the training.
+        key: of everything random.
+        **settings: of the network and its training (`RefinementSettings`).
 
-    - `fine`, `coarse`, paths or Datasets, as for `open_climate`; `variables`, in both, the channels;
-    - `folder`, of the model: an unfinished training in it is resumed, to the same bits;
-    - `orography`, a static predictor of the network, on any grid that covers the fine one;
-    - `debias`, the method, "auto" to choose it by left-out years, and `debias_options`: `strength` ("auto" unless
-      given), `candidates`, `marginals`, `n_quantiles`, `explained_variance`;
-    - `directions`, numbers of principal directions to choose from by the likelihood of left-out years;
-    - `minimum_valid`, of the area of a coarse cell in the constraint; `gaps`, of the fine archive: "refuse" or "mask";
-      `n_harmonics`, of the climatology; `n_levels`, of noise, for the marginals of precipitation;
-    - `report(step, metrics)`; `key`; `settings`, of the network and its training (`RefinementSettings`).
+    Returns:
+        The model, also saved in `folder`, where `load_climate_model` finds it.
 
-    **Returns:** the model, also saved in `folder`, where `load_climate_model` finds it.
+    Raises:
+        DataError: for archives that cannot be used or do not fit together.
+        OutputExists: if the folder holds a finished model, or one of other options.
+        TypeError: for a setting that does not exist.
 
-    **Raises:** `DataError` for archives that cannot be used or do not fit together; `OutputExists` if the folder holds
-    a finished model, or one of other options; `TypeError` for a setting that does not exist.
-
-        model = train_climate("eobs.nc", "cnrm.nc", ["tas"], folder="model", key=jax.random.key(0))
+    Example:
+        >>> model = train_climate("eobs.nc", "cnrm.nc", ["tas"], folder="model", key=jax.random.key(0))
     """
     folder, refinement = Path(folder), RefinementSettings(**settings)
     options = {"method": debias, **(debias_options or {})}
@@ -171,7 +181,8 @@ def train_climate(
 def _refuse_another(folder: Path, key: Key, asked: list[Any]) -> dict[str, Any]:
     """What makes the folder that of one configuration, if it is free or already is.
 
-    **Raises:** `OutputExists` if it holds a finished model, or one of another configuration.
+    Raises:
+        OutputExists: if it holds a finished model, or one of another configuration.
     """
     if is_finished(folder):
         raise OutputExists(f"{folder}: holds a trained model already; use load_climate_model or choose another folder.")
@@ -237,7 +248,8 @@ def is_finished(folder: Path) -> bool:
 def static_predictors(source: Source, fine: xr.Dataset) -> Float[np.ndarray, "1 y x"]:
     """A fixed field on the fine grid, by conservative means where it is finer; 0 where it has no value.
 
-    **Raises:** `DataError` for a source that cannot be read or does not cover the fine grid.
+    Raises:
+        DataError: for a source that cannot be read or does not cover the fine grid.
     """
     dataset = open_climate(source, name="orography")
     name = next(iter(dataset.data_vars))
@@ -250,9 +262,17 @@ def static_predictors(source: Source, fine: xr.Dataset) -> Float[np.ndarray, "1 
 def load_climate_model(folder: str | Path) -> ClimateModel:
     """The model that `train_climate` or `subgrid run` left in a folder.
 
-    **Raises:** `DataError` if it holds none, or an unfinished one.
+    Args:
+        folder: of the model or the run.
 
-        model = load_climate_model("runs/iberia_tas")
+    Returns:
+        The model.
+
+    Raises:
+        DataError: if it holds none, or an unfinished one.
+
+    Example:
+        >>> model = load_climate_model("runs/iberia_tas")
     """
     folder = Path(folder)
     prior, coarse = load_climate_prior(folder / "model"), load_coarse(folder)
@@ -278,7 +298,17 @@ def load_grid(folder: str | Path) -> xr.Dataset:
 
 
 def checkpoint_id(folder: Path) -> str:
-    """What names the prior in a folder: a digest of its settings, normalisation, choices and post-processing."""
+    """What names the prior in a folder: a digest of its settings, normalisation, choices and post-processing.
+
+    Args:
+        folder: of the model or the run.
+
+    Returns:
+        16 hexadecimal digits.
+
+    Raises:
+        DataError: if it has no post-processing, as its training was not finished.
+    """
     found = hashlib.sha256((folder / "model" / "settings.json").read_bytes())
     post = load_post_processing(folder / "model")
     found.update(digest(*jax.tree.leaves((post.calibration, post.marginals))).encode())
@@ -297,22 +327,28 @@ def downscale_climate(
 ) -> xr.Dataset:
     """An ensemble of fine fields for every field of the coarse model, in memory; for more, use `subgrid run`.
 
-    **Arguments:**
+    Args:
+        coarse: a path or Dataset, as for `open_climate`, on the grid of the training archive.
+        model: from `train_climate`, or the folder of one.
+        n_members: for each of the model's own members, default 16.
+        change: "none", the default, for fields of the climate that everything was fitted in; "preserve" for those of
+            another one, ten years and more of them: the model's own smoothed change is taken out first and put back on
+            the fine grid.
+        n_levels: of noise, default 8.
+        report: `report(done, total)`, in coarse fields.
+        key: of all draws. Two calls with one key share their noise, time by time and member by member, which makes the
+            mean of their difference less noisy and the spread of its members no uncertainty; give each call a key of
+            its own for that.
 
-    - `coarse`, a path or Dataset, as for `open_climate`, on the grid of the training archive;
-    - `model`, from `train_climate`, or the folder of one;
-    - `n_members`, for each of the model's own members;
-    - `change`: "none" for fields of the climate that everything was fitted in; "preserve" for those of another one, ten
-      years and more of them: the model's own smoothed change is taken out first and put back on the fine grid;
-    - `n_levels`, of noise; `report(done, total)`, in times;
-    - `key`: two calls with one key share their noise, time by time and member by member, which makes the mean of their
-      difference less noisy and the spread of its members no uncertainty; give each call a key of its own for that.
+    Returns:
+        A Dataset with "realization" (model members × `n_members`), "time" and the fine grid, canonical units.
 
-    **Returns:** a Dataset with "realization" (model members × `n_members`), "time" and the fine grid, canonical units.
+    Raises:
+        DataError: for fields that cannot be used, or lie on another grid.
+        ValueError: for an unknown change, or less than one member.
 
-    **Raises:** `DataError` for fields that cannot be used, or lie on another grid; `ValueError` for an unknown change.
-
-        ensemble = downscale_climate("cnrm_new.nc", model, n_members=16, key=jax.random.key(1))
+    Example:
+        >>> ensemble = downscale_climate("cnrm_new.nc", model, n_members=16, key=jax.random.key(1))
     """
     if change not in get_args(Change):
         raise ValueError(f"change must be one of {get_args(Change)}, got {change!r}.")
@@ -338,9 +374,21 @@ def _conditions(model: ClimateModel, coarse: xr.Dataset, series: Series, change:
 
 
 def time_blocks(n_times: int, n_members: int, n_values: int) -> tuple[int, int]:
-    """Times of a work item and of a chunk of it, for fields of `n_values`: the same for one draw at a time or a store.
+    """Times of a work item and of a chunk of it: the same for one draw at a time or a store.
 
-    time_blocks(900, 16, 551)  # (64, 64)
+    An item holds at most 1024 fields and 2²⁴ values, a chunk 2²⁰ values, one time at least.
+
+    Args:
+        n_times: of the series.
+        n_members: of the ensemble.
+        n_values: of one field, all channels.
+
+    Returns:
+        Times of an item, a multiple of those of a chunk; and times of a chunk.
+
+    Example:
+        >>> time_blocks(900, 16, 551)
+        (64, 64)
     """
     whole = max(1, min(DRAWS_AT_ONCE, VALUES_AT_ONCE // n_values) // n_members)
     chunk = max(1, min(whole, n_times, CHUNK_VALUES // (n_values * n_members)))

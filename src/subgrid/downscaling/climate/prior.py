@@ -2,7 +2,7 @@
 
 MODEL/settings.json   shapes, normalisation, how it was chosen
 MODEL/cost.json       seconds a draw takes with and without the network, where there is one to compare
-MODEL/gaussian/       mean, directions and variances
+MODEL/gaussian/       mean, components and their variances
 MODEL/weights/        the network's averaged weights
 MODEL/checkpoints/    the training state, to resume from
 MODEL/training.jsonl  one line of numbers a dispatch
@@ -58,13 +58,23 @@ DIRECTIONS = (10, 20, 40, 60, 80, 100, 120, 160, 200, 300, 400)
 
 @dataclass(frozen=True)
 class RefinementSettings:
-    """The network and its training. Small and short: an archive of a thousand days is soon learned by heart."""
+    """The network and its training. Small and short: an archive of a thousand days is soon memorised.
+
+    Args:
+        channels: width of each level of the UNet, finest first.
+        n_blocks: residual blocks a level.
+        patch: points an axis that the first level takes together.
+        n_steps: some eighty passes over a thousand days, with which temperature was published. 0: the Gaussian alone.
+        batch_size: fields a step.
+        learning_rate: its peak; it falls along a cosine.
+        sigma_min: smallest noise level, in standard deviations of the anomalies.
+        sigma_max: largest one.
+    """
 
     channels: tuple[int, ...] = (32, 64)
     n_blocks: int = 1
     patch: int = 2
     n_steps: int = 1200
-    """Some eighty passes over a thousand days, with which temperature was published. 0: the Gaussian alone."""
     batch_size: int = 64
     learning_rate: float = 1e-3
     sigma_min: float = 2e-3
@@ -73,16 +83,21 @@ class RefinementSettings:
 
 @dataclass(frozen=True)
 class ClimatePrior:
-    """A denoiser of normalised, padded fields, and what is needed to feed it."""
+    """A denoiser of normalised, padded fields, and what is needed to feed it.
+
+    Args:
+        denoiser: the Gaussian, refined by the network.
+        settings: of the network and its training.
+        scale: (channel,), standard deviation of each channel's anomalies, by which fields are divided.
+        choice: how far the Gaussian's covariances reach and how many components it has.
+        gain: what the network brought to draws for left-out years; None where none was trained.
+    """
 
     denoiser: Refined
     settings: RefinementSettings
     scale: Float[np.ndarray, " channel"]
-    """Standard deviation of each channel's anomalies, by which fields are divided."""
     choice: PriorChoice
-    """How far the Gaussian's covariances reach and how many directions it has."""
     gain: NetworkGain | None
-    """What the network brought to draws for left-out years; None where none was trained."""
 
     @property
     def refined(self) -> bool:
@@ -109,18 +124,21 @@ def pad(fields: Float[np.ndarray, "*lead y x"], space: tuple[int, ...]) -> Float
 
 @dataclass(frozen=True)
 class Conditions:
-    """What the prior will be conditioned on, by which it is chosen."""
+    """What the prior will be conditioned on, by which it is chosen.
+
+    Args:
+        operator: C′, of fields on their own grid.
+        rows: (kept, cell), the same as a dense matrix on the cells of the mask, of one channel.
+        distances: (cell, cell), between the cells of the mask; None where they are too many for a taper.
+        climatology: (n, channel, y, x), of every training field.
+        censored: channels whose spread grows with what is expected.
+    """
 
     operator: Coarsening
-    """C′, of fields on their own grid."""
     rows: Float[np.ndarray, "kept cell"]
-    """The same as a dense matrix on the cells of the mask, of one channel."""
     distances: Float[np.ndarray, "cell cell"] | None
-    """Between the cells of the mask; None where they are too many for a taper."""
     climatology: Float[np.ndarray, "n channel y x"]
-    """Of every training field."""
     censored: tuple[bool, ...]
-    """Channels whose spread grows with what is expected."""
 
 
 def train_climate_prior(
@@ -151,7 +169,7 @@ def train_climate_prior(
         mask: 1 where fields have values.
         predictors: fixed fields for the network, which always sees the mask.
         settings: of the network and its training.
-        directions: numbers of leading directions to choose from.
+        directions: numbers of leading components to choose from.
         n_levels: of noise, for draws of the network.
         folder: of the model.
         report: called as report(step, metrics).
@@ -215,7 +233,19 @@ def _of_channels(distances: np.ndarray | None, n_channels: int) -> Float[np.ndar
 def prior_taper(
     distances: Float[np.ndarray, "cell cell"] | None, n_channels: int, support: float | None
 ) -> Float[np.ndarray, "d d"] | None:
-    """The taper that a choice of the support names, between the values of all channels."""
+    """The taper that a choice of the support names, between the values of all channels.
+
+    Args:
+        distances: (cell, cell), between the cells of the mask, any unit; None for no taper.
+        n_channels: of the fields.
+        support: in units of the largest distance; None for no taper.
+
+    Returns:
+        Factors (d, d) of the covariance, d = channels × cells, 1 at distance 0; or None.
+
+    References:
+        Gaspari & Cohn (1999), doi:10.1002/qj.49712555417.
+    """
     every = _of_channels(distances, n_channels)
     return None if every is None else taper_of(every, support)
 
@@ -223,7 +253,7 @@ def prior_taper(
 def _require_same_training(
     folder: Path, fields: np.ndarray, static: np.ndarray, groups: np.ndarray, settings, choice: PriorChoice, key: Key
 ) -> None:
-    """**Raises:** `CheckpointMismatch` if the folder holds checkpoints of another training."""
+    """Passes if the folder holds no checkpoints of another training; else a `CheckpointMismatch`."""
     origin = {
         "refinement": dataclasses.asdict(settings),
         "n_directions": choice.n_directions,
@@ -275,7 +305,7 @@ class _Draws:
 
 
 def _split_groups(groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Samples to train the network on, and those of every fifth group, on which it is judged."""
+    """Samples to train the network on, and those of every fifth group, on which it is evaluated."""
     left_out = np.isin(groups, np.unique(groups)[2::5])
     return np.flatnonzero(~left_out), np.flatnonzero(left_out)
 
@@ -384,9 +414,17 @@ def is_trained(folder: str | Path) -> bool:
 
 
 def load_climate_prior(folder: str | Path) -> ClimatePrior:
-    """The prior that `train_climate_prior` wrote.
+    """The prior that `train_climate` or `subgrid run` saved.
 
-    **Raises:** `DataError` if the folder holds none of this format; `CheckpointMismatch` if its arrays do not fit.
+    Args:
+        folder: of the prior, MODEL or RUN/model.
+
+    Returns:
+        The prior.
+
+    Raises:
+        DataError: if the folder holds none of this format.
+        CheckpointMismatch: if its arrays do not fit.
     """
     path = Path(folder) / "settings.json"
     if not path.exists():

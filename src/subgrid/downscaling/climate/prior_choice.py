@@ -2,8 +2,8 @@
 
 A sample covariance of some hundred independent fields, conditioned on as many coarse values, fits the accidents of its
 training years: its mean errs by more than its variance says. Damping the covariances of far points
-(`numerics/localisation.py`) lowers the error and says more of it. How much to damp is asked of years left out: the
-support under which their fields, given their own coarse values, have the lowest CRPS.
+(`numerics/localisation.py`) lowers the error, and the variance says more of it. How much to damp is asked of years left
+out: the support under which their fields, given their own coarse values, have the lowest CRPS.
 """
 
 from collections.abc import Sequence
@@ -28,15 +28,19 @@ RIDGE = 1e-5
 
 @dataclass(frozen=True)
 class PriorChoice:
-    """A support, a number of directions, and what they were chosen on."""
+    """A support, a number of components, and what they were chosen on.
+
+    Args:
+        support: of the taper, in units of the largest distance between two cells; None for covariances as they are.
+        n_directions: components with a variance of their own.
+        crps: of left-out years, conditioned on their own coarse values, by support.
+        log_likelihoods: of left-out years, by number of components, with that support.
+    """
 
     support: float | None
-    """In units of the largest distance between two cells; None for covariances as they are."""
     n_directions: int
     crps: dict[float | None, float]
-    """Of left-out years, conditioned on their own coarse values, by support."""
     log_likelihoods: dict[int, float]
-    """Of left-out years, by number of directions, with that support."""
 
 
 def choose_prior(
@@ -48,7 +52,7 @@ def choose_prior(
     supports: Sequence[float] = SUPPORTS,
     directions: Sequence[int],
 ) -> PriorChoice:
-    """The support by the CRPS of left-out years, then the number of directions by their likelihood.
+    """The support by the CRPS of left-out years, then the number of components by their likelihood.
 
     Args:
         values: fields as vectors, one row a sample, in units of their standard deviation.
@@ -56,7 +60,7 @@ def choose_prior(
         groups: a label a sample, which is left out as a whole: the season year.
         distances: between the places of the d values, any unit; None to choose no taper.
         supports: to choose from, in units of the largest distance; none at all is always tried.
-        directions: numbers of leading directions to choose from.
+        directions: numbers of leading components to choose from.
 
     Raises:
         ValueError: as `choose_directions`.

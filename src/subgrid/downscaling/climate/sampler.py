@@ -41,7 +41,14 @@ class FineDomain:
 
 
 def save_domain(folder: Path, domain: Domain, anomalies: Anomalies, change: ChangeSignal | None) -> None:
-    """Writes what `load_domain` reads: plain arrays, no code."""
+    """Writes FOLDER/domain.zarr, which `load_domain` reads: plain arrays, no code.
+
+    Args:
+        folder: of the run or the model.
+        domain: mask and C′.
+        anomalies: of the fine archive, for its climatology.
+        change: the model's change on the fine grid; None where none is put back.
+    """
     matrix = domain.regridding.operator.matrix
     arrays: dict[str, Any] = {
         "mask": (("y", "x"), domain.mask),
@@ -76,7 +83,15 @@ def load_domain(folder: str | Path) -> FineDomain:
 
 
 def gaussian_conditional(prior: ClimatePrior, operator: Coarsening) -> ConditionalGaussian:
-    """The prior's Gaussian under C′, on the prior's own grid; made once for all targets."""
+    """The prior's Gaussian under C′, on the prior's own grid; made once for all targets.
+
+    Args:
+        prior: of the fine anomalies.
+        operator: C′, of fields on their own grid.
+
+    Returns:
+        N(m_y, Σ_y) for any y, of normalised, padded fields.
+    """
     shape = prior.denoiser.base.mean.shape
     coarse = (shape[0], *operator.coarse_shape)
     return condition(prior.denoiser.base, PaddedCoarsening(operator, shape[1:]), coarse)
@@ -155,10 +170,17 @@ class FieldSampler:
 def climate_sampler(*, folder: str, targets: str, n_levels: int, with_change: bool):
     """The sampler of a run folder, for `execution`: loaded once in every process that samples.
 
-    **Arguments:** `folder`, of the run; `targets`, which of its stores to condition on; `n_levels`, of noise;
-    `with_change`, whether the model's change is put back.
+    Args:
+        folder: of the run.
+        targets: which of its stores to condition on, RUN/TARGETS.zarr.
+        n_levels: of noise.
+        with_change: whether the model's change is put back.
 
-    **Returns:** `sample(times, members, *, keys)`, physical fields, NaN outside the mask.
+    Returns:
+        `sample(times, members, *, keys)`: physical fields (time, member, channel, *space), NaN outside the mask.
+
+    Example:
+        >>> loader = loader_of(climate_sampler, folder="/scratch/run", targets="test", n_levels=8, with_change=False)
     """
     run = Path(folder)
     prior, domain = load_climate_prior(run / "model"), load_domain(run)

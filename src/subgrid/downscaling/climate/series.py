@@ -19,7 +19,7 @@ from subgrid.types import Debiaser
 
 @runtime_checkable
 class SeriesDebiaser(Protocol):
-    """Moves the law of a series of biased coarse fields; made by a `fit_…` function."""
+    """Moves the distribution of a series of biased coarse fields; made by a `fit_…` function."""
 
     def adjust(self, fields: Float[np.ndarray, "time *coarse"]) -> Float[np.ndarray, "time *coarse"]: ...
 
@@ -28,8 +28,9 @@ class SeriesDebiaser(Protocol):
 class Fieldwise:
     """A debiaser of one field, applied to each of a series, `batch_size` at a time.
 
-    series = Fieldwise(fit_quantile_mapping(coarse, target))
-    debiased = series.adjust(coarse)
+    Example:
+        >>> series = Fieldwise(fit_quantile_mapping(coarse, target))
+        >>> debiased = series.adjust(coarse)
     """
 
     debiaser: Debiaser

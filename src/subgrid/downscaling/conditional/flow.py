@@ -31,7 +31,12 @@ from subgrid.types import Key
 
 
 class ConditionalFlow(eqx.Module):
-    """dz/dθ of normalised fields."""
+    """dz/dθ of normalised fields.
+
+    Args:
+        conditional: the Gaussian conditional, of normalised fields.
+        network: `network(features, θ)`, from `n_features(channels)` channels to the channels of x.
+    """
 
     conditional: ConditionalGaussian
     network: eqx.Module

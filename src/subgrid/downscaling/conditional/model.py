@@ -62,27 +62,40 @@ PROBED = 64
 
 @dataclass(frozen=True)
 class ConditionalSettings:
-    """The kind of the model, its network and its noise levels; JSON keeps them beside the weights."""
+    """The kind of the model, its network and its noise levels; JSON keeps them beside the weights.
+
+    Args:
+        kind: "diffusion" or "flow".
+        network: its `sigma_min` and `sigma_max` are the levels that "diffusion" is trained on (see `NOISE_RANGE`);
+            training raises the latter to what the leading component of Σ_y needs for a Gaussian start
+            (`noise_range.py`).
+        jitter: standard deviation of the noise added to C′x in training, in units of the field: the error that debiased
+            coarse fields are believed to have. Samples then keep to y within it. Default 0.
+    """
 
     kind: Kind
     network: PriorSettings
-    """Its `sigma_min` and `sigma_max` are the levels that "diffusion" is trained on (see `NOISE_RANGE`); training
-    raises the latter to what the leading direction of Σ_y needs for a Gaussian start (`noise_range.py`)."""
     jitter: float = 0.0
-    """Standard deviation of the noise added to C′x in training, in units of the field: the error that debiased coarse
-    fields are believed to have. Samples then keep to y within it."""
 
 
 @dataclass(frozen=True)
 class ConditionalModel:
-    """A network that samples p(x | C′x = y) for the C′ it was trained for, with its normalisation."""
+    """A network that samples p(x | C′x = y) for the C′ it was trained for, with its normalisation.
+
+    Args:
+        settings: kind, network and jitter.
+        network: the trained UNet.
+        standardiser: physical ↔ normalised.
+        conditional: the Gaussian part under C′, of normalised fields.
+        left: N(0, Λ), what the network's mean leaves of normalised held-back fields, in the eigenbasis of Σ_y; of a
+            flow that of Σ_y itself.
+    """
 
     settings: ConditionalSettings
     network: UNet = field(repr=False)
     standardiser: Standardiser = field(repr=False)
     conditional: ConditionalGaussian = field(repr=False)
     left: GaussianPrior = field(repr=False)
-    """N(0, Λ), what the network's mean leaves of normalised held-back fields, in the eigenbasis of Σ_y."""
 
     @property
     def denoiser(self) -> ConditionalDenoiser:
@@ -109,7 +122,7 @@ def train_conditional(
     """Trains p(x | C′x = y) on the free pairs (C′x, x) of fine fields; run again, it resumes to the same bits.
 
     Args:
-        fields: x, physical units, or `StreamedFields` where they do not fit into memory.
+        fields: (n, channel, *space), x, physical units, or `StreamedFields` where they do not fit into memory.
         operator: C′, the only one that the model will be good for.
         settings: kind, network, jitter.
         training: how long and how fast.
@@ -117,7 +130,7 @@ def train_conditional(
         report: `report(step, metrics)`, after each dispatch.
         keep_levels: whether "diffusion" is trained up to `settings.network.sigma_max` and no further; by default that
             is raised here, where Σ_y is known and which Python and the command line share, to 3√λ of its leading
-            direction.
+            component.
         key: of everything random.
 
     Returns:
@@ -125,10 +138,12 @@ def train_conditional(
 
     Raises:
         CheckpointMismatch: if the folder holds checkpoints of other settings, data or key; and as `train_on_fields`.
+        ValueError: for a constant channel, or a field that does not fit the network.
 
     Example:
-        settings = ConditionalSettings("diffusion", PriorSettings(1, (192,), sigma_min=3e-3, sigma_max=10.0))
-        model = train_conditional(fields, Subsample((192,), 8), settings, TrainingSettings(), folder="model", key=key)
+        >>> settings = ConditionalSettings("diffusion", PriorSettings(1, (192,), sigma_min=3e-3, sigma_max=10.0))
+        >>> operator, training = Subsample((192,), 8), TrainingSettings()
+        >>> model = train_conditional(fields, operator, settings, training, folder="model", key=key)
     """
     standardiser = standardiser_of(fields)
     gaussian = gaussian_part_of(fields, standardiser, training)
@@ -189,18 +204,21 @@ def save_conditional(folder: str | Path, model: ConditionalModel) -> None:
 
 
 def load_conditional(folder: str | Path, operator: Coarsening | int) -> ConditionalModel:
-    """The model that `save_conditional` wrote.
+    """The model that `train_conditional` saved.
 
     Args:
         folder: of the model.
         operator: C′, or a factor f for every f-th point, which must be the one that it was trained for.
+
+    Returns:
+        The model.
 
     Raises:
         DataError: if the folder holds no such model, or one for another C′.
         CheckpointMismatch: if it is of another format, or its weights do not fit.
 
     Example:
-        model = load_conditional("model", Subsample((192,), 8))
+        >>> model = load_conditional("model", Subsample((192,), 8))
     """
     path = Path(folder) / "conditional.json"
     if not path.exists():
@@ -232,7 +250,14 @@ def load_conditional(folder: str | Path, operator: Coarsening | int) -> Conditio
 
 
 def is_conditional(folder: str | Path) -> bool:
-    """Whether the folder holds a whole conditional model."""
+    """Whether the folder holds a whole conditional model.
+
+    Args:
+        folder: of a model; it need not exist.
+
+    Returns:
+        True if there is a `conditional.json`, which is written last.
+    """
     return (Path(folder) / "conditional.json").exists()
 
 
@@ -261,7 +286,8 @@ def _last(fields: StreamedFields) -> list[int]:
 
 
 def _left_by_mean(model: ConditionalModel, fields: Float[Array, "n channel *space"], *, key: Key) -> GaussianPrior:
-    """N(0, Λ): mean squared coordinates of x − D(m_y, σ_max; y) along the eigenvectors of Σ_y, y as uncertain as told.
+    """N(0, Λ): mean squared coordinates of x − D(m_y, σ_max; y) along the eigenvectors of Σ_y, y as uncertain as its
+    jitter.
 
     What y determines has no variance, and modes that are not refined keep the Gaussian's.
     """
@@ -288,7 +314,7 @@ def _left_by_mean(model: ConditionalModel, fields: Float[Array, "n channel *spac
 
 
 def require_own_operator(source: object, trained: dict[str, Any], operator: Coarsening) -> None:
-    """**Raises:** `DataError`, naming both, if C′ is not the one of the fingerprint; `source` names the model."""
+    """Passes if C′ is the one of the fingerprint; else a `DataError` names both, and `source` names the model."""
     asked = fingerprint(operator)
     same_grids = all(trained[name] == asked[name] for name in ("fine_shape", "coarse_shape"))
     if same_grids and np.allclose(trained["probe"], asked["probe"], atol=1e-4):

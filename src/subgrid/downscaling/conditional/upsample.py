@@ -23,15 +23,15 @@ DIFFUSION_LEVELS, FLOW_STEPS = 16, 8
 class ConditionalUpsampler(eqx.Module):
     """One draw by a conditional denoiser, one evaluation a level.
 
-    The first evaluation, at the highest level and the Gaussian mean, is the network's own mean x̂; N(x̂, Λ), with Λ what
-    that mean leaves of fields kept from training, is then the Gaussian part of the sampler. It is closer to
-    p(x | C′x = y) than N(m_y, Σ_y) where y tells more of x than its covariance does, and the same where x is Gaussian.
+    The first evaluation, at the highest level and the Gaussian mean, is the network's own mean x̂; N(x̂, Λ), with Λ
+    what that mean leaves of fields kept from training, is then the Gaussian part of the sampler. It is closer to
+    p(x | C′x = y) than N(m_y, Σ_y) where y says more of x than its covariance does, and the same where x is Gaussian.
 
     Args:
         denoiser: of normalised fields.
         left: N(0, Λ), in the eigenbasis of the conditional.
         standardiser: physical ↔ normalised.
-        noise_levels: decreasing; one evaluation more is made at the first.
+        noise_levels: (level,), decreasing; one evaluation more is made at the first.
         method: of sampling, given the Gaussian part.
     """
 
@@ -57,7 +57,13 @@ class ConditionalUpsampler(eqx.Module):
 
 
 class FlowUpsampler(eqx.Module):
-    """One draw by a conditional flow, `n_steps` evaluations."""
+    """One draw by a conditional flow, `n_steps` evaluations.
+
+    Args:
+        flow: of normalised fields.
+        standardiser: physical ↔ normalised.
+        n_steps: of the two-step Adams–Bashforth rule, one evaluation each.
+    """
 
     flow: ConditionalFlow
     standardiser: Standardiser
@@ -83,16 +89,18 @@ def conditional_upsampler(
 
     Args:
         model: of either kind.
-        n_evaluations: of the network, a draw; by default `DIFFUSION_LEVELS` or `FLOW_STEPS`. "diffusion" needs 3,
-            "flow" 1.
-        method: of stepping, of the kind "diffusion".
+        n_evaluations: of the network, a draw; by default 16, of a flow 8. "diffusion" needs 3, "flow" 1.
+        method: of stepping, of the kind "diffusion"; default `GaussianSDE`.
+
+    Returns:
+        `upsample(y, key=key)`, one draw in physical units.
 
     Raises:
         ValueError: for too few evaluations.
 
     Example:
-        upsample = conditional_upsampler(load_conditional("model", operator))
-        x = upsample(y, key=key)
+        >>> upsample = conditional_upsampler(load_conditional("model", operator))
+        >>> x = upsample(y, key=key)
     """
     flow, network = model.settings.kind == "flow", model.settings.network
     n = n_evaluations if n_evaluations is not None else FLOW_STEPS if flow else DIFFUSION_LEVELS

@@ -31,17 +31,24 @@ def fit_empirical_quantile_mapping(
 ) -> QuantileMapping:
     """xsdba's `EmpiricalQuantileMapping` (additive factors, linear between quantiles, constant beyond) as one table.
 
-    **Arguments:** `source`, `target`, samples in the same units, any numbers of them; `n_quantiles`, levels (i + ½)/n.
+    Args:
+        source: (n, *coarse), samples to adjust.
+        target: (m, *coarse), samples of the reference, same unit.
+        n_quantiles: levels (i + ½)/n, default 100.
 
-    **Returns:** a map of one field. It is `xsdba…adjust(interp="linear")` point by point, since a factor that is linear
-    in the value between two quantiles makes the mapped value linear too.
+    Returns:
+        A map of one field. It is `xsdba…adjust(interp="linear")` point by point, since a factor that is linear in the
+            value between two quantiles makes the mapped value linear too.
 
-    **Raises:** `ValueError` for shapes that do not match or fewer samples than quantiles.
+    Raises:
+        ValueError: for shapes that do not match or fewer samples than quantiles.
 
-    **Reference:** Déqué 2007, doi:10.1016/j.gloplacha.2006.11.030.
+    References:
+        Déqué (2007), doi:10.1016/j.gloplacha.2006.11.030.
 
-        transport = fit_empirical_quantile_mapping(coarse, target)
-        debiased = jax.vmap(transport)(coarse)
+    Example:
+        >>> transport = fit_empirical_quantile_mapping(coarse, target)
+        >>> debiased = jax.vmap(transport)(coarse)
     """
     from xsdba import EmpiricalQuantileMapping
 
@@ -73,17 +80,29 @@ def fit_quantile_delta_mapping(
     n_quantiles: int = 100,
     kind: Literal["+", "*"] = "+",
 ) -> QuantileDeltaMapping:
-    """Quantile delta mapping (Cannon et al. 2015, doi:10.1175/JCLI-D-14-00754.1) through xsdba.
+    """Quantile delta mapping through xsdba: y + F′⁻¹(τ) − F⁻¹(τ), τ the rank of y in the series that is adjusted.
 
+    F and F′ are the distribution functions of source and target, point by point; multiplicative it is y F′⁻¹(τ)/F⁻¹(τ).
     It preserves the change of every quantile by itself: do not remove the change signal before.
 
-    **Arguments:** `source`, `target`, samples in the same units, any numbers of them; `n_quantiles`; `kind`, whether
-    changes of quantiles add or multiply.
+    Args:
+        source: (n, *coarse), the model's own past.
+        target: (m, *coarse), samples of the reference, same unit; any number of them.
+        n_quantiles: levels, default 100.
+        kind: whether changes of quantiles add, "+", or multiply, "*".
 
-    **Raises:** `ValueError` for shapes that do not match or fewer samples than quantiles.
+    Returns:
+        A `SeriesDebiaser`: `adjust(fields)` of a whole series (time, *coarse).
 
-        mapping = fit_quantile_delta_mapping(historical, target)
-        debiased = mapping.adjust(rcp85)
+    Raises:
+        ValueError: for shapes that do not match or fewer samples than quantiles.
+
+    References:
+        Cannon et al. (2015), doi:10.1175/JCLI-D-14-00754.1.
+
+    Example:
+        >>> mapping = fit_quantile_delta_mapping(historical, target)
+        >>> debiased = mapping.adjust(rcp85)
     """
     from xsdba import QuantileDeltaMapping as Method
 
@@ -108,7 +127,7 @@ class DynamicalTransport:
         flat = fields.reshape(len(fields), -1)
         length = max(len(flat), len(self.source), len(self.target))
         series = partial(_series, length=length, point="multivar")
-        # xsdba loses the end of a series filled up with NaN: its fields are repeated instead, which keeps their law.
+        # xsdba loses the end of a series filled up with NaN: its fields are repeated, which keeps their distribution.
         repeated = np.arange(length) * len(flat) // length
         first = np.searchsorted(repeated, np.arange(len(flat)))
         width = {j: self.bin_width * float(s) for j, s in enumerate(self.target.std(0)) if s > 0}
@@ -133,20 +152,30 @@ def fit_dynamical_transport(
     bin_width: float = 0.01,
     seed: int = 0,
 ) -> DynamicalTransport:
-    """Dynamical optimal transport correction (Robin et al. 2019, doi:10.5194/hess-23-773-2019) through xsdba.
+    """Dynamical optimal transport correction (dOTC) through xsdba: the model's evolution carried over to the target.
 
     It carries the model's change over by itself: do not remove the change signal before. Every image is a target sample
     moved by the model's evolution, so the dependence between points is the target's.
 
-    **Arguments:** `source`, `target`, samples in the same units, any numbers of them; `bin_width`, of the histograms
-    that xsdba transports between, in standard deviations of the target (default 1 %: with more than some ten points
-    every sample has a cell of its own anyway, and wide ones would only round it); `seed`, for the choice among several
-    images of one sample.
+    Args:
+        source: (n, *coarse), the model's own past.
+        target: (m, *coarse), samples of the reference, same unit; any number of them.
+        bin_width: of the histograms that xsdba transports between, in standard deviations of the target; default 1 %:
+            with more than some ten points every sample has a cell of its own anyway, and wide ones would only round it.
+        seed: of the choice among several images of one sample.
 
-    **Raises:** `ValueError` for shapes that do not match, fewer than 2 samples, or bins that are not positive.
+    Returns:
+        A `SeriesDebiaser`: `adjust(fields)` of a whole series (time, *coarse).
 
-        transport = fit_dynamical_transport(historical, target)
-        debiased = transport.adjust(rcp85)
+    Raises:
+        ValueError: for shapes that do not match, fewer than 2 samples, or bins that are not positive.
+
+    References:
+        Robin et al. (2019), doi:10.5194/hess-23-773-2019.
+
+    Example:
+        >>> transport = fit_dynamical_transport(historical, target)
+        >>> debiased = transport.adjust(rcp85)
     """
     _check_pair(source, target, 2)
     if bin_width <= 0:

@@ -42,14 +42,14 @@ from subgrid.verification.cells import wasserstein_1_per_cell
 from subgrid.verification.effective import effective_sample_size
 
 STRENGTHS = (0.2, 0.4, 0.6, 0.8, 1.0)
-"""To choose from, and between: scores are flat about their minimum, and finer steps would tell nothing."""
+"""To choose from, and between: scores are flat about their minimum, and finer steps would show nothing."""
 CANDIDATES: tuple[ClimateDebiasMethod, ...] = ("none", "quantile-mapping", "gaussian")
 """Of "auto": methods that fit in well under a second, so that all pairs of folds can be tried. Over Iberia reduced
 transport scores like the Gaussian map within the spread of folds, at fifty times the time; dynamic ones cost more."""
 QUICK = ("none", "quantile-mapping", "quantile-delta-mapping", "gaussian")
 """Methods that are fitted for every pair of folds; with another one among the candidates, each fold meets one other."""
 SURE = 0.9999
-"""A correlation beyond which Z is not told apart: of cells that are nearly one."""
+"""A correlation beyond which values of Z count as one: of cells that are nearly one."""
 BEYOND = 2.0
 """Standard errors by which left-out years must speak against a correction."""
 FEWEST_YEARS = 2
@@ -78,15 +78,22 @@ class Candidate:
 
 @dataclass(frozen=True)
 class DebiasingChoice:
-    """What was tried, the best of it, and how much it rests on."""
+    """What was tried, the best of it, and how much it rests on.
+
+    Args:
+        method: the chosen one.
+        strength: the chosen one, from 0 to 1.
+        tried: every method at every strength, with its scores; empty where there was nothing to choose by.
+        years: of the coarse and of the fine archive.
+        effective_fields: how many independent fields the coarse and the fine archive are worth.
+        n_cells: values of a field.
+    """
 
     method: ClimateDebiasMethod
     strength: float
     tried: tuple[Candidate, ...]
     years: tuple[int, int]
-    """Of the coarse and of the fine archive."""
     effective_fields: tuple[float, float]
-    """How many independent fields they are worth."""
     n_cells: int
 
     @property
@@ -135,7 +142,13 @@ class DebiasingChoice:
 
 @dataclass(frozen=True)
 class Sample:
-    """Training anomalies of one archive, the phase of the year and the season year of each."""
+    """Training anomalies of one archive, the phase of the year and the season year of each.
+
+    Args:
+        values: (n, channel, kept), anomalies on the kept coarse cells.
+        phase: (n,), of the year, in [0, 1).
+        years: (n,), season year.
+    """
 
     values: Float[np.ndarray, "n channel kept"]
     phase: Float[np.ndarray, " n"]
@@ -161,22 +174,31 @@ def choose_debiasing(
 ) -> DebiasingChoice:
     """The method and strength with the lowest score on left-out years.
 
+    score = ⟨(W₁/σ)²⟩ over cells + ⟨(ΔZ)²⟩ over pairs of cells, Z = artanh R; see the module for how ties are decided.
+
     Args:
         source: of the coarse archive.
         target: of the fine archive, coarsened.
         methods: to choose from, from the least to the most correcting.
         strengths: to choose from, in (0, 1]; "gaussian" and "reduced-ot" are then tried at 0 too, which moves means,
             variances and marginals alone. A single one is not chosen but given: only the method is.
-        n_harmonics: of the climatology that every fold fits again.
+        n_harmonics: of the climatology that every fold fits again, default 3.
         report: called as report(done, {}) with the pairs of folds that are done.
         **options: other arguments of `fit_climate_debiaser`.
 
     Returns:
         The choice. With one year in an archive nothing can be left out: it is then the Gaussian map at strength 0 if
-        that is among the methods, else the first method at full strength, and nothing is said to be tried.
+            that is among the methods, else the first method at full strength, and nothing is said to be tried.
 
     Raises:
         ValueError: without a method.
+
+    References:
+        Fisher (1921), of the transform Z.
+
+    Example:
+        >>> choice = choose_debiasing(Sample(coarse, phase, years), Sample(fine, phase2, years2))
+        >>> choice.method, choice.strength
     """
     if not methods:
         raise ValueError("there is no method to choose from.")
@@ -260,7 +282,16 @@ def _effective(sample: Sample) -> float:
 
 
 def n_fits(source_years: np.ndarray, target_years: np.ndarray, methods: Sequence[str]) -> int:
-    """How many pairs of folds `choose_debiasing` goes through, for progress."""
+    """How many pairs of folds `choose_debiasing` goes through, for progress.
+
+    Args:
+        source_years: (n,), season year of every coarse sample.
+        target_years: (m,), season year of every fine sample.
+        methods: to choose from.
+
+    Returns:
+        Their number; 0 with one year in an archive.
+    """
     if min(len(np.unique(source_years)), len(np.unique(target_years))) < FEWEST_YEARS:
         return 0
     return len(_fold_pairs(source_years, target_years, everyone=set(methods) <= set(QUICK)))

@@ -7,8 +7,8 @@
 | rectified-flow | straight | as flow-matching, then those of the first flow | the second velocity |
 | schrodinger-bridge | Brownian bridges of σ | as flow-matching, then by Markovian fitting | the probability flow |
 
-All are maps of one field, without noise. The velocities are those of Gaussian laws with the archives' moments, in
-closed form, plus a network that starts at zero: an untrained transport is the linear one.
+All are maps of one field, without noise. The velocities are those of Gaussians with the archives' moments, in closed
+form, plus a network that starts at zero: an untrained transport is the linear one.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from subgrid.data.normalise import Standardiser, fit_standardiser
-from subgrid.networks.layers import Padding
+from subgrid.networks.correlation import Padding
 from subgrid.networks.mlp import MLP
 from subgrid.networks.unet import UNet
 from subgrid.numerics.integration import midpoint_step
@@ -64,21 +64,26 @@ EMA_DECAY = 0.99
 class TransportSettings:
     """How a dynamic transport is fitted; the defaults are for Kuramoto–Sivashinsky on two cores.
 
-    **Raises:** `ValueError` for numbers that cannot be.
+    Args:
+        n_steps: of training: of a flow, of each of the two rounds of a rectified flow, of each iteration of a bridge.
+        batch_size: pairs a step.
+        learning_rate: its peak; it falls along a cosine.
+        channels: of a UNet on grids, its levels; of a perceptron on vectors, its hidden layers.
+        sigma: noise of "interpolant" and "schrodinger-bridge", in standard deviations of the target.
+        n_iterations: outer iterations of a bridge.
+        n_flow_steps: midpoint steps of the map T.
+
+    Raises:
+        ValueError: for numbers of steps, iterations or pairs below 1, and a sigma that is not positive.
     """
 
     n_steps: int = 2000
-    """Training steps: of a flow, of each of the two rounds of a rectified flow, of each iteration of a bridge."""
     batch_size: int = 256
     learning_rate: float = 1e-3
     channels: tuple[int, ...] = (48,)
-    """Of a UNet on grids, its levels; of a perceptron on vectors, its hidden layers."""
     sigma: float = 0.5
-    """Noise of "interpolant" and "schrodinger-bridge", in standard deviations of the target."""
     n_iterations: int = 4
-    """Outer iterations of a bridge."""
     n_flow_steps: int = 8
-    """Midpoint steps of the map T."""
 
     def __post_init__(self):
         for name in ("n_steps", "batch_size", "n_iterations", "n_flow_steps"):
@@ -122,20 +127,36 @@ def fit_transport(
     report: Report | None = None,
     key: Key,
 ) -> tuple[DynamicTransport, dict[str, Any]]:
-    """A dynamic transport between two archives.
+    """A dynamic transport between two archives: T moves a field along dx/dt = v(x, t) from t = 0 to 1.
 
-    **Arguments:** `source`, `target`, in the same units; `settings`; `method`; `padding` of the network's convolutions,
-    or None for fields whose last axis is a vector without neighbours, which get a perceptron;
-    `translation_invariant`, whether flows may pair fields up to shifts (see `shifts.py`); `folder`, for checkpoints,
-    from which the same call resumes; `report(done, total, note)`; `key`.
+    Args:
+        source: (n, channel, *coarse), fields to move.
+        target: (m, channel, *coarse), fields to move them onto, same unit; unpaired.
+        settings: of network and fit.
+        method: "flow-matching", "interpolant", "rectified-flow" or "schrodinger-bridge"; see the module.
+        padding: of the network's convolutions, "periodic", "reflect" or "zero", or None for fields whose last axis is a
+            vector without neighbours, which get a perceptron.
+        translation_invariant: whether fields may be paired up to shifts (see `shifts.py`).
+        folder: for checkpoints, from which the same call resumes; none by default.
+        report: `report(done, total, note)`, in steps of all rounds.
+        key: of weights, pairs and training.
 
-    **Returns:** the map and what there is to report.
+    Returns:
+        The map T of one field, and what there is to report: the method, and of a rectified flow the straightness of
+            each round.
 
-    **Raises:** `ValueError` for a method that does not exist, or a grid that the network cannot halve;
-    `CheckpointMismatch` if the folder holds another fit; and as `fit`.
+    Raises:
+        ValueError: for a method that does not exist, or a grid that the network cannot halve; and as `fit`.
+        CheckpointMismatch: if the folder holds another fit.
 
-        transport, summary = fit_transport(coarse, coarsened_fine, method="rectified-flow", key=key)
-        debiased = jax.vmap(transport)(coarse)
+    References:
+        Lipman et al. (2023), arXiv:2210.02747; Albergo, Boffi & Vanden-Eijnden (2023), arXiv:2303.08797; Liu, Gong &
+        Liu
+            (2023), arXiv:2209.03003; Shi et al. (2023), arXiv:2303.16852.
+
+    Example:
+        >>> transport, summary = fit_transport(coarse, coarsened_fine, method="rectified-flow", key=key)
+        >>> debiased = jax.vmap(transport)(coarse)
     """
     if method not in get_args(TransportMethod):
         raise ValueError(f"method must be one of {get_args(TransportMethod)}, got {method!r}.")
@@ -211,7 +232,7 @@ def _fit_bridge(
     ends: Ends, networks: list[NetworkVelocity], settings: TransportSettings, n_shifted: int,
     folder: Path | None, report: Report | None, key: Key,
 ) -> tuple[Velocity, dict[str, Any]]:  # fmt: skip
-    """The probability flow of a bridge whose drifts start from those of the bridge between Gaussian laws."""
+    """The probability flow of a bridge whose drifts start from those of the bridge between Gaussians."""
     forward, backward = bridge_drifts(ends, networks, sigma=settings.sigma)
     pair_key, fit_key = jr.split(key)
     first_pairs = jax.tree.map(lambda part: part[:N_SIMULATED], paired(ends, True, n_shifted, key=pair_key))
@@ -246,9 +267,18 @@ def _fit_bridge(
 
 
 def bridge_drifts(ends: Ends, networks: Sequence[Any], *, sigma: float) -> tuple[CorrectedVelocity, CorrectedVelocity]:
-    """Forward and backward: those of the bridge between Gaussian laws with the archives' moments, plus a network each.
+    """Drifts that a bridge is fitted from: those between Gaussians with the archives' moments, plus a network each.
 
-    forward, backward = bridge_drifts(Ends(coarse, fine), [network, other], sigma=0.5)
+    Args:
+        ends: normalised fields of both archives.
+        networks: of the forward and of the backward drift; they start at zero.
+        sigma: of the diffusion.
+
+    Returns:
+        The forward and the backward drift.
+
+    Example:
+        >>> forward, backward = bridge_drifts(Ends(coarse, fine), [network, other], sigma=0.5)
     """
     m0, c0, m1, c1 = _moments(ends)
     gaussian = gaussian_schroedinger_bridge(m0, c0, m1, c1, sigma=sigma)
@@ -257,12 +287,20 @@ def bridge_drifts(ends: Ends, networks: Sequence[Any], *, sigma: float) -> tuple
 
 
 def paired(ends: Ends, assigned: bool, n_shifted: int, *, key: Key) -> Ends | Pairs:
-    """Pairs by the assignment of each batch, if wanted, and up to shifts, if the law allows; else the archives.
+    """Pairs by the assignment of each batch, if wanted, and up to shifts, if the distributions allow; else the
+    archives.
 
-    **Arguments:** `ends`; `assigned`; `n_shifted`, how many of the last axes both laws are
-    translation invariant along; `key`.
+    Args:
+        ends: fields of both archives.
+        assigned: whether partners are those of least squared distance in batches of 512; else they are independent.
+        n_shifted: how many of the last axes both distributions are translation invariant along.
+        key: of batches and shifts.
 
-        pairs = paired(Ends(coarse, fine), True, 1, key=key)
+    Returns:
+        Pairs, up to 32,768 and 4 for each field; `ends` itself if neither is wanted.
+
+    Example:
+        >>> pairs = paired(Ends(coarse, fine), True, 1, key=key)
     """
     if not (assigned or n_shifted):
         return ends
@@ -293,7 +331,18 @@ def _network(shape: tuple[int, ...], settings: TransportSettings, padding: Paddi
 
 
 def check_levels(channels: tuple[int, ...], space: tuple[int, ...]) -> None:
-    """Passes if every level of the network can halve the grid of the one above it. **Raises:** `ValueError`."""
+    """Passes if every level of the network can halve the grid of the one above it.
+
+    Args:
+        channels: of the UNet, by level.
+        space: points along each axis.
+
+    Returns:
+        Nothing.
+
+    Raises:
+        ValueError: naming the number of levels that the grid allows.
+    """
     n_levels, possible = len(channels), min((n & -n).bit_length() for n in space)
     if n_levels > possible:
         raise ValueError(
@@ -303,7 +352,14 @@ def check_levels(channels: tuple[int, ...], space: tuple[int, ...]) -> None:
 
 
 def linear_size(n_values: int) -> int:
-    """How many values of a field of `n_values` its linear part joins: all, or each by itself where that is too many."""
+    """How many values of a field its linear part joins: all, or each by itself where that is too many.
+
+    Args:
+        n_values: of a field.
+
+    Returns:
+        `n_values` up to 512, else 1.
+    """
     return n_values if n_values <= MOST_LINEAR else 1
 
 

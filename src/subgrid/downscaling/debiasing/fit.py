@@ -56,24 +56,39 @@ def fit_debiaser_array(
 ) -> tuple[Debiaser, dict[str, Any]]:
     """The transport from coarse fields to coarsened fine fields, and what its solver reports.
 
-    **Arguments:** `coarse`, `fine`, physical units; `operator`, C′; `method`: none, quantile mapping point by point,
-    the linear map that matches mean and covariance, entropic transport of whole fields, or a dynamic transport (see
-    `fit_transport`). For the transports: `translation_invariant`, whether samples are shifted at random, so that
-    smaller archives too give many; `corrections`, in this order, see `correct`: entropic transport holds back half of
-    each archive for them, or what `n_samples` leaves of it if that is more; dynamic ones, which do not keep the fields
-    of their fit, are fitted and corrected on all. For entropic transport: `n_samples`, used of each set (time and
-    memory grow with the square); `epsilon`, in units of the squared field, `tolerance`, `max_iterations`, as for
-    `fit_entropic_map`. For dynamic ones: `periodic`, whether space wraps around (it does if translation invariant);
-    `folder`, for checkpoints, from which the same call resumes; `report(done, total, note)`; `training`, the fields of
-    `TransportSettings`. For quantile mapping and the correction of marginals: `n_quantiles`.
+    Args:
+        coarse: (n, channel, *coarse), physical units.
+        fine: (m, channel, *fine), same unit; unpaired.
+        operator: C′.
+        method: "none"; "quantile-mapping", point by point; "gaussian", the linear map that matches mean and covariance;
+            "entropic-ot", entropic transport of whole fields, the default; or a dynamic transport (see
+            `fit_transport`).
+        translation_invariant: of transports, whether samples are shifted at random, so that smaller archives too give
+            many.
+        n_samples: of entropic transport, used of each set, default 4096; time and memory grow with the square.
+        epsilon: of entropic transport, in units of the squared field, default .1; as for `fit_entropic_map`.
+        tolerance: of entropic transport, default .01; as for `fit_entropic_map`.
+        max_iterations: of entropic transport, default 5000; as for `fit_entropic_map`.
+        corrections: of transports, in this order, see `correct`. Entropic transport holds back half of each archive for
+            them, or what `n_samples` leaves of it if that is more; dynamic ones, which do not keep the fields of their
+            fit, are fitted and corrected on all.
+        n_quantiles: of quantile mapping and of the correction of marginals, default 200.
+        periodic: of dynamic transports, whether space wraps around (it does if translation invariant).
+        folder: of dynamic transports, for checkpoints, from which the same call resumes; none by default.
+        report: `report(done, total, note)`, of transports.
+        key: of samples, weights and training.
+        **training: of dynamic transports, the fields of `TransportSettings`.
 
-    **Returns:** the debiaser and a dictionary, empty except for transports.
+    Returns:
+        The debiaser, a map of one field, and a dictionary, empty except for transports.
 
-    **Raises:** `ValueError` for a method or correction that does not exist, and for too few fields; `TypeError` for
-    a setting that does not exist; and as the `fit_…` it calls.
+    Raises:
+        ValueError: for a method or correction that does not exist, and for too few fields.
+        TypeError: for a setting that does not exist; and as the `fit_…` that it calls.
 
-        debiaser, summary = fit_debiaser_array(coarse, fine, Subsample((192,), 8), key=key)
-        debiased = apply_debiaser(debiaser, coarse)
+    Example:
+        >>> debiaser, summary = fit_debiaser_array(coarse, fine, Subsample((192,), 8), key=key)
+        >>> debiased = apply_debiaser(debiaser, coarse)
     """
     _require_known(method, corrections)
     settings = TransportSettings(**training)
@@ -140,15 +155,22 @@ def correct(
     accidents in every image. Both show in the moments and marginals of mapped fields that were not used in the fit, and
     are taken back by transports between those: "covariance" the linear one, "marginals" quantile mapping.
 
-    **Arguments:** `debiaser`; `source`, `target`, samples it was not fitted on; `corrections`, in order; `n_quantiles`,
-    or as many as there are samples.
+    Args:
+        debiaser: T.
+        source: (n, *coarse), fields that it was not fitted on.
+        target: (m, *coarse), the same of the target.
+        corrections: in order.
+        n_quantiles: of the marginals, or as many as there are samples.
 
-    **Returns:** the composed map, or `debiaser` itself without corrections.
+    Returns:
+        The composed map, or `debiaser` itself without corrections.
 
-    **Raises:** `ValueError` for a correction that does not exist, or a covariance of more values than samples.
+    Raises:
+        ValueError: for a correction that does not exist, or a covariance of more values than samples.
 
-        debiaser = correct(transport, coarse_rest, coarsened_rest, ["covariance"], n_quantiles=200)
-        debiased = debiaser(y)
+    Example:
+        >>> debiaser = correct(transport, coarse_rest, coarsened_rest, ["covariance"], n_quantiles=200)
+        >>> debiased = debiaser(y)
     """
     _require_known("entropic-ot", corrections)
     if not corrections:
@@ -171,10 +193,18 @@ def apply_debiaser(
 ) -> Float[np.ndarray, "n channel *coarse"]:
     """T of many fields, `chunk` at a time: memory does not grow with the archive.
 
-    **Returns:** the debiased fields, on the host.
+    Args:
+        debiaser: T, a map of one field.
+        coarse: (n, channel, *coarse), physical units.
+        chunk: fields at a time, default 256.
 
-        debiased = apply_debiaser(debiaser, coarse)
-        debiased.shape == coarse.shape
+    Returns:
+        The debiased fields, same shape, on the host.
+
+    Example:
+        >>> debiased = apply_debiaser(debiaser, coarse)
+        >>> debiased.shape == coarse.shape
+        True
     """
     batch_size = min(chunk, len(coarse))
     return np.asarray(jax.jit(lambda y: jax.lax.map(debiaser, y, batch_size=batch_size))(jnp.asarray(coarse)))

@@ -18,7 +18,11 @@ class NoDebiasing(eqx.Module):
 
 
 class Composed(eqx.Module):
-    """T(y) = T_n(… T₁(y)): each transport takes up what the one before left."""
+    """T(y) = T_n(… T₁(y)): each transport takes up what the one before left.
+
+    Args:
+        parts: T₁, …, T_n.
+    """
 
     parts: tuple[Debiaser, ...]
 
@@ -33,6 +37,10 @@ class QuantileMapping(eqx.Module):
 
     Beyond the outermost quantiles the correction found there is kept: T(y) = y + (q′ − q). Corrects each marginal and
     leaves the dependence between points as the coarse model has it (Maraun 2013, doi:10.1175/JCLI-D-12-00821.1).
+
+    Args:
+        source_quantiles: (quantile, point), rising, of F; points are those of the flattened field.
+        target_quantiles: (quantile, point), rising, of F′.
     """
 
     source_quantiles: Float[Array, "quantile point"]
@@ -46,16 +54,28 @@ class QuantileMapping(eqx.Module):
 def fit_quantile_mapping(
     source: Float[Array, "n *coarse"], target: Float[Array, "m *target_coarse"], *, n_quantiles: int = 100
 ) -> QuantileMapping:
-    """Quantile tables of both sets at every point.
+    """Quantile tables of both sets at every point, and the map between them.
 
     Where the source has an atom — dry days, censored values — several levels share one source quantile, and no map of
     the value alone can tell them apart; they get the mean of their target quantiles, the best such map in the square
     and the one that keeps the mean.
 
-    **Arguments:** `source`, `target`, samples in the same units; `n_quantiles`, levels (i + ½)/n: 100 keeps some
-    hundred samples a level for archives of 10⁴.
+    Args:
+        source: (n, *coarse), samples to map.
+        target: (m, *coarse), samples to map them onto, same unit.
+        n_quantiles: levels (i + ½)/n, default 100: that keeps some hundred samples a level for archives of 10⁴.
 
-    **Raises:** `ValueError` if the shapes differ or a set has fewer samples than quantiles.
+    Returns:
+        A map of one field.
+
+    Raises:
+        ValueError: if the shapes differ or a set has fewer samples than quantiles.
+
+    References:
+        Maraun (2013), doi:10.1175/JCLI-D-12-00821.1.
+
+    Example:
+        >>> debiased = jax.vmap(fit_quantile_mapping(coarse, coarsened))(coarse)
     """
     require_same_fields(source, target)
     if min(len(source), len(target)) < n_quantiles:

@@ -16,10 +16,18 @@ def cubic_interpolation(
 ) -> Float[np.ndarray, "*lead_and_fine"]:
     """Cubic splines along each of the last `len(factors)` axes, from the coarse points to all fine points.
 
-    **Arguments:** `centred`, whether a coarse value sits at the middle of its block (block means) or on its first
-    point (subsampling); `periodic`, the boundary rule of all axes (otherwise not-a-knot, held constant outside).
+    Args:
+        coarse: `(*lead, *coarse)`, any unit.
+        factors: fine points for each coarse one, along each space axis.
+        centred: whether a coarse value sits at the middle of its block (block means) or on its first point
+            (subsampling).
+        periodic: the boundary rule of all axes; otherwise not-a-knot, held constant outside.
 
-    **Returns:** the fine fields, axis sizes multiplied by `factors`, float32.
+    Returns:
+        The fine fields, axis sizes multiplied by `factors`, float32.
+
+    Example:
+        >>> cubic_interpolation(coarse, (8,), centred=False, periodic=True).shape  # (..., 192) of (..., 24)
     """
     fine = np.asarray(coarse, np.float64)
     for axis, factor in zip(range(-len(factors), 0), factors, strict=True):

@@ -15,13 +15,18 @@ from subgrid.verification.masks import AnyFloat
 class Bilinear:
     """Bilinear interpolation from the coarse to the fine grid, renormalised over the coarse cells that hold values.
 
-    Fine cells whose four coarse neighbours are all invalid take the nearest valid one.
+    Fine cells whose four coarse neighbours are all invalid take the nearest valid one. It maps fields
+    `(..., *coarse)` to `(..., *fine)`, float32.
+
+    Args:
+        weights: sparse (fine cell, coarse cell); rows sum to 1.
+        inside: (*fine), cells enclosed by coarse centres, so that nothing was extrapolated: those that reference
+            figures count.
+        coarse_shape: of the coarse grid.
     """
 
     weights: csr_array
-    """(fine cells, coarse cells); rows sum to 1."""
     inside: Bool[np.ndarray, "*fine"]
-    """Fine cells enclosed by coarse centres, so that nothing was extrapolated: those that reference figures count."""
     coarse_shape: tuple[int, ...]
 
     def __call__(self, fields: AnyFloat) -> Float[np.ndarray, "..."]:
@@ -46,11 +51,11 @@ def bilinear(
     Beyond the outermost centres the value there is held. No wrap around the globe: *merely convenient*.
 
     Args:
-        coarse_lat: rising latitudes of the coarse cells, at least 2.
-        coarse_lon: rising longitudes, at least 2, in the convention of the fine ones.
+        coarse_lat: (i,), rising latitudes of the coarse cells, at least 2; degrees.
+        coarse_lon: (j,), rising longitudes, at least 2, in the convention of the fine ones.
         lat: fine latitudes: one axis of a regular grid, or two on a curvilinear one.
         lon: fine longitudes, of as many axes.
-        valid: coarse cells that hold values, default all.
+        valid: (i, j), coarse cells that hold values, default all.
 
     Returns:
         A linear operator on the trailing axes; `inside` marks fine cells between coarse centres.

@@ -3,9 +3,9 @@
     g = Φ⁻¹ ∘ F,     F the distribution function of the variable
 
 Known as Gaussian anamorphosis in geostatistics and data assimilation (Bertino et al. 2003,
-doi:10.1111/j.1751-5823.2003.tb00194.x). A law with a spike, as that of supersaturation in saturated air, is
-out of reach for what is Gaussian and a hard task for a network of few channels; its normal scores are neither. What is
-left is how points depend on each other.
+doi:10.1111/j.1751-5823.2003.tb00194.x). A distribution with a spike, as that of supersaturation in saturated air,
+is out of reach for what is Gaussian and a hard task for a network of few channels; its normal scores are neither. What
+is left is how points depend on each other.
 """
 
 import equinox as eqx

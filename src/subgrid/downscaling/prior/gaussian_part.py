@@ -15,31 +15,32 @@ from subgrid.downscaling.prior.training import Fields, TrainingSettings
 
 MOST_DIRECTIONS = 512
 """Of fields with more values: what is beyond is one mean variance. A step then costs some 2·512·d operations, less than
-a network does; the directions of a 64 × 64 field take 8 MiB."""
+a network does; the components of a 64 × 64 field take 8 MiB.
+"""
 MOST_FIELDS = 2048
-"""From which directions are found, evenly over the archive: their decomposition takes seconds."""
+"""From which components are found, evenly over the archive: their decomposition takes seconds."""
 MOST_VALUES = 2**26
 """From which a spectrum is found, evenly over the archive: 256 MiB, 16384 fields of 64 × 64."""
 STRETCHES = 64
 """Chunks of an archive on disk that those fields come from, or more where a chunk holds few: the archive is seen in all
 its parts, and no more of it is read than that."""
 FOR_CHOICE = 1024
-"""From which the number of directions is chosen, in five parts: six decompositions of that size."""
+"""From which the number of components is chosen, in five parts: six decompositions of that size."""
 
 
 def fit_gaussian_part(fields: Float[np.ndarray, "n channel *space"], *, translation_invariant: bool) -> GaussianPrior:
     """N(m, Σ) of normalised fields: by their spectrum where translations change nothing, else by components.
 
     Args:
-        fields: normalised, n at least 2.
+        fields: (n, channel, *space), normalised, n at least 2.
         translation_invariant: whether a shifted field is as likely as the field; space is then periodic.
 
     Returns:
-        The Gaussian, of up to `MOST_DIRECTIONS` directions; their number is that under which left-out fifths of the
-        archive, each a stretch of it, are likeliest, since few fields determine few directions.
+        The Gaussian, of up to `MOST_DIRECTIONS` components; their number is that under which left-out fifths of the
+            archive, each a stretch of it, are likeliest, since few fields determine few components.
 
     Example:
-        gaussian = fit_gaussian_part(standardiser.normalise(fields, 1), translation_invariant=True)
+        >>> gaussian = fit_gaussian_part(standardiser.normalise(fields, 1), translation_invariant=True)
     """
     size = fields[0].size
     if translation_invariant:
@@ -49,8 +50,19 @@ def fit_gaussian_part(fields: Float[np.ndarray, "n channel *space"], *, translat
 
 
 def gaussian_part_of(fields: Fields, standardiser: Standardiser, training: TrainingSettings) -> GaussianPrior:
-    """The same for the fields of a training, in physical units: of an archive on disk `MOST_FIELDS` of them, of one in
-    memory no more than are used.
+    """N(m, Σ) of the fields of a training: of an archive on disk `MOST_FIELDS` of them, of one in memory what is used.
+
+    Args:
+        fields: (n, channel, *space), physical units, or `StreamedFields`.
+        standardiser: physical ↔ normalised.
+        training: says whether translations change nothing; the Gaussian then has the fields' spectrum, else their
+            components.
+
+    Returns:
+        The Gaussian, of normalised fields, of up to `MOST_DIRECTIONS` components.
+
+    Example:
+        >>> gaussian = gaussian_part_of(fields, standardiser_of(fields), TrainingSettings())
     """
     if isinstance(fields, StreamedFields):
         few = _stretches(fields, MOST_FIELDS)
@@ -62,7 +74,15 @@ def gaussian_part_of(fields: Fields, standardiser: Standardiser, training: Train
 
 
 def blank_gaussian_part(shape: tuple[int, ...], n_directions: int) -> GaussianPrior:
-    """Zeros of the right shapes, to load a stored one into."""
+    """Zeros of the right shapes, to load a stored Gaussian into.
+
+    Args:
+        shape: of a field, (channel, *space).
+        n_directions: components with a variance of their own.
+
+    Returns:
+        A Gaussian of zeros.
+    """
     zeros = jnp.zeros(shape)
     return GaussianPrior(zeros, jnp.zeros((n_directions, *shape)), jnp.zeros(n_directions), jnp.zeros(()), zeros)
 
@@ -79,7 +99,7 @@ def _n_directions(values: Float[np.ndarray, "n d"]) -> int:
 def _stretches(fields: StreamedFields, n: int) -> Float[np.ndarray, "n channel *space"]:
     """Evenly out of evenly spaced chunks, in the order of the archive, so that left-out fifths are stretches of it.
 
-    Shuffled, every field that is left out would have its neighbours in time among the others, and too many directions
+    Shuffled, every field that is left out would have its neighbours in time among the others, and too many components
     would look likely. Out of all chunks, where there are few, these are the fields of an archive in memory.
     """
     blocks = fields.blocks

@@ -39,7 +39,21 @@ norms in the network where there are root-mean-square norms now; 2 kept no Gauss
 
 @dataclass(frozen=True)
 class PriorSettings:
-    """The shape of the fields and of the network; JSON keeps it beside the weights."""
+    """The shape of the fields and of the network; JSON keeps it beside the weights.
+
+    Args:
+        n_channels: of the fields.
+        space: points along each space axis.
+        channels: width of each level of the UNet, finest first; default (64, 128).
+        n_blocks: residual blocks a level, default 2.
+        patch: points an axis that the first level takes together, default 4.
+        padding: "periodic", "reflect" or "zero", one for all axes or one for each.
+        attention_levels: levels that end in self-attention, 0 the finest; none by default.
+        dtype: of the arithmetic inside, "float32" or "bfloat16".
+        checkpoint: whether blocks are computed again in the backward pass, for memory; default False.
+        sigma_min: smallest noise level of the training, in standard deviations of the field; default .002.
+        sigma_max: largest one, default 80.
+    """
 
     n_channels: int
     space: tuple[int, ...]
@@ -56,7 +70,14 @@ class PriorSettings:
 
 @dataclass(frozen=True)
 class Prior:
-    """A denoiser of normalised fine fields, with its normalisation and the Gaussian nearest to its distribution."""
+    """A denoiser of normalised fine fields, with its normalisation and the Gaussian nearest to its distribution.
+
+    Args:
+        settings: of the network.
+        denoiser: D(x, σ) of normalised fields (channel, *space).
+        standardiser: physical ↔ normalised.
+        gaussian: N(m, Σ) fitted on the normalised training fields.
+    """
 
     settings: PriorSettings
     denoiser: Preconditioned = field(repr=False)
@@ -67,14 +88,34 @@ class Prior:
 def build_denoiser(settings: PriorSettings, *, key: Key) -> Preconditioned:
     """The untrained, preconditioned UNet that `settings` describe.
 
-    **Raises:** `ValueError` if the field does not fit the network (see `UNet`).
+    Args:
+        settings: of fields and network.
+        key: of the weights.
+
+    Returns:
+        The denoiser, D(x, σ).
+
+    Raises:
+        ValueError: if the field does not fit the network (see `UNet`).
     """
     return Preconditioned(build_network(settings, settings.n_channels, key=key))
 
 
 @eqx.filter_jit  # one compilation for all weights, not one for each shape
 def build_network(settings: PriorSettings, in_channels: int, *, key: Key) -> UNet:
-    """The untrained UNet of `settings`, from `in_channels` to the channels of the field; errors as above."""
+    """The untrained UNet of `settings`, from `in_channels` to the channels of the field.
+
+    Args:
+        settings: of fields and network.
+        in_channels: of what the network sees.
+        key: of the weights.
+
+    Returns:
+        The network.
+
+    Raises:
+        ValueError: if the field does not fit the network (see `UNet`).
+    """
     network = UNet(
         in_channels,
         settings.n_channels,
@@ -104,16 +145,25 @@ def train_prior(
 ) -> Prior:
     """Trains the prior on fine fields alone; run again on the same folder, it resumes to the same bits.
 
-    **Arguments:** `fields`, physical units, or `StreamedFields` where they do not fit into memory; `settings`;
-    `training`; `folder`, of the model; `noise_levels`, by default log-uniform over the settings' range; `report(step,
-    metrics)`; `key`.
+    Args:
+        fields: (n, channel, *space), physical units, or `StreamedFields` where they do not fit into memory.
+        settings: of fields and network.
+        training: how long and how fast.
+        folder: of the model.
+        noise_levels: u → σ, by default log-uniform over the settings' range.
+        report: `report(step, metrics)`, called after each dispatch.
+        key: of weights, batches and noise.
 
-    **Returns:** the prior, also saved in `folder`.
+    Returns:
+        The prior, also saved in `folder`.
 
-    **Raises:** as `train_on_fields`.
+    Raises:
+        ValueError: for a constant channel, a field that does not fit the network, or as `train_on_fields`.
+        CheckpointMismatch: as `train_on_fields`.
 
-        settings = PriorSettings(1, (192,))
-        prior = train_prior(fields, settings, TrainingSettings(n_steps=400), folder="model", key=key)
+    Example:
+        >>> settings = PriorSettings(1, (192,))
+        >>> prior = train_prior(fields, settings, TrainingSettings(n_steps=400), folder="model", key=key)
     """
     standardiser = standardiser_of(fields)
     levels = noise_levels or log_uniform_levels(settings.sigma_min, settings.sigma_max)
@@ -143,13 +193,21 @@ def save_prior(folder: str | Path, prior: Prior) -> None:
 
 
 def load_prior(folder: str | Path) -> Prior:
-    """The prior that `save_prior` wrote.
+    """The prior that `train_prior` saved.
 
-    **Raises:** `DataError` if the folder holds no trained model; `CheckpointMismatch` if it is of another format, or
-    its weights do not fit.
+    Args:
+        folder: of the model.
 
-        prior = load_prior("model")
-        prior.settings.space
+    Returns:
+        The prior.
+
+    Raises:
+        DataError: if the folder holds no trained model, or its description cannot be read.
+        CheckpointMismatch: if it is of another format, or its weights do not fit.
+
+    Example:
+        >>> prior = load_prior("model")
+        >>> prior.settings.space
     """
     path = Path(folder) / "settings.json"
     if not path.exists():
@@ -178,7 +236,14 @@ def load_prior(folder: str | Path) -> Prior:
 
 
 def is_trained(folder: str | Path) -> bool:
-    """Whether the folder holds a whole model."""
+    """Whether the folder holds a whole prior.
+
+    Args:
+        folder: of a model; it need not exist.
+
+    Returns:
+        True if there is a `settings.json`, which is written last.
+    """
     return (Path(folder) / "settings.json").exists()
 
 

@@ -7,8 +7,9 @@ from subgrid.diffusion.gaussian_steps import GaussianODE, GaussianSDE, Isotropic
 from subgrid.downscaling.upsampling.guided import MethodFor
 
 ENOUGH = 3.0
-"""Of the first level, in standard deviations √λ of the leading direction. The start is drawn from a Gaussian, whose
-skewness is zero where that of the data, seen through noise, is γ (λ/(λ + σ²))^{3/2}: 3 % of γ are left out at 3√λ."""
+"""Of the first level, in standard deviations √λ of the leading component. The start is drawn from a Gaussian, whose
+skewness is zero where that of the data, seen through noise, is γ (λ/(λ + σ²))^{3/2}: 3 % of γ are left out at 3√λ.
+"""
 
 
 def sampling_range(std: float, trained: tuple[float, float], method: MethodFor) -> tuple[float, float]:
@@ -19,9 +20,15 @@ def sampling_range(std: float, trained: tuple[float, float], method: MethodFor) 
     standard deviations a third lie above 3, and without them the modes of a mixture are half as far off.
 
     Args:
-        std: √λ of the leading direction, see `leading_std`.
-        trained: the levels that the prior was trained on.
-        method: of sampling.
+        std: √λ of the leading component, see `leading_std`.
+        trained: smallest and largest level that the prior was trained on.
+        method: of sampling; one that does not start from the Gaussian gets the whole range of the training.
+
+    Returns:
+        (σ_min, σ_max), in normalised units.
+
+    Example:
+        >>> sampling_range(leading_std(prior.gaussian), (2e-3, 80.0), GaussianSDE)
     """
     sigma_min, sigma_max = trained
     if not solves_gaussians(method):
@@ -30,10 +37,24 @@ def sampling_range(std: float, trained: tuple[float, float], method: MethodFor) 
 
 
 def leading_std(gaussian: GaussianPrior) -> float:
-    """√λ of the direction that varies most."""
+    """√λ of the component that varies most.
+
+    Args:
+        gaussian: of normalised fields.
+
+    Returns:
+        Its standard deviation, that of the remainder if no component varies more.
+    """
     return float(jnp.maximum(jnp.max(gaussian.variances, initial=0.0), gaussian.remainder)) ** 0.5
 
 
 def solves_gaussians(method: MethodFor) -> bool:
-    """Whether the method starts from the Gaussian that it is given, and samples it exactly at any number of levels."""
+    """Whether the method starts from the Gaussian that it is given, and samples it exactly at any number of levels.
+
+    Args:
+        method: what makes a sampler from a Gaussian.
+
+    Returns:
+        True for `GaussianSDE` and `GaussianODE`.
+    """
     return isinstance(method(IsotropicGaussian(jnp.zeros(1), jnp.ones(()))), GaussianSDE | GaussianODE)

@@ -25,14 +25,17 @@ class OutsideTraining(UserWarning):
 
 @dataclass(frozen=True)
 class Outside:
-    """Where coarse fields lie among those of the training, by Mahalanobis distance under the Gaussian of C′x."""
+    """Where coarse fields lie among those of the training, by Mahalanobis distance under the Gaussian of C′x.
+
+    Args:
+        quantile: (n,), the share of training fields that lie nearer, for each field.
+        ratio: (n,), its distance over that of the farthest training field.
+        n_training: training fields that are the scale, default 4096.
+    """
 
     quantile: Float[np.ndarray, " n"]
-    """The share of training fields that lie nearer, for each field."""
     ratio: Float[np.ndarray, " n"]
-    """Its distance over that of the farthest training field."""
     n_training: int = MOST
-    """m, training fields that are the scale."""
 
     @property
     def beyond(self) -> float:
@@ -66,14 +69,20 @@ def outside(
 ) -> Outside:
     """Where `coarse` fields lie in the distribution of C′x.
 
+    The distance of y is √((y − C′m)ᵀ S⁻¹ (y − C′m)), S the Gaussian's covariance of C′x; training fields are its
+    scale.
+
     Args:
         conditional: of normalised fields.
         standardiser: physical ↔ normalised.
-        coarse: debiased, physical units.
-        training: fine fields of the training, physical units.
+        coarse: (n, channel, *coarse), debiased, physical units.
+        training: (m, channel, *fine), fine fields of the training, physical units; at most 4096 of them are used.
+
+    Returns:
+        Quantile and ratio of every field; `warn` says if too many lie outside.
 
     Example:
-        outside(model.conditional, model.standardiser, debiased, fine).warn()
+        >>> outside(model.conditional, model.standardiser, debiased, fine).warn()
     """
     kept = training[np.linspace(0, len(training) - 1, min(MOST, len(training))).round().astype(int)]
     coarsened = np.asarray(conditional.operator(jnp.asarray(kept)))

@@ -36,7 +36,19 @@ Model = TypeVar("Model", bound=eqx.Module)
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How long and how fast to train. Batch 64 fills two cores; the rate and its decay follow Wan et al. (2023)."""
+    """How long and how fast to train. Batch 64 fills two cores; the rate and its decay follow Wan et al. (2023).
+
+    Args:
+        n_steps: of the optimiser, default 4000.
+        batch_size: fields a step, a multiple of the number of devices; default 64.
+        learning_rate: its peak, default .001; it falls along a cosine.
+        warmup: steps in which the rate rises to its peak, default 500.
+        ema_decay: of the averaged weights, a step; default .999.
+        steps_per_dispatch: steps of one compiled call, and of one report; default 20.
+        checkpoint_every: steps between checkpoints, default 1000.
+        translation_invariant: whether every batch is shifted at random along the space axes, which must be periodic.
+        tensorboard: whether a log for TensorBoard is written too.
+    """
 
     n_steps: int = 4000
     batch_size: int = 64
@@ -65,14 +77,17 @@ def train_on_fields(
 
     Args:
         network: what is trained.
-        loss: of a batch of normalised fields.
-        fields: physical units, or `StreamedFields` where they do not fit into memory.
+        loss: `loss(network, batch, key)` of a batch (batch, channel, *space) of normalised fields.
+        fields: (n, channel, *space), physical units, or `StreamedFields` where they do not fit into memory.
         standardiser: physical ↔ normalised.
         training: how long and how fast.
         origin: whatever else decides the bits of the training, plain enough for JSON.
         folder: of the model.
         report: `report(step, metrics)`, after each dispatch.
         key: of batches, shifts and noise.
+
+    Returns:
+        The trained network.
 
     Raises:
         CheckpointMismatch: if the folder holds checkpoints of other settings, data or key.
@@ -108,7 +123,17 @@ def train_on_fields(
 
 
 def standardiser_of(fields: Fields) -> Standardiser:
-    """In one pass over the archive where it stays on disk. **Raises:** `ValueError` if a channel is constant."""
+    """Mean and standard deviation of every channel, in one pass over the archive where it stays on disk.
+
+    Args:
+        fields: (n, channel, *space), physical units, or `StreamedFields`.
+
+    Returns:
+        Physical ↔ normalised.
+
+    Raises:
+        ValueError: if a channel is constant.
+    """
     if not isinstance(fields, StreamedFields):
         return fit_standardiser(fields)
     mean, std = fields.moments()
@@ -118,7 +143,17 @@ def standardiser_of(fields: Fields) -> Standardiser:
 
 
 def loss_curve(folder: str | Path) -> Float[np.ndarray, "2 step"]:
-    """Steps and losses from a model folder's log."""
+    """Steps and losses from a model folder's log.
+
+    Args:
+        folder: of the model.
+
+    Returns:
+        (2, step): numbers of steps and losses, as logged.
+
+    Example:
+        >>> steps, losses = loss_curve("model")
+    """
     rows = read_json_lines(Path(folder) / "training.jsonl")
     return np.array([[row["step"], row["loss"]] for row in rows], float).T.reshape(2, -1)
 

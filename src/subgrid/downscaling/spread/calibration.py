@@ -1,4 +1,4 @@
-"""Spread calibration: how far draws stray from the conditional mean, told from years that were left out.
+"""Spread calibration: how far draws stray from the conditional mean, found from years that were left out.
 
     x′ = m + w ∘ h(A(x − m)/√v, c + m),    w = √v ∘ t ∘ δ(q) ∘ s(c + m),    x″ = x′ + G(y − C′x′),    m = μ + G(y − C′μ)
 
@@ -35,26 +35,34 @@ from subgrid.types import Coarsening
 
 EDGES = (0, 4, 8, 16, 32, 64, 128, 256, 512)
 """First component of each group: components of one octave have like variances, and four have as many errors as some
-hundred independent days times four, which tells a ratio to 7 %."""
+hundred independent days times four, which determines a ratio to 7 %."""
 DAYS = 6
-"""Levels of q at which δ is told: with some hundred independent days, twenty for each."""
+"""Levels of q at which δ is found: with some hundred independent days, twenty for each."""
 FOLDS = 10
 """At most: each leaves out a tenth of the years, so that what is left is nearly what the prior is fitted on."""
 TINY = 1e-12
 
 
 class SpreadCalibration(eqx.Module):
-    """The scales of spread: A, v, t, δ and s, and its shape h."""
+    """The scales of spread, A, v, t, δ and s, and its shape h: of draws that stray as far as left-out fields do.
+
+    x′ = m + w ∘ h(A(x − m)/√v, c + m), w = √v ∘ t ∘ δ(q) ∘ s(c + m); then the constraint is put back (see the module).
+
+    Args:
+        component_scales: A, (group,), of the groups of components that begin at `EDGES`, largest variance first; the
+            last is also the remainder's.
+        cell_std: √v, (channel, *space), of the conditional Gaussian with scaled components.
+        cell_scales: t, (channel, *space).
+        by_day: δ, by ln q.
+        by_expected: s, by c + m.
+        shape: h.
+    """
 
     component_scales: Float[Array, " group"]
-    """Of the groups of components that begin at `EDGES`, largest variance first; the last is also the remainder's."""
     cell_std: Float[Array, "channel *space"]
-    """√v, of the conditional Gaussian with scaled components."""
     cell_scales: Float[Array, "channel *space"]
     by_day: Dispersion
-    """δ, by ln q."""
     by_expected: Dispersion
-    """s, by c + m."""
     shape: Shape
 
     def __call__(
@@ -128,7 +136,7 @@ def leave_out(
     """Fits a prior of the same kind without some years, and conditions it on the coarse values of those.
 
     Raises:
-        ValueError: with fewer than two groups, or too many directions for what is left.
+        ValueError: with fewer than two groups, or too many components for what is left.
     """
     folds = left_out_folds(groups, most=most)
     mean, error, distance = np.zeros_like(fields), np.zeros_like(fields), np.zeros(len(fields))
@@ -159,7 +167,17 @@ def _means(
 def conditional_means(
     conditional: ConditionalGaussian, fields: Float[np.ndarray, "n channel *space"]
 ) -> tuple[Float[np.ndarray, "n channel *space"], Float[np.ndarray, " n"]]:
-    """m of the coarse values of every field, and their distance q from the usual."""
+    """m of the coarse values of every field, and their distance q from the usual.
+
+    q = (y − C′μ)ᵀS⁻¹(y − C′μ)/n, with y = C′x, μ the prior's mean, S its covariance of y and n the size of y.
+
+    Args:
+        conditional: for all targets.
+        fields: (n, channel, *space), x, normalised, on the prior's grid.
+
+    Returns:
+        m, (n, channel, *space), and q, (n,); q is 1 on average inside the prior's distribution.
+    """
     mean, distance = _means(conditional, jnp.asarray(fields))
     return np.asarray(mean), np.asarray(distance)
 
@@ -276,7 +294,18 @@ def fit_spread_calibration(
 
 
 def cell_variances(spread: GaussianPrior, scales: Float[np.ndarray, " group"]) -> Float[np.ndarray, "channel *space"]:
-    """v: the variance of every cell, with scaled components."""
+    """v: the variance of every cell, with scaled components.
+
+    v = r a² + Σ_i (λ_i a_i² − r a²) u_i², with components u_i of variance λ_i and scale a_i, and r, a those of the
+    remainder.
+
+    Args:
+        spread: the conditional covariance, of normalised fields.
+        scales: (group,), of the groups of components, see `SpreadCalibration`.
+
+    Returns:
+        v, (channel, *space), at least 10⁻¹².
+    """
     square = scales[_group_of(len(spread.variances))] ** 2
     directions = np.asarray(spread.directions, np.float64)
     rest = float(spread.remainder) * scales[-1] ** 2

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 N_LEVELS = 12
-"""Of the mean at which s is told: some thousand values each for a winter of a small region; 8 and 20 score alike."""
+"""Of the mean at which s is found: some thousand values each for a season of a small region; 8 and 20 score alike."""
 
 
 class Dispersion(eqx.Module):
@@ -46,11 +46,21 @@ def fit_dispersion(
     """The table of s: √(E error² / E variance) in bins of as many values each.
 
     Args:
-        expected: climatology and conditional mean of left-out fields.
-        squared_error: of those means.
-        variance: that was predicted for them.
+        expected: (n, channel, cell), climatology and conditional mean of left-out fields.
+        squared_error: (n, channel, cell), of those means.
+        variance: (n, channel, cell), that was predicted for them.
         active: the channels that have a table; s = 1 in the others.
-        n_levels: bins a channel.
+        n_levels: bins a channel, default 12.
+
+    Returns:
+        s, linear between the means of the bins and constant beyond.
+
+    References:
+        Roulston & Smith (2003), doi:10.1034/j.1600-0870.2003.201378.x.
+
+    Example:
+        >>> table = fit_dispersion(expected, error**2, variance, active=(True,))
+        >>> scale = table(expected_today)  # (channel, *space)
     """
     none = no_dispersion(len(active), n_levels)
     levels, scales = np.array(none.levels), np.array(none.scales)

@@ -30,20 +30,24 @@ def conditional_draws(
     calibration: tuple[SpreadCalibration, Float[np.ndarray, "n channel *space"]] | None = None,
     chunk: int | None = None,
 ) -> Float[np.ndarray, "n channel *space"]:
-    """One draw for every target and key, `chunk` at a time.
+    """One draw of p(x | C′x = y) for every target and key, `chunk` at a time.
 
     Args:
         denoiser: the refined prior; None draws from the Gaussian, exactly and without levels.
         conditional: the Gaussian's conditional, for all targets.
-        targets: y, normalised.
-        keys: one for each.
+        targets: (n, channel, kept), y, normalised.
+        keys: (n,), one for each.
         n_levels: of noise, for the network's residual.
         trained: smallest and largest noise level of the network's training.
-        calibration: of the spread, and the normalised climatology of every target (see `spread_calibration.py`).
-        chunk: fields at once, by default as many as keep a million values.
+        calibration: of the spread, and the normalised climatology of every target (see `spread/calibration.py`); none
+            by default.
+        chunk: fields at once, by default as many as keep a million values, at most 256.
 
     Returns:
-        Normalised fields on the prior's grid.
+        Normalised fields (n, channel, *space) on the prior's grid.
+
+    Example:
+        >>> draws = conditional_draws(None, conditional, targets, keys, n_levels=8, trained=(2e-3, 80.0))
     """
     base = conditional.prior
     chunk = chunk or max(1, min(LARGEST_CHUNK, VALUES_AT_ONCE // base.mean.size))

@@ -41,18 +41,22 @@ CALIBRATION = (
 """Its arrays, in the order of its leaves."""
 N_QUANTILES = 200
 MEMBERS = 4
-"""Draws for every training day that spread and marginals are told from."""
+"""Draws for every training day that spread and marginals are fitted on."""
 PASSES = 2
 """Of matching the draws' distribution: after two it is right to some parts in a thousand."""
 
 
 @dataclass(frozen=True)
 class PostProcessing:
-    """What is done to draws."""
+    """What is done to draws.
+
+    Args:
+        calibration: of their spread.
+        marginals: quantile mapping of every cell and channel; None where no variable is censored.
+    """
 
     calibration: SpreadCalibration
     marginals: QuantileMapping | None
-    """Of every cell and channel; None where no variable is censored."""
 
 
 def fit_post_processing(
@@ -70,11 +74,14 @@ def fit_post_processing(
         prior: of `fields`.
         conditional: of all targets, from `gaussian_conditional`.
         conditions: that the prior was trained with.
-        fields: training anomalies, 0 outside the mask.
-        groups: season year of each.
-        mask: cells with values.
+        fields: (n, channel, y, x), training anomalies, 0 outside the mask.
+        groups: (n,), season year of each.
+        mask: (y, x), cells with values.
         draws: m draws for every field, conditioned on its own coarse values, with a calibration of their spread;
             normalised, on the prior's grid.
+
+    Returns:
+        The calibration, and the marginals where a variable is censored.
 
     Raises:
         ValueError: with fewer than two groups.
@@ -147,7 +154,12 @@ def fit_marginals(
 
 
 def save_post_processing(folder: Path, found: PostProcessing) -> None:
-    """Writes what `load_post_processing` reads."""
+    """Writes FOLDER/post_processing.zarr, which `load_post_processing` reads.
+
+    Args:
+        folder: of the prior, MODEL or RUN/model.
+        found: from `fit_post_processing`.
+    """
     leaves = jax.tree.leaves(found.calibration)
     arrays: dict[str, Any] = {
         name: (tuple(f"{name}_{axis}" for axis in range(leaf.ndim)), np.asarray(leaf))
@@ -161,6 +173,12 @@ def save_post_processing(folder: Path, found: PostProcessing) -> None:
 
 def load_post_processing(folder: Path) -> PostProcessing:
     """What `save_post_processing` wrote.
+
+    Args:
+        folder: of the prior, MODEL or RUN/model.
+
+    Returns:
+        The post-processing.
 
     Raises:
         DataError: if it is not there, or an earlier version wrote it.
@@ -181,14 +199,31 @@ def load_post_processing(folder: Path) -> PostProcessing:
 
 
 def is_censored(variables: Sequence[str]) -> tuple[bool, ...]:
-    """Which variables are far from Gaussian after their transform: those with an atom."""
+    """Which variables are far from Gaussian after their transform: those with an atom.
+
+    Args:
+        variables: names of the channels.
+
+    Returns:
+        True for each variable that `default_transforms` censors: precipitation.
+    """
     return tuple(isinstance(part, CensoredRoot) for part in default_transforms(variables).parts)
 
 
 def apply_marginals(
     mapping: QuantileMapping, fields: Float[np.ndarray, "n channel y x"], mask: np.ndarray, variables: Sequence[str]
 ) -> Float[np.ndarray, "n channel y x"]:
-    """The mapping on the censored channels; the others stay as they are."""
+    """The mapping on the censored channels; the others stay as they are.
+
+    Args:
+        mapping: of every cell and channel.
+        fields: (n, channel, y, x), anomalies.
+        mask: (y, x), cells with values.
+        variables: names of the channels.
+
+    Returns:
+        New fields, same shape; those outside the mask unchanged.
+    """
     moved = np.asarray(_map_each(mapping, jnp.asarray(fields[:, :, mask])))
     result = fields.copy()
     for c in np.flatnonzero(is_censored(variables)):

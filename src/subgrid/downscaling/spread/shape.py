@@ -17,7 +17,7 @@ from scipy.special import ndtr, ndtri
 QUANTILES = 101
 """Of the shape h, evenly spaced in a Gaussian's quantiles: whole tables lie between the outermost, .05 and 99.95 %."""
 FEWEST = 1000
-"""Errors that a table of the shape is told from: of fewer it stays as it was."""
+"""Errors that a table of the shape needs: with fewer it stays as it was."""
 CONSTANT = 1e-6
 """Of the largest squared error of a cell, below which a cell is taken as constant; its scale stays 1."""
 

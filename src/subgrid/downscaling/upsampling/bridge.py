@@ -4,9 +4,9 @@ The coarse field is interpolated to the fine grid and is where a diffusion start
 
     dX = v(X, t) dt + σ dW,    X₀ = cubic interpolation of y,    X₁ a fine field,
 
-the one with the laws of both archives at its ends that is closest to σ·Brownian motion: so a sample stays near its own
-coarse field without being held to it. The source may be coarsened fine fields, the law that debiasing aims at; or raw
-coarse fields, and then debiasing is part of the same step.
+the one with the distributions of both archives at its ends that is closest to σ·Brownian motion: so a sample stays near
+its own coarse field without being held to it. The source may be coarsened fine fields, the distribution that debiasing
+aims at; or raw coarse fields, and then debiasing is part of the same step.
 
 MODEL/bridge.json   what it was fitted for; written last: a folder that has it is whole
 MODEL/weights/      the drift
@@ -48,13 +48,32 @@ Source: TypeAlias = Literal["coarsened", "raw"]
 
 @dataclass(frozen=True)
 class UpsamplerSettings:
-    """The grids, the network and the fit of a bridge; JSON keeps it beside the weights."""
+    """The grids, the network and the fit of a bridge; JSON keeps it beside the weights.
+
+    Args:
+        n_channels: of the fields.
+        coarse: points of the coarse grid along each axis.
+        factors: fine points for each coarse one, along each axis.
+        centred: whether a coarse value lies in the middle of its fine points (block means) or on the first
+            (subsampling).
+        periodic: whether all space axes wrap around.
+        translation_invariant: whether both distributions are, so that fields may be paired up to shifts.
+        source: what the bridge starts from, "coarsened" fine fields or "raw" coarse fields.
+        channels: of the UNet, by level.
+        n_blocks: of the UNet, a level.
+        patch: fine points along an axis that the UNet takes together.
+        sigma: of the diffusion, in standard deviations of the fine fields.
+        n_iterations: of Markovian fitting.
+        n_steps: of training, each iteration.
+        batch_size: pairs a step.
+        learning_rate: its peak; it falls along a cosine in each iteration.
+        n_sampling_steps: of Euler–Maruyama.
+    """
 
     n_channels: int
     coarse: tuple[int, ...]
     factors: tuple[int, ...]
     centred: bool = False
-    """Whether a coarse value lies in the middle of its fine points (block means) or on the first (subsampling)."""
     periodic: bool = True
     translation_invariant: bool = False
     source: Source = "coarsened"
@@ -64,7 +83,6 @@ class UpsamplerSettings:
     sigma: float = 0.3
     n_iterations: int = 4
     n_steps: int = 2000
-    """Of training, each iteration."""
     batch_size: int = 64
     learning_rate: float = 1e-3
     n_sampling_steps: int = 30
@@ -83,11 +101,16 @@ class UpsamplerSettings:
 class BridgeUpsampler(eqx.Module):
     """One draw of a fine field from one coarse field, in physical units: the bridge's diffusion from its interpolation.
 
-    **Arguments:** `drift`, forward, of normalised fields; `interpolation`, a matrix for each axis; `standardiser` of
-    the fine fields; `sigma`; `n_steps` of Euler–Maruyama.
+    Args:
+        drift: forward, of normalised fields.
+        interpolation: for each axis a matrix (fine, coarse).
+        standardiser: of the fine fields.
+        sigma: of the diffusion, in normalised units.
+        n_steps: of Euler–Maruyama.
 
-        upsample = load_upsampler("model")
-        x = upsample(y, key=key)
+    Example:
+        >>> upsample = load_upsampler("model")
+        >>> x = upsample(y, key=key)
     """
 
     drift: Any
@@ -128,16 +151,24 @@ def fit_upsampler(
 ) -> BridgeUpsampler:
     """Fits the bridge from interpolated coarse fields to fine fields, and keeps it in `folder`.
 
-    **Arguments:** `coarse`, of the law that will be downscaled; `fine`; `settings`; `folder`, of the model: the same
-    call resumes an unfinished fit; `report(done, total, loss)`; `key`.
+    Args:
+        coarse: (n, channel, *coarse), of the distribution that will be downscaled, physical units.
+        fine: (m, channel, *fine), same unit; unpaired.
+        settings: grids, network and fit.
+        folder: of the model: the same call resumes an unfinished fit.
+        report: `report(done, total, loss)`, in steps of all iterations.
+        key: of weights, pairs and training.
 
-    **Returns:** the upsampler.
+    Returns:
+        The upsampler, also saved in `folder`.
 
-    **Raises:** `CheckpointMismatch` if the folder holds a fit of other settings; `ValueError` for a grid that does not
-    fit the network.
+    Raises:
+        CheckpointMismatch: if the folder holds a fit of other settings, fields or key.
+        ValueError: for a grid that does not fit the network.
 
-        upsample = fit_upsampler(coarse, fine, UpsamplerSettings(1, (24,), (8,)), folder="model", key=key)
-        ensemble = sample_ensemble(upsample, coarse, 16, key=key)
+    Example:
+        >>> upsample = fit_upsampler(coarse, fine, UpsamplerSettings(1, (24,), (8,)), folder="model", key=key)
+        >>> ensemble = sample_ensemble(upsample, coarse, 16, key=key)
     """
     folder = Path(folder)
     build_key, pair_key, fit_key = jr.split(key, 3)
@@ -160,9 +191,17 @@ def fit_upsampler(
 def load_upsampler(folder: str | Path) -> BridgeUpsampler:
     """The upsampler that `fit_upsampler` kept.
 
-    **Raises:** `DataError` if the folder holds none.
+    Args:
+        folder: of the model.
 
-        upsample = load_upsampler("model")
+    Returns:
+        The upsampler.
+
+    Raises:
+        DataError: if the folder holds none.
+
+    Example:
+        >>> upsample = load_upsampler("model")
     """
     if not is_fitted(folder):
         raise DataError(f"{folder}: holds no fitted bridge (no bridge.json); fit one with fit_upsampler.")
@@ -179,13 +218,28 @@ def load_upsampler(folder: str | Path) -> BridgeUpsampler:
 
 
 def is_fitted(folder: str | Path) -> bool:
-    """Whether the folder holds a whole bridge."""
+    """Whether the folder holds a whole bridge.
+
+    Args:
+        folder: of a model; it need not exist.
+
+    Returns:
+        True if `load_upsampler` can load it.
+    """
     path = Path(folder) / "bridge.json"  # earlier versions wrote it at the start, and marked it
     return path.exists() and json.loads(path.read_text(encoding="utf-8")).get("whole", True)
 
 
 def steps_done(folder: str | Path, settings: UpsamplerSettings) -> int:
-    """Training steps of the iterations that are saved: where a fit goes on."""
+    """Training steps of the iterations that are saved: where a fit goes on.
+
+    Args:
+        folder: of the model.
+        settings: of its fit.
+
+    Returns:
+        Whole iterations times `settings.n_steps`; 0 where nothing is saved.
+    """
     return settings.n_steps * (Checkpoints(Path(folder) / "fit").latest() or 0)
 
 
@@ -214,7 +268,7 @@ def _fit(forward, backward, ends: Ends, pairs: Pairs, settings: UpsamplerSetting
 
 
 def _network(settings: UpsamplerSettings, key: Key) -> NetworkVelocity:
-    """The network of a drift, which starts at zero. **Raises:** `ValueError` if the fine grid does not fit it."""
+    """The network of a drift, which starts at zero; a `ValueError` if the fine grid does not fit it."""
     n = settings.n_channels
     network = UNet(
         n,

@@ -34,7 +34,7 @@ METHODS: dict[str, MethodFor] = {
 
 
 def sampling_method(name: str) -> MethodFor:
-    """A method of sampling.
+    """A method of sampling by its name.
 
     Args:
         name: one of `METHODS`.
@@ -44,6 +44,9 @@ def sampling_method(name: str) -> MethodFor:
 
     Raises:
         ValueError: for another name.
+
+    Example:
+        >>> method = sampling_method("heun")
     """
     if name not in METHODS:
         raise ValueError(f"method {name!r}: there are {', '.join(METHODS)}.")
@@ -79,11 +82,17 @@ def noise_grid(
     Args:
         name: "karras", "exponential", "central", or "process-time", equal steps in the time of the process.
         n_levels: how many.
-        noise_range: smallest and largest level.
-        process: by name, of "process-time".
+        noise_range: smallest and largest level, in standard deviations of the field.
+        process: of "process-time": "variance-exploding", the default, "variance-preserving" or "cosine".
+
+    Returns:
+        Decreasing levels, (level,).
 
     Raises:
         ValueError: for another name.
+
+    Example:
+        >>> noise_grid("exponential", 32, (2e-3, 80.0))
     """
     sigma_min, sigma_max = noise_range
     match name:
@@ -101,7 +110,22 @@ def noise_grid(
 
 
 def training_levels(name: str, noise_range: NoiseRange, *, process: str) -> objective.Quantile:
-    """The noise levels that training draws: "log-uniform", "log-normal" or "time-uniform", of the process."""
+    """The noise levels that training draws, as a quantile function.
+
+    Args:
+        name: "log-uniform", "log-normal", or "time-uniform", uniform in the time of the process.
+        noise_range: smallest and largest level, in standard deviations of the field; "log-normal" has its own.
+        process: of "time-uniform": "variance-exploding", "variance-preserving" or "cosine".
+
+    Returns:
+        u ↦ σ for u in (0, 1).
+
+    Raises:
+        ValueError: for another name.
+
+    Example:
+        >>> levels = training_levels("log-uniform", (2e-3, 80.0), process="variance-exploding")
+    """
     match name:
         case "log-uniform":
             return objective.log_uniform_levels(*noise_range)
@@ -113,13 +137,22 @@ def training_levels(name: str, noise_range: NoiseRange, *, process: str) -> obje
 
 
 def guidance(name: str, gaussian: GaussianPrior, *, n_iterations: int, strength: float | None) -> Guide:
-    """How samples are tied to the coarse field.
+    """How samples are tied to the coarse field, by its name.
 
     Args:
         name: "moment-matching", "gaussian-gain" or "projection".
-        gaussian: of the prior's mean and covariance.
+        gaussian: the prior's mean and covariance, of normalised fields.
         n_iterations: of the moment-matching solve.
         strength: of the projection's gradient term; None for the default.
+
+    Returns:
+        `guide(denoiser, operator, y)`, which makes the guided denoiser.
+
+    Raises:
+        ValueError: for another name.
+
+    Example:
+        >>> guide = guidance("moment-matching", prior.gaussian, n_iterations=5, strength=None)
     """
     match name:
         case "moment-matching":

@@ -26,13 +26,25 @@ from subgrid.verification.spectra import energy_spectrum
 
 
 def turnaround_level(fields: Float[np.ndarray, "n channel y x"], wavenumber: int) -> float:
-    """σ* of fine fields at the cut-off: N √P(k*), where P is the mean over channels.
+    """The noise level at which noise is as large as the waves of the cut-off: `σ* = N √P(k*)`.
 
-    **Arguments:** `fields`, normalised; `wavenumber`, k* ≥ 1.
+    P(k) is the mean |û(κ)|² of the modes of shell k, over samples and channels, of fields of N × N points.
 
-    **Raises:** `ValueError` for a wavenumber that the grid does not resolve.
+    Args:
+        fields: (n, channel, y, x), fine fields, normalised; square.
+        wavenumber: k*, from 1 to N/2.
 
-        turnaround_level(fine, 8)
+    Returns:
+        σ*, in the units of `fields`.
+
+    Raises:
+        ValueError: for a wavenumber that the grid does not resolve.
+
+    References:
+        Bischoff & Deck (2023), arXiv:2305.01822.
+
+    Example:
+        >>> turnaround_level(fine, 8)
     """
     n = fields.shape[-1]
     if not 1 <= wavenumber <= n // 2:
@@ -43,7 +55,16 @@ def turnaround_level(fields: Float[np.ndarray, "n channel y x"], wavenumber: int
 
 
 def noised(x: Float[Array, "*shape"], level: float, *, key: Key) -> Float[Array, "*shape"]:
-    """x + σ*ε: the coarse field at the turnaround, which needs no model of coarse fields."""
+    """The coarse field at the turnaround, x + σ*ε, which needs no model of coarse fields.
+
+    Args:
+        x: (*shape), normalised.
+        level: σ*, in the units of x.
+        key: of ε ~ N(0, 1).
+
+    Returns:
+        The noisy field, same shape.
+    """
     return x + level * standard_normal(x.shape, x.dtype, key=key)
 
 
@@ -55,7 +76,21 @@ def encode(
     Deterministic: two coarse fields stay as far apart as their model holds them likely to be. Heun's rule in ln σ, two
     evaluations a step.
 
-        latent = encode(coarse_denoiser, y, sigma_min=1e-2, level=1.5)
+    Args:
+        denoiser: D(x, σ) of coarse fields.
+        x: (*shape), normalised.
+        sigma_min: where the flow begins, > 0.
+        level: σ*, where it ends.
+        n_steps: equal in ln σ, default 15.
+
+    Returns:
+        The field at σ*, same shape.
+
+    References:
+        Su et al. (2022), arXiv:2203.08382.
+
+    Example:
+        >>> latent = encode(coarse_denoiser, y, sigma_min=1e-2, level=1.5)
     """
     rate = lambda x, log_sigma: x - denoiser(x, jnp.exp(log_sigma))  # noqa: E731
     return integrate(rate, x, jnp.linspace(jnp.log(sigma_min), jnp.log(level), n_steps + 1), step=heun_step)
@@ -73,7 +108,20 @@ def decode(
 ) -> Float[Array, "*shape"]:
     """A fine field from a noisy one at σ*: reverse diffusion, or the probability flow, of the fine fields' model.
 
-    x = decode(fine_denoiser, noised(y, 1.5, key=k1), sigma_min=1e-2, level=1.5, key=k2)
+    Args:
+        denoiser: D(x, σ) of fine fields.
+        x: `(*shape)`, the field at σ*, normalised.
+        sigma_min: the last noise level, > 0.
+        level: σ*, the first.
+        n_steps: evaluations, default 30; of the probability flow `n_steps // 2` steps of Heun's rule.
+        stochastic: whether the diffusion is reversed, the default, or the probability flow followed.
+        key: of the noise; the probability flow uses none.
+
+    Returns:
+        The fine field, same shape.
+
+    Example:
+        >>> x = decode(fine_denoiser, noised(y, 1.5, key=k1), sigma_min=1e-2, level=1.5, key=k2)
     """
     method = AncestralMultistep() if stochastic else Heun()
     levels = jnp.geomspace(level, sigma_min, n_steps + 1 if stochastic else n_steps // 2 + 1)
@@ -81,5 +129,13 @@ def decode(
 
 
 def told(denoiser: Callable, context: PyTree) -> Denoiser:
-    """A denoiser of one field whose context is fixed."""
+    """A denoiser of one field whose context is fixed.
+
+    Args:
+        denoiser: `denoiser(x, sigma, context)`; `denoiser(x, sigma)` where the context is None.
+        context: what the denoiser is conditioned on, or None.
+
+    Returns:
+        x, σ ↦ D(x, σ; context).
+    """
     return denoiser if context is None else lambda x, sigma: denoiser(x, sigma, context)

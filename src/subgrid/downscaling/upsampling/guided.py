@@ -28,13 +28,13 @@ class DiffusionUpsampler(eqx.Module):
         conditional: the prior's Gaussian part under C′, made by `condition`; of normalised fields.
         standardiser: physical ↔ normalised.
         guide: `guide(denoiser, operator, y)`, the guided denoiser.
-        noise_levels: decreasing.
+        noise_levels: (level,), decreasing, in normalised units.
         method: of sampling, given the Gaussian conditional N(m_y, Σ_y).
 
     Example:
-        conditional = condition(prior.gaussian, operator, (1, 24))
-        upsample = DiffusionUpsampler(denoiser, conditional, standardiser, moment_matching, levels, GaussianSDE)
-        x = upsample(y, key=key)
+        >>> conditional = condition(prior.gaussian, operator, (1, 24))
+        >>> upsample = DiffusionUpsampler(denoiser, conditional, standardiser, moment_matching, levels, GaussianSDE)
+        >>> x = upsample(y, key=key)
     """
 
     denoiser: Denoiser
@@ -52,7 +52,17 @@ class DiffusionUpsampler(eqx.Module):
 
 
 def method_for(method: MethodFor | Method) -> MethodFor:
-    """The same for a sampler that needs no Gaussian."""
+    """A method of sampling as made from a Gaussian; of a sampler that needs none, the same for any.
+
+    Args:
+        method: a sampler such as `Heun()`, or what makes one from a Gaussian, such as `GaussianSDE`.
+
+    Returns:
+        What makes a sampler from a Gaussian.
+
+    Example:
+        >>> method_for(Heun())(gaussian)  # Heun()
+    """
     if isinstance(method, type) or not isinstance(method, Method):
         return method  # pyright: ignore[reportReturnType]
     return _Fixed(method)
@@ -70,7 +80,21 @@ class _Fixed(eqx.Module):
 def normalised_target(
     standardiser: Standardiser, operator: Coarsening, y: Float[Array, "channel *coarse"]
 ) -> Float[Array, "channel *coarse"]:
-    """y in the units of normalised fields: C′ of the normalised x for every x with C′x = y."""
+    """y in the units of normalised fields: C′ of the normalised x for every x with C′x = y.
+
+    With mean μ and standard deviation s of the channels, y ↦ (y − C′μ)/s.
+
+    Args:
+        standardiser: μ and s.
+        operator: C′.
+        y: (channel, *coarse), physical units.
+
+    Returns:
+        The target, same shape, normalised.
+
+    Example:
+        >>> target = normalised_target(prior.standardiser, operator, y)
+    """
     n_space = len(operator.fine_shape)
     # The mean goes through C′ as a field, so operators whose rows do not sum to one are normalised rightly too.
     mean = standardiser.restore(jnp.zeros((y.shape[0], *operator.fine_shape)), n_space)
@@ -91,14 +115,24 @@ def sample_ensemble(
     Member m of condition i uses the key fold_in(fold_in(key, i), m) and nothing else, so an ensemble is the same
     whatever else is sampled with it, and a larger one begins with the smaller.
 
-    **Arguments:** `coarse`, kept on the host; `n_members`, 1 or more; `chunk`, fields sampled at a time, on which the
-    memory of the device depends (256 fields of 192 points keep two cores busy); `report(done, total)`, called after
-    each chunk; `key`.
+    Args:
+        upsampler: `upsampler(y, key=key)`, one draw.
+        coarse: (condition, channel, *coarse), kept on the host.
+        n_members: draws for each, 1 or more.
+        chunk: fields sampled at a time, on which the memory of the device depends (256 fields of 192 points keep two
+            cores busy).
+        report: `report(done, total)`, called after each chunk.
+        key: of all draws.
 
-    **Returns:** the ensemble, on the host. **Raises:** `ValueError` for no fields, no members or no chunk.
+    Returns:
+        The ensemble (condition, member, channel, *fine), on the host.
 
-        ensemble = sample_ensemble(upsampler, coarse, 16, key=key)
-        ensemble.shape  # (condition, 16, channel, *fine)
+    Raises:
+        ValueError: for no fields, no members or no chunk.
+
+    Example:
+        >>> ensemble = sample_ensemble(upsampler, coarse, 16, key=key)
+        >>> ensemble.shape  # (condition, 16, channel, *fine)
     """
     return sample_members(upsampler, coarse, n_members, chunk=chunk, report=report, key=key)
 

@@ -46,9 +46,12 @@ def warn_of_levels(upsampler: object) -> None:
     Args:
         upsampler: of a guided prior, with particles or without, or of a conditional diffusion.
 
+    Warns:
+        LevelWarning: where the levels start too low, or are too few; it says what would do.
+
     Example:
-        warn_of_levels(upsampler)
-        ensemble = sample_ensemble(upsampler, coarse, 16, key=key)
+        >>> warn_of_levels(upsampler)
+        >>> ensemble = sample_ensemble(upsampler, coarse, 16, key=key)
     """
     match upsampler:
         case ConditionalUpsampler():

@@ -1,4 +1,4 @@
-"""Draws that are right for any prior as particles grow, and what their weights tell about guidance.
+"""Draws that are right for any prior as particles grow, and what their weights say of guidance.
 
 Each draw is one particle of a run of its own (`diffusion/particles.py`): draws stay independent, and one costs as much
 as K guided ones.
@@ -30,12 +30,12 @@ class ParticleUpsampler(eqx.Module):
         conditional: the prior's Gaussian part under C′, made by `condition`; of normalised fields.
         standardiser: physical ↔ normalised.
         guide: `guide(denoiser, operator, y)`, the guided denoiser: of the proposals.
-        noise_levels: decreasing.
+        noise_levels: (level,), decreasing, in normalised units.
         n_particles: K.
 
     Example:
-        upsample = ParticleUpsampler(denoiser, conditional, standardiser, moment_matching, levels, 64)
-        x, diagnostics = upsample.draw(y, key=key)
+        >>> upsample = ParticleUpsampler(denoiser, conditional, standardiser, moment_matching, levels, 64)
+        >>> x, diagnostics = upsample.draw(y, key=key)
     """
 
     denoiser: Denoiser
@@ -78,19 +78,29 @@ def sample_with_diagnostics(
     report: Callable[[int, int], None] | None = None,
     key: Key,
 ) -> tuple[Float[np.ndarray, "condition member channel *fine"], dict[str, Float[np.ndarray, "condition member"]]]:
-    """`sample_ensemble`, and what there is to tell of each member.
+    """`sample_ensemble`, and what there is to report of each member.
 
     Args:
-        upsampler: any; of a `ParticleUpsampler` there is something to tell.
-        coarse, n_members, report, key: as for `sample_ensemble`.
-        chunk: fields at a time; each particle counts as one.
+        upsampler: any; of a `ParticleUpsampler` there is something to report.
+        coarse: (condition, channel, *coarse), kept on the host.
+        n_members: draws for each, 1 or more.
+        chunk: fields at a time, default 256; each particle counts as one.
+        report: `report(done, total)`, called after each chunk.
+        key: of all draws.
 
     Returns:
-        The ensemble, on the host. Of particles `effective_size`, the smallest of all noise levels (1 to K, before
-        resampling), and `effective_fraction` (0 to 1: `particles.effective_fraction`); else nothing.
+        The ensemble (condition, member, channel, *fine), on the host, and diagnostics (condition, member) by name. Of
+            particles they are `effective_size`, the smallest of all noise levels (1 to K, before resampling), and
+            `effective_fraction` (0 to 1: `particles.effective_fraction`); else there are none.
+
+    Raises:
+        ValueError: for no fields, no members or no chunk.
 
     Warns:
-        If particles collapsed, naming the noise level and the condition of the worst.
+        UserWarning: if particles collapsed, naming the noise level and the condition of the worst.
+
+    Example:
+        >>> ensemble, diagnostics = sample_with_diagnostics(upsample, coarse, 16, key=key)
     """
     if not isinstance(upsampler, ParticleUpsampler):
         return sample_ensemble(upsampler, coarse, n_members, chunk=chunk, report=report, key=key), {}

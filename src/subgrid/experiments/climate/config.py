@@ -113,6 +113,9 @@ def check(config: ClimateConfig) -> None:
     """Values that do not go together, and a scheduler that there is not."""
     if config.prior.sigma_min >= config.prior.sigma_max:
         raise ConfigError("prior.sigma_min must be below prior.sigma_max.")
+    variables = config.climate.variables
+    if len({*variables}) < len(variables):
+        raise ConfigError(f"climate.variables = {[*variables]}: each variable may come once.")
     if config.sampling.scheduler == PREPARE_ONLY:
         return
     try:

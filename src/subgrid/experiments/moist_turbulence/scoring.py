@@ -13,7 +13,8 @@ from subgrid.numerics.spectral import amplitude
 from subgrid.runs.page import write_metrics
 from subgrid.runs.score_table import ScoreTable
 from subgrid.runs.stage import Update
-from subgrid.simulate.moist_turbulence import condensation_rate, context, to_grid, to_modes
+from subgrid.simulate.moist_turbulence import condensation_rate, context
+from subgrid.simulate.periodic_modes import to_grid, to_modes
 from subgrid.verification.distributions import wasserstein_1
 from subgrid.verification.resampling import kolmogorov_smirnov_resampled, run_weights
 from subgrid.verification.similarity import kolmogorov_smirnov, source_distance

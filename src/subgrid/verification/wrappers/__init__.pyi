@@ -8,18 +8,20 @@ from .climate import (
     warm_spells as warm_spells,
     wasserstein_1_per_cell as wasserstein_1_per_cell,
 )
-from .fields import (
+from .ensembles import (
     constraint_rmse as constraint_rmse,
-    covariance_rmse as covariance_rmse,
     crps as crps,
-    energy_spectrum as energy_spectrum,
     fair_crps as fair_crps,
+    rank_histogram as rank_histogram,
+    sample_variability as sample_variability,
+    spread_skill_ratio as spread_skill_ratio,
+)
+from .fields import (
+    covariance_rmse as covariance_rmse,
+    energy_spectrum as energy_spectrum,
     kl_divergence as kl_divergence,
     kl_divergence_per_point as kl_divergence_per_point,
     maximum_mean_discrepancy as maximum_mean_discrepancy,
     mean_energy_log_ratio as mean_energy_log_ratio,
-    rank_histogram as rank_histogram,
-    sample_variability as sample_variability,
-    spread_skill_ratio as spread_skill_ratio,
     wasserstein_1 as wasserstein_1,
 )

@@ -16,13 +16,13 @@ from jaxtyping import Bool, Float, Int
 from subgrid.types import Key
 from subgrid.verification import cells, dependence, extremes, spells, sphere_spectra
 from subgrid.verification.masks import valid_cells
-from subgrid.verification.wrappers.fields import _labelled, _require_aligned, _require_dims
+from subgrid.verification.wrappers.alignment import labelled, require_aligned, require_dims
 
 MEMBER_DIMS = ("realization", "member")
 
 
 def _named(values: Any, like: xr.DataArray, name: str, dims: Sequence[Any] = (), *, units: str | None = None) -> Any:
-    return _labelled(jnp.asarray(values), like, name, dims, units=units)
+    return labelled(jnp.asarray(values), like, name, dims, units=units)
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class _Series:
 
 
 def _series(array: xr.DataArray, name: str, time_dim: str) -> _Series:
-    _require_dims(name, array, [time_dim])
+    require_dims(name, array, [time_dim])
     member = [dim for dim in MEMBER_DIMS if dim in array.dims]
     space = tuple(dim for dim in array.dims if dim not in (*member, time_dim))
     values = np.asarray(array.transpose(*member, time_dim, *space).values, np.float32)
@@ -57,7 +57,7 @@ def _seasons(array: xr.DataArray, time_dim: str) -> Int[np.ndarray, " time"]:
 
 
 def _pair(pred: xr.DataArray, ref: xr.DataArray, time_dim: str) -> tuple[_Series, _Series, np.ndarray]:
-    _require_aligned(pred, ref, "pred and ref", time_dim, *MEMBER_DIMS)
+    require_aligned(pred, ref, "pred and ref", time_dim, *MEMBER_DIMS)
     y = _series(ref, "ref", time_dim)
     lead = [dim for dim in pred.dims if dim not in y.space]
     x = _series(pred.transpose(*lead, *y.space), "pred", time_dim)
@@ -229,7 +229,7 @@ def warm_spells(
         >>> warm_spells(model.tas, observed.tas.quantile(0.9, "time")).warm_spell_count.mean()
     """
     x = _series(temperature, "temperature", time_dim)
-    _require_aligned(temperature, threshold, "temperature and threshold", time_dim, *MEMBER_DIMS)
+    require_aligned(temperature, threshold, "temperature and threshold", time_dim, *MEMBER_DIMS)
     limit = np.asarray(threshold.transpose(*x.space).values, np.float32)
     found = spells.warm_spells(x.values, limit, x.segment, minimum_days=minimum_days)
     maps = {"warm_spell_count": found.count.mean(axis=0), "warm_spell_days": found.days.mean(axis=0)}
@@ -298,7 +298,7 @@ def radial_spectrum(samples: xr.DataArray, *, mask: xr.DataArray | None = None, 
     Example:
         >>> radial_spectrum(observed.tas).sum()  # mean spatial variance
     """
-    _require_dims("samples", samples, ["lat", "lon"])
+    require_dims("samples", samples, ["lat", "lon"])
     x = _series(samples.transpose(..., "lat", "lon"), "samples", time_dim)
     chosen = x.valid if mask is None else mask.transpose("lat", "lon").values.astype(bool)
     spacing = sphere_spectra.region_spacing(samples["lat"].values, samples["lon"].values)

@@ -1,7 +1,6 @@
 """Small synthetic evidence: fields of a few waves, and ensembles that are calibrated by construction."""
 
 import numpy as np
-import pytest
 
 from subgrid.experiments.downscale.figures.evidence import Evidence
 
@@ -52,13 +51,3 @@ def synthetic(space, seed=0, **replaced):
         "loss_curve": np.stack([steps, 1 / steps]),
     }
     return Evidence(**{**content, **replaced})
-
-
-@pytest.fixture(scope="session", params=[(32,), (16, 16)], ids=["1d", "2d"])
-def evidence(request):
-    return synthetic(request.param)
-
-
-@pytest.fixture
-def make_evidence():
-    return synthetic
