@@ -7,7 +7,6 @@ of a reference page becomes the names that the package makes public, module by m
 
 import ast
 import re
-
 from pathlib import Path
 
 import jupytext

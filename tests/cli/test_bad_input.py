@@ -293,7 +293,7 @@ def test_configuration_that_is_a_folder(subgrid, tmp_path):
 
 def test_nothing_to_simulate(subgrid, tmp_path):
     files = ["--set=data.source=files", "--set=data.fine=a.nc", "--set=data.coarse=b.nc"]
-    refuses(subgrid("simulate", "-o", tmp_path / "ks", *files), 2, "has nothing to simulate")
+    refuses(subgrid("simulate", "-o", tmp_path / "ks", *files), 2, "there is nothing to simulate")
     assert left_behind(tmp_path) == []
 
 

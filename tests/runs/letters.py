@@ -97,7 +97,7 @@ def page(run: LettersRun) -> Page:
 
 def stages(config: LettersConfig) -> list[Stage]:
     """The folder keeps `draft.txt` of writing that was stopped."""
-    inputs = (config.letters.source,) if config.letters.source else ()
+    inputs = {"letters.source": (config.letters.source,)} if config.letters.source else {}
     return [
         Stage(
             "write", write, ("word.txt",), depends_on={"letters": ("word", "half"), "run": ("seed",)}, inputs=inputs,

@@ -19,7 +19,8 @@ def show_plan(run: Run, planned: list[Planned]) -> None:
     table = Table("stage", "", "makes", "from", "time", "memory", title=str(run.folder))
     for each in planned:
         stage, estimate = each.stage, expected.get(each.stage.name, Estimate())
-        sources = (*stage.needs, *_told(stage.depends_on), *_told(stage.grows_with), *stage.inputs)
+        inputs = [path for paths in stage.inputs.values() for path in paths]
+        sources = (*stage.needs, *_told(stage.depends_on), *_told(stage.grows_with), *inputs)
         table.add_row(
             stage.name,
             ACTIONS[each.action],

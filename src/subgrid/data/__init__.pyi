@@ -24,6 +24,7 @@ from .store import (
     OutputError as OutputError,
     OutputExists as OutputExists,
     check_free as check_free,
+    remove as remove,
     write_json as write_json,
     write_text as write_text,
     write_whole as write_whole,

@@ -23,7 +23,7 @@ def trajectory_dataset(
     Returns:
         The dataset.
 
-    Example:
+    Examples:
         >>> dataset = trajectory_dataset(u, interval=12.5, domain=64.0, title="KS, fine", settings=toml)
     """
     n_runs, n_times, n_points = fields.shape
@@ -71,7 +71,7 @@ def ensemble_of_runs_dataset(
     Returns:
         The dataset.
 
-    Example:
+    Examples:
         >>> channels = {"zeta": "vorticity", "c": "supersaturation"}
         >>> ensemble_of_runs_dataset(
         ...     frames, channels, coordinates={"wavenumber": k}, interval=0.25, domain=2 * np.pi, attributes={}

@@ -19,7 +19,7 @@ def draw_batch(samples: Float[Array, "n *shape"], size: int, *, key: Key) -> Flo
     Returns:
         The batch.
 
-    Example:
+    Examples:
         >>> draw_batch(samples, 128, key=key)
     """
     return samples[jr.randint(key, (size,), 0, samples.shape[0])]
@@ -39,7 +39,7 @@ def random_shifts(fields: Float[Array, "n *shape"], n_space: int, *, key: Key) -
     Returns:
         The rolled fields.
 
-    Example:
+    Examples:
         >>> random_shifts(draw_batch(samples, 128, key=draw_key), 2, key=shift_key)
     """
     space = fields.shape[fields.ndim - n_space :]

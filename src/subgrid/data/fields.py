@@ -90,7 +90,7 @@ def open_field(path: str | Path, variable: str | None = None) -> xr.DataArray:
     Raises:
         DataError: for a missing file, one that is neither NetCDF nor Zarr, or a variable that is not there.
 
-    Example:
+    Examples:
         >>> field = open_field("fine.zarr", "u")
     """
     path = Path(path)
@@ -124,7 +124,7 @@ def sample_dims(field: xr.DataArray) -> tuple[str, ...]:
     Returns:
         Names out of `SAMPLE_DIMS`.
 
-    Example:
+    Examples:
         >>> sample_dims(xr.DataArray(np.zeros((3, 2, 8)), dims=("time", "trajectory", "x")))
         ('trajectory', 'time')
     """
@@ -140,7 +140,7 @@ def channel_dims(field: xr.DataArray) -> tuple[str, ...]:
     Returns:
         One name or none.
 
-    Example:
+    Examples:
         >>> channel_dims(xr.DataArray(np.zeros((3, 2, 8)), dims=("time", "channel", "x")))
         ('channel',)
     """
@@ -156,7 +156,7 @@ def space_dims(field: xr.DataArray) -> tuple[str, ...]:
     Returns:
         Their names.
 
-    Example:
+    Examples:
         >>> space_dims(xr.DataArray(np.zeros((3, 4, 8)), dims=("time", "y", "x")))
         ('y', 'x')
     """
@@ -177,7 +177,7 @@ def samples_of(field: xr.DataArray, *, source: str) -> Samples:
         DataError: if there is no sample or no space dimension, or at the first NaN or infinity, with its time and
             place.
 
-    Example:
+    Examples:
         >>> samples = samples_of(open_field("fine.zarr"), source="fine.zarr")
     """
     lead, channel, space = sample_dims(field), channel_dims(field), space_dims(field)
@@ -222,7 +222,7 @@ def hold_out(samples: Samples, fractions: Sequence[float]) -> list[Samples]:
     Raises:
         DataError: if there are fewer runs than parts, or a part would hold fewer than 2 samples.
 
-    Example:
+    Examples:
         >>> training, validation = hold_out(samples, [0.9, 0.1])
     """
     runs = np.unique(samples.trajectory)

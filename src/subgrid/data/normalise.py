@@ -58,7 +58,7 @@ def fit_standardiser(samples: Float[np.ndarray, "n channel *space"]) -> Standard
     Raises:
         ValueError: if a channel is constant.
 
-    Example:
+    Examples:
         >>> standardiser = fit_standardiser(samples.values)
         >>> z = standardiser.normalise(x, n_space=2)
     """

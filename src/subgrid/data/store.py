@@ -45,7 +45,7 @@ def check_free(
             one.
         OutputError: if its folder is a file or cannot be written.
 
-    Example:
+    Examples:
         >>> check_free("out.zarr", overwrite=True, kind="store", inputs=["coarse.nc"])
     """
     path = Path(path)
@@ -99,7 +99,7 @@ def write_whole(
         OutputError: if it cannot be written, as on a full disk. What `write` raises, other than `OSError`, passes
             through.
 
-    Example:
+    Examples:
         >>> write_whole("figure.png", lambda partial: figure.savefig(partial, format="png"))
     """
     path = check_free(path, overwrite=overwrite, kind=kind)
@@ -109,7 +109,7 @@ def write_whole(
         write(partial)
         _replace(partial, path)
     except BaseException as error:
-        _remove(partial)
+        remove(partial)
         if isinstance(error, OSError):
             raise OutputError(_explain(path, error)) from error
         raise
@@ -131,7 +131,7 @@ def write_zarr(dataset: xr.Dataset, path: str | Path, *, overwrite: bool = False
         OutputExists: if something is there that may not be replaced.
         OutputError: if it cannot be written.
 
-    Example:
+    Examples:
         >>> write_zarr(dataset, "out.zarr")
     """
 
@@ -158,7 +158,7 @@ def write_text(path: str | Path, text: str, *, overwrite: bool = True) -> Path:
         OutputExists: if something is there that may not be replaced.
         OutputError: if it cannot be written.
 
-    Example:
+    Examples:
         >>> write_text("notes.txt", "two lines\\nof text\\n")
     """
     return write_whole(path, lambda partial: _write_and_sync(partial, text), overwrite=overwrite, kind="file")
@@ -179,7 +179,7 @@ def write_json(path: str | Path, content: Any, *, overwrite: bool = True) -> Pat
         OutputExists: if something is there that may not be replaced.
         OutputError: if it cannot be written.
 
-    Example:
+    Examples:
         >>> write_json("scores.json", {"covRMSE": 0.1})
     """
     return write_text(path, json.dumps(content, indent=2) + "\n", overwrite=overwrite)
@@ -201,12 +201,17 @@ def _replace(partial: Path, path: Path) -> None:
         except BaseException:
             os.replace(old, path)
             raise
-        _remove(old)
+        remove(old)
     else:
         os.replace(partial, path)
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Removes a file or a folder with all that is in it, if it is there.
+
+    Args:
+        path: of the file or folder.
+    """
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:

@@ -83,7 +83,7 @@ class StreamedFields:
         variable: in it.
         memory: bytes that two windows of all lanes take at most, 512 MiB by default.
 
-    Example:
+    Examples:
         >>> fields = StreamedFields(Path("era5.zarr"), "t2m")
         >>> fields.shape  # (n, channel, *space)
     """
@@ -213,7 +213,7 @@ def stream_batches(
             file and time index.
         ValueError: if `n_lanes` does not divide `batch_size`, or `valid` has other dimensions.
 
-    Example:
+    Examples:
         >>> stream = stream_batches("era5.zarr", ["tas", "pr"], batch_size=64, key=jr.key(0))
         >>> stream(0).shape
         (64, 2, 181, 360)

@@ -50,7 +50,7 @@ def linear_schedule(n_steps: int = 1000, beta_min: float = 1e-4, beta_max: float
     References:
         Ho, Jain & Abbeel (2020), arXiv:2006.11239; the defaults are theirs.
 
-    Example:
+    Examples:
         >>> linear_schedule().alpha_bars[-1]  # 4e-5: x_{T−1} is nearly pure noise
     """
     return Schedule(jnp.linspace(beta_min, beta_max, n_steps))
@@ -70,7 +70,7 @@ def cosine_schedule(n_steps: int = 1000, offset: float = 0.008, beta_limit: floa
     References:
         Nichol & Dhariwal (2021), arXiv:2102.09672.
 
-    Example:
+    Examples:
         >>> schedule = cosine_schedule(100)
     """
     time = jnp.arange(n_steps + 1) / n_steps
@@ -131,7 +131,7 @@ def ancestral_sample(
     References:
         Ho, Jain & Abbeel (2020), arXiv:2006.11239, Algorithm 2.
 
-    Example:
+    Examples:
         >>> x = ancestral_sample(predict_noise, schedule, jr.normal(start_key, (1, 64)), key=key)
     """
     previous = jnp.concatenate([jnp.ones(1), schedule.alpha_bars[:-1]])
@@ -179,7 +179,7 @@ def ddim_sample(
     References:
         Song, Meng & Ermon (2021), arXiv:2010.02502, Eq. 12.
 
-    Example:
+    Examples:
         >>> x = ddim_sample(predict_noise, schedule, jr.normal(start_key, (1, 64)), n_steps=20, key=key)
     """
     n = schedule.betas.shape[0]
@@ -212,7 +212,7 @@ def as_denoiser(predict_noise: NoisePredictor, schedule: Schedule) -> Denoiser:
     Returns:
         A denoiser of fields of any shape that the network takes.
 
-    Example:
+    Examples:
         >>> x = draw(as_denoiser(predict_noise, schedule), (1, 64), karras_grid(32), method=Heun(), key=key)
     """
     sigmas = jnp.sqrt(1 / schedule.alpha_bars - 1)

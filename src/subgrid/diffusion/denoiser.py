@@ -74,7 +74,7 @@ def gaussian_denoiser(mean: Float[Array, " d"], covariance: Float[Array, "d d"])
     Returns:
         D(x, σ), for x of any shape of d values.
 
-    Example:
+    Examples:
         >>> gaussian_denoiser(jnp.zeros(2), jnp.eye(2))(jnp.ones(2), 1.0)  # 1/2 twice
     """
     eigenvalues, vectors = jnp.linalg.eigh(covariance)
@@ -102,7 +102,7 @@ class Preconditioned(eqx.Module):
     References:
         Karras, Aittala, Aila & Laine (2022), arXiv:2206.00364, Table 1.
 
-    Example:
+    Examples:
         >>> denoiser = Preconditioned(network)
         >>> x = draw(denoiser, (1, 64), exponential_grid(32), method=ExponentialMultistep(), key=key)
     """

@@ -33,7 +33,7 @@ class ConditionalGaussian(eqx.Module):
         spread: N(0, Σ_y).
         noise_variance: N: one number for all values of y, or one for each.
 
-    Example:
+    Examples:
         >>> conditional = condition(prior, Subsample((192,), 8), (1, 24))
         >>> x = conditional.given(y).sample(key=key)
     """
@@ -86,7 +86,7 @@ def condition(
     Raises:
         ValueError: for a noise variance that is negative or of another shape.
 
-    Example:
+    Examples:
         >>> conditional = condition(prior, Subsample((192,), 8), (1, 24))
     """
     noise = checked_noise_variance(noise_variance, coarse_shape)

@@ -37,7 +37,7 @@ class GaussianPrior(eqx.Module):
         remainder: ρ, the variance of every component that is not among the r.
         support: 1 where the field has values, 0 where it has none.
 
-    Example:
+    Examples:
         >>> prior = fit_gaussian_prior(fields, 40)
         >>> x = prior.sample(key=key)
     """
@@ -113,7 +113,7 @@ def fit_gaussian_prior(
     References:
         Tipping & Bishop (1999), doi:10.1111/1467-9868.00196.
 
-    Example:
+    Examples:
         >>> prior = fit_gaussian_prior(fields, 40)
     """
     shape = fields.shape[1:]
@@ -176,7 +176,7 @@ def left_out_folds(groups: np.ndarray, *, most: int = 5) -> list[Bool[np.ndarray
     Raises:
         ValueError: with fewer than two groups.
 
-    Example:
+    Examples:
         >>> left_out_folds(np.array([2001, 2001, 2002]))  # [True, True, False] and [False, False, True]
     """
     labels = np.unique(groups)
@@ -207,7 +207,7 @@ def choose_directions(
     Raises:
         ValueError: with fewer than two groups, or no candidate below the samples and values left.
 
-    Example:
+    Examples:
         >>> n_directions, scores = choose_directions(values, season_years, candidates=(10, 20, 40))
     """
     folds, d = left_out_folds(groups), values.shape[1]

@@ -49,7 +49,7 @@ class IsotropicGaussian(eqx.Module):
         mean: m.
         variance: λ.
 
-    Example:
+    Examples:
         >>> method = GaussianSDE(IsotropicGaussian(jnp.zeros((1, 64)), jnp.array(1.0)))
     """
 
@@ -82,7 +82,7 @@ class GaussianSDE(eqx.Module):
     References:
         Lu et al. (2022), arXiv:2211.01095 (the extrapolation).
 
-    Example:
+    Examples:
         >>> method = GaussianSDE(prior)
         >>> x = sample(denoiser, method.start(noise, levels[0]), levels, method=method, key=key)
     """
@@ -138,7 +138,7 @@ class GaussianODE(eqx.Module):
     References:
         Lu et al. (2022), arXiv:2211.01095 (the extrapolation).
 
-    Example:
+    Examples:
         >>> x = draw(denoiser, (1, 192), exponential_grid(16), method=GaussianODE(prior), key=key)
     """
 

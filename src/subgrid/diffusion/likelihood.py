@@ -44,7 +44,7 @@ def log_likelihood(
     References:
         Song et al. (2021), arXiv:2011.13456, Eq. 39.
 
-    Example:
+    Examples:
         >>> log_likelihood(denoiser, x, sigma_max=80.0)
     """
 

@@ -48,7 +48,7 @@ def exponential_grid(n_levels: int, *, sigma_max: float = 80.0, sigma_min: float
     Raises:
         ValueError: n < 2, or not 0 < σ_min < σ_max.
 
-    Example:
+    Examples:
         >>> exponential_grid(3, sigma_max=100.0, sigma_min=0.01)  # 100, 1, .01
     """
     _check(n_levels, sigma_min, sigma_max)

@@ -138,7 +138,7 @@ def denoising_loss(
     Returns:
         A scalar; near 1 for an untrained preconditioned network under `karras_weight`.
 
-    Example:
+    Examples:
         >>> denoising_loss(denoiser, batch, noise_levels=log_uniform_levels(), weight=karras_weight(), key=key)
     """
     level_key, noise_key = jr.split(key)

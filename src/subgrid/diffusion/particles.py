@@ -69,7 +69,7 @@ class Particles(NamedTuple):
         log_weights: log w, not normalised: the mean of w estimates p(y), without bias.
         diagnostics: of the run.
 
-    Example:
+    Examples:
         >>> x = particles.pick(key=key)
     """
 
@@ -126,7 +126,7 @@ def sample_particles(
     References:
         Wu et al. (2023), arXiv:2306.17775; Chopin & Papaspiliopoulos (2020), doi:10.1007/978-3-030-47845-2, chapter 10.
 
-    Example:
+    Examples:
         >>> guided = moment_matching(denoiser, operator, y, prior=prior)
         >>> particles = sample_particles(denoiser, guided, conditional, y, levels, n_particles=64, key=key)
         >>> x = particles.pick(key=pick_key)
@@ -177,7 +177,7 @@ def effective_size(log_weights: Float[Array, " particle"]) -> Scalar:
     References:
         Kong, Liu & Wong (1994), doi:10.1080/01621459.1994.10476469.
 
-    Example:
+    Examples:
         >>> effective_size(jnp.zeros(8))  # 8
     """
     return 1 / jnp.sum(jax.nn.softmax(log_weights) ** 2)
@@ -222,7 +222,7 @@ def systematic_resampling(log_weights: Float[Array, " particle"], *, key: Key) -
     References:
         Kitagawa (1996), doi:10.2307/1390750.
 
-    Example:
+    Examples:
         >>> systematic_resampling(jnp.log(jnp.array([0.5, 0.5, 0.0, 0.0])), key=key)  # 0, 0, 1, 1
     """
     n = len(log_weights)

@@ -216,7 +216,7 @@ def prior_std(process: Process) -> Scalar:
     Returns:
         A scalar.
 
-    Example:
+    Examples:
         >>> prior_std(VariancePreserving())  # 1
     """
     one = jnp.ones(())

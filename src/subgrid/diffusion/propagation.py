@@ -30,7 +30,7 @@ def sampled_moments(
         c and JJᵀ, of the flattened field. d vector–Jacobian products of the whole sampler: for up to some hundred
         values.
 
-    Example:
+    Examples:
         >>> mean, covariance = sampled_moments(prior, (1, 36), exponential_grid(4), method=GaussianSDE(prior))
     """
     n_levels = noise_levels.shape[0]
@@ -70,7 +70,7 @@ def moments_by_steps(
     Returns:
         Mean and covariance of the flattened sample. At most 3d Jacobian–vector products of each step.
 
-    Example:
+    Examples:
         >>> mean, covariance = moments_by_steps(prior, (1, 36), exponential_grid(32), 32, method=Heun())
     """
     zero = jnp.zeros(shape, noise_levels.dtype)

@@ -21,7 +21,7 @@ class Refined(eqx.Module):
         network: F(features, c_noise), from 2·channel + predictor channels to channel, zero at first.
         predictors: fixed fields that the network sees, such as the mask or orography.
 
-    Example:
+    Examples:
         >>> denoiser = Refined(fit_gaussian_prior(fields, 40), network, orography[None])
     """
 

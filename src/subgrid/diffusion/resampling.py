@@ -22,7 +22,7 @@ class Resampled(eqx.Module):
     References:
         Lugmayr et al. (2022), arXiv:2201.09865.
 
-    Example:
+    Examples:
         >>> method = Resampled(Ancestral(), n_resamples=10)
     """
 

@@ -69,7 +69,7 @@ def sample(denoiser: Denoiser, x: Sample, noise_levels: Float[Array, " level"], 
     Returns:
         A sample of the distribution of the data, of the shape of `x`.
 
-    Example:
+    Examples:
         >>> levels = exponential_grid(32)
         >>> x = sample(denoiser, x, levels, method=ExponentialMultistep(), key=key)
     """
@@ -92,7 +92,7 @@ def draw(
     Returns:
         A sample of that shape.
 
-    Example:
+    Examples:
         >>> x = draw(denoiser, (1, 192), levels, method=GaussianSDE(prior), key=key)
     """
     start_key, sample_key = jr.split(key)
@@ -302,7 +302,7 @@ class Corrected(eqx.Module):
     References:
         Song et al. (2021), arXiv:2011.13456, Algorithm 1.
 
-    Example:
+    Examples:
         >>> method = Corrected(Ancestral(), n_corrections=2)
     """
 

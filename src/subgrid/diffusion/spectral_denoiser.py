@@ -22,7 +22,7 @@ class SpectralDenoiser(eqx.Module):
         law: mean and variance of the modes, or `Groups` of them, one for each group of contexts.
         network: F(features, ¼ ln σ), from 2·channel + known channels to channel.
 
-    Example:
+    Examples:
         >>> denoiser = SpectralDenoiser(mode_statistics(fine), UNet(4, 2, 2, key=key))
     """
 
@@ -63,7 +63,7 @@ def residual_weight(law: ModeStatistics | Groups):
     Returns:
         λ as a function of σ, for `denoising_loss`.
 
-    Example:
+    Examples:
         >>> weight = residual_weight(mode_statistics(fine))
     """
 

@@ -32,7 +32,7 @@ def fit_stationary_prior(
     Raises:
         ValueError: for fewer than one component.
 
-    Example:
+    Examples:
         >>> prior = fit_stationary_prior(fine)
     """
     n, space = len(fields), fields.shape[2:]

@@ -31,7 +31,7 @@ def ensemble_coordinates(coarse: xr.DataArray, operator: Coarsening) -> xr.Datas
     Raises:
         DataError: if a dimension or coordinate of the coarse field has a name that the result needs.
 
-    Example:
+    Examples:
         >>> ensemble_coordinates(coarse, Subsample((192,), 8))["x"].size
         192
     """
@@ -66,7 +66,7 @@ def ensemble_dataset(
     Raises:
         DataError: as `ensemble_coordinates`.
 
-    Example:
+    Examples:
         >>> ensemble_dataset(coarse, ensemble, targets, operator).to_zarr("ensemble.zarr")
     """
     coordinates, lead, space = ensemble_coordinates(coarse, operator), sample_dims(coarse), space_dims(coarse)
@@ -106,7 +106,7 @@ def conditions_dataset(
     Returns:
         `ensemble` (condition, member, channel, *space), `target`, `truth` and the diagnostics.
 
-    Example:
+    Examples:
         >>> chosen = coarse.take(indices)
         >>> conditions_dataset(chosen, ensemble, targets, fine=fine, coarse=coarse).to_zarr("ensemble.zarr")
     """

@@ -50,7 +50,7 @@ ABOUT = {
         "floor is the score of this ensemble where one of its own members plays the truth"
     ),
     "spread/skill": (
-        "corrected ensemble spread over the error of the ensemble mean; 1 for an honest ensemble; beside it the same "
+        "corrected ensemble spread over the error of the ensemble mean; 1 for a reliable ensemble; beside it the same "
         "with one of the members as truth"
     ),
 }
@@ -105,7 +105,7 @@ def distribution_scores(
     Raises:
         ValueError: fewer than two samples in a set, or different grids.
 
-    Example:
+    Examples:
         >>> distribution_scores(generated, fine, 1)["W1"]
     """
     pred, ref = jnp.asarray(pred), jnp.asarray(ref)
@@ -141,7 +141,7 @@ def compare(
     Raises:
         ValueError: as `distribution_scores`.
 
-    Example:
+    Examples:
         >>> rows = compare("Unconditional", fine[:1000], {"generated": samples}, fine[1000:], 1)
     """
     columns = {name: distribution_scores(fields, reference, n_space) for name, fields in candidates.items()}
@@ -175,7 +175,7 @@ def ensemble_rows(
     Returns:
         The rows "constraint RMSE" and "variability".
 
-    Example:
+    Examples:
         >>> rows = ensemble_rows("Debiased inputs", ensemble, cubic, targets, operator)
     """
     repeated = np.broadcast_to(targets[:, None], (*ensemble.shape[:2], *targets.shape[1:]))
@@ -211,7 +211,7 @@ def perfect_model_rows(
     Returns:
         The rows "CRPS", in the units of the field, and "spread/skill", whose target is 1.
 
-    Example:
+    Examples:
         >>> rows = perfect_model_rows(truth, ensemble, cubic)
     """
     truth_, members = jnp.asarray(truth), jnp.moveaxis(jnp.asarray(ensemble), 1, 0)
@@ -245,7 +245,7 @@ def ranks(truth: np.ndarray, ensemble: np.ndarray, operator: Coarsening, *, key:
     Returns:
         Counts (member + 1,): how often as many members lie below the truth.
 
-    Example:
+    Examples:
         >>> ranks(truth, ensemble, operator, key=key)
     """
     hidden = np.where(determined(operator, truth.shape[1:]), np.nan, truth)
@@ -278,7 +278,7 @@ def debiasing_error(
     Returns:
         The distance, in the units of the field.
 
-    Example:
+    Examples:
         >>> debiasing_error(apply_debiaser(debiaser, unseen), coarsened)
     """
     levels, (n, m) = (np.arange(200) + 0.5) / 200, (len(debiased), len(wanted))
@@ -301,7 +301,7 @@ def draw_conditions(n_available: int, n: int, *, key: Key) -> np.ndarray:
     Returns:
         Rising indices, (min(n, n_available),).
 
-    Example:
+    Examples:
         >>> chosen = draw_conditions(len(coarse), 64, key=key)
     """
     chosen = jax.random.permutation(key, n_available)[: min(n, n_available)]

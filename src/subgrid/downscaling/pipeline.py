@@ -72,7 +72,7 @@ def train(
         DataError: for fields that cannot be used.
         ValueError: for settings that do not go together, or a grid that does not fit the network.
 
-    Example:
+    Examples:
         >>> prior = train(fine, folder="model", n_steps=4000, key=jax.random.key(0))
     """
     samples = _trainable(fine, folder)
@@ -125,7 +125,7 @@ def train_conditional(
         DataError: for fields that cannot be used, or a C′ of another grid.
         ValueError: for an unknown kind, a negative jitter, or settings that do not go together.
 
-    Example:
+    Examples:
         >>> operator = Subsample((192,), 8)
         >>> model = train_conditional(fine, operator, folder="model", n_steps=4000, key=jax.random.key(0))
     """
@@ -180,7 +180,7 @@ def fit_debiaser(
         DataError: if C′ does not connect the two grids, or as `check_aligned`.
         ValueError, TypeError: as `fit_debiaser_array`.
 
-    Example:
+    Examples:
         >>> debiaser = fit_debiaser(coarse, fine, Subsample((192,), 8), key=jax.random.key(0))
     """
     source, target = samples_of(coarse, source="coarse"), samples_of(fine, source="fine")
@@ -238,7 +238,7 @@ def downscale(
     Warns:
         LevelWarning: where the noise levels do not suffice.
 
-    Example:
+    Examples:
         >>> ensemble = downscale(coarse, model, debiaser, operator, n_members=16, key=jax.random.key(0))
     """
     samples = samples_of(coarse, source="coarse")

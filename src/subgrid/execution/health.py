@@ -77,7 +77,7 @@ def status(path: str | Path) -> Status:
     Raises:
         DataError: if there is no store.
 
-    Example:
+    Examples:
         >>> status("out.zarr").damage
     """
     return _status(open_store(path), _compare_digest)
@@ -86,7 +86,7 @@ def status(path: str | Path) -> Status:
 def quick_status(path: str | Path) -> Status:
     """As `status`, but files are only looked for and their lengths compared: fast for a store of any size.
 
-    Example:
+    Examples:
         >>> quick_status("out.zarr").n_done
     """
     return _status(open_store(path), lambda store, name, expected: store.complaint(name, expected))
@@ -104,7 +104,7 @@ def repair(found: Status) -> int:
     Raises:
         DataError: if the store is not there any more.
 
-    Example:
+    Examples:
         >>> repair(status("out.zarr"))
     """
     store = open_store(found.path)

@@ -81,7 +81,7 @@ def parse_scheduler(text: str) -> Scheduler:
     Raises:
         ValueError: for anything else.
 
-    Example:
+    Examples:
         >>> parse_scheduler("slice:0/10")
         Slice(index=0, n=10)
     """
@@ -111,7 +111,7 @@ def run(store: Store, loader: Loader, scheduler: Scheduler, *, progress: Progres
     Returns:
         How many items were done now. Errors are those of the runner and `run_item`; what was complete stays so.
 
-    Example:
+    Examples:
         >>> run(store, loader_of(load_sampler, folder="run"), parse_scheduler("local:2"))
     """
     match scheduler:
@@ -132,7 +132,7 @@ def run_serial(store: Store, loader: Loader, items: Sequence[WorkItem], *, progr
 
     It returns how many were done here. Errors are those of `run_item`, at the first item that fails.
 
-    Example:
+    Examples:
         >>> run_serial(store, loader, store.pending())
     """
     tidy(store)
@@ -151,7 +151,7 @@ def run_slice(store: Store, loader: Loader, index: int, n: int, *, progress: Pro
 
     Errors are those of `run_serial`, and a `ValueError` unless 0 ≤ index < n.
 
-    Example:
+    Examples:
         >>> run_slice(store, loader, int(os.environ["SLURM_ARRAY_TASK_ID"]), 10)
     """
     items = [item for item in share(store.items(), index, n) if not store.is_complete(item)]
@@ -167,7 +167,7 @@ def run_dask(store: Store, loader: Loader, client: "Client", *, progress: Progre
         WorkerDied: for an item that kills its workers; and as `run_item`. At the first item that fails, the others are
             cancelled.
 
-    Example:
+    Examples:
         >>> with connect("tcp://node1:8786") as client:
         ...     run_dask(store, loader, client)
     """
@@ -213,7 +213,7 @@ def local_cluster(n: int) -> "Iterator[Client]":
     Forked processes would inherit JAX's threads half-way and hang. Spawned ones import the script that starts them, so
     a script needs the guard `if __name__ == "__main__":`.
 
-    Example:
+    Examples:
         >>> with local_cluster(2) as client:
         ...     run_dask(store, loader, client)
     """

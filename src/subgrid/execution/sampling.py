@@ -58,7 +58,7 @@ def loader_of(function: Callable[..., Sample], **arguments: Any) -> Loader:
     Raises:
         TypeError: for a function that has no name elsewhere, or arguments that JSON does not keep.
 
-    Example:
+    Examples:
         >>> loader = loader_of(load_sampler, folder="/scratch/run")
     """
     name = f"{function.__module__}:{function.__qualname__}"
@@ -86,7 +86,7 @@ def run_item(item: WorkItem, sample: Sample, store: Store) -> None:
     Raises:
         FloatingPointError: for a sample that diverged, naming where; and as `write_item`.
 
-    Example:
+    Examples:
         >>> run_item(store.items()[0], sample, store)
     """
     with ONE_AT_A_TIME:

@@ -100,7 +100,7 @@ def open_store(path: str | Path) -> Store:
     Raises:
         DataError: if there is none, or its record cannot be read.
 
-    Example:
+    Examples:
         >>> open_store("out.zarr").pending()
     """
     path = Path(path).absolute()
@@ -130,7 +130,7 @@ def write_item(store: Store, item: WorkItem, values: Float[np.ndarray, "t m chan
         ValueError: for an item that is not aligned to the chunks, or values of another shape.
         OutputError: for a full disk, or if another process has completed the item with other bits.
 
-    Example:
+    Examples:
         >>> write_item(store, store.items()[0], values)
     """
     check_aligned(store.layout, item)
@@ -178,7 +178,7 @@ def round_bits(values: Float[np.ndarray, "*shape"], kept: int) -> Float[np.ndarr
     References:
         M. Klöwer et al. (2021), Nature Computational Science 1, 713–724, doi:10.1038/s43588-021-00156-2.
 
-    Example:
+    Examples:
         >>> round_bits(np.float32([273.15]), 10)  # 273.25
     """
     bits = np.ascontiguousarray(values, np.float32).view(np.uint32)

@@ -50,7 +50,7 @@ class Template:
         members_per_item: of a work item, a multiple of the shards; one shard by default.
         attributes: of the store, beside those of the coordinates.
 
-    Example:
+    Examples:
         >>> Template(coarse, {"tas": {"units": "K"}}, space=("lat", "lon"), n_members=16)
     """
 
@@ -96,7 +96,7 @@ def create_store(
         ValueError: for a template that makes no sense.
         OutputError: for a full disk or a folder that cannot be written.
 
-    Example:
+    Examples:
         >>> store = create_store("out.zarr", template, seed=0, configuration={"guide": "moment-matching"})
     """
     path = Path(path)
@@ -122,7 +122,7 @@ def sensible_chunks(sizes: Mapping[str, int], space: tuple[str, ...]) -> tuple[d
 
     A chunk holds up to `CHUNK_VALUES`, a shard up to `SHARD_VALUES`; one field at least.
 
-    Example:
+    Examples:
         >>> sensible_chunks({"realization": 16, "time": 36500, "lat": 128, "lon": 192}, ("lat", "lon"))
     """
     per_field = math.prod(sizes[dim] for dim in space)

@@ -41,7 +41,7 @@ def blocks(size: int, length: int) -> list[Span]:
     Raises:
         ValueError: if either is below 1.
 
-    Example:
+    Examples:
         >>> blocks(5, 2)
         [(0, 2), (2, 4), (4, 5)]
     """
@@ -56,7 +56,7 @@ def work_items(n_times: int, n_members: int, *, times_per_item: int, members_per
     Raises:
         ValueError: if a number is below 1.
 
-    Example:
+    Examples:
         >>> work_items(365, 16, times_per_item=32, members_per_item=16)
     """
     return [
@@ -72,7 +72,7 @@ def share(items: Sequence[WorkItem], index: int, n: int) -> list[WorkItem]:
     Raises:
         ValueError: unless 0 ≤ index < n.
 
-    Example:
+    Examples:
         >>> share(items, 0, 10)
     """
     if not 0 <= index < n:
@@ -95,7 +95,7 @@ def sample_keys(
     Returns:
         One key for every time and member.
 
-    Example:
+    Examples:
         >>> sample_keys(0, ("climate", "scenario"), np.arange(32, 64), np.arange(16)).shape
         (32, 16)
     """

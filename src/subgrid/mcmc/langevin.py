@@ -32,7 +32,7 @@ def ula_step(
     References:
         Roberts & Tweedie (1996), doi:10.2307/3318418.
 
-    Example:
+    Examples:
         >>> ula_step(x, lambda x: -x, 0.1, key=key)  # towards N(0, I)
     """
     noise = standard_normal(x.shape, x.dtype, key=key)
@@ -67,7 +67,7 @@ def annealed_langevin(
     References:
         Song & Ermon (2019), arXiv:1907.05600, with τ = ε·σ²/2σ_L².
 
-    Example:
+    Examples:
         >>> start = 80 * standard_normal((1, 64, 64), key=start_key)
         >>> annealed_langevin(score, start, jnp.geomspace(80.0, 0.01, 100), key=key)
     """

@@ -27,7 +27,7 @@ class Groups(eqx.Module):
     Args:
         laws: one tree of arrays for each group, all of one structure and of equal shapes.
 
-    Example:
+    Examples:
         >>> groups = Groups([mode_statistics(dry), mode_statistics(wet)])
         >>> of_group(groups, Context(orography, jnp.asarray(1)))  # the statistics of wet
     """
@@ -52,7 +52,7 @@ def of_group(law: Any, context: Context | None) -> Any:
     Raises:
         ValueError: for distributions of groups without a context that says which.
 
-    Example:
+    Examples:
         >>> of_group(Groups([dry, wet]), Context(orography, jnp.asarray(1)))
     """
     if not isinstance(law, Groups):
@@ -71,7 +71,7 @@ def known_fields(context: Context | None) -> list[Array | np.ndarray]:
     Returns:
         A list of the known fields; empty without a context.
 
-    Example:
+    Examples:
         >>> features = jnp.concatenate([x, *known_fields(context)])
     """
     return [] if context is None else [context.known]

@@ -29,7 +29,7 @@ def shifted(x: Float[Array, "*shape"], step: int, axis: int, rule: Padding) -> F
     Returns:
         A field of the same shape.
 
-    Example:
+    Examples:
         >>> shifted(jnp.arange(4.0), 1, 0, "periodic")  # 1, 2, 3, 0
     """
     n = x.shape[axis]
@@ -92,7 +92,7 @@ def correlation(
     Returns:
         The correlated field, differentiable in both modes and to every order.
 
-    Example:
+    Examples:
         >>> correlation(x, weight, ("periodic", "periodic")).shape  # (64, 64, 32) for a weight (3, 3, 16, 32)
     """
     taps, fan_in = weight.shape[:-2], weight.shape[-2]
@@ -127,7 +127,7 @@ def per_axis(padding: str | Sequence[str], n_space: int) -> tuple[Padding, ...]:
     Raises:
         ValueError: for another rule, or another number of rules than of axes.
 
-    Example:
+    Examples:
         >>> per_axis("periodic", 2)
         ('periodic', 'periodic')
     """

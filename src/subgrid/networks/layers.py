@@ -31,7 +31,7 @@ def initial_weights(shape: tuple[int, ...], scale: float, *, key: Key) -> Array:
     Returns:
         Weights of this shape, float32.
 
-    Example:
+    Examples:
         >>> initial_weights((3, 3, 64, 64), 0.04, key=key)
     """
     if scale == 0:
@@ -54,7 +54,7 @@ class Linear(eqx.Module):
         gain: 1 by default; with 0 the weights start at zero.
         key: random key.
 
-    Example:
+    Examples:
         >>> Linear(64, 128, key=key)(x).shape  # (..., 128)
     """
 
@@ -86,7 +86,7 @@ class Convolution(eqx.Module):
         gain: 1 by default; with 0 the weights start at zero.
         key: random key.
 
-    Example:
+    Examples:
         >>> Convolution(16, 32, padding=("reflect", "periodic"), key=key)(x).shape  # (64, 64, 32)
     """
 
@@ -216,7 +216,7 @@ class NoiseEmbedding(eqx.Module):
         n_frequencies: each gives a cosine and a sine; 32 by default, at least 2.
         key: random key.
 
-    Example:
+    Examples:
         >>> NoiseEmbedding(128, key=key)(jnp.log(sigma) / 4).shape
         (128,)
     """
@@ -251,7 +251,7 @@ def space_to_depth(x: Float[Array, "*space channel"], factor: int) -> Float[Arra
     Returns:
         The coarse field, channels · factor^n_space deep.
 
-    Example:
+    Examples:
         >>> space_to_depth(x, 4).shape  # (16, 16, 32) for x of shape (64, 64, 2)
     """
     n_space = x.ndim - 1
@@ -271,7 +271,7 @@ def depth_to_space(x: Float[Array, "*coarse deep"], factor: int) -> Float[Array,
     Returns:
         The fine field.
 
-    Example:
+    Examples:
         >>> depth_to_space(space_to_depth(x, 4), 4)  # x
     """
     n_space = x.ndim - 1

@@ -29,7 +29,7 @@ class MLP(eqx.Module):
     References:
         Shi et al. (2023), arXiv:2303.16852.
 
-    Example:
+    Examples:
         >>> network = MLP((2,), (2,), key=key)
         >>> network(x, t).shape
         (2,)

@@ -92,7 +92,7 @@ class UNet(eqx.Module):
     References:
         Ronneberger et al. (2015), arXiv:1505.04597; Song et al. (2021), arXiv:2011.13456.
 
-    Example:
+    Examples:
         >>> network = UNet(1, 1, 1, channels=(64, 128), key=key)
         >>> network(x, noise).shape == x.shape
         True

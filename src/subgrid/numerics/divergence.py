@@ -26,7 +26,7 @@ def exact_divergence(field: Callable, x: Float[Array, "*shape"]) -> tuple[Float[
     Returns:
         v(x) and the divergence there, a scalar.
 
-    Example:
+    Examples:
         >>> exact_divergence(lambda x: 2 * x, jnp.ones(3))[1]  # 6
     """
     basis = jnp.eye(x.size, dtype=x.dtype).reshape(x.size, *x.shape)
@@ -47,7 +47,7 @@ def hutchinson_divergence(n_probes: int = 1, *, key: Key) -> Divergence:
     References:
         Hutchinson (1989), doi:10.1080/03610918908812806.
 
-    Example:
+    Examples:
         >>> value, estimate = hutchinson_divergence(8, key=key)(velocity, x)
     """
 

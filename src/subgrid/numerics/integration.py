@@ -107,7 +107,7 @@ def integrate_path(
     Returns:
         The states at all times, x itself first.
 
-    Example:
+    Examples:
         >>> path = integrate_path(lambda x, t: -x, jnp.ones(1), jnp.linspace(0, 1, 33))
         >>> path[-1]  # 1/e
     """
@@ -134,7 +134,7 @@ def integrate(
     Returns:
         The state at the last of the times.
 
-    Example:
+    Examples:
         >>> integrate(lambda x, t: -x, jnp.ones(1), jnp.linspace(0, 1, 33))  # 1/e
     """
     advance = lambda x, interval: (step(rate, x, *interval), None)  # noqa: E731
@@ -164,7 +164,7 @@ def euler_maruyama(
     Returns:
         The state at the last of the times.
 
-    Example:
+    Examples:
         >>> drift = lambda x, t: -x
         >>> euler_maruyama(drift, jnp.zeros(1), jnp.linspace(0, 5, 501), diffusion=2**0.5, key=key)  # nearly N(0, 1)
     """
@@ -195,7 +195,7 @@ def euler_maruyama_path(
     Returns:
         The states at all times, x itself first.
 
-    Example:
+    Examples:
         >>> path = euler_maruyama_path(lambda x, t: -x, jnp.zeros(1), jnp.linspace(0, 5, 501), diffusion=1.0, key=key)
         >>> path.shape
         (501, 1)

@@ -26,7 +26,7 @@ def gaspari_cohn(distance: Float[np.ndarray, "*shape"], support: float) -> Float
         Gaspari & Cohn (1999), Eq. 4.10, doi:10.1002/qj.49712555417; as localisation of sample covariances: Houtekamer
         & Mitchell (2001), doi:10.1175/1520-0493(2001)129<0123:ASEKFF>2.0.CO;2.
 
-    Example:
+    Examples:
         >>> gaspari_cohn(np.array([0.0, 500.0, 1000.0]), 1000.0)  # 1, .208, 0
     """
     z = 2 * np.asarray(distance, np.float64) / support

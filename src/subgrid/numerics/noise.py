@@ -23,7 +23,7 @@ def standard_normal(shape: tuple[int, ...], dtype: DTypeLike = jnp.float32, *, k
     Returns:
         An array of this shape.
 
-    Example:
+    Examples:
         >>> standard_normal((4, 64, 64), key=key)
     """
     return jr.normal(key, (math.prod(shape),), dtype).reshape(shape)

@@ -29,7 +29,7 @@ class Subsample(eqx.Module):
     Raises:
         ValueError: if a factor does not divide its axis.
 
-    Example:
+    Examples:
         >>> coarsen = Subsample((192,), 8)
         >>> coarsen(x).shape  # (..., 24)
     """
@@ -82,7 +82,7 @@ class BlockMean(eqx.Module):
     Raises:
         ValueError: if a factor does not divide its axis.
 
-    Example:
+    Examples:
         >>> coarsen = BlockMean((64, 64), 8)
         >>> coarsen(x).shape  # (..., 8, 8)
     """
@@ -146,7 +146,7 @@ class SparseCoarsening(eqx.Module):
     Raises:
         ValueError: if the matrix does not connect the two grids or holds values that are not finite.
 
-    Example:
+    Examples:
         >>> regrid = SparseCoarsening(weights, fine_shape=(192,), coarse_shape=(24,))
     """
 

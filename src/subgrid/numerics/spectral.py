@@ -28,7 +28,7 @@ def refine(fields: Float[np.ndarray, "*lead m m"], n_points: int) -> Float[np.nd
     Raises:
         ValueError: for fewer points than the fields have.
 
-    Example:
+    Examples:
         >>> refine(coarse, 128)[..., ::4, ::4]  # coarse again, if it has 32 points a side
     """
     m = fields.shape[-1]
@@ -52,7 +52,7 @@ def low_pass(fields: Float[np.ndarray, "*lead n n"], wavenumber: float | int) ->
     Returns:
         The filtered fields, float32.
 
-    Example:
+    Examples:
         >>> low_pass(fine, 8)
     """
     n = fields.shape[-1]
@@ -105,7 +105,7 @@ def mode_statistics(
     Returns:
         Mean field and variances, float32.
 
-    Example:
+    Examples:
         >>> statistics = mode_statistics(fine)
     """
     n, mean = fields.shape[-1], fields.mean(0)
@@ -130,7 +130,7 @@ def amplitude(
     Returns:
         One a for each field; 0 for a pattern of zeros.
 
-    Example:
+    Examples:
         >>> amplitude(3 * np.sin(x), np.sin(x))  # 3, for x of two axes
     """
     norm = np.sum(pattern**2, axis=(-2, -1))
@@ -157,7 +157,7 @@ def filtered(
     Returns:
         The filtered field.
 
-    Example:
+    Examples:
         >>> filtered(x, jnp.ones((1, 32, 17)))  # x, of shape (1, 32, 32)
     """
     modes = gain * jnp.fft.rfft2(fields, norm="forward")
@@ -175,7 +175,7 @@ def root_mean_square(variance: Float[Array | np.ndarray, "channel n kx"]) -> Flo
     Returns:
         A scalar, in the unit of the fields.
 
-    Example:
+    Examples:
         >>> root_mean_square(mode_statistics(fine).variance)
     """
     return jnp.sqrt(jnp.mean(jnp.sum(variance * _multiplicity(variance.shape[-2]), axis=(-2, -1))))

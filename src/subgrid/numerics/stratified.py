@@ -19,7 +19,7 @@ def stratified_uniforms(n: int, *, key: Key) -> Float[Array, " n"]:
     Returns:
         The numbers, ascending.
 
-    Example:
+    Examples:
         >>> jnp.diff(stratified_uniforms(4, key=key))  # 1/4 each
     """
     return (jnp.arange(n) + jr.uniform(key)) / n

@@ -34,7 +34,7 @@ def stream(seed: int, *names: str) -> Key:
     Raises:
         ValueError: without a name, as the key of the seed itself belongs to no use.
 
-    Example:
+    Examples:
         >>> prior_key = stream(0, "climate", "training")
     """
     return substream(jr.key(seed), *names)
@@ -53,7 +53,7 @@ def substream(key: Key, *names: str) -> Key:
     Raises:
         ValueError: without a name.
 
-    Example:
+    Examples:
         >>> network_key, training_key = substream(key, "network"), substream(key, "training")
     """
     if not names:
@@ -81,7 +81,7 @@ def draw_keys(
     Returns:
         One key for every time and member.
 
-    Example:
+    Examples:
         >>> draw_keys(stream(0, "climate", "historical"), np.arange(32, 64), np.arange(16)).shape
         (32, 16)
     """

@@ -88,7 +88,7 @@ def duration(seconds: Number) -> str:
     Returns:
         The words.
 
-    Example:
+    Examples:
         >>> duration(200)
         '3 min 20 s'
     """

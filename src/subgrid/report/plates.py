@@ -71,7 +71,7 @@ def embed(figure: Figure, *, image: bool = False) -> tuple[str, int, int]:
     Returns:
         The URI, and width and height in CSS pixels.
 
-    Example:
+    Examples:
         >>> source, width, height = embed(figure)
     """
     buffer = io.BytesIO()

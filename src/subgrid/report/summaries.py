@@ -21,7 +21,7 @@ def density(values: np.ndarray, edges: Float[np.ndarray, " edge"]) -> Float[np.n
     Returns:
         (bin,), one less than the edges, in the inverse unit.
 
-    Example:
+    Examples:
         >>> density(fields, np.linspace(-3, 3, 61))
     """
     counts, _ = np.histogram(values, edges)
@@ -78,7 +78,7 @@ def effective_points(fields: Float[np.ndarray, "n *space"]) -> float:
     References:
         Bretherton et al. (1999), doi:10.1175/1520-0442(1999)012<1990:TENOSD>2.0.CO;2.
 
-    Example:
+    Examples:
         >>> effective_points(fields[:, 0])
     """
     covariance = lag_covariance(fields)
@@ -99,7 +99,7 @@ def smoothed_magnitude(difference: Float[np.ndarray, " n"], half_width: int = 2)
     Returns:
         (n,), not negative, same unit.
 
-    Example:
+    Examples:
         >>> band = smoothed_magnitude(independent - reference)
     """
     window = np.ones(2 * half_width + 1)

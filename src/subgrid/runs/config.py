@@ -84,7 +84,7 @@ def read_tables(path: str | Path | None, overrides: Sequence[str] = ()) -> dict[
     Raises:
         ConfigError: for what cannot be read.
 
-    Example:
+    Examples:
         >>> read_tables("iberia.toml", ["run.seed=1"])
     """
     tables = _read(Path(path)) if path is not None else {}
@@ -162,7 +162,7 @@ def suggestion(name: str, valid: Sequence[str]) -> str:
     Returns:
         "; did you mean …?" with the nearest name, or "; valid are …." where none is near.
 
-    Example:
+    Examples:
         >>> suggestion("sead", ["seed", "name"])
         "; did you mean 'seed'?"
     """

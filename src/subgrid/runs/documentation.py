@@ -60,7 +60,7 @@ def explain(key: str, kinds: Mapping[str, Kind]) -> str:
     Raises:
         ConfigError: if there is no such key.
 
-    Example:
+    Examples:
         >>> print(explain("run.seed", KINDS))
     """
     experiments = [kind.load() for kind in kinds.values()]

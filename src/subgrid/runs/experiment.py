@@ -89,7 +89,7 @@ def load_config(experiment: Experiment[Config], path: str | Path | None, overrid
     Raises:
         ConfigError: one sentence a fault, each with the file, the key, the value and the nearest valid one.
 
-    Example:
+    Examples:
         >>> config = load_config(EXPERIMENT, "iberia.toml", ["run.seed=1"])
     """
     origin = origin_of(path, overrides)

@@ -71,7 +71,7 @@ def dry_run(
         ConfigError: as `launch`.
         OutputExists: as `launch`.
 
-    Example:
+    Examples:
         >>> run, planned = dry_run(EXPERIMENT, "iberia.toml", "runs/iberia")
         >>> [(each.stage.name, each.action) for each in planned]
     """
@@ -100,5 +100,5 @@ def wanted_stages(
         return stages, [name for name in names if name not in on_request]
     wanted = [name for name in names if name.startswith("simulate ")] if goal == "simulate" else recipe.goals.get(goal)
     if not wanted:
-        raise ConfigError(f"a configuration with the table [{experiment.table}] has nothing to {goal} by itself.")
+        raise ConfigError(f"with this configuration there is nothing to {goal}; `--dry-run` lists its stages.")
     return stages, list(wanted)

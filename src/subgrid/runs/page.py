@@ -85,7 +85,7 @@ def report_stage(page: Callable[[Any], Page], config: Any, *, needs: tuple[str, 
     Returns:
         The stage "report", which makes RUN/report.html.
 
-    Example:
+    Examples:
         >>> stages = [*stages, report_stage(page, config, needs=("score",))]
     """
 

@@ -72,7 +72,7 @@ def _files(experiment: Experiment, folder: Path) -> dict[str, bytes]:
     metrics = folder / METRICS
     if metrics.exists():
         content = json.loads(metrics.read_text(encoding="utf-8"))
-        content["config"] = public.model_dump(mode="json")
+        content |= {"name": public.run.name, "config": public.model_dump(mode="json")}
         files["table.md"] = read_table(metrics).as_markdown().encode()
         files[METRICS] = (json.dumps(content, indent=2) + "\n").encode()
     return files

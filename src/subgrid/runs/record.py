@@ -31,7 +31,8 @@ class Record:
     Args:
         stage: its name.
         values: of the configuration, its own and those it inherits, by "table.key".
-        inputs: fingerprints of the files outside the run folder, by path.
+        inputs: fingerprints of the files outside the run folder by path, by the key of the configuration that names
+            them.
         id: new for every making.
         needs: ids of the stages that were needed, by name.
         finished: whether the stage ended.
@@ -43,7 +44,7 @@ class Record:
 
     stage: str
     values: Mapping[str, Any]
-    inputs: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     id: str = field(default_factory=lambda: secrets.token_hex(8))
     needs: Mapping[str, str] = field(default_factory=dict)
     finished: bool = False
@@ -53,22 +54,27 @@ class Record:
     commit: str = ""
     work: float | int = 1.0
 
-    def difference(self, values: Mapping[str, Any], inputs: Mapping[str, str]) -> str | None:
+    def difference(self, values: Mapping[str, Any], inputs: Mapping[str, Mapping[str, str]]) -> str | None:
         """How it was made, if that was with another value or from another input; the first that differs."""
         for key, value in values.items():
             if key not in self.values:
                 return f"by a version that had no {key}"
             if self.values[key] != value:
                 return f"with {key} = {self.values[key]!r}, not {value!r}"
-        for path, fingerprint in inputs.items():
-            if self.inputs.get(path, fingerprint) != fingerprint:
-                return f"from {path} as it was before, which has changed since"
-            if fingerprint not in self.inputs.values():
-                return f"from another file than {path}"
-        for path, fingerprint in self.inputs.items():
-            if path not in inputs and fingerprint not in inputs.values() and Path(path).exists():
-                return f"from {path} too, which is not among its inputs now"
-        return None
+        found = (_other_files(key, self.inputs.get(key, {}), now) for key, now in inputs.items())
+        return next((each for each in found if each is not None), None)
+
+
+def _other_files(key: str, before: Mapping[str, str], now: Mapping[str, str]) -> str | None:
+    """How something was made, if from files of other contents than those that a key names now; paths do not count."""
+    if not now or sorted(before.values()) == sorted(now.values()):
+        return None  # what is not there any more cannot be compared, and need not
+    for path, fingerprint in now.items():
+        if before.get(path, fingerprint) != fingerprint:
+            return f"from {path} as it was before, which has changed since"
+        if fingerprint not in before.values():
+            return f"from another file than {path} as {key}"
+    return f"from {next(path for path in before if path not in now)} too, which {key} does not name now"
 
 
 def record_path(folder: Path, stage: str) -> Path:
@@ -125,10 +131,13 @@ def spent(record: Record, seconds: float, *, finished: bool, peak_memory: int) -
     return replace(record, seconds=total, finished=finished, peak_memory=max(peak_memory, record.peak_memory))
 
 
-def fingerprints(inputs: Iterable[str]) -> dict[str, str]:
-    """The fingerprint of every file or store that the paths or patterns name; of what is not there, none."""
-    paths = [path for each in inputs for path in sorted(glob.glob(each)) or [each]]
-    return {path: fingerprint(Path(path)) for path in paths if Path(path).exists()}
+def fingerprints(inputs: Mapping[str, Iterable[str]]) -> dict[str, dict[str, str]]:
+    """The fingerprint of every file or store that is there, by the key whose paths or patterns name it."""
+    found: dict[str, dict[str, str]] = {}
+    for key, patterns in inputs.items():
+        paths = [path for each in patterns for path in sorted(glob.glob(each)) or [each]]
+        found[key] = {path: fingerprint(Path(path)) for path in paths if Path(path).exists()}
+    return found
 
 
 def fingerprint(path: Path) -> str:

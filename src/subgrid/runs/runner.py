@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 from filelock import FileLock, Timeout
 
 from subgrid import __version__
-from subgrid.data.store import OutputExists
+from subgrid.data.store import OutputExists, remove
 from subgrid.runs.machine import commit, peak_memory
 from subgrid.runs.record import (
     Record,
@@ -69,7 +69,7 @@ def plan(run: Run, stages: Sequence[Stage], *, until: Sequence[str] | None = Non
         chain = inherited(stage, stages)
         values = values_of(run.config, (each.depends_on for each in chain))
         grown = values_of(run.config, (each.grows_with for each in chain))
-        inputs = fingerprints(path for each in chain for path in each.inputs)
+        inputs = fingerprints({key: paths for each in chain for key, paths in each.inputs.items()})
         needs = {name: planned[name].record.id for name in stage.needs}
         fresh = Record(
             stage.name, values | grown, inputs, needs=needs, version=__version__, commit=commit(), work=stage.work
@@ -86,14 +86,16 @@ def _planned(run: Run, stage: Stage, fresh: Record, decisive: set[str], before: 
     record = read_record(folder, stage.name)
     if record is None:
         if kept and stage.if_changed == "refuse":
+            them = "it" if len(kept) == 1 else "them"
             raise OutputExists(
                 f"{folder}: {kept[0]} has no record of what it was made from (an earlier version made it, or it was "
-                f"copied here); remove {kept[0]} to make it anew, or choose another output folder."
+                f"copied here); remove {' and '.join(kept)} to make {them} anew, or choose another output folder."
             )
         return Planned(stage, "remake" if there else "make", fresh)
     found = record.difference({key: fresh.values[key] for key in fresh.values if key in decisive}, fresh.inputs)
     if found is not None:
-        if stage.if_changed == "remake" or not kept:
+        removed = record.finished and stage.parts[0] not in kept  # what is left beside it is made anew with it
+        if stage.if_changed == "remake" or not kept or removed:
             return Planned(stage, "remake", fresh)
         raise OutputExists(
             f"{folder}: {kept[0]} was made {found}; remove {kept[0]} to make it anew, or choose another output folder."
@@ -157,6 +159,9 @@ def make_stages(
 def _make(run: Run, planned: Planned, bar: Bar) -> None:
     """Makes one stage, its record before and after it."""
     stage, record = planned.stage, planned.record
+    if planned.action == "remake" and stage.if_changed == "refuse":
+        for part in (*stage.parts, *stage.state):
+            remove(run.path(part))
     record = replace(record, finished=False)
     write_record(run.folder, record)
     started, finished = time.monotonic(), False

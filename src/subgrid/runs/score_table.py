@@ -144,7 +144,7 @@ def columns_of(rows: Sequence[dict[str, Any]]) -> tuple[str, ...]:
     Returns:
         Keys of the rows that are no description.
 
-    Example:
+    Examples:
         >>> table = ScoreTable(rows, columns_of(rows))
     """
     return tuple(dict.fromkeys(key for row in rows for key in row if key not in DESCRIPTION))

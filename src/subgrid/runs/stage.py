@@ -30,7 +30,8 @@ class Stage:
         depends_on: keys of the configuration that decide what is made.
         grows_with: keys of which another value leaves what is there as it is, and may ask for more of it; the stage is
             made again, and skips by itself what is there.
-        inputs: files, stores or patterns outside the run folder that are read.
+        inputs: files, stores or patterns outside the run folder that are read, by the key that names them. Their
+            contents count, not their paths.
         state: paths that keep the state of an unfinished making; refused like parts.
         if_changed: what happens to finished parts if a dependency has changed: "refuse" for what took long, "remake"
             for scores and pages.
@@ -49,7 +50,7 @@ class Stage:
     needs: tuple[str, ...] = ()
     depends_on: Dependencies = field(default_factory=dict)
     grows_with: Dependencies = field(default_factory=dict)
-    inputs: tuple[str, ...] = ()
+    inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     state: tuple[str, ...] = ()
     if_changed: Literal["refuse", "remake"] = "refuse"
     shared: bool = False
@@ -73,7 +74,7 @@ def all_but(table: type[Table], *names: str) -> tuple[str, ...]:
     Raises:
         KeyError: for a name that is no key of the table.
 
-    Example:
+    Examples:
         >>> depends_on = {"debias": all_but(Debias, "method")}
     """
     if unknown := set(names) - set(table.model_fields):

@@ -59,7 +59,7 @@ def spectral_solver(n_points: int = 192, *, step: float = 0.125) -> Advance:
     References:
         Kassam & Trefethen (2005), doi:10.1137/S1064827502410633.
 
-    Example:
+    Examples:
         >>> advance = spectral_solver()
         >>> later = advance(initial_condition(192, key=key))
     """
@@ -101,7 +101,7 @@ def finite_volume_solver(
     Returns:
         A function from fields u, with any leading axes, to those an `INTERVAL` later.
 
-    Example:
+    Examples:
         >>> advance = finite_volume_solver()
         >>> later = advance(initial_condition(48, key=key))
     """
@@ -176,7 +176,7 @@ def trajectories(
     Raises:
         ArithmeticError: if the solver blew up.
 
-    Example:
+    Examples:
         >>> fine = trajectories(spectral_solver(), 192, n_trajectories=64, n_snapshots=128, key=key)
     """
     step = jax.jit(advance, donate_argnums=0)

@@ -70,7 +70,7 @@ class MoistTurbulence:
         ValueError: for an odd or small grid, a size without published viscosity or step unless both are given, a
             wavenumber that the grid does not resolve, an unstable or non-positive time step.
 
-    Example:
+    Examples:
         >>> fine = MoistTurbulence(128, wavenumber=4)
         >>> state = fine.step(fine.rest(), key=jr.key(0))
     """
@@ -298,7 +298,7 @@ def trajectories(
             time step.
         ArithmeticError: as soon as a run blew up.
 
-    Example:
+    Examples:
         >>> frames = trajectories([MoistTurbulence(32)] * 8, n_frames=1000, n_spin_up=1000, key=jr.key(0))
         >>> zeta, c = frames[:, :, 0], frames[:, :, 1]
     """

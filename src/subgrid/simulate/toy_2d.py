@@ -176,7 +176,7 @@ def draw(name: str, n: int, *, key: Key) -> Points:
     Raises:
         ValueError: for another name.
 
-    Example:
+    Examples:
         >>> draw("moons", 1000, key=key).shape
         (1000, 2)
     """

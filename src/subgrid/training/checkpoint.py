@@ -23,7 +23,7 @@ class Checkpoints:
         folder: made on the first save.
         keep: how many stay, 2 by default.
 
-    Example:
+    Examples:
         >>> checkpoints = Checkpoints(folder)
         >>> checkpoints.save(step, state)
         >>> step, state = checkpoints.restore(like=state)
@@ -92,7 +92,7 @@ def save_weights(folder: str | Path, weights: PyTree) -> None:
         folder: made if need be.
         weights: a tree of arrays.
 
-    Example:
+    Examples:
         >>> save_weights("model", eqx.filter(model, eqx.is_array))
     """
     checkpoints = Checkpoints(folder, keep=1)
@@ -114,7 +114,7 @@ def load_weights(folder: str | Path, *, like: PyTree) -> PyTree:
         CheckpointMismatch: if the arrays of the folder are not those of `like`.
         FileNotFoundError: if nothing was written there.
 
-    Example:
+    Examples:
         >>> weights = load_weights("model", like=eqx.filter(model, eqx.is_array))
     """
     return Checkpoints(folder).restore(like=like)[1]

@@ -30,7 +30,7 @@ def join_processes(coordinator: str | None = None, *, n_processes: int | None = 
     Raises:
         RuntimeError: if JAX has been used already; or, after five minutes, if a process is missing.
 
-    Example:
+    Examples:
         >>> join_processes("node0:12345", n_processes=2, process=0)
         >>> jax.device_count()  # those of both processes
     """
@@ -49,7 +49,7 @@ def join_as_told(text: str) -> None:
         ValueError: for anything else.
         RuntimeError: as `join_processes`.
 
-    Example:
+    Examples:
         >>> join_as_told("node0:12345,1/2")
     """
     if text == "auto":

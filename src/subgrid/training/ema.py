@@ -46,7 +46,7 @@ def update_average(average: Average, parameters: PyTree, decay: float) -> Averag
     References:
         Kingma & Ba (2015), arXiv:1412.6980, for the bias correction itself.
 
-    Example:
+    Examples:
         >>> average = update_average(init_average(weights), weights, 0.999)  # its mean is weights
     """
     normaliser = decay * average.normaliser + (1 - decay)

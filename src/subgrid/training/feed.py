@@ -22,7 +22,7 @@ class Streamed:
             background thread in rising order of steps.
         ahead: how many dispatches are held ready beside the one that computes, 1 by default.
 
-    Example:
+    Examples:
         >>> fit(model, loss, Streamed(stream_batches(path, ["tas"], batch_size=64, key=key)), as_read, ...)
     """
 

@@ -60,7 +60,7 @@ def warmup_cosine(
     References:
         Wan et al. (2023), arXiv:2305.15618.
 
-    Example:
+    Examples:
         >>> fit(model, loss, data, draw, n_steps=10_000, optimiser=warmup_cosine(10_000), key=key)
     """
     warmup = min(warmup, max(1, n_steps // 10))
@@ -117,7 +117,7 @@ def fit(
         ValueError: if `n_steps` is no multiple of `steps_per_dispatch`, the processes go on from different steps, or
             the rows of a streamed batch cannot be split over the devices. What reading a stream raises passes through.
 
-    Example:
+    Examples:
         >>> draw = lambda data, key: draw_batch(data, 128, key=key)
         >>> model = fit(model, loss, data, draw, n_steps=10_000, optimiser=warmup_cosine(10_000), key=key)
     """

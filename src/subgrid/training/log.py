@@ -24,7 +24,7 @@ def json_lines(path: str | Path, *, from_step: int | None = None) -> Report:
     Returns:
         A function report(step, metrics).
 
-    Example:
+    Examples:
         >>> report = json_lines("training.jsonl", from_step=1000)
         >>> report(1020, {"loss": 0.1})
     """
@@ -53,7 +53,7 @@ def read_json_lines(path: str | Path) -> list[dict[str, Any]]:
     Returns:
         One dictionary a line; none where there is no file.
 
-    Example:
+    Examples:
         >>> [row["loss"] for row in read_json_lines("training.jsonl")]
     """
     path, rows = Path(path), []
@@ -75,7 +75,7 @@ def tensorboard(folder: str | Path) -> Report:
     Raises:
         ModuleNotFoundError: without the optional package tensorboardX (`pip install subgrid[tensorboard]`).
 
-    Example:
+    Examples:
         >>> report = tensorboard("runs/prior")
     """
     from tensorboardX import SummaryWriter
@@ -99,7 +99,7 @@ def all_of(*reports: Report) -> Report:
     Returns:
         A function report(step, metrics).
 
-    Example:
+    Examples:
         >>> report = all_of(json_lines("training.jsonl"), tensorboard("runs/prior"))
     """
 

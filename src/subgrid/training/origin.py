@@ -23,7 +23,7 @@ def digest(*fields: Any) -> str:
     Returns:
         32 hexadecimal digits.
 
-    Example:
+    Examples:
         >>> digest(x) == digest(x.copy())
         True
     """
@@ -43,7 +43,7 @@ def key_data(key: Key) -> list[int]:
     Returns:
         The numbers that it is made of.
 
-    Example:
+    Examples:
         >>> key_data(jr.key(1))
         [0, 1]
     """
@@ -65,7 +65,7 @@ def require_same_origin(
     Raises:
         CheckpointMismatch: naming the first that differs, or where there is no readable file.
 
-    Example:
+    Examples:
         >>> require_same_origin(folder / "fit.json", {"key": key_data(key), "fields": digest(x)}, resuming=True)
     """
     wanted = json.loads(json.dumps(wanted))  # tuples become lists, as in what is read back

@@ -59,7 +59,7 @@ def init_state(model: eqx.Module, optimiser: optax.GradientTransformation) -> St
     Returns:
         The state of step 0, with an empty average.
 
-    Example:
+    Examples:
         >>> state = init_state(model, warmup_cosine(10_000))
     """
     parameters = eqx.filter(model, is_trained)
@@ -106,7 +106,7 @@ def compile_steps(
         A function run(state, dispatch, key), which returns the state some steps on, and a dictionary of the mean
             "loss" and the largest "gradient_norm" of these steps.
 
-    Example:
+    Examples:
         >>> run = compile_steps(model, loss, draw, optimiser, ema_decay=0.999, steps_per_dispatch=20)
         >>> state, metrics = run(state, Dispatch(data, None), key)
     """

@@ -127,7 +127,7 @@ def bridge_times(direction: Direction, n_steps: int, *, grading: float = GRADING
     Raises:
         ValueError: another direction, no step, or p < 1.
 
-    Example:
+    Examples:
         >>> bridge_times("forward", 20, grading=1.0)  # 0, .05, … 1
     """
     if direction not in ("forward", "backward"):
@@ -169,7 +169,7 @@ def sample_bridge(
     Raises:
         ValueError: σ ≤ 0; and as `bridge_times`.
 
-    Example:
+    Examples:
         >>> fine = sample_bridge(bridge.backward, coarse, direction="backward", sigma=bridge.sigma, key=key)
     """
     require_positive_sigma(sigma)
@@ -222,7 +222,7 @@ def probability_flow(bridge: Bridge) -> Velocity:
     Returns:
         v(x, t, context), for `flow_map`.
 
-    Example:
+    Examples:
         >>> debiased = flow_map(probability_flow(bridge))(coarse)
     """
 

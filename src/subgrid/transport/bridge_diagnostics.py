@@ -68,7 +68,7 @@ def diagnose(bridge: Bridge, ends: Ends, *, n: int = 4096, n_steps: int = 20, ke
     Returns:
         The diagnostics, as floats.
 
-    Example:
+    Examples:
         >>> diagnose(bridge, ends, key=key).target_error
     """
     draw_key, *keys = jr.split(key, 8)
@@ -107,7 +107,7 @@ def log_diagnostics(
     Returns:
         A function of the iteration and the bridge.
 
-    Example:
+    Examples:
         >>> record = log_diagnostics(folder, ends, key=k1)
         >>> bridge = fit_bridge(forward, backward, ends, folder=folder, after_iteration=record, key=k2)
     """
@@ -140,7 +140,7 @@ def sliced_distance(x: Float[Array, "n *shape"], y: Float[Array, "n *shape"], *,
     References:
         Bonneel et al. (2015), doi:10.1007/s10851-014-0506-3.
 
-    Example:
+    Examples:
         >>> sliced_distance(fields, fields, key=key)  # 0
     """
     a, b = x.reshape(len(x), -1), y.reshape(len(y), -1)

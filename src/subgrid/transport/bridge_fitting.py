@@ -45,7 +45,7 @@ class BridgeSettings:
     References:
         Shi, De Bortoli, Campbell & Doucet (2023), arXiv:2303.16852.
 
-    Example:
+    Examples:
         >>> settings = BridgeSettings(sigma=0.5, n_iterations=20)
     """
 
@@ -121,7 +121,7 @@ def restarting_cosine(n_steps: int, *, peak: float = 1e-3, end: float = 1e-5) ->
     Returns:
         The optimiser.
 
-    Example:
+    Examples:
         >>> optimiser = restarting_cosine(settings.n_steps, peak=2e-4)
         >>> bridge = fit_bridge(forward, backward, ends, settings, optimiser=optimiser, key=key)
     """
@@ -176,7 +176,7 @@ def fit_bridge(
     References:
         Shi, De Bortoli, Campbell & Doucet (2023), arXiv:2303.16852, Algorithm 1.
 
-    Example:
+    Examples:
         >>> forward, backward = NetworkVelocity(f), NetworkVelocity(b)
         >>> bridge = fit_bridge(forward, backward, Ends(x0, x1), BridgeSettings(sigma=0.5), key=key)
     """

@@ -45,7 +45,7 @@ class ExactTransport(eqx.Module):
     References:
         Tong et al. (2023), arXiv:2302.00482.
 
-    Example:
+    Examples:
         >>> pairs = draw_pairs(ends, 256, coupling=ExactTransport(), key=key)
     """
 
@@ -68,7 +68,7 @@ class EntropicTransport(eqx.Module):
         ValueError: ε ≤ 0.
         EquinoxRuntimeError: when called, for a plan that does not converge, which is never used silently.
 
-    Example:
+    Examples:
         >>> pairs = draw_pairs(ends, 256, coupling=EntropicTransport(2 * sigma**2), key=key)
     """
 
@@ -182,7 +182,7 @@ def assignment(cost: Float[Array, "n n"]) -> Int[Array, " n"]:
     Returns:
         The column of each row, int32.
 
-    Example:
+    Examples:
         >>> assignment(jnp.array([[1.0, 0.0], [0.0, 1.0]]))  # 1, 0
     """
     n, shape = len(cost), jax.ShapeDtypeStruct((len(cost),), jnp.int32)

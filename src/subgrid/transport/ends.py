@@ -39,7 +39,7 @@ class Ends(eqx.Module):
     Raises:
         ValueError: shapes that differ, or a context of another length.
 
-    Example:
+    Examples:
         >>> ends = Ends(coarse, fine, context=forcing)
     """
 
@@ -69,7 +69,7 @@ def draw_pairs(ends: Ends, n: int, *, coupling: Coupling = Independent(), key: K
     Returns:
         n pairs.
 
-    Example:
+    Examples:
         >>> pairs = draw_pairs(Ends(coarse, fine), 128, coupling=ExactTransport(), key=key)
     """
     source_key, target_key, coupling_key = jr.split(key, 3)

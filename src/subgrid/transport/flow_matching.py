@@ -144,7 +144,7 @@ def fit_flow(
     Raises:
         ValueError: a network for the noise of an interpolant that has none; and as `fit`.
 
-    Example:
+    Examples:
         >>> velocity = NetworkVelocity(MLP((2,), (2,), key=k1))
         >>> flow = fit_flow(velocity, Ends(x0, x1), coupling=ExactTransport(), key=k2)
         >>> moved = jax.vmap(flow_map(flow.velocity))(x0)
@@ -188,7 +188,7 @@ def flow_map(
     Raises:
         ValueError: n_steps < 1.
 
-    Example:
+    Examples:
         >>> moved = jax.vmap(flow_map(flow.velocity))(coarse)
     """
     if n_steps < 1:
@@ -233,7 +233,7 @@ def diffuse(
     References:
         Albergo, Boffi & Vanden-Eijnden (2023), arXiv:2303.08797, Corollary 18.
 
-    Example:
+    Examples:
         >>> moved = diffuse(flow, coarse, jnp.linspace(1e-3, 1, 101), epsilon=0.5, key=key)
     """
     if epsilon < 0:
@@ -266,7 +266,7 @@ def flow_log_likelihood(
     Returns:
         A scalar in nats.
 
-    Example:
+    Examples:
         >>> flow_log_likelihood(flow.velocity, x, log_density=lambda z: jnp.sum(norm.logpdf(z)))
     """
 

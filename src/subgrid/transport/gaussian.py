@@ -56,7 +56,7 @@ def fit_gaussian_map(
     References:
         Olkin & Pukelsheim (1982), doi:10.1016/0024-3795(82)90112-4.
 
-    Example:
+    Examples:
         >>> transport = fit_gaussian_map(coarse, coarsened_fine)
         >>> debiased = jax.vmap(transport)(coarse)
     """
@@ -88,7 +88,7 @@ def monge_matrix(
     References:
         Olkin & Pukelsheim (1982), doi:10.1016/0024-3795(82)90112-4.
 
-    Example:
+    Examples:
         >>> monge_matrix(np.eye(2), 4 * np.eye(2))  # 2 I
     """
     root, inverse_root = square_roots(source_covariance)

@@ -96,7 +96,7 @@ def gaussian_schroedinger_bridge(
     References:
         Bunne, Hsieh, Cuturi & Krause (2023), arXiv:2202.05722, Theorem 3.
 
-    Example:
+    Examples:
         >>> bridge = gaussian_schroedinger_bridge(-0.1 * ones, eye, 0.1 * ones, eye, sigma=1.0)
         >>> bridge.coupling[0, 0]  # (√5 − 1)/2
     """
@@ -121,7 +121,7 @@ def markovian_coupling(bridge: GaussianBridge, *, n_steps: int = 2000) -> Float[
     Returns:
         The covariance, float64.
 
-    Example:
+    Examples:
         >>> markovian_coupling(bridge)  # bridge.coupling, if it is the optimal one
     """
     c0, c1, c = (np.asarray(part, np.float64) for part in (bridge.covariance0, bridge.covariance1, bridge.coupling))

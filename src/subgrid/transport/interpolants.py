@@ -52,7 +52,7 @@ class Linear(eqx.Module):
     Raises:
         ValueError: σ < 0.
 
-    Example:
+    Examples:
         >>> Linear()(jnp.array(0.25))  # 3/4, 1/4, 0
     """
 
@@ -133,7 +133,7 @@ def interpolate(
     Returns:
         X_t, of the same shape.
 
-    Example:
+    Examples:
         >>> x = interpolate(Linear(1.0)(t), x0, x1, noise)
     """
     return coefficients.alpha * x0 + coefficients.beta * x1 + coefficients.gamma * noise
@@ -158,7 +158,7 @@ def require_times_where_regular(
         ValueError: naming the time, for one outside [0, 1] or of a singular coefficient.
         EquinoxRuntimeError: if the times are traced, when they are used.
 
-    Example:
+    Examples:
         >>> require_times_where_regular(Linear(1.0), jnp.linspace(0, 1, 9), score=False)  # gamma is singular at t = 0
     """
     visited = slice(None) if last else slice(-1)
@@ -217,7 +217,7 @@ def gaussian_velocity(
     Returns:
         v(x, t, context), for x of any shape of d values; the context is not used.
 
-    Example:
+    Examples:
         >>> velocity = gaussian_velocity(Linear(), jnp.zeros(2), jnp.eye(2), jnp.ones(2), jnp.eye(2))
     """
     cross = jnp.zeros_like(covariance0) if coupling is None else coupling

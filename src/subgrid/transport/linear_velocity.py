@@ -49,7 +49,7 @@ class CorrectedVelocity(eqx.Module):
         linear: the part that is not trained.
         learned: v(x, t, context), a module such as `NetworkVelocity`.
 
-    Example:
+    Examples:
         >>> velocity = CorrectedVelocity(tabulate(known, d), NetworkVelocity(network))
     """
 
@@ -72,7 +72,7 @@ def tabulate(velocity: Velocity, d: int, *, n_times: int = N_TIMES) -> LinearVel
     Returns:
         The table; its ends are those at t = 1e-3 and 1 − 1e-3.
 
-    Example:
+    Examples:
         >>> linear = tabulate(gaussian_velocity(Linear(), m0, cov0, m1, cov1), len(m0))
     """
     times = jnp.clip(jnp.linspace(0.0, 1.0, n_times), TIME_MARGIN, 1 - TIME_MARGIN)

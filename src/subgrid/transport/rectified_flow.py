@@ -56,7 +56,7 @@ def straightness(
     References:
         Liu, Gong & Liu (2023), arXiv:2209.03003.
 
-    Example:
+    Examples:
         >>> straightness(flow.velocity, coarse).curvature
     """
     times = jnp.linspace(0.0, 1.0, n_steps + 1)
@@ -127,7 +127,7 @@ def fit_rectified_flow(
     References:
         Liu, Gong & Liu (2023), arXiv:2209.03003.
 
-    Example:
+    Examples:
         >>> first, second = fit_rectified_flow(velocity, Ends(x0, x1), n_rounds=2, key=key)
     """
     if n_rounds < 1:

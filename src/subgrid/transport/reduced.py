@@ -87,7 +87,7 @@ def principal_components(
     Raises:
         ValueError: a part outside (0, 1], or weights that are not positive.
 
-    Example:
+    Examples:
         >>> V, explained = principal_components(standardised, 0.9)
     """
     if not 0 < explained_variance <= 1:
@@ -140,7 +140,7 @@ def fit_reduced_map(
         ValueError: as `fit_shrunk_gaussian_map`, `principal_components` and `fit_entropic_map`.
         SinkhornNotConverged: as `fit_entropic_map`.
 
-    Example:
+    Examples:
         >>> transport, summary = fit_reduced_map(coarse, coarsened_fine)
         >>> debiased = jax.vmap(transport)(coarse)
     """

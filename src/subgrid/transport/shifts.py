@@ -24,7 +24,7 @@ class ExactTransportUpToShifts(eqx.Module):
     Args:
         n_space: how many of the last axes are shifted.
 
-    Example:
+    Examples:
         >>> drawn = draw_pairs(ends, 256, coupling=ExactTransportUpToShifts(1), key=k1)
         >>> pairs = align_pairs(drawn, 1, key=k2)
     """

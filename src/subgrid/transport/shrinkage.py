@@ -48,7 +48,7 @@ def ledoit_wolf(samples: Float[np.ndarray, "n d"]) -> tuple[Float[np.ndarray, "d
     References:
         Ledoit & Wolf (2004), doi:10.1016/S0047-259X(03)00096-4.
 
-    Example:
+    Examples:
         >>> covariance, shrinkage = ledoit_wolf(fields.reshape(len(fields), -1))
     """
     if len(samples) < 2:
@@ -89,7 +89,7 @@ def fit_shrunk_gaussian_map(
     References:
         Ledoit & Wolf (2004), doi:10.1016/S0047-259X(03)00096-4.
 
-    Example:
+    Examples:
         >>> transport, _ = fit_shrunk_gaussian_map(coarse, coarsened_fine, strength=0.6)
         >>> debiased = jax.vmap(transport)(coarse)
     """

@@ -105,7 +105,7 @@ def fit_entropic_map(
     References:
         Cuturi et al. (2022), arXiv:2201.12324 (the solver).
 
-    Example:
+    Examples:
         >>> transport, summary = fit_entropic_map(coarse, coarsened_fine, epsilon=0.05)
         >>> debiased = jax.vmap(transport)(coarse)
     """

@@ -42,7 +42,7 @@ class SpectralBridge(eqx.Module):
     Raises:
         ValueError: σ ≤ 0, or grids that differ.
 
-    Example:
+    Examples:
         >>> bridge = SpectralBridge(mode_statistics(fine), mode_statistics(coarse), 0.5)
         >>> x1 = bridge.draw(fine[0], key=key)
     """
@@ -115,7 +115,7 @@ class RefinedDrift(eqx.Module):
         direction: "forward" or "backward".
         least: smallest left, default 1e-3 (δ of the training).
 
-    Example:
+    Examples:
         >>> drift = RefinedDrift(SpectralBridge(source, target, 0.5), UNet(4, 2, 2, key=key), "backward")
     """
 
@@ -145,7 +145,7 @@ def projecting_independent_ends(drift: RefinedDrift) -> RefinedDrift:
     Returns:
         A copy with the same network.
 
-    Example:
+    Examples:
         >>> change = lambda drift, k: projecting_independent_ends(drift) if k == 0 else drift
         >>> bridge = fit_bridge(forward, backward, ends, settings, in_iteration=change, key=key)
     """
@@ -164,7 +164,7 @@ class RefinedVelocity(eqx.Module):
         target: mean and variance s₁² of the modes at t = 1, or `Groups` of them.
         network: F(features, t), from 2·channel + known channels to channel.
 
-    Example:
+    Examples:
         >>> velocity = RefinedVelocity(mode_statistics(coarse), mode_statistics(fine), UNet(4, 2, 2, key=key))
     """
 

@@ -13,7 +13,7 @@ def require_same_fields(source: Float[Array, "n *coarse"], target: Float[Array, 
     Raises:
         ValueError: naming both shapes.
 
-    Example:
+    Examples:
         >>> require_same_fields(coarse, operator(fine))
     """
     if source.shape[1:] != target.shape[1:]:

@@ -14,7 +14,7 @@ class NetworkVelocity(eqx.Module):
         network: F(features, t), whose leading axis takes the channels of x and of the context and gives those of x.
         scale: size of the velocities that a network of unit outputs should learn, default 1 (normalised fields).
 
-    Example:
+    Examples:
         >>> velocity = NetworkVelocity(UNet(3, 2, 2, key=key))
     """
 
@@ -43,7 +43,7 @@ class NetworkDrift(eqx.Module):
         sigma: σ of the bridge.
         time_margin: δ of the training, within which the growth ends, default 1e-3.
 
-    Example:
+    Examples:
         >>> drift = NetworkDrift(UNet(3, 2, 2, key=key), "backward", 0.5)
     """
 

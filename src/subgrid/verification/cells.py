@@ -32,7 +32,7 @@ def wasserstein_1_per_cell(pred: AnyFloat, ref: AnyFloat, *, mask: Mask | None =
     References:
         Ramdas, García Trillos & Cuturi (2017), Prop. 1, doi:10.3390/e19020047.
 
-    Example:
+    Examples:
         >>> ref = np.random.default_rng(0).normal(size=(1000, 2, 2))
         >>> wasserstein_1_per_cell(ref + 0.5, ref)  # 0.5 everywhere
     """
@@ -88,7 +88,7 @@ def fair_crps_per_cell(
     References:
         Ferro (2014), doi:10.1002/qj.2270.
 
-    Example:
+    Examples:
         >>> x = np.random.default_rng(0).normal(size=(500, 11, 1, 4))
         >>> fair_crps_per_cell(x[:, 1:], x[:, 0])  # 1/√π = .564, the score of a standard normal against itself
     """
@@ -122,7 +122,7 @@ def spread_skill_per_channel(
     References:
         Fortin, Abaza, Anctil & Turcotte (2014), Eq. 15, doi:10.1175/JHM-D-14-0008.1.
 
-    Example:
+    Examples:
         >>> x = np.random.default_rng(0).normal(size=(500, 11, 1, 4))
         >>> spread_skill_per_channel(x[:, 1:], x[:, 0])  # 1 within some percent
     """

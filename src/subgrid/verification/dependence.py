@@ -38,7 +38,7 @@ def great_circle_distances(lat: Float[np.ndarray, " cell"], lon: Float[np.ndarra
     Raises:
         ValueError: latitudes beyond ±90.
 
-    Example:
+    Examples:
         >>> great_circle_distances(np.array([0.0, 0.0]), np.array([0.0, 180.0]))[0, 1]  # 20015 km, half the equator
     """
     if np.abs(lat).max() > 90:
@@ -70,7 +70,7 @@ def correlation_matrix(samples: AnyFloat, *, mask: Mask | None = None) -> Float[
     Raises:
         ValueError: fewer than two samples, or as `masks.select_cells`.
 
-    Example:
+    Examples:
         >>> z = np.random.default_rng(0).normal(size=(1000, 1))
         >>> correlation_matrix(np.concatenate([z, -z], axis=1))[0, 1]  # −1
     """
@@ -97,7 +97,7 @@ def rank_correlation(first: AnyFloat, second: AnyFloat, *, mask: Mask | None = N
     References:
         Spearman (1904), doi:10.2307/1412159.
 
-    Example:
+    Examples:
         >>> x = np.random.default_rng(0).normal(size=(1000, 8))
         >>> rank_correlation(x, np.exp(x))  # 1 everywhere
     """
@@ -131,7 +131,7 @@ def correlation_rmse(pred: AnyFloat, ref: AnyFloat, *, mask: Mask | None = None)
     References:
         Vrac (2018), doi:10.5194/hess-22-3175-2018 (correlation matrices as the yardstick of multivariate correction).
 
-    Example:
+    Examples:
         >>> x = np.random.default_rng(0).normal(size=(1000, 8))
         >>> correlation_rmse(x, np.repeat(x[:, :1], 8, axis=1))  # about 1: none against full correlation
     """
@@ -185,7 +185,7 @@ def variogram(
     References:
         Matheron (1963), doi:10.2113/gsecongeo.58.8.1246.
 
-    Example:
+    Examples:
         >>> white = np.random.default_rng(0).normal(size=(1000, 3))
         >>> d = great_circle_distances(np.zeros(3), np.arange(3.0))
         >>> variogram(white, d, np.array([0.0, 500.0])).value  # about 1
@@ -218,7 +218,7 @@ def correlogram(
     Raises:
         ValueError: fewer than two samples, edges that do not rise, distances of other cells.
 
-    Example:
+    Examples:
         >>> correlogram(samples, distances, np.arange(0.0, 1000.0, 50.0)).value  # from near 1 down to 0
     """
     correlation = np.asarray(correlation_matrix(samples, mask=mask), np.float64)
@@ -240,7 +240,7 @@ def decorrelation_length(bins: DistanceBins, *, level: float = float(np.exp(-1))
     Raises:
         ValueError: a level outside (0, 1).
 
-    Example:
+    Examples:
         >>> d = np.linspace(50.0, 900.0, 18)
         >>> decorrelation_length(DistanceBins(d, np.exp(-d / 300.0), np.ones(18, int)))  # 300 within a km
     """

@@ -68,7 +68,7 @@ def covariance_rmse(pred: Float[Array, "n *space"], ref: Float[Array, "m *space"
     References:
         Wan et al. (2023), arXiv:2305.15618.
 
-    Example:
+    Examples:
         >>> ref = jax.random.normal(jax.random.key(0), (1000, 8))
         >>> covariance_rmse(2 * ref, ref)  # |2² − 1| = 3
     """
@@ -120,7 +120,7 @@ def kl_divergence_per_point(
     References:
         Wan et al. (2023), arXiv:2305.15618; Scott (1992), Eq. 6.42, doi:10.1002/9780470316849.
 
-    Example:
+    Examples:
         >>> ref = jax.random.normal(jax.random.key(0), (10_000, 8))
         >>> kl_divergence_per_point(ref, ref + 1.0)  # about 1/2 at each of the 8 points
     """
@@ -181,7 +181,7 @@ def kl_divergence(
     References:
         Wan et al. (2023), arXiv:2305.15618; Kullback & Leibler (1951), doi:10.1214/aoms/1177729694.
 
-    Example:
+    Examples:
         >>> ref = jax.random.normal(jax.random.key(0), (10_000, 8))
         >>> kl_divergence(ref, ref + 1.0)  # about 8 · 1/2
     """
@@ -208,7 +208,7 @@ def wasserstein_1(pred: Float[Array, "n *space"], ref: Float[Array, "m *space"])
     References:
         Ramdas, García Trillos & Cuturi (2017), Prop. 1, doi:10.3390/e19020047.
 
-    Example:
+    Examples:
         >>> ref = jax.random.normal(jax.random.key(0), (1000, 8))
         >>> wasserstein_1(ref + 0.5, ref)  # 0.5
     """
@@ -254,7 +254,7 @@ def maximum_mean_discrepancy(
     References:
         Gretton et al. (2012), JMLR 13, 723–773, Eq. 3 (arXiv:0805.2368); median heuristic: arXiv:1707.07269.
 
-    Example:
+    Examples:
         >>> x, y = jax.random.normal(jax.random.key(0), (2, 500, 8))
         >>> maximum_mean_discrepancy(x, y + 1.0)  # 0 within sampling error had y not been shifted
     """

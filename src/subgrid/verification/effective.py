@@ -24,7 +24,7 @@ def effective_sample_size(
     References:
         Geyer (1992), Statistical Science 7, 473, doi:10.1214/ss/1177011137 (where the sum ends).
 
-    Example:
+    Examples:
         >>> effective_sample_size(np.random.default_rng(0).normal(size=(900, 84)))  # about 900
     """
     if len(fields) < 2:

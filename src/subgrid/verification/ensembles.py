@@ -44,7 +44,7 @@ def crps(ensemble: Float[Array, "member *shape"], truth: Float[Array, "*shape"])
     References:
         Gneiting & Raftery (2007), Eq. 21, doi:10.1198/016214506000001437.
 
-    Example:
+    Examples:
         >>> x = jnp.array([0.0, 2.0])
         >>> crps(x, jnp.array(1.0))  # 1 − 4/8 = 1/2
     """
@@ -74,7 +74,7 @@ def fair_crps(ensemble: Float[Array, "member *shape"], truth: Float[Array, "*sha
     References:
         Ferro (2014), doi:10.1002/qj.2270; sorted form: Zamo & Naveau (2018), doi:10.1007/s11004-017-9709-7.
 
-    Example:
+    Examples:
         >>> x = jnp.array([0.0, 2.0])
         >>> fair_crps(x, jnp.array(1.0))  # 1 − 4/4 = 0
     """
@@ -118,7 +118,7 @@ def spread_skill_ratio(
     References:
         Fortin, Abaza, Anctil & Turcotte (2014), Eq. 15, doi:10.1175/JHM-D-14-0008.1.
 
-    Example:
+    Examples:
         >>> x, y = jr.normal(jr.key(0), (1000, 10)), jr.normal(jr.key(1), (1000,))
         >>> spread_skill_ratio(x, y)  # 1 within about 2 %
     """
@@ -155,7 +155,7 @@ def rank_histogram(
     References:
         Hamill (2001), doi:10.1175/1520-0493(2001)129<0550:IORHFV>2.0.CO;2.
 
-    Example:
+    Examples:
         >>> x, y = jr.normal(jr.key(0), (1000, 9)), jr.normal(jr.key(1), (1000,))
         >>> rank_histogram(x, y, key=jr.key(2))  # ten counts near 100
     """
@@ -194,7 +194,7 @@ def constraint_rmse(
     References:
         Wan et al. (2023), arXiv:2305.15618.
 
-    Example:
+    Examples:
         >>> x = jr.normal(jr.key(0), (10, 1, 64))
         >>> constraint_rmse(lambda u: u[:, ::8], x, x[:, :, ::8])  # 0
     """
@@ -227,7 +227,7 @@ def sample_variability(ensemble: Float[Array, "condition member *shape"]) -> Flo
     References:
         Wan et al. (2023), arXiv:2305.15618.
 
-    Example:
+    Examples:
         >>> x = 3 * jr.normal(jr.key(0), (20, 50, 1, 64))
         >>> sample_variability(x)  # about 3
     """

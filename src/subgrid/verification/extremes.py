@@ -54,7 +54,7 @@ def quantile_table(
     Raises:
         ValueError: levels outside [0, 1], different grids, or as `masks.select_cells`.
 
-    Example:
+    Examples:
         >>> x = np.random.default_rng(0).normal(size=(1000, 8))
         >>> quantile_table(x + 1, x).pred - quantile_table(x + 1, x).ref  # 1 at every level
     """
@@ -87,7 +87,7 @@ def wet_day_frequency(precipitation: AnyFloat, *, threshold: float = WET_DAY) ->
     References:
         Zhang et al. (2011), doi:10.1002/wcc.147.
 
-    Example:
+    Examples:
         >>> wet_day_frequency(np.array([[0.0], [2.0]]))  # [0.5]
     """
     values = np.asarray(precipitation)
@@ -110,7 +110,7 @@ def segment_maxima(values: AnyFloat, segment: Int[np.ndarray, " time"]) -> Float
     Raises:
         ValueError: another number of labels than days.
 
-    Example:
+    Examples:
         >>> segment_maxima(np.array([1.0, 3.0, 2.0]), np.array([0, 0, 1]))  # [3, 2]
     """
     if segment.shape != values.shape[:1]:
@@ -141,7 +141,7 @@ def fit_gev(
     References:
         Hosking, Wallis & Wood (1985), Eqs. 11–14, doi:10.1080/00401706.1985.10488049.
 
-    Example:
+    Examples:
         >>> fit_gev(jr.gumbel(jr.key(0), (10_000,)))  # about 0, 1, 0
     """
     if maxima.shape[0] < 4:
@@ -194,7 +194,7 @@ def gev_return_level(
     References:
         Coles (2001), Eq. 3.4, doi:10.1007/978-1-4471-3675-0 (there the shape is −k).
 
-    Example:
+    Examples:
         >>> gev_return_level(jnp.array(0.0), jnp.array(1.0), jnp.array(0.0), 20.0)  # 2.97
     """
     if not period > 1:
@@ -261,7 +261,7 @@ def return_level(
         Hosking, Wallis & Wood (1985), doi:10.1080/00401706.1985.10488049; Kyselý (2008),
         doi:10.1175/2008JAMC1763.1 (parametric beats non-parametric bootstrap for extremes).
 
-    Example:
+    Examples:
         >>> days = np.random.default_rng(0).normal(size=(1800, 8))
         >>> return_level(days, np.repeat(np.arange(20), 90), key=jr.key(0)).level
     """

@@ -23,7 +23,7 @@ def diagonal_gaussian_divergence(
     Returns:
         Nats, ≥ 0, in the floating type of the samples.
 
-    Example:
+    Examples:
         >>> diagonal_gaussian_divergence(x + 1.0, jnp.zeros(8), jnp.ones(8))  # about 8/2
     """
     ratio = jnp.var(samples, axis=0) / variance
@@ -43,7 +43,7 @@ def divergence_floor(n_samples: int, n_points: int) -> float:
     Returns:
         Nats.
 
-    Example:
+    Examples:
         >>> divergence_floor(1000, 50)  # .05
     """
     return n_points / n_samples

@@ -23,7 +23,7 @@ def valid_cells(*sets: Any) -> Bool[np.ndarray, "..."]:
     Raises:
         ValueError: no sets, or sets on different grids.
 
-    Example:
+    Examples:
         >>> valid_cells(np.array([[1.0, np.nan], [2.0, 3.0]]))  # [True, False]
     """
     shapes = {np.shape(fields)[1:] for fields in sets}
@@ -46,7 +46,7 @@ def select_cells(fields: AnyFloat, mask: Mask | None = None, *, name: str = "fie
     Raises:
         ValueError: a mask of another shape or without a cell, or a value within it that is not finite.
 
-    Example:
+    Examples:
         >>> select_cells(np.ones((3, 2, 2)), np.array([[True, False], [True, True]])).shape  # (3, 3)
     """
     mask = np.ones(fields.shape[1:], bool) if mask is None else mask
@@ -88,7 +88,7 @@ def restore_cells(values: AnyFloat, mask: Mask) -> Float[np.ndarray, "..."]:
     Raises:
         ValueError: another number of values than cells.
 
-    Example:
+    Examples:
         >>> restore_cells(np.array([1.0, 2.0]), np.array([True, False, True]))  # [1, nan, 2]
     """
     if values.shape[-1] != mask.sum():

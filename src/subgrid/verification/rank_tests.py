@@ -54,7 +54,7 @@ def ranks_of_truth(
     References:
         Hamill (2001), doi:10.1175/1520-0493(2001)129<0550:IORHFV>2.0.CO;2.
 
-    Example:
+    Examples:
         >>> x = np.random.default_rng(0).normal(size=(500, 10, 1, 4))
         >>> ranks_of_truth(x[:, 1:], x[:, 0], key=jr.key(0)).max()  # 9
     """
@@ -107,7 +107,7 @@ def rank_flatness_test(
         Wilks (2019), doi:10.1175/MWR-D-18-0369.1; Geyer (1992), doi:10.1214/ss/1177011137; Srivastava (2005),
         doi:10.14490/jjss.35.251.
 
-    Example:
+    Examples:
         >>> ranks = np.random.default_rng(0).integers(0, 10, size=(500, 40))
         >>> rank_flatness_test(ranks, 9).p_value  # uniform on [0, 1] over seeds
     """

@@ -45,7 +45,7 @@ def spread_error_curve(
     References:
         Leutbecher & Palmer (2008), Sect. 5, doi:10.1016/j.jcp.2007.02.014.
 
-    Example:
+    Examples:
         >>> curve = spread_error_curve(ensemble, truth)
         >>> curve.error / curve.spread  # about 1 in every bin
     """
@@ -102,7 +102,7 @@ def reliability_diagram(
     References:
         Murphy (1973), doi:10.1175/1520-0450(1973)012<0595:ANVPOT>2.0.CO;2.
 
-    Example:
+    Examples:
         >>> reliability_diagram(ensemble >= 1.0, truth >= 1.0).frequency  # rising from near 0 to near 1
     """
     if truth_has_event.shape != member_has_event.shape[:1] + member_has_event.shape[2:]:

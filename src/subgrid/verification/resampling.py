@@ -27,7 +27,7 @@ def run_weights(runs: Int[np.ndarray, " n"], *, n_resamplings: int = 200, seed: 
     Returns:
         Weights ≥ 0.
 
-    Example:
+    Examples:
         >>> run_weights(np.repeat(np.arange(8), 10), seed=0).shape
         (200, 80)
     """
@@ -89,7 +89,7 @@ def mean_change(
     References:
         Efron & Tibshirani (1993), An Introduction to the Bootstrap, chapter 13 (percentile intervals).
 
-    Example:
+    Examples:
         >>> mean_change(now, later, now_seasons, later_seasons, key=jr.key(0)).lower
     """
     n_seasons = min(len(np.unique(seasons)) for seasons in (before_seasons, after_seasons))
@@ -136,7 +136,7 @@ def kolmogorov_smirnov_resampled(
     Returns:
         One distance in [0, 1] for each resampling.
 
-    Example:
+    Examples:
         >>> kolmogorov_smirnov_resampled(c, c_ref, run_weights(sources, seed=0), run_weights(runs, seed=1)).std()
     """
     at = np.quantile(ref, np.arange(1, N_QUANTILES + 1) / (N_QUANTILES + 1))

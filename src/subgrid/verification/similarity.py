@@ -22,7 +22,7 @@ def kolmogorov_smirnov(pred: Float[np.ndarray, "*shape"], ref: Float[np.ndarray,
     Raises:
         ValueError: an empty set.
 
-    Example:
+    Examples:
         >>> kolmogorov_smirnov(np.arange(4.0), np.arange(4.0) + 1)  # 1/4
     """
     if not pred.size or not ref.size:
@@ -57,7 +57,7 @@ def source_distance(
     References:
         Shi et al. (2023), arXiv:2303.16852, section 6.
 
-    Example:
+    Examples:
         >>> source_distance(downscaled, upsampled, 4).mean()
     """
     if output.shape != source.shape:

@@ -51,7 +51,7 @@ def energy_spectrum(samples: Float[Array, "n channel *space"], n_space: int) -> 
     References:
         Wan et al. (2023), arXiv:2305.15618 (there unnormalised; only ratios are used).
 
-    Example:
+    Examples:
         >>> wave = jnp.cos(3 * jnp.linspace(0, 2 * jnp.pi, 64, endpoint=False))
         >>> energy_spectrum(wave[None, None], 1)[0, 2]  # 1/2, all at k = 3
     """
@@ -109,7 +109,7 @@ def mean_energy_log_ratio(
     References:
         Wan et al. (2023), arXiv:2305.15618.
 
-    Example:
+    Examples:
         >>> ref = jax.random.normal(jax.random.key(0), (100, 1, 64))
         >>> mean_energy_log_ratio(2 * ref, ref, 1)  # both 2 ln 2
     """

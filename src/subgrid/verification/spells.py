@@ -29,7 +29,7 @@ def segments_by_gap(days: Float[np.ndarray, " time"]) -> Int[np.ndarray, " time"
     Raises:
         ValueError: times that do not rise.
 
-    Example:
+    Examples:
         >>> segments_by_gap(np.array([0.0, 1.0, 2.0, 300.0, 301.0]))  # [0, 0, 0, 1, 1]
     """
     steps = np.diff(days)
@@ -53,7 +53,7 @@ def spell_lengths(
     Raises:
         ValueError: another number of labels than days.
 
-    Example:
+    Examples:
         >>> spell_lengths(np.array([True, True, False, True]), np.zeros(4, int))  # [0, 2, 0, 1]
     """
     _require_segments(occurs, segment)
@@ -98,7 +98,7 @@ def spell_statistics(occurs: Bool[np.ndarray, "time *space"], segment: Int[np.nd
     Raises:
         ValueError: another number of labels than days.
 
-    Example:
+    Examples:
         >>> spell_statistics(np.array([True, True, False, True]), np.zeros(4, int)).mean  # 1.5
     """
     lengths = spell_lengths(occurs, segment)
@@ -132,7 +132,7 @@ def wet_and_dry_spells(
     References:
         Zhang et al. (2011), doi:10.1002/wcc.147 (consecutive wet and dry days, CWD and CDD).
 
-    Example:
+    Examples:
         >>> wet_and_dry_spells(np.array([0.0, 3.0, 2.0, 0.5]), np.zeros(4, int))[0].maximum  # 2
     """
     values = np.asarray(precipitation)
@@ -187,7 +187,7 @@ def warm_spells(
     References:
         Zhang et al. (2011), doi:10.1002/wcc.147 (WSDI).
 
-    Example:
+    Examples:
         >>> warm_spells(np.array([0.0, 5.0, 5.0, 5.0]), np.array(1.0), np.zeros(4, int), minimum_days=3).count  # [1]
     """
     if minimum_days < 1:

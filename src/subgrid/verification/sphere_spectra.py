@@ -56,7 +56,7 @@ def radial_spectrum(
     References:
         Denis, Côté & Laprise (2002), doi:10.1175/1520-0493(2002)130<1812:SDOTDA>2.0.CO;2.
 
-    Example:
+    Examples:
         >>> fields = np.random.default_rng(0).normal(size=(100, 1, 32, 32))
         >>> radial_spectrum(fields, (50.0, 50.0)).energy.sum()  # about 1
     """
@@ -103,7 +103,7 @@ def region_spacing(lat: Float[np.ndarray, " lat"], lon: Float[np.ndarray, " lon"
     Raises:
         ValueError: fewer than two points an axis, or uneven steps.
 
-    Example:
+    Examples:
         >>> region_spacing(np.arange(35.25, 45, 0.5), np.arange(-9.75, 5, 0.5))  # (55.6, 42.6)
     """
     for name, axis in (("lat", lat), ("lon", lon)):
@@ -137,7 +137,7 @@ def spherical_spectrum(fields: AnyFloat, lat: Float[np.ndarray, " lat"]) -> Floa
         Boer & Shepherd (1983), doi:10.1175/1520-0469(1983)040<0164:LSTDTI>2.0.CO;2; quadrature: Trefethen (2008),
         doi:10.1137/060659831; recurrence: Holmes & Featherstone (2002), doi:10.1007/s00190-002-0216-2.
 
-    Example:
+    Examples:
         >>> lat = np.arange(-88.0, 90.0, 4.0)
         >>> zonal = np.broadcast_to(np.sin(np.radians(lat))[:, None], (1, 1, 45, 90))
         >>> spherical_spectrum(zonal, lat)[0, :3]  # 0, 1/3, 0: all at degree 1
@@ -185,7 +185,7 @@ def legendre_functions(top: int, sine: Float[np.ndarray, " lat"]) -> Float[np.nd
     References:
         Holmes & Featherstone (2002), Eq. 11, doi:10.1007/s00190-002-0216-2 (here the mean square is 1 for every m).
 
-    Example:
+    Examples:
         >>> legendre_functions(1, np.array([0.5]))[0, 1]  # √3 · 0.5
     """
     if top < 0:
@@ -220,7 +220,7 @@ def spectral_log_ratio(pred: RadialSpectrum, ref: RadialSpectrum) -> Float[Array
     References:
         Wan et al. (2023), arXiv:2305.15618 (MELR, unweighted).
 
-    Example:
+    Examples:
         >>> spectral_log_ratio(radial_spectrum(2 * x, (1.0, 1.0)), radial_spectrum(x, (1.0, 1.0)))  # 2 ln 2
     """
     if pred.energy.shape != ref.energy.shape or not np.allclose(pred.wavenumber, ref.wavenumber):

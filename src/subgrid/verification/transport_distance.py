@@ -28,7 +28,7 @@ def wasserstein_2(pred: Float[np.ndarray, "n d"], ref: Float[np.ndarray, "m othe
     References:
         Bonneel et al. (2011), doi:10.1145/2070781.2024192 (the solver).
 
-    Example:
+    Examples:
         >>> wasserstein_2(x + 1, x)  # √d
     """
     import ot

@@ -48,7 +48,7 @@ def calendar_of(time: xr.DataArray) -> str:
     Raises:
         DataError: if the times are not decoded.
 
-    Example:
+    Examples:
         >>> calendar_of(dataset.time)
         'noleap'
     """
@@ -70,7 +70,7 @@ def day_of_year_phase(time: xr.DataArray) -> Float[np.ndarray, " time"]:
     Raises:
         DataError: if the times are not decoded.
 
-    Example:
+    Examples:
         >>> phase = day_of_year_phase(dataset.time)
         >>> anomalies = climatology.remove(values, phase)
     """
@@ -94,7 +94,7 @@ def winters(time: xr.DataArray) -> Int[np.ndarray, " time"]:
     Raises:
         DataError: if the times are not decoded.
 
-    Example:
+    Examples:
         >>> winters(dataset.time)  # 1983 for December 1982 to November 1983
     """
     _check_decoded(time)
@@ -113,7 +113,7 @@ def split_by_parity(dataset: XarrayObject) -> tuple[XarrayObject, XarrayObject]:
     Raises:
         DataError: if one of the halves would be empty.
 
-    Example:
+    Examples:
         >>> training, test = split_by_parity(open_climate("tas.nc"))
     """
     labels = winters(dataset.coords["time"])
@@ -138,7 +138,7 @@ def step_days(time: xr.DataArray) -> float | None:
     Raises:
         DataError: if the times are not decoded.
 
-    Example:
+    Examples:
         >>> step_days(dataset.time)  # 0.25 for 6-hourly times
     """
     days = _differences(time)

@@ -107,7 +107,7 @@ def check_values(field: xr.DataArray, *, name: str, gaps: Gaps = "refuse") -> Ce
         DataError: for data that cannot be read, infinite or implausible values, a time without any value, and cells
             with gaps.
 
-    Example:
+    Examples:
         >>> check_values(dataset.tas, name="tas.nc").missing
     """
     n_cells = int(np.prod([field.sizes[d] for d in space_dims(field)]))

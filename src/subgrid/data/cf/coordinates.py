@@ -47,7 +47,7 @@ def on_canonical_grid(dataset: xr.Dataset, variable: str, *, file: str) -> xr.Da
         DataError: if latitude, longitude or the dates of a time dimension cannot be found, or a further dimension (such
             as height) has more than one level.
 
-    Example:
+    Examples:
         >>> field = on_canonical_grid(xr.open_dataset("tas.nc"), "tas", file="tas.nc")
     """
     position = _position(dataset, variable)

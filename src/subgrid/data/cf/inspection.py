@@ -154,7 +154,7 @@ def inspect(*sources: str | Path | xr.Dataset | Sequence[Any], variables: Variab
     Returns:
         The inspection; faults of files are in it, not raised.
 
-    Example:
+    Examples:
         >>> inspect("CMIP5_tas.nc", "EOBS_tas.nc").problems
     """
     reports, archives = [], []

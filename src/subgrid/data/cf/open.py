@@ -40,7 +40,7 @@ def open_climate(source: Source, variables: Variables | None = None, *, name: st
         DataError: naming file, variable and what to do, for what is missing or cannot be read or understood, for
             unknown units and calendars, implausible magnitudes, and times that come twice or out of order.
 
-    Example:
+    Examples:
         >>> coarse = open_climate("CMIP5_Iberia_*.nc", ["tas", "pr"])
         >>> coarse.pr.attrs["units"]
         'mm day-1'
@@ -65,7 +65,7 @@ def check_climate(dataset: xr.Dataset, *, name: str = "coarse", gaps: Gaps = "re
     Raises:
         DataError: for damaged files, infinite or implausible values, a time without any value, and gaps.
 
-    Example:
+    Examples:
         >>> fine = check_climate(open_climate("EOBS_Iberia_pr.nc"), gaps="mask")
     """
     checked = dataset.copy()
@@ -100,7 +100,7 @@ def valid_mask(dataset: xr.Dataset) -> xr.DataArray:
     Raises:
         DataError: for a dataset without variables.
 
-    Example:
+    Examples:
         >>> mask = valid_mask(check_climate(fine))
     """
     valid = None

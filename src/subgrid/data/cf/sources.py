@@ -36,7 +36,7 @@ def read_sources(source: Source, *, name: str) -> list[tuple[str, xr.Dataset]]:
     Raises:
         DataError: for a missing file, one that cannot be read, or times that cannot be decoded.
 
-    Example:
+    Examples:
         >>> files = read_sources("cmip/tas_*.nc", name="coarse")
     """
     opened: dict[str, xr.Dataset] = {}
@@ -94,7 +94,7 @@ def expand(source: Any) -> Iterator[Path | xr.Dataset]:
     Raises:
         DataError: for a path that does not exist, or a pattern or folder without data.
 
-    Example:
+    Examples:
         >>> list(expand("cmip/tas_*.nc"))
     """
     match source:

@@ -58,7 +58,7 @@ def summarise_grid(dataset: xr.Dataset | xr.DataArray) -> GridSummary:
     Returns:
         The summary.
 
-    Example:
+    Examples:
         >>> summarise_grid(open_climate("tas.nc")).resolution
         '0.25 degrees'
     """
@@ -98,7 +98,7 @@ def check_together(
         DataError: with the first of the reasons against it: the regions are disjoint, coarse is finer than fine, no
             variable is common, units differ, or the fine archive lacks months of the coarse one.
 
-    Example:
+    Examples:
         >>> check_together(open_climate("gcm.nc"), open_climate("obs.nc"))
     """
     found = misfits(coarse, fine, coarse_name=coarse_name, fine_name=fine_name)

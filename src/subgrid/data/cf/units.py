@@ -98,7 +98,7 @@ def conversion(field: xr.DataArray, *, file: str, step_days: float | None = None
     Raises:
         DataError: for units that are missing, unknown or of something else.
 
-    Example:
+    Examples:
         >>> conversion(dataset.tas, file="tas.nc")(dataset.tas)
     """
     quantity, found = quantity_of(field), field.attrs.get("units")
@@ -165,7 +165,7 @@ def same_unit(first: str, second: str) -> bool:
     Returns:
         True if they are equal.
 
-    Example:
+    Examples:
         >>> same_unit("m s-1", "m/s")
         True
     """

@@ -22,7 +22,7 @@ def check_aligned(coarse: Samples, fine: Samples, operator: Coarsening) -> None:
         DataError: for axes in another order, other units, or a coarse axis that is not the coarsened fine one to half a
             coarse cell.
 
-    Example:
+    Examples:
         >>> check_aligned(coarse, fine, BlockMean((64, 64), 8))
     """
     if set(coarse.space_dims) == set(fine.space_dims) and coarse.space_dims != fine.space_dims:

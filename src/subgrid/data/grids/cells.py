@@ -132,7 +132,7 @@ def grid_of(dataset: xr.Dataset | xr.DataArray, *, source: str = "the dataset") 
     Raises:
         DataError: for missing coordinates, and those of `regular_grid` and `curvilinear_grid`.
 
-    Example:
+    Examples:
         >>> grid = grid_of(xr.open_dataset("eobs.nc"), source="eobs.nc")
         >>> grid.areas.sum()  # steradians
     """
@@ -190,7 +190,7 @@ def regular_grid(
         DataError: for coordinates that are not finite, repeated, beyond the poles, or fewer than 2 without bounds, and
             for bounds that do not hold their centre.
 
-    Example:
+    Examples:
         >>> regular_grid(np.array([-45.0, 45.0]), np.array([-90.0, 90.0])).areas.sum()  # 4π
     """
     _check_centres(lat, lon, source)
@@ -233,7 +233,7 @@ def curvilinear_grid(
         DataError: for a cell that holds a pole, coordinates that are not finite or beyond the poles, fewer than 2 cells
             a side without corners, and cells without area.
 
-    Example:
+    Examples:
         >>> curvilinear_grid(lat, lon, source="cordex.nc").areas
     """
     _check_centres(lat, lon, source)

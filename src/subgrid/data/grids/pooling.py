@@ -55,7 +55,7 @@ def member_label(file: str, dataset: xr.Dataset) -> str | None:
     Returns:
         The label, or None.
 
-    Example:
+    Examples:
         >>> member_label("tas_r1i1p1_1951.nc", xr.Dataset())
         'r1i1p1'
     """
@@ -80,7 +80,7 @@ def pool(fields: Sequence[ClimateField], *, name: str) -> xr.Dataset:
     Raises:
         DataError: for grids or calendars that differ, times that come twice, and variables without common times.
 
-    Example:
+    Examples:
         >>> pool(read_fields("cmip/tas_*.nc", name="coarse"), name="coarse")
     """
     _check_calendars(fields)
@@ -105,7 +105,7 @@ def pooled(dataset: xr.Dataset) -> xr.Dataset:
         The dataset without the dimension "realization", but with a coordinate `realization` (time); times may come
             twice.
 
-    Example:
+    Examples:
         >>> samples = pooled(open_climate("members/"))
     """
     if "realization" not in dataset.dims:
@@ -133,7 +133,7 @@ def file_of(field: xr.DataArray, fallback: str, *, time: Any = None, member: Any
     Returns:
         The path of the first file that may hold it.
 
-    Example:
+    Examples:
         >>> file_of(dataset.tas, "coarse", time=dataset.time.values[0])
     """
     parts = field.encoding.get(PARTS, [])

@@ -106,7 +106,7 @@ def conservative_coarsening(
         Jones (1999), Mon. Wea. Rev. 127, 2204, the first-order scheme, with a mask normalised by the covered area;
         doi:10.1175/1520-0493(1999)127<2204:FASOCR>2.0.CO;2.
 
-    Example:
+    Examples:
         >>> regridding = conservative_coarsening(grid_of(eobs), grid_of(cmip), mask=land)
         >>> y = regridding.operator(x)  # compare with regridding.select(coarse_field)
     """
@@ -144,7 +144,7 @@ def overlap_areas(fine: Grid, coarse: Grid) -> sparse.csr_array:
     Returns:
         A sparse matrix (coarse cells, fine cells), both in row-major order.
 
-    Example:
+    Examples:
         >>> overlap_areas(fine, coarse).sum(axis=0)  # areas of the fine cells, where the coarse grid covers them
     """
     if isinstance(fine, RegularGrid) and isinstance(coarse, RegularGrid):

@@ -97,7 +97,7 @@ def gaussian_gain(
     References:
         Evensen (2003), doi:10.1007/s10236-003-0036-9 (the gain of the ensemble Kalman filter).
 
-    Example:
+    Examples:
         >>> guided = gaussian_gain(denoiser, operator, y, prior=prior)
     """
     require_noise_shape(jnp.shape(noise_variance), target.shape)

@@ -23,7 +23,7 @@ def inpainting(denoiser: Denoiser, known: Bool[Array, "*shape"], values: Float[A
     References:
         Lugmayr et al. (2022), arXiv:2201.09865.
 
-    Example:
+    Examples:
         >>> guided = inpainting(denoiser, known, values)
         >>> x = draw(guided, values.shape, levels, method=Resampled(Ancestral()), key=key)
     """

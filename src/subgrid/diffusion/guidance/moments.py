@@ -55,7 +55,7 @@ def moment_matching(
     References:
         Finzi et al. (2023), arXiv:2306.07526; Rozet & Louppe (2024), arXiv:2405.13712.
 
-    Example:
+    Examples:
         >>> guided = moment_matching(denoiser, operator, y, prior=prior)
     """
     require_noise_shape(jnp.shape(noise_variance), target.shape)
@@ -98,7 +98,7 @@ def solve_residual(
     Returns:
         A scalar, 0 if solved, 1 if nothing was found.
 
-    Example:
+    Examples:
         >>> solve_residual(denoiser, operator, y, x, jnp.array(1.0), prior=prior)
     """
     return _matched_correction(denoiser, operator, target, x, sigma, prior, noise_variance, n_iterations)[2]

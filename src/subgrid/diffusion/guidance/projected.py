@@ -36,7 +36,7 @@ def projection(
     References:
         Wan et al. (2023), arXiv:2305.15618, Eq. 7.
 
-    Example:
+    Examples:
         >>> guided = projection(denoiser, operator, y)
     """
     alpha = math.prod(operator.fine_shape) / math.prod(operator.coarse_shape) if strength is None else strength

@@ -68,7 +68,7 @@ def fit_interpolated_quantile_mapping(
     References:
         Maraun (2013), doi:10.1175/JCLI-D-12-00821.1 (and why its variability is inflated).
 
-    Example:
+    Examples:
         >>> baseline = fit_interpolated_quantile_mapping(coarse_train, fine_train, interpolate, mask=mask)
         >>> fine_like = baseline(coarse_test)
     """
@@ -122,7 +122,7 @@ def fit_spatial_disaggregation(
     References:
         Wood, Leung, Sridhar & Lettenmaier (2004), doi:10.1023/B:CLIM.0000013685.99609.9e.
 
-    Example:
+    Examples:
         >>> baseline = fit_spatial_disaggregation(operator(fine), fine, interpolate, anomaly=("difference",))
         >>> fine_like = baseline(debias(coarse_test))
     """
@@ -191,7 +191,7 @@ def fit_analogues(
         Zorita & von Storch (1999), doi:10.1175/1520-0442(1999)012<2474:TAMAAS>2.0.CO;2; resampling among neighbours:
             Lall & Sharma (1996), doi:10.1029/95WR02966.
 
-    Example:
+    Examples:
         >>> analogues = fit_analogues(operator(fine), fine)
         >>> analogues(debias(coarse_test)).shape  # (time, channel, lat, lon)
     """
@@ -245,7 +245,7 @@ def gaussian_crps(
     References:
         Gneiting, Raftery, Westveld & Goldman (2005), Eq. 5, doi:10.1175/MWR2904.1.
 
-    Example:
+    Examples:
         >>> gaussian_crps(np.array([0.0]), 1.0)  # (√2 − 1)/√π = .2337
     """
     if not np.all(np.asarray(width) > 0):
@@ -273,7 +273,7 @@ def fit_local_noise(
     References:
         Gneiting, Raftery, Westveld & Goldman (2005), Eq. 5, doi:10.1175/MWR2904.1, of the CRPS.
 
-    Example:
+    Examples:
         >>> noise = fit_local_noise(interpolate(operator(fine)), fine)
         >>> noise.crps(interpolate(operator(test)), test)
     """
@@ -307,7 +307,7 @@ def noise_floor(metrics: Mapping[str, Callable[[Any, Any], Any]], train: AnyFloa
     Returns:
         Means over whatever each metric returns, NaN left out.
 
-    Example:
+    Examples:
         >>> noise_floor({"W1": wasserstein_1_per_cell}, fine_train, fine_test)
     """
     return {name: float(np.nanmean(np.asarray(metric(train, test)))) for name, metric in metrics.items()}

@@ -93,7 +93,7 @@ def fit_climatology(
     References:
         Wahba (1990), doi:10.1137/1.9781611970128, ch. 2.
 
-    Example:
+    Examples:
         >>> climatology = fit_climatology(tas, phase)
         >>> anomalies = climatology.remove(tas, phase)
     """
@@ -155,7 +155,7 @@ class ChangeSignal(eqx.Module):
     def on(self, interpolate: Callable[[Array], Array]) -> "ChangeSignal":
         """The signal on another grid, by a linear map of one field (channel, *space).
 
-        Example:
+        Examples:
             >>> fine = signal.on(interpolate).add(fine, phase)
         """
         return ChangeSignal(self.first.on(interpolate), self.second.on(interpolate), self.kinds)
@@ -193,7 +193,7 @@ def fit_change_signal(
     Raises:
         ValueError: as `fit_climatology`, and for kinds that do not match the channels.
 
-    Example:
+    Examples:
         >>> signal = fit_change_signal(historical, phase1, rcp85, phase2, kinds=["additive"])
         >>> debiased = signal.add(debias(signal.remove(rcp85, phase2)), phase2)
     """
@@ -270,7 +270,7 @@ def fit_change_preserving(
     Raises:
         ValueError: as `fit_change_signal`.
 
-    Example:
+    Examples:
         >>> preserving = fit_change_preserving(debiaser, historical, phase1, rcp85, phase2, kinds=["additive"])
         >>> stationary = preserving.adjust(rcp85, phase2)
     """

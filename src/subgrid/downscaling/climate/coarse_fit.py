@@ -138,7 +138,7 @@ def fit_coarse(
         DataError: as `check_quantiles`.
         ValueError: as `fit_climatology` and `choose_debiasing`.
 
-    Example:
+    Examples:
         >>> fit = fit_coarse(coarse, series_of(coarse, ["tas"]), domain, target)
         >>> fit.targets(new_series)
     """

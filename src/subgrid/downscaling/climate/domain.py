@@ -92,7 +92,7 @@ def series_of(dataset: xr.Dataset, variables: Sequence[str]) -> Series:
     Raises:
         DataError: for a variable that is not there.
 
-    Example:
+    Examples:
         >>> series_of(coarse, ["tas", "pr"]).values.shape  # (time, 2, lat, lon)
     """
     for name in variables:
@@ -260,7 +260,7 @@ def fit_climate_debiaser(
         ValueError: for an unknown method or a strength outside 0 to 1; and as the `fit_…` that it calls.
         TypeError: for an unknown setting.
 
-    Example:
+    Examples:
         >>> debiaser = fit_climate_debiaser(source, target, method="quantile-mapping")
         >>> debiased = debiaser.adjust(source)
     """

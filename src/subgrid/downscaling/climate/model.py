@@ -147,7 +147,7 @@ def train_climate(
         OutputExists: if the folder holds a finished model, or one of other options.
         TypeError: for a setting that does not exist.
 
-    Example:
+    Examples:
         >>> model = train_climate("eobs.nc", "cnrm.nc", ["tas"], folder="model", key=jax.random.key(0))
     """
     folder, refinement = Path(folder), RefinementSettings(**settings)
@@ -271,7 +271,7 @@ def load_climate_model(folder: str | Path) -> ClimateModel:
     Raises:
         DataError: if it holds none, or an unfinished one.
 
-    Example:
+    Examples:
         >>> model = load_climate_model("runs/iberia_tas")
     """
     folder = Path(folder)
@@ -347,7 +347,7 @@ def downscale_climate(
         DataError: for fields that cannot be used, or lie on another grid.
         ValueError: for an unknown change, or less than one member.
 
-    Example:
+    Examples:
         >>> ensemble = downscale_climate("cnrm_new.nc", model, n_members=16, key=jax.random.key(1))
     """
     if change not in get_args(Change):
@@ -386,7 +386,7 @@ def time_blocks(n_times: int, n_members: int, n_values: int) -> tuple[int, int]:
     Returns:
         Times of an item, a multiple of those of a chunk; and times of a chunk.
 
-    Example:
+    Examples:
         >>> time_blocks(900, 16, 551)
         (64, 64)
     """

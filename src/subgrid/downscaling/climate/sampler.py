@@ -179,7 +179,7 @@ def climate_sampler(*, folder: str, targets: str, n_levels: int, with_change: bo
     Returns:
         `sample(times, members, *, keys)`: physical fields (time, member, channel, *space), NaN outside the mask.
 
-    Example:
+    Examples:
         >>> loader = loader_of(climate_sampler, folder="/scratch/run", targets="test", n_levels=8, with_change=False)
     """
     run = Path(folder)

@@ -28,7 +28,7 @@ class SeriesDebiaser(Protocol):
 class Fieldwise:
     """A debiaser of one field, applied to each of a series, `batch_size` at a time.
 
-    Example:
+    Examples:
         >>> series = Fieldwise(fit_quantile_mapping(coarse, target))
         >>> debiased = series.adjust(coarse)
     """

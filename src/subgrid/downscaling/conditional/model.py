@@ -140,7 +140,7 @@ def train_conditional(
         CheckpointMismatch: if the folder holds checkpoints of other settings, data or key; and as `train_on_fields`.
         ValueError: for a constant channel, or a field that does not fit the network.
 
-    Example:
+    Examples:
         >>> settings = ConditionalSettings("diffusion", PriorSettings(1, (192,), sigma_min=3e-3, sigma_max=10.0))
         >>> operator, training = Subsample((192,), 8), TrainingSettings()
         >>> model = train_conditional(fields, operator, settings, training, folder="model", key=key)
@@ -217,7 +217,7 @@ def load_conditional(folder: str | Path, operator: Coarsening | int) -> Conditio
         DataError: if the folder holds no such model, or one for another C′.
         CheckpointMismatch: if it is of another format, or its weights do not fit.
 
-    Example:
+    Examples:
         >>> model = load_conditional("model", Subsample((192,), 8))
     """
     path = Path(folder) / "conditional.json"

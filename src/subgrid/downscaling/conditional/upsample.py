@@ -98,7 +98,7 @@ def conditional_upsampler(
     Raises:
         ValueError: for too few evaluations.
 
-    Example:
+    Examples:
         >>> upsample = conditional_upsampler(load_conditional("model", operator))
         >>> x = upsample(y, key=key)
     """

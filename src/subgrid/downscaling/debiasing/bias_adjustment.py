@@ -46,7 +46,7 @@ def fit_empirical_quantile_mapping(
     References:
         Déqué (2007), doi:10.1016/j.gloplacha.2006.11.030.
 
-    Example:
+    Examples:
         >>> transport = fit_empirical_quantile_mapping(coarse, target)
         >>> debiased = jax.vmap(transport)(coarse)
     """
@@ -100,7 +100,7 @@ def fit_quantile_delta_mapping(
     References:
         Cannon et al. (2015), doi:10.1175/JCLI-D-14-00754.1.
 
-    Example:
+    Examples:
         >>> mapping = fit_quantile_delta_mapping(historical, target)
         >>> debiased = mapping.adjust(rcp85)
     """
@@ -173,7 +173,7 @@ def fit_dynamical_transport(
     References:
         Robin et al. (2019), doi:10.5194/hess-23-773-2019.
 
-    Example:
+    Examples:
         >>> transport = fit_dynamical_transport(historical, target)
         >>> debiased = transport.adjust(rcp85)
     """

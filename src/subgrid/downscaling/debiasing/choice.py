@@ -196,7 +196,7 @@ def choose_debiasing(
     References:
         Fisher (1921), of the transform Z.
 
-    Example:
+    Examples:
         >>> choice = choose_debiasing(Sample(coarse, phase, years), Sample(fine, phase2, years2))
         >>> choice.method, choice.strength
     """

@@ -154,7 +154,7 @@ def fit_transport(
         Liu
             (2023), arXiv:2209.03003; Shi et al. (2023), arXiv:2303.16852.
 
-    Example:
+    Examples:
         >>> transport, summary = fit_transport(coarse, coarsened_fine, method="rectified-flow", key=key)
         >>> debiased = jax.vmap(transport)(coarse)
     """
@@ -277,7 +277,7 @@ def bridge_drifts(ends: Ends, networks: Sequence[Any], *, sigma: float) -> tuple
     Returns:
         The forward and the backward drift.
 
-    Example:
+    Examples:
         >>> forward, backward = bridge_drifts(Ends(coarse, fine), [network, other], sigma=0.5)
     """
     m0, c0, m1, c1 = _moments(ends)
@@ -299,7 +299,7 @@ def paired(ends: Ends, assigned: bool, n_shifted: int, *, key: Key) -> Ends | Pa
     Returns:
         Pairs, up to 32,768 and 4 for each field; `ends` itself if neither is wanted.
 
-    Example:
+    Examples:
         >>> pairs = paired(Ends(coarse, fine), True, 1, key=key)
     """
     if not (assigned or n_shifted):

@@ -86,7 +86,7 @@ def fit_debiaser_array(
         ValueError: for a method or correction that does not exist, and for too few fields.
         TypeError: for a setting that does not exist; and as the `fit_…` that it calls.
 
-    Example:
+    Examples:
         >>> debiaser, summary = fit_debiaser_array(coarse, fine, Subsample((192,), 8), key=key)
         >>> debiased = apply_debiaser(debiaser, coarse)
     """
@@ -168,7 +168,7 @@ def correct(
     Raises:
         ValueError: for a correction that does not exist, or a covariance of more values than samples.
 
-    Example:
+    Examples:
         >>> debiaser = correct(transport, coarse_rest, coarsened_rest, ["covariance"], n_quantiles=200)
         >>> debiased = debiaser(y)
     """
@@ -201,7 +201,7 @@ def apply_debiaser(
     Returns:
         The debiased fields, same shape, on the host.
 
-    Example:
+    Examples:
         >>> debiased = apply_debiaser(debiaser, coarse)
         >>> debiased.shape == coarse.shape
         True

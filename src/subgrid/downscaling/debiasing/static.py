@@ -74,7 +74,7 @@ def fit_quantile_mapping(
     References:
         Maraun (2013), doi:10.1175/JCLI-D-12-00821.1.
 
-    Example:
+    Examples:
         >>> debiased = jax.vmap(fit_quantile_mapping(coarse, coarsened))(coarse)
     """
     require_same_fields(source, target)

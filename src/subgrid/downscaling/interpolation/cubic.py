@@ -26,7 +26,7 @@ def cubic_interpolation(
     Returns:
         The fine fields, axis sizes multiplied by `factors`, float32.
 
-    Example:
+    Examples:
         >>> cubic_interpolation(coarse, (8,), centred=False, periodic=True).shape  # (..., 192) of (..., 24)
     """
     fine = np.asarray(coarse, np.float64)

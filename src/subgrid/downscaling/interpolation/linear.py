@@ -63,7 +63,7 @@ def bilinear(
     Raises:
         ValueError: coarse axes that do not rise, fine axes that do not match, or no valid cell.
 
-    Example:
+    Examples:
         >>> bilinear(lat_c, lon_c, lat_f, lon_f)(coarse).shape  # (..., len(lat_f), len(lon_f))
     """
     for name, axis in (("coarse_lat", coarse_lat), ("coarse_lon", coarse_lon)):

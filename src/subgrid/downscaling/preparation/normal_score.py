@@ -27,7 +27,7 @@ class NormalScore(eqx.Module):
         quantiles: (knot,), rising values of the variable.
         scores: (knot,), rising standard normal quantiles.
 
-    Example:
+    Examples:
         >>> score = fit_normal_score(fine[:, 1])
         >>> z = score.forward(c)
     """
@@ -60,7 +60,7 @@ def fit_normal_score(values: Float[np.ndarray, "*shape"]) -> NormalScore:
     References:
         Bertino et al. (2003), doi:10.1111/j.1751-5823.2003.tb00194.x.
 
-    Example:
+    Examples:
         >>> score = fit_normal_score(fine[:, 1])
         >>> z = score.forward(c)
     """

@@ -46,7 +46,7 @@ class CensoredRoot(eqx.Module):
     Raises:
         ValueError: for a threshold that is not positive or an exponent outside (0, 1].
 
-    Example:
+    Examples:
         >>> root = CensoredRoot()
         >>> root.inverse(root.forward(precipitation))  # below .1 mm/day: 0; all else unchanged
     """
@@ -81,7 +81,7 @@ class ChannelTransforms(eqx.Module):
     Args:
         parts: the transforms, in the order of the channels.
 
-    Example:
+    Examples:
         >>> transforms = ChannelTransforms((Unchanged(), CensoredRoot()))  # tas, pr
         >>> z = transforms.forward(field)
     """
@@ -120,7 +120,7 @@ def default_transforms(variables: Sequence[str]) -> ChannelTransforms:
     Returns:
         One transform a variable.
 
-    Example:
+    Examples:
         >>> default_transforms(["tas", "pr"])  # ChannelTransforms((Unchanged(), CensoredRoot()))
     """
     return ChannelTransforms(tuple(CensoredRoot() if name in PRECIPITATION else Unchanged() for name in variables))

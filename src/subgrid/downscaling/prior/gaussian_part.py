@@ -39,7 +39,7 @@ def fit_gaussian_part(fields: Float[np.ndarray, "n channel *space"], *, translat
         The Gaussian, of up to `MOST_DIRECTIONS` components; their number is that under which left-out fifths of the
             archive, each a stretch of it, are likeliest, since few fields determine few components.
 
-    Example:
+    Examples:
         >>> gaussian = fit_gaussian_part(standardiser.normalise(fields, 1), translation_invariant=True)
     """
     size = fields[0].size
@@ -61,7 +61,7 @@ def gaussian_part_of(fields: Fields, standardiser: Standardiser, training: Train
     Returns:
         The Gaussian, of normalised fields, of up to `MOST_DIRECTIONS` components.
 
-    Example:
+    Examples:
         >>> gaussian = gaussian_part_of(fields, standardiser_of(fields), TrainingSettings())
     """
     if isinstance(fields, StreamedFields):

@@ -161,7 +161,7 @@ def train_prior(
         ValueError: for a constant channel, a field that does not fit the network, or as `train_on_fields`.
         CheckpointMismatch: as `train_on_fields`.
 
-    Example:
+    Examples:
         >>> settings = PriorSettings(1, (192,))
         >>> prior = train_prior(fields, settings, TrainingSettings(n_steps=400), folder="model", key=key)
     """
@@ -205,7 +205,7 @@ def load_prior(folder: str | Path) -> Prior:
         DataError: if the folder holds no trained model, or its description cannot be read.
         CheckpointMismatch: if it is of another format, or its weights do not fit.
 
-    Example:
+    Examples:
         >>> prior = load_prior("model")
         >>> prior.settings.space
     """

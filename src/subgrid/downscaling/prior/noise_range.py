@@ -27,7 +27,7 @@ def sampling_range(std: float, trained: tuple[float, float], method: MethodFor) 
     Returns:
         (σ_min, σ_max), in normalised units.
 
-    Example:
+    Examples:
         >>> sampling_range(leading_std(prior.gaussian), (2e-3, 80.0), GaussianSDE)
     """
     sigma_min, sigma_max = trained

@@ -81,7 +81,7 @@ def outside(
     Returns:
         Quantile and ratio of every field; `warn` says if too many lie outside.
 
-    Example:
+    Examples:
         >>> outside(model.conditional, model.standardiser, debiased, fine).warn()
     """
     kept = training[np.linspace(0, len(training) - 1, min(MOST, len(training))).round().astype(int)]

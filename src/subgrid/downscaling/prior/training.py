@@ -151,7 +151,7 @@ def loss_curve(folder: str | Path) -> Float[np.ndarray, "2 step"]:
     Returns:
         (2, step): numbers of steps and losses, as logged.
 
-    Example:
+    Examples:
         >>> steps, losses = loss_curve("model")
     """
     rows = read_json_lines(Path(folder) / "training.jsonl")

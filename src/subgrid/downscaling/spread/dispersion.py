@@ -58,7 +58,7 @@ def fit_dispersion(
     References:
         Roulston & Smith (2003), doi:10.1034/j.1600-0870.2003.201378.x.
 
-    Example:
+    Examples:
         >>> table = fit_dispersion(expected, error**2, variance, active=(True,))
         >>> scale = table(expected_today)  # (channel, *space)
     """

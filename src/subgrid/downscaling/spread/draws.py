@@ -46,7 +46,7 @@ def conditional_draws(
     Returns:
         Normalised fields (n, channel, *space) on the prior's grid.
 
-    Example:
+    Examples:
         >>> draws = conditional_draws(None, conditional, targets, keys, n_levels=8, trained=(2e-3, 80.0))
     """
     base = conditional.prior

@@ -108,7 +108,7 @@ class BridgeUpsampler(eqx.Module):
         sigma: of the diffusion, in normalised units.
         n_steps: of Euler–Maruyama.
 
-    Example:
+    Examples:
         >>> upsample = load_upsampler("model")
         >>> x = upsample(y, key=key)
     """
@@ -166,7 +166,7 @@ def fit_upsampler(
         CheckpointMismatch: if the folder holds a fit of other settings, fields or key.
         ValueError: for a grid that does not fit the network.
 
-    Example:
+    Examples:
         >>> upsample = fit_upsampler(coarse, fine, UpsamplerSettings(1, (24,), (8,)), folder="model", key=key)
         >>> ensemble = sample_ensemble(upsample, coarse, 16, key=key)
     """
@@ -200,7 +200,7 @@ def load_upsampler(folder: str | Path) -> BridgeUpsampler:
     Raises:
         DataError: if the folder holds none.
 
-    Example:
+    Examples:
         >>> upsample = load_upsampler("model")
     """
     if not is_fitted(folder):

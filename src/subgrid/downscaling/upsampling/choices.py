@@ -45,7 +45,7 @@ def sampling_method(name: str) -> MethodFor:
     Raises:
         ValueError: for another name.
 
-    Example:
+    Examples:
         >>> method = sampling_method("heun")
     """
     if name not in METHODS:
@@ -91,7 +91,7 @@ def noise_grid(
     Raises:
         ValueError: for another name.
 
-    Example:
+    Examples:
         >>> noise_grid("exponential", 32, (2e-3, 80.0))
     """
     sigma_min, sigma_max = noise_range
@@ -123,7 +123,7 @@ def training_levels(name: str, noise_range: NoiseRange, *, process: str) -> obje
     Raises:
         ValueError: for another name.
 
-    Example:
+    Examples:
         >>> levels = training_levels("log-uniform", (2e-3, 80.0), process="variance-exploding")
     """
     match name:
@@ -151,7 +151,7 @@ def guidance(name: str, gaussian: GaussianPrior, *, n_iterations: int, strength:
     Raises:
         ValueError: for another name.
 
-    Example:
+    Examples:
         >>> guide = guidance("moment-matching", prior.gaussian, n_iterations=5, strength=None)
     """
     match name:

@@ -43,7 +43,7 @@ def turnaround_level(fields: Float[np.ndarray, "n channel y x"], wavenumber: int
     References:
         Bischoff & Deck (2023), arXiv:2305.01822.
 
-    Example:
+    Examples:
         >>> turnaround_level(fine, 8)
     """
     n = fields.shape[-1]
@@ -89,7 +89,7 @@ def encode(
     References:
         Su et al. (2022), arXiv:2203.08382.
 
-    Example:
+    Examples:
         >>> latent = encode(coarse_denoiser, y, sigma_min=1e-2, level=1.5)
     """
     rate = lambda x, log_sigma: x - denoiser(x, jnp.exp(log_sigma))  # noqa: E731
@@ -120,7 +120,7 @@ def decode(
     Returns:
         The fine field, same shape.
 
-    Example:
+    Examples:
         >>> x = decode(fine_denoiser, noised(y, 1.5, key=k1), sigma_min=1e-2, level=1.5, key=k2)
     """
     method = AncestralMultistep() if stochastic else Heun()

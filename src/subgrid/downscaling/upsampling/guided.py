@@ -31,7 +31,7 @@ class DiffusionUpsampler(eqx.Module):
         noise_levels: (level,), decreasing, in normalised units.
         method: of sampling, given the Gaussian conditional N(m_y, Σ_y).
 
-    Example:
+    Examples:
         >>> conditional = condition(prior.gaussian, operator, (1, 24))
         >>> upsample = DiffusionUpsampler(denoiser, conditional, standardiser, moment_matching, levels, GaussianSDE)
         >>> x = upsample(y, key=key)
@@ -60,7 +60,7 @@ def method_for(method: MethodFor | Method) -> MethodFor:
     Returns:
         What makes a sampler from a Gaussian.
 
-    Example:
+    Examples:
         >>> method_for(Heun())(gaussian)  # Heun()
     """
     if isinstance(method, type) or not isinstance(method, Method):
@@ -92,7 +92,7 @@ def normalised_target(
     Returns:
         The target, same shape, normalised.
 
-    Example:
+    Examples:
         >>> target = normalised_target(prior.standardiser, operator, y)
     """
     n_space = len(operator.fine_shape)
@@ -130,7 +130,7 @@ def sample_ensemble(
     Raises:
         ValueError: for no fields, no members or no chunk.
 
-    Example:
+    Examples:
         >>> ensemble = sample_ensemble(upsampler, coarse, 16, key=key)
         >>> ensemble.shape  # (condition, 16, channel, *fine)
     """

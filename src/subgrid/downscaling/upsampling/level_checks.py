@@ -49,7 +49,7 @@ def warn_of_levels(upsampler: object) -> None:
     Warns:
         LevelWarning: where the levels start too low, or are too few; it says what would do.
 
-    Example:
+    Examples:
         >>> warn_of_levels(upsampler)
         >>> ensemble = sample_ensemble(upsampler, coarse, 16, key=key)
     """

@@ -33,7 +33,7 @@ class ParticleUpsampler(eqx.Module):
         noise_levels: (level,), decreasing, in normalised units.
         n_particles: K.
 
-    Example:
+    Examples:
         >>> upsample = ParticleUpsampler(denoiser, conditional, standardiser, moment_matching, levels, 64)
         >>> x, diagnostics = upsample.draw(y, key=key)
     """
@@ -99,7 +99,7 @@ def sample_with_diagnostics(
     Warns:
         UserWarning: if particles collapsed, naming the noise level and the condition of the worst.
 
-    Example:
+    Examples:
         >>> ensemble, diagnostics = sample_with_diagnostics(upsample, coarse, 16, key=key)
     """
     if not isinstance(upsampler, ParticleUpsampler):

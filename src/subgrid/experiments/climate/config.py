@@ -143,10 +143,10 @@ def _with_paths(config: ClimateConfig, change: Callable[[str], str]) -> ClimateC
     return config.model_copy(update={"climate": table.model_copy(update=changed)})
 
 
-def files_of(table: Climate, *names: str) -> tuple[str, ...]:
-    """The paths of some archives, one after the other."""
-    found = [getattr(table, name) for name in names]
-    return tuple(path for each in found if each is not None for path in ((each,) if isinstance(each, str) else each))
+def files_of(table: Climate, *names: str) -> dict[str, tuple[str, ...]]:
+    """The paths of some archives, by their keys."""
+    found = {f"climate.{name}": getattr(table, name) for name in names}
+    return {key: (each,) if isinstance(each, str) else each for key, each in found.items() if each is not None}
 
 
 def sources(value: str | tuple[str, ...]) -> str | list[str]:

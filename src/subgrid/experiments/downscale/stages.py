@@ -1,6 +1,7 @@
 """The stages of a run on two archives: simulate, debias, train, downscale twice, score, report; and comparisons."""
 
 import json
+from collections.abc import Mapping
 from functools import partial
 from typing import Literal
 
@@ -93,24 +94,24 @@ def _check_scored(config: Config) -> None:
         )
 
 
-def _archives(config: Config) -> tuple[list[Stage], tuple[str, ...], tuple[str, ...]]:
+def _archives(config: Config) -> tuple[list[Stage], tuple[str, ...], Mapping[str, tuple[str, ...]]]:
     """The stages that simulate archives, their names, and the files that are read instead."""
     if config.data.source == "files":
-        return [], (), (str(config.data.fine), str(config.data.coarse))
+        return [], (), {"data.fine": (str(config.data.fine),), "data.coarse": (str(config.data.coarse),)}
     work = config.data.n_trajectories * config.data.n_snapshots
     made = [
         Stage(f"simulate {which}", partial(simulate, which), (f"{which}.zarr",), depends_on=DATA, work=work)
         for which in ("fine", "coarse")
     ]
-    return made, SIMULATED, ()
+    return made, SIMULATED, {}
 
 
-def _train_stage(config: Config, archives: tuple[str, ...], inputs: tuple[str, ...]) -> Stage:
+def _train_stage(config: Config, archives: tuple[str, ...], inputs: Mapping[str, tuple[str, ...]]) -> Stage:
     """What a model depends on: of p(x) nothing but the fine archive, of the others C′ too."""
     needs, depends, work = archives, {**DATA, **PRIOR}, config.training.n_steps * config.training.batch_size
     match config.downscaling:
         case Downscaling(method="diffusion"):
-            needs, inputs = archives[:1], inputs[:1]
+            needs, inputs = archives[:1], {key: inputs[key] for key in inputs if key == "data.fine"}
         case Downscaling(method="bridge"):
             depends = {**depends, "downscaling": (), "coarsening": ()}
             work = config.downscaling.n_iterations * config.downscaling.n_steps * config.training.batch_size

@@ -81,7 +81,7 @@ def wasserstein_1_per_cell(pred: xr.DataArray, ref: xr.DataArray, *, time_dim: s
     References:
         Ramdas, García Trillos & Cuturi (2017), doi:10.3390/e19020047.
 
-    Example:
+    Examples:
         >>> wasserstein_1_per_cell(model.tas, observed.tas).mean()
     """
     x, y, mask = _pair(pred, ref, time_dim)
@@ -105,7 +105,7 @@ def correlation_rmse(pred: xr.DataArray, ref: xr.DataArray, *, time_dim: str = "
     References:
         Vrac (2018), doi:10.5194/hess-22-3175-2018.
 
-    Example:
+    Examples:
         >>> correlation_rmse(model.tas, observed.tas)
     """
     x, y, mask = _pair(pred, ref, time_dim)
@@ -131,7 +131,7 @@ def variogram(samples: xr.DataArray, edges: Float[np.ndarray, " edge"], *, time_
     References:
         Matheron (1963), doi:10.2113/gsecongeo.58.8.1246.
 
-    Example:
+    Examples:
         >>> variogram(observed.tas, np.arange(0.0, 1000.0, 50.0)).attrs["decorrelation_length"]
     """
     for name in ("lat", "lon"):
@@ -166,7 +166,7 @@ def quantile_table(pred: xr.DataArray, ref: xr.DataArray, *, time_dim: str = "ti
     Raises:
         ValueError: as `extremes.quantile_table`, or grids that do not match.
 
-    Example:
+    Examples:
         >>> quantile_table(model.tas, observed.tas).sel(level=0.5)
     """
     x, y, mask = _pair(pred, ref, time_dim)
@@ -194,7 +194,7 @@ def precipitation_indices(
     References:
         Zhang et al. (2011), doi:10.1002/wcc.147.
 
-    Example:
+    Examples:
         >>> precipitation_indices(observed.pr).wet_day_frequency.mean()
     """
     x = _series(precipitation, "precipitation", time_dim)
@@ -225,7 +225,7 @@ def warm_spells(
     References:
         Zhang et al. (2011), doi:10.1002/wcc.147.
 
-    Example:
+    Examples:
         >>> warm_spells(model.tas, observed.tas.quantile(0.9, "time")).warm_spell_count.mean()
     """
     x = _series(temperature, "temperature", time_dim)
@@ -267,7 +267,7 @@ def return_level(
     References:
         Hosking, Wallis & Wood (1985), doi:10.1080/00401706.1985.10488049.
 
-    Example:
+    Examples:
         >>> return_level(observed.pr, key=jax.random.key(0)).level.mean()
     """
     x = _series(series, "series", time_dim)
@@ -295,7 +295,7 @@ def radial_spectrum(samples: xr.DataArray, *, mask: xr.DataArray | None = None, 
     References:
         Denis, Côté & Laprise (2002), doi:10.1175/1520-0493(2002)130<1812:SDOTDA>2.0.CO;2.
 
-    Example:
+    Examples:
         >>> radial_spectrum(observed.tas).sum()  # mean spatial variance
     """
     require_dims("samples", samples, ["lat", "lon"])

@@ -34,7 +34,7 @@ def crps(ensemble: xr.DataArray, truth: xr.DataArray, *, member_dim: str = "memb
     References:
         Gneiting & Raftery (2007), doi:10.1198/016214506000001437.
 
-    Example:
+    Examples:
         >>> x = xr.DataArray([0.0, 2.0], dims="member")
         >>> crps(x, xr.DataArray(1.0))  # 1/2
     """
@@ -59,7 +59,7 @@ def fair_crps(ensemble: xr.DataArray, truth: xr.DataArray, *, member_dim: str = 
     References:
         Ferro (2014), doi:10.1002/qj.2270.
 
-    Example:
+    Examples:
         >>> x = xr.DataArray([0.0, 2.0], dims="member")
         >>> fair_crps(x, xr.DataArray(1.0))  # 0
     """
@@ -84,7 +84,7 @@ def spread_skill_ratio(ensemble: xr.DataArray, truth: xr.DataArray, *, member_di
     References:
         Fortin, Abaza, Anctil & Turcotte (2014), doi:10.1175/JHM-D-14-0008.1.
 
-    Example:
+    Examples:
         >>> x = xr.DataArray(np.random.default_rng(0).normal(size=(10, 1000)), dims=("member", "time"))
         >>> spread_skill_ratio(x.isel(member=slice(9)), x.isel(member=9))  # about 1
     """
@@ -113,7 +113,7 @@ def rank_histogram(
     References:
         Hamill (2001), doi:10.1175/1520-0493(2001)129<0550:IORHFV>2.0.CO;2.
 
-    Example:
+    Examples:
         >>> x = xr.DataArray(np.random.default_rng(0).normal(size=(10, 1000)), dims=("member", "time"))
         >>> rank_histogram(x.isel(member=slice(9)), x.isel(member=9), key=jax.random.key(0))  # ten near 100
     """
@@ -151,7 +151,7 @@ def constraint_rmse(
     References:
         Wan et al. (2023), arXiv:2305.15618.
 
-    Example:
+    Examples:
         >>> u = xr.DataArray(np.random.default_rng(0).normal(size=(10, 64)), dims=("sample", "x"))
         >>> constraint_rmse(lambda x: x[..., ::8], u, u.isel(x=slice(None, None, 8)), space_dims="x")  # 0
     """
@@ -185,7 +185,7 @@ def sample_variability(
     References:
         Wan et al. (2023), arXiv:2305.15618.
 
-    Example:
+    Examples:
         >>> x = xr.DataArray(np.random.default_rng(0).normal(size=(20, 50, 64)), dims=("condition", "member", "x"))
         >>> sample_variability(x)  # about 1
     """

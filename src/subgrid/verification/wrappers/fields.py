@@ -39,7 +39,7 @@ def covariance_rmse(pred: xr.DataArray, ref: xr.DataArray, *, sample_dim: str = 
     References:
         Wan et al. (2023), arXiv:2305.15618.
 
-    Example:
+    Examples:
         >>> ref = xr.DataArray(np.random.default_rng(0).normal(size=(1000, 8)), dims=("sample", "x"))
         >>> covariance_rmse(2 * ref, ref)  # 3
     """
@@ -67,7 +67,7 @@ def kl_divergence_per_point(
     References:
         Wan et al. (2023), arXiv:2305.15618; Scott (1992), doi:10.1002/9780470316849.
 
-    Example:
+    Examples:
         >>> ref = xr.DataArray(np.random.default_rng(0).normal(size=(10_000, 8)), dims=("sample", "x"))
         >>> kl_divergence_per_point(ref, ref + 1.0)  # about 1/2 at each x
     """
@@ -96,7 +96,7 @@ def kl_divergence(
     References:
         Wan et al. (2023), arXiv:2305.15618.
 
-    Example:
+    Examples:
         >>> ref = xr.DataArray(np.random.default_rng(0).normal(size=(10_000, 8)), dims=("sample", "x"))
         >>> kl_divergence(ref, ref + 1.0)  # about 4
     """
@@ -121,7 +121,7 @@ def wasserstein_1(pred: xr.DataArray, ref: xr.DataArray, *, sample_dim: str = "s
     References:
         Ramdas, García Trillos & Cuturi (2017), doi:10.3390/e19020047.
 
-    Example:
+    Examples:
         >>> ref = xr.DataArray(np.random.default_rng(0).normal(size=(1000, 8)), dims=("sample", "x"))
         >>> wasserstein_1(ref + 0.5, ref)  # 0.5
     """
@@ -149,7 +149,7 @@ def maximum_mean_discrepancy(
     References:
         Gretton et al. (2012), JMLR 13, 723–773, Eq. 3 (arXiv:0805.2368).
 
-    Example:
+    Examples:
         >>> ref = xr.DataArray(np.random.default_rng(0).normal(size=(500, 8)), dims=("sample", "x"))
         >>> maximum_mean_discrepancy(ref + 1.0, ref, bandwidth=4.0)
     """
@@ -177,7 +177,7 @@ def energy_spectrum(
     References:
         Wan et al. (2023), arXiv:2305.15618.
 
-    Example:
+    Examples:
         >>> u = xr.DataArray(np.random.default_rng(0).normal(size=(100, 64)), dims=("sample", "x"))
         >>> energy_spectrum(u, space_dims="x").sum()  # the variance over x
     """
@@ -219,7 +219,7 @@ def mean_energy_log_ratio(
     References:
         Wan et al. (2023), arXiv:2305.15618.
 
-    Example:
+    Examples:
         >>> u = xr.DataArray(np.random.default_rng(0).normal(size=(100, 64)), dims=("sample", "x"))
         >>> mean_energy_log_ratio(2 * u, u, space_dims="x")  # both 2 ln 2
     """

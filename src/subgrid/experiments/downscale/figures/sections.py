@@ -283,7 +283,7 @@ def _rms(values: np.ndarray) -> float:
 
 
 def _spread(members: np.ndarray) -> float:
-    """Root mean variance across members, times √(1 + 1/M): the error to expect of an honest ensemble's mean."""
+    """Root mean variance across members, times √(1 + 1/M): the error to expect of a reliable ensemble's mean."""
     return _rms(members.std(axis=0, ddof=1)) * np.sqrt(1 + 1 / len(members)) if len(members) > 1 else 0.0
 
 
