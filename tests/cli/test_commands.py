@@ -97,22 +97,32 @@ def test_a_new_title_makes_the_page_anew_and_leaves_the_scores(demo, subgrid, tm
     assert 'name = "again"' in (folder / "config.toml").read_text(encoding="utf-8")
 
 
-def test_scores_are_made_anew_where_an_ensemble_was_and_are_the_same(demo, subgrid, tmp_path, monkeypatch):
+def test_an_ensemble_that_was_removed_is_made_again_and_its_scores_are_the_same(demo, subgrid, tmp_path, monkeypatch):
     folder = tmp_path / "copy"
     monkeypatch.setattr(page, "sections", lambda evidence: [])  # they take some seconds to draw
     shutil.copytree(demo[0], folder)
     before = json.loads((folder / "metrics.json").read_text())
-    shutil.rmtree(folder / "ensemble.zarr")
+    for name in ("ensemble.zarr", "metrics.json"):
+        path = folder / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
     outcome = subgrid("demo", "--quick", "-o", folder, *TINY, *QUICK)
     assert outcome.code == 0, outcome.err
     after = json.loads((folder / "metrics.json").read_text())
     assert after["table"] == before["table"]
     assert after["seconds"]["train"] == before["seconds"]["train"]  # the model is that of the first call
-    ids = [
-        {name: json.loads((run / "records" / f"{name}.json").read_text())["id"] for name in ("downscale", "score")}
-        for run in (demo[0], folder)
-    ]
-    assert ids[0]["downscale"] != ids[1]["downscale"] and ids[0]["score"] != ids[1]["score"]
+
+
+def test_a_run_that_was_killed_between_a_part_and_its_record_goes_on(demo, subgrid, tmp_path, monkeypatch):
+    """Every stage, though its parts are there: it is made again over them, or goes on from its checkpoints."""
+    folder = tmp_path / "copy"
+    monkeypatch.setattr(page, "sections", lambda evidence: [])
+    shutil.copytree(demo[0], folder)
+    before = json.loads((folder / "metrics.json").read_text())
+    for record in (folder / "records").glob("*.json"):
+        record.write_text(json.dumps(json.loads(record.read_text()) | {"finished": False}))
+    outcome = subgrid("demo", "--quick", "-o", folder, *TINY, *QUICK)
+    assert outcome.code == 0, outcome.err
+    assert json.loads((folder / "metrics.json").read_text())["table"] == before["table"]
 
 
 def test_publication_holds_numbers_configuration_and_every_figure_of_the_page(demo, published):

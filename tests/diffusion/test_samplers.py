@@ -121,7 +121,7 @@ def test_unit_gaussian_at_32_evaluations(method, known):
 def test_what_misses_one_percent_says_so(method, known):
     """What a docstring says is what propagation gives; and nothing that is silent is wrong by a percent."""
     stated = re.search(
-        r"([01]?\.\d{3}) on\s+`exponential_grid`, ([01]?\.\d{3}) on\s+`karras_grid`", type(method).__doc__
+        r"([01]?\.\d{3})\s+on\s+`exponential_grid`,\s+([01]?\.\d{3})\s+on\s+`karras_grid`", type(method).__doc__
     )
     if stated is None:
         assert max(abs(std - 1) for std in known) < 1e-3

@@ -101,7 +101,7 @@ def stages(config: LettersConfig) -> list[Stage]:
     return [
         Stage(
             "write", write, ("word.txt",), depends_on={"letters": ("word", "half"), "run": ("seed",)}, inputs=inputs,
-            state=("draft.txt",), told=lambda run: [f"wrote {run.config.letters.word}"], memory=2**31,
+            state=("draft.txt",), sentences=lambda run: [f"wrote {run.config.letters.word}"], memory=2**31,
         ),
         Stage(
             "copy", copy, ("copies",), ("write",), grows_with={"letters": ("n",)}, work=config.letters.n,

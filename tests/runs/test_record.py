@@ -13,6 +13,7 @@ from subgrid.runs.record import (
     Record,
     fingerprint,
     fingerprints,
+    identity,
     read_record,
     record_path,
     records_of,
@@ -25,11 +26,8 @@ from subgrid.runs.stage import Stage
 
 from .letters import opened
 
-MADE = Record(
-    "train",
-    {"training.n_steps": 20, "prior.channels": [8, 16]},
-    {"fine": {"fine.nc": "a"}, "coarse": {"coarse.nc": "b", "more.nc": "c"}},
-)
+BOTH = {"fine": {"fine.nc": "a"}, "coarse": {"coarse.nc": "b", "more.nc": "c"}}
+MADE = Record("train", {"training.n_steps": 20, "prior.channels": [8, 16]}, BOTH)
 
 
 def test_a_record_reads_back_as_itself(tmp_path):
@@ -45,23 +43,35 @@ def test_names_of_stages_are_names_of_files(tmp_path):
     assert record_path(tmp_path, "fit bridge/2").parent == tmp_path / "records"
 
 
-def test_every_making_has_an_id_of_its_own():
-    assert len({Record("train", {}).id for _ in range(100)}) == 100
+def test_what_is_made_from_the_same_by_the_same_version_is_the_same():
+    made = identity(MADE, MADE.values)
+    assert identity(replace(MADE, seconds=3.0, finished=True, work=2), MADE.values) == made
+    assert identity(replace(MADE, inputs=BOTH | {"fine": {"moved.nc": "a"}}), MADE.values) == made
+    others = [
+        replace(MADE, stage="fit"),
+        replace(MADE, values={**MADE.values, "training.n_steps": 40}),
+        replace(MADE, inputs=BOTH | {"fine": {"fine.nc": "x"}}),
+        replace(MADE, needs={"debias": "0f"}),
+        replace(MADE, version="2"),
+        replace(MADE, commit="c0ffee"),
+    ]
+    assert len({identity(each, each.values) for each in others} | {made}) == len(others) + 1
 
 
 @pytest.mark.parametrize(
     ("values", "inputs", "difference"),
     [
-        ({}, {"fine": {"fine.nc": "a"}, "coarse": {"coarse.nc": "b", "more.nc": "c"}}, None),
-        ({"training.n_steps": 20}, {"fine": {"moved/fine.nc": "a"}}, None),
-        ({}, {"coarse": {"01.nc": "c", "02.nc": "b"}}, None),  # files of one key may be renamed
+        ({}, BOTH, None),
+        ({"training.n_steps": 20}, BOTH | {"fine": {"moved/fine.nc": "a"}}, None),
+        ({}, BOTH | {"coarse": {"01.nc": "c", "02.nc": "b"}}, None),  # files of one key may be renamed
         ({"training.n_steps": 40}, {"fine": {"fine.nc": "c"}}, "with training.n_steps = 20, not 40"),
-        ({"prior.channels": [8]}, {}, "with prior.channels = [8, 16], not [8]"),
-        ({"training.n_steps": 20, "training.warmup": 5}, {}, "by a version that had no training.warmup"),
+        ({"prior.channels": [8]}, BOTH, "with prior.channels = [8, 16], not [8]"),
+        ({"training.n_steps": 20, "training.warmup": 5}, BOTH, "by a version that had no training.warmup"),
         ({}, {"fine": {"fine.nc": "c"}}, "from fine.nc as it was before, which has changed since"),
         ({}, {"fine": {"coarse.nc": "b"}}, "from another file than coarse.nc as fine"),  # two files change places
-        ({}, {"coarse": {"coarse.nc": "b"}}, "from more.nc too, which coarse does not name now"),
-        ({}, {"fine": {}}, None),  # what is gone cannot be compared, and need not
+        ({}, BOTH | {"coarse": {"coarse.nc": "b"}}, "from more.nc too, which coarse does not name now"),
+        ({}, {"fine": {"fine.nc": "a"}}, "from coarse.nc too, which coarse does not name now"),
+        ({}, BOTH | {"fine": {}}, None),  # what is gone cannot be compared, and need not
     ],
 )
 def test_what_differs_is_named(values, inputs, difference):
@@ -157,4 +167,5 @@ def test_patterns_are_resolved_and_what_is_not_there_has_no_fingerprint(tmp_path
     for name in ("a1.nc", "a2.nc"):
         (tmp_path / name).write_text(name)
     found = fingerprints({"fine": [f"{tmp_path}/a*.nc", f"{tmp_path}/gone.nc"]})["fine"]
-    assert list(found) == [f"{tmp_path}/a1.nc", f"{tmp_path}/a2.nc"]
+    assert list(found) == [f"{tmp_path}/{name}.nc" for name in ("a1", "a2", "gone")]
+    assert [bool(each) for each in found.values()] == [True, True, False]

@@ -60,16 +60,22 @@ def test_a_stage_that_was_stopped_goes_on_with_its_own_record(tmp_path):
     assert record_of(tmp_path, "copy")["needs"] == {"write": finished["id"]}
 
 
-def test_a_part_that_was_removed_is_made_and_scores_with_it(tmp_path):
+def removed(folder):
+    for path in (folder / "copies").iterdir():
+        path.unlink()
+    (folder / "copies").rmdir()
+
+
+def test_a_part_that_was_removed_is_made_again_and_is_the_same(tmp_path):
     first = made(tmp_path).path("copies")
     (first / "0.txt").unlink()
     assert actions(tmp_path) == dict.fromkeys(ALL, "keep")  # what a part holds is the stage's own matter
-    (first / "1.txt").unlink()
-    first.rmdir()
-    assert actions(tmp_path) == {"write": "keep", "copy": "make", "score": "remake", "report": "remake"}
+    removed(tmp_path)
     before = record_of(tmp_path, "copy")["id"]
-    assert made(tmp_path).made == ["copy", "score", "report"]
-    assert record_of(tmp_path, "copy")["id"] != before
+    # Made from the same by the same version: what was made from it stays.
+    assert actions(tmp_path) == dict.fromkeys(ALL, "keep") | {"copy": "make"}
+    assert made(tmp_path).made == ["copy"]
+    assert record_of(tmp_path, "copy")["id"] == before
     assert made(tmp_path).made == []
 
 
@@ -79,19 +85,22 @@ def test_a_part_that_is_no_longer_whole_is_made_anew(tmp_path):
     assert actions(tmp_path)["copy"] == "make"
 
 
-def test_scores_are_made_anew_where_what_they_need_was_made_by_another_call(tmp_path):
-    """Which stopped before the scores."""
+def test_what_another_version_makes_anew_is_scored_anew(tmp_path, monkeypatch):
     made(tmp_path)
-    (tmp_path / "word.txt").unlink()
-    assert made(tmp_path, until="write").made == ["write"]
-    # The copies are what took long: they stay, as their own values have not changed.
-    assert actions(tmp_path) == dict.fromkeys(ALL, "keep")
-    for path in (tmp_path / "copies").iterdir():
-        path.unlink()
-    (tmp_path / "copies").rmdir()
+    monkeypatch.setattr("subgrid.runs.runner.commit", lambda: "c0ffee")
+    assert actions(tmp_path) == dict.fromkeys(ALL, "keep")  # what is finished stays, whoever made it
+    removed(tmp_path)
     assert made(tmp_path, until="copy").made == ["copy"]
     assert actions(tmp_path) == {"write": "keep", "copy": "keep", "score": "remake", "report": "remake"}
     assert made(tmp_path).made == ["score", "report"]
+
+
+def test_what_took_long_is_refused_where_another_version_made_anew_what_it_needs(tmp_path, monkeypatch):
+    made(tmp_path)
+    monkeypatch.setattr("subgrid.runs.runner.commit", lambda: "c0ffee")
+    (tmp_path / "word.txt").unlink()
+    with pytest.raises(OutputExists, match="copies was made from 'write' as it was before, which has been made anew"):
+        made(tmp_path)
 
 
 def test_a_value_of_the_page_alone_makes_the_page_alone_anew(tmp_path):
@@ -127,7 +136,8 @@ def test_a_finished_part_is_refused_with_both_values_and_nothing_is_written(tmp_
     with pytest.raises(OutputExists) as refused:
         made(tmp_path, setting)
     assert str(refused.value) == (
-        f"{tmp_path}: word.txt was made with {told}; remove word.txt to make it anew, or choose another output folder."
+        f"{tmp_path}: word.txt was made with {told}; remove word.txt to make it anew, or choose another output folder. "
+        "What was made with it goes too: draft.txt."
     )
     assert all_files(tmp_path) == before
 
@@ -194,7 +204,7 @@ def test_a_part_without_a_record_is_refused(tmp_path):
 def test_scores_without_a_record_are_made_anew(tmp_path):
     made(tmp_path)
     (tmp_path / "records" / "score.json").unlink()
-    assert actions(tmp_path) == {"write": "keep", "copy": "keep", "score": "remake", "report": "remake"}
+    assert actions(tmp_path) == dict.fromkeys(ALL, "keep") | {"score": "remake"}  # to the same, so the page stays
 
 
 @pytest.mark.parametrize("text", ["{", '{"stage": "copy"}', "[]", "null"])

@@ -325,7 +325,9 @@ def _launch(
     run, left = launch(experiment, config, folder, overrides or (), goal=goal, until=until, bar=progress_bar, say=say)
     if left is not None:
         typer.echo(left)
-    elif until is None:
+    elif until is not None:
+        typer.echo(f"made {until} in {run.folder}")
+    else:
         _show(experiment, run, goal)
 
 
@@ -335,7 +337,9 @@ def _show(experiment: "Experiment", run: "Run", goal: str) -> None:
     from subgrid.runs.score_table import read_table
 
     if goal in experiment.recipe().goals:
-        text = next(path for path in sorted(run.folder.glob(f"{goal}*.md")))
+        last = experiment.recipe().goals[goal][-1]
+        stage = next(each for each in experiment.recipe().stages(run.config) if each.name == last)
+        text = run.path(stage.parts[0])
         typer.echo(text.read_text(encoding="utf-8"))
         typer.echo(f"wrote {text}")
     elif goal == "run":

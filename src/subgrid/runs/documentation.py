@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, get_args, get_origin
 
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 
 from subgrid.runs.config import ConfigError, suggestion, toml_value
 from subgrid.runs.experiment import Experiment
@@ -42,7 +41,7 @@ def documented(experiment: Experiment) -> Iterator[Documented]:
     for table, field in experiment.config.model_fields.items():
         for key, each in _model_of(field).model_fields.items():
             default = _default(field, key, each)
-            shown = None if default is None or default is PydanticUndefined else toml_value(default)
+            shown = None if default is None or each.is_required() else toml_value(default)
             about = " ".join((each.description or "").split())
             yield Documented(f"{table}.{key}", experiment.table, _values(each), shown, each.is_required(), about)
 
@@ -164,9 +163,7 @@ def _consequence(experiment: Experiment, key: str) -> str:
         stages = in_order(experiment.recipe().stages(config))
     except ValueError:  # an example that is none
         return ""
-    own = [
-        each.name
-        for each in stages
-        if table in each.depends_on and name in (each.depends_on[table] or [name]) and each.name != "report"
-    ]
+    concerned = lambda keys: table in keys and name in (keys[table] or [name])  # noqa: E731
+    made = [each for each in stages if each.name != "report"]
+    own = [each.name for each in made if concerned(each.depends_on) or concerned(each.grows_with) or key in each.inputs]
     return f"A change concerns: {', '.join(own)}, and what is made from them." if own else ""

@@ -6,6 +6,7 @@ from pathlib import Path
 from subgrid.data.fields import DataError
 from subgrid.data.store import OutputExists, write_whole
 from subgrid.runs.experiment import Experiment, load_config
+from subgrid.runs.folds import fold_table
 from subgrid.runs.launch import dry_run
 from subgrid.runs.page import METRICS
 from subgrid.runs.score_table import read_table
@@ -33,10 +34,13 @@ def publish(experiment: Experiment, folder: Path, target: Path, *, overwrite: bo
         DataError: if the run is not finished.
         OutputExists: if `target` is there and `overwrite` is false, or if it holds what is not of a publication.
     """
-    if (folds := folder / "folds.md").exists():
-        more["folds.md"] = folds.read_bytes()
+    names = folds_of(folder)
+    for each in [folder / name for name in names] or [folder]:
+        _require_finished(experiment, each)
+    if names and (folds := experiment.recipe().folds) is not None:
+        metrics = {name: json.loads((folder / name / METRICS).read_text(encoding="utf-8")) for name in names}
+        more["folds.md"] = fold_table(folds, metrics).as_markdown().encode()
     folder = first_run(folder)
-    _require_finished(experiment, folder)
     old = _replaceable(target, overwrite=overwrite)
     files = {**_files(experiment, folder), **more}
     for path in old:
@@ -101,10 +105,16 @@ def first_run(folder: Path) -> Path:
     """The folder of a run itself; of folds, that of the first, which is published with the table of all.
 
     Args:
-        folder: of a run, or of the folds of one.
+        folder: of a run, or of folds.
 
     Returns:
-        A run folder.
+        The folder of a run.
     """
+    names = folds_of(folder)
+    return folder / names[0] if names else folder
+
+
+def folds_of(folder: Path) -> list[str]:
+    """The names of the folds that a folder holds; none of the folder of a run."""
     folds = folder / "folds.json"
-    return folder / json.loads(folds.read_text(encoding="utf-8"))["folds"][0] if folds.exists() else folder
+    return json.loads(folds.read_text(encoding="utf-8"))["folds"] if folds.exists() else []

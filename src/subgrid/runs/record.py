@@ -10,13 +10,14 @@ import glob
 import hashlib
 import json
 import os
-import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from fnmatch import fnmatch
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from subgrid.data.store import OutputExists, write_json
+from subgrid.data.store import ZARR_MARKS, OutputExists, write_json
 
 FOLDER = "records"
 SAMPLE = 2**16
@@ -33,7 +34,7 @@ class Record:
         values: of the configuration, its own and those it inherits, by "table.key".
         inputs: fingerprints of the files outside the run folder by path, by the key of the configuration that names
             them.
-        id: new for every making.
+        id: of what was made: the same for what is made from the same by the same version, see `identity`.
         needs: ids of the stages that were needed, by name.
         finished: whether the stage ended.
         seconds: spent on it, in all calls.
@@ -45,7 +46,7 @@ class Record:
     stage: str
     values: Mapping[str, Any]
     inputs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    id: str = field(default_factory=lambda: secrets.token_hex(8))
+    id: str = ""
     needs: Mapping[str, str] = field(default_factory=dict)
     finished: bool = False
     seconds: float = 0.0
@@ -61,20 +62,33 @@ class Record:
                 return f"by a version that had no {key}"
             if self.values[key] != value:
                 return f"with {key} = {self.values[key]!r}, not {value!r}"
-        found = (_other_files(key, self.inputs.get(key, {}), now) for key, now in inputs.items())
+        keys = dict.fromkeys([*inputs, *self.inputs])
+        found = (_other_files(key, self.inputs.get(key, {}), inputs.get(key, {}), key in inputs) for key in keys)
         return next((each for each in found if each is not None), None)
 
 
-def _other_files(key: str, before: Mapping[str, str], now: Mapping[str, str]) -> str | None:
+def _other_files(key: str, before: Mapping[str, str], now: Mapping[str, str], named: bool) -> str | None:
     """How something was made, if from files of other contents than those that a key names now; paths do not count."""
-    if not now or sorted(before.values()) == sorted(now.values()):
-        return None  # what is not there any more cannot be compared, and need not
+    if sorted(before.values()) == sorted(now.values()):
+        return None
+    if named and not any(now.values()):  # what is not there any more cannot be compared, and need not
+        same = all(any(fnmatch(path, pattern) for path in before) for pattern in now)
+        return None if same else f"from another file than {next(iter(now))} as {key}, and none is there"
     for path, fingerprint in now.items():
         if before.get(path, fingerprint) != fingerprint:
             return f"from {path} as it was before, which has changed since"
         if fingerprint not in before.values():
             return f"from another file than {path} as {key}"
     return f"from {next(path for path in before if path not in now)} too, which {key} does not name now"
+
+
+def identity(record: Record, decisive: Iterable[str]) -> str:
+    """What tells one making from another: the values that count, contents of inputs, needs, version and commit."""
+    contents = {key: sorted(files.values()) for key, files in record.inputs.items()}
+    values = {key: record.values[key] for key in sorted(decisive)}
+    made_by = record.version, record.commit
+    text = json.dumps([record.stage, values, contents, dict(record.needs), made_by], sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def record_path(folder: Path, stage: str) -> Path:
@@ -132,28 +146,34 @@ def spent(record: Record, seconds: float, *, finished: bool, peak_memory: int) -
 
 
 def fingerprints(inputs: Mapping[str, Iterable[str]]) -> dict[str, dict[str, str]]:
-    """The fingerprint of every file or store that is there, by the key whose paths or patterns name it."""
+    """The fingerprint of every file or store, by the key whose paths or patterns name it; "" of what is not there."""
     found: dict[str, dict[str, str]] = {}
     for key, patterns in inputs.items():
         paths = [path for each in patterns for path in sorted(glob.glob(each)) or [each]]
-        found[key] = {path: fingerprint(Path(path)) for path in paths if Path(path).exists()}
+        found[key] = {path: fingerprint(Path(path)) if Path(path).exists() else "" for path in paths}
     return found
 
 
 def fingerprint(path: Path) -> str:
-    """Of a file, its size and samples of its bytes; of a folder, names and sizes of its files, and its metadata."""
-    digest = hashlib.blake2b(digest_size=16)
-    if path.is_dir():
-        for folder, _, names in sorted(os.walk(path)):
-            for name in sorted(names):
-                file = Path(folder) / name
-                digest.update(f"{file.relative_to(path)} {file.stat().st_size}".encode())
-                if name in ("zarr.json", ".zmetadata"):
-                    digest.update(file.read_bytes())
-        return digest.hexdigest()
-    size = path.stat().st_size
-    digest.update(str(size).encode())
-    with path.open("rb") as file:
+    """Of a file, its size and samples of its bytes; of a Zarr store, names and sizes of its files, and its metadata; of
+    another folder, that of all its files."""
+    if not path.is_dir():
+        return _of_file(str(path), path.stat().st_size, path.stat().st_mtime_ns)
+    digest, store = hashlib.blake2b(digest_size=16), any((path / mark).exists() for mark in ZARR_MARKS)
+    for folder, _, names in sorted(os.walk(path)):
+        for name in sorted(names):
+            file = Path(folder) / name
+            digest.update(f"{file.relative_to(path)} {file.stat().st_size}".encode())
+            if not store or name in ZARR_MARKS:
+                digest.update(_of_file(str(file), file.stat().st_size, file.stat().st_mtime_ns).encode())
+    return digest.hexdigest()
+
+
+@lru_cache(maxsize=4096)
+def _of_file(path: str, size: int, changed: int) -> str:
+    """Once in a process, unless the file has changed since."""
+    digest = hashlib.blake2b(f"{size}".encode(), digest_size=16)
+    with Path(path).open("rb") as file:
         for start in (0, max(size // 2 - SAMPLE // 2, 0), max(size - SAMPLE, 0)):
             file.seek(start)
             digest.update(file.read(SAMPLE))

@@ -15,6 +15,7 @@ from subgrid.runs.machine import commit, peak_memory
 from subgrid.runs.record import (
     Record,
     fingerprints,
+    identity,
     read_record,
     record_path,
     spent,
@@ -31,6 +32,10 @@ Action: TypeAlias = Literal["keep", "make", "go on", "remake"]
 
 class Unfinished(Exception):
     """A stage that others go on with: the message says what is still to do, and how."""
+
+
+class Busy(OutputExists):
+    """Another process is making a stage."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,7 @@ def plan(run: Run, stages: Sequence[Stage], *, until: Sequence[str] | None = Non
     """
     planned: dict[str, Planned] = {}
     for stage in in_order(stages, until=until):
+        stage.check(run)
         chain = inherited(stage, stages)
         values = values_of(run.config, (each.depends_on for each in chain))
         grown = values_of(run.config, (each.grows_with for each in chain))
@@ -74,11 +80,13 @@ def plan(run: Run, stages: Sequence[Stage], *, until: Sequence[str] | None = Non
         fresh = Record(
             stage.name, values | grown, inputs, needs=needs, version=__version__, commit=commit(), work=stage.work
         )
-        planned[stage.name] = _planned(run, stage, fresh, set(values), planned)
+        decisive = set(values) | (set(grown) if stage.if_changed == "remake" else set())
+        fresh = replace(fresh, id=identity(fresh, decisive))
+        planned[stage.name] = _planned(run, stage, fresh, decisive)
     return list(planned.values())
 
 
-def _planned(run: Run, stage: Stage, fresh: Record, decisive: set[str], before: dict[str, Planned]) -> Planned:
+def _planned(run: Run, stage: Stage, fresh: Record, decisive: set[str]) -> Planned:
     """The action for one stage; `decisive` are the keys that it depends on, the others let it grow."""
     folder = run.folder
     kept = [part for part in (*stage.parts, *stage.state) if (folder / part).exists()]
@@ -93,25 +101,41 @@ def _planned(run: Run, stage: Stage, fresh: Record, decisive: set[str], before: 
             )
         return Planned(stage, "remake" if there else "make", fresh)
     found = record.difference({key: fresh.values[key] for key in fresh.values if key in decisive}, fresh.inputs)
+    found = found or _other_needs(record, fresh, stage)
     if found is not None:
         removed = record.finished and stage.parts[0] not in kept  # what is left beside it is made anew with it
         if stage.if_changed == "remake" or not kept or removed:
             return Planned(stage, "remake", fresh)
-        raise OutputExists(
-            f"{folder}: {kept[0]} was made {found}; remove {kept[0]} to make it anew, or choose another output folder."
-        )
-    same = replace(record, values=fresh.values, work=fresh.work)
+        raise OutputExists(_refusal(folder, kept, found, finished=record.finished))
+    on = replace(fresh, id=record.id, seconds=record.seconds, peak_memory=record.peak_memory)
     if not record.finished:
-        return Planned(stage, "go on", same)
+        return Planned(stage, "remake" if stage.if_changed == "remake" else "go on", on)
     if len(there) < len(stage.parts) or not stage.whole(run):
         return Planned(stage, "make", fresh)
-    if stage.if_changed == "remake" and (record.needs != fresh.needs or _made_now(stage, before)):
+    if stage.if_changed == "remake" and record.needs != fresh.needs:
         return Planned(stage, "remake", fresh)
-    return Planned(stage, "keep" if record.values == fresh.values else "go on", same)
+    same = record.values == fresh.values
+    return Planned(stage, "keep", record) if same else Planned(stage, "go on", on)
 
 
-def _made_now(stage: Stage, before: dict[str, Planned]) -> bool:
-    return any(before[name].action != "keep" for name in stage.needs)
+def _other_needs(record: Record, fresh: Record, stage: Stage) -> str | None:
+    """How a stage that is not remade was made, if from another making of one that it needs."""
+    changed = [name for name, made in fresh.needs.items() if record.needs.get(name, made) != made]
+    if stage.if_changed == "remake" or not changed:
+        return None
+    return f"from {changed[0]!r} as it was before, which has been made anew since by another version"
+
+
+def _refusal(folder: Path, kept: list[str], found: str, *, finished: bool) -> str:
+    """What is in the way, why, and what to remove."""
+    if not finished:
+        them = "it" if len(kept) == 1 else "them"
+        rest = f"remove {' and '.join(kept)} to make {them} anew, or choose another output folder."
+        return f"{folder}: {kept[0]} was made {found}; {rest}"
+    first, *others = kept
+    beside = f" What was made with it goes too: {', '.join(others)}." if others else ""
+    text = f"{folder}: {first} was made {found}; remove {first} to make it anew, or choose another output folder."
+    return text + beside
 
 
 def make_stages(
@@ -121,6 +145,7 @@ def make_stages(
     until: Sequence[str] | None = None,
     bar: Bar,
     say: Say = lambda _: None,
+    start: Callable[[Run], None] = lambda run: None,
 ) -> str | None:
     """Makes what is wanted and not there yet; the same call goes on where one was stopped.
 
@@ -130,6 +155,7 @@ def make_stages(
         until: names of the stages that are wanted; all by default.
         bar: opens a progress bar.
         say: called with sentences about what was made.
+        start: called before a stage is made, when no other process can make it.
 
     Returns:
         None when all is made, or else a sentence on what others have still to do.
@@ -138,21 +164,27 @@ def make_stages(
         OutputExists: as `plan`; and if another process is making one of the stages.
     """
     plan(run, stages, until=until)  # refuses before anything is made
+    shared = any(stage.shared for stage in stages)
     for stage in in_order(stages, until=until):
-        left = stage.left(run)
-        if left is not None and plan(run, stages, until=[stage.name])[-1].action != "keep":
+        if plan(run, stages, until=[stage.name])[-1].action == "keep":
+            continue
+        if (left := stage.left(run)) is not None:
             return left
-        with _alone(run.folder, stage):
-            # Planned again when it is its turn: other processes work in the folder too.
-            mine = plan(run, stages, until=[stage.name])[-1]
-            if mine.action == "keep":
-                continue
-            try:
-                _make(run, mine, bar)
-            except Unfinished as others:
-                return str(others)
-            for sentence in stage.told(run):
-                say(sentence)
+        try:
+            with _alone(run.folder, stage):
+                # Planned again when it is its turn: other processes work in the folder too.
+                mine = plan(run, stages, until=[stage.name])[-1]
+                if mine.action != "keep":
+                    start(run)
+                    _make(run, mine, bar)
+        except Unfinished as others:
+            return str(others)
+        except Busy:
+            if shared and stage.if_changed == "remake":  # scores of what several processes have sampled
+                return f"{stage.name!r} is left to another process, which is making it in {run.folder}."
+            raise
+        for sentence in stage.sentences(run):
+            say(sentence)
     return None
 
 
@@ -162,6 +194,8 @@ def _make(run: Run, planned: Planned, bar: Bar) -> None:
     if planned.action == "remake" and stage.if_changed == "refuse":
         for part in (*stage.parts, *stage.state):
             remove(run.path(part))
+    if stage.shared and (begun := read_record(run.folder, stage.name)) is not None and planned.action != "remake":
+        record = replace(record, id=begun.id)  # by another process, between the plan and now
     record = replace(record, finished=False)
     write_record(run.folder, record)
     started, finished = time.monotonic(), False
@@ -174,6 +208,8 @@ def _make(run: Run, planned: Planned, bar: Bar) -> None:
         finished = True
     finally:
         seconds = time.monotonic() - started
+        # Of a shared stage other processes may have done the rest by now.
+        finished = finished or (stage.shared and all(run.path(p).exists() for p in stage.parts) and stage.whole(run))
         write_record(run.folder, spent(record, seconds, finished=finished, peak_memory=peak_memory()))
 
 
@@ -183,13 +219,11 @@ def _alone(folder: Path, stage: Stage) -> Iterator[None]:
     if stage.shared:
         yield
         return
-    path = record_path(folder, stage.name).with_suffix(".lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path)
+    lock = _lock(folder, stage)
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise OutputExists(
+        raise Busy(
             f"{folder}: another process is making {stage.name!r} there; wait until it ends, or choose another output "
             "folder."
         ) from None
@@ -197,6 +231,12 @@ def _alone(folder: Path, stage: Stage) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _lock(folder: Path, stage: Stage) -> FileLock:
+    path = record_path(folder, stage.name).with_suffix(".lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(path)
 
 
 @contextmanager

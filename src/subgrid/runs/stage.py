@@ -39,7 +39,8 @@ class Stage:
         whole: whether the parts of a finished stage still hold all that it made, called as whole(run): a store may have
             lost items, which are then made anew.
         left: a sentence if this process leaves the stage to others, called as left(run) before it would be made.
-        told: sentences about what was made, for the terminal, called as told(run).
+        check: complains of what the stage cannot do, with `ConfigError`, before anything is made; called as check(run).
+        sentences: about what was made, for the terminal, called as sentences(run).
         work: how much there is to do, in any unit that time is proportional to; estimates scale with it.
         memory: bytes that making it takes at least, as far as sizes say; 0 if they do not.
     """
@@ -56,7 +57,8 @@ class Stage:
     shared: bool = False
     whole: Callable[[Any], bool] = lambda run: True
     left: Callable[[Any], str | None] = lambda run: None
-    told: Callable[[Any], Iterable[str]] = lambda run: ()
+    check: Callable[[Any], None] = lambda run: None
+    sentences: Callable[[Any], Iterable[str]] = lambda run: ()
     work: float | int = 1.0
     memory: int = 0
 

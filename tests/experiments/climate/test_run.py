@@ -184,17 +184,16 @@ def test_what_was_scored_of_something_else_is_not_up_to_date(pair, finished, tmp
     assert actions(folder, config) == KEPT | {"score": "remake", "report": "remake"}
 
 
-def test_an_item_that_was_damaged_after_the_scores_is_made_again_and_scored(
-    subgrid: Call, pair, finished, unscored, tmp_path
+def test_an_item_that_was_damaged_after_the_scores_is_made_again_to_the_same_bits(
+    subgrid: Call, pair, finished, tmp_path
 ):
     folder = continued(finished, tmp_path)
     victim = sorted((folder / "ensemble.zarr" / "tas" / "c").rglob("*"))[-1]
     victim.write_bytes(victim.read_bytes()[:-7])
     assert "7 of 8 work items done" in subgrid("status", folder / "ensemble.zarr", "--repair").out
-    assert actions(folder, pair / "run.toml") == KEPT | {"sample": "make", "score": "remake", "report": "remake"}
+    assert actions(folder, pair / "run.toml") == KEPT | {"sample": "make"}  # scores of the same bits stay
     assert subgrid("run", pair / "run.toml", "-o", folder).code == 0
     assert chunks(folder) == chunks(finished[0])
-    assert json.loads((folder / "metrics.json").read_text())["table"] == []  # as `unscored` makes them
     assert actions(folder, pair / "run.toml") == KEPT
 
 
@@ -283,7 +282,7 @@ def test_a_run_of_another_configuration_is_refused(subgrid: Call, pair, finished
     assert outcome.code == 2 and "Traceback" not in outcome.err
     part = named.split(" ")[0]
     told = f"{folder}: {named}; remove {part} to make it anew, or choose another output folder."
-    assert outcome.complaint == f"subgrid: {told}"
+    assert outcome.complaint.startswith(f"subgrid: {told}")
     assert chunks(folder) == before
     assert json.loads((folder / "metrics.json").read_text())["seed"] == 0
 

@@ -23,14 +23,14 @@ MADE = [
 ]
 
 
-def left_by(folder, settings, *names, part=None):
+def left_by(folder, settings, *names, part=None, done=True):
     """Parts of the stages, or one of them, and their records, as if they had been made; all of them empty."""
     keep_config(opened(folder, settings))
     for name in names:
         each = planned(folder, settings, until=[name])[name]
         for path in each.stage.parts if part is None else [part]:
             (folder / path).mkdir()
-        write_record(folder, replace(each.record, finished=True))
+        write_record(folder, replace(each.record, finished=done))
 
 
 def actions(folder, settings=(), until=None):
@@ -69,17 +69,27 @@ def test_later_stages_may_change_while_earlier_parts_stay(tmp_path):
 
 @pytest.mark.parametrize(("stage", "part"), MADE)
 def test_every_part_depends_on_the_seed(stage, part, tmp_path):
-    left_by(tmp_path, (), stage, part=part)
+    left_by(tmp_path, (), stage, part=part, done=False)
     with pytest.raises(OutputExists, match=f"{part} was made with run.seed = 0, not 1; remove {part} to make it anew"):
         planned(tmp_path, ["run.seed=1"], until=[stage])
+
+
+@pytest.mark.parametrize("stage", dict(MADE))
+def test_where_the_first_part_of_what_was_finished_is_removed_the_rest_is_made_anew_with_it(stage, tmp_path):
+    each = planned(tmp_path, until=[stage])[stage].stage
+    left_by(tmp_path, (), stage)
+    with pytest.raises(OutputExists, match=f"{each.parts[0]} was made with run.seed = 0, not 1"):
+        planned(tmp_path, ["run.seed=1"], until=[stage])
+    (tmp_path / each.parts[0]).rmdir()
+    assert actions(tmp_path, ["run.seed=1"], until=[stage])[stage] == ("remake" if each.parts else "make")
 
 
 def test_scores_and_page_are_made_anew_for_another_seed(tmp_path):
     for name in ("score", "report"):
         left_by(tmp_path, (), name)
-    for settings, action in (((), "make"), (["run.seed=1"], "make")):  # the stages before them are not there
-        assert actions(tmp_path, settings)["train"] == action
-        assert {actions(tmp_path, settings)[name] for name in ("score", "report")} == {"remake"}
+    for settings, action in (((), "keep"), (["run.seed=1"], "remake")):  # the stages before them are not there
+        assert actions(tmp_path, settings)["train"] == "make"
+        assert {actions(tmp_path, settings)[name] for name in ("score", "report")} == {action}
 
 
 def test_a_prior_knows_nothing_of_the_coarse_grid_and_a_bridge_is_fitted_to_it(tmp_path):

@@ -131,5 +131,5 @@ def test_what_has_no_record_is_neither_gone_on_with_nor_published(simulated, tin
     refused = f"{folder}: coarse.zarr has no record of what it was made from"
     with pytest.raises(OutputExists, match=re.escape(refused)):
         launch(EXPERIMENT, tiny, folder, bar=no_bar)
-    with pytest.raises(DataError, match="holds no finished run; finish it with `subgrid run` first"):
+    with pytest.raises(DataError, match="What is there is not published"):
         publish(EXPERIMENT, folder, tmp_path / "published", overwrite=False)

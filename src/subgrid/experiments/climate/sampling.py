@@ -1,5 +1,7 @@
 """The ensembles of a climate run, work item by work item, by whatever scheduler."""
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 
@@ -9,11 +11,14 @@ from subgrid.execution import runners
 from subgrid.execution.sampling import loader_of
 from subgrid.execution.store import open_store
 from subgrid.execution.template import Template, create_store
-from subgrid.experiments.climate.config import PREPARE_ONLY, ClimateConfig
+from subgrid.experiments.climate.config import PATHS, PREPARE_ONLY, ClimateConfig
 from subgrid.experiments.climate.run import ClimateRun
 from subgrid.runs.config import ConfigError
 from subgrid.runs.runner import Unfinished
 from subgrid.runs.stage import Update
+
+NOT_SAMPLED: Any = {"run": {"name"}, "climate": set(PATHS), "comparison": True, "sampling": {"scheduler"}}
+"""What an ensemble does not depend on: of archives their contents count, and not their paths."""
 
 
 def products(config: ClimateConfig) -> dict[str, str]:
@@ -138,7 +143,7 @@ def _make_store(run: ClimateRun, targets: str, output: str):
         template,
         seed=run.config.run.seed,
         stream=stream,
-        configuration=run.config.model_dump(exclude={"run": {"name"}, "sampling": {"scheduler"}}, mode="json"),
+        configuration=run.config.model_dump(exclude=NOT_SAMPLED, mode="json"),
         checkpoint=climate_model.checkpoint_id(run.folder),
         bit_rounding=run.config.sampling.bit_rounding,
     )

@@ -17,7 +17,7 @@ from subgrid.runs.stage import Dependencies, Stage, all_but
 
 CLIMATE: Dependencies = {"run": ("seed",), "climate": all_but(Climate, *PATHS)}
 """Of the archives their contents count, and not their paths (`Stage.inputs`)."""
-JUDGED: Dependencies = {"sampling": all_but(ClimateSampling, "scheduler")}
+SHOWN: Dependencies = {"sampling": all_but(ClimateSampling, "scheduler")}
 """Who samples is left out: the tasks of an array differ in it alone."""
 FOLDS = Folds(
     "climate.training",
@@ -37,7 +37,7 @@ def stages(config: ClimateConfig) -> list[Stage]:
         ("domain.zarr", "grid.zarr", "debiasing.zarr", *targets),
         depends_on={**CLIMATE, "debias": ()},
         inputs=files_of(table, "fine", "coarse", "scenario"),
-        told=_told_choice,
+        sentences=_told_choice,
     )
     trained = Stage(
         "train",
@@ -45,7 +45,7 @@ def stages(config: ClimateConfig) -> list[Stage]:
         ("model",),
         depends_on={**CLIMATE, "prior": (), "sampling": ("n_levels",)},
         inputs=trained_on,
-        told=lambda run: told_prior(run.folder),
+        sentences=lambda run: told_prior(run.folder),
         work=max(config.prior.n_steps, 1) * config.prior.batch_size,
     )
     sampled = Stage(
@@ -53,10 +53,10 @@ def stages(config: ClimateConfig) -> list[Stage]:
         sample,
         tuple(products(config).values()),
         ("prepare", "train"),
-        JUDGED,
+        SHOWN,
         shared=True,
         whole=is_whole,
-        told=_told_unscored,
+        sentences=_told_unscored,
         work=config.sampling.n_members,
     )
     compared = Stage(
@@ -72,7 +72,7 @@ def stages(config: ClimateConfig) -> list[Stage]:
     if table.training != "all":  # otherwise no season year is left to score on
         scored = Stage("score", score, (METRICS,), ("sample",), if_changed="remake", left=left_to_others)
         shown = report_stage(page, config, needs=("score",))
-        made += [scored, replace(shown, depends_on={**shown.depends_on, **JUDGED}, left=left_to_others)]
+        made += [scored, replace(shown, depends_on={**shown.depends_on, **SHOWN}, left=left_to_others)]
     return [*made, compared]  # fmt: skip
 
 

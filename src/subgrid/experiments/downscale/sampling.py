@@ -90,4 +90,4 @@ def _write_ensemble(
     if CONDITION_DIM not in dataset.coords:
         dataset = dataset.assign_coords({CONDITION_DIM: chosen})
     attributes = {"variable": run.fine[0].name, "config": run.config.as_toml()}
-    write_zarr(dataset.assign_attrs(attributes, Conventions="CF-1.11"), run.path(name))
+    write_zarr(dataset.assign_attrs(attributes, Conventions="CF-1.11"), run.path(name), overwrite=True)

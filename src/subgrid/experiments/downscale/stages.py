@@ -43,12 +43,7 @@ SIMULATED = ("simulate fine", "simulate coarse")
 
 
 def stages(config: Config) -> list[Stage]:
-    """All stages of a configuration, in order.
-
-    Raises:
-        ConfigError: for what cannot be scored, before anything is made.
-    """
-    _check_scored(config)
+    """All stages of a configuration, in order."""
     simulated, archives, inputs = _archives(config)
     sampling: Dependencies = {"coarsening": (), "sampling": ()}
     debiased = Stage(
@@ -63,7 +58,7 @@ def stages(config: Config) -> list[Stage]:
         _train_stage(config, archives, inputs),
         Stage("downscale", downscale, ("ensemble.zarr",), ("debias", "train"), unpaired, work=_draws(config)[0]),
         Stage("perfect model", downscale_perfect, ("perfect_model.zarr",), ("train",), perfect, work=_draws(config)[1]),
-        Stage("score", score, (METRICS,), names, if_changed="remake"),
+        Stage("score", score, (METRICS,), names, if_changed="remake", check=_check_scored),
         report_stage(page, config, needs=("score",)),
         Stage(
             "compare debiasers", compare_debiasers, ("debiasers.md", "debiasers.json"), archives,
@@ -81,7 +76,8 @@ def stages(config: Config) -> list[Stage]:
     ]  # fmt: skip
 
 
-def _check_scored(config: Config) -> None:
+def _check_scored(run: DownscaleRun) -> None:
+    config = run.config
     if config.sampling.n_members < 3:
         raise ConfigError(
             f"sampling.n_members = {config.sampling.n_members}: a run scores the ensemble, also with one of its "
@@ -150,7 +146,7 @@ def simulate(which: Literal["fine", "coarse"], run: DownscaleRun, update: Update
         title=f"Kuramoto-Sivashinsky, {which}",
         settings=run.config.as_toml(),
     )
-    write_zarr(dataset, run.path(f"{which}.zarr"))
+    write_zarr(dataset, run.path(f"{which}.zarr"), overwrite=True)
 
 
 def debias(run: DownscaleRun, update: Update) -> None:
@@ -171,7 +167,7 @@ def debias(run: DownscaleRun, update: Update) -> None:
     fields = {"raw": (dims, held_out.values, held_out.attrs), "debiased": (dims, debiased, held_out.attrs)}
     coordinates = held_out.coords.drop_vars([*fields, "channel"], errors="ignore")
     attributes = {"config": run.config.as_toml(), "debias_summary": json.dumps(summary)}
-    write_zarr(coordinates.assign(fields).assign_attrs(attributes), run.path("debiased.zarr"))
+    write_zarr(coordinates.assign(fields).assign_attrs(attributes), run.path("debiased.zarr"), overwrite=True)
 
 
 def train(run: DownscaleRun, update: Update) -> None:

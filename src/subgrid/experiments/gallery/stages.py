@@ -58,7 +58,7 @@ def stages(config: GalleryConfig) -> list[Stage]:
 def move(target: str, run: GalleryRun, update: Update) -> None:
     """Trains all four ways to one set, and keeps the paths of the points."""
     found = make_paths(run.config.gallery, target, report=update, key=run.key(target))
-    write_whole(run.path(f"{target}.npz"), lambda partial: _save(partial, found), kind="file")
+    write_whole(run.path(f"{target}.npz"), lambda partial: _save(partial, found), kind="file", overwrite=True)
 
 
 def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:

@@ -84,7 +84,7 @@ def _write(frames: np.ndarray, wavenumbers: list[int], path: Path) -> None:
         domain=2 * np.pi,
         attributes={"title": "forced two-dimensional moist turbulence"},
     )
-    write_zarr(dataset, path)
+    write_zarr(dataset, path, overwrite=True)
 
 
 def write_fields(
@@ -99,7 +99,7 @@ def write_fields(
         domain=2 * np.pi,
         attributes={"title": "moist turbulence downscaled"},
     )
-    write_zarr(dataset, path)
+    write_zarr(dataset, path, overwrite=True)
 
 
 def read_fields(path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -37,6 +37,7 @@ def stages(config: ToyConfig) -> list[Stage]:
         ("cells",),
         depends_on={"run": ("seed",), "toy": all_but(Toy, *GROWING)},
         grows_with={"toy": GROWING},
+        whole=lambda run: all(cell_path(run.folder, cell).exists() for cell in all_cells(run.config)),
         work=len(all_cells(config)) * config.toy.n_steps,
     )
     scored = Stage("score", score, (METRICS,), needs=("cells",), depends_on={"toy": GROWING}, if_changed="remake")
