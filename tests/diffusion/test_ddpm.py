@@ -52,6 +52,7 @@ def test_ancestral_variance(variance, expected, chain, monkeypatch):
     assert mean == pytest.approx(2.0, abs=0.02)  # what is left of the data's mean in x_T, √ᾱ_T·2 = .013
 
 
+@pytest.mark.slow
 def test_ancestral_sampling_draws_that_law(chain):
     draws = ancestral_sample(*chain, jr.normal(jr.key(0), (50_000,)), variance="beta", key=jr.key(1))
     # Standard errors: .5/√n = .0022 and .25·√(2/n) = .0016; four of each.

@@ -202,6 +202,7 @@ def draws_of_mixture(levels, n, *, key):
     return jax.lax.map(lambda k: jax.vmap(one)(jr.split(k, n // 16)), jr.split(key, 16)).reshape(-1)
 
 
+@pytest.mark.slow
 def test_mixture_by_the_diffusion():
     n = 2**19
     few, some = (moments(np.asarray(draws_of_mixture(exponential_grid(k), n, key=jr.key(0)))) for k in (8, 32))

@@ -21,6 +21,7 @@ def levels_of(process):
     return {"sigma_min": process.sigma_min, "sigma_max": float(process.noise_level(jnp.ones(())))}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("process", PROCESSES)
 @pytest.mark.parametrize(
     "divergence", [exact_divergence, hutchinson_divergence(64, key=jr.key(0))], ids=["exact", "Hutchinson"]
@@ -32,6 +33,7 @@ def test_standard_normal(process, divergence):
     assert got == pytest.approx(-4.17575, abs=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(3,), (1, 3), (3, 1, 1)])
 def test_correlated_gaussian_of_any_shape(shape):
     x = np.array([1.0, 0.2, -0.4])

@@ -110,6 +110,7 @@ def runs(guide: str, noise: float, n_particles: int, n_runs: int, n_levels: int 
     )
 
 
+@pytest.mark.slow
 def test_guidance_alone_is_wrong_within_the_bound_of_its_effective_fraction():
     alone, weighted, right = runs("moment matching", 1.0, 1, 1000), runs("moment matching", 1.0, 64, 250), exact(1.0)
     upper = alone.upper.mean()
@@ -271,6 +272,7 @@ def test_the_effective_fraction_is_that_of_both_stages_together():
     assert effective_fraction(log_weights, log_paths) == pytest.approx(np.exp(-4 * s**2), rel=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("noise", "rel"), [(1.0, 0.05), (0.1, 0.2)])
 def test_the_effective_fraction_is_that_of_single_particles(noise, rel):
     """A single particle is not resampled to any effect: its weight is W under q, whose moments are means over runs.

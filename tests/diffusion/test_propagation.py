@@ -80,6 +80,7 @@ METHODS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: type(method).__name__)
 def test_step_by_step_gives_the_same(method):
     # Two ways to the same numbers: pulled back through the whole sampler, and carried forward step by step, along the
@@ -114,6 +115,7 @@ def propagated(mean, covariance, reference, method, levels):
     return sampled_moments(gaussian_denoiser(mean, covariance), reference.mean.shape, levels, method=method(reference))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["ring", "ring, given", "torus", "torus, given"])
 def test_every_method_on_fields_at_32_evaluations(case):
     covariance, shape, operator = FIELDS[case.split(",")[0]]

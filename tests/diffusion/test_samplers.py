@@ -192,6 +192,7 @@ def correlated():
     return 0.7, np.exp(-0.5 * (distance / 1.5) ** 2) + 0.1 * np.eye(8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(1, 8), (2, 2, 2)])
 @pytest.mark.parametrize("method", ALL_METHODS, **by_name)
 def test_every_method_samples_a_correlated_field(method, shape, correlated):
@@ -218,6 +219,7 @@ def test_corrections_improve_a_crude_predictor():
     assert often + 0.01 < once < plain - 0.01
 
 
+@pytest.mark.slow
 def test_resampled_inpainting_approaches_the_exact_conditional(correlated):
     mean, covariance = correlated
     known = np.arange(8) % 4 == 0

@@ -367,6 +367,7 @@ def test_a_conditional_model_downscales_as_a_prior_does(conditional, coarse, deb
     xr.testing.assert_identical(again, drawn)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("chosen", "trained"), [({}, 12.0), ({"sigma_max": 10.0}, 10.0), ({"sigma_max": 5.0}, 5.0)])
 def test_a_largest_level_that_is_given_wins(fine, tmp_path, monkeypatch, chosen, trained):
     """√λ = 4 of the leading direction asks for 12."""

@@ -118,6 +118,7 @@ def test_a_dying_worker_is_replaced(make_store, two_workers, tmp_path):
     assert contents(store) == contents(whole)
 
 
+@pytest.mark.slow
 def test_an_item_that_kills_its_workers_is_named(make_store, two_workers, tmp_path):
     options = {"shape": SHAPE, "time_index": 9, "deaths": str(tmp_path / "deaths")}
     store = make_store(n_members=2)

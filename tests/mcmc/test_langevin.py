@@ -26,6 +26,7 @@ def test_stationary_variance_of_the_unadjusted_chain(step_size):
     assert x.var() == pytest.approx(1 / (1 - step_size / 2), rel=4 * np.sqrt(2 / N))
 
 
+@pytest.mark.slow
 def test_annealed_chain_on_a_gaussian():
     mean, std, n = 1.5, 0.8, 4_000
     score = lambda x, sigma: -(x - mean) / (std**2 + sigma**2)  # noqa: E731

@@ -185,6 +185,7 @@ def test_measured_energy_input_is_epsilon():
     assert energies.std() / 10 < 0.02
 
 
+@pytest.mark.slow
 def test_stationary_run_dissipates_what_is_put_in():
     drag, viscosity = 0.25, 1e-7
     system = MoistTurbulence(16, time_step=0.0125, drag=drag, viscosity=viscosity)

@@ -38,6 +38,7 @@ def arrays(bridge):
     return jax.tree.leaves(eqx.filter(bridge, eqx.is_array))
 
 
+@pytest.mark.slow
 def test_a_small_bridge_between_gaussians(tmp_path):
     settings = BridgeSettings(n_iterations=6, n_steps=500, n_pairs=8192, ema_decay=0.99)
     fit_bridge(
@@ -55,6 +56,7 @@ def test_a_small_bridge_between_gaussians(tmp_path):
     assert rows[0]["target_error"] > 3 * last["target_error"]  # the forward drift was not trained yet
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", ["independent", "reference", "entropic"])
 def test_first_pairs_of_each_start(start):
     # What the first training sees is told by what it learns: the slope of the backward drift at t = 1 is

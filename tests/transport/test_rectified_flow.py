@@ -79,6 +79,7 @@ def test_reflow_pairs_belong_together_and_keep_their_context():
     np.testing.assert_array_equal(pairs.x0, SOURCE)
 
 
+@pytest.mark.slow
 def test_two_trained_rounds(tmp_path):
     target = jnp.asarray(np.random.default_rng(1).normal(size=(2000, 2)) @ np.linalg.cholesky(COV1).T, jnp.float32)
     found = []

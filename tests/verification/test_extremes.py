@@ -84,6 +84,7 @@ def test_fit_and_level_do_not_lose_digits_to_a_large_mean():
     np.testing.assert_allclose(shifted - 290.0, level, atol=3e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seasons", "shape"), [(10, 0.1), (20, -0.1), (50, 0.3)])
 def test_interval_covers_the_truth_about_as_often_as_stated(seasons, shape):
     truth = scipy.stats.genextreme.ppf(0.95, shape)

@@ -83,6 +83,7 @@ def test_gaussian_posterior_untuned(name, noise_variance):
     assert relative_error((out - out.mean(0)).T @ (out - out.mean(0)) / len(out), covariance) < 0.02
 
 
+@pytest.mark.slow
 def test_random_draws_have_the_posterior_too():
     operator, n = OPERATORS["every 8th"], 4000
     y = observe(operator, 0.0)
@@ -137,6 +138,7 @@ def test_one_iteration_is_enough_when_the_gaussian_preconditions(name, noise, si
     np.testing.assert_allclose(got, exact, atol=2e-3 * np.abs(exact).max())  # float32, as above
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sigma", [0.1, 1.0, 10.0, 80.0])
 @pytest.mark.parametrize("length", [0.12, 0.2])
 def test_256_values_that_nearly_depend(length, sigma):

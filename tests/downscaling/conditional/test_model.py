@@ -150,6 +150,7 @@ def crash_at(step):
     return report
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_resumes_to_the_same_bits(short, tmp_path):
     _, kind, model = short
     with pytest.raises(Crash):
@@ -235,6 +236,7 @@ def test_jitter_is_in_the_units_of_the_field(tmp_path):
     np.testing.assert_array_equal(loaded.conditional.noise_variance, model.conditional.noise_variance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jitter", [0.0, 1.0])
 def test_what_the_mean_leaves_of_gaussian_fields_is_the_gaussian(tmp_path, jitter):
     """With a silent network x − m_y is left, whose covariance is Σ_y; an exact y determines the rest."""

@@ -44,6 +44,7 @@ def rows(samples: np.ndarray) -> set[bytes]:
     return {np.roll(x, -int(x.argmin())).tobytes() for x in samples.reshape(len(samples), -1)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("invariant", [False, True])
 def test_corrections_see_no_field_of_the_fit(drawn, invariant):
     fit_debiaser_array(

@@ -88,6 +88,7 @@ def on_disk(tmp_path_factory):
     return StreamedFields(path, "u")
 
 
+@pytest.mark.slow
 def test_a_streamed_training_learns_resumes_to_the_same_bits_and_knows_its_archive(on_disk, trained, tmp_path):
     def streamed(folder, **options):
         return train_prior(on_disk, SETTINGS, EVERY_20, folder=folder, key=jr.key(0), **options)

@@ -64,6 +64,7 @@ def test_draws_are_the_posterior_in_physical_units_and_all_particles_count():
     np.testing.assert_allclose(told["effective_fraction"], np.ones((1, n)), rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_members_depend_on_their_own_key_whatever_the_chunk():
     upsample = upsampler(4)
     ensemble, told = sample_with_diagnostics(upsample, COARSE, 3, chunk=8, key=jr.key(0))

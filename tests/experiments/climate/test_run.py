@@ -114,6 +114,7 @@ def test_the_noise_of_two_ensembles_is_independent_and_the_change_has_an_interva
             assert stored.attrs["stream"].startswith("climate/")
 
 
+@pytest.mark.slow
 def test_common_noise_is_shared_and_leaves_no_interval(subgrid: Call, pair, finished, unscored, tmp_path):
     folder = continued(finished, tmp_path, *(f"{name}.zarr" for name in STORES), "metrics.json", "report.html")
     option = "sampling.common_noise=true"

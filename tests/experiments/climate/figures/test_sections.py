@@ -113,6 +113,7 @@ def test_links_lead_somewhere_and_nothing_comes_from_outside(page):
     assert len(alternatives) == 21 and all(len(words) > 20 for words in alternatives)
 
 
+@pytest.mark.slow
 @NEEDS_CHROMIUM
 @pytest.mark.parametrize("width", [1200, 390])
 def test_a_browser_draws_every_figure_in_silence_within_the_window(page, tmp_path, width):
