@@ -428,7 +428,10 @@ def load_climate_prior(folder: str | Path) -> ClimatePrior:
     """
     path = Path(folder) / "settings.json"
     if not path.exists():
-        raise DataError(f"{folder}: holds no trained model (no settings.json); train one with `subgrid train`.")
+        raise DataError(
+            f"{folder}: holds no climate prior (no settings.json); make one with `subgrid run` on a configuration with "
+            "the table [climate], or with `subgrid.train_climate`."
+        )
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import jax.random as jr
 
@@ -211,9 +210,18 @@ def load_prior(folder: str | Path) -> Prior:
     """
     path = Path(folder) / "settings.json"
     if not path.exists():
+        if (Path(folder) / "bridge.json").exists():
+            raise DataError(
+                f"{folder}: holds a fitted bridge, which is no prior; `subgrid downscale` without --config finds it."
+            )
         raise DataError(f"{folder}: holds no trained model (no settings.json); train one with `subgrid train`.")
     try:
         stored = dict(json.loads(path.read_text(encoding="utf-8")))
+        if "refinement" in stored:
+            raise DataError(
+                f"{folder}: holds the prior of a climate run, which has a calendar, units and a mask; downscale with it "
+                "by `subgrid run` on its configuration, or by `subgrid.downscale_climate`."
+            )
         found = stored.pop("format", 1)
         if found != FORMAT:
             raise CheckpointMismatch(
@@ -223,7 +231,7 @@ def load_prior(folder: str | Path) -> Prior:
         n_directions = stored.pop("n_directions")
         keys: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
         settings = PriorSettings(**keys)
-    except CheckpointMismatch:
+    except (CheckpointMismatch, DataError):
         raise
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path}: not a model description of this version ({error}).") from error
@@ -245,9 +253,3 @@ def is_trained(folder: str | Path) -> bool:
         True if there is a `settings.json`, which is written last.
     """
     return (Path(folder) / "settings.json").exists()
-
-
-def device_summary() -> str:
-    """The devices that training and sampling will use, for reports."""
-    devices = jax.devices()
-    return f"{len(devices)} x {devices[0].device_kind}"

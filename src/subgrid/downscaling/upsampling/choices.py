@@ -16,11 +16,22 @@ from subgrid.diffusion.noise_levels import central_grid, exponential_grid, karra
 from subgrid.diffusion.process import CosineVariancePreserving, Process, VarianceExploding, VariancePreserving
 from subgrid.downscaling.upsampling.guided import Guide, MethodFor, method_for
 
+MethodName: TypeAlias = Literal[
+    "gaussian-sde",
+    "gaussian-ode",
+    "ode-multistep",
+    "heun",
+    "sde-multistep",
+    "ancestral",
+    "euler-maruyama",
+    "predictor-corrector",
+]
+GuidanceName: TypeAlias = Literal["moment-matching", "gaussian-gain", "projection"]
 ProcessName: TypeAlias = Literal["variance-exploding", "variance-preserving", "cosine"]
 GridName: TypeAlias = Literal["karras", "exponential", "central", "process-time"]
 NoiseRange: TypeAlias = tuple[float, float]
 """The smallest and the largest noise level, in standard deviations of the field."""
-METHODS: dict[str, MethodFor] = {
+METHODS: dict[MethodName, MethodFor] = {
     "gaussian-sde": GaussianSDE,
     "gaussian-ode": GaussianODE,
     "ode-multistep": method_for(samplers.ExponentialMultistep()),

@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from subgrid.downscaling.debiasing.fit import DebiasMethod
+from subgrid.downscaling.upsampling.choices import GridName, GuidanceName, MethodName, ProcessName
 from subgrid.runs.config import (
     AsTuple,
     ConfigError,
@@ -15,16 +17,6 @@ from subgrid.runs.config import (
     Table,
 )
 
-DebiasMethod = Literal[
-    "none",
-    "quantile-mapping",
-    "gaussian",
-    "entropic-ot",
-    "flow-matching",
-    "interpolant",
-    "rectified-flow",
-    "schrodinger-bridge",
-]
 Sampler = Literal[
     "projection", "moment-matching", "gaussian-gain", "particles", "conditional-diffusion", "conditional-flow"
 ]
@@ -90,7 +82,7 @@ class Downscaling(Table):
     """Of a conditional model: standard deviation of the noise added to C′x in training, in the units of the field; or
     "debiaser", the distance that debiasing leaves."""
     source: Literal["coarsened", "raw"] = "coarsened"
-    """Of the bridge: coarsened fine fields, the law of debiased ones; or raw coarse fields, which it debiases too."""
+    """Of the bridge: coarsened fine fields, distributed as debiased ones are; or raw ones, which it debiases too."""
     sigma: PositiveFloat = 0.3
     """Of the bridge, in standard deviations of the fine field."""
     n_iterations: Positive = 4
@@ -99,7 +91,7 @@ class Downscaling(Table):
 
 
 class Prior(Table):
-    process: Literal["variance-exploding", "variance-preserving", "cosine"] = "variance-exploding"
+    process: ProcessName = "variance-exploding"
     sigma_min: PositiveFloat = 2e-3
     sigma_max: PositiveFloat = 80.0
     channels: Annotated[tuple[Positive, ...], AsTuple, Field(min_length=1)] = (64, 128)
@@ -123,22 +115,13 @@ class Training(Table):
 
 
 class Sampling(Table):
-    method: Literal[
-        "gaussian-sde",
-        "gaussian-ode",
-        "ode-multistep",
-        "heun",
-        "sde-multistep",
-        "ancestral",
-        "euler-maruyama",
-        "predictor-corrector",
-    ] = "gaussian-sde"
-    guidance: Literal["moment-matching", "gaussian-gain", "projection"] = "moment-matching"
+    method: MethodName = "gaussian-sde"
+    guidance: GuidanceName = "moment-matching"
     solver_iterations: Positive = 4
     """Vector-Jacobian products of the moment-matching solve, at most, each step."""
     strength: PositiveFloat | None = None
     """Of the projection's gradient term; by default fine size over coarse size."""
-    grid: Literal["karras", "exponential", "central", "process-time"] = "exponential"
+    grid: GridName = "exponential"
     n_levels: Annotated[int, Field(ge=1)] | None = None
     """Evaluations of the network, roughly: noise levels, or steps of a flow. By default 32 for a guided prior, 16 for
     conditional diffusion, 8 for a conditional flow."""
@@ -156,8 +139,8 @@ class Evaluation(Table):
     """Debiased coarse fields downscaled for the statistics of generated fields."""
     unpaired_members: Annotated[int, Field(ge=2)] = 2
     n_shifts: Positive = 4
-    """Random shifts of every held-out field, where the law is translation invariant: free samples for all statistics,
-    reference, floor and candidates alike."""
+    """Random shifts of every held-out field, where their distribution is translation invariant: free samples for all
+    statistics, reference, floor and candidates alike."""
 
 
 class Config(Configuration):

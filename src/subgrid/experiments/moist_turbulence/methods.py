@@ -60,7 +60,6 @@ KINDS: dict[str, Literal["bridge", "denoiser", "flow"]] = {
 }
 """All models, in the order of fitting, and what each is."""
 NAMES = tuple(KINDS)
-"""Only ever append: a model's place is what its key is made of."""
 DISPATCH = 20
 """Training steps a call."""
 AT_ONCE = 16
@@ -92,11 +91,6 @@ def laws_of(archives: Archives) -> Laws:
         return mode_statistics(fields, np.stack([np.zeros_like(pattern), pattern]))
 
     return Laws([fine(k) for k in archives.wavenumbers], mode_statistics(archives.coarse.values))
-
-
-def is_fitted(folder: Path) -> bool:
-    """Whether a model's folder holds its weights."""
-    return Checkpoints(folder / "weights").latest() is not None
 
 
 def build(name: str, config: TurbulenceConfig, laws: Laws, *, key: Key) -> eqx.Module:

@@ -4,25 +4,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from subgrid.downscaling.upsampling.choices import GuidanceName, MethodName
 from subgrid.runs.config import AsTuple, Configuration, PositiveFloat, RunTable, Table
 
-SamplingMethod = Literal[
-    "gaussian-sde",
-    "gaussian-ode",
-    "ode-multistep",
-    "sde-multistep",
-    "heun",
-    "euler-maruyama",
-    "ancestral",
-    "predictor-corrector",
-]
 Grid = Literal["exponential", "central", "karras", "variance-preserving", "cosine"]
 
 
 class SamplerErrors(Table):
     """The table of sampler errors: method × grid × case against evaluations, exact denoisers, no network."""
 
-    methods: Annotated[tuple[SamplingMethod, ...], AsTuple, Field(min_length=1)] = (
+    methods: Annotated[tuple[MethodName, ...], AsTuple, Field(min_length=1)] = (
         "gaussian-sde",
         "gaussian-ode",
         "ode-multistep",
@@ -33,7 +24,7 @@ class SamplerErrors(Table):
         "predictor-corrector",
     )
     """As `sampling.method`."""
-    guided_methods: Annotated[tuple[SamplingMethod, ...], AsTuple, Field(min_length=1)] = (
+    guided_methods: Annotated[tuple[MethodName, ...], AsTuple, Field(min_length=1)] = (
         "gaussian-sde",
         "gaussian-ode",
         "ode-multistep",
@@ -48,7 +39,7 @@ class SamplerErrors(Table):
         "variance-preserving",
         "cosine",
     )
-    guidances: Annotated[tuple[Literal["gaussian-gain", "moment-matching", "projection"], ...], AsTuple] = (
+    guidances: Annotated[tuple[GuidanceName, ...], AsTuple] = (
         "gaussian-gain",
         "moment-matching",
         "projection",
