@@ -17,7 +17,8 @@ import numpy as np
 import xarray as xr
 
 from subgrid.data.store import write_zarr
-from subgrid.downscaling.climate.model import checkpoint_id, time_blocks, train_climate
+from subgrid.downscaling.climate.folder import checkpoint_id, time_blocks
+from subgrid.downscaling.climate.model import train_climate
 from subgrid.downscaling.climate.sampler import climate_sampler
 from subgrid.execution import runners
 from subgrid.execution.sampling import loader_of

@@ -12,7 +12,8 @@ import subgrid
 from subgrid.data.fields import DataError
 from subgrid.data.store import OutputExists
 from subgrid.downscaling.climate.domain import Series, series_of
-from subgrid.downscaling.climate.model import ClimateModel, load_climate_model, time_blocks
+from subgrid.downscaling.climate.folder import time_blocks
+from subgrid.downscaling.climate.model import ClimateModel, load_climate_model
 
 from ..climate_pair import COARSE, FINE, TINY, rain, temperature, with_sea
 
@@ -200,7 +201,7 @@ def test_what_cannot_be_is_refused(model, tmp_path):
         downscale(NEW, model, n_members=0)
     with pytest.raises(TypeError, match="n_step"):
         train(tmp_path / "other", n_step=20)
-    with pytest.raises(DataError, match="holds no trained model"):
+    with pytest.raises(DataError, match="holds no climate prior"):
         load_climate_model(tmp_path / "absent")
 
 

@@ -12,16 +12,9 @@ from scipy.sparse import csr_array
 
 from subgrid.data.fields import DataError
 from subgrid.downscaling.climate.baselines import gaussian_crps
-from subgrid.downscaling.climate.prior import (
-    Conditions,
-    RefinementSettings,
-    is_trained,
-    load_climate_prior,
-    pad,
-    padded_shape,
-    train_climate_prior,
-)
+from subgrid.downscaling.climate.prior import Conditions, is_trained, load_climate_prior, train_climate_prior
 from subgrid.downscaling.climate.prior_choice import taper_of
+from subgrid.downscaling.climate.refinement import RefinementSettings, pad, padded_shape
 from subgrid.numerics.operators import SparseCoarsening
 from subgrid.training.checkpoint import CheckpointMismatch
 from subgrid.training.fitting import TrainingInterrupted
@@ -228,7 +221,7 @@ def test_a_model_of_another_format_is_refused(trained, tmp_path, key, value):
 
 
 def test_a_damaged_or_absent_model_is_told(tmp_path):
-    with pytest.raises(DataError, match="holds no trained model"):
+    with pytest.raises(DataError, match="holds no climate prior"):
         load_climate_prior(tmp_path)
     (tmp_path / "settings.json").write_text("{ half")
     with pytest.raises(DataError, match=r"settings\.json: cannot be read"):

@@ -14,7 +14,8 @@ from subgrid.data.fields import DataError
 from subgrid.data.store import write_zarr
 from subgrid.downscaling.climate.climatology import fit_change_signal
 from subgrid.downscaling.climate.domain import Anomalies, Domain, connect, fit_anomalies, series_of
-from subgrid.downscaling.climate.prior import ClimatePrior, Conditions, RefinementSettings, train_climate_prior
+from subgrid.downscaling.climate.prior import ClimatePrior, Conditions, train_climate_prior
+from subgrid.downscaling.climate.refinement import RefinementSettings
 from subgrid.downscaling.climate.sampler import (
     FieldSampler,
     climate_sampler,

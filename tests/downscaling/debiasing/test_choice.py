@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from subgrid.downscaling.climate.domain import fit_climate_debiaser
-from subgrid.downscaling.debiasing.choice import DebiasingChoice, Sample, choose_debiasing
+from subgrid.downscaling.debiasing.choice import Sample, choose_debiasing
+from subgrid.downscaling.debiasing.tried import DebiasingChoice
 from subgrid.transport.shrinkage import fit_shrunk_gaussian_map
 
 CELLS, DAYS, WORLDS = 12, 30, 12

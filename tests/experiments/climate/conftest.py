@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from subgrid.cli.main import run
-from subgrid.downscaling.climate import model as climate_model
+from subgrid.downscaling.climate import folder as climate_folder
 from subgrid.experiments.climate import stages
 from subgrid.runs.page import Page, write_metrics
 from subgrid.runs.score_table import ScoreTable
@@ -63,7 +63,7 @@ def finished(pair, tmp_path_factory) -> tuple[Path, Outcome]:
     """A finished run of 8 work items an ensemble, and what it said."""
     folder = tmp_path_factory.mktemp("finished") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(climate_model, "DRAWS_AT_ONCE", 24)
+        patch.setattr(climate_folder, "DRAWS_AT_ONCE", 24)
         outcome = called("run", pair / "run.toml", "-o", folder)
     assert outcome.code == 0, outcome.err
     return folder, outcome

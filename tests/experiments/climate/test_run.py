@@ -17,7 +17,7 @@ import xarray as xr
 from filelock import FileLock
 
 import subgrid as library
-from subgrid.downscaling.climate import model as climate_model
+from subgrid.downscaling.climate import folder as climate_folder
 from subgrid.execution.store import MARKERS
 from subgrid.experiments import KINDS
 from subgrid.experiments.climate import stages
@@ -38,7 +38,7 @@ CLIMATE = KINDS["climate"].load()
 @pytest.fixture(autouse=True)
 def small_work_items(monkeypatch):
     """8 times an item with 3 members: 8 items for 60 days."""
-    monkeypatch.setattr(climate_model, "DRAWS_AT_ONCE", 24)
+    monkeypatch.setattr(climate_folder, "DRAWS_AT_ONCE", 24)
 
 
 def in_own_process(arguments: list) -> subprocess.Popen:

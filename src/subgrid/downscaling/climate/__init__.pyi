@@ -22,23 +22,22 @@ from .domain import (
     fit_climate_debiaser as fit_climate_debiaser,
     series_of as series_of,
 )
+from .folder import checkpoint_id as checkpoint_id, time_blocks as time_blocks
 from .model import (
-    checkpoint_id as checkpoint_id,
     downscale_climate as downscale_climate,
     load_climate_model as load_climate_model,
-    time_blocks as time_blocks,
     train_climate as train_climate,
 )
 from .prior import (
     ClimatePrior as ClimatePrior,
     Conditions as Conditions,
-    RefinementSettings as RefinementSettings,
     load_climate_prior as load_climate_prior,
     prior_taper as prior_taper,
 )
 from .prior_choice import (
     PriorChoice as PriorChoice,
 )
+from .refinement import RefinementSettings as RefinementSettings
 from .sampler import (
     climate_sampler as climate_sampler,
     gaussian_conditional as gaussian_conditional,

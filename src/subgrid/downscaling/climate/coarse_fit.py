@@ -32,7 +32,8 @@ from subgrid.downscaling.climate.domain import (
     without_drift,
 )
 from subgrid.downscaling.climate.series import SeriesDebiaser
-from subgrid.downscaling.debiasing.choice import CANDIDATES, STRENGTHS, DebiasingChoice, Sample, choose_debiasing
+from subgrid.downscaling.debiasing.choice import CANDIDATES, STRENGTHS, Sample, choose_debiasing
+from subgrid.downscaling.debiasing.tried import DebiasingChoice
 from subgrid.downscaling.preparation.transforms import default_transforms
 from subgrid.training.log import Report
 

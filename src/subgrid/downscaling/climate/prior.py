@@ -22,21 +22,27 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from subgrid.data.batches import draw_batch
 from subgrid.data.fields import DataError
 from subgrid.data.store import write_json
 from subgrid.diffusion.gaussian_conditional import ConditionalGaussian, condition
 from subgrid.diffusion.gaussian_prior import GaussianPrior, fit_gaussian_prior
-from subgrid.diffusion.objective import denoising_loss, log_uniform_levels
-from subgrid.diffusion.refinement import Refined, residual_scale
+from subgrid.diffusion.refinement import Refined
 from subgrid.downscaling.climate.domain import PaddedCoarsening
 from subgrid.downscaling.climate.network_gain import MEMBERS, NetworkGain, compare_draws
 from subgrid.downscaling.climate.prior_choice import PriorChoice, choose_prior, taper_of
+from subgrid.downscaling.climate.refinement import (
+    RefinementSettings,
+    left_out_error,
+    pad,
+    padded_shape,
+    refining_loss,
+    refining_network,
+)
 from subgrid.downscaling.spread.calibration import conditional_means
 from subgrid.downscaling.spread.draws import conditional_draws
-from subgrid.networks.unet import UNet
 from subgrid.numerics.streams import draw_keys, substream
 from subgrid.training.checkpoint import Checkpoints, load_weights, save_weights
 from subgrid.training.distributed import is_first_process
@@ -54,31 +60,6 @@ N_LEVELS = 8
 """Noise levels of a draw: the Gaussian part is exact at any number; with precipitation's network 8 give the mean of 64
 within sampling noise, and their spread within 1.4 %."""
 DIRECTIONS = (10, 20, 40, 60, 80, 100, 120, 160, 200, 300, 400)
-
-
-@dataclass(frozen=True)
-class RefinementSettings:
-    """The network and its training. Small and short: an archive of a thousand days is soon memorised.
-
-    Args:
-        channels: width of each level of the UNet, finest first.
-        n_blocks: residual blocks a level.
-        patch: points an axis that the first level takes together.
-        n_steps: some eighty passes over a thousand days, with which temperature was published. 0: the Gaussian alone.
-        batch_size: fields a step.
-        learning_rate: its peak; it falls along a cosine.
-        sigma_min: smallest noise level, in standard deviations of the anomalies.
-        sigma_max: largest one.
-    """
-
-    channels: tuple[int, ...] = (32, 64)
-    n_blocks: int = 1
-    patch: int = 2
-    n_steps: int = 1200
-    batch_size: int = 64
-    learning_rate: float = 1e-3
-    sigma_min: float = 2e-3
-    sigma_max: float = 80.0
 
 
 @dataclass(frozen=True)
@@ -109,19 +90,6 @@ class ClimatePrior:
         return pad(fields / self.scale[:, None, None], self.denoiser.base.mean.shape[1:])
 
 
-def padded_shape(space: tuple[int, ...], settings: RefinementSettings) -> tuple[int, ...]:
-    """The smallest grid that holds `space` and is divisible as the network needs."""
-    unit = settings.patch * 2 ** (len(settings.channels) - 1)
-    return tuple(-(-n // unit) * unit for n in space)
-
-
-def pad(fields: Float[np.ndarray, "*lead y x"], space: tuple[int, ...]) -> Float[np.ndarray, "*lead y2 x2"]:
-    """Fields with zeros appended along the space axes."""
-    grow = [(0, 0)] * (fields.ndim - len(space))
-    grow += [(0, wide - n) for wide, n in zip(space, fields.shape[-len(space) :], strict=True)]
-    return np.pad(fields, grow)
-
-
 @dataclass(frozen=True)
 class Conditions:
     """What the prior will be conditioned on, by which it is chosen.
@@ -148,7 +116,7 @@ def train_climate_prior(
     *,
     mask: Float[np.ndarray, "y x"],
     predictors: Float[np.ndarray, "p y x"] | None = None,
-    settings: RefinementSettings = RefinementSettings(),
+    settings: RefinementSettings = RefinementSettings(),  # noqa: B008 frozen
     directions: Sequence[int] = DIRECTIONS,
     n_levels: int = N_LEVELS,
     folder: str | Path,
@@ -199,7 +167,7 @@ def train_climate_prior(
     )
     static = [support[:1], *([] if predictors is None else [_standard(predictors, inside, space)])]
     static = jnp.asarray(np.concatenate(static))
-    start = _network(len(scale), len(static), settings, key=substream(key, "network"))
+    start = refining_network(len(scale), len(static), settings, key=substream(key, "network"))
     trained, left_out = _split_groups(groups)
     network, gain = start, None
     if settings.n_steps and left_out.size:
@@ -310,20 +278,6 @@ def _split_groups(groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.flatnonzero(~left_out), np.flatnonzero(left_out)
 
 
-@eqx.filter_jit  # one compilation for all weights, not one for each shape
-def _network(n_channels: int, n_predictors: int, settings: RefinementSettings, *, key: Key) -> UNet:
-    return UNet(
-        2 * n_channels + n_predictors,
-        n_channels,
-        2,
-        channels=settings.channels,
-        n_blocks=settings.n_blocks,
-        patch=settings.patch,
-        padding="zero",
-        key=key,
-    )
-
-
 def _refine(
     denoiser: Refined, fields, left_out, settings: RefinementSettings, folder: Path, report, *, key: Key
 ) -> eqx.Module:
@@ -331,7 +285,7 @@ def _refine(
     base, predictors = denoiser.base, denoiser.predictors
 
     def loss(network, batch, key):
-        return _loss(Refined(base, network, predictors), batch, settings, key=key)
+        return refining_loss(Refined(base, network, predictors), batch, settings, key=key)
 
     checkpoints, reports = Checkpoints(folder / "checkpoints"), [*([report] if report else [])]
     if is_first_process():
@@ -357,26 +311,10 @@ def _refine(
         network = train(early)
         noise_key = substream(key, "left-out error")  # one for both, which see the same noise
         both = (denoiser, Refined(base, network, predictors))
-        before, after = (_left_out_error(each, left_out, settings, key=noise_key) for each in both)
+        before, after = (left_out_error(each, left_out, settings, key=noise_key) for each in both)
         if after >= before:
             return network
     return train(settings.n_steps)
-
-
-def _loss(denoiser: Refined, batch: Array, settings: RefinementSettings, *, key: Key):
-    """Denoising error in units of the Gaussian denoiser's: 1 where the network adds nothing to Gaussian fields."""
-    share = denoiser.base.support.size / jnp.sum(denoiser.base.support)
-    weight = lambda sigma: share / jax.vmap(lambda s: residual_scale(denoiser.base, s))(sigma) ** 2  # noqa: E731
-    levels = log_uniform_levels(settings.sigma_min, settings.sigma_max)
-    return denoising_loss(denoiser, batch, noise_levels=levels, weight=weight, key=key)
-
-
-def _left_out_error(denoiser: Refined, fields: np.ndarray, settings: RefinementSettings, *, key: Key) -> float:
-    """The loss of samples that the network was not trained on, with the same noise for every denoiser."""
-    evaluate = eqx.filter_jit(lambda d, batch, key: _loss(d, batch, settings, key=key))
-    batches = [fields[i : i + 64] for i in range(0, len(fields) - 63, 64)] or [fields]
-    losses = [float(evaluate(denoiser, jnp.asarray(b), jr.fold_in(key, i))) for i, b in enumerate(batches)]
-    return float(np.mean(losses))
 
 
 def _standard(predictors: np.ndarray, inside: np.ndarray, space: tuple[int, ...]) -> np.ndarray:
@@ -444,7 +382,7 @@ def load_climate_prior(folder: str | Path) -> ClimatePrior:
     base = GaussianPrior(zeros, jnp.zeros((r, *shape)), jnp.zeros(r), jnp.zeros(()), zeros)
     like = (base, jnp.zeros((stored["n_predictors"], *shape[1:])))
     base, predictors = load_weights(Path(folder) / "gaussian", like=like)
-    network = eqx.filter_eval_shape(_network, shape[0], stored["n_predictors"], settings, key=jr.key(0))
+    network = eqx.filter_eval_shape(refining_network, shape[0], stored["n_predictors"], settings, key=jr.key(0))
     arrays, static = eqx.partition(network, lambda leaf: isinstance(leaf, jax.ShapeDtypeStruct))
     network = eqx.combine(load_weights(Path(folder) / "weights", like=arrays), static)
     likelihoods = {int(k): v for k, v in stored["log_likelihoods"].items()}

@@ -2,12 +2,7 @@ from .bias_adjustment import (
     fit_dynamical_transport as fit_dynamical_transport,
     fit_quantile_delta_mapping as fit_quantile_delta_mapping,
 )
-from .choice import (
-    DebiasingChoice as DebiasingChoice,
-    Sample as Sample,
-    choose_debiasing as choose_debiasing,
-    n_fits as n_fits,
-)
+from .choice import Sample as Sample, choose_debiasing as choose_debiasing, n_fits as n_fits
 from .dynamic import (
     TransportSettings as TransportSettings,
     bridge_drifts as bridge_drifts,
@@ -26,3 +21,4 @@ from .static import (
     QuantileMapping as QuantileMapping,
     fit_quantile_mapping as fit_quantile_mapping,
 )
+from .tried import DebiasingChoice as DebiasingChoice

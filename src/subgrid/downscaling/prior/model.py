@@ -219,8 +219,8 @@ def load_prior(folder: str | Path) -> Prior:
         stored = dict(json.loads(path.read_text(encoding="utf-8")))
         if "refinement" in stored:
             raise DataError(
-                f"{folder}: holds the prior of a climate run, which has a calendar, units and a mask; downscale with it "
-                "by `subgrid run` on its configuration, or by `subgrid.downscale_climate`."
+                f"{folder}: holds the prior of a climate run, which has a calendar, units and a mask; downscale with "
+                "it by `subgrid run` on its configuration, or by `subgrid.downscale_climate`."
             )
         found = stored.pop("format", 1)
         if found != FORMAT:

@@ -8,7 +8,8 @@ from pydantic import Field
 
 from subgrid.downscaling.climate.domain import DYNAMIC, ClimateDebiasMethod
 from subgrid.downscaling.climate.model import N_LEVELS
-from subgrid.downscaling.climate.prior import DIRECTIONS, RefinementSettings
+from subgrid.downscaling.climate.prior import DIRECTIONS
+from subgrid.downscaling.climate.refinement import RefinementSettings
 from subgrid.downscaling.debiasing.choice import CANDIDATES
 from subgrid.execution.runners import parse_scheduler
 from subgrid.runs.config import AsTuple, ConfigError, Configuration, Positive, PositiveFloat, RunTable, Table

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from subgrid.data.store import write_json, write_text
-from subgrid.downscaling.debiasing.choice import DebiasingChoice
+from subgrid.downscaling.debiasing.tried import DebiasingChoice
 from subgrid.experiments.climate.run import ClimateRun
 from subgrid.runs.config import ConfigError
 from subgrid.runs.score_table import ScoreTable, columns_of

@@ -9,7 +9,8 @@ from subgrid.data.store import write_zarr
 from subgrid.downscaling.climate import domain as climate, model as climate_model
 from subgrid.downscaling.climate.coarse_fit import CoarseFit, check_grid, save_coarse
 from subgrid.downscaling.climate.domain import Series
-from subgrid.downscaling.climate.prior import RefinementSettings
+from subgrid.downscaling.climate.folder import save_grid
+from subgrid.downscaling.climate.refinement import RefinementSettings
 from subgrid.downscaling.climate.sampler import save_domain
 from subgrid.downscaling.debiasing.choice import n_fits
 from subgrid.experiments.climate.config import sources
@@ -33,7 +34,7 @@ def prepare(run: ClimateRun, update: Update) -> None:
     _save_targets(run, "perfect_targets", run.coarsened[unseen], fine[unseen], run.fine)
     update(pairs + 2, pairs + 3, "change")
     change = None if run.scenario is None else _scenario_targets(run, fit, run.scenario)
-    climate_model.save_grid(run.folder, run.fine, run.config.climate.variables)
+    save_grid(run.folder, run.fine, run.config.climate.variables)
     save_coarse(run.folder, fit)
     save_domain(run.folder, run.domain, run.fine_anomalies, change)
     update(pairs + 3, pairs + 3)

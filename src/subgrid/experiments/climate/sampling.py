@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from subgrid.downscaling.climate import model as climate_model
+from subgrid.downscaling.climate.folder import checkpoint_id, load_grid, time_blocks
 from subgrid.downscaling.climate.sampler import climate_sampler
 from subgrid.execution import runners
 from subgrid.execution.sampling import loader_of
@@ -120,14 +120,14 @@ def _make_store(run: ClimateRun, targets: str, output: str):
     """The store as its template says; nothing but the run folder is read."""
     with xr.open_zarr(run.path(f"{targets}.zarr"), chunks=None) as source:
         time, member, given = source.time.variable, source.member_of_model.values, source.attrs
-    grid, n_members = climate_model.load_grid(run.folder), run.config.sampling.n_members
+    grid, n_members = load_grid(run.folder), run.config.sampling.n_members
     variables = {name: dict(grid[name].attrs) for name in run.config.climate.variables}
     coordinates = grid.drop_vars(list(variables)).assign_coords(time=("time", time.values, time.attrs))
     if member.any():
         coordinates = coordinates.assign_coords(coarse_realization=("time", member))
     space = tuple(grid.attrs["space"])
     n_values = len(variables) * int(np.prod([grid.sizes[dim] for dim in space]))
-    item, chunk = climate_model.time_blocks(len(member), n_members, n_values)
+    item, chunk = time_blocks(len(member), n_members, n_values)
     stream, noise = noise_of(run, output)
     template = Template(
         coordinates.assign_attrs(given),
@@ -144,6 +144,6 @@ def _make_store(run: ClimateRun, targets: str, output: str):
         seed=run.config.run.seed,
         stream=stream,
         configuration=run.config.model_dump(exclude=NOT_SAMPLED, mode="json"),
-        checkpoint=climate_model.checkpoint_id(run.folder),
+        checkpoint=checkpoint_id(run.folder),
         bit_rounding=run.config.sampling.bit_rounding,
     )

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from subgrid.downscaling.climate.prior_choice import PriorChoice
-from subgrid.downscaling.debiasing.choice import DebiasingChoice
+from subgrid.downscaling.debiasing.tried import DebiasingChoice
 from subgrid.report import style
 from subgrid.report.plates import Plate, Section, embed
 
