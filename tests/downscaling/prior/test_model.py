@@ -210,3 +210,16 @@ def test_two_dimensions_and_one_padding_for_all():
     x = jr.normal(jr.key(1), (2, 8, 8))
     # Untrained: the best linear guess c_skip·x.
     np.testing.assert_allclose(denoiser(x, jnp.asarray(2.0)), x / 5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("file", "advice"),
+    [
+        ("settings.json", "holds the prior of a climate run.*`subgrid.downscale_climate`"),
+        ("bridge.json", "holds a fitted bridge, which is no prior"),
+    ],
+)
+def test_models_of_another_kind_are_told_apart(file, advice, tmp_path):
+    (tmp_path / file).write_text('{"format": 2, "refinement": {}}')
+    with pytest.raises(DataError, match=advice):
+        load_prior(tmp_path)
