@@ -121,6 +121,7 @@ def test_guidance_alone_is_wrong_within_the_bound_of_its_effective_fraction():
     assert np.all(alone.diagnostics.effective_sizes == 1)
 
 
+@pytest.mark.slow
 def test_eight_particles_have_the_weights_of_the_modes():
     measured, right = runs("moment matching", 1.0, 8, 2000), exact(1.0)
     assert right.upper == pytest.approx(0.9204, abs=1e-4) and right.variance == pytest.approx(0.951, abs=1e-3)
@@ -301,6 +302,7 @@ def test_particles_that_are_not_numbers_die_out():
     assert np.isfinite(picked).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("guide", [gaussian_gain, moment_matching, projection])
 def test_the_network_is_evaluated_once_a_particle_and_level(guide):
     """The compiler finds the evaluation inside the guidance to be that beside it: counted in the program."""

@@ -18,6 +18,7 @@ def test_one_step_has_the_stated_mean_and_variance():
     assert x.var() == pytest.approx(0.2, rel=4 * np.sqrt(2 / N))  # 2τ; four standard errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step_size", [0.05, 0.5])
 def test_stationary_variance_of_the_unadjusted_chain(step_size):
     # x′ = (1 − τ)x + √(2τ)ξ is an AR(1) process of variance 2τ/(1 − (1 − τ)²) = 1/(1 − τ/2): its known bias.

@@ -129,6 +129,7 @@ def test_the_stream_trains(alone):
     assert losses[-1] < losses[0] / 10
 
 
+@pytest.mark.slow
 def test_two_devices_give_the_losses_of_one(archive, alone):
     two = answer(start(archive, devices=2))
     assert two["devices"] == 2

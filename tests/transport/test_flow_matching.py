@@ -165,6 +165,7 @@ def test_a_trained_flow_is_the_rectified_map():
     np.testing.assert_allclose(matrix, RECTIFIED, atol=0.15)
 
 
+@pytest.mark.slow
 def test_a_bridge_without_simulation():
     # [SF]²M: the entropic coupling with ε = 2σ² and the Brownian path make the Schrödinger bridge of unit Gaussians,
     # whose coupling has covariance (√5 − 1)/2; the diffusion with ε = σ²/2 is that bridge.

@@ -129,6 +129,7 @@ def test_the_network_is_left_out_where_it_does_not_help(tmp_path):
     assert 0 < seconds["gaussian"] < seconds["network"]
 
 
+@pytest.mark.slow
 def test_a_training_that_brings_nothing_ends_after_a_third_of_its_steps(tmp_path):
     settings = RefinementSettings(channels=(8,), n_steps=60, batch_size=4, learning_rate=0.5)
     steps = []
@@ -142,6 +143,7 @@ def test_no_steps_leave_the_gaussian_law_alone(tmp_path):
     same(load_climate_prior(tmp_path / "model"), prior)
 
 
+@pytest.mark.slow
 def test_another_training_does_not_go_on_from_its_checkpoints(tmp_path):
     class Stop(Exception):
         pass
@@ -194,6 +196,7 @@ def _crps_of_left_out(choice, seen: bool) -> float:
     return float(gaussian_crps(error, width * np.sqrt(np.mean(error**2) / np.mean(width**2))).mean())
 
 
+@pytest.mark.slow
 def test_predictors_are_standardised_and_kept(tmp_path):
     height = np.linspace(0, 2000, 42).reshape(1, 6, 7).astype(np.float32)
     prior = train(tmp_path / "model", predictors=height)

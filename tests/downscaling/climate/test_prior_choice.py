@@ -38,6 +38,7 @@ def test_few_fields_of_short_correlations_are_damped_and_condition_better():
         assert conditional_error(values, choice.support) < 0.8 * conditional_error(values, None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_years", [5, 20, 100])
 def test_the_choice_is_hardly_worse_than_the_best_of_all(n_years):
     groups = np.repeat(np.arange(n_years), DAYS)

@@ -279,6 +279,7 @@ def test_levels_that_were_chosen_or_play_no_part_stay(tmp_path, kind, options):
     assert model.settings.network == NETWORK
 
 
+@pytest.mark.slow
 def test_an_archive_on_disk_trains_as_well(tmp_path):
     path = tmp_path / "fine.zarr"
     xr.DataArray(FIELDS[:, 0], dims=("time", "x"), name="u").chunk(time=128).to_zarr(path)

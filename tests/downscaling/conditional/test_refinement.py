@@ -68,6 +68,7 @@ def test_the_loss_of_a_silent_network_on_gaussian_fields_is_one(name, noise_vari
     assert loss == pytest.approx(1, abs=4 * np.sqrt(2 / (n * float(n_refined(conditional)))))
 
 
+@pytest.mark.slow
 def test_fields_that_y_determines_leave_nothing_to_learn():
     """One cosine of known phase, observed at four points: a loss of zero, not 0/0."""
     wave = np.cos(2 * np.pi * np.arange(16) / 16)

@@ -26,6 +26,7 @@ def as_xarray(fields):
     return xr.DataArray(fields.reshape(len(fields), -1), {"time": time}, ("time", "x"), attrs={"units": "K"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_quantiles", [20, 100])
 def test_the_table_is_xsdba_s_own_mapping(n_quantiles):
     trained = xsdba.EmpiricalQuantileMapping.train(as_xarray(TARGET), as_xarray(SOURCE), nquantiles=n_quantiles)

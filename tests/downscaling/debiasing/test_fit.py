@@ -113,6 +113,7 @@ def test_progress_follows_the_logarithm_of_the_error():
     assert [done for done, _, _ in seen] == [0, 50, 15, 100] and seen[1][1:] == (100, "error 1e-01")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("invariant", [False, True])
 def test_corrections_restore_what_the_entropic_map_blurs(invariant):
     rng, smooth = np.random.default_rng(0), np.array([[0.5, 0.5, 0.0, 0.0], [0.0, 0.5, 0.5, 0.0]])

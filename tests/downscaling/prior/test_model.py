@@ -172,6 +172,7 @@ def test_checkpoints_of_an_earlier_version_are_refused(tmp_path):
         train(tmp_path, EVERY_20)
 
 
+@pytest.mark.slow
 def test_a_training_that_saved_nothing_can_be_replaced(tmp_path):
     with pytest.raises(Crash):
         train(tmp_path, report=crash_at(20))

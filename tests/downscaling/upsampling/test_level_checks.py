@@ -58,6 +58,7 @@ PLAIN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PLAIN)
 def test_methods_that_know_no_gaussian_are_measured(name):
     method, levels = PLAIN[name]

@@ -56,6 +56,7 @@ def test_seconds_count_draws_whatever_the_chunk():
     assert sampler_comparison._seconds_a_draw([(1.0, 16)]) is None
 
 
+@pytest.mark.slow
 def test_more_evaluations_are_added_to_what_is_done(compared, archives, monkeypatch):
     monkeypatch.setattr("subgrid.experiments.downscale.unconditional_comparison.N_DRAWS", 256)
     before, _ = rows_of(compared)

@@ -63,6 +63,7 @@ def test_every_section_is_there(page):
     assert text.count("<b>Wet-day frequency.</b>") == 1
 
 
+@pytest.mark.slow
 def test_members_cells_and_whole_parts_may_be_missing_on_a_rotated_grid():
     full = make_evidence("pr")
     short, broken = full.generated.copy(), full.perfect_ensemble.copy()

@@ -7,6 +7,7 @@ from subgrid.experiments.downscale.figures.evidence import warnings_of
 from subgrid.experiments.downscale.figures.sections import sections
 
 
+@pytest.mark.slow
 def test_fields_that_are_not_finite_are_counted_and_left_out(make_evidence):
     full = make_evidence((32,))
     generated = full.generated.copy()
