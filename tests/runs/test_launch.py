@@ -71,3 +71,15 @@ def test_a_dry_run_plans_and_refuses_like_a_run_and_writes_nothing(file, tmp_pat
 def test_without_a_file_overrides_are_enough(tmp_path):
     run, _ = launched(None, tmp_path / "run", WORD, until="write")
     assert run.path("word.txt").read_text() == "alphafirst"
+
+
+def test_what_is_made_of_a_run_is_made_once(file, tmp_path):
+    calls = []
+
+    def first(run):
+        calls.append(run)
+        return object()
+
+    run = launched(file, tmp_path / "run", until="write")[0]
+    assert run.once(first) is run.once(first) and calls == [run]
+    assert run.once(lambda run: "another") == "another"

@@ -42,7 +42,6 @@ def launch(
     """
     run = open_run(experiment, path, folder, overrides)
     stages, wanted = wanted_stages(experiment, run, goal=goal, until=until)
-    plan(run, stages, until=wanted)  # refuses before anything is written
     left = make_stages(run, stages, until=wanted, bar=bar, say=say, start=keep_config)
     if left is None:
         keep_config(run)

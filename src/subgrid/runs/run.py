@@ -1,15 +1,16 @@
 """One run: its configuration, its folder, its random streams."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from subgrid.numerics.streams import stream
 from subgrid.runs.config import Configuration
 from subgrid.types import Key
 
 Config = TypeVar("Config", bound=Configuration)
+Made = TypeVar("Made")
 
 
 @dataclass
@@ -23,6 +24,7 @@ class Run(Generic[Config]):
 
     config: Config
     folder: Path
+    _made: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
     root: ClassVar[str]
     """First name of all its random streams."""
     streams: ClassVar[Sequence[str]] = ()
@@ -31,6 +33,19 @@ class Run(Generic[Config]):
     def path(self, name: str) -> Path:
         """A file, store or folder of the run."""
         return self.folder / name
+
+    def once(self, make: Callable[[Any], Made]) -> Made:
+        """What a function makes of this run, made when it is first asked for: scores and page look at the same.
+
+        Args:
+            make: called as make(run).
+
+        Returns:
+            The same object for every call with the same function.
+        """
+        if make not in self._made:
+            self._made[make] = make(self)
+        return self._made[make]
 
     def key(self, name: str, *of: str) -> Key:
         """The key of one use: run.key("debias", "gaussian").

@@ -150,12 +150,12 @@ def make_stages(
     """Makes what is wanted and not there yet; the same call goes on where one was stopped.
 
     Args:
-        run: with its folder, which holds its configuration already.
+        run: with its folder, which need not exist.
         stages: of its experiment.
         until: names of the stages that are wanted; all by default.
         bar: opens a progress bar.
         say: called with sentences about what was made.
-        start: called before a stage is made, when no other process can make it.
+        start: called before a stage is made, when no other process can make it: nothing is written before.
 
     Returns:
         None when all is made, or else a sentence on what others have still to do.

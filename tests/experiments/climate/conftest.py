@@ -1,53 +1,19 @@
-"""A way to call the command line in-process, and a tiny climate run, finished once for all files."""
+"""A tiny climate run, finished once for all files."""
 
-import io
 import shutil
-import sys
-from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from subgrid.cli.main import run
 from subgrid.downscaling.climate import folder as climate_folder
 from subgrid.experiments.climate import stages
 from subgrid.runs.page import Page, write_metrics
 from subgrid.runs.score_table import ScoreTable
 
 from ...downscaling.climate_pair import write_configuration, write_pair
+from ...tiny import Outcome, called
 
 STORES = ("ensemble", "perfect_model", "scenario")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def complaint(self) -> str:
-        """The one sentence on standard error, progress bars left out."""
-        return "\n".join(line for line in self.err.splitlines() if line.startswith("subgrid: "))
-
-
-Call = Callable[..., Outcome]
-
-
-def called(*arguments) -> Outcome:
-    """The command line in this process."""
-    out, err = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        patch.setattr(sys, "argv", ["subgrid", *map(str, arguments)])
-        code = run()
-    return Outcome(code, out.getvalue(), err.getvalue())
-
-
-@pytest.fixture
-def subgrid() -> Call:
-    return called
 
 
 @pytest.fixture(scope="package")

@@ -15,7 +15,7 @@ from subgrid.verification.dependence import correlation_rmse
 
 from ...data.climate_files import DATA, needs_data
 from ...downscaling.climate_pair import write_configuration, write_pair
-from .conftest import Call
+from ...tiny import Call
 
 pytestmark = pytest.mark.slow
 

@@ -30,7 +30,8 @@ from subgrid.runs.launch import dry_run
 from subgrid.runs.record import read_record, record_path, write_record
 
 from ...downscaling.climate_pair import write_configuration, write_pair
-from .conftest import STORES, Call, chunks, continued
+from ...tiny import Call
+from .conftest import STORES, chunks, continued
 
 CLIMATE = KINDS["climate"].load()
 

@@ -19,7 +19,7 @@ in this list is not published; figures of choices always may be."""
 
 def page(run: ClimateRun) -> Page:
     """Choices, figures of every variable, summary and notes."""
-    scores, changes = ScoredFields(run), read_metrics(run)["changes"]
+    scores, changes = run.once(ScoredFields), read_metrics(run)["changes"]
     evidence = [evidence_of(scores, c) for c in range(len(run.config.climate.variables))]
     chosen = choice_plates(run.fitted.choice, prior_choice(run))
     sections = [*chosen, *(section for each in evidence for section in climate_sections(each))]

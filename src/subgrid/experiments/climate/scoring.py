@@ -29,7 +29,7 @@ from subgrid.runs.stage import Update
 
 def score(run: ClimateRun, update: Update) -> None:
     """Scores of every variable and between them: `metrics.json`."""
-    scores, variables = ScoredFields(run), run.config.climate.variables
+    scores, variables = run.once(ScoredFields), run.config.climate.variables
     n, rows, generated, changes = len(variables), [], [], []
     update(0, n + 1, "baselines")
     _ = scores.candidates

@@ -11,7 +11,7 @@ from subgrid.runs.page import Page, read_metrics
 
 def page(run: TurbulenceRun) -> Page:
     """Figures, summary and notes."""
-    sections = turbulence_sections(evidence_of(run, compare(run), read_metrics(run)))
+    sections = turbulence_sections(evidence_of(run, run.once(compare), read_metrics(run)))
     return Page(f"Moist turbulence: {run.config.run.name}", _summary(run), sections, _notes())
 
 

@@ -70,7 +70,7 @@ def columns(run: TurbulenceRun) -> tuple[str, ...]:
 def score(run: TurbulenceRun, update: Update) -> None:
     """Scores every method and writes metrics.json."""
     update(0, 3, "fields")
-    compared = compare(run)
+    compared = run.once(compare)
     resolved = list(range(1, (run.config.turbulence.n_coarse - 1) // 3 + 1))
     update(1, 3, "similarity")
     curves = _curves(compared.candidates, compared.sources, resolved)
