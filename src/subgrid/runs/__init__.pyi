@@ -1,3 +1,4 @@
+from .comparison import candidate_table as candidate_table, kept as kept, require_candidates as require_candidates
 from .config import (
     ConfigError as ConfigError,
     Configuration as Configuration,

@@ -7,7 +7,6 @@ Fitted on the training winters, scored on the others: 1-D Wasserstein distance a
 between cells, of anomalies in the units of the transformed variable (temperature: K; precipitation: root of mm/day).
 """
 
-import json
 import time
 from typing import Any
 
@@ -17,8 +16,8 @@ from jaxtyping import Float
 from subgrid.data.store import write_json, write_text
 from subgrid.downscaling.debiasing.tried import DebiasingChoice
 from subgrid.experiments.climate.run import ClimateRun
+from subgrid.runs.comparison import candidate_table, kept, require_candidates
 from subgrid.runs.config import ConfigError
-from subgrid.runs.score_table import ScoreTable, columns_of
 from subgrid.runs.stage import Update
 from subgrid.verification.cells import wasserstein_1_per_cell
 from subgrid.verification.dependence import correlation_rmse
@@ -33,8 +32,7 @@ def compare_debiasers(run: ClimateRun, update: Update) -> None:
         ConfigError: without a method to compare, or without season years to score on.
     """
     methods = run.config.comparison.debiasers
-    if not methods:
-        raise ConfigError('comparison.debiasers is empty; name methods, for example ["gaussian", "quantile-mapping"].')
+    require_candidates("comparison.debiasers", methods, "gaussian", "quantile-mapping")
     if run.config.climate.training == "all":
         raise ConfigError('climate.training = "all" leaves no winter to score debiasers on; set it to "odd-winters".')
     trained = run.trained(run.fine_series)
@@ -42,18 +40,13 @@ def compare_debiasers(run: ClimateRun, update: Update) -> None:
     columns, records = {"raw": _scores(run, raw)}, {}
     for i, method in enumerate(methods):
         update(i, len(methods) + 1, method)
-        records[method] = _record(run, method)
+        path = run.path("debiasers") / f"{method}.json"
+        records[method] = kept(path, lambda method=method: _fitted(run, method))
         columns[method] = records[method]["scores"]
     columns["floor"] = _scores(run, run.coarsened[trained])
-    rows = [
-        {"group": "Coarse cells", "metric": metric, "target": "0"} | {name: c[metric] for name, c in columns.items()}
-        for metric in columns["raw"]
-    ]
     update(len(methods), len(methods) + 1, "left-out years")
     choice = run.fit("auto").choice
-    table = ScoreTable(
-        rows, columns_of(rows), by_candidate=True, title="Debiasers on the years that are not trained on"
-    )
+    table = candidate_table(columns, group="Coarse cells", title="Debiasers on the years that are not trained on")
     content = {
         **table.as_dict(),
         "methods": records,
@@ -75,17 +68,11 @@ def _told(choice: DebiasingChoice) -> str:
     return "\n" + "".join(f"{sentence}.\n" for sentence in choice.told()) + f"\n{tried}"
 
 
-def _record(run: ClimateRun, method: str) -> dict[str, Any]:
-    """Scores and seconds of one method: read, or made."""
-    path = run.path("debiasers") / f"{method}.json"
-    if path.exists():
-        return json.loads(path.read_text(encoding="utf-8"))
+def _fitted(run: ClimateRun, method: str) -> dict[str, Any]:
+    """Scores and seconds of one method."""
     started = time.monotonic()
     moved = run.fit(method, quick_strengths=True).targets(run.coarse_series[~run.trained(run.coarse_series)])
-    record = {"scores": _scores(run, moved), "seconds": round(time.monotonic() - started, 1)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, record)
-    return record
+    return {"scores": _scores(run, moved), "seconds": round(time.monotonic() - started, 1)}
 
 
 def _scores(run: ClimateRun, fields: Anomalies) -> dict[str, float]:

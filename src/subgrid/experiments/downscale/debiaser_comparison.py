@@ -5,9 +5,7 @@ RUN/debiasers/METHOD.json   its scores, what its fit reports, seconds; where it 
 RUN/debiasers.json, debiasers.md   all of them, one column a method
 """
 
-import json
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -20,8 +18,7 @@ from subgrid.downscaling.evaluation import distribution_scores
 from subgrid.experiments.downscale.checks import check_archives
 from subgrid.experiments.downscale.fitting import fit_debiaser
 from subgrid.experiments.downscale.run import DownscaleRun
-from subgrid.runs.config import ConfigError
-from subgrid.runs.score_table import ScoreTable, columns_of
+from subgrid.runs.comparison import candidate_table, kept, require_candidates
 from subgrid.runs.stage import Update
 
 BARE = "{}, uncorrected"
@@ -34,52 +31,32 @@ def compare_debiasers(run: DownscaleRun, update: Update) -> None:
         ConfigError: without a method to compare.
     """
     methods = run.config.comparison.debiasers
-    require_methods(methods)
+    require_candidates("comparison.debiasers", methods, "gaussian", "entropic-ot")
     check_archives(run, methods)
     columns: dict[str, dict[str, float]] = {"raw": _scores(run, run.coarse[1].values)}
     records = {}
     for i, method in enumerate(methods):
-        records[method] = _record(
-            run,
-            method,
-            lambda done, total, note="", i=i, method=method: update(
-                i * total + done, len(methods) * total, f"{method} {note}"
-            ),
+        part = lambda done, total, note="", i=i, method=method: update(  # noqa: E731
+            i * total + done, len(methods) * total, f"{method} {note}"
         )
+        path = run.path("debiasers") / f"{method}.json"
+        records[method] = kept(path, lambda method=method, part=part: _fitted(run, method, part))
         columns |= records[method]["scores"]
     columns["floor"] = _scores(run, _coarsened(run, run.fine[2].values))
-    rows = [
-        {"group": "Coarse grid", "metric": metric, "target": "0"} | {name: c[metric] for name, c in columns.items()}
-        for metric in columns["raw"]
-    ]
-    table = ScoreTable(rows, columns_of(rows), by_candidate=True, title="Debiasers on held-out coarse fields")
+    table = candidate_table(columns, group="Coarse grid", title="Debiasers on held-out coarse fields")
     content = {**table.as_dict(), "methods": records, "config": run.config.model_dump(mode="json")}
     write_json(run.path("debiasers.json"), content)
     write_text(run.path("debiasers.md"), table.as_markdown())
 
 
-def require_methods(methods: Sequence[str]) -> None:
-    """Passes if there is something to compare."""
-    if not methods:
-        raise ConfigError('comparison.debiasers is empty; name methods, for example ["gaussian", "entropic-ot"].')
-
-
-def _record(run: DownscaleRun, method: str, update: Update) -> dict[str, Any]:
-    """Scores, summary and seconds of one method: read, or made."""
-    path = run.path("debiasers") / f"{method}.json"
-    if path.exists():
-        return json.loads(path.read_text(encoding="utf-8"))
+def _fitted(run: DownscaleRun, method: str, update: Update) -> dict[str, Any]:
+    """Scores, summary and seconds of one method."""
     config = run.config
     config = config.model_copy(update={"debias": config.debias.model_copy(update={"method": method})})
+    folder, key = run.path("debiasers") / method, run.key("debias", method)
     started = time.monotonic()
     debiaser, summary = fit_debiaser(
-        config,
-        run.coarse[0],
-        run.fine[0],
-        run.operator,
-        folder=path.with_suffix(""),
-        update=update,
-        key=run.key("debias", method),
+        config, run.coarse[0], run.fine[0], run.operator, folder=folder, update=update, key=key
     )
     seconds = time.monotonic() - started
     maps = {method: debiaser}
@@ -87,10 +64,7 @@ def _record(run: DownscaleRun, method: str, update: Update) -> dict[str, Any]:
         maps = {BARE.format(method): debiaser.parts[0], **maps}
     held_out = run.coarse[1].values
     scores = {name: _scores(run, apply_debiaser(mapped, held_out)) for name, mapped in maps.items()}
-    record = {"scores": scores, "summary": summary, "seconds": round(seconds, 1)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, record)
-    return record
+    return {"scores": scores, "summary": summary, "seconds": round(seconds, 1)}
 
 
 def _scores(run: DownscaleRun, fields: np.ndarray) -> dict[str, float]:

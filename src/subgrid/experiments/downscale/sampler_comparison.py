@@ -7,7 +7,6 @@ RUN/samplers/alone/             draws of the prior alone, likewise
 RUN/samplers.json, samplers.md, crps.svg, spread.svg   all of them
 """
 
-import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +29,7 @@ from subgrid.experiments.downscale.figures.samplers import draw_curves
 from subgrid.experiments.downscale.fitting import train_on
 from subgrid.experiments.downscale.run import DownscaleRun
 from subgrid.experiments.downscale.unconditional_comparison import unconditional_rows
+from subgrid.runs.comparison import kept, require_candidates
 from subgrid.runs.config import ConfigError
 from subgrid.runs.stage import Update
 
@@ -60,14 +60,14 @@ def compare_samplers(run: DownscaleRun, update: Update) -> None:
             'downscaling.jitter = "debiaser" is what debiasing leaves, and samplers are compared without debiasing; '
             "give the number."
         )
-    if not comparison.samplers:
-        raise ConfigError('comparison.samplers is empty; name samplers, for example ["conditional-diffusion"].')
+    require_candidates("comparison.samplers", comparison.samplers, "conditional-diffusion")
     check_archives(run, ())
     cases = _cases(run)
     for kind in dict.fromkeys(["diffusion", *map(_kind, comparison.samplers)]):
         _train(run, kind, update)
     wanted = [(s, n) for s in comparison.samplers for n in comparison.evaluations if _is_compared(s, n)]
-    rows = [_record(run, cases, sampler, n, update) for sampler, n in wanted]
+    scored = lambda sampler, n: lambda: _scored(run, cases, sampler, n, update)  # noqa: E731
+    rows = [kept(run.path("samplers") / f"{sampler}-{n}.json", scored(sampler, n)) for sampler, n in wanted]
     model, folder = _model_folder(run, "diffusion"), run.path("samplers") / "alone"
     alone = unconditional_rows(run, model, comparison.evaluations, folder)
     content = {"table": rows, "unconditional": alone, "cubic": _cubic_crps(cases)}
@@ -129,11 +129,8 @@ def _cases(run: DownscaleRun) -> Cases:
     return Cases(conditions, targets, cubic)
 
 
-def _record(run: DownscaleRun, cases: Cases, sampler: str, n: int, update: Update) -> dict[str, Any]:
-    """Scores of one sampler at n evaluations: read, or made. Seconds are without compilation."""
-    path = run.path("samplers") / f"{sampler}-{n}.json"
-    if path.exists():
-        return json.loads(path.read_text(encoding="utf-8"))
+def _scored(run: DownscaleRun, cases: Cases, sampler: str, n: int, update: Update) -> dict[str, Any]:
+    """Scores of one sampler at n evaluations. Seconds are without compilation."""
     config = _configured(run.config, sampler, n)
     upsampler = build.open_upsampler(config, _model_folder(run, _kind(sampler)), run.operator)
     members, key = config.sampling.n_members, run.key("perfect model")
@@ -148,7 +145,7 @@ def _record(run: DownscaleRun, cases: Cases, sampler: str, n: int, update: Updat
     truth = cases.conditions.values
     crps, spread = perfect_model_rows(truth, ensemble, cases.cubic)
     histogram = ranks(truth, ensemble, run.operator, key=run.key("ranks"))
-    record = {
+    return {
         "sampler": sampler,
         "evaluations": n,
         "CRPS": crps.generated,
@@ -158,9 +155,6 @@ def _record(run: DownscaleRun, cases: Cases, sampler: str, n: int, update: Updat
         "seconds a draw": _seconds_a_draw(times),
         **{name: float(np.median(values)) for name, values in told.items()},
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, record)
-    return record
 
 
 def _seconds_a_draw(times: list[tuple[float, int]]) -> float | None:

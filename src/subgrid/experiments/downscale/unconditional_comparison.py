@@ -1,6 +1,5 @@
 """Draws of the prior alone by several samplers: what a sampler does to the spectrum where nothing guides it."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,12 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
-from subgrid.data.store import write_json
 from subgrid.diffusion.samplers import draw
 from subgrid.downscaling.prior.model import Prior, load_prior
 from subgrid.experiments.downscale import build
 from subgrid.experiments.downscale.config import Config
 from subgrid.experiments.downscale.run import DownscaleRun
+from subgrid.runs.comparison import kept
 from subgrid.verification.spectra import mean_energy_log_ratio
 
 METHODS = ("gaussian-sde", "gaussian-ode", "sde-multistep", "ode-multistep")
@@ -32,19 +31,14 @@ def unconditional_rows(
     row: what is there is done. The last row is the floor: as many fields of the independent reference.
     """
     wanted = [(method, n) for method in METHODS for n in evaluations if n >= 4]
-    return [_row(run, model, method, n, folder) for method, n in wanted] + [_floor(run)]
+    row = lambda method, n: lambda: _row(run, model, method, n)  # noqa: E731
+    return [kept(folder / f"{method}-{n}.json", row(method, n)) for method, n in wanted] + [_floor(run)]
 
 
-def _row(run: DownscaleRun, model: Path, method: str, n: int, folder: Path) -> dict[str, Any]:
-    path = folder / f"{method}-{n}.json"
-    if path.exists():
-        return json.loads(path.read_text(encoding="utf-8"))
+def _row(run: DownscaleRun, model: Path, method: str, n: int) -> dict[str, Any]:
     keys = jr.split(run.key("ensemble"), N_DRAWS)
     fields = np.asarray(_drawn(_sampler(run.config, method, n), load_prior(model), keys))
-    row = _scores(run, method, n, fields)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(path, row)
-    return row
+    return _scores(run, method, n, fields)
 
 
 def _floor(run: DownscaleRun) -> dict[str, Any]:
