@@ -201,7 +201,12 @@ def euler_maruyama_path(
         (501, 1)
     """
     step, inputs = _noisy_steps(drift, times, diffusion, noise_at_end, x.dtype, key)
-    _, rest = jax.lax.scan(lambda x, each: (moved := step(x, each), moved), x, inputs)
+
+    def body(x, each):
+        moved = step(x, each)
+        return moved, moved
+
+    _, rest = jax.lax.scan(body, x, inputs)
     return jnp.concatenate([x[None], rest])
 
 

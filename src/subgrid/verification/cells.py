@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from subgrid.verification.distributions import CHUNK_VALUES, _quantile_steps
+from subgrid.verification.distributions import CHUNK_VALUES, quantile_steps
 from subgrid.verification.ensembles import fair_crps
 from subgrid.verification.masks import AnyFloat, Mask, restore_cells, select_cells
 
@@ -47,7 +47,7 @@ def wasserstein_1_per_cell(pred: AnyFloat, ref: AnyFloat, *, mask: Mask | None =
 
 @jax.jit
 def _wasserstein_1(pred: Float[Array, "n cell"], ref: Float[Array, "m cell"]) -> Float[Array, " cell"]:
-    rank_pred, rank_ref, widths = _quantile_steps(pred.shape[0], ref.shape[0])
+    rank_pred, rank_ref, widths = quantile_steps(pred.shape[0], ref.shape[0])
 
     def distance(pair: tuple[Array, Array]) -> Array:
         gap = jnp.sort(pair[0])[rank_pred] - jnp.sort(pair[1])[rank_ref]

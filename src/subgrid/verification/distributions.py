@@ -213,7 +213,7 @@ def wasserstein_1(pred: Float[Array, "n *space"], ref: Float[Array, "m *space"])
         >>> wasserstein_1(ref + 0.5, ref)  # 0.5
     """
     _require_comparable(pred, ref, 1)
-    rank_pred, rank_ref, widths = _quantile_steps(pred.shape[0], ref.shape[0])
+    rank_pred, rank_ref, widths = quantile_steps(pred.shape[0], ref.shape[0])
 
     def distance(pair: tuple[Array, Array]) -> Array:
         gap = jnp.sort(pair[0])[rank_pred] - jnp.sort(pair[1])[rank_ref]
@@ -222,7 +222,7 @@ def wasserstein_1(pred: Float[Array, "n *space"], ref: Float[Array, "m *space"])
     return jnp.mean(_map_rows(distance, (_flat(pred).T, _flat(ref).T), len(widths)))
 
 
-def _quantile_steps(n: int, m: int) -> tuple[Indices, Indices, Float[np.ndarray, " step"]]:
+def quantile_steps(n: int, m: int) -> tuple[Indices, Indices, Float[np.ndarray, " step"]]:
     """Steps common to two empirical quantile functions, in integer units of 1/(nm) so that no step is lost."""
     levels = np.union1d(np.arange(n + 1, dtype=np.int64) * m, np.arange(m + 1, dtype=np.int64) * n)
     below = levels[1:] - 1

@@ -110,7 +110,7 @@ def check_values(field: xr.DataArray, *, name: str, gaps: Gaps = "refuse") -> Ce
     Examples:
         >>> check_values(dataset.tas, name="tas.nc").missing
     """
-    n_cells = int(np.prod([field.sizes[d] for d in space_dims(field)]))
+    n_cells = int(np.prod([field.sizes[d] for d in horizontal_dims(field)]))
     census = Census(np.zeros(n_cells, int), np.full(n_cells, -1), 0, np.inf, -np.inf)
     empty: list[tuple[int, int]] = []
     for start, block in blocks(field):
@@ -144,7 +144,7 @@ def blocks(field: xr.DataArray, *, n_bytes: int = BLOCK_BYTES) -> Iterator[tuple
         yield start, field.isel(time=slice(start, start + step))
 
 
-def space_dims(field: xr.DataArray) -> tuple[str, ...]:
+def horizontal_dims(field: xr.DataArray) -> tuple[str, ...]:
     """The dimensions of a canonical field that are neither member nor time."""
     return tuple(str(d) for d in field.dims if d not in ("realization", "time"))
 
@@ -266,7 +266,7 @@ def _check_census(field: xr.DataArray, census: Census, empty: list, name: str, g
     partly = (census.missing > 0) & (census.missing < census.total)
     if gaps == "refuse" and partly.any():
         cell = int(np.argmax(partly))
-        space = space_dims(field)
+        space = horizontal_dims(field)
         indices = np.unravel_index(cell, [field.sizes[d] for d in space])
         where = {"time": int(census.first_missing[cell]), **{d: int(i) for d, i in zip(space, indices, strict=True)}}
         raise DataError(

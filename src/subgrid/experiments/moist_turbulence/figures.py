@@ -90,14 +90,19 @@ def draw_histograms(axes: Axes, evidence: TurbulenceEvidence, quantity: str) -> 
     low, high = np.quantile(reference, [1e-5, 1 - 1e-5])
     edges = np.linspace(low, high, N_BINS + 1)
     centres = (edges[1:] + edges[:-1]) / 2
-    positive = lambda values: np.where((found := density(values, edges)) > 0, found, np.nan)  # noqa: E731
-    axes.plot(centres, positive(evidence.independent[quantity]), **style.line("floor", linewidth=4, alpha=0.5))
-    axes.plot(centres, positive(reference), **style.line("reference"))
+    axes.plot(centres, _positive(evidence.independent[quantity], edges), **style.line("floor", linewidth=4, alpha=0.5))
+    axes.plot(centres, _positive(reference, edges), **style.line("reference"))
     for name, look in colours(list(evidence.candidates)).items():
-        axes.plot(centres, positive(evidence.candidates[name][quantity]), **look)
+        axes.plot(centres, _positive(evidence.candidates[name][quantity], edges), **look)
     axes.set(yscale="log", xlabel=quantity, ylabel="density", xlim=(low, high))
     style.legend_above(axes, columns=3)
     return axes
+
+
+def _positive(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """A density without its zeros, which a logarithmic axis has no place for."""
+    found = density(values, edges)
+    return np.where(found > 0, found, np.nan)
 
 
 def draw_spectra(axes: Axes, evidence: TurbulenceEvidence, quantity: str) -> Axes:

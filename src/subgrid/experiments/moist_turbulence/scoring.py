@@ -163,11 +163,15 @@ def resampled_distances(fields: Fields, reference: Fields) -> dict[str, np.ndarr
     of_fields, of_reference = run_weights(fields.runs, seed=0), run_weights(reference.runs, seed=1)
     found: dict[str, list[np.ndarray]] = {}
     for k in np.unique(reference.wavenumbers).tolist():
-        own = lambda each, w, k=k: (chosen := w[:, each.wavenumbers == k]) / chosen.sum(1, keepdims=True)  # noqa: E731
-        weights = own(fields, of_fields), own(reference, of_reference)
+        weights = _within(of_fields[:, fields.wavenumbers == k]), _within(of_reference[:, reference.wavenumbers == k])
         for quantity, values, wanted in _paired_quantities(fields.of(k), reference.of(k)):
             found.setdefault(quantity, []).append(kolmogorov_smirnov_resampled(values, wanted, *weights))
     return {quantity: np.mean(each, axis=0) for quantity, each in found.items()}
+
+
+def _within(weights: np.ndarray) -> np.ndarray:
+    """Weights of one context, of sum 1 in every drawing."""
+    return weights / weights.sum(1, keepdims=True)
 
 
 def _paired_quantities(values: np.ndarray, wanted: np.ndarray) -> list[tuple[str, np.ndarray, np.ndarray]]:
