@@ -13,10 +13,9 @@ from subgrid.downscaling.climate.climatology import (
     fit_change_preserving,
     fit_change_signal,
     fit_climatology,
-    fit_climatology_with_spread,
 )
-from subgrid.downscaling.climate.series import Fieldwise, InSequence, InTransformedSpace
-from subgrid.downscaling.debiasing.static import fit_quantile_mapping
+from subgrid.downscaling.climate.series import Fieldwise, InTransformedSpace
+from subgrid.downscaling.debiasing.static import Composed, fit_quantile_mapping
 from subgrid.downscaling.preparation.transforms import default_transforms
 from subgrid.transport.shrinkage import fit_shrunk_gaussian_map
 
@@ -80,30 +79,14 @@ def test_the_mean_over_the_archive_is_kept(seed, first, length, n_harmonics, yea
     np.testing.assert_allclose(np.asarray(mean, np.float64).mean(0), values.mean(0), atol=2e-4)
 
 
-def test_spread_follows_the_season_and_anomalies_come_back():
-    phase = np.tile(DAYS, 30)
-    std = 3 + np.cos(2 * np.pi * phase)
-    values = course(phase) + std[:, None, None] * np.random.default_rng(2).normal(size=(len(phase), 1, 2))
-    climatology = fit_climatology_with_spread(values, phase)
-    found = np.asarray(climatology.std(*as_jax(DAYS)))
-    expected = 3 + np.cos(2 * np.pi * DAYS)[:, None, None]
-    np.testing.assert_allclose(found, np.broadcast_to(expected, found.shape), rtol=0.08)
-    # (seven coefficients of 10,950 squares of up to 16 K²: ±.3 K² at most, on a variance of 4 K² and more)
-    y, when = as_jax(values, phase)
-    anomalies = climatology.remove(y, when)
-    np.testing.assert_allclose(climatology.restore(anomalies, when), y, atol=1e-4)  # two ulp of 280
-    assert float(anomalies.std()) == pytest.approx(1.0, abs=0.02)
-
-
-def test_masked_points_and_constant_points():
+def test_masked_points_stay_masked_and_anomalies_come_back():
     values, phase = archive(DAYS, 2, 3)
     values[:, :, 1] = np.nan
-    climatology = fit_climatology_with_spread(values, phase)
+    climatology = fit_climatology(values, phase)
     y, when = as_jax(values, phase)
-    anomalies = np.asarray(climatology.remove(y, when))
+    anomalies = climatology.remove(y, when)
     assert np.isfinite(anomalies[:, :, 0]).all() and np.isnan(anomalies[:, :, 1]).all()
-    still = fit_climatology_with_spread(np.full((365, 1, 2), 5.0), DAYS)
-    assert np.isfinite(still.remove(jnp.full((365, 1, 2), 5.0), *as_jax(DAYS))).all()
+    np.testing.assert_allclose(climatology.restore(anomalies, when), y, atol=1e-4)  # two ulp of 280
 
 
 def test_signal_round_trip_and_other_grids():
@@ -171,8 +154,8 @@ def test_warming_of_the_real_model_survives_the_debiaser():
     future, phase2, winter2 = winter_series("CMIP5_Iberia_tas.rcp85.nc", "tas")
     target = historical[:, :, ::-1] + 1.5  # a biased "truth" of the same shape: the mirrored map
     transport, _ = fit_shrunk_gaussian_map(*as_jax(historical, target))
-    debiaser = Fieldwise(transport)
-    debiaser = InSequence((debiaser, Fieldwise(fit_quantile_mapping(*as_jax(debiaser.adjust(historical), target)))))
+    mapping = fit_quantile_mapping(*as_jax(Fieldwise(transport).adjust(historical), target))
+    debiaser = Fieldwise(Composed((transport, mapping)))
     preserving = fit_change_preserving(debiaser, historical, phase1, future, phase2, kinds=["additive"])
     output = preserving.restore(preserving.adjust(future, phase2), phase2)
     warming = future.mean(0, np.float64) - historical.mean(0, np.float64)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from subgrid.downscaling.climate.series import Fieldwise, InSequence, InTransformedSpace, SeriesDebiaser
+from subgrid.downscaling.climate.series import Fieldwise, InTransformedSpace, SeriesDebiaser
 from subgrid.downscaling.debiasing.static import fit_quantile_mapping
 from subgrid.downscaling.preparation.transforms import CensoredRoot, ChannelTransforms
 
@@ -29,12 +29,6 @@ def test_fieldwise_is_the_vmapped_debiaser():
     np.testing.assert_allclose(series.adjust(SOURCE), expected, atol=1e-6)
     np.testing.assert_allclose(series.adjust(SOURCE[:3]), expected[:3], atol=1e-6)
     assert isinstance(series, SeriesDebiaser)
-
-
-def test_in_sequence_the_first_comes_first():
-    double = Fieldwise(lambda y: 2 * y)
-    np.testing.assert_allclose(InSequence((Shifted(1.0), double)).adjust(SOURCE), 2 * (SOURCE + 1), atol=1e-6)
-    np.testing.assert_allclose(InSequence((double, Shifted(1.0))).adjust(SOURCE), 2 * SOURCE + 1, atol=1e-6)
 
 
 def test_in_transformed_space_rain_is_never_negative():

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from subgrid.experiments.gallery import animation
-from subgrid.experiments.gallery.animation import HOLD, MILLISECONDS, write_gif, write_page, write_still
+from subgrid.experiments.gallery.animation import HOLD, MILLISECONDS, draw_frame, write_gif, write_page
 
 N_FRAMES = 4
 
@@ -39,7 +39,9 @@ def test_points_are_drawn_where_they_are(tmp_path):
     """One point, moving from the left to the right of its panel."""
     point = np.array([[[-1.0, 0.0]], [[1.0, 0.0]]])
     for frame, side in ((0, 0.065), (1, 0.935)):
-        with Image.open(write_still(tmp_path / f"{frame}.png", {"one": point}, frame)) as image:
+        path = tmp_path / f"{frame}.png"
+        draw_frame({"one": point}, frame).savefig(path, format="png")
+        with Image.open(path) as image:
             pixels = np.asarray(image.convert("RGB"), np.int32)
         blue = np.abs(pixels - np.array([0, 0x72, 0xB2])).sum(-1) < 60
         assert blue.any()

@@ -34,33 +34,25 @@ LARGEST_RATIO = 10.0
 
 
 class Climatology(eqx.Module):
-    """Smooth seasonal mean and standard deviation of every channel at every point, as coefficients of harmonics."""
+    """Smooth seasonal mean of every channel at every point, as coefficients of harmonics."""
 
     mean_coefficients: Float[Array, "basis channel *space"]
-    variance_coefficients: Float[Array, "basis channel *space"] | None = None
-    smallest_variance: Float[Array, "channel *space"] | None = None
 
     def mean(self, phase: Float[Array, " time"]) -> Float[Array, "time channel *space"]:
         """c(φ)."""
         return _evaluate(self.mean_coefficients, phase)
 
-    def std(self, phase: Float[Array, " time"]) -> Float[Array, "time channel *space"]:
-        """s(φ), or one if only the mean was fitted."""
-        if self.variance_coefficients is None or self.smallest_variance is None:
-            return jnp.ones((len(phase), *self.mean_coefficients.shape[1:]), jnp.float32)
-        return jnp.sqrt(jnp.maximum(_evaluate(self.variance_coefficients, phase), self.smallest_variance))
-
     def remove(
         self, values: Float[Array, "time channel *space"], phase: Float[Array, " time"]
     ) -> Float[Array, "time channel *space"]:
-        """Anomalies (y − c(φ))/s(φ)."""
-        return (values - self.mean(phase)) / self.std(phase)
+        """Anomalies y − c(φ)."""
+        return values - self.mean(phase)
 
     def restore(
         self, anomalies: Float[Array, "time channel *space"], phase: Float[Array, " time"]
     ) -> Float[Array, "time channel *space"]:
-        """c(φ) + s(φ)·anomaly: the inverse of `remove`."""
-        return anomalies * self.std(phase) + self.mean(phase)
+        """c(φ) + anomaly: the inverse of `remove`."""
+        return anomalies + self.mean(phase)
 
     def on(self, interpolate: Callable[[Array], Array]) -> "Climatology":
         """The mean on another grid: the coefficients go through a linear map of one field (channel, *space)."""
@@ -85,7 +77,7 @@ def fit_climatology(
         roughness: λ, default 10⁻⁴.
 
     Returns:
-        A `Climatology` of standard deviation one. Outside the seasons of the archive it is a smooth guess.
+        The climatology. Outside the seasons of the archive it is a smooth guess.
 
     Raises:
         ValueError: for phases outside [0, 1), of another length than the values, or fewer than 2 time steps.
@@ -99,25 +91,6 @@ def fit_climatology(
     """
     _check(values, phase, n_harmonics)
     return Climatology(jnp.asarray(_regress(values, phase, n_harmonics, roughness), jnp.float32))
-
-
-def fit_climatology_with_spread(
-    values: Float[np.ndarray, "time channel *space"],
-    phase: Float[np.ndarray, " phase"],
-    *,
-    n_harmonics: int = 3,
-    roughness: float = ROUGHNESS,
-) -> Climatology:
-    """The smooth seasonal mean and standard deviation: s² is the regression of (y − c)² on the same harmonics.
-
-    Arguments and errors are those of `fit_climatology`. A regression may fall below zero: s² is kept above a tenth of
-    its mean over the archive (and above the smallest float where a value never varies).
-    """
-    climatology = fit_climatology(values, phase, n_harmonics=n_harmonics, roughness=roughness)
-    squares = np.asarray(climatology.remove(jnp.asarray(values), jnp.asarray(phase))) ** 2
-    smallest = np.maximum(0.1 * squares.mean(0), np.finfo(np.float32).tiny)
-    coefficients = jnp.asarray(_regress(squares, phase, n_harmonics, roughness), jnp.float32)
-    return Climatology(climatology.mean_coefficients, coefficients, jnp.asarray(smallest, jnp.float32))
 
 
 class ChangeSignal(eqx.Module):

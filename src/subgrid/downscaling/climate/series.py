@@ -59,18 +59,6 @@ class Weakened:
 
 
 @dataclass(frozen=True)
-class InSequence:
-    """T_n(… T₁(series)): each adjustment takes up what the one before left."""
-
-    parts: tuple[SeriesDebiaser, ...]
-
-    def adjust(self, fields: Float[np.ndarray, "time *coarse"]) -> Float[np.ndarray, "time *coarse"]:
-        for part in self.parts:
-            fields = part.adjust(fields)
-        return fields
-
-
-@dataclass(frozen=True)
 class InTransformedSpace:
     """g⁻¹ ∘ T ∘ g: an adjustment fitted on transformed fields, applied to fields in physical units.
 

@@ -87,13 +87,6 @@ def write_gif(path: str | Path, paths: Mapping[str, Paths]) -> Path:
     return write_whole(path, lambda partial: _write(partial, buffer.getvalue()), overwrite=True, kind="file")
 
 
-def write_still(path: str | Path, paths: Mapping[str, Paths], frame: int) -> Path:
-    """One frame as PNG."""
-    buffer = BytesIO()
-    draw_frame(paths, frame).savefig(buffer, format="png")
-    return write_whole(path, lambda partial: _write(partial, buffer.getvalue()), overwrite=True, kind="file")
-
-
 def gif_plate(name: str, path: Path) -> Plate:
     """A GIF as a figure of a report."""
     from PIL import Image
