@@ -35,7 +35,7 @@ def test_lengths_are_those_of_groups_of_equal_event_and_season(days):
     assert lengths[lengths > 0].tolist() == expected
 
 
-def test_winters_are_not_joined():
+def test_season_years_are_not_joined():
     cold = np.ones(180, bool)
     assert spell_statistics(cold, np.repeat([1983, 1984], 90)).maximum == 90
 

@@ -1,4 +1,4 @@
-"""Calendars: phases against dates counted by cftime, winters against a hand-made list."""
+"""Calendars: phases against dates counted by cftime, season years against a hand-made list."""
 
 import cftime
 import numpy as np
@@ -12,10 +12,10 @@ from subgrid.data.cf.calendars import (
     day_of_year_phase,
     equal_step_days,
     season_name,
+    season_years,
     split_by_parity,
     step_days,
     step_name,
-    winters,
 )
 from subgrid.data.fields import DataError
 
@@ -53,11 +53,11 @@ def test_phase_of_datetime64():
 
 
 @pytest.mark.parametrize("calendar", ["standard", "noleap", "360_day"])
-def test_december_counts_to_the_next_winter(calendar):
+def test_december_counts_to_the_next_season_year(calendar):
     time = xr.DataArray(
         xr.date_range("1982-11-30", "1984-01-02", calendar=calendar, use_cftime=calendar != "standard"), dims="time"
     )
-    label = winters(time)
+    label = season_years(time)
     dates = [(int(t.dt.year), int(t.dt.month)) for t in time]
     for (year, month), found in zip(dates, label, strict=True):
         assert found == {(1982, 11): 1982, (1982, 12): 1983, (1983, 12): 1984, (1984, 1): 1984}.get(
@@ -66,13 +66,13 @@ def test_december_counts_to_the_next_winter(calendar):
         assert found == 1983 or (year, month) in [(1982, 11), (1983, 12), (1984, 1)]
 
 
-def test_parity_splits_between_winters():
+def test_parity_splits_between_season_years():
     time = xr.date_range("1982-12-01", "1985-02-28")
     time = time[(time.month == 12) | (time.month <= 2)]
     dataset = xr.Dataset({"tas": ("time", np.arange(len(time)))}, {"time": time})
     odd, even = split_by_parity(dataset)
-    assert set(winters(odd.time)) == {1983, 1985}
-    assert set(winters(even.time)) == {1984}
+    assert set(season_years(odd.time)) == {1983, 1985}
+    assert set(season_years(even.time)) == {1984}
     assert odd.sizes["time"] + even.sizes["time"] == len(time)
     assert even.sizes["time"] == 91  # 1984 is a leap year
     with pytest.raises(DataError, match=r"the archive holds only \[1984\]"):
@@ -112,4 +112,4 @@ def test_unknown_calendar_and_undecoded_times():
     with pytest.raises(DataError, match=r"f\.nc: time has the unknown calendar 'maya'; set its attribute 'calendar'"):
         check_calendar("maya", file="f.nc")
     with pytest.raises(DataError, match=r"time holds numbers \(float64\), not dates"):
-        winters(xr.DataArray([0.0, 1.0], dims="time"))
+        season_years(xr.DataArray([0.0, 1.0], dims="time"))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from subgrid.data.cf.calendars import calendar_of, split_by_parity, winters
+from subgrid.data.cf.calendars import calendar_of, season_years, split_by_parity
 from subgrid.data.cf.open import check_climate, open_climate, valid_mask
 from subgrid.data.fields import DataError
 
@@ -26,7 +26,7 @@ def test_iberia_coarse_two_variables_and_two_periods():
     np.testing.assert_array_equal(found.tas[:1805], raw(folder / "CMIP5_Iberia_tas.nc", "tas"))
     rain = raw(folder / "CMIP5_Iberia_pr.rcp85.nc", "pr").astype(np.float64) * 86_400
     np.testing.assert_allclose(found.pr[1805:], rain, rtol=1e-6)  # float32
-    assert set(winters(found.time)) == {*range(1983, 2003), *range(2081, 2101)}
+    assert set(season_years(found.time)) == {*range(1983, 2003), *range(2081, 2101)}
     assert found.chunks and found.tas.dtype == np.float32
 
 
@@ -44,7 +44,7 @@ def test_iberia_fine_land_mask_and_the_gaps_of_precipitation():
     np.testing.assert_array_equal(valid_mask(masked), ~missing & ~np.ma.getmaskarray(celsius).any(0))
     odd, even = split_by_parity(masked)
     assert odd.sizes["time"] + even.sizes["time"] == 1805
-    assert set(winters(even.time)) == set(range(1984, 2003, 2))
+    assert set(season_years(even.time)) == set(range(1984, 2003, 2))
 
 
 @needs_data

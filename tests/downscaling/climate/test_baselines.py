@@ -129,7 +129,8 @@ def test_bad_input_is_explained():
         fit_analogues(x + np.arange(5, dtype=np.float32)[:, None, None, None], y[:5]).nearest(x, 6)
 
 
-# Reference figures: train odd winters, test even ones; fine cells between coarse centres, with values on every day.
+# Reference figures: train on odd season years, test on even ones; fine cells between coarse centres, with values on
+# every day.
 
 IBERIA = Path(os.environ.get("SUBGRID_DATA", Path(__file__).parents[3] / "../shared/data")) / "iberia"
 FIGURES = {

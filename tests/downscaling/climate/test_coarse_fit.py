@@ -18,7 +18,7 @@ DOMAIN = connect(FINE_DATA, COARSE_DATA, ["tas"])
 SERIES = series_of(COARSE_DATA, ["tas"])
 FINE_SERIES = series_of(FINE_DATA, ["tas"])
 ANOMALIES = fit_anomalies(FINE_SERIES, DOMAIN.transforms).of(FINE_SERIES)
-TARGET = Sample(DOMAIN.coarsen(ANOMALIES), FINE_SERIES.phase, FINE_SERIES.winter)
+TARGET = Sample(DOMAIN.coarsen(ANOMALIES), FINE_SERIES.phase, FINE_SERIES.season_year)
 
 
 def fit(**options):
@@ -35,7 +35,7 @@ def fit(**options):
 )
 def test_every_debiasing_is_found_again_to_the_same_bits(tmp_path, method):
     tiny = {"n_steps": 10, "batch_size": 32, "hidden": [8], "n_flow_steps": 4}
-    made = fit(method=method, trained=SERIES.winter % 2 == 1, **tiny)
+    made = fit(method=method, trained=SERIES.season_year % 2 == 1, **tiny)
     save_coarse(tmp_path, made)
     found = load_coarse(tmp_path)
     np.testing.assert_array_equal(found.targets(SERIES), made.targets(SERIES))

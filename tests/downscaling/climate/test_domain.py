@@ -33,7 +33,7 @@ def test_members_are_pooled_along_time_each_with_its_own_dates():
     np.testing.assert_array_equal(series.values[n:, 1], COARSE_DATA.pr.values + 1)
     np.testing.assert_array_equal(series.member, np.repeat([0, 1], n))
     np.testing.assert_array_equal(series.time[:n], series.time[n:])
-    assert sorted(set(series.winter.tolist())) == [1990, 1991, 1992, 1993]
+    assert sorted(set(series.season_year.tolist())) == [1990, 1991, 1992, 1993]
     assert series[series.member == 1].values.shape[0] == n
 
 

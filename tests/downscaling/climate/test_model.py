@@ -77,7 +77,7 @@ def test_every_member_coarsens_to_the_debiased_field(model, ensemble):
     fine = model.sampler.domain
     for member in range(3):
         values = np.where(fine.mask, ensemble.tas.values[member], 0)[:, None].astype(np.float32)
-        given = Series(values, series.phase, series.winter, series.time, series.member)
+        given = Series(values, series.phase, series.season_year, series.time, series.member)
         coarsened = np.asarray(jax.vmap(fine.operator)(np.where(fine.mask, fine.anomalies.of(given), 0)))
         # Last noise level .002 of a spread of 2 K, and float32 at 285 K.
         np.testing.assert_allclose(coarsened, targets, atol=0.03)

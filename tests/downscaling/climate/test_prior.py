@@ -162,7 +162,7 @@ def test_another_training_does_not_go_on_from_its_checkpoints(tmp_path):
     train(**given, report=stop)  # there is nothing left to do
 
 
-def test_two_winters_leave_none_to_judge_a_network_by(tmp_path):
+def test_two_season_years_leave_none_to_evaluate_a_network_on(tmp_path):
     prior = train(tmp_path / "model", groups=GROUPS // 3, directions=(3,))
     assert not prior.refined and not (tmp_path / "model" / "training.jsonl").exists()
     assert prior.gain is None
@@ -231,6 +231,6 @@ def test_a_damaged_or_absent_model_is_told(tmp_path):
         load_climate_prior(tmp_path)
 
 
-def test_one_winter_is_too_few(tmp_path):
+def test_one_season_year_is_too_few(tmp_path):
     with pytest.raises(ValueError, match="at least two groups"):
         train(tmp_path / "m", groups=np.zeros(200, int))

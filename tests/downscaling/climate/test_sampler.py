@@ -51,7 +51,7 @@ def parts_of(folder, *variables: str) -> tuple[Domain, Anomalies, np.ndarray, Cl
     fields = np.nan_to_num(anomalies.of(series))
     settings = RefinementSettings(**TINY)
     prior = train_climate_prior(
-        fields, series.winter, conditions_of(domain, len(fields)), mask=domain.mask.astype(np.float32),
+        fields, series.season_year, conditions_of(domain, len(fields)), mask=domain.mask.astype(np.float32),
         settings=settings, directions=(5, 10), folder=folder / "model", key=jr.key(0),
     )  # fmt: skip
     return domain, anomalies, fields, replace(prior, gain=None)

@@ -1,4 +1,4 @@
-"""Climate runs on archives of other kinds: members, every winter, and the real one of Iberia."""
+"""Climate runs on archives of other kinds: members, every season year, and the real one of Iberia."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def stored(run: Path) -> xr.Dataset:
         return ensemble.load()
 
 
-def test_all_winters_for_training_leaves_none_to_score(subgrid: Call, tmp_path):
+def test_all_season_years_for_training_leaves_none_to_score(subgrid: Call, tmp_path):
     pair = write_pair(tmp_path, scenario=False)
     config = write_configuration(pair, scenario=False)
     outcome = subgrid("run", config, "-o", tmp_path / "run", "--set=climate.training=all")

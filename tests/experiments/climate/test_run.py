@@ -107,7 +107,7 @@ def test_the_noise_of_two_ensembles_is_independent_and_the_change_has_an_interva
     for change in changes:
         lower, upper = change["interval_90"]
         assert lower < change["change"] < upper and change["member_spread"] > 0
-    assert changes[0]["interval_90"][0] > 0  # 3 K of warming, of winters that differ by a few tenths
+    assert changes[0]["interval_90"][0] > 0  # 3 K of warming, of season years that differ by a few tenths
     assert "90 % interval" in (finished[0] / "report.html").read_text()
     for store in STORES:
         with xr.open_zarr(finished[0] / f"{store}.zarr", chunks=None) as stored:
@@ -143,7 +143,7 @@ def test_rain_is_never_negative_and_the_sea_is_empty(finished):
 
 
 def test_the_warming_of_the_model_is_that_of_the_output(pair, finished):
-    """Within the sampling error of the model's own winters, coarse cell by coarse cell, as the table says."""
+    """Within the sampling error of the model's own season years, coarse cell by coarse cell, as the table says."""
     table = json.loads((finished[0] / "metrics.json").read_text())["table"]
     row = next(row for row in table if row["group"] == "tas: change")
     assert row["generated"] < row["floor"]
@@ -345,7 +345,7 @@ def test_killed_at_random_moments_and_resumed(subgrid: Call, pair, finished, uns
 
 
 def test_the_run_folder_is_a_model_for_python_with_the_same_bits(pair, finished):
-    """The days that a run downscales are its unseen winters, and the key of a draw counts times from the first."""
+    """The days that a run downscales are its unseen season years, and the key of a draw counts times from the first."""
     with xr.open_dataset(pair / "coarse.nc") as coarse:
         unseen = coarse[["tas", "pr"]].isel(time=coarse.time.dt.year.values % 2 == 0).load()
     found = library.downscale_climate(

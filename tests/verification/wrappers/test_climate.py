@@ -1,4 +1,4 @@
-"""The climate metrics by name: the numbers of the arrays, maps with coordinates, members pooled, winters kept apart."""
+"""The climate metrics by name: the numbers of the arrays, maps with coordinates, members pooled, years kept apart."""
 
 import jax.random as jr
 import numpy as np
@@ -8,12 +8,12 @@ import xarray as xr
 from subgrid.verification import cells, dependence, extremes, spells, sphere_spectra, wrappers
 
 LAT, LON = np.arange(36.0, 40.0, 0.5), np.arange(-6.0, -1.0, 0.5)
-N_WINTERS, N_DAYS = 5, 30
+N_YEARS, N_DAYS = 5, 30
 
 
 def field(seed, calendar="standard", **members):
     """Five Decembers, one cell masked, some members."""
-    dates = [xr.date_range(f"{1990 + w}-12-01", periods=N_DAYS, calendar=calendar) for w in range(N_WINTERS)]
+    dates = [xr.date_range(f"{1990 + w}-12-01", periods=N_DAYS, calendar=calendar) for w in range(N_YEARS)]
     time = dates[0].append(dates[1:])
     sizes = {**members, "time": time.size, "lat": LAT.size, "lon": LON.size}
     values = np.random.default_rng(seed).gamma(0.7, 4.0, size=tuple(sizes.values())).astype(np.float32)
@@ -24,7 +24,7 @@ def field(seed, calendar="standard", **members):
 
 PRED, REF = field(0, realization=2), field(1)
 MASK = np.isfinite(REF.values).all(axis=0)
-WINTER = np.repeat(np.arange(N_WINTERS), N_DAYS)
+SEASON_YEAR = np.repeat(np.arange(N_YEARS), N_DAYS)
 
 
 def pooled(array):
@@ -51,10 +51,10 @@ def test_correlation_and_quantiles_are_those_of_the_arrays():
 
 
 @pytest.mark.parametrize("calendar", ["standard", "noleap", "360_day"])
-def test_winters_are_kept_apart_in_every_calendar_and_member(calendar):
+def test_season_years_are_kept_apart_in_every_calendar_and_member(calendar):
     wet = xr.ones_like(field(2, calendar, realization=2)) * 5
     found = wrappers.precipitation_indices(wet)
-    # Rain on every day: spells last as long as a winter and no longer.
+    # Rain on every day: spells last as long as a season and no longer.
     np.testing.assert_array_equal(found.wet_spell_maximum, N_DAYS)
     np.testing.assert_array_equal(found.wet_day_frequency, 1)
     assert found.wet_spell_mean.attrs["units"] == "day" and found.wet_day_frequency.attrs["units"] == "1"
@@ -62,7 +62,7 @@ def test_winters_are_kept_apart_in_every_calendar_and_member(calendar):
 
 def test_indices_are_those_of_the_arrays_with_nan_on_the_mask():
     found = wrappers.precipitation_indices(REF)
-    _, dry = spells.wet_and_dry_spells(REF.values, WINTER)
+    _, dry = spells.wet_and_dry_spells(REF.values, SEASON_YEAR)
     np.testing.assert_array_equal(found.dry_spell_mean, dry.mean)
     assert all(np.isnan(found[name].values[~MASK]).all() for name in found)
 
@@ -70,10 +70,10 @@ def test_indices_are_those_of_the_arrays_with_nan_on_the_mask():
 def test_warm_spells_and_return_levels():
     threshold = REF.quantile(0.7, "time").drop_vars("quantile")
     found = wrappers.warm_spells(REF, threshold, minimum_days=2)
-    expected = spells.warm_spells(REF.values, threshold.values.astype(np.float32), WINTER, minimum_days=2)
+    expected = spells.warm_spells(REF.values, threshold.values.astype(np.float32), SEASON_YEAR, minimum_days=2)
     np.testing.assert_allclose(found.warm_spell_days, expected.days.mean(axis=0), rtol=1e-6)
     level = wrappers.return_level(REF, key=jr.key(0), n_bootstrap=40)
-    arrays = extremes.return_level(REF.values, WINTER, key=jr.key(0), n_bootstrap=40)
+    arrays = extremes.return_level(REF.values, SEASON_YEAR, key=jr.key(0), n_bootstrap=40)
     np.testing.assert_array_equal(level.upper, arrays.upper)
     assert level.level.attrs["units"] == "mm day-1"
 

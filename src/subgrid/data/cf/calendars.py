@@ -80,7 +80,7 @@ def day_of_year_phase(time: xr.DataArray) -> Float[np.ndarray, " time"]:
     return np.asarray(days / time.dt.days_in_year, np.float64)
 
 
-def winters(time: xr.DataArray) -> Int[np.ndarray, " time"]:
+def season_years(time: xr.DataArray) -> Int[np.ndarray, " time"]:
     """The season year that a time belongs to: December counts to the following year.
 
     So a winter (DJF) has one label, and whole years are cut between November and December.
@@ -95,7 +95,7 @@ def winters(time: xr.DataArray) -> Int[np.ndarray, " time"]:
         DataError: if the times are not decoded.
 
     Examples:
-        >>> winters(dataset.time)  # 1983 for December 1982 to November 1983
+        >>> season_years(dataset.time)  # 1983 for December 1982 to November 1983
     """
     _check_decoded(time)
     return np.asarray(time.dt.year + (time.dt.month == 12), np.int64)
@@ -116,11 +116,13 @@ def split_by_parity(dataset: XarrayObject) -> tuple[XarrayObject, XarrayObject]:
     Examples:
         >>> training, test = split_by_parity(open_climate("tas.nc"))
     """
-    labels = winters(dataset.coords["time"])
+    labels = season_years(dataset.coords["time"])
     odd = labels % 2 == 1
     if odd.all() or not odd.any():
         years = sorted(set(labels.tolist()))
-        raise DataError(f"cannot split into odd and even winters: the archive holds only {years}; bring 2 or more.")
+        raise DataError(
+            f"cannot split into odd and even season years: the archive holds only {years}; bring 2 or more."
+        )
     return dataset.isel(time=np.flatnonzero(odd)), dataset.isel(time=np.flatnonzero(~odd))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from subgrid.data.cf.calendars import calendar_of, months_of, season_name, step_days, step_name, winters
+from subgrid.data.cf.calendars import calendar_of, months_of, season_name, season_years, step_days, step_name
 from subgrid.data.cf.checks import check_sample, check_values, show_time
 from subgrid.data.cf.open import Variables, read_fields
 from subgrid.data.cf.sources import expand
@@ -20,7 +20,7 @@ WHOLE_BELOW = 64 * 2**20
 """Variables up to this many bytes are read whole; of larger ones, a few times are looked at."""
 N_LOOKS = 9
 """Times looked at in a large archive, evenly spread."""
-FEW_WINTERS = 10
+FEW_YEARS = 10
 """Below this many season years a climate is poorly known: the mean of n has a standard error of 1/√n of the spread."""
 
 
@@ -270,7 +270,7 @@ def _period(time: xr.DataArray) -> PeriodReport:
         step_name(step_days(time)),
         season_name(months_of(time)),
         time.size,
-        len(np.unique(winters(time))),
+        len(np.unique(season_years(time))),
     )
 
 
@@ -310,9 +310,9 @@ def _remarks(coarse, fine, ratio: float, inside: float, shared: int, names: list
     if calendars[0] != calendars[1]:
         yield f"the calendars differ ({calendars[0]}, {calendars[1]}); each is kept, days are compared by season."
     for dataset, name in ((coarse, names[0]), (fine, names[1])):
-        n = len(np.unique(winters(dataset["time"])))
-        if n < FEW_WINTERS:
-            yield f"{name} holds {n} year{'s' if n > 1 else ''} only; a climate takes {FEW_WINTERS} or more to know."
+        n = len(np.unique(season_years(dataset["time"])))
+        if n < FEW_YEARS:
+            yield f"{name} holds {n} year{'s' if n > 1 else ''} only; a climate takes {FEW_YEARS} or more to know."
 
 
 def _label(files: Sequence[str]) -> str:

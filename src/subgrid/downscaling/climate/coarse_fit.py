@@ -143,7 +143,7 @@ def fit_coarse(
         >>> fit = fit_coarse(coarse, series_of(coarse, ["tas"]), domain, target)
         >>> fit.targets(new_series)
     """
-    chosen = np.ones(len(series.winter), bool) if trained is None else trained
+    chosen = np.ones(len(series.season_year), bool) if trained is None else trained
     methods = tuple(candidates) if method == "auto" else (method,)
     for each in methods:
         check_quantiles(int(chosen.sum()), len(target.values), method=each, **options)
@@ -155,7 +155,7 @@ def fit_coarse(
     source = anomalies.of(selected)
     choice = None
     if method == "auto" or (strength == "auto" and method != "none"):
-        own = Sample(source[chosen], series.phase[chosen], series.winter[chosen])
+        own = Sample(source[chosen], series.phase[chosen], series.season_year[chosen])
         strengths = STRENGTHS if strength == "auto" else (strength,)
         choice = choose_debiasing(
             own, target, methods=methods, strengths=strengths, n_harmonics=n_harmonics, report=report, **options

@@ -18,7 +18,7 @@ import xarray as xr
 from jax.experimental import sparse
 from jaxtyping import Array, Bool, Float, Int
 
-from subgrid.data.cf.calendars import day_of_year_phase, winters
+from subgrid.data.cf.calendars import day_of_year_phase, season_years
 from subgrid.data.cf.open import valid_mask
 from subgrid.data.cf.together import check_together
 from subgrid.data.fields import DataError
@@ -64,19 +64,19 @@ class Series:
     Args:
         values: (time, channel, *space), canonical units, float32.
         phase: (time,), of the year, in [0, 1).
-        winter: (time,), season year: one number for a season that spans the turn of the year.
+        season_year: (time,): one number for a season that spans the turn of the year.
         time: (time,), dates.
         member: (time,), number of the member.
     """
 
     values: Float[np.ndarray, "time channel *space"]
     phase: Float[np.ndarray, " time"]
-    winter: Int[np.ndarray, " time"]
+    season_year: Int[np.ndarray, " time"]
     time: np.ndarray
     member: Int[np.ndarray, " time"]
 
     def __getitem__(self, chosen: Any) -> "Series":
-        return Series(*(part[chosen] for part in (self.values, self.phase, self.winter, self.time, self.member)))
+        return Series(*(part[chosen] for part in (self.values, self.phase, self.season_year, self.time, self.member)))
 
 
 def series_of(dataset: xr.Dataset, variables: Sequence[str]) -> Series:
@@ -108,7 +108,11 @@ def series_of(dataset: xr.Dataset, variables: Sequence[str]) -> Series:
     tile = lambda a: np.tile(np.asarray(a), members)  # noqa: E731
     time, n = dataset["time"], dataset.sizes["time"]
     return Series(
-        pooled, tile(day_of_year_phase(time)), tile(winters(time)), tile(time.values), np.repeat(np.arange(members), n)
+        pooled,
+        tile(day_of_year_phase(time)),
+        tile(season_years(time)),
+        tile(time.values),
+        np.repeat(np.arange(members), n),
     )
 
 

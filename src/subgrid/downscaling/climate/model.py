@@ -161,7 +161,7 @@ def train_climate(
     fields = anomalies.of(series)
     coarse_series, target = (
         series_of(coarse_data, variables),
-        Sample(domain.coarsen(fields), series.phase, series.winter),
+        Sample(domain.coarsen(fields), series.phase, series.season_year),
     )
     fitted = fit_coarse(coarse_data, coarse_series, domain, target, n_harmonics=n_harmonics, **options)
     folder.mkdir(parents=True, exist_ok=True)
@@ -209,7 +209,7 @@ def train_on(
 
     Arguments and errors are those of `train_climate_prior` and `fit_post_processing`; `n_levels`, of noise.
     """
-    model, fields, groups = folder / "model", np.nan_to_num(anomalies.of(series)), series.winter
+    model, fields, groups = folder / "model", np.nan_to_num(anomalies.of(series)), series.season_year
     conditions = Conditions(
         domain.regridding.operator,
         domain.rows,

@@ -11,7 +11,7 @@ from subgrid.verification.resampling import mean_change
 
 
 def change_maps(scores: ScoredFields, generated: np.ndarray, channel: int) -> dict[str, np.ndarray]:
-    """Change of the mean from the unseen historical winters to the scenario, of the model and of the output."""
+    """Change of the mean from the unseen historical years to the scenario, of the model and of the output."""
     run = scores.run
     coarse = scores.model_change(channel)
     scenario = scores.ensemble("scenario", run.config.climate.variables[channel])
@@ -25,16 +25,16 @@ def change_row(scores: ScoredFields, change: dict[str, np.ndarray], channel: int
     kept = run.domain.regridding.kept
     coarsened = run.domain.coarsen(np.nan_to_num(change["output"])[None, None])[0, 0]
     error = float(np.sqrt(np.mean((coarsened - scores.model_change(channel)[kept]) ** 2)))
-    before = _variance_of_mean(scores.coarse[~scores.split[1], channel][:, kept], scores.model_winters)
+    before = _variance_of_mean(scores.coarse[~scores.split[1], channel][:, kept], scores.model_season_years)
     later = scores.scenario
-    after = _variance_of_mean(later.values[:, channel][:, kept], later.winter)
+    after = _variance_of_mean(later.values[:, channel][:, kept], later.season_year)
     return row_of(name, "change", "change", generated=error, floor=float(np.sqrt(np.mean(before + after))))
 
 
 def change_with_interval(scores: ScoredFields, generated: np.ndarray, channel: int) -> dict[str, Any]:
-    """The change of the output's mean over all cells, with its interval: from independent draws and resampled winters.
+    """The change of the output's mean over all cells, with its interval, from independent draws and resampled years.
 
-    Without an interval, and with the reason, where the two ensembles share their noise or winters are too few.
+    Without an interval, and with the reason, where the two ensembles share their noise or season years are too few.
     """
     run, name = scores.run, scores.run.config.climate.variables[channel]
     after, before = (
@@ -48,11 +48,11 @@ def change_with_interval(scores: ScoredFields, generated: np.ndarray, channel: i
     }
     if run.config.sampling.common_noise:
         return told | {"no_interval": "the two ensembles share their noise (sampling.common_noise = true)"}
-    winters = scores.model_winters, scores.scenario.winter
-    if min(len(np.unique(each)) for each in winters) < 2:
-        return told | {"no_interval": "there is one winter only"}
+    season_years = scores.model_season_years, scores.scenario.season_year
+    if min(len(np.unique(each)) for each in season_years) < 2:
+        return told | {"no_interval": "there is one season year only"}
     n = min(before.shape[1], after.shape[1])  # of large ensembles fewer members are read
-    found = mean_change(before[:, :n], after[:, :n], *winters, key=run.key("change", name))
+    found = mean_change(before[:, :n], after[:, :n], *season_years, key=run.key("change", name))
     return told | {"interval_90": [found.lower, found.upper], "member_spread": found.member_spread}
 
 
@@ -63,12 +63,12 @@ def told_change(change: dict[str, Any]) -> str:
         return f"{mean}. No interval from members is given: {change['no_interval']}."
     lower, upper = change["interval_90"]
     return (
-        f"{mean}, 90 % interval {lower:.3g} to {upper:.3g}, from resampled winters and members whose noise is "
+        f"{mean}, 90 % interval {lower:.3g} to {upper:.3g}, from resampled season years and members whose noise is "
         f"independent in the two periods; over members alone its standard deviation is {change['member_spread']:.2g}."
     )
 
 
-def _variance_of_mean(fields: np.ndarray, winters: np.ndarray) -> np.ndarray:
-    """Of each cell, from how winters differ, which are the independent units."""
-    means = [fields[winters == winter].mean(0) for winter in np.unique(winters)]
+def _variance_of_mean(fields: np.ndarray, season_years: np.ndarray) -> np.ndarray:
+    """Of each cell, from how season years differ, which are the independent units."""
+    means = [fields[season_years == year].mean(0) for year in np.unique(season_years)]
     return np.var(means, axis=0, ddof=1) / len(means)

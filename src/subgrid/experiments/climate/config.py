@@ -67,7 +67,7 @@ class ClimateDebias(Table):
 class ClimateComparison(Table):
     debiasers: Annotated[tuple[ClimateDebiasMethod, ...], AsTuple] = ()
     """Methods that `subgrid debias` fits beside each other, with the settings of [debias], and scores on the coarse
-    cells of the winters that are not trained on."""
+    cells of the season years that are not trained on."""
 
 
 class ClimatePriorTable(Table):

@@ -3,7 +3,7 @@
     RUN/debiasers/METHOD.json   scores and seconds; where it is there, the method is done
     RUN/debiasers.json, debiasers.md   all of them, and what left-out training years say of the candidates of "auto"
 
-Fitted on the training winters, scored on the others: 1-D Wasserstein distance a cell and error of the correlations
+Fitted on the training years, scored on the others: 1-D Wasserstein distance a cell and error of the correlations
 between cells, of anomalies in the units of the transformed variable (temperature: K; precipitation: root of mm/day).
 """
 
@@ -34,7 +34,9 @@ def compare_debiasers(run: ClimateRun, update: Update) -> None:
     methods = run.config.comparison.debiasers
     require_candidates("comparison.debiasers", methods, "gaussian", "quantile-mapping")
     if run.config.climate.training == "all":
-        raise ConfigError('climate.training = "all" leaves no winter to score debiasers on; set it to "odd-winters".')
+        raise ConfigError(
+            'climate.training = "all" leaves no season year to score debiasers on; set it to "odd-winters".'
+        )
     trained = run.trained(run.fine_series)
     raw = run.fit("none").targets(run.coarse_series[~run.trained(run.coarse_series)])
     columns, records = {"raw": _scores(run, raw)}, {}
@@ -76,7 +78,7 @@ def _fitted(run: ClimateRun, method: str) -> dict[str, Any]:
 
 
 def _scores(run: ClimateRun, fields: Anomalies) -> dict[str, float]:
-    """Of anomalies against the coarsened reference of the winters that nothing was fitted on."""
+    """Of anomalies against the coarsened reference of the season years that nothing was fitted on."""
     reference = run.coarsened[~run.trained(run.fine_series)]
     scores = {}
     for c, name in enumerate(run.config.climate.variables):

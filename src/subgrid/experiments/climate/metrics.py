@@ -34,28 +34,28 @@ ABOUT = {
     "correlation between the two",
     "wet days": "absolute error of the share of days with at least 1 mm, mean over all cells and days",
     "wet spells": "absolute error of the mean length of wet spells, in days",
-    "heat waves": "absolute error of the number of warm spells a winter: 3 days above the reference's 90th percentile",
-    "return level": "mean over cells of the absolute error of the 20-winter return level (GEV by L-moments)",
-    "return level inside": "share of cells whose 20-winter return level lies in the 90 % sampling interval of the "
+    "heat waves": "absolute error of the number of warm spells a season: 3 days above the reference's 90th percentile",
+    "return level": "mean over cells of the absolute error of the 20-year return level (GEV by L-moments)",
+    "return level inside": "share of cells whose 20-year return level lies in the 90 % sampling interval of the "
     "reference's; less than .9 even for the floor, which has sampling errors of its own",
     "CRPS": f"fair continuous ranked probability score, mean over cells; {NOISE}: coarsened truth interpolated, and "
-    "Gaussian noise of the one width that is best on the training winters",
+    "Gaussian noise of the one width that is best on the training years",
     "spread/skill": "corrected ensemble spread over the error of the ensemble mean; 1 for a reliable ensemble",
     "rank flatness p": "p-value of a flat rank histogram, on the effective number of samples",
     "change": "root mean square difference over coarse cells between the output's change of the mean and the model's",
 }
 TARGETS = {"return level inside": "1", "spread/skill": "1", "rank flatness p": ">.05"}
 """Best possible values; 0 for every other metric."""
-FEWEST_WINTERS = 4
+FEWEST_SEASON_YEARS = 4
 """In each set, for return levels: a generalised extreme value distribution has three parameters."""
 DISTANCE_BINS = 16
 CELLS_COMPARED = 1500
 """Of which pairs are made: their number squared, and a curve of some twenty bins needs no more. *Convenient.*"""
 
 Score = Callable[[np.ndarray, np.ndarray], float]
-"""(fields, the winter of each) → one number."""
+"""(fields, the season year of each) → one number."""
 Field = Float[np.ndarray, "time y x"]
-Winters = Int[np.ndarray, " time"]
+SeasonYears = Int[np.ndarray, " time"]
 
 
 def row_of(name: str, mode: str, metric: str, **scores: float | None) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def row_of(name: str, mode: str, metric: str, **scores: float | None) -> dict[st
 def unpaired_scores(
     name: str,
     reference: Field,
-    winters: Winters,
+    season_years: SeasonYears,
     *,
     mask: Bool[np.ndarray, "y x"],
     lat: Float[np.ndarray, "..."],
@@ -76,10 +76,10 @@ def unpaired_scores(
     key: Key,
     few: bool = False,
 ) -> dict[str, Score]:
-    """Scores of one series of fields and its winters against the reference's unseen winters, by metric.
+    """Scores of one series of fields and its season years against the reference's unseen years, by metric.
 
-    **Arguments:** `name`, of the variable; `fewest`, winters in the smallest set that is to be scored; `key`, of the
-    sampling interval of return levels; `few`, only those of a part of the cells, which may be a single one.
+    **Arguments:** `name`, of the variable; `fewest`, season years in the smallest set that is to be scored; `key`, of
+    the sampling interval of return levels; `few`, only those of a part of the cells, which may be a single one.
     """
     scores: dict[str, Score] = {
         "W1": lambda fields, _: float(np.nanmean(wasserstein_1_per_cell(fields, reference, mask=mask))),
@@ -94,8 +94,8 @@ def unpaired_scores(
     if (spacing := _spacing(lat, lon)) is not None:
         scores["spectrum"] = _spectrum_error(reference, mask, spacing)
     spells = _rain_scores if name in PRECIPITATION else _heat_scores
-    scores |= spells(reference, winters, mask)
-    return scores | (_return_level_scores(reference, winters, mask, key) if fewest >= FEWEST_WINTERS else {})
+    scores |= spells(reference, season_years, mask)
+    return scores | (_return_level_scores(reference, season_years, mask, key) if fewest >= FEWEST_SEASON_YEARS else {})
 
 
 def rank_correlation_score(
@@ -149,27 +149,27 @@ def _spectrum_error(reference: Field, mask: np.ndarray, spacing: tuple[float, fl
     return lambda fields, _: float(spectral_log_ratio(spectrum(fields), wanted)[0])
 
 
-def _rain_scores(reference: Field, winters: Winters, mask: np.ndarray) -> dict[str, Score]:
+def _rain_scores(reference: Field, season_years: SeasonYears, mask: np.ndarray) -> dict[str, Score]:
     frequency = lambda fields: float(wet_day_frequency(fields[:, mask]).mean())  # noqa: E731
     spell = lambda fields, groups: float(np.nanmean(wet_and_dry_spells(fields[:, mask], groups)[0].mean))  # noqa: E731
-    wet, length = frequency(reference), spell(reference, winters)
+    wet, length = frequency(reference), spell(reference, season_years)
     return {
         "wet days": lambda fields, _: abs(frequency(fields) - wet),
         "wet spells": lambda fields, groups: abs(spell(fields, groups) - length),
     }
 
 
-def _heat_scores(reference: Field, winters: Winters, mask: np.ndarray) -> dict[str, Score]:
+def _heat_scores(reference: Field, season_years: SeasonYears, mask: np.ndarray) -> dict[str, Score]:
     threshold = np.quantile(reference[:, mask], 0.9, axis=0)
     count = lambda fields, groups: float(  # noqa: E731
         np.nanmean(warm_spells(fields[:, mask], threshold, groups, minimum_days=3).count)
     )
-    wanted = count(reference, winters)
+    wanted = count(reference, season_years)
     return {"heat waves": lambda fields, groups: abs(count(fields, groups) - wanted)}
 
 
-def _return_level_scores(reference: Field, winters: Winters, mask: np.ndarray, key: Key) -> dict[str, Score]:
-    wanted = return_level(reference[:, mask], winters, key=key)
+def _return_level_scores(reference: Field, season_years: SeasonYears, mask: np.ndarray, key: Key) -> dict[str, Score]:
+    wanted = return_level(reference[:, mask], season_years, key=key)
 
     def level(fields: np.ndarray, groups: np.ndarray) -> np.ndarray:
         return return_level(fields[:, mask], groups, key=key, n_bootstrap=1).level
@@ -207,8 +207,13 @@ def perfect_rows(
 
 
 def rank_flatness(
-    truth: Field, ensemble: Float[np.ndarray, "time member y x"], winters: Winters, *, mask: np.ndarray, key: Key
+    truth: Field,
+    ensemble: Float[np.ndarray, "time member y x"],
+    season_years: SeasonYears,
+    *,
+    mask: np.ndarray,
+    key: Key,
 ) -> FlatnessTest:
-    """The ranks of the truth among the members, and whether they are flat, winters being the independent units."""
+    """The ranks of the truth among the members, and whether they are flat, season years being the independent units."""
     ranks = ranks_of_truth(ensemble[:, :, None], truth[:, None], mask=mask, key=key)
-    return rank_flatness_test(ranks, ensemble.shape[1], segment=winters)
+    return rank_flatness_test(ranks, ensemble.shape[1], segment=season_years)

@@ -47,8 +47,8 @@ def _notes(scores: ScoredFields) -> list[str]:
     notes = [
         *(_sentence(each) for each in (*chosen, *told_prior(scores.run.folder))),
         *apart,
-        "Nothing was fitted on the winters that are scored. The noise floor of an unpaired metric is that metric "
-        "between the training winters and the scored winters of the reference itself; beside it stands how many "
+        "Nothing was fitted on the season years that are scored. The noise floor of an unpaired metric is that metric "
+        "between the training years and the scored years of the reference itself; beside it stands how many "
         "independent fields it rests on, by their autocorrelation.",
         "Generated scores are means over members, each compared as one series, like the baselines.",
     ]

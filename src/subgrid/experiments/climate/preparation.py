@@ -26,7 +26,7 @@ def prepare(run: ClimateRun, update: Update) -> None:
     coarse, fine = run.coarse_series, run.fine_series
     table = run.config.debias
     methods = table.candidates if table.method == "auto" else (table.method,)
-    pairs = n_fits(coarse.winter[run.trained(coarse)], fine.winter[run.trained(fine)], methods)
+    pairs = n_fits(coarse.season_year[run.trained(coarse)], fine.season_year[run.trained(fine)], methods)
     fit = run.fit(report=lambda done, _: update(done, pairs + 3, "left-out years"))
     update(pairs + 1, pairs + 3, "debias")
     chosen, unseen = _downscaled(run, coarse), _downscaled(run, fine)
@@ -59,7 +59,7 @@ def _save_targets(run: ClimateRun, name: str, target: np.ndarray, series: Series
     variables: dict[str, Any] = {
         "target": (("sample", "channel", "kept"), np.asarray(target, np.float32)),
         "phase": ("sample", series.phase),
-        "winter": ("sample", series.winter),
+        "winter": ("sample", series.season_year),
         "member_of_model": ("sample", series.member),
     }
     times = xr.Variable("sample", series.time, source["time"].attrs)

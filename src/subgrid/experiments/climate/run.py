@@ -106,7 +106,7 @@ class ClimateRun(Run[ClimateConfig]):
             self.coarse,
             self.coarse_series,
             self.domain,
-            Sample(self.coarsened[chosen], series.phase[chosen], series.winter[chosen]),
+            Sample(self.coarsened[chosen], series.phase[chosen], series.season_year[chosen]),
             trained=self.trained(self.coarse_series),
             n_harmonics=self.config.climate.n_harmonics,
             report=report,
@@ -122,12 +122,12 @@ class ClimateRun(Run[ClimateConfig]):
         """Which samples everything is fitted on."""
         training = self.config.climate.training
         if training == "all":
-            return np.ones(len(series.winter), bool)
-        chosen = series.winter % 2 == (1 if training == "odd-winters" else 0)
+            return np.ones(len(series.season_year), bool)
+        chosen = series.season_year % 2 == (1 if training == "odd-winters" else 0)
         if chosen.all() or not chosen.any():
             raise DataError(
-                f'climate.training = "{training}" needs odd and even winters, but the archive holds only '
-                f'{sorted(set(series.winter.tolist()))}; bring more or set it to "all".'
+                f'climate.training = "{training}" needs odd and even season years, but the archive holds only '
+                f'{sorted(set(series.season_year.tolist()))}; bring more or set it to "all".'
             )
         return chosen
 

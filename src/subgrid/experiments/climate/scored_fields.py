@@ -49,14 +49,14 @@ class ScoredFields:
         return self.run.fine_series.values[~self.split[0]]
 
     @property
-    def winters(self) -> np.ndarray:
+    def season_years(self) -> np.ndarray:
         """Season years of the scored reference."""
-        return self.run.fine_series.winter[~self.split[0]]
+        return self.run.fine_series.season_year[~self.split[0]]
 
     @cached_property
-    def model_winters(self) -> np.ndarray:
+    def model_season_years(self) -> np.ndarray:
         """Season years of the coarse fields that nothing is fitted on."""
-        return self.run.coarse_series.winter[~self.split[1]]
+        return self.run.coarse_series.season_year[~self.split[1]]
 
     @property
     def coarse(self) -> np.ndarray:
@@ -102,7 +102,7 @@ class ScoredFields:
         """Fields that a floor rests on: the fewer of training and scored reference, by autocorrelation."""
         series, anomalies = self.run.fine_series, self.run.coarsened[:, channel]
         parts = (self.split[0], ~self.split[0])
-        return min(effective_sample_size(anomalies[part], series.winter[part]) for part in parts)
+        return min(effective_sample_size(anomalies[part], series.season_year[part]) for part in parts)
 
     def flatness(self, channel: int, kind: str = "") -> FlatnessTest:
         """Of the truth's ranks in perfect-model mode, computed once."""
@@ -111,14 +111,14 @@ class ScoredFields:
             self._flatness[channel, kind] = rank_flatness(
                 self.reference[:, channel],
                 self.ensemble("perfect_model", name),
-                self.winters,
+                self.season_years,
                 mask=self.kinds[kind],
                 key=self.run.key("ranks", name),
             )
         return self._flatness[channel, kind]
 
     def model_change(self, channel: int) -> np.ndarray:
-        """The coarse model's own change of the mean from the unseen winters to the scenario, on its grid."""
+        """The coarse model's own change of the mean from the unseen years to the scenario, on its grid."""
         before = self.coarse[~self.split[1], channel].mean(0, dtype=np.float64)
         return self.scenario.values[:, channel].mean(0, dtype=np.float64) - before
 

@@ -69,34 +69,34 @@ def _mode(mode: str, kind: str) -> str:
 
 
 def unpaired_rows(scores: ScoredFields, generated: np.ndarray, channel: int) -> list[dict[str, Any]]:
-    """Distribution, dependence and extremes of every candidate against the reference winters."""
+    """Distribution, dependence and extremes of every candidate against the reference's scored years."""
     run, fine = scores.run, scores.run.fine_series
     name, training = run.config.climate.variables[channel], scores.training[:, channel]
-    training_winters = fine.winter[run.trained(fine)]
-    sets = (scores.winters, training_winters, scores.model_winters)
+    training_season_years = fine.season_year[run.trained(fine)]
+    sets = (scores.season_years, training_season_years, scores.model_season_years)
     rows, independent = [], scores.independent(channel)
     for kind, cells in scores.kinds.items():
         metrics = unpaired_scores(
             name,
             scores.reference[:, channel],
-            scores.winters,
+            scores.season_years,
             mask=cells,
             lat=run.fine.lat.values,
             lon=run.fine.lon.values,
-            fewest=min(len(np.unique(winters)) for winters in sets),
+            fewest=min(len(np.unique(season_years)) for season_years in sets),
             key=run.key("return level", name),
             few=bool(kind),
         )
         for metric, score in metrics.items():
-            found = {role: score(f[:, channel], scores.model_winters) for role, f in scores.candidates.items()}
-            members = [score(generated[:, m], scores.model_winters) for m in range(generated.shape[1])]
-            found |= {"generated": float(np.mean(members)), "floor": score(training, training_winters)}
+            found = {role: score(f[:, channel], scores.model_season_years) for role, f in scores.candidates.items()}
+            members = [score(generated[:, m], scores.model_season_years) for m in range(generated.shape[1])]
+            found |= {"generated": float(np.mean(members)), "floor": score(training, training_season_years)}
             rows.append(row_of(name, _mode("unpaired", kind), metric, **found, **{INDEPENDENT: independent}))
     return rows
 
 
 def between_row(scores: ScoredFields, generated: list[np.ndarray], pair: tuple[int, int]) -> dict[str, Any]:
-    """The dependence between two variables, of every candidate against the reference winters."""
+    """The dependence between two variables, of every candidate against the reference's scored years."""
     chosen = list(pair)
     score = rank_correlation_score(scores.reference[:, chosen], scores.run.domain.mask)
     found = {role: score(fields[:, chosen]) for role, fields in scores.candidates.items()}
