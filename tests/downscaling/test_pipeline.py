@@ -19,8 +19,8 @@ from subgrid.diffusion.gaussian_prior import GaussianPrior
 from subgrid.diffusion.gaussian_steps import GaussianODE
 from subgrid.diffusion.noise_levels import exponential_grid
 from subgrid.diffusion.samplers import Heun
-from subgrid.downscaling.debiasing.dynamic import TransportSettings
 from subgrid.downscaling.debiasing.fit import apply_debiaser, fit_debiaser_array
+from subgrid.downscaling.debiasing.settings import debias_settings
 from subgrid.downscaling.ensemble_datasets import (
     conditions_dataset,
     ensemble_coordinates,
@@ -30,7 +30,7 @@ from subgrid.downscaling.ensemble_datasets import (
 from subgrid.downscaling.prior.model import Prior, PriorSettings
 from subgrid.downscaling.upsampling.level_checks import LevelWarning
 from subgrid.experiments.downscale import build
-from subgrid.experiments.downscale.config import Config, Debias
+from subgrid.experiments.downscale.config import Config
 
 from ..diffusion.gaussian_fields import as_prior, matrix_of, posterior, ring
 
@@ -298,9 +298,10 @@ def test_settings_are_checked_by_name(fine, tmp_path):
 
 def test_defaults_are_those_of_the_command_line():
     config = Config()
-    defaults = {name: p.default for name, p in inspect.signature(fit_debiaser_array).parameters.items()}
-    defaults |= TransportSettings().__dict__  # which takes what is left over
-    assert {key: defaults[key] for key in Debias.model_fields} == config.debias.model_dump()
+    default = inspect.signature(fit_debiaser_array).parameters
+    configured = config.debias.model_dump()
+    assert default["method"].default == configured.pop("method")
+    assert default["settings"].default == debias_settings(**configured)
     defaults = {name: p.default for name, p in inspect.signature(subgrid.downscale).parameters.items()}
     assert (defaults["n_members"], defaults["chunk"]) == (config.sampling.n_members, config.sampling.chunk)
 

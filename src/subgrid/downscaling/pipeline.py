@@ -4,9 +4,7 @@ Dimensions go by name: those in `SAMPLE_DIMS` count samples, "channel" is a chan
 never changed; values are computed in float32.
 """
 
-import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
@@ -28,11 +26,13 @@ from subgrid.downscaling.conditional import model as conditional_model
 from subgrid.downscaling.conditional.model import NOISE_RANGE, ConditionalModel, ConditionalSettings, Kind
 from subgrid.downscaling.conditional.upsample import ConditionalUpsampler, FlowUpsampler, conditional_upsampler
 from subgrid.downscaling.debiasing.fit import DebiasMethod, apply_debiaser, fit_debiaser_array
+from subgrid.downscaling.debiasing.settings import debias_settings
 from subgrid.downscaling.debiasing.static import NoDebiasing
 from subgrid.downscaling.ensemble_datasets import ensemble_coordinates, ensemble_dataset
 from subgrid.downscaling.prior.model import Prior, PriorSettings, is_trained, train_prior
 from subgrid.downscaling.prior.noise_range import leading_std, sampling_range
 from subgrid.downscaling.prior.training import TrainingSettings
+from subgrid.downscaling.settings import sort_settings
 from subgrid.downscaling.upsampling.guided import DiffusionUpsampler, Guide, MethodFor, method_for
 from subgrid.downscaling.upsampling.level_checks import warn_of_levels
 from subgrid.downscaling.upsampling.particles import ParticleUpsampler, sample_with_diagnostics
@@ -160,6 +160,8 @@ def fit_debiaser(
     operator: Coarsening | int,
     *,
     method: DebiasMethod = "entropic-ot",
+    folder: str | Path | None = None,
+    report: Callable[[int, int, str], None] | None = None,
     key: Key,
     **settings: Any,
 ) -> Debiaser:
@@ -171,22 +173,28 @@ def fit_debiaser(
         operator: C′, or a factor f for every f-th point.
         method: see `fit_debiaser_array`; default entropic transport of whole fields.
         key: of the samples that are used, and of trained transports.
-        **settings: as for `fit_debiaser_array`.
+        folder: of trained transports, for checkpoints, from which the same call resumes; none by default.
+        report: `report(done, total, note)`, of transports.
+        **settings: of transports and quantile mapping (`translation_invariant`, `corrections`, `n_samples`, `epsilon`,
+            `n_steps`, …: see `DebiasSettings`, `EntropicSettings` and `TransportSettings`).
 
     Returns:
         A map of one coarse field, usable on unseen fields.
 
     Raises:
         DataError: if C′ does not connect the two grids, or as `check_aligned`.
-        ValueError, TypeError: as `fit_debiaser_array`.
+        TypeError: for a setting that does not exist.
+        ValueError: as `fit_debiaser_array`.
 
     Examples:
         >>> debiaser = fit_debiaser(coarse, fine, Subsample((192,), 8), key=jax.random.key(0))
     """
+    chosen = debias_settings(**settings)
     source, target = samples_of(coarse, source="coarse"), samples_of(fine, source="fine")
     coarsen = _connecting(operator, target.values.shape[2:], source.values.shape[2:])
     check_aligned(source, target, coarsen)
-    return fit_debiaser_array(source.values, target.values, coarsen, method=method, key=key, **settings)[0]
+    options = {"method": method, "folder": folder, "report": report, "key": key}
+    return fit_debiaser_array(source.values, target.values, coarsen, chosen, **options)[0]
 
 
 def downscale(
@@ -333,13 +341,6 @@ def _shape_of(samples: Samples, *, periodic: bool) -> dict[str, Any]:
     return {"n_channels": shape[1], "space": shape[2:], "padding": ("periodic" if periodic else "reflect",)}
 
 
-def _split_settings(caller: str, settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Settings of the network and of the training, by their names."""
-    network = {f.name for f in fields(PriorSettings)} - {"n_channels", "space", "padding"}
-    training = {f.name for f in fields(TrainingSettings)}
-    for name in settings:
-        if name not in network | training:
-            near = difflib.get_close_matches(name, network | training, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(network | training))}."
-            raise TypeError(f"{caller} has no setting {name!r}; {hint}")
-    return {k: v for k, v in settings.items() if k in network}, {k: v for k, v in settings.items() if k in training}
+def _split_settings(caller: str, settings: dict[str, Any]) -> list[dict[str, Any]]:
+    """Settings of the network and of the training, by their names; the data decide the others."""
+    return sort_settings(caller, settings, PriorSettings, TrainingSettings, without=("n_channels", "space", "padding"))

@@ -1,7 +1,7 @@
 """Dynamic transports as debiasers: Gaussian laws whose map is known, the same bits after a stop, what is refused."""
 
 import inspect
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from subgrid.downscaling.debiasing import fit as fit_debias
-from subgrid.downscaling.debiasing.dynamic import TransportSettings, fit_transport
+from subgrid.downscaling.debiasing.dynamic import fit_transport
 from subgrid.downscaling.debiasing.fit import apply_debiaser, fit_debiaser_array
+from subgrid.downscaling.debiasing.settings import DebiasSettings, TransportSettings, debias_settings
 from subgrid.downscaling.debiasing.static import NoDebiasing
 from subgrid.numerics.operators import Subsample
 from subgrid.training.checkpoint import CheckpointMismatch
@@ -47,10 +48,11 @@ def archives() -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("method", METHODS)
 def test_between_gaussian_laws_on_a_ring_it_is_the_linear_map(archives, method):
     seen = []
+    shifted = method != "interpolant"
+    settings = DebiasSettings(translation_invariant=shifted, periodic=True, corrections=(), dynamic=TINY)
     debiaser, summary = fit_debiaser_array(
-        *archives, OPERATOR, method=method, translation_invariant=method != "interpolant", corrections=(),
-        periodic=True, report=lambda *now: seen.append(now[:2]), key=jr.key(0), **asdict(TINY),
-    )  # fmt: skip
+        *archives, OPERATOR, settings, method=method, report=lambda *now: seen.append(now[:2]), key=jr.key(0)
+    )
     assert summary["method"] == method
     assert seen[-1] == ((40, 40) if method in ("rectified-flow", "schrodinger-bridge") else (20, 20))
     y = draw(SOURCE, 500, 1.0, 2)
@@ -69,7 +71,8 @@ def test_corrections_come_after_and_see_all_fields(archives, monkeypatch):
         return NoDebiasing(), {}
 
     monkeypatch.setattr(fit_debias, "fit_transport", remember)
-    debiaser, _ = fit_debiaser_array(*archives, OPERATOR, method="flow-matching", n_quantiles=50, key=jr.key(0))
+    settings = DebiasSettings(n_quantiles=50)
+    debiaser, _ = fit_debiaser_array(*archives, OPERATOR, settings, method="flow-matching", key=jr.key(0))
     assert (len(seen["source"]), len(seen["target"])) == (1500, 1200)
     assert len(debiaser.parts) == 3
     # Of the fields of the fit themselves, quantile mapping restores the mean to what lies between two of 50 quantiles.
@@ -117,5 +120,5 @@ def test_bad_settings():
     odd = fields[..., :7]
     with pytest.raises(ValueError, match="2 levels need a coarse grid divisible by 2, not of 7 points; name at most 1"):
         fit_transport(odd, odd, TransportSettings(channels=(8, 8)), method="interpolant", key=jr.key(0))
-    with pytest.raises(TypeError, match="n_step"):
-        fit_debiaser_array(np.asarray(fields), np.asarray(fields), OPERATOR, n_step=3, key=jr.key(0))
+    with pytest.raises(TypeError, match="fit_debiaser has no setting 'n_step'; did you mean 'n_steps'"):
+        debias_settings(n_step=3)

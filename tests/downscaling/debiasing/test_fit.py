@@ -1,6 +1,7 @@
 """Debiasers fitted by name: what is refused, what is drawn, and what the corrections restore."""
 
 import inspect
+from dataclasses import replace
 
 import jax.numpy as jnp
 import jax.random as jr
@@ -9,6 +10,7 @@ import pytest
 
 from subgrid.downscaling.debiasing import fit as fit_debias
 from subgrid.downscaling.debiasing.fit import _error_progress, apply_debiaser, correct, fit_debiaser_array
+from subgrid.downscaling.debiasing.settings import DebiasSettings, debias_settings
 from subgrid.downscaling.debiasing.static import Composed, NoDebiasing
 from subgrid.numerics.operators import Subsample
 
@@ -48,7 +50,11 @@ def rows(samples: np.ndarray) -> set[bytes]:
 @pytest.mark.parametrize("invariant", [False, True])
 def test_corrections_see_no_field_of_the_fit(drawn, invariant):
     fit_debiaser_array(
-        fields(30), fields(20, 1), IDENTITY, n_samples=12, translation_invariant=invariant, key=jr.key(0)
+        fields(30),
+        fields(20, 1),
+        IDENTITY,
+        debias_settings(n_samples=12, translation_invariant=invariant),
+        key=jr.key(0),
     )
     for fit, rest, archive, n in (("first", "source", fields(30), 12), ("second", "target", fields(20, 1), 10)):
         assert not rows(drawn[fit]) & rows(drawn[rest])
@@ -57,14 +63,16 @@ def test_corrections_see_no_field_of_the_fit(drawn, invariant):
 
 
 def test_without_corrections_nothing_is_held_back(drawn):
-    fit_debiaser_array(fields(30), fields(20, 1), IDENTITY, n_samples=99, corrections=(), key=jr.key(0))
+    fit_debiaser_array(
+        fields(30), fields(20, 1), IDENTITY, debias_settings(n_samples=99, corrections=()), key=jr.key(0)
+    )
     assert rows(drawn["first"]) == rows(fields(30))
     assert rows(drawn["second"]) == rows(fields(20, 1))
 
 
 def test_shifts_multiply_samples(drawn):
-    options = {"n_samples": 120, "corrections": (), "translation_invariant": True}
-    fit_debiaser_array(fields(30), fields(20, 1), IDENTITY, **options, key=jr.key(0))
+    settings = debias_settings(n_samples=120, corrections=(), translation_invariant=True)
+    fit_debiaser_array(fields(30), fields(20, 1), IDENTITY, settings, key=jr.key(0))
     assert len(drawn["first"]) == len(drawn["second"]) == 120
     assert rows(drawn["first"]) == rows(fields(30))
     # 4 copies of each of 30 fields at 4 offsets: 30·4·(1 − (3/4)⁴) = 82 of them differ, give or take 5.
@@ -75,22 +83,22 @@ def test_shifts_multiply_samples(drawn):
 @pytest.mark.parametrize(("n", "corrections", "minimum"), [(1, (), 2), (0, (), 2), (3, ("marginals",), 4)])
 def test_too_few_fields(invariant, n, corrections, minimum):
     message = f"at least {minimum} fields of each archive, got {n} coarse and 50 fine"
+    settings = DebiasSettings(corrections=corrections, translation_invariant=invariant)
     with pytest.raises(ValueError, match=message):
-        fit_debiaser_array(
-            fields(n), fields(50), IDENTITY, corrections=corrections, translation_invariant=invariant, key=jr.key(0)
-        )
+        fit_debiaser_array(fields(n), fields(50), IDENTITY, settings, key=jr.key(0))
 
 
 def test_copies_do_not_make_a_covariance():
     few = np.random.default_rng(0).normal(size=(6, 3, 4)).astype(np.float32)  # 3 held back, of 3 channels
+    settings = debias_settings(epsilon=5.0, translation_invariant=True)
     with pytest.raises(ValueError, match="3 fields of 3 channels are left for the corrections; shifts of so few"):
-        fit_debiaser_array(few, few, IDENTITY, epsilon=5.0, translation_invariant=True, key=jr.key(0))
+        fit_debiaser_array(few, few, IDENTITY, settings, key=jr.key(0))
 
 
 def test_names_are_checked_before_anything_is_fitted():
     unchecked = inspect.unwrap(fit_debiaser_array)  # as users have it: only the tests check annotations
     with pytest.raises(ValueError, match=r"corrections must be among \('covariance', 'marginals'\), got 'marginal'"):
-        unchecked(fields(9), fields(9), IDENTITY, corrections=("covariance", "marginal"), key=jr.key(0))
+        debias_settings(corrections=("covariance", "marginal"))
     with pytest.raises(ValueError, match="got 'variance'"):
         inspect.unwrap(correct)(NoDebiasing(), jnp.ones((9, 4)), jnp.ones((9, 4)), ["variance"], n_quantiles=5)
     with pytest.raises(ValueError, match=r"method must be one of .* got 'quantile'"):
@@ -122,11 +130,11 @@ def test_corrections_restore_what_the_entropic_map_blurs(invariant):
     target = np.float32(rng.gumbel(size=(4000, 1, 4)) @ kernel)
     unseen = np.float32(0.6 * rng.normal(size=(20_000, 1, 4)) @ kernel)
     operator, spread = IDENTITY, {}
+    settings = debias_settings(n_samples=500, epsilon=0.5, translation_invariant=invariant)
     for corrections in ((), ("covariance", "marginals")):
         debiaser, _ = fit_debiaser_array(
-            source, target, operator, n_samples=500, epsilon=0.5, corrections=corrections,
-            translation_invariant=invariant, key=jr.key(0),
-        )  # fmt: skip
+            source, target, operator, replace(settings, corrections=corrections), key=jr.key(0)
+        )
         mapped = apply_debiaser(debiaser, unseen)[:, 0]
         error = np.cov(mapped.T) - np.cov(target[:, 0].T)
         skewness = ((mapped - mapped.mean(0)) ** 3).mean() / mapped.std() ** 3

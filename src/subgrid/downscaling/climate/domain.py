@@ -27,7 +27,8 @@ from subgrid.data.grids.regrid import Regridding, conservative_coarsening
 from subgrid.downscaling.climate.climatology import Climatology, fit_climatology
 from subgrid.downscaling.climate.series import Fieldwise, SeriesDebiaser, Weakened
 from subgrid.downscaling.debiasing.bias_adjustment import fit_dynamical_transport, fit_quantile_delta_mapping
-from subgrid.downscaling.debiasing.dynamic import TransportMethod, TransportSettings, fit_transport
+from subgrid.downscaling.debiasing.dynamic import TransportMethod, fit_transport
+from subgrid.downscaling.debiasing.settings import TransportSettings
 from subgrid.downscaling.debiasing.static import Composed, NoDebiasing, fit_quantile_mapping
 from subgrid.downscaling.interpolation.linear import bilinear
 from subgrid.downscaling.preparation.transforms import PRECIPITATION, ChannelTransforms, default_transforms

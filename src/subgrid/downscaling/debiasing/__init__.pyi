@@ -4,7 +4,6 @@ from .bias_adjustment import (
 )
 from .choice import Sample as Sample, choose_debiasing as choose_debiasing, n_fits as n_fits
 from .dynamic import (
-    TransportSettings as TransportSettings,
     bridge_drifts as bridge_drifts,
     check_levels as check_levels,
     fit_transport as fit_transport,
@@ -14,6 +13,12 @@ from .dynamic import (
 from .fit import (
     apply_debiaser as apply_debiaser,
     fit_debiaser_array as fit_debiaser_array,
+)
+from .settings import (
+    DebiasSettings as DebiasSettings,
+    EntropicSettings as EntropicSettings,
+    TransportSettings as TransportSettings,
+    debias_settings as debias_settings,
 )
 from .static import (
     Composed as Composed,

@@ -12,7 +12,7 @@ form, plus a network that starts at zero: an untrained transport is the linear o
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
@@ -25,6 +25,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from subgrid.data.normalise import Standardiser, fit_standardiser
+from subgrid.downscaling.debiasing.settings import TransportSettings
 from subgrid.networks.correlation import Padding
 from subgrid.networks.mlp import MLP
 from subgrid.networks.unet import UNet
@@ -60,44 +61,6 @@ EMA_DECAY = 0.99
 """Of the weights. The rate falls along a cosine, which averages too; a longer memory would hold untrained weights."""
 
 
-@dataclass(frozen=True)
-class TransportSettings:
-    """How a dynamic transport is fitted; the defaults are for Kuramoto–Sivashinsky on two cores.
-
-    Args:
-        n_steps: of training: of a flow, of each of the two rounds of a rectified flow, of each iteration of a bridge.
-        batch_size: pairs a step.
-        learning_rate: its peak; it falls along a cosine.
-        channels: of a UNet on grids, its levels; of a perceptron on vectors, its hidden layers.
-        sigma: noise of "interpolant" and "schrodinger-bridge", in standard deviations of the target.
-        n_iterations: outer iterations of a bridge.
-        n_flow_steps: midpoint steps of the map T.
-
-    Raises:
-        ValueError: for numbers of steps, iterations or pairs below 1, and a sigma that is not positive.
-    """
-
-    n_steps: int = 2000
-    batch_size: int = 256
-    learning_rate: float = 1e-3
-    channels: tuple[int, ...] = (48,)
-    sigma: float = 0.5
-    n_iterations: int = 4
-    n_flow_steps: int = 8
-
-    def __post_init__(self):
-        for name in ("n_steps", "batch_size", "n_iterations", "n_flow_steps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"debias.{name} must be at least 1, got {getattr(self, name)}.")
-        if not self.sigma > 0:
-            raise ValueError(f"debias.sigma must be positive, got {self.sigma}; without noise choose flow-matching.")
-
-    @property
-    def steps_per_dispatch(self) -> int:
-        """The largest divisor of n_steps up to 50: what one report covers."""
-        return max(k for k in range(1, 51) if self.n_steps % k == 0)
-
-
 class DynamicTransport(eqx.Module):
     """T(y): the field normalised, moved along dx/dt = v(x, t) from t = 0 to 1, and restored.
 
@@ -118,7 +81,7 @@ class DynamicTransport(eqx.Module):
 def fit_transport(
     source: Float[Array, "n channel *coarse"],
     target: Float[Array, "m channel *target_coarse"],
-    settings: TransportSettings = TransportSettings(),
+    settings: TransportSettings = TransportSettings(),  # noqa: B008 frozen
     *,
     method: TransportMethod,
     padding: Padding | None = "periodic",

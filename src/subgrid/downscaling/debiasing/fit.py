@@ -13,7 +13,13 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from subgrid.data.batches import random_shifts
-from subgrid.downscaling.debiasing.dynamic import Report, TransportSettings, fit_transport
+from subgrid.downscaling.debiasing.dynamic import Report, fit_transport
+from subgrid.downscaling.debiasing.settings import (
+    Correction,
+    DebiasSettings,
+    EntropicSettings,
+    require_corrections,
+)
 from subgrid.downscaling.debiasing.static import Composed, NoDebiasing, fit_quantile_mapping
 from subgrid.numerics.streams import substream
 from subgrid.transport.gaussian import fit_gaussian_map
@@ -29,7 +35,6 @@ DebiasMethod: TypeAlias = Literal[
     "rectified-flow",
     "schrodinger-bridge",
 ]
-Correction: TypeAlias = Literal["covariance", "marginals"]
 CORRECTION_SAMPLES = 65_536
 """Shifted fields that the corrections of a translation-invariant transport are fitted on: a covariance of 24 points is
 then known to half a percent, and every per-mille quantile by some sixty values, if the fields behind them are many."""
@@ -39,20 +44,12 @@ def fit_debiaser_array(
     coarse: Float[np.ndarray, "n channel *coarse"],
     fine: Float[np.ndarray, "m channel *fine"],
     operator: Coarsening,
+    settings: DebiasSettings = DebiasSettings(),  # noqa: B008 frozen
     *,
     method: DebiasMethod = "entropic-ot",
-    translation_invariant: bool = False,
-    n_samples: int = 4096,
-    epsilon: float = 0.1,
-    tolerance: float = 1e-2,
-    max_iterations: int = 5000,
-    corrections: Sequence[Correction] = ("covariance", "marginals"),
-    n_quantiles: int = 200,
-    periodic: bool = False,
     folder: str | Path | None = None,
     report: Report | None = None,
     key: Key,
-    **training: Any,
 ) -> tuple[Debiaser, dict[str, Any]]:
     """The transport from coarse fields to coarsened fine fields, and what its solver reports.
 
@@ -60,38 +57,27 @@ def fit_debiaser_array(
         coarse: (n, channel, *coarse), physical units.
         fine: (m, channel, *fine), same unit; unpaired.
         operator: C′.
+        settings: of all methods.
         method: "none"; "quantile-mapping", point by point; "gaussian", the linear map that matches mean and covariance;
             "entropic-ot", entropic transport of whole fields, the default; or a dynamic transport (see
             `fit_transport`).
-        translation_invariant: of transports, whether samples are shifted at random, so that smaller archives too give
-            many.
-        n_samples: of entropic transport, used of each set, default 4096; time and memory grow with the square.
-        epsilon: of entropic transport, in units of the squared field, default .1; as for `fit_entropic_map`.
-        tolerance: of entropic transport, default .01; as for `fit_entropic_map`.
-        max_iterations: of entropic transport, default 5000; as for `fit_entropic_map`.
-        corrections: of transports, in this order, see `correct`. Entropic transport holds back half of each archive for
-            them, or what `n_samples` leaves of it if that is more; dynamic ones, which do not keep the fields of their
-            fit, are fitted and corrected on all.
-        n_quantiles: of quantile mapping and of the correction of marginals, default 200.
-        periodic: of dynamic transports, whether space wraps around (it does if translation invariant).
         folder: of dynamic transports, for checkpoints, from which the same call resumes; none by default.
         report: `report(done, total, note)`, of transports.
         key: of samples, weights and training.
-        **training: of dynamic transports, the fields of `TransportSettings`.
 
     Returns:
         The debiaser, a map of one field, and a dictionary, empty except for transports.
 
     Raises:
-        ValueError: for a method or correction that does not exist, and for too few fields.
-        TypeError: for a setting that does not exist; and as the `fit_…` that it calls.
+        ValueError: for a method that does not exist, and for too few fields; and as the `fit_…` that it calls.
 
     Examples:
         >>> debiaser, summary = fit_debiaser_array(coarse, fine, Subsample((192,), 8), key=key)
         >>> debiased = apply_debiaser(debiaser, coarse)
     """
-    _require_known(method, corrections)
-    settings = TransportSettings(**training)
+    if method not in get_args(DebiasMethod):
+        raise ValueError(f"method must be one of {get_args(DebiasMethod)}, got {method!r}.")
+    corrections, n_quantiles = settings.corrections, settings.n_quantiles
     if method == "none":
         return NoDebiasing(), {}
     _require_fields(len(coarse), len(fine), 4 if method == "entropic-ot" and corrections else 2)
@@ -100,30 +86,36 @@ def fit_debiaser_array(
         return fit_quantile_mapping(source, target, n_quantiles=n_quantiles), {}
     if method == "gaussian":
         return fit_gaussian_map(source, target), {}
-    n_space = len(operator.coarse_shape) if translation_invariant else 0
-    keys, held = jr.split(substream(key, "samples")), method == "entropic-ot" and bool(corrections)
-    n = n_samples if method == "entropic-ot" else max(len(coarse), len(fine), CORRECTION_SAMPLES if n_space else 0)
+    entropic, n_space = method == "entropic-ot", len(operator.coarse_shape) if settings.translation_invariant else 0
+    keys, held = jr.split(substream(key, "samples")), entropic and bool(corrections)
+    n = settings.entropic.n_samples if entropic else max(len(coarse), len(fine), CORRECTION_SAMPLES if n_space else 0)
     split = [_fit_and_rest(f, n, n_space, hold_back=held, key=k) for f, k in zip((source, target), keys, strict=True)]
     (first, source_rest), (second, target_rest) = split
     if method == "entropic-ot":
-        limits = {"epsilon": epsilon, "tolerance": tolerance, "max_iterations": max_iterations}
-        debiaser, summary = _entropic_map(first, second, limits, report)
+        debiaser, summary = _entropic_map(first, second, settings.entropic, report)
         return correct(debiaser, source_rest, target_rest, corrections, n_quantiles=n_quantiles), summary
-    padding, shifted = "periodic" if periodic or n_space else "reflect", n_space > 0
+    padding, shifted = "periodic" if settings.periodic or n_space else "reflect", n_space > 0
     options = {"padding": padding, "translation_invariant": shifted, "folder": folder, "report": report}
     debiaser, summary = fit_transport(
-        first, second, settings, method=method, **options, key=substream(key, "transport")
+        first, second, settings.dynamic, method=method, **options, key=substream(key, "transport")
     )
     return correct(debiaser, first, second, corrections, n_quantiles=n_quantiles), summary
 
 
 def _entropic_map(
-    source: Array, target: Array, limits: dict[str, Any], report: Report | None
+    source: Array, target: Array, settings: EntropicSettings, report: Report | None
 ) -> tuple[Debiaser, dict[str, Any]]:
     from subgrid.transport.sinkhorn import fit_entropic_map
 
-    progress = None if report is None else _error_progress(report, limits["tolerance"])
-    debiaser, summary = fit_entropic_map(source, target, **limits, report=progress)
+    progress = None if report is None else _error_progress(report, settings.tolerance)
+    debiaser, summary = fit_entropic_map(
+        source,
+        target,
+        epsilon=settings.epsilon,
+        tolerance=settings.tolerance,
+        max_iterations=settings.max_iterations,
+        report=progress,
+    )
     return debiaser, asdict(summary)
 
 
@@ -172,7 +164,7 @@ def correct(
         >>> debiaser = correct(transport, coarse_rest, coarsened_rest, ["covariance"], n_quantiles=200)
         >>> debiased = debiaser(y)
     """
-    _require_known("entropic-ot", corrections)
+    require_corrections(corrections)
     if not corrections:
         return debiaser
     parts, moved = [debiaser], jax.jit(lambda y: jax.lax.map(debiaser, y, batch_size=256))(source)
@@ -232,14 +224,6 @@ def _fit_and_rest(samples: Array, n: int, n_space: int, *, hold_back: bool, key:
 def _shifted_copies(fields: Array, n: int, n_space: int, *, key: Key) -> Array:
     """n random shifts, of every field as often as of any other."""
     return random_shifts(fields[jnp.arange(n) % len(fields)], n_space, key=key)
-
-
-def _require_known(method: str, corrections: Sequence[str]) -> None:
-    if method not in get_args(DebiasMethod):
-        raise ValueError(f"method must be one of {get_args(DebiasMethod)}, got {method!r}.")
-    for correction in corrections:
-        if correction not in get_args(Correction):
-            raise ValueError(f"corrections must be among {get_args(Correction)}, got {correction!r}.")
 
 
 def _require_fields(n_coarse: int, n_fine: int, minimum: int) -> None:

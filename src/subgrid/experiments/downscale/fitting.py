@@ -6,6 +6,7 @@ from typing import Any
 from subgrid.data.fields import Samples
 from subgrid.downscaling.conditional.model import train_conditional
 from subgrid.downscaling.debiasing.fit import fit_debiaser_array
+from subgrid.downscaling.debiasing.settings import debias_settings
 from subgrid.downscaling.prior.model import train_prior
 from subgrid.downscaling.prior.training import Fields
 from subgrid.experiments.downscale import build
@@ -50,14 +51,16 @@ def fit_debiaser(
 
     One that is trained resumes from its checkpoints in `folder`.
     """
+    chosen = config.debias.model_dump()
+    method = chosen.pop("method")
+    common = {name: getattr(config.data, name) for name in ("translation_invariant", "periodic")}
     return fit_debiaser_array(
         coarse.values,
         fine.values,
         operator,
-        translation_invariant=config.data.translation_invariant,
-        periodic=config.data.periodic,
+        debias_settings(**common, **chosen),
+        method=method,
         folder=folder,
         report=update,
         key=key,
-        **config.debias.model_dump(),
     )

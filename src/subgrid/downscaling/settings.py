@@ -1,0 +1,33 @@
+"""Settings that are given flat, by their names, and belong to several classes."""
+
+import difflib
+from collections.abc import Collection, Mapping
+from dataclasses import fields
+from typing import Any
+
+
+def sort_settings(
+    caller: str, settings: Mapping[str, Any], *classes: type, without: Collection[str] = ()
+) -> list[dict[str, Any]]:
+    """Flat settings, sorted by the dataclass that has a field of that name.
+
+    Args:
+        caller: the function that they were given to, for the message.
+        settings: by name.
+        *classes: dataclasses without a common field.
+        without: fields that are not for the caller of `caller` to set.
+
+    Returns:
+        Of each class the settings that are its own.
+
+    Raises:
+        TypeError: for a setting that no class has; it names the nearest that exists.
+    """
+    names = [{each.name for each in fields(one)} - set(without) for one in classes]
+    known = set().union(*names)
+    for name in settings:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(known))}."
+            raise TypeError(f"{caller} has no setting {name!r}; {hint}")
+    return [{name: value for name, value in settings.items() if name in own} for own in names]
