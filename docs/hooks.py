@@ -2,18 +2,30 @@
 
     [[public: subgrid.diffusion]]
 
-of a reference page becomes the names that the package makes public, module by module.
+of a reference page becomes the names that the package makes public, module by module. Formulas, $…$ and $$…$$ in
+Markdown, become MathML, which browsers draw by themselves; one that cannot be read is a warning, so `--strict` fails.
 """
 
 import ast
+import html
 import re
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import jupytext
+from latex2mathml.converter import convert
+from mkdocs.plugins import get_plugin_logger
 from mkdocs.structure.files import File
+
+log = get_plugin_logger("formulas")
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
+MATHML = "http://www.w3.org/1998/Math/MathML"
+CHILDREN = {"mfrac": 2, "mroot": 2, "msub": 2, "msup": 2, "msubsup": 3, "mover": 2, "munder": 2, "munderover": 3}
+# What pymdownx.arithmatex leaves of a formula.
+FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
+CODE = re.compile(r"<(pre|code|script|style|math)\b.*?</\1>", re.DOTALL)
 PUBLIC = re.compile(r"^\[\[public: (subgrid[\w.]*)\]\]$", re.MULTILINE)
 
 
@@ -29,6 +41,49 @@ def on_files(files, config):
 
 def on_page_markdown(markdown, page, config, files):
     return PUBLIC.sub(lambda found: entries(found[1]), markdown)
+
+
+def on_page_content(content, page, config, files):
+    broken = []
+
+    def replace(found):
+        tag, latex = found[1], html.unescape(found[3]).strip()
+        try:
+            formula = mathml(latex, display="block" if found[2] == "[" else "inline")
+            return f'<{tag} class="formula">{formula}</{tag}>'
+        except Exception as error:  # latex2mathml raises several kinds
+            broken.append(f"{latex!r} ({error or type(error).__name__})")
+            return found[0]
+
+    content = FORMULA.sub(replace, content)
+    broken += [repr(line.strip()) for line in CODE.sub("", content).splitlines() if "$" in line]
+    for formula in broken:
+        log.warning("%s: this formula cannot be read: %s", page.file.src_uri, formula)
+    return content
+
+
+def mathml(latex, *, display):
+    """A formula as MathML.
+
+    latex2mathml passes over what it does not know; here that is an error.
+
+    Raises:
+        ValueError: a command is unknown, or an argument or a brace is missing.
+    """
+    if latex.count("{") != latex.count("}"):
+        raise ValueError("braces do not match")
+    ET.register_namespace("", MATHML)
+    root = ET.fromstring(re.sub("&(?!#)", "&amp;", convert(latex, display=display)))
+    for element in root.iter():
+        kind = element.tag.removeprefix(f"{{{MATHML}}}")
+        if len(element) != CHILDREN.get(kind, len(element)):
+            raise ValueError("an argument is missing")
+        if re.search(r"[\\{}&$]", element.text or ""):
+            raise ValueError(f"{element.text} is unknown, or not closed")
+        if kind == "mover" and (element[1].text or "") in "~^¯―":
+            element.set("accent", "true")
+    root.set("alttext", latex)
+    return ET.tostring(root, encoding="unicode")
 
 
 def entries(package):
