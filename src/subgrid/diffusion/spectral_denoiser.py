@@ -26,7 +26,7 @@ class SpectralDenoiser(eqx.Module):
         >>> denoiser = SpectralDenoiser(mode_statistics(fine), UNet(4, 2, 2, key=key))
     """
 
-    law: ModeStatistics | Groups
+    law: ModeStatistics | Groups[ModeStatistics]
     network: eqx.Module
 
     def __call__(
@@ -54,7 +54,7 @@ def spectral_residual_scale(law: ModeStatistics | DeviceStatistics, sigma: Scala
     return root_mean_square((1 - _gain(law, sigma)) * law.variance)
 
 
-def residual_weight(law: ModeStatistics | Groups):
+def residual_weight(law: ModeStatistics | Groups[ModeStatistics]):
     """λ = 1/r², which gives the network a target of unit variance at every σ; of groups, one over the mean of their r².
 
     Args:

@@ -3,13 +3,16 @@ field follows.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
+
+OfGroup = TypeVar("OfGroup")
+"""A tree of arrays that each group has one of: a distribution, or what is made of it."""
 
 
 class Context(NamedTuple):
@@ -21,29 +24,29 @@ class Context(NamedTuple):
     """The number of the group whose distribution the field follows, from 0."""
 
 
-class Groups(eqx.Module):
+class Groups(eqx.Module, Generic[OfGroup]):
     """The distributions of several groups, or what is made of them, in one tree: groups along the first axis of arrays.
 
     Args:
-        laws: one tree of arrays for each group, all of one structure and of equal shapes.
+        distributions: one tree of arrays for each group, all of one structure and of equal shapes.
 
     Examples:
         >>> groups = Groups([mode_statistics(dry), mode_statistics(wet)])
         >>> of_group(groups, Context(orography, jnp.asarray(1)))  # the statistics of wet
     """
 
-    stacked: Any
+    stacked: OfGroup
     """The tree of stacked arrays."""
 
-    def __init__(self, laws: Sequence[Any]):
-        self.stacked = jax.tree.map(lambda *parts: np.stack(parts), *laws)
+    def __init__(self, distributions: Sequence[OfGroup]):
+        self.stacked = jax.tree.map(lambda *parts: np.stack(parts), *distributions)
 
 
-def of_group(law: Any, context: Context | None) -> Any:
+def of_group(distribution: OfGroup | Groups[OfGroup], context: Context | None) -> OfGroup:
     """The distribution of the context's group; one that is not of groups is that of every context.
 
     Args:
-        law: a distribution, or `Groups` of them.
+        distribution: a distribution, or `Groups` of them.
         context: of one field; its group is a scalar.
 
     Returns:
@@ -55,11 +58,11 @@ def of_group(law: Any, context: Context | None) -> Any:
     Examples:
         >>> of_group(Groups([dry, wet]), Context(orography, jnp.asarray(1)))
     """
-    if not isinstance(law, Groups):
-        return law
+    if not isinstance(distribution, Groups):
+        return distribution
     if context is None:
-        raise ValueError("the law has groups; call with a Context that says which one the field follows.")
-    return jax.tree.map(lambda part: jnp.asarray(part)[context.group], law.stacked)
+        raise ValueError("the distribution has groups; call with a Context that says which one the field follows.")
+    return jax.tree.map(lambda part: jnp.asarray(part)[context.group], distribution.stacked)
 
 
 def known_fields(context: Context | None) -> list[Array | np.ndarray]:

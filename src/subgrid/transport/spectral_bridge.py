@@ -119,7 +119,7 @@ class RefinedDrift(eqx.Module):
         >>> drift = RefinedDrift(SpectralBridge(source, target, 0.5), UNet(4, 2, 2, key=key), "backward")
     """
 
-    base: SpectralBridge | Groups
+    base: SpectralBridge | Groups[SpectralBridge]
     network: eqx.Module
     direction: Literal["forward", "backward"] = eqx.field(static=True)
     least: float = eqx.field(static=True, default=1e-3)
@@ -168,8 +168,8 @@ class RefinedVelocity(eqx.Module):
         >>> velocity = RefinedVelocity(mode_statistics(coarse), mode_statistics(fine), UNet(4, 2, 2, key=key))
     """
 
-    source: ModeStatistics | Groups
-    target: ModeStatistics | Groups
+    source: ModeStatistics | Groups[ModeStatistics]
+    target: ModeStatistics | Groups[ModeStatistics]
     network: eqx.Module
 
     def __call__(

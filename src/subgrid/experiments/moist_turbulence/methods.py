@@ -250,7 +250,7 @@ def _started_independent(drift: RefinedDrift, k: int) -> RefinedDrift:
     return projecting_independent_ends(drift) if k == 0 else drift
 
 
-def _gaussian_pairs(base: Groups, ends: Ends, settings: BridgeSettings, *, key: Key) -> Pairs:
+def _gaussian_pairs(base: Groups[SpectralBridge], ends: Ends, settings: BridgeSettings, *, key: Key) -> Pairs:
     """Fine fields with the coarse ones that the Gaussian bridge of their context's spectra leads to."""
     draw_key, plan_key = jr.split(key)
     pairs = draw_pairs(ends, settings.n_pairs, key=draw_key)
@@ -287,7 +287,7 @@ def _ends(archives: Archives):
     return jax.tree.map(jnp.asarray, (fine.values, archives.coarse.values, known))
 
 
-def _denoising(config: TurbulenceConfig, archives: Archives, law: ModeStatistics | Groups):
+def _denoising(config: TurbulenceConfig, archives: Archives, law: ModeStatistics | Groups[ModeStatistics]):
     levels = log_uniform_levels(config.diffusion.sigma_min, config.diffusion.margin * level_of(config, archives))
     weight = residual_weight(law)
 
