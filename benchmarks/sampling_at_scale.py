@@ -1,7 +1,7 @@
 """What an ensemble costs by its size: twice the days, a slice of 50 GB, two dask workers.
 
 Each number comes from a process of its own, so that peak memory is that of its own work. The sampler is that of a
-climate run: a Gaussian law of 60 directions, conditioned exactly, every field through the way back to kelvins.
+climate run: a Gaussian distribution of 60 directions, conditioned exactly, every field through the way back to kelvins.
 """
 
 import json

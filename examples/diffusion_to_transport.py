@@ -14,11 +14,11 @@
 # # From diffusion to transport
 #
 # A diffusion model starts from noise and ends in data. Nothing in that needs the start to be *noise*: it may be another
-# archive, a biased one, and then the same machinery carries coarse fields onto the law of true ones. This tutorial goes
-# from one to the other in four steps, on laws for which the answers are known:
+# archive, a biased one, and then the same machinery carries coarse fields onto the distribution of true ones. This
+# tutorial goes from one to the other in four steps, on distributions for which the answers are known:
 #
 # 1. a diffusion is an interpolant with noise at one end;
-# 2. flow matching regresses the velocity of any interpolant, between any two laws;
+# 2. flow matching regresses the velocity of any interpolant, between any two distributions;
 # 3. who is paired with whom decides how far things move: independent, optimal, rectified;
 # 4. with noise on the way, one model gives a family of diffusions, and the right pairs make it a Schrödinger bridge.
 #
@@ -99,8 +99,8 @@ np.testing.assert_allclose(velocity_of_the_denoiser(point, time), exact(point, t
 # draw a time, and learn where the line was going. The *learned* velocity is an average over all lines through a point,
 # so its paths bend and never cross.
 #
-# For Gaussians the exact map is a matrix. It is not the matrix of optimal transport, although both carry the one law
-# onto the other.
+# For Gaussians the exact map is a matrix. It is not the matrix of optimal transport, although both carry the one
+# distribution onto the other.
 
 # %%
 rectified = gaussian_velocity(Linear(), zero, covariance0, zero, covariance1)
@@ -162,9 +162,9 @@ assert second.one_step_error < 0.5 * first.one_step_error
 #
 #     dX = (v + ε∇log p) dt + √(2ε) dW
 #
-# has the same laws at all times. ε is a choice made *after* training: 0 gives the deterministic map, more gives an
-# ensemble. With γ = σ√(t(1 − t)), entropic pairs of ε = 2σ² and a diffusion of σ, it is a Schrödinger bridge, and its
-# ends have a covariance that is known.
+# has the same distributions at all times. ε is a choice made *after* training: 0 gives the deterministic map, more
+# gives an ensemble. With γ = σ√(t(1 − t)), entropic pairs of ε = 2σ² and a diffusion of σ, it is a Schrödinger bridge,
+# and its ends have a covariance that is known.
 
 # %%
 SIGMA = 1.0

@@ -13,9 +13,9 @@
 # %% [markdown]
 # # A Schrödinger bridge in fifty lines
 #
-# Two archives, no pairs, and noise. The Schrödinger bridge is the random process that starts with the law of the first,
-# ends with that of the second, and departs as little as it can from Brownian motion. Because it stays close to where it
-# starts, it debiases a field without forgetting which field it was.
+# Two archives, no pairs, and noise. The Schrödinger bridge is the random process that starts with the distribution of
+# the first, ends with that of the second, and departs as little as it can from Brownian motion. Because it stays close
+# to where it starts, it debiases a field without forgetting which field it was.
 #
 # Iterative Markovian fitting (Shi et al. 2023) finds it with two regressions that take turns. We build it from nothing
 # but JAX and a linear model, on Gaussians, where the answer is known: starting N(0, 1), ending N(0, 1), with Brownian
@@ -44,9 +44,9 @@ TIMES = (jnp.arange(N_STEPS) + 0.0) / N_STEPS
 #
 # 1. **Join** pairs (x₀, x₁) by Brownian bridges: X_t = (1 − t)x₀ + t x₁ + σ√(t(1 − t)) Z. Such a process knows both
 #    ends, so it is not a diffusion that could be simulated from one of them.
-# 2. **Project**: the diffusion with the same law at every single time has the drift E[(x₁ − X_t)/(1 − t) | X_t]. It is
-#    a regression. Here one straight line for every time is enough, because everything is Gaussian; elsewhere it is a
-#    network.
+# 2. **Project**: the diffusion with the same distribution at every single time has the drift E[(x₁ − X_t)/(1 − t) |
+#    X_t]. It is a regression. Here one straight line for every time is enough, because everything is Gaussian;
+#    elsewhere it is a network.
 # 3. **Simulate** that diffusion from the true x₀: its ends are new pairs, closer to the bridge. Go to 1, and turn time
 #    around, so that each end gets its true samples every second time.
 
@@ -76,7 +76,7 @@ def simulate(drift, start, key):
 
 @jax.jit
 def turn(x0, x1, fresh, key):
-    """Regress from x0 to x1, simulate from fresh samples of x0's law; the new pairs, time turned around."""
+    """Regress from x0 to x1, simulate from fresh samples of x0's distribution; the new pairs, time turned around."""
     fit_key, simulate_key = jr.split(key)
     return simulate(fit_drift(x0, x1, fit_key), fresh, simulate_key), fresh
 
@@ -122,8 +122,8 @@ axis.legend()
 # ## With networks
 #
 # In more than a toy the line becomes a network that sees x and t, and the rest stays. Subgrid's `fit_bridge` keeps two
-# of them, one a direction, warm from turn to turn, averages their weights, and saves after every turn. Between two laws
-# of the plane:
+# of them, one a direction, warm from turn to turn, averages their weights, and saves after every turn. Between two
+# distributions of the plane:
 
 # %%
 from subgrid.networks.mlp import MLP  # noqa: E402

@@ -247,7 +247,7 @@ def test_verify_scores_the_reference_itself_at_its_floor(subgrid, tmp_path):
     outcome = subgrid("verify", tmp_path / "e.zarr", "-r", tmp_path / "fine.nc", "-o", tmp_path / "m.json")
     assert outcome.code == 0, outcome.err
     rows = {row["metric"]: row for row in json.loads((tmp_path / "m.json").read_text())["table"]}
-    # Same law, other draws: W1 of 200 against 100 samples is of the size of its floor, 100 against 100.
+    # Same distribution, other draws: W1 of 200 against 100 samples is of the size of its floor, 100 against 100.
     assert 0.3 < rows["W1"]["generated"] / rows["W1"]["floor"] < 2
 
 

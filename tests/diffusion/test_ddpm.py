@@ -53,7 +53,7 @@ def test_ancestral_variance(variance, expected, chain, monkeypatch):
 
 
 @pytest.mark.slow
-def test_ancestral_sampling_draws_that_law(chain):
+def test_ancestral_sampling_draws_that_distribution(chain):
     draws = ancestral_sample(*chain, jr.normal(jr.key(0), (50_000,)), variance="beta", key=jr.key(1))
     # Standard errors: .5/√n = .0022 and .25·√(2/n) = .0016; four of each.
     assert draws.mean() == pytest.approx(2.0, abs=0.009)

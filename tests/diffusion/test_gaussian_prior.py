@@ -1,4 +1,4 @@
-"""The low-rank Gaussian law against dense linear algebra, and the choice of its rank where the answer is known."""
+"""The low-rank Gaussian prior against dense linear algebra, and the choice of its rank where the answer is known."""
 
 import jax
 import jax.numpy as jnp
@@ -50,7 +50,7 @@ def test_denoiser_and_posterior_covariance_are_the_dense_ones(prior, sigma):
     assert scale == pytest.approx(np.sqrt(sigma**2 * np.trace(np.asarray(jacobian)) / D), rel=1e-3)
 
 
-def test_samples_have_the_law(prior):
+def test_samples_have_the_distribution(prior):
     drawn = np.asarray(jax.vmap(lambda k: prior.sample(key=k))(jr.split(jr.key(1), 20_000))).reshape(-1, D)
     # 20,000 draws: the covariance to some √(2/20000) = 1 % of its norm.
     assert np.linalg.norm(np.cov(drawn.T) - dense(prior)) < 0.03 * np.linalg.norm(dense(prior))

@@ -1,4 +1,4 @@
-"""The denoising loss of denoisers whose error is known, and the laws of the noise levels."""
+"""The denoising loss of denoisers whose error is known, and the distributions of the noise levels."""
 
 import equinox as eqx
 import jax
@@ -77,7 +77,7 @@ def test_error_of_the_identity_is_the_noise():
 
 
 @pytest.mark.parametrize(
-    ("quantile", "law"),
+    ("quantile", "distribution"),
     [
         (log_uniform_levels(0.01, 50.0), loguniform(0.01, 50.0)),
         (log_normal_levels(-1.2, 1.2), lognorm(1.2, scale=np.exp(-1.2))),
@@ -85,10 +85,10 @@ def test_error_of_the_identity_is_the_noise():
     ],
     ids=["log-uniform", "log-normal", "VE time"],
 )
-def test_laws_of_the_levels(quantile, law):
+def test_distributions_of_the_levels(quantile, distribution):
     sigma = np.float64(quantile(stratified_uniforms(1000, key=jr.key(0))))
-    # Stratified: the empirical distribution is within 1/n of the law (float32 adds a little at the tails).
-    assert kstest(sigma, law.cdf).statistic < 2e-3
+    # Stratified: the empirical distribution is within 1/n of the distribution (float32 adds a little at the tails).
+    assert kstest(sigma, distribution.cdf).statistic < 2e-3
 
 
 def test_time_uniform_levels_of_variance_preserving():

@@ -1,4 +1,4 @@
-"""A silent network leaves the exact denoiser of a Gaussian law; what the network is for has unit variance."""
+"""A silent network leaves the exact denoiser of a Gaussian distribution; what the network is for has unit variance."""
 
 import equinox as eqx
 import jax
@@ -43,16 +43,16 @@ def test_of_white_noise_it_shrinks_every_point(sigma):
 
 
 def test_with_a_context_the_law_is_that_of_its_group_and_the_weight_of_the_mean_error():
-    laws = [white(1.3), white(0.4)]
+    distributions = [white(1.3), white(0.4)]
     context = Context(jnp.full((1, 8, 8), 3.0), jnp.asarray(1))
     x, s = jr.normal(jr.key(1), (1, 8, 8)), jnp.asarray(0.7)
-    found = SpectralDenoiser(Groups(laws), Last())(x, s, context)
-    own = SpectralDenoiser(laws[1], Constant(3.0))(x, s)
+    found = SpectralDenoiser(Groups(distributions), Last())(x, s, context)
+    own = SpectralDenoiser(distributions[1], Constant(3.0))(x, s)
     np.testing.assert_allclose(found, own, rtol=1e-5, atol=1e-5)
-    r2 = [float(spectral_residual_scale(law, s)) ** 2 for law in laws]
-    np.testing.assert_allclose(residual_weight(Groups(laws))(s[None]), [2 / sum(r2)], rtol=1e-5)
+    r2 = [float(spectral_residual_scale(distribution, s)) ** 2 for distribution in distributions]
+    np.testing.assert_allclose(residual_weight(Groups(distributions))(s[None]), [2 / sum(r2)], rtol=1e-5)
     with pytest.raises(ValueError, match="call with a Context"):
-        SpectralDenoiser(Groups(laws), Last())(x, s)
+        SpectralDenoiser(Groups(distributions), Last())(x, s)
 
 
 def test_the_law_has_no_gradient():

@@ -1,4 +1,4 @@
-"""A tiny synthetic pair of climate archives, whose law is known, for the tests of the climate path."""
+"""A tiny synthetic pair of climate archives, whose distribution is known, for the tests of the climate path."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Langevin chains on Gaussians: the stationary law of the unadjusted step is known exactly."""
+"""Langevin chains on Gaussians: the stationary distribution of the unadjusted step is known exactly."""
 
 import jax
 import jax.numpy as jnp

@@ -43,9 +43,9 @@ def test_the_low_pass_splits_at_the_modulus_of_the_wavenumber():
 def test_variances_of_modes_add_up_to_those_of_points(n):
     fields = np.random.default_rng(0).normal(1.0, 2.0, (20, 2, n, n)).astype(np.float32)
     wanted = fields.var((0, 2, 3))  # of each channel
-    law = mode_statistics(fields)
-    assert float(root_mean_square(law.variance)) == pytest.approx(np.sqrt(wanted.mean()), rel=1e-5)
-    np.testing.assert_allclose(law.mean[:, 0, 0], fields.mean((0, 2, 3)), rtol=1e-5)
+    statistics = mode_statistics(fields)
+    assert float(root_mean_square(statistics.variance)) == pytest.approx(np.sqrt(wanted.mean()), rel=1e-5)
+    np.testing.assert_allclose(statistics.mean[:, 0, 0], fields.mean((0, 2, 3)), rtol=1e-5)
 
 
 def test_a_law_of_modes_is_that_of_isotropic_fields_and_empty_modes_stay_empty():
@@ -53,12 +53,14 @@ def test_a_law_of_modes_is_that_of_isotropic_fields_and_empty_modes_stay_empty()
     rng = np.random.default_rng(0)
     phases = rng.uniform(0, 2 * np.pi, (50, 2))
     fields = np.stack([5 + 2 * wave(16, 3, 0, a) + wave(16, 0, 3, b) for a, b in phases])[:, None].astype(np.float32)
-    law = mode_statistics(fields)
+    statistics = mode_statistics(fields)
     expected = np.zeros((16, 9))
     expected[0, 3] = expected[3, 0] = expected[13, 0] = (2**2 / 4 + 1 / 4) / 2
-    np.testing.assert_allclose(law.variance[0], expected, atol=0.02)  # the mean over points of 50 phases is not zero
-    assert (law.variance[0][expected == 0] < 1e-3).all() and law.variance[0][2, 2] == 0
-    np.testing.assert_allclose(law.mean, np.full((1, 16, 16), 5), atol=1e-5)
+    np.testing.assert_allclose(
+        statistics.variance[0], expected, atol=0.02
+    )  # the mean over points of 50 phases is not zero
+    assert (statistics.variance[0][expected == 0] < 1e-3).all() and statistics.variance[0][2, 2] == 0
+    np.testing.assert_allclose(statistics.mean, np.full((1, 16, 16), 5), atol=1e-5)
 
 
 def test_a_known_pattern_is_of_the_mean_and_not_of_the_variance():

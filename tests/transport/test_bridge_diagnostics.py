@@ -28,7 +28,7 @@ def found(oracle):
 
 
 def test_the_oracle_is_at_the_floor(found):
-    # W₁ between 4096 draws and the law is about .015; Euler's rule leaves 1 % of the spread.
+    # W₁ between 4096 draws and the distribution is about .015; Euler's rule leaves 1 % of the spread.
     assert found.source_error < found.source_floor + 0.015
     assert found.target_error < found.target_floor + 0.015
     assert 0 < found.source_floor < 0.04  # two sets of 4096: about 1/√2048 = .022

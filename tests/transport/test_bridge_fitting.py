@@ -72,7 +72,7 @@ def test_first_pairs_of_each_start(start):
 
 
 @pytest.mark.parametrize("direction", ["forward", "backward"])
-def test_simulated_pairs_start_at_the_archive_and_end_at_the_other_law(direction):
+def test_simulated_pairs_start_at_the_archive_and_end_at_the_other_distribution(direction):
     one = jnp.ones((1, 1))
     oracle = gaussian_schroedinger_bridge(jnp.full(1, -0.1), one, jnp.full(1, 0.1), one, sigma=1.0)
     settings = BridgeSettings(n_pairs=20_000, simulate_at_once=20_000)

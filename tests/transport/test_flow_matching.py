@@ -52,8 +52,8 @@ def cost(matrix):
 
 
 def line(interpolant, m0=-1.0, s0=0.5, m1=1.0, s1=1.5):
-    """The exact flow between two normal laws of one number, its moments, and its noise E[Z | x] = γ(x − m)/Σ."""
-    law = (jnp.full(1, m0), jnp.full((1, 1), s0**2), jnp.full(1, m1), jnp.full((1, 1), s1**2))
+    """The exact flow between normal distributions of one number, its moments, and its noise E[Z | x] = γ(x − m)/Σ."""
+    ends = (jnp.full(1, m0), jnp.full((1, 1), s0**2), jnp.full(1, m1), jnp.full((1, 1), s1**2))
 
     def moments(t):
         a, b, g = interpolant(jnp.asarray(t))
@@ -63,7 +63,7 @@ def line(interpolant, m0=-1.0, s0=0.5, m1=1.0, s1=1.5):
         mean, spread = moments(t)
         return interpolant(t).gamma * (x - mean) / spread
 
-    return Flow(gaussian_velocity(interpolant, *law), interpolant, noise), moments
+    return Flow(gaussian_velocity(interpolant, *ends), interpolant, noise), moments
 
 
 def test_rectified_map_and_the_costs_of_the_specification():

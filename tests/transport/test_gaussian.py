@@ -26,9 +26,11 @@ def test_agrees_with_ott():
     first, second = covariance(5, 2), covariance(5, 3)
     with jax.enable_x64(True):
         m1, m2 = np.arange(5.0), np.ones(5)
-        laws = [Gaussian.from_mean_and_cov(jnp.asarray(m), jnp.asarray(c)) for m, c in ((m1, first), (m2, second))]
+        distributions = [
+            Gaussian.from_mean_and_cov(jnp.asarray(m), jnp.asarray(c)) for m, c in ((m1, first), (m2, second))
+        ]
         points = np.random.default_rng(4).normal(size=(3, 5))
-        expected = np.asarray(laws[0].transport(laws[1], jnp.asarray(points)))
+        expected = np.asarray(distributions[0].transport(distributions[1], jnp.asarray(points)))
     ours = m2 + (points - m1) @ monge_matrix(first, second).T
     np.testing.assert_allclose(ours, expected, rtol=1e-6)
 

@@ -25,8 +25,8 @@ def standard(coupling, sigma=1.0):
 
 
 def plane(sigma):
-    laws = (jnp.asarray(part, jnp.float32) for part in (MEAN0, COV0, MEAN1, COV1))
-    return gaussian_schroedinger_bridge(*laws, sigma=sigma)
+    distributions = (jnp.asarray(part, jnp.float32) for part in (MEAN0, COV0, MEAN1, COV1))
+    return gaussian_schroedinger_bridge(*distributions, sigma=sigma)
 
 
 def test_coupling_of_unit_gaussians_is_the_golden_ratio():

@@ -87,7 +87,7 @@ def test_velocity_between_independent_gaussians_on_the_straight_line():
 @pytest.mark.parametrize("name", INTERPOLANTS)
 @pytest.mark.parametrize("coupled", [False, True])
 def test_velocity_transports_the_moments(name, coupled):
-    # The transport equation of a Gaussian law under v = u + A(x − m): ṁ = u and Σ̇ = AΣ + ΣAᵀ.
+    # The transport equation of a Gaussian distribution under v = u + A(x − m): ṁ = u and Σ̇ = AΣ + ΣAᵀ.
     interpolant = INTERPOLANTS[name]
     cross = np.array([[0.2, 0.4], [-0.3, 0.1]]) * coupled
 
@@ -97,8 +97,8 @@ def test_velocity_transports_the_moments(name, coupled):
         return np.asarray(a * MEAN0 + b * MEAN1), np.asarray(spread)
 
     with jax.enable_x64(True):
-        laws = map(jnp.asarray, (MEAN0, COV0, MEAN1, COV1))
-        velocity = gaussian_velocity(interpolant, *laws, coupling=jnp.asarray(cross))
+        distributions = map(jnp.asarray, (MEAN0, COV0, MEAN1, COV1))
+        velocity = gaussian_velocity(interpolant, *distributions, coupling=jnp.asarray(cross))
         for t, h in ((0.2, 1e-5), (0.7, 1e-5)):
             (before, spread_before), (after, spread_after) = moments(t - h), moments(t + h)
             mean, spread = moments(t)

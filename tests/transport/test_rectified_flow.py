@@ -23,8 +23,8 @@ SOURCE = jnp.asarray(np.random.default_rng(0).normal(size=(3000, 2)) @ np.linalg
 
 
 def flow_between(coupling):
-    laws = (ZERO, jnp.asarray(COV0), ZERO, jnp.asarray(COV1))
-    return gaussian_velocity(Linear(), *laws, coupling=jnp.asarray(coupling))
+    distributions = (ZERO, jnp.asarray(COV0), ZERO, jnp.asarray(COV1))
+    return gaussian_velocity(Linear(), *distributions, coupling=jnp.asarray(coupling))
 
 
 def matrix_of(velocity):

@@ -1,4 +1,4 @@
-"""Transport on principal components against laws whose components and map are known."""
+"""Transport on principal components against distributions whose components and map are known."""
 
 import jax
 import jax.numpy as jnp

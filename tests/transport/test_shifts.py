@@ -1,4 +1,4 @@
-"""Pairs up to translation: found by brute force, and the laws that they must keep."""
+"""Pairs up to translation: found by brute force, and the distributions that they must keep."""
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +29,7 @@ def test_the_assignment_is_that_of_brute_force():
     np.testing.assert_array_equal(j, expected)
 
 
-def test_shifts_of_one_field_are_aligned_to_nothing_and_keep_their_law():
+def test_shifts_of_one_field_are_aligned_to_nothing_and_keep_their_distribution():
     x0 = jnp.broadcast_to(jnp.array([3.0, 1.0, 0.0, -1.0]), (4000, 1, 4))
     x1 = jnp.roll(2 * x0, 2, -1)
     aligned = align_pairs(Pairs(x0, x1), 1, key=jr.key(2))

@@ -18,7 +18,7 @@ SIGMA, S0, S1, M1 = 0.8, 1.3, 0.6, 2.0
 
 
 def white(std: float, mean: float = 0.0, n: int = 8) -> ModeStatistics:
-    """The law of white noise: every mode has std²/n²."""
+    """The distribution of white noise: every mode has std²/n²."""
     variance = np.full((1, n, n // 2 + 1), std**2 / n**2, np.float32)
     return ModeStatistics(np.full((1, n, n), mean, np.float32), variance)
 
@@ -101,25 +101,27 @@ def test_the_velocity_is_that_of_flow_matching_between_independent_gaussians():
 
 @pytest.mark.parametrize("group", [0, 1])
 def test_with_a_context_drift_and_velocity_follow_the_law_of_its_group(group):
-    laws, coarse = [white(S0), white(2.0, mean=-1.0)], white(S1, M1)
+    distributions, coarse = [white(S0), white(2.0, mean=-1.0)], white(S1, M1)
     context = Context(jr.normal(jr.key(10), (1, 8, 8)), jnp.asarray(group))
     x, t = jr.normal(jr.key(11), (1, 8, 8)), jnp.asarray(0.3)
 
-    bridges = Groups([SpectralBridge(law, coarse, SIGMA) for law in laws])
-    expected, error = SpectralBridge(laws[group], coarse, SIGMA).expected(x, t, "backward")
+    bridges = Groups([SpectralBridge(distribution, coarse, SIGMA) for distribution in distributions])
+    expected, error = SpectralBridge(distributions[group], coarse, SIGMA).expected(x, t, "backward")
     found = RefinedDrift(bridges, Last(), "backward")(x, t, context)
     np.testing.assert_allclose(found, (expected + error * context.known - x) / t, rtol=1e-5, atol=1e-5)
 
-    own = RefinedVelocity(coarse, laws[group], Told(context.known))(x, t)
-    np.testing.assert_allclose(RefinedVelocity(coarse, Groups(laws), Last())(x, t, context), own, rtol=1e-5, atol=1e-5)
+    own = RefinedVelocity(coarse, distributions[group], Told(context.known))(x, t)
+    np.testing.assert_allclose(
+        RefinedVelocity(coarse, Groups(distributions), Last())(x, t, context), own, rtol=1e-5, atol=1e-5
+    )
 
 
 def test_statistics_of_modes_are_those_of_parseval():
     fields = (S0 * np.random.default_rng(0).normal(size=(500, 2, 8, 8))).astype(np.float32)
-    law = mode_statistics(fields)
-    assert law.variance.shape == (2, 8, 5)
+    statistics = mode_statistics(fields)
+    assert statistics.variance.shape == (2, 8, 5)
     # 500 samples of each mode, 1/√500 its error; 80 modes together are known ten times better.
-    assert law.variance.mean() == pytest.approx(S0**2 / 64, rel=4 / np.sqrt(500 * 64))
+    assert statistics.variance.mean() == pytest.approx(S0**2 / 64, rel=4 / np.sqrt(500 * 64))
 
 
 def test_bad_input():

@@ -32,33 +32,33 @@ class SpectralDenoiser(eqx.Module):
     def __call__(
         self, x: Float[Array, "channel y x"], sigma: Scalar, context: Context | None = None
     ) -> Float[Array, "channel y x"]:
-        law = of_group(self.law, context).fixed()
-        denoised = law.mean + filtered(x - law.mean, _gain(law, sigma))
+        statistics = of_group(self.law, context).fixed()
+        denoised = statistics.mean + filtered(x - statistics.mean, _gain(statistics, sigma))
         features = jnp.concatenate([x / jnp.sqrt(1 + sigma**2), denoised, *known_fields(context)])
         refinement = self.network(features, jnp.log(sigma) / 4)  # pyright: ignore[reportCallIssue]
-        return denoised + spectral_residual_scale(law, sigma) * refinement
+        return denoised + spectral_residual_scale(statistics, sigma) * refinement
 
 
-def spectral_residual_scale(law: ModeStatistics | DeviceStatistics, sigma: Scalar) -> Float[Array, ""]:
+def spectral_residual_scale(statistics: ModeStatistics | DeviceStatistics, sigma: Scalar) -> Float[Array, ""]:
     """r: root mean square of x₀ − D_G(x) under the Gaussian distribution.
 
         r² = Σ s² σ²/N / (s² + σ²/N), over modes
 
     Args:
-        law: mean and variance s² of the modes.
+        statistics: mean and variance s² of the modes.
         sigma: noise level σ.
 
     Returns:
         A scalar.
     """
-    return root_mean_square((1 - _gain(law, sigma)) * law.variance)
+    return root_mean_square((1 - _gain(statistics, sigma)) * statistics.variance)
 
 
-def residual_weight(law: ModeStatistics | Groups[ModeStatistics]):
+def residual_weight(statistics: ModeStatistics | Groups[ModeStatistics]):
     """λ = 1/r², which gives the network a target of unit variance at every σ; of groups, one over the mean of their r².
 
     Args:
-        law: mean and variance of the modes, or `Groups` of them.
+        statistics: mean and variance of the modes, or `Groups` of them.
 
     Returns:
         λ as a function of σ, for `denoising_loss`.
@@ -68,14 +68,14 @@ def residual_weight(law: ModeStatistics | Groups[ModeStatistics]):
     """
 
     def squared(sigma: Scalar) -> Float[Array, ""]:
-        if isinstance(law, Groups):
-            return jnp.mean(jax.vmap(lambda own: spectral_residual_scale(own, sigma) ** 2)(law.stacked))
-        return spectral_residual_scale(law, sigma) ** 2
+        if isinstance(statistics, Groups):
+            return jnp.mean(jax.vmap(lambda own: spectral_residual_scale(own, sigma) ** 2)(statistics.stacked))
+        return spectral_residual_scale(statistics, sigma) ** 2
 
     return lambda sigma: 1 / jnp.vectorize(squared)(sigma)
 
 
-def _gain(law: ModeStatistics | DeviceStatistics, sigma: Scalar) -> Float[Array, "channel ky kx"]:
-    noise = sigma**2 / (law.mean.shape[-2] * law.mean.shape[-1])
-    variance = jnp.asarray(law.variance)
+def _gain(statistics: ModeStatistics | DeviceStatistics, sigma: Scalar) -> Float[Array, "channel ky kx"]:
+    noise = sigma**2 / (statistics.mean.shape[-2] * statistics.mean.shape[-1])
+    variance = jnp.asarray(statistics.variance)
     return variance / (variance + noise)

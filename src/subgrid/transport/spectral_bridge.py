@@ -175,7 +175,7 @@ class RefinedVelocity(eqx.Module):
     def __call__(
         self, x: Float[Array, "channel y x"], t: Scalar, context: Context | None = None
     ) -> Float[Array, "channel y x"]:
-        source, target = (of_group(law, context).fixed() for law in (self.source, self.target))
+        source, target = (of_group(distribution, context).fixed() for distribution in (self.source, self.target))
         s0, s1 = source.variance, target.variance
         spread = (1 - t) ** 2 * s0 + t**2 * s1 + TINY
         anomaly = x - (1 - t) * source.mean - t * target.mean

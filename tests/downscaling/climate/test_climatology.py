@@ -128,7 +128,7 @@ class Random:
 
 @pytest.mark.parametrize("debiaser", [Squashing(), Random()])
 def test_the_mean_change_survives_any_debiaser(debiaser):
-    # Winters only, and the second period is wider and skewed, so the debiaser sees another law.
+    # Winters only, and the second period is wider and skewed, so the debiaser sees another distribution.
     first, phase = (a.astype(np.float32) for a in archive(WINTER, 20, 4))
     second = (course(phase) + 4 + 5 * np.random.default_rng(5).gumbel(size=first.shape)).astype(np.float32)
     preserving = fit_change_preserving(debiaser, first, phase, second, phase, kinds=["additive"])

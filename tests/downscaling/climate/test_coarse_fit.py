@@ -63,7 +63,7 @@ def test_a_uniform_warming_is_the_change_and_leaves_the_targets_as_they_were():
 
 
 def test_the_debiasers_own_drift_is_taken_out():
-    """A wider law through a curved map gets another mean; that is no change of the model's."""
+    """A wider distribution through a curved map gets another mean; that is no change of the model's."""
     made = fit(method="quantile-mapping")
     middle = SERIES.values.mean(0)
     wider = replace(SERIES, values=(middle + 2 * (SERIES.values - middle)).astype(np.float32))

@@ -27,7 +27,7 @@ GROUPS = np.repeat(np.arange(5), 40)
 
 
 def low_rank_fields(n_directions: int = 3) -> np.ndarray:
-    """Two channels of a Gaussian law with three strong directions, on 12 K and .5 mm/day, and a little white noise."""
+    """Two Gaussian channels with three strong principal components, on 12 K and .5 mm/day, and a little white noise."""
     rng = np.random.default_rng(0)
     directions = rng.normal(size=(n_directions, 2, 6, 7))
     fields = np.einsum("nr,rcij->ncij", rng.normal(size=(200, n_directions)), directions)
@@ -169,7 +169,7 @@ def test_two_season_years_leave_none_to_evaluate_a_network_on(tmp_path):
 
 
 def test_the_gaussian_that_a_network_is_compared_with_has_not_seen_the_years_either(tmp_path):
-    """40 fields and 20 directions: a Gaussian that has seen them conditions on three values far better than one that
+    """40 fields and 20 components: a Gaussian that has seen them conditions on three values far better than one that
     has not, and the CRPS of draws must be the latter's."""
     few = RefinementSettings(channels=(8,), n_steps=20, batch_size=4)
     prior = train(tmp_path / "model", FIELDS[::5], GROUPS[::5], directions=(20,), settings=few)

@@ -1,4 +1,4 @@
-"""Draws of climate fields: they keep their constraint and their law, whatever block they are drawn in."""
+"""Draws of climate fields: they keep their constraint and their distribution, whatever block they are drawn in."""
 
 from dataclasses import replace
 
@@ -104,7 +104,7 @@ def test_draws_keep_their_targets(warm):
 
 
 def test_a_gaussian_priors_draws_have_the_conditional_mean_and_variance(warm):
-    """E[x | y] = ΣC′ᵀ(C′ΣC′ᵀ)⁻¹y and its variance, from dense matrices of the fitted law."""
+    """E[x | y] = ΣC′ᵀ(C′ΣC′ᵀ)⁻¹y and its variance, from dense matrices of the fitted distribution."""
     domain, _, fields, prior = warm
     base, n = prior.denoiser.base, 256
     y = domain.coarsen(fields[:1])

@@ -1,4 +1,4 @@
-"""Bias adjustment through xsdba: against xsdba itself where it accepts the data, and against laws that are known."""
+"""Bias adjustment through xsdba: against xsdba itself where it accepts the data, and against known distributions."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Dynamic transports as debiasers: Gaussian laws whose map is known, the same bits after a stop, what is refused."""
+"""Dynamic transports as debiasers: Gaussians whose map is known, the same bits after a stop, what is refused."""
 
 import inspect
 from dataclasses import replace

@@ -125,7 +125,9 @@ def test_progress_follows_the_logarithm_of_the_error():
 @pytest.mark.parametrize("invariant", [False, True])
 def test_corrections_restore_what_the_entropic_map_blurs(invariant):
     rng, smooth = np.random.default_rng(0), np.array([[0.5, 0.5, 0.0, 0.0], [0.0, 0.5, 0.5, 0.0]])
-    kernel = np.concatenate([smooth, np.roll(smooth, 2, axis=1)])  # circulant: the law is translation invariant
+    kernel = np.concatenate(
+        [smooth, np.roll(smooth, 2, axis=1)]
+    )  # circulant: the distribution is translation invariant
     source = np.float32(0.6 * rng.normal(size=(4000, 1, 4)) @ kernel)
     target = np.float32(rng.gumbel(size=(4000, 1, 4)) @ kernel)
     unseen = np.float32(0.6 * rng.normal(size=(20_000, 1, 4)) @ kernel)

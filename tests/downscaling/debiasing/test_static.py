@@ -1,4 +1,4 @@
-"""Quantile mapping between laws whose map is known."""
+"""Quantile mapping between distributions whose map is known."""
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,7 @@ def test_gaussians_are_mapped_affinely():
     np.testing.assert_allclose(jax.vmap(transport)(y), exact, atol=2e-3)  # linear between 100 quantiles of 4001 values
 
 
-def test_mapped_samples_have_the_target_law():
+def test_mapped_samples_have_the_target_distribution():
     rng = np.random.default_rng(1)
     source, target = (jnp.asarray(rng.gamma(k, size=(20_000, 1)), jnp.float32) for k in (2.0, 5.0))
     mapped = jax.vmap(fit_quantile_mapping(source, target))(source)

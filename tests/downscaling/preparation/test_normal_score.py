@@ -1,4 +1,4 @@
-"""Normal scores against the closed form of a known law, and the way back."""
+"""Normal scores against the closed form of a known distribution, and the way back."""
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ def test_it_is_the_inverse_normal_of_the_distribution_function():
 def test_unseen_values_become_standard_normal():
     unseen = np.random.default_rng(1).exponential(2.0, 20_000).astype(np.float32)
     scores = np.asarray(SCORE.forward(jnp.asarray(unseen)))
-    assert kstest(scores, "norm").statistic < 1.36 / np.sqrt(len(unseen))  # 95 % point of Kolmogorov's law
+    assert kstest(scores, "norm").statistic < 1.36 / np.sqrt(len(unseen))  # 95 % point of Kolmogorov's distribution
 
 
 @settings(max_examples=50, deadline=None)

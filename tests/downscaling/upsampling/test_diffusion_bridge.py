@@ -1,4 +1,4 @@
-"""The diffusion bridge between Gaussian laws, whose every step has a closed form."""
+"""The diffusion bridge between Gaussian distributions, whose every step has a closed form."""
 
 import jax
 import jax.numpy as jnp

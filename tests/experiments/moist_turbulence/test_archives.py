@@ -27,7 +27,7 @@ def test_runs_held_out_are_not_trained_on_and_coarse_fields_lie_on_the_fine_grid
     with xr.open_zarr(simulated / "coarse.zarr", chunks=None) as coarse:
         first = np.stack([coarse.zeta.values[0, 0], coarse.c.values[0, 0]])
     np.testing.assert_allclose(archives.restore(archives.coarse.values)[0, :, ::2, ::2], first, atol=1e-4)
-    # c is a normal score, ζ no more than divided: kurtosis of a normal law is 3.
+    # c is a normal score, ζ no more than divided: kurtosis of a normal distribution is 3.
     assert np.mean(archives.fine.values[:, 1] ** 4) == pytest.approx(3, abs=0.1)
 
 

@@ -74,7 +74,7 @@ def models_of(config: TurbulenceConfig) -> list[str]:
     return [name for name in NAMES if name in needed]
 
 
-class Laws(NamedTuple):
+class ArchiveStatistics(NamedTuple):
     """Mean and spectrum of both archives, normalised and on the fine grid."""
 
     fine: list[ModeStatistics]
@@ -82,7 +82,7 @@ class Laws(NamedTuple):
     coarse: ModeStatistics
 
 
-def laws_of(archives: Archives) -> Laws:
+def statistics_of(archives: Archives) -> ArchiveStatistics:
     """A context leaves its pattern in the mean of c; ζ knows nothing of it."""
 
     def fine(wavenumber: int) -> ModeStatistics:
@@ -90,23 +90,24 @@ def laws_of(archives: Archives) -> Laws:
         pattern = np.asarray(saturation_pattern(fields.shape[-1], wavenumber), np.float32)
         return mode_statistics(fields, np.stack([np.zeros_like(pattern), pattern]))
 
-    return Laws([fine(k) for k in archives.wavenumbers], mode_statistics(archives.coarse.values))
+    return ArchiveStatistics([fine(k) for k in archives.wavenumbers], mode_statistics(archives.coarse.values))
 
 
-def build(name: str, config: TurbulenceConfig, laws: Laws, *, key: Key) -> eqx.Module:
+def build(name: str, config: TurbulenceConfig, statistics: ArchiveStatistics, *, key: Key) -> eqx.Module:
     """An untrained model: the answer for Gaussian fields of the archives' spectra, to be refined by a network.
 
-    The network sees the field, the Gaussian answer and, of the fine law, the context.
+    The network sees the field, the Gaussian answer and, of the fine distribution, the context.
     """
+    fine, coarse = Groups(statistics.fine), statistics.coarse
     match KINDS[name]:
         case "denoiser":
-            law, n_channels = (Groups(laws.fine), 5) if name == "fine-denoiser" else (laws.coarse, 4)
-            return SpectralDenoiser(law, _unet(config.network, n_channels, key=key))
+            distribution, n_channels = (fine, 5) if name == "fine-denoiser" else (coarse, 4)
+            return SpectralDenoiser(distribution, _unet(config.network, n_channels, key=key))
         case "flow":
-            return Flow(RefinedVelocity(laws.coarse, Groups(laws.fine), _unet(config.network, 5, key=key)), Linear())
+            return Flow(RefinedVelocity(coarse, fine, _unet(config.network, 5, key=key)), Linear())
         case "bridge":
             sigma = float(np.sqrt(config.bridge.variance))
-            base = Groups([SpectralBridge(fine, laws.coarse, sigma) for fine in laws.fine])
+            base = Groups([SpectralBridge(each, coarse, sigma) for each in statistics.fine])
             first, second = (_unet(config.network, 5, key=k) for k in jr.split(key))
             return Bridge(RefinedDrift(base, first, "forward"), RefinedDrift(base, second, "backward"), sigma)
 
@@ -116,13 +117,15 @@ def fit_model(
 ) -> None:
     """Fits one model and keeps it; what was stopped goes on from its last checkpoint."""
     build_key, fit_key, pair_key = jr.split(key, 3)
-    laws = laws_of(archives)
-    model = build(name, config, laws, key=build_key)
+    statistics = statistics_of(archives)
+    model = build(name, config, statistics, key=build_key)
     told_step = lambda step, numbers: report(step, config.training.n_steps, f"loss {numbers['loss']:.4f}")  # noqa: E731
     training = partial(_fit, config.training, folder=folder, report=told_step, key=fit_key)
     match KINDS[name]:
         case "denoiser":
-            loss = _denoising(config, archives, Groups(laws.fine) if name == "fine-denoiser" else laws.coarse)
+            loss = _denoising(
+                config, archives, Groups(statistics.fine) if name == "fine-denoiser" else statistics.coarse
+            )
             fitted = training(model, loss, *_clean(name, archives, config.training.batch_size))
         case "flow":
             loss = lambda flow, pairs, key: flow_matching_loss(flow, pairs, key=key)  # noqa: E731
@@ -133,9 +136,9 @@ def fit_model(
     save_weights(folder / "weights", eqx.filter(fitted, eqx.is_array))
 
 
-def load_model(name: str, config: TurbulenceConfig, laws: Laws, folder: Path) -> eqx.Module:
+def load_model(name: str, config: TurbulenceConfig, statistics: ArchiveStatistics, folder: Path) -> eqx.Module:
     """What `fit_model` kept: weights, and the constants of the Gaussian answer as the fit left them."""
-    arrays, static = eqx.partition(build(name, config, laws, key=jr.key(0)), eqx.is_array)
+    arrays, static = eqx.partition(build(name, config, statistics, key=jr.key(0)), eqx.is_array)
     return eqx.combine(load_weights(folder / "weights", like=arrays), static)
 
 
@@ -156,8 +159,8 @@ def downscale(
     key: Key,
 ) -> np.ndarray:
     """One fine field for every coarse one, all normalised and on the fine grid."""
-    laws = laws_of(archives)
-    models = [load_model(name, config, laws, folder / name) for name in MODELS[method]]
+    statistics = statistics_of(archives)
+    models = [load_model(name, config, statistics, folder / name) for name in MODELS[method]]
     one = _sampler(method, config, level_of(config, archives), models)
     many = jax.jit(jax.vmap(one))
     keys, found = jr.split(key, len(coarse)), []
@@ -287,9 +290,9 @@ def _ends(archives: Archives):
     return jax.tree.map(jnp.asarray, (fine.values, archives.coarse.values, known))
 
 
-def _denoising(config: TurbulenceConfig, archives: Archives, law: ModeStatistics | Groups[ModeStatistics]):
+def _denoising(config: TurbulenceConfig, archives: Archives, statistics: ModeStatistics | Groups[ModeStatistics]):
     levels = log_uniform_levels(config.diffusion.sigma_min, config.diffusion.margin * level_of(config, archives))
-    weight = residual_weight(law)
+    weight = residual_weight(statistics)
 
     def loss(denoiser, batch, key):
         fields, context = batch
