@@ -23,6 +23,7 @@ ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
 MATHML = "http://www.w3.org/1998/Math/MathML"
 CHILDREN = {"mfrac": 2, "mroot": 2, "msub": 2, "msup": 2, "msubsup": 3, "mover": 2, "munder": 2, "munderover": 3}
+ACCENTS = {"~", "^", "¯", "―"}
 # What pymdownx.arithmatex leaves of a formula.
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
 CODE = re.compile(r"<(pre|code|script|style|math)\b.*?</\1>", re.DOTALL)
@@ -80,10 +81,24 @@ def mathml(latex, *, display):
             raise ValueError("an argument is missing")
         if re.search(r"[\\{}&$]", element.text or ""):
             raise ValueError(f"{element.text} is unknown, or not closed")
-        if kind == "mover" and (element[1].text or "") in "~^¯―":
-            element.set("accent", "true")
+        mend(element, kind)
     root.set("alttext", latex)
     return ET.tostring(root, encoding="unicode")
+
+
+def mend(element, kind):
+    """Where browsers would set what latex2mathml writes too far apart, too close, or too small."""
+    texts = [child.text or "" for child in element]
+    if kind == "mover" and texts[1] in ACCENTS:
+        element.set("accent", "true")
+    if kind == "msup" and texts[1] == "′":  # the sign is raised as it is
+        element.tag = f"{{{MATHML}}}mrow"
+        element[1].tag = f"{{{MATHML}}}mo"
+        element[1].attrib.update(lspace="0", rspace="0")
+    if element.text == "/":
+        element.attrib.update(lspace="0", rspace="0")
+    if element.text == "~" and kind == "mi":  # "distributed as", and not an accent
+        element.tag, element.text = f"{{{MATHML}}}mo", "∼"
 
 
 def entries(package):
