@@ -1,4 +1,4 @@
-"""mkdocs hooks: tutorials in examples/ (jupytext scripts) become pages, without running them; and a line
+"""mkdocs hooks: CONTRIBUTING.md and tutorials in examples/ (jupytext scripts, not run) become pages; and a line
 
     [[public: subgrid.diffusion]]
 
@@ -37,6 +37,8 @@ def on_files(files, config):
         text = jupytext.writes(notebook, fmt="md")
         source = f"\n\n---\n\nThis page is `examples/{script.name}`; run it with `python examples/{script.name}`.\n"
         files.append(File.generated(config, f"tutorials/{script.stem}.md", content=text + source))
+    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    files.append(File.generated(config, "contributing.md", content=contributing))
     return files
 
 
