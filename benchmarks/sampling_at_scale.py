@@ -77,7 +77,7 @@ def archive(shape: tuple[int, int], factor: int, seed: int) -> xr.Dataset:
 
 
 def measured(folder: Path, *, n_times: int, scheduler: str = "serial", cores: int | None = None) -> dict[str, float]:
-    """Seconds, told from all items but the first two, and peak bytes of a process that draws; bytes of the whole."""
+    """Seconds, from all items but the first two, and peak bytes of a process that draws; bytes of the whole."""
     cores = cores or len(os.sched_getaffinity(0))
     command = [sys.executable, "-m", "benchmarks.sampling_at_scale", str(folder), str(n_times), scheduler, str(cores)]
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])

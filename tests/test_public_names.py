@@ -55,10 +55,12 @@ def test_a_public_name_has_the_sections_that_it_needs(name):
     assert "**Arguments:**" not in text and "**Returns:**" not in text, f"{name}: sections are those of Google style"
     if isinstance(node, ast.ClassDef):
         fields = [n for n in node.body if isinstance(n, ast.AnnAssign)]
-        told = [
+        described = [
             a for a, b in zip(node.body, node.body[1:], strict=False) if isinstance(a, ast.AnnAssign) and is_text(b)
         ]
-        assert "Args:" in text or len(told) == len(fields), f"{name}: fields without a word, in Args: or below each"
+        assert "Args:" in text or len(described) == len(fields), (
+            f"{name}: fields without a word, in Args: or below each"
+        )
         return
     arguments = [a.arg for a in [*node.args.args, *node.args.kwonlyargs, node.args.vararg, node.args.kwarg] if a]
     if arguments:
@@ -78,6 +80,6 @@ def test_the_reference_has_every_package_once():
     pages = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "reference").glob("*.md"))
     found = re.findall(r"^\[\[public: (subgrid[\w.]*)\]\]$", pages, re.MULTILINE)
     assert sorted(found) == sorted(package for package in PACKAGES if package != "subgrid")
-    # What the package itself offers is told by hand, on the first page.
+    # What the package itself offers is described by hand, on the first page.
     index = (ROOT / "docs" / "reference" / "index.md").read_text(encoding="utf-8")
     assert all(name in index for name in names_of("subgrid") if name != "__version__")

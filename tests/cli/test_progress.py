@@ -45,14 +45,14 @@ def test_what_fails_is_not_said_to_be_done(clock, capsys):
     assert "done" not in capsys.readouterr().err
 
 
-def test_where_nothing_is_known_of_the_rest_no_time_is_told(clock, capsys):
+def test_where_nothing_is_known_of_the_rest_no_time_is_shown(clock, capsys):
     with progress.progress_bar("fit") as update:
         clock[0] = 31.0
         update(0, 0, "first batch")
     assert capsys.readouterr().err.splitlines()[0] == "fit: 0/0 after 0:31 first batch"
 
 
-def test_a_sentence_is_told_as_it_is(capsys):
+def test_a_sentence_is_reported_as_it_is(capsys):
     progress.say("chose [0.5], which lies within 1 % of the best, and a long sentence is not broken into lines " * 2)
     assert capsys.readouterr().err.count("\n") == 1
 

@@ -101,7 +101,7 @@ def test_network_sees_and_must_give_unit_variance(sigma):
     assert wanted.std() == pytest.approx(1.0, abs=4 / np.sqrt(2 * n) + 1e-3)
 
 
-def test_network_is_told_a_quarter_of_the_log_noise():
+def test_network_is_difference_a_quarter_of_the_log_noise():
     denoise, sigma = Preconditioned(Noise()), jnp.asarray(3.0)
     silent = Preconditioned(Constant(0.0))(jnp.ones(1), sigma)
     assert (denoise(jnp.ones(1), sigma) - silent)[0] == pytest.approx(np.log(3) / 4 * 3 / np.sqrt(10), rel=1e-5)
@@ -122,5 +122,7 @@ class Last(eqx.Module):
 
 def test_a_context_reaches_the_network_as_it_is():
     x, context, sigma = jnp.full((1, 3), 2.0), jnp.full((1, 3), 0.7), jnp.asarray(3.0)
-    told = Preconditioned(Last())(x, sigma, context) - Preconditioned(Constant(0.0))(x, sigma)
-    np.testing.assert_allclose(told, 0.7 * 3 / np.sqrt(10), rtol=1e-5)  # c_out F, F the context, not scaled by c_in
+    difference = Preconditioned(Last())(x, sigma, context) - Preconditioned(Constant(0.0))(x, sigma)
+    np.testing.assert_allclose(
+        difference, 0.7 * 3 / np.sqrt(10), rtol=1e-5
+    )  # c_out F, F the context, not scaled by c_in

@@ -146,8 +146,8 @@ def test_a_posterior_at_four_levels(method, field, operator, guidance):
     for noise in (np.zeros(coarse), np.full(coarse, 0.05), rng.uniform(0.01, 0.1, coarse)):
         exact = posterior(mean, covariance, matrix_of(operator, shape), y, noise)
         reference = condition(prior, operator, coarse, noise_variance=noise).given(target)
-        told = tuple(map(jnp.asarray, exact)), jnp.asarray(noise)
-        got = guided_moments(guidance, method, prior, operator, target, *told, reference, exponential_grid(4))
+        moments = tuple(map(jnp.asarray, exact)), jnp.asarray(noise)
+        got = guided_moments(guidance, method, prior, operator, target, *moments, reference, exponential_grid(4))
         assert largest_error(got, *exact) < ROUNDING
 
 

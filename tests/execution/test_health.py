@@ -46,13 +46,13 @@ def test_damage_is_found_and_mended(make_store):
     gone.unlink()
 
     found = status(store.path)
-    told = {damage.file: (damage.item, damage.reason) for damage in found.damage}
+    reasons = {damage.file: (damage.item, damage.reason) for damage in found.damage}
     items = store.items()
     size = len(content)
-    assert told.keys() == {"tas/c/0/1/0/0", "pr/c/1/2/0/0", "pr/c/1/3/0/0"}
-    assert told["tas/c/0/1/0/0"] == (items[2], "corrupt: its digest is another")
-    assert told["pr/c/1/2/0/0"][0] == items[5] and "bytes instead of" in told["pr/c/1/2/0/0"][1]
-    assert told["pr/c/1/3/0/0"] == (items[7], "missing")
+    assert reasons.keys() == {"tas/c/0/1/0/0", "pr/c/1/2/0/0", "pr/c/1/3/0/0"}
+    assert reasons["tas/c/0/1/0/0"] == (items[2], "corrupt: its digest is another")
+    assert reasons["pr/c/1/2/0/0"][0] == items[5] and "bytes instead of" in reasons["pr/c/1/2/0/0"][1]
+    assert reasons["pr/c/1/3/0/0"] == (items[7], "missing")
     assert (found.n_done, found.is_complete, size) == (9, False, len(content))
     # Lengths tell of two of them; a flipped bit takes a digest.
     assert len(quick_status(store.path).damage) == 2

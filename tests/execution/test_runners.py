@@ -81,7 +81,7 @@ def test_killed_at_random_moments_and_resumed(make_store, spawn):
     loader = loader_of(toy_sampler.load_gaussian, shape=SHAPE, pause=0.04)
     whole, killed = make_store("whole.zarr", n_times=80), make_store("killed.zarr", n_times=80)
     run(whole, loader_of(toy_sampler.load_gaussian, shape=SHAPE), Serial())
-    seed = random.randrange(10**6)  # another every time; told where the test fails
+    seed = random.randrange(10**6)  # another every time; shown where the test fails
     moments = random.Random(seed)
     for kill in range(5):
         process = spawn(killed, loader)

@@ -21,7 +21,7 @@ PAGES = {
     "gallery": "toy_configuration.md",
     "sampler_errors": "toy_configuration.md",
 }
-"""Where the keys of a kind are told, by the table that names it."""
+"""Where the keys of a kind are documented, by the table that names it."""
 NAMES_ITS_RUN = ("configuration.md", "turbulence_configuration.md")
 """Pages that tell of the table [run] too: others refer to the first, which has the same keys."""
 
@@ -79,7 +79,7 @@ def test_documented_defaults_are_the_defaults(page):
 @pytest.mark.parametrize("page", sorted(set(PAGES.values())))
 def test_a_page_says_of_the_same_keys_that_they_are_required(page):
     text = (GUIDE / page).read_text(encoding="utf-8")
-    told = set(re.findall(r"^\| `(\w+\.\w+)` \| required \|", text, re.MULTILINE))
+    found = set(re.findall(r"^\| `(\w+\.\w+)` \| required \|", text, re.MULTILINE))
     required = {
         f"{table}.{key}"
         for kind in KINDS
@@ -88,7 +88,7 @@ def test_a_page_says_of_the_same_keys_that_they_are_required(page):
         for key, field in _model(KINDS[kind].load().config, table).items()
         if field.is_required()
     }
-    assert told == required
+    assert found == required
     if page == "climate_configuration.md":
         assert required == {"climate.fine", "climate.coarse", "climate.variables"}
 

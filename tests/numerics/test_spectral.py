@@ -67,11 +67,11 @@ def test_a_known_pattern_is_of_the_mean_and_not_of_the_variance():
     rng = np.random.default_rng(1)
     noise = rng.normal(size=(200, 2, 16, 16)).astype(np.float32)
     pattern = np.stack([np.zeros((16, 16)), wave(16, 2, 2, 0.0)]).astype(np.float32)
-    plain, told = mode_statistics(noise), mode_statistics(3 * pattern + noise, pattern)
-    np.testing.assert_allclose(told.mean[0], plain.mean[0], atol=1e-5)
-    np.testing.assert_allclose(told.mean[1], 3 * pattern[1], atol=0.05)  # 200 fields of 256 points: .006
-    np.testing.assert_allclose(told.variance, plain.variance, rtol=0.02)
-    assert mode_statistics(3 * pattern + noise).variance[1][2, 2] > 10 * told.variance[1][2, 2]
+    plain, patterned = mode_statistics(noise), mode_statistics(3 * pattern + noise, pattern)
+    np.testing.assert_allclose(patterned.mean[0], plain.mean[0], atol=1e-5)
+    np.testing.assert_allclose(patterned.mean[1], 3 * pattern[1], atol=0.05)  # 200 fields of 256 points: .006
+    np.testing.assert_allclose(patterned.variance, plain.variance, rtol=0.02)
+    assert mode_statistics(3 * pattern + noise).variance[1][2, 2] > 10 * patterned.variance[1][2, 2]
 
 
 def test_fewer_points_are_refused():

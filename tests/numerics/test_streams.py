@@ -37,8 +37,8 @@ def test_a_key_is_the_same_in_every_process_and_version():
         "import jax.random as r; from subgrid.numerics.streams import stream; "
         "print(r.key_data(stream(7, 'é', 'b')).tolist())"
     )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert told.strip() == str(list(data(stream(7, "é", "b"))[0]))
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed.strip() == str(list(data(stream(7, "é", "b"))[0]))
 
 
 def test_a_name_is_folded_in_as_the_two_words_of_its_published_hash():

@@ -61,7 +61,7 @@ def test_init_of_a_kind_that_there_is_not(subgrid, tmp_path):
     assert not (tmp_path / "a.toml").exists()
 
 
-def test_a_key_is_told_with_its_values_default_and_consequence():
+def test_a_key_is_reported_with_its_values_default_and_consequence():
     text = words(explain("letters.n", letters.KINDS))
     assert text.startswith("letters.n integer (> 0), default 2 (configurations with [letters])")
     assert "How often it is copied." in text
@@ -71,7 +71,7 @@ def test_a_key_is_told_with_its_values_default_and_consequence():
     assert "left out by default" in words(explain("letters.source", letters.KINDS))
 
 
-def test_a_table_is_told_key_by_key():
+def test_a_table_is_reported_key_by_key():
     text = explain("run", letters.KINDS)
     assert "run.name" in text and "run.seed" in text and "letters" not in text.replace("[letters]", "")
 
@@ -81,7 +81,7 @@ def test_an_unknown_key_is_answered_with_the_nearest():
         explain("letters.wrd", letters.KINDS)
 
 
-def test_a_key_of_several_kinds_is_told_once_where_it_is_the_same():
+def test_a_key_of_several_kinds_is_reported_once_where_it_is_the_same():
     text = explain("run.seed", KINDS)
     assert text.count("Of all random streams.") == len({line for line in text.splitlines() if line.startswith("run.")})
     names = "".join(line for line in text.splitlines() if line.startswith("run.seed"))

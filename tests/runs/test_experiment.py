@@ -51,7 +51,7 @@ def test_two_tables_that_name_kinds_are_both_named(tmp_path):
         kind(tmp_path / "a.toml", "[letters]\n[digits]\n")
 
 
-def test_a_file_without_a_known_table_is_told_the_nearest_and_all(tmp_path):
+def test_a_file_without_a_known_table_is_reported_the_nearest_and_all(tmp_path):
     with pytest.raises(ConfigError) as refused:
         kind(tmp_path / "a.toml", "[leters]\nword = 'a'\n")
     for text in ("no table that names a kind of experiment ([letters], [digits])", "did you mean 'letters'?", "init"):
@@ -60,7 +60,7 @@ def test_a_file_without_a_known_table_is_told_the_nearest_and_all(tmp_path):
         kind(tmp_path / "a.toml", "")
 
 
-def test_values_that_do_not_go_together_are_told_with_the_file(tmp_path):
+def test_values_that_do_not_go_together_are_reported_with_the_file(tmp_path):
     (tmp_path / "a.toml").write_text('[letters]\nword = "two words"\n')
     with pytest.raises(ConfigError, match=r"a\.toml: letters\.word = 'two words': one word, without spaces"):
         load_config(EXPERIMENT, tmp_path / "a.toml")
@@ -113,7 +113,7 @@ def test_a_folder_of_another_kind_of_experiment_is_named_as_such(tmp_path):
     check_own_folder(tmp_path)  # of a model there is no kind
 
 
-def test_a_kept_configuration_that_cannot_be_read_is_told(tmp_path):
+def test_a_kept_configuration_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / "config.toml").write_text("[letters\n")
     with pytest.raises(OutputExists, match=r"not valid TOML.* It is what tells a run folder; choose another"):
         opened(tmp_path)

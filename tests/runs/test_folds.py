@@ -71,9 +71,9 @@ def test_folds_that_are_finished_are_not_made_again(file, tmp_path):
 
 
 def test_a_fold_that_others_go_on_with_leaves_no_table_and_the_others_are_made(file, tmp_path):
-    with pytest.raises(ConfigError) as told:
+    with pytest.raises(ConfigError) as complaint:
         folded(file, tmp_path / "folds", "letters.others=true")
-    assert "there is no table yet; first: two copies are still to do; submit them." in str(told.value)
+    assert "there is no table yet; first: two copies are still to do; submit them." in str(complaint.value)
     assert (tmp_path / "folds" / "second" / "copies").exists()
     assert not (tmp_path / "folds" / "folds.md").exists()
 

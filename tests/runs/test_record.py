@@ -104,7 +104,7 @@ def test_seconds_add_up_and_the_largest_memory_stays():
 
 
 class Waiting:
-    """A stage that takes 0.15 s, and is interrupted as long as it is told so."""
+    """A stage that takes 0.15 s, and is interrupted as long as it is asked to."""
 
     interrupted = True
 

@@ -124,25 +124,25 @@ def test_more_of_the_same_is_added_to_what_is_there(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("setting", "told"),
+    ("setting", "difference"),
     [
         ("letters.word=beta", "letters.word = 'alpha', not 'beta'"),
         ("run.seed=1", "run.seed = 0, not 1"),
     ],
 )
-def test_a_finished_part_is_refused_with_both_values_and_nothing_is_written(tmp_path, setting, told):
+def test_a_finished_part_is_refused_with_both_values_and_nothing_is_written(tmp_path, setting, difference):
     made(tmp_path)
     before = all_files(tmp_path)
     with pytest.raises(OutputExists) as refused:
         made(tmp_path, setting)
     assert str(refused.value) == (
-        f"{tmp_path}: word.txt was made with {told}; remove word.txt to make it anew, or choose another output folder. "
-        "What was made with it goes too: draft.txt."
+        f"{tmp_path}: word.txt was made with {difference}; remove word.txt to make it anew, or choose another output "
+        "folder. What was made with it goes too: draft.txt."
     )
     assert all_files(tmp_path) == before
 
 
-def test_of_several_values_the_first_of_the_stage_is_told(tmp_path):
+def test_of_several_values_the_first_of_the_stage_is_named(tmp_path):
     """And not another one in every process, as sets of strings have it."""
     made(tmp_path)
     with pytest.raises(OutputExists, match=r"word\.txt was made with letters\.word = "):
@@ -266,7 +266,7 @@ def test_what_others_finish_meanwhile_is_kept(tmp_path):
     assert run.made == []
 
 
-def test_what_others_go_on_with_is_told_and_what_comes_after_is_left(tmp_path):
+def test_what_others_go_on_with_is_reported_and_what_comes_after_is_left(tmp_path):
     run, left = launch(EXPERIMENT, None, tmp_path, [WORD, "letters.others=true"], bar=no_bar)
     assert left == "two copies are still to do; submit them."
     assert run.made == ["write", "copy"] and not (tmp_path / "metrics.json").exists()
@@ -274,7 +274,7 @@ def test_what_others_go_on_with_is_told_and_what_comes_after_is_left(tmp_path):
     assert made(tmp_path).made == ["copy", "score", "report"]
 
 
-def test_a_stage_that_is_left_to_others_is_told_before_it_is_made_and_not_when_it_is_finished(tmp_path):
+def test_a_stage_that_is_left_to_others_is_reported_before_it_is_made_and_not_when_it_is_finished(tmp_path):
     run, made_here = opened(tmp_path), []
 
     def make(run, update):

@@ -186,15 +186,15 @@ def test_alone_this_process_is_the_first():
 def test_a_command_line_names_the_processes(monkeypatch):
     joined = []
     monkeypatch.setattr(distributed, "join_processes", lambda *a, **k: joined.append((*a, *k.values())))
-    distributed.join_as_told("auto")
-    distributed.join_as_told("node0:12345,1/2")
+    distributed.join_from_text("auto")
+    distributed.join_from_text("node0:12345,1/2")
     assert joined == [(), ("node0:12345", 2, 1)]
     for text in ("node0", "node0:1,2/2", "node0:12345,1", ""):
         with pytest.raises(ValueError, match='"auto" or as "host:port,i/n"'):
-            distributed.join_as_told(text)
+            distributed.join_from_text(text)
 
 
-def test_processes_with_checkpoints_of_their_own_are_told(monkeypatch):
+def test_processes_with_checkpoints_of_their_own_are_reported(monkeypatch):
     require_same_step(40)
     monkeypatch.setattr("jax.process_count", lambda: 2)
     monkeypatch.setattr("jax.experimental.multihost_utils.process_allgather", lambda step: np.array([0, step]))

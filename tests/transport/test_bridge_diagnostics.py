@@ -55,7 +55,7 @@ def test_losses_of_the_oracle(found):
         assert loss == pytest.approx(at_minimum, rel=0.07)  # 8192 squares
 
 
-def test_drifts_at_rest_are_told_from_the_oracle():
+def test_drifts_at_rest_are_distinguished_from_the_oracle():
     still = lambda x, t, context=None: 0 * x  # noqa: E731
     found = diagnose(Bridge(still, still, 1.0), ENDS, n=2048, key=jr.key(3))
     # X₁ = X₀ + noise: a shift of 1 in every component and √2 the spread.

@@ -59,7 +59,7 @@ def test_a_small_bridge_between_gaussians(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("start", ["independent", "reference", "entropic"])
 def test_first_pairs_of_each_start(start):
-    # What the first training sees is told by what it learns: the slope of the backward drift at t = 1 is
+    # What the first training sees is known from what it learns: the slope of the backward drift at t = 1 is
     # (Cov(X₀, X₁) − Var X₁)/Var X₁: −1 independent, −½ reference (Var X₁ = 2), −.382 entropic.
     settings = BridgeSettings(
         n_iterations=1, n_steps=400, n_pairs=8192, start=start, ema_decay=0.99, coupling_batch=256
@@ -175,7 +175,7 @@ def test_the_callers_networks_are_left_alone():
 
 
 def test_a_context_is_used():
-    # Sources at ±2, told by the context, and a target that is the same for both: the way back needs the context.
+    # Sources at ±2, given by the context, and a target that is the same for both: the way back needs the context.
     where = jnp.where(jnp.arange(400) % 2, 2.0, -2.0)[:, None]
     ends = Ends(where + 0.1 * jr.normal(jr.key(0), (400, 1)), 0.1 * jr.normal(jr.key(1), (300, 1)), where, False)
     settings = BridgeSettings(sigma=0.5, n_iterations=1, n_steps=400, n_pairs=2048, ema_decay=0.99)

@@ -20,7 +20,7 @@ def show_plan(run: Run, planned: list[Planned]) -> None:
     for each in planned:
         stage, estimate = each.stage, expected.get(each.stage.name, Estimate())
         inputs = [path for paths in stage.inputs.values() for path in paths]
-        sources = (*stage.needs, *_told(stage.depends_on), *_told(stage.grows_with), *inputs)
+        sources = (*stage.needs, *_keys_in_words(stage.depends_on), *_keys_in_words(stage.grows_with), *inputs)
         table.add_row(
             stage.name,
             ACTIONS[each.action],
@@ -34,7 +34,7 @@ def show_plan(run: Run, planned: list[Planned]) -> None:
     console.print(_total(expected))
 
 
-def _told(dependencies: Dependencies) -> list[str]:
+def _keys_in_words(dependencies: Dependencies) -> list[str]:
     return [
         f"[{table}]" if not keys or len(keys) > 3 else ", ".join(f"{table}.{key}" for key in keys)
         for table, keys in dependencies.items()

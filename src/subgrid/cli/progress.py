@@ -56,17 +56,17 @@ def progress_bar(description: str) -> Iterator[Update]:
 @contextmanager
 def _log(description: str) -> Iterator[Update]:
     """A line at most every `EVERY` seconds, and one at the end of what took longer than a second."""
-    started = told = time.monotonic()
+    started = printed = time.monotonic()
     first: tuple[float, int, int] | None = None
 
     def update(done: int, total: int, note: str = "") -> None:
-        nonlocal told, first
+        nonlocal printed, first
         now = time.monotonic()
         if first is None or first[2] != total or done < first[1]:  # what goes on does not begin at 0
             first = now, done, total
-        if now - told < EVERY:
+        if now - printed < EVERY:
             return
-        told = now
+        printed = now
         since, before, _ = first
         left = f", {_minutes((now - since) * (total - done) / (done - before))} left" if done > before else ""
         _line(f"{description}: {done}/{total} after {_minutes(now - started)}{left} {note}")

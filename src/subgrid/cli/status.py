@@ -8,7 +8,7 @@ from rich.table import Table
 from subgrid.execution.health import Status, repair, status
 
 MOST_BLOCKS = 40
-"""Rows shown: longer runs of blocks in one state are told in one line."""
+"""Rows shown: longer runs of blocks in one state are shown in one line."""
 
 
 def show_status(store: Path, *, repair_damage: bool = False) -> None:

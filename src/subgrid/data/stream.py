@@ -158,9 +158,9 @@ class StreamedFields:
         files = sorted(p for p in self.path.rglob("*") if p.is_file()) if self.path.is_dir() else [self.path]
         digest = hashlib.blake2b(digest_size=16)
         for file in files:
-            told = file.stat()
+            status = file.stat()
             name = file.relative_to(self.path).as_posix()
-            digest.update(f"{name} {told.st_size} {told.st_mtime_ns}\n".encode())
+            digest.update(f"{name} {status.st_size} {status.st_mtime_ns}\n".encode())
         return [*self.shape, self.variable, self.memory, digest.hexdigest()]
 
 

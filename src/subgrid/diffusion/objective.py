@@ -146,8 +146,8 @@ def denoising_loss(
     sigma = noise_levels(stratified_uniforms(n, key=level_key))
 
     def error(x0, known, s, k):
-        told = denoiser if known is None else lambda x, s: denoiser(x, s, known)  # pyright: ignore[reportCallIssue]
-        return denoising_error(told, x0, s, key=k)
+        conditioned = denoiser if known is None else lambda x, s: denoiser(x, s, known)  # pyright: ignore[reportCallIssue]
+        return denoising_error(conditioned, x0, s, key=k)
 
     errors = jax.vmap(error)(batch, context, sigma, jr.split(noise_key, n))
     return jnp.mean(weight(sigma) * errors)

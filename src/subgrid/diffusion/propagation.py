@@ -92,8 +92,8 @@ def moments_by_steps(
 
     def along(state, inputs):
         (mean, covariance, scalars), (sigma, sigma_next, index) = state, inputs
-        (A, B), (following, told) = jax.jacfwd(step, (0, 1), has_aux=True)(mean, still, scalars, sigma, sigma_next)
-        stepped = following, _transported(covariance, A, B, mean.size), told
+        (A, B), (following, described) = jax.jacfwd(step, (0, 1), has_aux=True)(mean, still, scalars, sigma, sigma_next)
+        stepped = following, _transported(covariance, A, B, mean.size), described
         return jax.tree.map(lambda new, old: jnp.where(index < n_levels, new, old), stepped, state), None
 
     def finish(fields, noise, scalars):

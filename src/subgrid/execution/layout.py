@@ -106,10 +106,12 @@ def check_same(path: Any, found: Layout, wanted: Layout) -> None:
         return
     old, new = (_flat(asdict(layout)) for layout in (found, wanted))
     names = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
-    told = ", ".join(f"{name} = {_short(old.get(name))} instead of {_short(new.get(name))}" for name in names[:3])
+    differences = ", ".join(
+        f"{name} = {_short(old.get(name))} instead of {_short(new.get(name))}" for name in names[:3]
+    )
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     raise OutputExists(
-        f"{path}: was made by another configuration ({told}{more}); choose another output, or remove it first."
+        f"{path}: was made by another configuration ({differences}{more}); choose another output, or remove it first."
     )
 
 

@@ -68,11 +68,11 @@ def explain(key: str, kinds: Mapping[str, Kind]) -> str:
     if not found:
         raise ConfigError(f"{key}: there is no such key{suggestion(key, sorted({each.key for _, each in every}))}")
     parts: list[str] = []
-    told: dict[tuple[str, ...], list[str]] = {}
+    tables: dict[tuple[str, ...], list[str]] = {}
     for experiment, each in found:
         text = (each.key, each.values, each.about, _default_in_words(each), _consequence(experiment, each.key))
-        told.setdefault(text, []).append(f"[{experiment.table}]")
-    for (name, values, about, default, consequence), names in told.items():
+        tables.setdefault(text, []).append(f"[{experiment.table}]")
+    for (name, values, about, default, consequence), names in tables.items():
         parts.append(f"{name}  {values}, {default}  (configurations with {', '.join(names)})")
         parts += [
             textwrap.fill(line, WIDTH, initial_indent="  ", subsequent_indent="  ")
@@ -131,13 +131,13 @@ def _values(field: FieldInfo) -> str:
     """The type of a key in words, with its limits."""
     text = _type_in_words(field.annotation)
     limits = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "multiple_of": "a multiple of", "min_length": "at least"}
-    told = [
+    given = [
         f"{limits[name]} {getattr(limit, name):g}"
         for limit in field.metadata
         for name in limits
         if getattr(limit, name, None) is not None
     ]
-    return text + (f" ({', '.join(told)})" if told else "")
+    return text + (f" ({', '.join(given)})" if given else "")
 
 
 def _type_in_words(annotation: Any) -> str:

@@ -7,7 +7,7 @@ from .checkpoint import (
 from .distributed import (
     any_process as any_process,
     is_first_process as is_first_process,
-    join_as_told as join_as_told,
+    join_from_text as join_from_text,
     join_processes as join_processes,
     mesh as mesh,
     replicated as replicated,

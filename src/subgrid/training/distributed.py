@@ -38,7 +38,7 @@ def join_processes(coordinator: str | None = None, *, n_processes: int | None = 
     jax.distributed.initialize(coordinator, n_processes, process)
 
 
-def join_as_told(text: str) -> None:
+def join_from_text(text: str) -> None:
     """`join_processes` as a command line says it, "auto" or "host:port,i/n".
 
     Args:
@@ -50,14 +50,14 @@ def join_as_told(text: str) -> None:
         RuntimeError: as `join_processes`.
 
     Examples:
-        >>> join_as_told("node0:12345,1/2")
+        >>> join_from_text("node0:12345,1/2")
     """
     if text == "auto":
         return join_processes()
     found = re.fullmatch(r"([^\s,]+:\d+),(\d+)/([1-9]\d*)", text)
     if not found or int(found[2]) >= int(found[3]):
         raise ValueError(
-            f'the processes to join must be told as "auto" or as "host:port,i/n" with i < n, got {text!r}.'
+            f'the processes to join must be given as "auto" or as "host:port,i/n" with i < n, got {text!r}.'
         )
     return join_processes(found[1], n_processes=int(found[3]), process=int(found[2]))
 

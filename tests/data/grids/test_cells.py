@@ -85,7 +85,7 @@ def test_areas_of_a_rotated_grid_converge_at_second_order():
     assert (orders > 1.7).all(), (errors, orders)
 
 
-def test_corners_given_are_those_told_from_centres():
+def test_corners_given_are_those_guessed_from_centres():
     lat, lon = rotated(24, pole=(60.0, 10.0))  # across the date line: longitudes wrap within the grid
     assert lon.min() < -170 and lon.max() > 170
     edges = np.linspace(-12, 12, 25)
@@ -99,11 +99,11 @@ def test_corners_given_are_those_told_from_centres():
         "lat": (("y", "x"), lat, {"bounds": "lat_vertices"}),
         "lon": (("y", "x"), lon, {"bounds": "lon_vertices"}),
     }
-    given_corners, told = grid_of(xr.Dataset(variables, coordinates)), grid_of(xr.Dataset(coords=coordinates))
+    given_corners, guessed = grid_of(xr.Dataset(variables, coordinates)), grid_of(xr.Dataset(coords=coordinates))
     assert isinstance(given_corners, CurvilinearGrid)
     # Cells of 1 degree: corners continued at the rim are off by (1/57)² of a radian, 0.02 degrees, and less inside.
-    np.testing.assert_allclose(told.lat_corners, given_corners.lat_corners, atol=0.02)
-    np.testing.assert_allclose(told.areas[1:-1, 1:-1], given_corners.areas[1:-1, 1:-1], rtol=2e-3)
+    np.testing.assert_allclose(guessed.lat_corners, given_corners.lat_corners, atol=0.02)
+    np.testing.assert_allclose(guessed.areas[1:-1, 1:-1], given_corners.areas[1:-1, 1:-1], rtol=2e-3)
 
 
 def test_a_curvilinear_grid_of_parallels_and_meridians_is_the_regular_one():

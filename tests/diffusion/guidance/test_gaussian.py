@@ -68,9 +68,9 @@ def test_denoiser_is_the_posterior_mean(operator, noise, sigma):
     x, y = rng.normal(size=N), rng.normal(size=N // 4)
     noise = rng.uniform(0.05, 0.3, y.shape) if noise == "its own" else noise
     exact = denoised(np.zeros(N), COVARIANCE, matrix_of(operator), y, noise, x, sigma)
-    told = jnp.asarray(noise, jnp.float32) if np.ndim(noise) else noise
+    variance = jnp.asarray(noise, jnp.float32) if np.ndim(noise) else noise
     whole = as_prior(np.zeros(N), COVARIANCE, (N,))
-    guided = gaussian_gain(whole, operator, jnp.asarray(y, jnp.float32), prior=whole, noise_variance=told)
+    guided = gaussian_gain(whole, operator, jnp.asarray(y, jnp.float32), prior=whole, noise_variance=variance)
     got = guided(jnp.asarray(x, jnp.float32), jnp.asarray(sigma))
     np.testing.assert_allclose(got, exact, atol=2e-3 * np.abs(exact).max())  # float32, a Gram matrix of κ ≲ 10³
     if np.ndim(noise) == 0:

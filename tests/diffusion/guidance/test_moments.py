@@ -130,9 +130,9 @@ def test_one_iteration_is_enough_when_the_gaussian_preconditions(name, noise, si
     x, y = rng.normal(size=N), observe(operator, 0.0)
     noise = rng.uniform(0.05, 0.3, y.shape) if noise == "its own" else noise
     exact = denoised(np.zeros(N), COVARIANCE, matrix_of(operator), y, noise, x, sigma)
-    told = jnp.asarray(noise, jnp.float32) if np.ndim(noise) else noise
+    variance = jnp.asarray(noise, jnp.float32) if np.ndim(noise) else noise
     guided = moment_matching(
-        PRIOR, operator, jnp.asarray(y, jnp.float32), prior=GAUSSIAN, noise_variance=told, n_iterations=1
+        PRIOR, operator, jnp.asarray(y, jnp.float32), prior=GAUSSIAN, noise_variance=variance, n_iterations=1
     )
     got = guided(jnp.asarray(x, jnp.float32), jnp.asarray(sigma))
     np.testing.assert_allclose(got, exact, atol=2e-3 * np.abs(exact).max())  # float32, as above
@@ -159,7 +159,7 @@ def test_256_values_that_nearly_depend(length, sigma):
     assert np.isfinite(np.linalg.cholesky(innovations(prior, operator, y.shape, level, 0.0).gram)).all()
     matched = np.ravel(moment_matching(prior, operator, y, prior=prior)(field, level))
     gained = np.ravel(gaussian_gain(prior, operator, y, prior=prior)(field, level))
-    # Directions of a variance below the ridge, some 10⁻⁷ of the largest one, are not told apart: √(10⁻⁷·60) = .0025 of
+    # Directions of a variance below the ridge, some 10⁻⁷ of the largest one, are not resolved: √(10⁻⁷·60) = .0025 of
     # the standard deviation of the field, which is one. Conjugate gradients round in each product: ten times that.
     assert np.sqrt(np.mean((gained - exact) ** 2)) < 0.003
     assert np.sqrt(np.mean((matched - exact) ** 2)) < 0.03

@@ -219,7 +219,7 @@ def test_archives_that_do_not_fit_together_are_refused_before_anything_is_traine
     assert not (tmp_path / "model").exists()
 
 
-def test_too_few_days_for_the_quantiles_are_told_before_anything_is_trained(tmp_path):
+def test_too_few_days_for_the_quantiles_are_reported_before_anything_is_trained(tmp_path):
     reports = []
     with pytest.raises(DataError, match=r"n_quantiles = 121 .* 120 coarse and 120 fine days. Lower debias.n_quantiles"):
         train(tmp_path / "m", debias_options={"n_quantiles": 121}, report=lambda *a: reports.append(a))

@@ -22,7 +22,7 @@ def ensembles(shift: float, *, seed: int = 0):
 def test_a_better_mean_is_accepted_and_its_gain_is_that_of_gaussians():
     truth, worse, better, expected = ensembles(0.8)
     gain = compare_draws(truth, worse, better, expected, GROUPS, active=(False,))
-    assert gain.accepted and "network used" in gain.told()
+    assert gain.accepted and "network used" in gain.sentence()
     # A Gaussian forecast of the right width scores its width over √π: of √(1 + .64) and of 1.
     assert gain.gaussian == pytest.approx(np.sqrt(1.64 / np.pi), rel=0.05)
     assert gain.network == pytest.approx(np.sqrt(1 / np.pi), rel=0.05)

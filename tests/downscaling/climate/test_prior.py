@@ -124,7 +124,7 @@ def test_the_network_is_left_out_where_it_does_not_help(tmp_path):
     assert not prior.refined and prior.gain is not None
     stored = json.loads((tmp_path / "model" / "settings.json").read_text())["gain"]
     assert stored["network"] >= stored["gaussian"] - 2 * stored["uncertainty"]
-    assert "network not used" in prior.gain.told()
+    assert "network not used" in prior.gain.sentence()
     seconds = json.loads((tmp_path / "model" / "cost.json").read_text())
     assert 0 < seconds["gaussian"] < seconds["network"]
 
@@ -223,7 +223,7 @@ def test_a_model_of_another_format_is_refused(trained, tmp_path, key, value):
         load_climate_prior(tmp_path)
 
 
-def test_a_damaged_or_absent_model_is_told(tmp_path):
+def test_a_damaged_or_absent_model_is_named(tmp_path):
     with pytest.raises(DataError, match="holds no climate prior"):
         load_climate_prior(tmp_path)
     (tmp_path / "settings.json").write_text("{ half")

@@ -126,7 +126,7 @@ def test_a_gaussian_priors_draws_have_the_conditional_mean_and_variance(warm):
     found = drawn[:, inside]
     # Standard errors of 256 draws, at some 160 cells, times 4.5.
     np.testing.assert_allclose(found.mean(0), wanted, atol=4.5 * spread.max() / np.sqrt(n))
-    # A standard deviation told from 256 draws is .044 off, of ten or so independent directions .014; the sampler's own
+    # A standard deviation of 256 draws is .044 off, of ten or so independent components .014; the sampler's own
     # error at 64 levels is .01 (measured: .046 at 32).
     np.testing.assert_allclose(found.std(0).mean(), spread.mean(), rtol=0.05)
 

@@ -97,20 +97,20 @@ def test_a_single_value_has_no_correlations_to_move():
     assert choose_debiasing(first, second, methods=("gaussian",), n_harmonics=1, n_quantiles=20).strength == 0
 
 
-def test_few_years_are_told_and_one_leaves_nothing_to_choose_by():
+def test_few_years_are_reported_and_one_leaves_nothing_to_choose_by():
     two = choose_debiasing(sample(SMOOTH, 2, seed=8), sample(ROUGH, 2, seed=9), n_harmonics=1, n_quantiles=20)
-    assert two.tried and any("2 years are few" in sentence for sentence in two.told())
+    assert two.tried and any("2 years are few" in sentence for sentence in two.sentences())
     one = choose_debiasing(sample(SMOOTH, 1, seed=8), sample(ROUGH, 5, seed=9), n_harmonics=1, n_quantiles=20)
     assert (one.method, one.strength, one.tried) == ("gaussian", 0.0, ())
-    assert "leave none to choose by" in one.told()[0]
+    assert "leave none to choose by" in one.sentences()[0]
 
 
-def test_more_cells_than_independent_fields_are_told_with_both_numbers():
+def test_more_cells_than_independent_fields_are_reported_with_both_numbers():
     choice = DebiasingChoice("gaussian", 0.0, (), (3, 3), (20.0, 31.0), 84)
     assert DebiasingChoice.from_dict(choice.as_dict()) == choice
     found = choose_debiasing(sample(SMOOTH, 2, seed=8), sample(ROUGH, 2, seed=9), n_harmonics=1, n_quantiles=20)
     few = DebiasingChoice(found.method, found.strength, found.tried, (9, 9), (20.0, 31.0), 84)
-    assert any("more values (84) than independent fields (20)" in sentence for sentence in few.told())
+    assert any("more values (84) than independent fields (20)" in sentence for sentence in few.sentences())
 
 
 def test_a_constant_cell_is_left_out_of_the_scores():

@@ -220,7 +220,7 @@ def test_two_dimensions_and_one_padding_for_all():
         ("bridge.json", "holds a fitted bridge, which is no prior"),
     ],
 )
-def test_models_of_another_kind_are_told_apart(file, advice, tmp_path):
+def test_models_of_another_kind_are_distinguished(file, advice, tmp_path):
     (tmp_path / file).write_text('{"format": 2, "refinement": {}}')
     with pytest.raises(DataError, match=advice):
         load_prior(tmp_path)

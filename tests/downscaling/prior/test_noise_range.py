@@ -35,7 +35,7 @@ def test_methods_that_start_from_white_noise_keep_the_whole_range():
         assert sampling_range(4.0, TRAINED, method) == (2e-3, 12.0)
 
 
-def test_the_range_stays_within_the_trained_one_and_is_told_where_that_is_too_short():
+def test_the_range_stays_within_the_trained_one_and_is_reported_where_that_is_too_short():
     assert sampling_range(4.0, (2e-3, 10.0), GaussianSDE) == (2e-3, 10.0)
     assert sampling_range(1e-5, TRAINED, GaussianSDE) == (2e-3, 4e-3)  # still a grid
     short, enough = (exponential_grid(16, sigma_max=first, sigma_min=2e-3) for first in (10.0, 12.0))

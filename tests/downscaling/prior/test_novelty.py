@@ -34,14 +34,14 @@ def found(coarse: np.ndarray, conditional=CONDITIONAL):
 
 
 def test_fields_of_the_same_distribution_are_inside():
-    told = found(OPERATOR(jnp.asarray(fields(4000, 1))))
+    novelty = found(OPERATOR(jnp.asarray(fields(4000, 1))))
     # One in a hundred of 4000, and the quantile of 4096 training fields: √(.01·.99/4000) = .0016 each.
-    assert told.beyond == pytest.approx(0.01, abs=4 * np.sqrt(2) * 0.0016)
-    assert told.ratio.max() < 1.5
-    np.testing.assert_allclose(np.quantile(told.quantile, [0.25, 0.5, 0.75]), [0.25, 0.5, 0.75], atol=0.04)
+    assert novelty.beyond == pytest.approx(0.01, abs=4 * np.sqrt(2) * 0.0016)
+    assert novelty.ratio.max() < 1.5
+    np.testing.assert_allclose(np.quantile(novelty.quantile, [0.25, 0.5, 0.75]), [0.25, 0.5, 0.75], atol=0.04)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        told.warn()
+        novelty.warn()
 
 
 @pytest.mark.parametrize("m", [30, 50, 500])
@@ -70,20 +70,20 @@ def test_distances_are_those_of_chi_squared():
 @pytest.mark.parametrize("n", [1, 50])
 def test_shifted_fields_are_outside_and_the_warning_names_the_quantile(n):
     shifted = np.asarray(OPERATOR(jnp.asarray(fields(n, 1)))) + 60
-    told = found(shifted)
-    assert told.beyond == 1 and told.ratio.min() > 1
-    farthest = int(told.ratio.argmax())
+    novelty = found(shifted)
+    assert novelty.beyond == 1 and novelty.ratio.min() > 1
+    farthest = int(novelty.ratio.argmax())
     with pytest.warns(OutsideTraining, match=rf"100\.0% of {n} coarse fields .* field {farthest}, at quantile 1\.0000"):
-        told.warn()
+        novelty.warn()
 
 
 def test_one_field_far_away_is_enough():
     coarse = np.array(OPERATOR(jnp.asarray(fields(1000, 1))))
     coarse[17] += 200
-    told = found(coarse)
-    assert told.beyond < 0.03
+    novelty = found(coarse)
+    assert novelty.beyond < 0.03
     with pytest.warns(OutsideTraining, match="field 17, at quantile 1"):
-        told.warn()
+        novelty.warn()
 
 
 def test_noise_of_the_conditional_widens_its_distribution():

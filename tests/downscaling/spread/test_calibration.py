@@ -1,4 +1,4 @@
-"""Spread told from left-out years: coverage in worlds that are known, and the constraint."""
+"""Spread estimated from left-out years: coverage in worlds that are known, and the constraint."""
 
 from dataclasses import replace
 

@@ -31,7 +31,7 @@ def test_every_process_reaches_the_ends_of_the_range(name):
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "complaint"),
     [
         (lambda: choices.sampling_method("euler"), "method 'euler': there are gaussian-sde, gaussian-ode, "),
         (lambda: noising_process("linear", RANGE), "process 'linear': there are variance-exploding, "),
@@ -46,6 +46,6 @@ def test_every_process_reaches_the_ends_of_the_range(name):
         ),
     ],
 )
-def test_a_name_that_there_is_not_is_told_those_that_there_are(make, told):
-    with pytest.raises(ValueError, match=told):
+def test_an_unknown_name_is_refused_with_the_known_ones(make, complaint):
+    with pytest.raises(ValueError, match=complaint):
         make()

@@ -6,7 +6,7 @@ import jax.random as jr
 import numpy as np
 import pytest
 
-from subgrid.downscaling.upsampling.diffusion_bridge import decode, encode, noised, told, turnaround_level
+from subgrid.downscaling.upsampling.diffusion_bridge import conditioned, decode, encode, noised, turnaround_level
 
 COARSE, FINE, SIGMA_MIN, LEVEL = 0.7, 1.3, 1e-2, 0.9
 
@@ -66,6 +66,6 @@ def test_noise_and_reverse_diffusion_draw_from_the_posterior_of_the_fine_model()
 def test_a_context_is_handed_on():
     known = jnp.ones(2)
     denoiser = lambda x, sigma, context: x * sigma + context  # noqa: E731
-    np.testing.assert_array_equal(told(denoiser, known)(jnp.ones(2), jnp.asarray(3.0)), 4 * jnp.ones(2))
+    np.testing.assert_array_equal(conditioned(denoiser, known)(jnp.ones(2), jnp.asarray(3.0)), 4 * jnp.ones(2))
     plain = gaussian(1.0)
-    assert told(plain, None) is plain
+    assert conditioned(plain, None) is plain

@@ -51,7 +51,7 @@ def test_draws_are_the_posterior_in_physical_units_and_all_particles_count():
     n = 2000
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        ensemble, told = sample_with_diagnostics(upsampler(4), COARSE[:1], n, chunk=2000, key=jr.key(0))
+        ensemble, diagnostics = sample_with_diagnostics(upsampler(4), COARSE[:1], n, chunk=2000, key=jr.key(0))
     C = np.eye(N)[::FACTOR]
     gain = np.linalg.solve(C @ COVARIANCE @ C.T, C @ COVARIANCE).T
     mean, covariance = MEAN + gain @ (COARSE[0, 0] - MEAN), STD**2 * (COVARIANCE - gain @ C @ COVARIANCE)
@@ -60,15 +60,15 @@ def test_draws_are_the_posterior_in_physical_units_and_all_particles_count():
     assert np.linalg.norm(draws.mean(0) - mean) < 3 * np.sqrt(trace / n)
     assert np.linalg.norm(np.cov(draws.T) - covariance) < 3 * np.sqrt((trace**2 + frobenius**2) / n)
     np.testing.assert_allclose(draws[:, ::FACTOR], np.tile(COARSE[0, 0], (n, 1)), atol=1e-3)
-    np.testing.assert_allclose(told["effective_size"], np.full((1, n), 4), rtol=1e-3)
-    np.testing.assert_allclose(told["effective_fraction"], np.ones((1, n)), rtol=1e-3)
+    np.testing.assert_allclose(diagnostics["effective_size"], np.full((1, n), 4), rtol=1e-3)
+    np.testing.assert_allclose(diagnostics["effective_fraction"], np.ones((1, n)), rtol=1e-3)
 
 
 @pytest.mark.slow
 def test_members_depend_on_their_own_key_whatever_the_chunk():
     upsample = upsampler(4)
-    ensemble, told = sample_with_diagnostics(upsample, COARSE, 3, chunk=8, key=jr.key(0))
-    assert ensemble.shape == (2, 3, 1, N) and told["effective_size"].shape == (2, 3)
+    ensemble, diagnostics = sample_with_diagnostics(upsample, COARSE, 3, chunk=8, key=jr.key(0))
+    assert ensemble.shape == (2, 3, 1, N) and diagnostics["effective_size"].shape == (2, 3)
     alone = upsample(jnp.asarray(COARSE[1]), key=jr.fold_in(jr.fold_in(jr.key(0), 1), 2))
     np.testing.assert_allclose(alone, ensemble[1, 2], atol=1e-3)
     np.testing.assert_allclose(sample_ensemble(upsample, COARSE, 3, key=jr.key(0)), ensemble, atol=1e-3)
@@ -78,26 +78,26 @@ def test_members_depend_on_their_own_key_whatever_the_chunk():
     assert seen == [(1, 2), (2, 2)]
 
 
-def test_collapse_is_told_with_its_level_and_condition():
+def test_collapse_is_diagnostics_with_its_level_and_condition():
     coarse = np.stack([COARSE[0], COARSE[0]])
     coarse[1, 0, 0] = MEAN + 30 * STD
     upsample = upsampler(64, cautious)
     with pytest.warns(UserWarning, match="particles collapsed in 2 of 4 draws") as caught:
-        _, told = sample_with_diagnostics(upsample, coarse, 2, key=jr.key(0))
+        _, diagnostics = sample_with_diagnostics(upsample, coarse, 2, key=jr.key(0))
     message = str(caught[0].message)
-    member = int(np.argmin(told["effective_size"][1]))
+    member = int(np.argmin(diagnostics["effective_size"][1]))
     assert f"for condition 1, member {member}" in message
-    assert f"effective size {told['effective_size'].min():.2f} of 64" in message
+    assert f"effective size {diagnostics['effective_size'].min():.2f} of 64" in message
     assert any(f"at sigma = {level:.2g}," in message for level in np.asarray(upsample.noise_levels))
-    assert told["effective_size"][1].max() < 2 and told["effective_fraction"][1].max() < 0.05
-    np.testing.assert_allclose(told["effective_size"][0], 64, rtol=1e-3)
+    assert diagnostics["effective_size"][1].max() < 2 and diagnostics["effective_fraction"][1].max() < 0.05
+    np.testing.assert_allclose(diagnostics["effective_size"][0], 64, rtol=1e-3)
 
 
 def test_other_upsamplers_have_nothing_to_tell():
     doubled = eqx.Partial(lambda y, *, key: 2 * y)
-    ensemble, told = sample_with_diagnostics(doubled, COARSE, 2, key=jr.key(0))
+    ensemble, diagnostics = sample_with_diagnostics(doubled, COARSE, 2, key=jr.key(0))
     np.testing.assert_array_equal(ensemble, np.repeat(2 * COARSE[:, None], 2, axis=1))
-    assert told == {}
+    assert diagnostics == {}
 
 
 @pytest.mark.parametrize(("n", "members", "chunk"), [(0, 4, 8), (2, 0, 8), (2, 4, 0)])

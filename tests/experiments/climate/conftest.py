@@ -43,7 +43,7 @@ def undrawn(monkeypatch):
 
 @pytest.fixture
 def unscored(monkeypatch, undrawn):
-    """Where chunks are compared: scores would be those of the finished run, so that they would be made is only told."""
+    """Where chunks are compared: scores would be those of the finished run, so that they would be made is only said."""
     monkeypatch.setattr(stages, "score", lambda run, update: write_metrics(run, ScoreTable([], ())))
 
 

@@ -21,7 +21,7 @@ from subgrid.downscaling.climate import folder as climate_folder
 from subgrid.execution.store import MARKERS
 from subgrid.experiments import KINDS
 from subgrid.experiments.climate import stages
-from subgrid.experiments.climate.changes import change_with_interval, told_change
+from subgrid.experiments.climate.changes import change_sentence, change_with_interval
 from subgrid.experiments.climate.run import ClimateRun
 from subgrid.experiments.climate.scored_fields import ScoredFields
 from subgrid.numerics.streams import stream
@@ -78,7 +78,7 @@ def test_a_whole_run_leaves_every_part(finished):
             assert 0 <= row["generated"] <= 1
     page = (folder / "report.html").read_text()
     assert page.lower().startswith("<!doctype html>") and "wet days" in page and "perfect model" in page
-    assert "Debiasers on left-out years" in page and "Spread, told from left-out years" in page
+    assert "Debiasers on left-out years" in page and "Spread, estimated from left-out years" in page
     assert "http://" not in page.replace("http://www.w3.org", "")  # self-contained: only namespaces
     stages_made = {"prepare", "train", "sample", "score", "report"}
     assert {path.stem for path in (folder / "records").glob("*.json")} == stages_made
@@ -130,8 +130,8 @@ def test_common_noise_is_shared_and_leaves_no_interval(subgrid: Call, pair, fini
     scores = ScoredFields(open_run(CLIMATE, pair / "run.toml", folder, [option]))
     change = change_with_interval(scores, scores.ensemble("ensemble", "tas"), 0)
     assert "interval_90" not in change and change["change"] > 2
-    told = told_change(change)
-    assert "No interval from members is given: the two ensembles share their noise (sampling.common_noise" in told
+    sentence = change_sentence(change)
+    assert "No interval from members is given: the two ensembles share their noise (sampling.common_noise" in sentence
 
 
 def test_rain_is_never_negative_and_the_sea_is_empty(finished):
@@ -283,8 +283,8 @@ def test_a_run_of_another_configuration_is_refused(subgrid: Call, pair, finished
     outcome = subgrid("run", pair / "run.toml", "-o", folder, f"--set={change}")
     assert outcome.code == 2 and "Traceback" not in outcome.err
     part = named.split(" ")[0]
-    told = f"{folder}: {named}; remove {part} to make it anew, or choose another output folder."
-    assert outcome.complaint.startswith(f"subgrid: {told}")
+    complaint = f"{folder}: {named}; remove {part} to make it anew, or choose another output folder."
+    assert outcome.complaint.startswith(f"subgrid: {complaint}")
     assert chunks(folder) == before
     assert json.loads((folder / "metrics.json").read_text())["seed"] == 0
 
@@ -329,7 +329,7 @@ def test_preparing_alone_samples_nothing(subgrid: Call, pair, finished, tmp_path
 
 @pytest.mark.slow
 def test_killed_at_random_moments_and_resumed(subgrid: Call, pair, finished, unscored, tmp_path):
-    folder, seed = tmp_path / "run", random.randrange(10**6)  # another every time; told where the test fails
+    folder, seed = tmp_path / "run", random.randrange(10**6)  # another every time; shown where the test fails
     moments = random.Random(seed)
     for mark in ("targets.zarr", "model/gaussian", "ensemble.zarr/tas/c"):
         process, started = in_own_process(["run", pair / "run.toml", "-o", folder]), time.monotonic()

@@ -38,7 +38,7 @@ def test_every_method_is_a_row_beside_raw_fields_and_the_floor(archives, subgrid
     scores = by_column(tmp_path / "run" / "debiasers.json")
     assert list(scores) == ["raw", "none", "quantile-mapping", "gaussian", "floor"]
     assert scores["none"] == scores["raw"]  # T(y) = y
-    # Forty fields of training are too few for a gain on others: that each method moved them is all that is told.
+    # Forty fields of training are too few for a gain on others: that each method moved them is all that is asserted.
     assert all(scores[method] != scores["raw"] for method in ("quantile-mapping", "gaussian"))
     assert "| gaussian |" in outcome.out
     assert str(tmp_path / "run" / "debiasers.md") in outcome.out

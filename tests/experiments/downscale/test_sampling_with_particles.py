@@ -31,7 +31,7 @@ SETTINGS = [
     "evaluation.n_shifts=1",
 ]
 pytestmark = pytest.mark.filterwarnings("ignore:particles collapsed")  # the prior has seen twenty steps
-TOLD = ("effective_size", "effective_fraction")
+DIAGNOSTICS = ("effective_size", "effective_fraction")
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +44,8 @@ def run(archives, tmp_path_factory):
 def test_every_member_has_the_effective_size_of_its_particles(run):
     for name, shape in (("ensemble", (6, 2)), ("perfect_model", (4, 3))):
         store = xr.open_zarr(run / f"{name}.zarr").load()
-        for told in TOLD:
-            assert store[told].dims == ("condition", "member") and store[told].shape == shape
+        for name in DIAGNOSTICS:
+            assert store[name].dims == ("condition", "member") and store[name].shape == shape
         assert np.all((store.effective_size >= 0.999) & (store.effective_size <= 4.001))
         assert np.all((store.effective_fraction > 0) & (store.effective_fraction < 1.001))
 
@@ -53,8 +53,8 @@ def test_every_member_has_the_effective_size_of_its_particles(run):
 def test_metrics_and_report_tell_the_medians_of_the_perfect_model(run):
     metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
     store = xr.open_zarr(run / "perfect_model.zarr")
-    for told in TOLD:
-        assert metrics["particles"][told] == pytest.approx(float(np.median(store[told])))
+    for name in DIAGNOSTICS:
+        assert metrics["particles"][name] == pytest.approx(float(np.median(store[name])))
     size = metrics["particles"]["effective_size"]
     page = (run / "report.html").read_text(encoding="utf-8")
     assert f"4 a member; medians over the perfect model: effective size at the worst noise level {size:.3g}" in page

@@ -37,8 +37,8 @@ def test_an_archive_too_large_for_memory_is_streamed(archives, model, subgrid, t
     monkeypatch.setattr(steps, "_memory", lambda: 10_000)
     outcome = subgrid("train", archives / "fine.nc", "-o", tmp_path / "model", *TINY, PRIOR)
     assert outcome.code == 0, outcome.err
-    told = [json.loads((folder / "training.json").read_text())["fields"] for folder in (tmp_path / "model", model)]
-    assert told[0][:4] == [64, 1, 32, "u"] and isinstance(told[1], str)  # where it is; a digest
+    fields = [json.loads((folder / "training.json").read_text())["fields"] for folder in (tmp_path / "model", model)]
+    assert fields[0][:4] == [64, 1, 32, "u"] and isinstance(fields[1], str)  # where it is; a digest
     found, wanted = (load_prior(folder).standardiser for folder in (tmp_path / "model", model))
     np.testing.assert_allclose(found.std, wanted.std, rtol=1e-6)  # float32
     refused = subgrid("train", archives / "fine.nc", "-o", tmp_path / "other", "--join=node0", *TINY)
@@ -60,17 +60,17 @@ def test_train_and_downscale_on_single_files(method, archives, tmp_path):
 
 
 def test_steps_of_python_tell_a_bar_of_their_own_how_far_they_are(archives, tmp_path):
-    told = []
+    reported = []
 
     @contextmanager
     def bar(name):
-        yield lambda done, total, note="": told.append((name, done, total))
+        yield lambda done, total, note="": reported.append((name, done, total))
 
     settings = [*(each.removeprefix("--set=") for each in TINY), "coarsening.factor=4", "debias.method=gaussian"]
     config, model, coarse = configured(settings), tmp_path / "model", archives / "coarse.nc"
     steps.train(config, archives / "fine.nc", model, None, bar=bar)
     steps.downscale(config, coarse, model, tmp_path / "out.zarr", archives / "fine.nc", None, False, bar=bar)
-    assert list(dict.fromkeys(name for name, _, _ in told)) == ["train", "downscale"]
-    assert ("train", 20, 20) in told and ("downscale", 64 * 3, 64 * 3) in told
+    assert list(dict.fromkeys(name for name, _, _ in reported)) == ["train", "downscale"]
+    assert ("train", 20, 20) in reported and ("downscale", 64 * 3, 64 * 3) in reported
     table = steps.verify(tmp_path / "out.zarr", archives / "fine.nc", tmp_path / "metrics.json", None, False)
     assert {"generated", "floor"} == set(table.used)

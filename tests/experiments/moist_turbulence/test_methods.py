@@ -14,12 +14,12 @@ from subgrid.training.checkpoint import CheckpointMismatch
 @pytest.mark.slow
 def test_a_fit_does_not_go_on_from_one_of_other_fields(simulated, tiny, tmp_path):
     run = open_run(EXPERIMENT, tiny, simulated)
-    told = {"report": lambda *_: None, "key": run.key("fits", "flow-matching")}
-    methods.fit_model("flow-matching", run.config, run.archives, tmp_path / "model", **told)
+    options = {"report": lambda *_: None, "key": run.key("fits", "flow-matching")}
+    methods.fit_model("flow-matching", run.config, run.archives, tmp_path / "model", **options)
     fine = run.archives.fine
     others = replace(run.archives, fine=fine.with_values(fine.values[::-1].copy()))
     with pytest.raises(CheckpointMismatch, match="was begun with data = "):
-        methods.fit_model("flow-matching", run.config, others, tmp_path / "model", **told)
+        methods.fit_model("flow-matching", run.config, others, tmp_path / "model", **options)
 
 
 def test_transport_pairs_stay_within_their_context_and_are_closer(simulated, tiny):

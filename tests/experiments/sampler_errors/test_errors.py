@@ -29,10 +29,10 @@ def errors(rows, **wanted):
 
 
 def test_the_unit_gaussian_is_the_one_of_the_docstrings(rows):
-    told = {"case": "unit Gaussian", "grid": "exponential"}
-    assert errors(rows, method="ode-multistep", **told)[32] == pytest.approx(1.007, abs=5e-4)
-    assert errors(rows, method="heun", **told)[32] == pytest.approx(1.075, abs=5e-4)  # 16 levels, 31 evaluations
-    assert errors(rows, method="gaussian-sde", **told)[4] == pytest.approx(1.0, abs=1e-9)
+    case = {"case": "unit Gaussian", "grid": "exponential"}
+    assert errors(rows, method="ode-multistep", **case)[32] == pytest.approx(1.007, abs=5e-4)
+    assert errors(rows, method="heun", **case)[32] == pytest.approx(1.075, abs=5e-4)  # 16 levels, 31 evaluations
+    assert errors(rows, method="gaussian-sde", **case)[4] == pytest.approx(1.0, abs=1e-9)
     preserving = errors(rows, method="ode-multistep", case="unit Gaussian", grid="variance-preserving")
     assert 1.03 < preserving[32] < 1.076  # a little better than the whole schedule, which begins at 152 and not at 80
 

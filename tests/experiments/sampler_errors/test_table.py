@@ -11,9 +11,9 @@ def test_numbers_of_the_table():
     assert written == ["0", "2.3e-05", "0.012", "0.28", "39"]
 
 
-def row(**told: Any) -> dict[str, Any]:
+def row(**changed: Any) -> dict[str, Any]:
     usual = {"case": "unit Gaussian", "noise": None, "method": "heun", "grid": "karras", "guidance": "exact"}
-    return {**usual, "products": 0, "evaluations": [4, 8], "error": [0.2, 0.1], "std": [1.2, 1.1], **told}
+    return {**usual, "products": 0, "evaluations": [4, 8], "error": [0.2, 0.1], "std": [1.2, 1.1], **changed}
 
 
 def test_a_line_of_the_table_is_a_method_on_a_grid_under_a_guidance():

@@ -34,7 +34,7 @@ def test_a_cell_says_what_is_measured_of_it_and_where_it_is_kept(tmp_path):
     assert kept["w2"] > 0 and kept["path_energy"] is None and kept["seconds"] >= 0
 
 
-def test_points_that_left_the_plane_are_told_and_not_kept(tmp_path):
+def test_points_that_left_the_plane_are_reported_and_not_kept(tmp_path):
     cell = Cell("moons", "floor", 0)
     path = cell_path(tmp_path, cell)
     measure, _, moved, *others = make_cell(Toy(n_test=4), cell, path, lambda part: None, key=jr.key(0))

@@ -97,7 +97,7 @@ def test_misspelt_keys_are_named(subgrid, config, tmp_path):
     assert "unknown key 'toy.n_seed'; did you mean 'n_seeds'?" in outcome.complaint
 
 
-def test_compiled_programs_go_into_the_run_folder_unless_told_otherwise(monkeypatch, tmp_path):
+def test_compiled_programs_go_into_the_run_folder_unless_set_otherwise(monkeypatch, tmp_path):
     monkeypatch.undo()
     before = jax.config.jax_compilation_cache_dir
     try:

@@ -43,8 +43,8 @@ class NetworkGain:
         """Whether the gain is beyond its uncertainty."""
         return self.gain > BEYOND * self.uncertainty
 
-    def told(self) -> str:
-        """One sentence."""
+    def sentence(self) -> str:
+        """Whether the network is used and what it gained, for the terminal and the page."""
         verdict = "used" if self.accepted else "not used"
         share = 100 * self.gain / self.gaussian
         return (

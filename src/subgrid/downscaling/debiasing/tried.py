@@ -55,8 +55,8 @@ class DebiasingChoice:
         own = [c for c in self.tried if c.method == self.method]
         return min(own, key=lambda c: abs(c.strength - self.strength))
 
-    def told(self) -> list[str]:
-        """Sentences for the terminal and the page."""
+    def sentences(self) -> list[str]:
+        """What was chosen and what that rests on, for the terminal and the page."""
         coarse, fine = self.effective_fields
         rests = (
             f"some {coarse:.0f} independent coarse and {fine:.0f} fine fields of {self.n_cells} values, "
@@ -68,18 +68,18 @@ class DebiasingChoice:
             ]
         best = self.nearest
         tried = "" if best.strength == self.strength else f" at {best.strength:g}"
-        sentences = [
+        found = [
             f"debiasing {self.method} at strength {self.strength:g}, chosen by left-out years: score{tried} "
             f"{best.score:.4f}, {best.beyond_none:+.4f} ± {best.uncertainty:.4f} from none, on {rests}"
         ]
         if min(self.years) < FEW_YEARS:
-            sentences.append(f"{min(self.years)} years are few to choose by; the choice may be an accident of theirs")
+            found.append(f"{min(self.years)} years are few to choose by; the choice may be an accident of theirs")
         if min(coarse, fine) < self.n_cells:
-            sentences.append(
+            found.append(
                 f"there are more values ({self.n_cells}) than independent fields ({min(coarse, fine):.0f}): of "
                 "correlations only what stands out from their noise is moved"
             )
-        return sentences
+        return found
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

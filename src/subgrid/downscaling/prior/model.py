@@ -171,8 +171,8 @@ def train_prior(
         return denoising_loss(denoiser, batch, noise_levels=levels, weight=karras_weight(), key=key)
 
     untrained = build_denoiser(settings, key=substream(key, "network"))
-    told = [float(f"{float(levels(jnp.asarray(u))):.5g}") for u in (0.1, 0.5, 0.9)]
-    origin = {"format": FORMAT, "prior": dataclasses.asdict(settings), "noise levels": told}
+    quantiles = [float(f"{float(levels(jnp.asarray(u))):.5g}") for u in (0.1, 0.5, 0.9)]
+    origin = {"format": FORMAT, "prior": dataclasses.asdict(settings), "noise levels": quantiles}
     options = {"origin": origin, "folder": folder, "report": report, "key": key}
     gaussian = gaussian_part_of(fields, standardiser, training)  # first: what fails here fails at once
     denoiser = train_on_fields(untrained, loss, fields, standardiser, training, **options)

@@ -13,10 +13,10 @@ from .choices import (
     training_levels as training_levels,
 )
 from .diffusion_bridge import (
+    conditioned as conditioned,
     decode as decode,
     encode as encode,
     noised as noised,
-    told as told,
     turnaround_level as turnaround_level,
 )
 from .guided import (

@@ -128,7 +128,7 @@ def decode(
     return sample(denoiser, x, levels, method=method, key=key)
 
 
-def told(denoiser: Callable, context: PyTree) -> Denoiser:
+def conditioned(denoiser: Callable, context: PyTree) -> Denoiser:
     """A denoiser of one field whose context is fixed.
 
     Args:

@@ -110,8 +110,8 @@ def sample_with_diagnostics(
     complaint = _collapse(diagnostics.effective_sizes, n, np.asarray(upsampler.noise_levels))
     if complaint:
         warnings.warn(complaint, stacklevel=2)
-    told = {"effective_size": diagnostics.effective_sizes.min(-1), "effective_fraction": diagnostics.effective_fraction}
-    return ensemble, told
+    sizes, fractions = diagnostics.effective_sizes.min(-1), diagnostics.effective_fraction
+    return ensemble, {"effective_size": sizes, "effective_fraction": fractions}
 
 
 def _collapse(

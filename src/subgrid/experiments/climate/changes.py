@@ -41,22 +41,22 @@ def change_with_interval(scores: ScoredFields, generated: np.ndarray, channel: i
         fields[..., run.domain.mask].mean(-1, dtype=np.float64)
         for fields in (scores.ensemble("scenario", name), generated)
     )
-    told = {
+    found = {
         "variable": name,
         "units": str(run.fine[name].attrs.get("units", "")),
         "change": after.mean() - before.mean(),
     }
     if run.config.sampling.common_noise:
-        return told | {"no_interval": "the two ensembles share their noise (sampling.common_noise = true)"}
+        return found | {"no_interval": "the two ensembles share their noise (sampling.common_noise = true)"}
     season_years = scores.model_season_years, scores.scenario.season_year
     if min(len(np.unique(each)) for each in season_years) < 2:
-        return told | {"no_interval": "there is one season year only"}
+        return found | {"no_interval": "there is one season year only"}
     n = min(before.shape[1], after.shape[1])  # of large ensembles fewer members are read
-    found = mean_change(before[:, :n], after[:, :n], *season_years, key=run.key("change", name))
-    return told | {"interval_90": [found.lower, found.upper], "member_spread": found.member_spread}
+    estimate = mean_change(before[:, :n], after[:, :n], *season_years, key=run.key("change", name))
+    return found | {"interval_90": [estimate.lower, estimate.upper], "member_spread": estimate.member_spread}
 
 
-def told_change(change: dict[str, Any]) -> str:
+def change_sentence(change: dict[str, Any]) -> str:
     """One sentence for the page."""
     mean = f"Change of the mean of {change['variable']} over all fine cells: {change['change']:.3g} {change['units']}"
     if "no_interval" in change:

@@ -17,7 +17,7 @@ from subgrid.downscaling.spread.post_processing import load_post_processing
 from subgrid.experiments.climate.run import ClimateRun
 
 
-def told_prior(folder: Path) -> list[str]:
+def prior_sentences(folder: Path) -> list[str]:
     """Which prior is used, what it was chosen on, what a network gained and what it costs."""
     prior = load_climate_prior(folder / "model")
     choice, sentences = prior.choice, []
@@ -27,7 +27,7 @@ def told_prior(folder: Path) -> list[str]:
             reach = f"tapered, to reach 0 at {choice.support:g} times the largest distance"
         best, plain = choice.crps[choice.support], choice.crps[None]
         sentences.append(
-            f"covariances {reach}, {choice.n_directions} directions, chosen by left-out years: CRPS {best:.4f}, "
+            f"covariances {reach}, {choice.n_directions} components, chosen by left-out years: CRPS {best:.4f}, "
             f"{plain:.4f} as they are (in standard deviations)"
         )
     if prior.gain is None:
@@ -36,7 +36,7 @@ def told_prior(folder: Path) -> list[str]:
     if path.exists():  # a by-product: nothing else needs it
         cost = json.loads(path.read_text(encoding="utf-8"))
         times = f"; a draw takes {cost['network'] / cost['gaussian']:.0f} times as long with it"
-    return [*sentences, f"{prior.gain.told()}{times}"]
+    return [*sentences, f"{prior.gain.sentence()}{times}"]
 
 
 def prior_choice(run: ClimateRun) -> PriorChoice:
@@ -76,7 +76,7 @@ def spread_maps(run: ClimateRun, channel: int) -> dict[str, np.ndarray]:
     return {"spread": shown(usual * prior.scale[channel]), "factor": shown(usual / np.maximum(own, 1e-12))}
 
 
-def told_debiasing(run: ClimateRun) -> str:
+def debiasing_in_words(run: ClimateRun) -> str:
     """Method and strength, for the summary."""
     options = run.fitted.options
     marginals = " and marginals" if options["marginals"] and options["method"] in THEN_MARGINALS else ""

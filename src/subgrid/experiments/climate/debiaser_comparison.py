@@ -56,18 +56,18 @@ def compare_debiasers(run: ClimateRun, update: Update) -> None:
         "config": run.config.model_dump(mode="json"),
     }
     write_json(run.path("debiasers.json"), content)
-    write_text(run.path("debiasers.md"), table.as_markdown() + ("" if choice is None else _told(choice)))
+    write_text(run.path("debiasers.md"), table.as_markdown() + ("" if choice is None else _choice_in_words(choice)))
     update(len(methods) + 1, len(methods) + 1)
 
 
-def _told(choice: DebiasingChoice) -> str:
+def _choice_in_words(choice: DebiasingChoice) -> str:
     """What was tried on left-out training years, as Markdown."""
     lines = [["method", "strength", "W1/σ", "correlations", "score", "less that of none", "±"], ["---"] * 7]
     for c in choice.tried:
         numbers = f"{c.marginals:.3f}", f"{c.correlations:.3f}", f"{c.score:.4f}"
         lines.append([c.method, f"{c.strength:g}", *numbers, f"{c.beyond_none:+.4f}", f"{c.uncertainty:.4f}"])
     tried = "".join(f"| {' | '.join(line)} |\n" for line in lines) if choice.tried else ""
-    return "\n" + "".join(f"{sentence}.\n" for sentence in choice.told()) + f"\n{tried}"
+    return "\n" + "".join(f"{sentence}.\n" for sentence in choice.sentences()) + f"\n{tried}"
 
 
 def _fitted(run: ClimateRun, method: str) -> dict[str, Any]:

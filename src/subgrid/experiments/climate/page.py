@@ -1,7 +1,7 @@
 """The page of a climate run."""
 
-from subgrid.experiments.climate.changes import change_maps, told_change
-from subgrid.experiments.climate.choices import prior_choice, spread_maps, told_debiasing, told_prior
+from subgrid.experiments.climate.changes import change_maps, change_sentence
+from subgrid.experiments.climate.choices import debiasing_in_words, prior_choice, prior_sentences, spread_maps
 from subgrid.experiments.climate.figures.choices import choice_plates
 from subgrid.experiments.climate.figures.evidence import ClimateEvidence, warnings_of
 from subgrid.experiments.climate.figures.sections import climate_sections
@@ -23,7 +23,11 @@ def page(run: ClimateRun) -> Page:
     evidence = [evidence_of(scores, c) for c in range(len(run.config.climate.variables))]
     chosen = choice_plates(run.fitted.choice, prior_choice(run))
     sections = [*chosen, *(section for each in evidence for section in climate_sections(each))]
-    notes = [*_notes(scores), *map(told_change, changes), *(note for each in evidence for note in warnings_of(each))]
+    notes = [
+        *_notes(scores),
+        *map(change_sentence, changes),
+        *(note for each in evidence for note in warnings_of(each)),
+    ]
     choices = {plate.name for section in chosen for plate in section.plates}
 
     def public(plate: Plate) -> bool:
@@ -36,16 +40,16 @@ def page(run: ClimateRun) -> Page:
 def _notes(scores: ScoredFields) -> list[str]:
     """What a reader must know before believing the figures."""
     choice = scores.run.fitted.choice
-    chosen = [] if choice is None else choice.told()
+    chosen = [] if choice is None else choice.sentences()
     outside = scores.kinds.get("outside")
     apart = []
     if outside is not None:
         apart = [
             f"{outside.sum()} of {scores.run.domain.mask.sum()} fine cells lie under no coarse cell of the constraint "
-            "(hatched on the map of the spread); they are told from their neighbours alone and scored apart."
+            "(hatched on the map of the spread); they are estimated from their neighbours alone and scored apart."
         ]
     notes = [
-        *(_sentence(each) for each in (*chosen, *told_prior(scores.run.folder))),
+        *(_sentence(each) for each in (*chosen, *prior_sentences(scores.run.folder))),
         *apart,
         "Nothing was fitted on the season years that are scored. The noise floor of an unpaired metric is that metric "
         "between the training years and the scored years of the reference itself; beside it stands how many "
@@ -98,6 +102,6 @@ def _summary(run: ClimateRun) -> list[tuple[str, str]]:
         ("Grids", f"{grid(kept.shape)} ({kept.sum()} cells kept) to {grid(run.domain.mask.shape)}"),
         ("Fine cells", f"{run.domain.mask.sum()} of {run.domain.mask.size}"),
         ("Training", config.climate.training),
-        ("Debiasing", told_debiasing(run)),
+        ("Debiasing", debiasing_in_words(run)),
         ("Members", str(config.sampling.n_members)),
     ]

@@ -108,11 +108,11 @@ def noise_of(run: ClimateRun, output: str) -> tuple[tuple[str, ...], str]:
     shared = ("ensemble.zarr", "scenario.zarr")
     if run.config.sampling.common_noise and run.config.climate.scenario and output in shared:
         other = shared[output == shared[0]]
-        told = (
+        relation = (
             f"shared with {other}: member m has the same noise at the n-th time of both, so that the spread of their "
             "difference over members is not its uncertainty"
         )
-        return run.stream_name("historical"), told
+        return run.stream_name("historical"), relation
     return run.stream_name(streams[output]), "independent of the other ensembles of this run"
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from subgrid.experiments.climate.choices import told_prior
+from subgrid.experiments.climate.choices import prior_sentences
 from subgrid.experiments.climate.config import PATHS, Climate, ClimateConfig, ClimateDebias, ClimateSampling, files_of
 from subgrid.experiments.climate.debiaser_comparison import compare_debiasers
 from subgrid.experiments.climate.page import page
@@ -37,7 +37,7 @@ def stages(config: ClimateConfig) -> list[Stage]:
         ("domain.zarr", "grid.zarr", "debiasing.zarr", *targets),
         depends_on={**CLIMATE, "debias": ()},
         inputs=files_of(table, "fine", "coarse", "scenario"),
-        sentences=_told_choice,
+        sentences=_choice_sentences,
     )
     trained = Stage(
         "train",
@@ -45,7 +45,7 @@ def stages(config: ClimateConfig) -> list[Stage]:
         ("model",),
         depends_on={**CLIMATE, "prior": (), "sampling": ("n_levels",)},
         inputs=trained_on,
-        sentences=lambda run: told_prior(run.folder),
+        sentences=lambda run: prior_sentences(run.folder),
         work=max(config.prior.n_steps, 1) * config.prior.batch_size,
     )
     sampled = Stage(
@@ -56,7 +56,7 @@ def stages(config: ClimateConfig) -> list[Stage]:
         SHOWN,
         shared=True,
         whole=is_whole,
-        sentences=_told_unscored,
+        sentences=_unscored_sentences,
         work=config.sampling.n_members,
     )
     compared = Stage(
@@ -76,12 +76,12 @@ def stages(config: ClimateConfig) -> list[Stage]:
     return [*made, compared]  # fmt: skip
 
 
-def _told_choice(run: ClimateRun) -> Iterable[str]:
+def _choice_sentences(run: ClimateRun) -> Iterable[str]:
     choice = run.fitted.choice
-    return () if choice is None else choice.told()
+    return () if choice is None else choice.sentences()
 
 
-def _told_unscored(run: ClimateRun) -> Iterable[str]:
+def _unscored_sentences(run: ClimateRun) -> Iterable[str]:
     if run.config.climate.training != "all":
         return ()
     return (f'downscaled into {run.folder}; with climate.training = "all" no season year is left to score on.',)

@@ -196,7 +196,7 @@ LEAST_LEVELS = {
 
 
 def _check_sampler(config: Config) -> None:
-    """What the method of downscaling cannot draw with: told here, and not after the training."""
+    """What the method of downscaling cannot draw with: said here, and not after the training."""
     method, n = config.downscaling.method, config.sampling.n_levels
     least, purpose = LEAST_LEVELS.get(method, (1, ""))
     if n is not None and n < least:

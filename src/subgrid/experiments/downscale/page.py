@@ -85,9 +85,9 @@ def _input_summary(metrics: dict[str, Any]) -> list[tuple[str, str]]:
 def _particle_summary(config: Config, metrics: dict[str, Any]) -> list[tuple[str, str]]:
     if "particles" not in metrics:
         return []
-    told = metrics["particles"]
-    size = f"effective size at the worst noise level {told['effective_size']:.3g}"
-    fraction = f"effective fraction of guided draws {told['effective_fraction']:.2g}"
+    found = metrics["particles"]
+    size = f"effective size at the worst noise level {found['effective_size']:.3g}"
+    fraction = f"effective fraction of guided draws {found['effective_fraction']:.2g}"
     return [("Particles", f"{config.sampling.particles} a member; medians over the perfect model: {size}, {fraction}")]
 
 

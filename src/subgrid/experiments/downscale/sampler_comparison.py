@@ -141,7 +141,9 @@ def _scored(run: DownscaleRun, cases: Cases, sampler: str, n: int, update: Updat
         update(done, total, f"{sampler}, {n}")
 
     chunk = max(1, len(cases.targets) * members // 4)
-    ensemble, told = sample_with_diagnostics(upsampler, cases.targets, members, chunk=chunk, report=report, key=key)
+    ensemble, diagnostics = sample_with_diagnostics(
+        upsampler, cases.targets, members, chunk=chunk, report=report, key=key
+    )
     truth = cases.conditions.values
     crps, spread = perfect_model_rows(truth, ensemble, cases.cubic)
     histogram = ranks(truth, ensemble, run.operator, key=run.key("ranks"))
@@ -153,7 +155,7 @@ def _scored(run: DownscaleRun, cases: Cases, sampler: str, n: int, update: Updat
         "spread/skill": spread.generated,
         "outermost ranks": float((histogram[0] + histogram[-1]) / histogram.sum() * len(histogram) / 2),
         "seconds a draw": _seconds_a_draw(times),
-        **{name: float(np.median(values)) for name, values in told.items()},
+        **{name: float(np.median(values)) for name, values in diagnostics.items()},
     }
 
 

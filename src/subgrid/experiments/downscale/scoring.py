@@ -55,8 +55,8 @@ def load_results(run: DownscaleRun) -> Results:
 def _particles(run: DownscaleRun) -> dict[str, dict[str, float]]:
     """Medians over the perfect model's members of what their particles tell; nothing of members without particles."""
     perfect = _open(run, "perfect_model")
-    told = [name for name in ("effective_size", "effective_fraction") if name in perfect]
-    return {"particles": {name: float(np.median(perfect[name])) for name in told}} if told else {}
+    found = [name for name in ("effective_size", "effective_fraction") if name in perfect]
+    return {"particles": {name: float(np.median(perfect[name])) for name in found}} if found else {}
 
 
 def _inputs(run: DownscaleRun) -> dict[str, dict[str, float]]:

@@ -24,7 +24,7 @@ from subgrid.runs.config import ConfigError, read_tables
 from subgrid.runs.experiment import check_own_folder
 from subgrid.runs.runner import Bar
 from subgrid.runs.score_table import ScoreTable
-from subgrid.training.distributed import is_first_process, join_as_told
+from subgrid.training.distributed import is_first_process, join_from_text
 from subgrid.types import Coarsening
 
 LARGEST_SHARE = 0.25
@@ -44,7 +44,7 @@ def train(
     """A prior from one archive of fine fields.
 
     `stream`, from disk batch by batch; by default where the archive would take more than `LARGEST_SHARE` of memory.
-    `join`, the processes to train together with (`join_as_told`).
+    `join`, the processes to train together with (`join_from_text`).
 
     **Raises:** `ConfigError` for a bridge; `OutputExists`; `DataError`.
     """
@@ -54,7 +54,7 @@ def train(
             'the fine one, so set it to "diffusion".'
         )
     if join is not None:
-        join_as_told(join)
+        join_from_text(join)
     if is_trained(output) or is_conditional(output):
         raise OutputExists(f"{output}: holds a trained model already; choose another output.")
     check_own_folder(output)

@@ -55,7 +55,7 @@ def make_paths(table: Gallery, target: str, *, report: Update, key: Key) -> dict
 
 
 def points_of(target: str, n: int, *, key: Key) -> Float[Array, "n 2"]:
-    """The set, its eight Gaussians narrow enough to be told apart."""
+    """The set, its eight Gaussians narrow enough to be distinguished."""
     return toy_2d.eight_gaussians(n, std=0.5, key=key) if target == "8gaussians" else toy_2d.draw(target, n, key=key)
 
 

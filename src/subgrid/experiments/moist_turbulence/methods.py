@@ -19,7 +19,7 @@ from jaxtyping import Float
 
 from subgrid.diffusion.objective import denoising_loss, log_uniform_levels
 from subgrid.diffusion.spectral_denoiser import SpectralDenoiser, residual_weight
-from subgrid.downscaling.upsampling.diffusion_bridge import decode, encode, noised, told, turnaround_level
+from subgrid.downscaling.upsampling.diffusion_bridge import conditioned, decode, encode, noised, turnaround_level
 from subgrid.experiments.moist_turbulence.archives import Archives, contexts
 from subgrid.experiments.moist_turbulence.config import BridgeTable, Network, Training, TurbulenceConfig
 from subgrid.networks.context import Context, Groups, of_group
@@ -119,8 +119,8 @@ def fit_model(
     build_key, fit_key, pair_key = jr.split(key, 3)
     statistics = statistics_of(archives)
     model = build(name, config, statistics, key=build_key)
-    told_step = lambda step, numbers: report(step, config.training.n_steps, f"loss {numbers['loss']:.4f}")  # noqa: E731
-    training = partial(_fit, config.training, folder=folder, report=told_step, key=fit_key)
+    report_step = lambda step, numbers: report(step, config.training.n_steps, f"loss {numbers['loss']:.4f}")  # noqa: E731
+    training = partial(_fit, config.training, folder=folder, report=report_step, key=fit_key)
     match KINDS[name]:
         case "denoiser":
             loss = _denoising(
@@ -180,12 +180,12 @@ def _sampler(method: str, config: TurbulenceConfig, level: float, models: list):
     def with_noise(y, context, key):
         noise_key, sample_key = jr.split(key)
         x = noised(y, level, key=noise_key)
-        return decode(told(models[0], context), x, sigma_min=sigma_min, level=level, n_steps=n, key=sample_key)
+        return decode(conditioned(models[0], context), x, sigma_min=sigma_min, level=level, n_steps=n, key=sample_key)
 
     def by_flows(y, context, key):
         x = encode(models[1], y, sigma_min=sigma_min, level=level, n_steps=n // 2)
         options = {"sigma_min": sigma_min, "level": level, "n_steps": n, "stochastic": False}
-        return decode(told(models[0], context), x, **options, key=key)
+        return decode(conditioned(models[0], context), x, **options, key=key)
 
     def bridged(y, context, key):
         (bridge,) = models

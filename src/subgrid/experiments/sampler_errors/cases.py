@@ -88,14 +88,14 @@ def directions_of(mean: Float[np.ndarray | Array, " d"], covariance: Float[np.nd
 def guided(guidance: str, given: Given) -> Denoiser:
     """The prior's denoiser, exact, as a guidance makes it."""
     prior, noise = given.conditional.prior, given.conditional.noise_variance
-    told = prior, given.conditional.operator, given.target
+    arguments = prior, given.conditional.operator, given.target
     match guidance:
         case "gaussian-gain":
-            return gaussian_gain(*told, prior=prior, noise_variance=noise)
+            return gaussian_gain(*arguments, prior=prior, noise_variance=noise)
         case "moment-matching":
-            return moment_matching(*told, prior=prior, noise_variance=noise)
+            return moment_matching(*arguments, prior=prior, noise_variance=noise)
         case "projection":
-            return projection(*told)
+            return projection(*arguments)
         case other:
             raise ValueError(f"no guidance {other!r}.")
 

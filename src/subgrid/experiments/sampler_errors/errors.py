@@ -161,8 +161,8 @@ def guided_rows(table: SamplerErrors, *, report: Callable[[str], None]) -> Rows:
         for name in table.guided_methods if given.case == EVERY_METHOD else table.guided_methods[:1]:
             report(f"{given.case}, {guidance}, {name}")
             errors = _guided_errors(given, guidance, name, evaluations)
-            told = {"case": given.case, "noise": noise, "method": name, "grid": GUIDED_GRID}
-            rows.append(_row(table, errors, **told, guidance=guidance))
+            described = {"case": given.case, "noise": noise, "method": name, "grid": GUIDED_GRID}
+            rows.append(_row(table, errors, **described, guidance=guidance))
     return rows
 
 
@@ -226,8 +226,8 @@ def mixture_rows(table: SamplerErrors, *, report: Callable[[str], None], key: Ke
             found.append(mixture_spreads(np.asarray(values), None if example.n_noises else weights))
         for part, spreads, exact in zip(PARTS, zip(*found, strict=True), exact_mixture_spreads(std), strict=True):
             errors = [{"error": abs(spread / exact - 1), "std": spread / exact} for spread in spreads]
-            told = {"case": f"{case}, {part}", "noise": None, "method": name, "grid": grid}
-            rows.append(_row(table, errors, **told, guidance="exact"))
+            described = {"case": f"{case}, {part}", "noise": None, "method": name, "grid": grid}
+            rows.append(_row(table, errors, **described, guidance="exact"))
     return rows
 
 
@@ -244,7 +244,12 @@ def sampling_noise(n: int) -> dict[str, float]:
     return {f"{case}, {part}": of_parts[part] for case, part in product(MIXTURES, PARTS)}
 
 
-def _row(table: SamplerErrors, errors: Sequence[dict[str, float]], **told: Any) -> dict[str, Any]:
+def _row(table: SamplerErrors, errors: Sequence[dict[str, float]], **described: Any) -> dict[str, Any]:
     """One row: errors and ratios of standard deviations by evaluations, and the products each evaluation comes with."""
     by = {part: [float(f"{error[part]:.5g}") for error in errors] for part in ("error", "std")}
-    return {**told, "products": PRODUCTS[told["guidance"]], "evaluations": list(table.evaluations[: len(errors)]), **by}
+    return {
+        **described,
+        "products": PRODUCTS[described["guidance"]],
+        "evaluations": list(table.evaluations[: len(errors)]),
+        **by,
+    }

@@ -29,7 +29,7 @@ from subgrid.transport.velocity import NetworkVelocity
 from subgrid.types import Key, Velocity
 
 Report = Callable[[float], None]
-"""Told which part of the training is done, 0 to 1."""
+"""Called with the part of the training that is done, 0 to 1."""
 STEPS_AT_ONCE = 100
 """Training steps between two reports."""
 

@@ -24,7 +24,7 @@ class ClimateEvidence:
     - `mask`: cells that hold values, axes (y, x).
     - `reference`: fields of the seasons that nothing was fitted on, axes (time, y, x); at least 2.
     - `candidates`: other sets of fields by role, axes (n, y, x) with any n: "raw", "quantile mapping", "bcsd",
-      "analogues", and "floor" (the reference's other seasons, which the noise floor is told from).
+      "analogues", and "floor" (the reference's other seasons, which the noise floor is computed from).
     - `generated`: the ensemble of the coarse model's days, axes (time, member, y, x).
     - `perfect_truth`, `perfect_ensemble`, `dates`: perfect-model mode; axes (case, y, x) and (case, member, y, x).
     - `rank_counts`, `flatness_p`, `effective_samples`: of `subgrid.verification.rank_tests.rank_flatness_test`.

@@ -325,17 +325,17 @@ def _spread_plates(evidence: ClimateEvidence, frame: Frame) -> Iterator[Plate]:
         return
     spread, factor = (evidence.spread[name] for name in ("spread", "factor"))
     outside = np.zeros_like(evidence.mask) if evidence.constrained is None else evidence.mask & ~evidence.constrained
-    told = f" {outside.sum()} cells under no coarse cell are hatched." if outside.any() else ""
+    hatched = f" {outside.sum()} cells under no coarse cell are hatched." if outside.any() else ""
     yield _plate(
         spread_sheet(frame, spread, factor, outside),
         f"{evidence.variable}-spread",
-        "Spread, told from left-out years",
+        "Spread, estimated from left-out years",
         f"Maps of the standard deviation of members of {evidence.variable} on a usual day, mean "
         f"{float(np.nanmean(spread)):.3g}, and of the factor by which left-out years changed it, mean "
-        f"{float(np.nanmean(factor)):.3g}.{told}",
+        f"{float(np.nanmean(factor)):.3g}.{hatched}",
         "Standard deviation of members about their mean on a day with usual coarse values, in units of the anomalies "
         "(of precipitation, of its root), and the factor by which errors of left-out years changed what the prior says "
-        f"itself.{told}",
+        f"itself.{hatched}",
         image=True,
     )
 
