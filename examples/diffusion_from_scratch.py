@@ -44,7 +44,7 @@ from subgrid.diffusion.samplers import AncestralMultistep, EulerMaruyama, Expone
 from subgrid.diffusion.stationary_prior import fit_stationary_prior
 from subgrid.networks.unet import UNet
 from subgrid.numerics.operators import Subsample
-from subgrid.training.fitting import fit, warmup_cosine
+from subgrid.training.fitting import TrainingSchedule, fit, warmup_cosine
 from subgrid.verification.ensembles import constraint_rmse, fair_crps, spread_skill_ratio
 
 TINY = os.environ.get("SUBGRID_EXAMPLE_SIZE", "full") == "tiny"
@@ -197,9 +197,11 @@ learned = fit(
     lambda denoiser, batch, key: denoising_loss(denoiser, batch, noise_levels=levels, weight=karras_weight(), key=key),
     train_set,
     lambda samples, key: draw_batch(samples, 64, key=key),
-    n_steps=N_TRAINING_STEPS,
-    optimiser=warmup_cosine(N_TRAINING_STEPS, peak=2e-3),
-    ema_decay=0.98 if TINY else 0.995,
+    TrainingSchedule(
+        N_TRAINING_STEPS,
+        optimiser=warmup_cosine(N_TRAINING_STEPS, peak=2e-3),
+        ema_decay=0.98 if TINY else 0.995,
+    ),
     report=lambda step, numbers: losses.append((step, numbers["loss"])),
     key=jr.key(7),
 )

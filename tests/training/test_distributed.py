@@ -22,7 +22,7 @@ from subgrid.data.stream import stream_batches
 from subgrid.training.checkpoint import Checkpoints
 from subgrid.training.distributed import join_processes
 from subgrid.training.feed import Streamed, as_read
-from subgrid.training.fitting import fit, warmup_cosine
+from subgrid.training.fitting import TrainingSchedule, fit, warmup_cosine
 
 class Line(eqx.Module):
     slope: jax.Array
@@ -44,9 +44,8 @@ def train(data, draw, folder=None, send=None):
             os.kill(os.getpid(), send)
 
     model = fit(
-        Line(jnp.zeros((1, 4))), loss, data, draw, n_steps=60, steps_per_dispatch=5, key=jr.key(2), ema_decay=0.9,
-        optimiser=warmup_cosine(60, peak=0.2), report=report, checkpoint_every=10,
-        checkpoints=Checkpoints(folder) if folder else None,
+        Line(jnp.zeros((1, 4))), loss, data, draw, TrainingSchedule(60, warmup_cosine(60, peak=0.2), 0.9, 5, 10),
+        checkpoints=Checkpoints(folder) if folder else None, report=report, key=jr.key(2),
     )
     return {"losses": losses, "slope": np.asarray(model.slope + 0).tolist()}
 

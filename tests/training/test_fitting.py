@@ -17,13 +17,13 @@ import optax
 import pytest
 
 from subgrid.training.checkpoint import CheckpointMismatch, Checkpoints
-from subgrid.training.fitting import TrainingDiverged, TrainingInterrupted, fit, warmup_cosine
+from subgrid.training.fitting import TrainingDiverged, TrainingInterrupted, TrainingSchedule, fit, warmup_cosine
 
 SETUP = """
 import os, signal, sys
 import equinox as eqx, jax, jax.numpy as jnp, jax.random as jr, numpy as np, optax
 from subgrid.training.checkpoint import Checkpoints
-from subgrid.training.fitting import fit, warmup_cosine
+from subgrid.training.fitting import TrainingSchedule, fit, warmup_cosine
 
 class Line(eqx.Module):
     slope: jax.Array
@@ -48,8 +48,10 @@ def problem():
 
 def train(n_steps=80, **options):
     model, data = problem()
-    options = {"optimiser": warmup_cosine(80, peak=0.2), "steps_per_dispatch": 10, "ema_decay": 0.9} | options
-    return fit(model, options.pop("loss", loss), data, draw, n_steps=n_steps, key=jr.key(2), **options)
+    how = {"optimiser": warmup_cosine(80, peak=0.2), "steps_per_dispatch": 10, "ema_decay": 0.9}
+    how |= {name: options.pop(name) for name in (*how, "checkpoint_every") if name in options}
+    schedule = TrainingSchedule(n_steps, **how)
+    return fit(model, options.pop("loss", loss), data, draw, schedule, key=jr.key(2), **options)
 """
 exec(SETUP)  # the same problem here and in the processes below
 
@@ -191,11 +193,9 @@ def test_two_devices_give_the_same_losses(tmp_path, uninterrupted):
 def test_another_models_checkpoint_is_refused(tmp_path):
     train(10, checkpoints=Checkpoints(tmp_path))
     model = Line(jnp.zeros((2, 4)), jnp.zeros(2))
+    schedule = TrainingSchedule(20, warmup_cosine(80))
     with pytest.raises(CheckpointMismatch, match="slope"):
-        fit(
-            model, loss, problem()[1], draw, n_steps=20, steps_per_dispatch=10, key=jr.key(0),
-            optimiser=warmup_cosine(80), checkpoints=Checkpoints(tmp_path),
-        )  # fmt: skip
+        fit(model, loss, problem()[1], draw, schedule, checkpoints=Checkpoints(tmp_path), key=jr.key(0))
 
 
 def test_a_longer_trainings_checkpoint_is_refused(tmp_path, uninterrupted):
@@ -206,13 +206,28 @@ def test_a_longer_trainings_checkpoint_is_refused(tmp_path, uninterrupted):
 
 def test_the_callers_model_survives():
     model, data = problem()
-    fit(model, loss, data, draw, n_steps=10, steps_per_dispatch=10, optimiser=optax.sgd(0.1), key=jr.key(0))
+    schedule = TrainingSchedule(10, optax.sgd(0.1), steps_per_dispatch=10)
+    fit(model, loss, data, draw, schedule, key=jr.key(0))
     np.testing.assert_array_equal(model.slope, jnp.zeros((2, 3)))
 
 
 def test_steps_must_fill_dispatches():
     with pytest.raises(ValueError, match="multiple of steps_per_dispatch = 10, got 85"):
         train(85)
+    for wrong in ({"n_steps": 0}, {"steps_per_dispatch": 0}, {"checkpoint_every": 0}):
+        with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be at least 1, got 0"):
+            TrainingSchedule(**{"n_steps": 20, **wrong})
+    with pytest.raises(ValueError, match=r"ema_decay must lie between 0 and below 1, got 1\.0"):
+        TrainingSchedule(20, ema_decay=1.0)
+
+
+def test_without_an_optimiser_it_is_that_of_the_house():
+    model, data = problem()
+    default, named = (
+        fit(model, loss, data, draw, TrainingSchedule(20, optimiser), key=jr.key(2))
+        for optimiser in (None, warmup_cosine(20))
+    )
+    assert_same_bits(default, named)
 
 
 def test_learning_rate_of_the_house_optimiser():

@@ -30,6 +30,7 @@ from .feed import (
 from .fitting import (
     TrainingDiverged as TrainingDiverged,
     TrainingInterrupted as TrainingInterrupted,
+    TrainingSchedule as TrainingSchedule,
     fit as fit,
     warmup_cosine as warmup_cosine,
 )

@@ -23,7 +23,8 @@ class Streamed:
         ahead: how many dispatches are held ready beside the one that computes, 1 by default.
 
     Examples:
-        >>> fit(model, loss, Streamed(stream_batches(path, ["tas"], batch_size=64, key=key)), as_read, ...)
+        >>> batches = stream_batches(path, ["tas"], batch_size=64, key=key)
+        >>> fit(model, loss, Streamed(batches), as_read, schedule, key=key)
     """
 
     batches: Callable[[int], PyTree]

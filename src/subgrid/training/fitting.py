@@ -4,6 +4,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -61,11 +62,49 @@ def warmup_cosine(
         Wan et al. (2023), arXiv:2305.15618.
 
     Examples:
-        >>> fit(model, loss, data, draw, n_steps=10_000, optimiser=warmup_cosine(10_000), key=key)
+        >>> schedule = TrainingSchedule(10_000, warmup_cosine(10_000, peak=2e-4))
     """
     warmup = min(warmup, max(1, n_steps // 10))
     schedule = optax.warmup_cosine_decay_schedule(0.0, peak, warmup, n_steps, end)
     return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule))
+
+
+@dataclass(frozen=True)
+class TrainingSchedule:
+    """How long `fit` trains and how: what does not depend on the model.
+
+    Args:
+        n_steps: of the whole training, a multiple of `steps_per_dispatch`.
+        optimiser: from optax; default None, the house default `warmup_cosine(n_steps)`.
+        ema_decay: of the moving average of the weights, per step, from 0 to below 1; .999, the default, averages over
+            the last thousand.
+        steps_per_dispatch: steps compiled into one call, 20 by default: of a small network a call costs as much as some
+            steps, and a report covers one call.
+        checkpoint_every: steps between checkpoints, 1000 by default; there is one at the end and on Ctrl-C, too.
+
+    Raises:
+        ValueError: if `n_steps` is no multiple of `steps_per_dispatch`, or either is below 1.
+
+    Examples:
+        >>> schedule = TrainingSchedule(10_000, warmup_cosine(10_000, peak=2e-4))
+    """
+
+    n_steps: int
+    optimiser: optax.GradientTransformation | None = None
+    ema_decay: float = 0.999
+    steps_per_dispatch: int = 20
+    checkpoint_every: int = 1000
+
+    def __post_init__(self):
+        for name in ("n_steps", "steps_per_dispatch", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        if not 0 <= self.ema_decay < 1:
+            raise ValueError(f"ema_decay must lie between 0 and below 1, got {self.ema_decay}.")
+        if self.n_steps % self.steps_per_dispatch:
+            raise ValueError(
+                f"n_steps must be a multiple of steps_per_dispatch = {self.steps_per_dispatch}, got {self.n_steps}."
+            )
 
 
 def fit(
@@ -73,15 +112,11 @@ def fit(
     loss: Callable[[Model, Any, Key], Scalar],
     data: PyTree | Streamed,
     draw: Callable[[PyTree, Key], Any],
+    schedule: TrainingSchedule,
     *,
-    n_steps: int,
-    optimiser: optax.GradientTransformation,
-    key: Key,
-    ema_decay: float = 0.999,
-    steps_per_dispatch: int = 20,
     checkpoints: Checkpoints | None = None,
-    checkpoint_every: int = 1000,
     report: Callable[[int, dict[str, float]], None] | None = None,
+    key: Key,
 ) -> Model:
     """Trains a model by stochastic gradients and returns it with the moving average of its weights.
 
@@ -97,15 +132,11 @@ def fit(
             of the step instead.
         draw: draw(data, key), a batch whose leading axis is split over devices; `as_read` for a stream whose batches
             are used as they come.
-        n_steps: of the whole training, a multiple of `steps_per_dispatch`.
-        optimiser: from optax; `warmup_cosine` is the house default.
-        key: random key.
-        ema_decay: of the moving average, per step; .999, the default, averages over the last thousand.
-        steps_per_dispatch: steps compiled into one call, 20 by default.
+        schedule: number of steps, optimiser, average of the weights, steps a call and between checkpoints.
         checkpoints: where to save and resume; by default nothing is saved.
-        checkpoint_every: steps between checkpoints, 1000 by default; there is one at the end and on Ctrl-C, too.
         report: report(step, {"loss": …, "gradient_norm": …}), called after each dispatch with the mean loss and the
             largest gradient norm of its steps.
+        key: random key.
 
     Returns:
         The trained model.
@@ -114,21 +145,21 @@ def fit(
         TrainingInterrupted: on Ctrl-C, after saving.
         TrainingDiverged: if the loss or its gradient is not finite.
         CheckpointMismatch: if the checkpoints belong to another model, or to a longer training.
-        ValueError: if `n_steps` is no multiple of `steps_per_dispatch`, the processes go on from different steps, or
-            the rows of a streamed batch cannot be split over the devices. What reading a stream raises passes through.
+        ValueError: if the processes go on from different steps, or the rows of a streamed batch cannot be split over
+            the devices. What reading a stream raises passes through.
 
     Examples:
         >>> draw = lambda data, key: draw_batch(data, 128, key=key)
-        >>> model = fit(model, loss, data, draw, n_steps=10_000, optimiser=warmup_cosine(10_000), key=key)
+        >>> model = fit(model, loss, data, draw, TrainingSchedule(10_000), key=key)
     """
-    if n_steps % steps_per_dispatch:
-        raise ValueError(f"n_steps must be a multiple of steps_per_dispatch = {steps_per_dispatch}, got {n_steps}.")
+    n_steps, size = schedule.n_steps, schedule.steps_per_dispatch
+    optimiser = schedule.optimiser or warmup_cosine(n_steps)
     state = init_state(model, optimiser)
     if checkpoints is not None and checkpoints.latest() is not None:
         _, state = checkpoints.restore(like=state)
     else:
         state = jax.tree.map(jnp.copy, state)  # the caller's model survives the donation below
-    run = compile_steps(model, loss, draw, optimiser, ema_decay=ema_decay, steps_per_dispatch=steps_per_dispatch)
+    run = compile_steps(model, loss, draw, optimiser, ema_decay=schedule.ema_decay, steps_per_dispatch=size)
     first = int(state.step)
     if first > n_steps:
         where = checkpoints.folder if checkpoints else "the state"
@@ -136,16 +167,16 @@ def fit(
             f"{where}: holds {first} steps, n_steps = {n_steps}; ask for as many or more, or choose another folder."
         )
     require_same_step(first)
-    feed = dispatches(data, first, n_steps, steps_per_dispatch)
+    feed = dispatches(data, first, n_steps, size)
     with _deferred_interrupt() as interrupted, closing(feed):
-        for step, dispatch in zip(range(first, n_steps, steps_per_dispatch), feed, strict=True):
+        for step, dispatch in zip(range(first, n_steps, size), feed, strict=True):
             state, metrics = run(state, dispatch, key)
-            done = step + steps_per_dispatch
+            done = step + size
             _finite_or_raise(metrics, done, checkpoints)
             if report is not None and is_first_process():
                 report(done, metrics)
             stop = any_process(interrupted())  # asked once: a Ctrl-C between two questions would raise without saving
-            due = done == n_steps or done // checkpoint_every > step // checkpoint_every
+            due = done == n_steps or done // schedule.checkpoint_every > step // schedule.checkpoint_every
             if checkpoints is not None and (due or stop):
                 checkpoints.save(done, state)
             if stop and done < n_steps:

@@ -30,7 +30,7 @@ from subgrid.numerics.integration import Step, euler_maruyama, heun_step, integr
 from subgrid.numerics.noise import standard_normal
 from subgrid.numerics.stratified import stratified_uniforms
 from subgrid.training.checkpoint import Checkpoints
-from subgrid.training.fitting import fit, warmup_cosine
+from subgrid.training.fitting import TrainingSchedule, fit, warmup_cosine
 from subgrid.transport.couplings import Coupling, Independent
 from subgrid.transport.ends import Ends, Pairs, draw_pairs, take_pairs
 from subgrid.transport.interpolants import Interpolant, Linear, interpolate, rates, require_times_where_regular
@@ -161,10 +161,7 @@ def fit_flow(
         lambda flow, pairs, key: flow_matching_loss(flow, pairs, key=key),
         ends,
         draw,
-        n_steps=n_steps,
-        optimiser=optimiser or warmup_cosine(n_steps),
-        ema_decay=ema_decay,
-        steps_per_dispatch=steps_per_dispatch,
+        TrainingSchedule(n_steps, optimiser or warmup_cosine(n_steps), ema_decay, steps_per_dispatch),
         checkpoints=checkpoints,
         report=report,
         key=key,

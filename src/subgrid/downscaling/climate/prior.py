@@ -46,7 +46,7 @@ from subgrid.downscaling.spread.draws import conditional_draws
 from subgrid.numerics.streams import draw_keys, substream
 from subgrid.training.checkpoint import Checkpoints, load_weights, save_weights
 from subgrid.training.distributed import is_first_process
-from subgrid.training.fitting import fit, warmup_cosine
+from subgrid.training.fitting import TrainingSchedule, fit, warmup_cosine
 from subgrid.training.log import Report, all_of, json_lines
 from subgrid.training.origin import digest, key_data, require_same_origin
 from subgrid.types import Coarsening, Key
@@ -291,19 +291,18 @@ def _refine(
     if is_first_process():
         reports.append(json_lines(folder / "training.jsonl", from_step=checkpoints.latest() or 0))
 
+    optimiser = warmup_cosine(settings.n_steps, peak=settings.learning_rate)
+
     def train(n_steps: int) -> eqx.Module:
         return fit(
             denoiser.network,
             loss,
             jnp.asarray(fields),
             lambda samples, key: draw_batch(samples, settings.batch_size, key=key),
-            n_steps=n_steps,
-            optimiser=warmup_cosine(settings.n_steps, peak=settings.learning_rate),
-            key=substream(key, "training"),
-            ema_decay=0.998,
+            TrainingSchedule(n_steps, optimiser, ema_decay=0.998, checkpoint_every=CHECKPOINT_EVERY),
             checkpoints=checkpoints,
-            checkpoint_every=CHECKPOINT_EVERY,
             report=all_of(*reports),
+            key=substream(key, "training"),
         )
 
     early = settings.n_steps // 3 // STEPS_AT_ONCE * STEPS_AT_ONCE

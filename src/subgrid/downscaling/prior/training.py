@@ -24,7 +24,7 @@ from subgrid.numerics.streams import substream
 from subgrid.training.checkpoint import Checkpoints
 from subgrid.training.distributed import is_first_process
 from subgrid.training.feed import Streamed
-from subgrid.training.fitting import fit, warmup_cosine
+from subgrid.training.fitting import TrainingSchedule, fit, warmup_cosine
 from subgrid.training.log import Report, all_of, json_lines, read_json_lines, tensorboard
 from subgrid.training.origin import digest, key_data, require_same_origin
 from subgrid.types import Key
@@ -106,20 +106,16 @@ def train_on_fields(
     require_same_origin(folder / "training.json", whole, resuming=begun is not None, write=is_first_process())
     n_space = len(fields.shape) - 2
     data, draw = _feed(fields, standardiser, n_space, training, key=substream(key, "batches"))
-    return fit(
-        network,
-        loss,
-        data,
-        draw,
-        n_steps=training.n_steps,
-        optimiser=warmup_cosine(training.n_steps, peak=training.learning_rate, warmup=training.warmup),
-        key=substream(key, "training"),
-        ema_decay=training.ema_decay,
-        steps_per_dispatch=training.steps_per_dispatch,
-        checkpoints=checkpoints,
-        checkpoint_every=training.checkpoint_every,
-        report=_reports(folder, training, begun or 0, report),
+    schedule = TrainingSchedule(
+        training.n_steps,
+        warmup_cosine(training.n_steps, peak=training.learning_rate, warmup=training.warmup),
+        training.ema_decay,
+        training.steps_per_dispatch,
+        training.checkpoint_every,
     )
+    reports = _reports(folder, training, begun or 0, report)
+    options = {"checkpoints": checkpoints, "report": reports, "key": substream(key, "training")}
+    return fit(network, loss, data, draw, schedule, **options)
 
 
 def standardiser_of(fields: Fields) -> Standardiser:

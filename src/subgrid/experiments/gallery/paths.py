@@ -22,7 +22,7 @@ from subgrid.networks.mlp import MLP
 from subgrid.numerics.integration import integrate_path
 from subgrid.runs.stage import Update
 from subgrid.simulate import toy_2d
-from subgrid.training.fitting import fit, warmup_cosine
+from subgrid.training.fitting import TrainingSchedule, fit, warmup_cosine
 from subgrid.transport.bridge import sample_bridge_path
 from subgrid.transport.bridge_fitting import BridgeSettings, fit_bridge, restarting_cosine
 from subgrid.transport.ends import Ends
@@ -72,9 +72,9 @@ def denoising_paths(table: Gallery, ends: Ends, x: Float[Array, "n 2"], report: 
         ),
         ends.target,
         lambda points, k: points[jr.randint(k, (table.batch_size,), 0, len(points))],
+        TrainingSchedule(**_options(table)),
         report=lambda step, _: report(step),
         key=fit_key,
-        **_options(table),
     )
     angles = jnp.linspace(jnp.arctan(SIGMA_MAX), jnp.arctan(SIGMA_MIN), table.n_frames * SUBSTEPS + 1)
     levels = jnp.tan(angles)

@@ -27,7 +27,7 @@ from subgrid.networks.unet import UNet
 from subgrid.numerics.spectral import ModeStatistics, mode_statistics
 from subgrid.simulate.moist_turbulence import context as saturation_pattern
 from subgrid.training.checkpoint import Checkpoints, load_weights, save_weights
-from subgrid.training.fitting import fit, warmup_cosine
+from subgrid.training.fitting import TrainingSchedule, fit, warmup_cosine
 from subgrid.training.origin import digest, key_data, require_same_origin
 from subgrid.training.steps import is_trained
 from subgrid.transport.bridge import Bridge, sample_bridge
@@ -211,19 +211,9 @@ def _fit(table: Training, model, loss, data, draw, *, folder: Path, report, key:
         "key": key_data(key),
     }
     require_same_origin(folder / "checkpoints" / "fit.json", origin, resuming=checkpoints.latest() is not None)
-    return fit(
-        model,
-        loss,
-        data,
-        draw,
-        n_steps=table.n_steps,
-        optimiser=warmup_cosine(table.n_steps, peak=table.learning_rate),
-        ema_decay=table.ema_decay,
-        steps_per_dispatch=DISPATCH,
-        checkpoints=checkpoints,
-        report=report,
-        key=key,
-    )
+    optimiser = warmup_cosine(table.n_steps, peak=table.learning_rate)
+    schedule = TrainingSchedule(table.n_steps, optimiser, table.ema_decay, DISPATCH)
+    return fit(model, loss, data, draw, schedule, checkpoints=checkpoints, report=report, key=key)
 
 
 def _fit_bridge(name: str, config: TurbulenceConfig, archives: Archives, model, folder: Path, report, key: Key):
