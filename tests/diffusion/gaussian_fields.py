@@ -24,10 +24,10 @@ def _correlation(n: int, length: float) -> np.ndarray:
 
 
 def as_prior(mean: np.ndarray, covariance: np.ndarray, shape: tuple[int, ...]) -> GaussianPrior:
-    """N(m, Σ) by its eigenpairs: all but the smallest as directions, the smallest as the remainder."""
+    """N(m, Σ) by its eigenpairs: all but the smallest as components, the smallest as the remainder."""
     variances, vectors = np.linalg.eigh(covariance)
-    variances, directions = variances[::-1], vectors.T[::-1].reshape(-1, *shape)
-    parts = mean.reshape(shape), directions[:-1], variances[:-1], variances[-1], np.ones(shape)
+    variances, components = variances[::-1], vectors.T[::-1].reshape(-1, *shape)
+    parts = mean.reshape(shape), components[:-1], variances[:-1], variances[-1], np.ones(shape)
     return GaussianPrior(*(jnp.asarray(part) for part in parts))
 
 

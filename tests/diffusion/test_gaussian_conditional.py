@@ -72,8 +72,8 @@ def test_single_precision_agrees_with_the_coarse_values_of_a_smooth_field():
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.05])
-def test_few_directions_with_a_remainder(noise):
-    # Σ = V(Λ − ρ)Vᵀ + ρI with five of 36 directions, written out; the conditional has 5 + 6 at most.
+def test_few_components_with_a_remainder(noise):
+    # Σ = V(Λ − ρ)Vᵀ + ρI with five of 36 components, written out; the conditional has 5 + 6 at most.
     variances, vectors = np.linalg.eigh(ring())
     leading, lengths, rho = vectors.T[:-6:-1], variances[:-6:-1], 0.03
     covariance = (leading.T * (lengths - rho)) @ leading + rho * np.eye(36)
@@ -92,9 +92,9 @@ def test_values_without_variance_and_values_seen_twice():
     # Outside the support nothing varies: coarse means over it are given by the mean alone. Seen twice is seen once.
     support = (np.arange(36) < 24)[None]
     variances, vectors = np.linalg.eigh(ring()[:24, :24])
-    directions = np.zeros((23, 1, 36))
-    directions[:, 0, :24] = vectors.T[:0:-1]
-    parts = np.full((1, 36), 0.5), directions, variances[:0:-1], variances[0], support
+    components = np.zeros((23, 1, 36))
+    components[:, 0, :24] = vectors.T[:0:-1]
+    parts = np.full((1, 36), 0.5), components, variances[:0:-1], variances[0], support
     prior = GaussianPrior(*(jnp.asarray(part, jnp.float64) for part in parts))
     means = BlockMean((36,), 6)
     matrix = matrix_of(means, (1, 36))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from subgrid.diffusion.denoiser import gaussian_denoiser
-from subgrid.diffusion.gaussian_prior import choose_directions, fit_gaussian_prior
+from subgrid.diffusion.gaussian_prior import choose_n_components, fit_gaussian_prior
 from subgrid.diffusion.refinement import residual_scale
 
 SHAPE, D = (1, 3, 4), 12
@@ -15,9 +15,9 @@ SHAPE, D = (1, 3, 4), 12
 
 def low_rank_samples(n, rank, *, noise=0.3, seed=0):
     rng = np.random.default_rng(seed)
-    directions = np.linalg.qr(rng.normal(size=(D, D)))[0][:rank]
+    components = np.linalg.qr(rng.normal(size=(D, D)))[0][:rank]
     scores = rng.normal(size=(n, rank)) * np.linspace(4, 2, rank)
-    return (1.0 + scores @ directions + noise * rng.normal(size=(n, D))).astype(np.float32)
+    return (1.0 + scores @ components + noise * rng.normal(size=(n, D))).astype(np.float32)
 
 
 def dense(prior):
@@ -30,7 +30,7 @@ def prior():
     return fit_gaussian_prior(low_rank_samples(400, 3).reshape(-1, *SHAPE), 3)
 
 
-def test_covariance_is_the_samples_own_on_the_leading_directions(prior):
+def test_covariance_is_the_samples_own_on_the_leading_components(prior):
     values = low_rank_samples(400, 3)
     sample = np.cov(values.T, bias=True)
     V = np.asarray(prior.directions).reshape(3, D)
@@ -69,15 +69,15 @@ def test_nothing_lives_outside_the_support():
 
 def test_left_out_groups_find_the_rank():
     values, groups = low_rank_samples(300, 3), np.arange(300) // 20
-    best, scores = choose_directions(values, groups, candidates=(1, 2, 3, 5, 8))
+    best, scores = choose_n_components(values, groups, candidates=(1, 2, 3, 5, 8))
     assert best == 3
     assert scores[3] > scores[1]
 
 
 def test_complaints():
-    with pytest.raises(ValueError, match="support 1 to 11 directions, got 12"):
+    with pytest.raises(ValueError, match="support 1 to 11 components, got 12"):
         fit_gaussian_prior(np.ones((20, *SHAPE), np.float32), 12)
     with pytest.raises(ValueError, match="at least two groups"):
-        choose_directions(np.ones((5, 4)), np.zeros(5), candidates=(1,))
+        choose_n_components(np.ones((5, 4)), np.zeros(5), candidates=(1,))
     with pytest.raises(ValueError, match="no candidate"):
-        choose_directions(np.random.default_rng(0).normal(size=(6, 4)), np.arange(6), candidates=(9,))
+        choose_n_components(np.random.default_rng(0).normal(size=(6, 4)), np.arange(6), candidates=(9,))

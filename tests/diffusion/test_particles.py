@@ -178,17 +178,17 @@ INSIDE = (np.arange(N) != 7).astype(float).reshape(SHAPE)
 
 
 def gaussian_fields(support) -> tuple[GaussianPrior, np.ndarray]:
-    """A smooth Gaussian of ten directions and a remainder on the support, and its covariance."""
+    """A smooth Gaussian of ten components and a remainder on the support, and its covariance."""
     inside = support.ravel() > 0
     distance = abs(np.arange(N)[:, None] - np.arange(N))
     smooth = np.exp(-0.5 * (np.minimum(distance, N - distance) / 2.5) ** 2)[inside][:, inside]
     variances, vectors = np.linalg.eigh(smooth)
-    directions = np.zeros((10, N))
-    directions[:, inside] = vectors.T[:-11:-1]
+    components = np.zeros((10, N))
+    components[:, inside] = vectors.T[:-11:-1]
     variances = variances[:-11:-1]
     remainder = 1e-3
-    covariance = (directions.T * (variances - remainder)) @ directions + remainder * np.diag(support.ravel())
-    parts = (0.3 * support, directions.reshape(10, *SHAPE), variances, remainder, support)
+    covariance = (components.T * (variances - remainder)) @ components + remainder * np.diag(support.ravel())
+    parts = (0.3 * support, components.reshape(10, *SHAPE), variances, remainder, support)
     return GaussianPrior(*(jnp.asarray(part, jnp.float32) for part in parts)), covariance
 
 

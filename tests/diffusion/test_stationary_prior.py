@@ -33,12 +33,12 @@ def test_covariance_is_that_of_all_translations(shape):
     prior = fit_stationary_prior(fields)
     everywhere = translated(fields).reshape(-1, np.prod(shape))
     covariance = np.cov(everywhere.T, bias=True)
-    # float32 directions and variances: some units of 1e-7 of the largest variance.
+    # float32 components and variances: some units of 1e-7 of the largest variance.
     np.testing.assert_allclose(covariance_of(prior), covariance, atol=3e-6 * np.trace(covariance))
     np.testing.assert_allclose(prior.mean.reshape(-1), everywhere.mean(0), atol=1e-5)
 
 
-def test_leading_directions_are_kept_and_the_rest_is_one_variance():
+def test_leading_components_are_kept_and_the_rest_is_one_variance():
     fields = np.random.default_rng(0).normal(size=(60, 1, 10))
     fields = fields + np.roll(fields, 1, -1) + np.roll(fields, 2, -1)
     whole, few = fit_stationary_prior(fields), fit_stationary_prior(fields, 4)
@@ -47,8 +47,8 @@ def test_leading_directions_are_kept_and_the_rest_is_one_variance():
     assert (np.diff(whole.variances) <= 1e-6).all()
     total = float(whole.variances.sum() + whole.remainder)
     assert float(few.variances.sum() + 6 * few.remainder) == pytest.approx(total, rel=1e-5)
-    directions = np.asarray(whole.directions).reshape(9, 10)
-    np.testing.assert_allclose(directions @ directions.T, np.eye(9), atol=1e-5)
+    components = np.asarray(whole.directions).reshape(9, 10)
+    np.testing.assert_allclose(components @ components.T, np.eye(9), atol=1e-5)
 
 
 def test_translations_are_samples():

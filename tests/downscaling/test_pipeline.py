@@ -1,4 +1,4 @@
-"""The xarray face of the main job, at tiny sizes: what comes back is named, located and constrained as promised."""
+"""The main job through xarray, at tiny sizes: what comes back is named, located and constrained as promised."""
 
 import inspect
 

@@ -1,4 +1,4 @@
-"""`fit` on a small regression: the same bits after a kill, an interrupt that saves, and honest failures."""
+"""`fit` on a small regression: the same bits after a kill, an interrupt that saves, and failures that say why."""
 
 import itertools
 import os

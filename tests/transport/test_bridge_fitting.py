@@ -1,4 +1,4 @@
-"""The outer loop: a small trained bridge against the closed form, the same bits after a stop, and honest refusals."""
+"""The outer loop: a small trained bridge against the closed form, the same bits after a stop, and refusals."""
 
 from dataclasses import replace
 

@@ -23,7 +23,7 @@ from .gaussian_conditional import (
 )
 from .gaussian_prior import (
     GaussianPrior as GaussianPrior,
-    choose_directions as choose_directions,
+    choose_n_components as choose_n_components,
     fit_gaussian_prior as fit_gaussian_prior,
     left_out_folds as left_out_folds,
     principal_components as principal_components,

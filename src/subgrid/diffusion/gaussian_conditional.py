@@ -106,10 +106,10 @@ def condition(
     variances, vectors = np.linalg.eigh(within - (basis @ explained.T) @ (explained @ basis.T))
     variances, vectors = variances[::-1], vectors[:, ::-1]  # the largest first
     variances = np.where(variances > NOTHING * within.diagonal().max(initial=0.0), variances, 0.0)
-    directions = (vectors.T @ basis).reshape(-1, *shape)
+    components = (vectors.T @ basis).reshape(-1, *shape)
     as_array = lambda part: jnp.asarray(part, prior.mean.dtype)  # noqa: E731
     spread = GaussianPrior(
-        jnp.zeros_like(prior.mean), as_array(directions), as_array(variances), prior.remainder, prior.support
+        jnp.zeros_like(prior.mean), as_array(components), as_array(variances), prior.remainder, prior.support
     )
     gain = (whitening @ explained).reshape(n, *shape)
     return ConditionalGaussian(prior, operator, as_array(gain), as_array(whitening), spread, as_array(noise))

@@ -91,16 +91,16 @@ class GaussianPrior(eqx.Module):
 
 def fit_gaussian_prior(
     fields: Float[np.ndarray, "n *shape"],
-    n_directions: int,
+    n_components: int,
     *,
     support: Float[np.ndarray, "*shape"] | None = None,
     taper: Float[np.ndarray, "d d"] | None = None,
 ) -> GaussianPrior:
-    """The distribution with `n_directions` leading components; without a taper, that of maximum likelihood.
+    """The distribution with `n_components` leading components; without a taper, that of maximum likelihood.
 
     Args:
         fields: samples, with 0 outside the support.
-        n_directions: r, below the number d of values inside the support, and without a taper below that of fields.
+        n_components: r, below the number d of values inside the support, and without a taper below that of fields.
         support: 1 inside and 0 outside, by default everywhere.
         taper: correlations between the d values that multiply the sample covariance, by default 1.
 
@@ -121,15 +121,15 @@ def fit_gaussian_prior(
     values = np.asarray(fields, np.float64)[:, inside]
     n, d = values.shape
     most = d if taper is not None else min(n, d)
-    if not 0 < n_directions < most:
-        raise ValueError(f"{n} fields of {d} values support 1 to {most - 1} directions, got {n_directions}.")
-    mean, variances, directions = principal_components(values, taper=taper, most=n_directions)
-    remainder = _remainder(values, mean, variances, n_directions)
-    lifted = np.zeros((n_directions, *shape))
-    lifted[:, inside] = directions[:n_directions]
+    if not 0 < n_components < most:
+        raise ValueError(f"{n} fields of {d} values support 1 to {most - 1} components, got {n_components}.")
+    mean, variances, components = principal_components(values, taper=taper, most=n_components)
+    remainder = _remainder(values, mean, variances, n_components)
+    lifted = np.zeros((n_components, *shape))
+    lifted[:, inside] = components[:n_components]
     centre = np.zeros(shape)
     centre[inside] = mean
-    parts = (centre, lifted, variances[:n_directions], remainder, inside)
+    parts = (centre, lifted, variances[:n_components], remainder, inside)
     return GaussianPrior(*(jnp.asarray(part, jnp.float32) for part in parts))
 
 
@@ -148,13 +148,13 @@ def principal_components(
     """
     mean = values.mean(0)
     if taper is None:
-        _, singular, directions = np.linalg.svd(values - mean, full_matrices=False)
-        return mean, singular**2 / len(values), directions
+        _, singular, components = np.linalg.svd(values - mean, full_matrices=False)
+        return mean, singular**2 / len(values), components
     centred, d = values - mean, values.shape[1]
     k = d if most is None else min(most, d)
     covariance = centred.T @ centred / len(values) * taper
-    variances, directions = scipy.linalg.eigh(covariance, subset_by_index=[d - k, d - 1], overwrite_a=True)
-    return mean, np.maximum(variances[::-1], 0.0), directions[:, ::-1].T
+    variances, components = scipy.linalg.eigh(covariance, subset_by_index=[d - k, d - 1], overwrite_a=True)
+    return mean, np.maximum(variances[::-1], 0.0), components[:, ::-1].T
 
 
 def _remainder(values: np.ndarray, mean: np.ndarray, variances: np.ndarray, r: int) -> float:
@@ -185,7 +185,7 @@ def left_out_folds(groups: np.ndarray, *, most: int = 5) -> list[Bool[np.ndarray
     return [np.isin(groups, labels[i::most]) for i in range(min(most, len(labels)))]
 
 
-def choose_directions(
+def choose_n_components(
     values: Float[np.ndarray, "n d"],
     groups: np.ndarray,
     *,
@@ -208,32 +208,32 @@ def choose_directions(
         ValueError: with fewer than two groups, or no candidate below the samples and values left.
 
     Examples:
-        >>> n_directions, scores = choose_directions(values, season_years, candidates=(10, 20, 40))
+        >>> n_components, scores = choose_n_components(values, season_years, candidates=(10, 20, 40))
     """
     folds, d = left_out_folds(groups), values.shape[1]
     smallest = min(int((~left_out).sum()) for left_out in folds)
     most = d if taper is not None else min(smallest, d)
     possible = [r for r in candidates if 0 < r < most]
     if not possible:
-        raise ValueError(f"no candidate of {list(candidates)} lies below {most} directions.")
+        raise ValueError(f"no candidate of {list(candidates)} lies below {most} components.")
     scores = dict.fromkeys(possible, 0.0)
     for left_out in folds:
         kept = values[~left_out]
-        mean, variances, directions = principal_components(kept, taper=taper, most=max(possible))
+        mean, variances, components = principal_components(kept, taper=taper, most=max(possible))
         for r in possible:
             remainder = _remainder(kept, mean, variances, r)
-            scores[r] += _log_likelihood(values[left_out] - mean, variances, directions, r, remainder) / len(folds)
+            scores[r] += _log_likelihood(values[left_out] - mean, variances, components, r, remainder) / len(folds)
     return max(scores, key=scores.__getitem__), scores
 
 
 def _log_likelihood(
-    centred: np.ndarray, variances: np.ndarray, directions: np.ndarray, r: int, remainder: float
+    centred: np.ndarray, variances: np.ndarray, components: np.ndarray, r: int, remainder: float
 ) -> float:
     """Mean log density, without its constant, of rows under r components and a remainder."""
     d = centred.shape[1]
     tiny = 1e-12 * variances.sum()  # fields of fewer dimensions than values: no 0/0
     variances, remainder = np.maximum(variances, tiny), max(remainder, tiny)
-    leading = centred @ directions[:r].T
+    leading = centred @ components[:r].T
     rest = (centred**2).sum(1) - (leading**2).sum(1)
     quadratic = (leading**2 / variances[:r]).sum(1) + rest / remainder
     return float(-0.5 * (quadratic.mean() + np.log(variances[:r]).sum() + (d - r) * np.log(remainder)))

@@ -18,13 +18,13 @@ AT_ONCE = 2**22
 
 
 def fit_stationary_prior(
-    fields: Float[np.ndarray, "n channel *space"], n_directions: int | None = None
+    fields: Float[np.ndarray, "n channel *space"], n_components: int | None = None
 ) -> GaussianPrior:
     """The maximum-likelihood Gaussian of periodic, translation-invariant fields.
 
     Args:
         fields: samples, periodic along all axes of space.
-        n_directions: number r of leading components that are kept, at most d − 1; by default all.
+        n_components: number r of leading components that are kept, at most d − 1; by default all.
 
     Returns:
         N(m, Σ), m constant in space.
@@ -37,9 +37,9 @@ def fit_stationary_prior(
     """
     n, space = len(fields), fields.shape[2:]
     size = fields[0].size
-    wanted = min(size - 1, n_directions or size - 1)
+    wanted = min(size - 1, n_components or size - 1)
     if wanted < 1:
-        raise ValueError(f"fields of {size} values have no direction beside a remainder.")
+        raise ValueError(f"fields of {size} values have no component beside a remainder.")
     axes = tuple(range(2, fields.ndim))
     mean = fields.mean((0, *axes), dtype=np.float64)
     each = max(1, AT_ONCE // size)
@@ -47,20 +47,20 @@ def fit_stationary_prior(
     variances, vectors = np.linalg.eigh(spectrum)
     columns = np.argsort(-variances, axis=None, kind="stable")
     kept = _one_of_each_pair(space)
-    directions, found = [], []
+    components, found = [], []
     for column in columns:
         k, j = divmod(int(column), len(mean))
         if not kept[k]:
             continue
-        for direction in _real_directions(vectors[k, :, j], k, space):
-            directions.append(direction)
+        for component in _real_components(vectors[k, :, j], k, space):
+            components.append(component)
             found.append(max(variances[k, j], 0.0))
         if len(found) >= wanted:
             break
-    found, directions = np.array(found[:wanted]), np.stack(directions[:wanted])
+    found, components = np.array(found[:wanted]), np.stack(components[:wanted])
     rest = max(variances.sum() - found.sum(), 0.0) / (size - wanted)
     constant = np.broadcast_to(mean.reshape(-1, *(1,) * len(space)), fields.shape[1:])
-    parts = (constant, directions, found, rest, np.ones(fields.shape[1:]))
+    parts = (constant, components, found, rest, np.ones(fields.shape[1:]))
     return GaussianPrior(*(jnp.asarray(part, jnp.float32) for part in parts))
 
 
@@ -80,7 +80,7 @@ def _one_of_each_pair(space: tuple[int, ...]) -> np.ndarray:
     return np.arange(index.shape[1]) <= mirrored
 
 
-def _real_directions(
+def _real_components(
     vector: Complex[np.ndarray, " channel"], k: int, space: tuple[int, ...]
 ) -> list[Float[np.ndarray, "channel *space"]]:
     """Cosine and sine of one eigenvector's wave, of unit length; one of them where k = −k."""

@@ -172,8 +172,8 @@ def smooth_square(n: int, length: float) -> tuple[np.ndarray, np.ndarray, Gaussi
     variances, vectors = np.kron(*(np.maximum(one, 0),) * 2) + 1e-7, np.kron(waves, waves)
     order = np.argsort(-variances)
     variances, vectors = variances[order], vectors[:, order]
-    directions = vectors.T[:-1].reshape(-1, 1, n, n)
-    parts = np.zeros((1, n, n)), directions, variances[:-1], variances[-1], np.ones((1, n, n))
+    components = vectors.T[:-1].reshape(-1, 1, n, n)
+    parts = np.zeros((1, n, n)), components, variances[:-1], variances[-1], np.ones((1, n, n))
     return variances, vectors, GaussianPrior(*(jnp.asarray(part, jnp.float32) for part in parts))
 
 

@@ -1,4 +1,4 @@
-"""The Python face of the climate path: everything fitted in one call, new fields downscaled in another."""
+"""The climate path from Python: everything fitted in one call, new fields downscaled in another."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ from subgrid.downscaling.climate.model import ClimateModel, load_climate_model
 
 from ..climate_pair import COARSE, FINE, TINY, rain, temperature, with_sea
 
-OPTIONS = {"directions": (5, 10), "debias_options": {"n_quantiles": 20}, "n_levels": 4, **TINY}
+OPTIONS = {"n_components": (5, 10), "debias_options": {"n_quantiles": 20}, "n_levels": 4, **TINY}
 NEW = temperature(COARSE, seed=9, bias=2.0, first=2001)
 
 

@@ -26,11 +26,11 @@ MASK[0, :3] = 0
 GROUPS = np.repeat(np.arange(5), 40)
 
 
-def low_rank_fields(n_directions: int = 3) -> np.ndarray:
+def low_rank_fields(n_components: int = 3) -> np.ndarray:
     """Two Gaussian channels with three strong principal components, on 12 K and .5 mm/day, and a little white noise."""
     rng = np.random.default_rng(0)
-    directions = rng.normal(size=(n_directions, 2, 6, 7))
-    fields = np.einsum("nr,rcij->ncij", rng.normal(size=(200, n_directions)), directions)
+    components = rng.normal(size=(n_components, 2, 6, 7))
+    fields = np.einsum("nr,rcij->ncij", rng.normal(size=(200, n_components)), components)
     fields += 0.1 * rng.normal(size=fields.shape)
     return (fields * np.array([12.0, 0.5])[:, None, None] * MASK).astype(np.float32)
 
@@ -52,7 +52,7 @@ def conditions(n: int = len(FIELDS)) -> Conditions:
 
 
 def train(folder, fields=FIELDS, groups=GROUPS, **options):
-    given = {"mask": MASK, "settings": SETTINGS, "directions": (1, 3, 20), "folder": folder, "key": jr.key(0)}
+    given = {"mask": MASK, "settings": SETTINGS, "n_components": (1, 3, 20), "folder": folder, "key": jr.key(0)}
     return train_climate_prior(fields, groups, conditions(len(fields)), **given | options)
 
 
@@ -67,14 +67,14 @@ def same(a, b) -> None:
         np.testing.assert_array_equal(x, y)
 
 
-def test_the_number_of_directions_is_the_true_one(trained):
+def test_the_number_of_components_is_the_true_one(trained):
     _, prior = trained
     likelihoods = prior.choice.log_likelihoods
-    assert max(likelihoods, key=likelihoods.__getitem__) == prior.choice.n_directions == 3
+    assert max(likelihoods, key=likelihoods.__getitem__) == prior.choice.n_components == 3
     assert len(prior.denoiser.base.variances) == 3
 
 
-def test_directions_that_span_the_grid_are_not_tapered(trained):
+def test_components_that_span_the_grid_are_not_tapered(trained):
     """Random patterns of the whole grid have as much covariance far as near: to damp it costs CRPS."""
     _, prior = trained
     crps = prior.choice.crps
@@ -152,7 +152,7 @@ def test_another_training_does_not_go_on_from_its_checkpoints(tmp_path):
         raise Stop
 
     few = RefinementSettings(channels=(8,), n_steps=20, batch_size=4)
-    given = {"settings": few, "directions": (3,), "folder": tmp_path}
+    given = {"settings": few, "n_components": (3,), "folder": tmp_path}
     train(**given)
     (tmp_path / "settings.json").unlink()  # killed just before it was written
     with pytest.raises(CheckpointMismatch, match="was begun with fields"):
@@ -163,7 +163,7 @@ def test_another_training_does_not_go_on_from_its_checkpoints(tmp_path):
 
 
 def test_two_season_years_leave_none_to_evaluate_a_network_on(tmp_path):
-    prior = train(tmp_path / "model", groups=GROUPS // 3, directions=(3,))
+    prior = train(tmp_path / "model", groups=GROUPS // 3, n_components=(3,))
     assert not prior.refined and not (tmp_path / "model" / "training.jsonl").exists()
     assert prior.gain is None
 
@@ -172,7 +172,7 @@ def test_the_gaussian_that_a_network_is_compared_with_has_not_seen_the_years_eit
     """40 fields and 20 components: a Gaussian that has seen them conditions on three values far better than one that
     has not, and the CRPS of draws must be the latter's."""
     few = RefinementSettings(channels=(8,), n_steps=20, batch_size=4)
-    prior = train(tmp_path / "model", FIELDS[::5], GROUPS[::5], directions=(20,), settings=few)
+    prior = train(tmp_path / "model", FIELDS[::5], GROUPS[::5], n_components=(20,), settings=few)
     assert prior.gain is not None and prior.gain.n_fields == 8
     seen, unseen = (_crps_of_left_out(prior.choice, mine) for mine in (True, False))
     assert abs(np.log(prior.gain.gaussian / unseen)) < abs(np.log(prior.gain.gaussian / seen))

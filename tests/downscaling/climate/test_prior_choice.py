@@ -25,14 +25,14 @@ def conditional_error(values: np.ndarray, support: float | None) -> float:
 
 
 def choose(values: np.ndarray, groups: np.ndarray, distances=DISTANCES):
-    return choose_prior(values, ROWS, groups, distances=distances, directions=(5, 10, 20, 30))
+    return choose_prior(values, ROWS, groups, distances=distances, n_components=(5, 10, 20, 30))
 
 
 def test_few_fields_of_short_correlations_are_damped_and_condition_better():
     groups = np.repeat(np.arange(5), 5)
     for seed in range(4):
         values = fields(25, seed)
-        choice = choose_prior(values, ROWS, groups, distances=DISTANCES, directions=(5, 10))
+        choice = choose_prior(values, ROWS, groups, distances=DISTANCES, n_components=(5, 10))
         assert choice.support is not None
         assert choice.crps[choice.support] == min(choice.crps.values()) < choice.crps[None]
         assert conditional_error(values, choice.support) < 0.8 * conditional_error(values, None)
@@ -51,4 +51,4 @@ def test_the_choice_is_hardly_worse_than_the_best_of_all(n_years):
 
 def test_without_places_no_taper_is_tried():
     choice = choose(fields(100, 1), np.repeat(np.arange(5), DAYS), distances=None)
-    assert choice.support is None and choice.crps == {} and choice.n_directions in choice.log_likelihoods
+    assert choice.support is None and choice.crps == {} and choice.n_components in choice.log_likelihoods

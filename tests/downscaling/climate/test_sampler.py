@@ -52,7 +52,7 @@ def parts_of(folder, *variables: str) -> tuple[Domain, Anomalies, np.ndarray, Cl
     settings = RefinementSettings(**TINY)
     prior = train_climate_prior(
         fields, series.season_year, conditions_of(domain, len(fields)), mask=domain.mask.astype(np.float32),
-        settings=settings, directions=(5, 10), folder=folder / "model", key=jr.key(0),
+        settings=settings, n_components=(5, 10), folder=folder / "model", key=jr.key(0),
     )  # fmt: skip
     return domain, anomalies, fields, replace(prior, gain=None)
 
@@ -116,8 +116,8 @@ def test_a_gaussian_priors_draws_have_the_conditional_mean_and_variance(warm):
         n_levels=64,
     )[:, 0]
     inside = domain.mask
-    mean, directions = (np.asarray(a)[..., :12, :14][..., inside].astype(float) for a in (base.mean, base.directions))
-    V = directions.reshape(len(base.variances), -1)
+    mean, components = (np.asarray(a)[..., :12, :14][..., inside].astype(float) for a in (base.mean, base.directions))
+    V = components.reshape(len(base.variances), -1)
     Σ = V.T @ np.diag(np.asarray(base.variances, float)) @ V + float(base.remainder) * (np.eye(inside.sum()) - V.T @ V)
     C = np.stack([domain.coarsen(_unit(inside, i))[0, 0] for i in range(int(inside.sum()))], 1).astype(float)
     gain = Σ @ C.T @ np.linalg.inv(C @ Σ @ C.T)
@@ -258,7 +258,7 @@ def test_the_sampler_of_a_folder_is_that_of_its_parts(wet, calibrated, tmp_path)
     domain, anomalies, fields, _ = wet
     train_climate_prior(
         fields, np.repeat(np.arange(4), 30), conditions_of(domain, len(fields)), mask=domain.mask.astype(np.float32),
-        settings=RefinementSettings(**TINY), directions=(5, 10), folder=tmp_path / "model", key=jr.key(0),
+        settings=RefinementSettings(**TINY), n_components=(5, 10), folder=tmp_path / "model", key=jr.key(0),
     )  # fmt: skip
     save_post_processing(tmp_path / "model", calibrated)
     save_domain(tmp_path, domain, anomalies, None)

@@ -30,11 +30,11 @@ def covariance_of(space: tuple[int, ...], n_channels: int) -> np.ndarray:
 
 
 def as_prior(covariance: np.ndarray, shape: tuple[int, ...]) -> GaussianPrior:
-    """N(.3, Σ) by its eigenpairs: all but the smallest as directions, the smallest as the remainder."""
+    """N(.3, Σ) by its eigenpairs: all but the smallest as components, the smallest as the remainder."""
     variances, vectors = np.linalg.eigh(covariance)
     variances = np.maximum(variances, 0.0)  # of rounding
-    directions = vectors.T[:0:-1].reshape(-1, *shape)
-    parts = np.full(shape, 0.3), directions, variances[:0:-1], variances[0], np.ones(shape)
+    components = vectors.T[:0:-1].reshape(-1, *shape)
+    parts = np.full(shape, 0.3), components, variances[:0:-1], variances[0], np.ones(shape)
     return GaussianPrior(*(jnp.asarray(part, jnp.float32) for part in parts))
 
 

@@ -15,7 +15,7 @@ from subgrid.downscaling.prior.training import TrainingSettings
 from ...diffusion.gaussian_fields import ring
 
 WAVES = np.sin(2 * np.pi * (np.arange(16) / 16 + np.random.default_rng(0).uniform(size=(256, 1, 1))))
-"""Sine waves at random places: wavenumber 1 holds the variance ½ of every point, 4 in each of its two directions."""
+"""Sine waves at random places: wavenumber 1 holds the variance ½ of every point, 4 in each of its two components."""
 
 
 def covariance_of(gaussian) -> np.ndarray:
@@ -25,7 +25,7 @@ def covariance_of(gaussian) -> np.ndarray:
 
 
 @pytest.mark.parametrize("translation_invariant", [True, False])
-def test_waves_have_two_directions(translation_invariant):
+def test_waves_have_two_components(translation_invariant):
     gaussian = fit_gaussian_part(np.float32(WAVES), translation_invariant=translation_invariant)
     # 4 each; of components those of 256 phases, √(2/256)·4/√2 ≈ .25 off.
     np.testing.assert_allclose(
@@ -49,7 +49,7 @@ def test_translations_that_matter_are_kept():
     np.testing.assert_allclose(spread, (bump**2).mean(), rtol=0.25)
 
 
-def test_the_number_of_directions_grows_with_what_the_archive_can_tell():
+def test_the_number_of_components_grows_with_what_the_archive_can_tell():
     rng, root = np.random.default_rng(3), np.linalg.cholesky(ring())
     few, many = (
         fit_gaussian_part(np.float32(rng.normal(size=(n, 1, 36)) @ root.T), translation_invariant=False)
@@ -66,12 +66,12 @@ def test_a_handful_of_fields_has_one_direction(n):
     fields = np.float32(np.random.default_rng(4).normal(size=(n, 1, 8)))
     gaussian = fit_gaussian_part(fields, translation_invariant=False)
     assert len(gaussian.variances) == 1
-    # Whatever the directions, the total variance is that of the fields.
+    # Whatever the components, the total variance is that of the fields.
     assert float(gaussian.trace(lambda v: v)) == pytest.approx(fields.var(0).sum(), rel=1e-4)
 
 
-def test_large_fields_keep_the_leading_directions(monkeypatch):
-    monkeypatch.setattr(gaussian_part, "MOST_DIRECTIONS", 6)
+def test_large_fields_keep_the_leading_components(monkeypatch):
+    monkeypatch.setattr(gaussian_part, "MOST_COMPONENTS", 6)
     fields = np.float32(np.random.default_rng(5).normal(size=(50, 1, 36)) @ np.linalg.cholesky(ring()).T)
     for translation_invariant in (True, False):
         gaussian = fit_gaussian_part(fields, translation_invariant=translation_invariant)
@@ -103,7 +103,7 @@ def test_an_archive_on_disk_is_seen_in_all_its_parts(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("n", "chunk"), [(1000, 20), (3000, 100), (6000, 16)], ids=["few", "long chunks", "many"])
 def test_slow_series_have_the_same_gaussian_on_disk_and_in_memory(tmp_path, n, chunk):
-    """Days like the days before: with neighbours in time on both sides of a fold, 23 directions look likeliest."""
+    """Days like the days before: with neighbours in time on both sides of a fold, 23 components look likeliest."""
     rng, points = np.random.default_rng(7), np.arange(24)
     root = np.linalg.cholesky(np.exp(-abs(points[:, None] - points) / 6) + 0.05 * np.eye(24))
     fields = rng.normal(size=(n, 24)) @ root.T

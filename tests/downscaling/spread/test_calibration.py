@@ -42,7 +42,7 @@ def world(years: int, *, seed: int, tails: float = np.inf) -> np.ndarray:
 def calibrated(fields: np.ndarray, years: int):
     groups, rank = np.repeat(np.arange(years), DAYS), 30
     conditional = condition(fit_gaussian_prior(fields, rank), OPERATOR, COARSE)
-    left_out = leave_out(fields, groups, OPERATOR, COARSE, n_directions=rank, support=SUPPORT, taper=None)
+    left_out = leave_out(fields, groups, OPERATOR, COARSE, n_components=rank, support=SUPPORT, taper=None)
     found = fit_spread_calibration(
         left_out, conditional.spread, np.zeros_like(fields), constrained=np.ones(SPACE, bool), active=(False,)
     )
@@ -123,4 +123,4 @@ def test_calibrated_draws_keep_the_constraint():
 
 def test_one_year_cannot_be_left_out():
     with pytest.raises(ValueError, match="at least two groups"):
-        leave_out(world(1, seed=0), np.zeros(DAYS), OPERATOR, COARSE, n_directions=5, support=SUPPORT, taper=None)
+        leave_out(world(1, seed=0), np.zeros(DAYS), OPERATOR, COARSE, n_components=5, support=SUPPORT, taper=None)

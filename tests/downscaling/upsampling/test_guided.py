@@ -28,10 +28,10 @@ WEIGHTS = np.kron(np.eye(4), [[0.5, 0.5, 0.5, 0.5]])
 
 
 def gaussian_part(covariance, shape):
-    """All directions of N(0, Σ) but the last, which is the remainder."""
+    """All components of N(0, Σ) but the last, which is the remainder."""
     variances, vectors = np.linalg.eigh(covariance)
-    directions = vectors.T[:0:-1].reshape(-1, *shape)
-    parts = np.zeros(shape), directions, variances[:0:-1], variances[0], np.ones(shape)
+    components = vectors.T[:0:-1].reshape(-1, *shape)
+    parts = np.zeros(shape), components, variances[:0:-1], variances[0], np.ones(shape)
     return GaussianPrior(*(jnp.asarray(part, jnp.float32) for part in parts))
 
 

@@ -19,7 +19,7 @@ def rows():
         evaluations=(4, 32),
     )
     with jax.enable_x64(True):
-        return sampler_errors.directions_rows(table, report=lambda what: None)
+        return sampler_errors.component_rows(table, report=lambda what: None)
 
 
 def errors(rows, **wanted):

@@ -49,7 +49,7 @@ from subgrid.downscaling.climate.folder import (
     time_blocks,
 )
 from subgrid.downscaling.climate.prior import (
-    DIRECTIONS,
+    N_COMPONENTS,
     N_LEVELS,
     Conditions,
     is_trained,
@@ -109,7 +109,7 @@ def train_climate(
     orography: Source | None = None,
     debias: ClimateDebiasMethod | Literal["auto"] = "auto",
     debias_options: Mapping[str, Any] | None = None,
-    directions: Sequence[int] = DIRECTIONS,
+    n_components: Sequence[int] = N_COMPONENTS,
     minimum_valid: float = 0.5,
     gaps: Gaps = "refuse",
     n_harmonics: int = 3,
@@ -129,7 +129,7 @@ def train_climate(
         debias: the method; "auto", the default, to choose it by left-out years.
         debias_options: `strength` ("auto" unless given), `candidates`, `marginals`, `n_quantiles`,
             `explained_variance`.
-        directions: numbers of principal components to choose from by the likelihood of left-out years.
+        n_components: numbers of principal components to choose from by the likelihood of left-out years.
         minimum_valid: share of the area of a coarse cell that needs values for it to be in the constraint; default .5.
         gaps: of the fine archive: "refuse", the default, or "mask".
         n_harmonics: of the climatology, default 3.
@@ -151,7 +151,7 @@ def train_climate(
     """
     folder, refinement = Path(folder), RefinementSettings(**settings)
     options = {"method": debias, **(debias_options or {})}
-    asked = [options, dataclasses.asdict(refinement), list(directions), minimum_valid, gaps, n_harmonics, n_levels]
+    asked = [options, dataclasses.asdict(refinement), list(n_components), minimum_valid, gaps, n_harmonics, n_levels]
     wanted = _refuse_another(folder, key, [list(variables), *asked])
     fine_data = check_climate(open_climate(fine, list(variables), name="fine"), name="fine", gaps=gaps)
     coarse_data = check_climate(open_climate(coarse, list(variables), name="coarse"), name="coarse")
@@ -172,7 +172,8 @@ def train_climate(
     predictors = None if orography is None else static_predictors(orography, fine_data)
     train_on(
         folder, domain, anomalies, series,
-        predictors=predictors, settings=refinement, directions=directions, n_levels=n_levels, report=report, key=key,
+        predictors=predictors, settings=refinement, n_components=n_components, n_levels=n_levels, report=report,
+        key=key,
     )  # fmt: skip
     return load_climate_model(folder)
 
@@ -200,7 +201,7 @@ def train_on(
     *,
     predictors: Float[np.ndarray, "p y x"] | None,
     settings: RefinementSettings,
-    directions: Sequence[int],
+    n_components: Sequence[int],
     n_levels: int,
     report: Report | None,
     key: Key,
@@ -220,7 +221,7 @@ def train_on(
     if not is_trained(model):
         train_climate_prior(
             fields, groups, conditions, mask=domain.mask.astype(np.float32), predictors=predictors, settings=settings,
-            directions=directions, n_levels=n_levels, folder=model, report=report, key=substream(key, "prior"),
+            n_components=n_components, n_levels=n_levels, folder=model, report=report, key=substream(key, "prior"),
         )  # fmt: skip
     if not (model / POST_PROCESSING).exists():
         prior = load_climate_prior(model)

@@ -59,7 +59,7 @@ STEPS_AT_ONCE = 20
 N_LEVELS = 8
 """Noise levels of a draw: the Gaussian part is exact at any number; with precipitation's network 8 give the mean of 64
 within sampling noise, and their spread within 1.4 %."""
-DIRECTIONS = (10, 20, 40, 60, 80, 100, 120, 160, 200, 300, 400)
+N_COMPONENTS = (10, 20, 40, 60, 80, 100, 120, 160, 200, 300, 400)
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def train_climate_prior(
     mask: Float[np.ndarray, "y x"],
     predictors: Float[np.ndarray, "p y x"] | None = None,
     settings: RefinementSettings = RefinementSettings(),  # noqa: B008 frozen
-    directions: Sequence[int] = DIRECTIONS,
+    n_components: Sequence[int] = N_COMPONENTS,
     n_levels: int = N_LEVELS,
     folder: str | Path,
     report: Report | None = None,
@@ -137,7 +137,7 @@ def train_climate_prior(
         mask: 1 where fields have values.
         predictors: fixed fields for the network, which always sees the mask.
         settings: of the network and its training.
-        directions: numbers of leading components to choose from.
+        n_components: numbers of leading components to choose from.
         n_levels: of noise, for draws of the network.
         folder: of the model.
         report: called as report(step, metrics).
@@ -158,10 +158,10 @@ def train_climate_prior(
     scale = np.sqrt(np.where(variance > 0, variance, 1.0)).astype(np.float32)
     fields = pad(anomalies * inside / scale[:, None, None], space).astype(np.float32)
     support = np.broadcast_to(pad(inside.astype(np.float32), space), fields.shape[1:])
-    choice = _choose(fields[:, support > 0], groups, conditions, len(scale), directions)
+    choice = _choose(fields[:, support > 0], groups, conditions, len(scale), n_components)
     fit_base = partial(
         fit_gaussian_prior,
-        n_directions=choice.n_directions,
+        n_components=choice.n_components,
         support=support,
         taper=prior_taper(conditions.distances, len(scale), choice.support),
     )
@@ -185,12 +185,12 @@ def train_climate_prior(
 
 
 def _choose(
-    values: np.ndarray, groups: np.ndarray, conditions: Conditions, n_channels: int, directions: Sequence[int]
+    values: np.ndarray, groups: np.ndarray, conditions: Conditions, n_channels: int, n_components: Sequence[int]
 ) -> PriorChoice:
     """Of all channels together: values are (n, channel · cell)."""
     rows = np.kron(np.eye(n_channels), conditions.rows) if conditions.distances is not None else conditions.rows
     distances = _of_channels(conditions.distances, n_channels)
-    return choose_prior(values, rows, groups, distances=distances, directions=directions)
+    return choose_prior(values, rows, groups, distances=distances, n_components=n_components)
 
 
 def _of_channels(distances: np.ndarray | None, n_channels: int) -> Float[np.ndarray, "d d"] | None:
@@ -224,7 +224,7 @@ def _require_same_training(
     """Passes if the folder holds no checkpoints of another training; else a `CheckpointMismatch`."""
     origin = {
         "refinement": dataclasses.asdict(settings),
-        "n_directions": choice.n_directions,
+        "n_directions": choice.n_components,
         "support": choice.support,
         "fields": digest(fields, static, groups),
         "key": key_data(key),

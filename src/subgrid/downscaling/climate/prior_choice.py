@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from subgrid.diffusion.gaussian_prior import choose_directions, left_out_folds
+from subgrid.diffusion.gaussian_prior import choose_n_components, left_out_folds
 from subgrid.downscaling.climate.baselines import gaussian_crps
 from subgrid.numerics.localisation import gaspari_cohn
 
@@ -32,13 +32,13 @@ class PriorChoice:
 
     Args:
         support: of the taper, in units of the largest distance between two cells; None for covariances as they are.
-        n_directions: components with a variance of their own.
+        n_components: components with a variance of their own.
         crps: of left-out years, conditioned on their own coarse values, by support.
         log_likelihoods: of left-out years, by number of components, with that support.
     """
 
     support: float | None
-    n_directions: int
+    n_components: int
     crps: dict[float | None, float]
     log_likelihoods: dict[int, float]
 
@@ -50,7 +50,7 @@ def choose_prior(
     *,
     distances: Float[np.ndarray, "d d"] | None,
     supports: Sequence[float] = SUPPORTS,
-    directions: Sequence[int],
+    n_components: Sequence[int],
 ) -> PriorChoice:
     """The support by the CRPS of left-out years, then the number of components by their likelihood.
 
@@ -60,10 +60,10 @@ def choose_prior(
         groups: a label a sample, which is left out as a whole: the season year.
         distances: between the places of the d values, any unit; None to choose no taper.
         supports: to choose from, in units of the largest distance; none at all is always tried.
-        directions: numbers of leading components to choose from.
+        n_components: numbers of leading components to choose from.
 
     Raises:
-        ValueError: as `choose_directions`.
+        ValueError: as `choose_n_components`.
     """
     tried: dict[float | None, float] = {}
     if distances is not None:
@@ -72,7 +72,7 @@ def choose_prior(
             tried[support] = _left_out_crps(centred, rows, groups, taper_of(distances, support))
     support = min(tried, key=tried.__getitem__) if tried else None
     taper = None if distances is None else taper_of(distances, support)
-    rank, likelihoods = choose_directions(values, groups, candidates=directions, taper=taper)
+    rank, likelihoods = choose_n_components(values, groups, candidates=n_components, taper=taper)
     return PriorChoice(support, rank, tried, likelihoods)
 
 

@@ -233,14 +233,14 @@ def load_conditional(folder: str | Path, operator: Coarsening | int) -> Conditio
         require_own_operator(path, stored["operator"], operator)
         lists: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored["network"].items()}
         settings = ConditionalSettings(stored["kind"], PriorSettings(**lists), stored["jitter"])
-        n_directions = stored["n_directions"]
+        n_components = stored["n_directions"]
     except (CheckpointMismatch, DataError):
         raise
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path}: not a model description of this version ({error}).") from error
     network_settings = settings.network
     shape, channels = (network_settings.n_channels, *network_settings.space), jnp.zeros(network_settings.n_channels)
-    blanks = [blank_gaussian_part(shape, n) for n in n_directions]
+    blanks = [blank_gaussian_part(shape, n) for n in n_components]
     network = build_network(network_settings, n_features(network_settings.n_channels), key=jr.key(0))
     arrays, static = eqx.partition((network, Standardiser(channels, channels), *blanks), eqx.is_array)
     loaded = eqx.combine(load_weights(Path(folder) / "weights", like=arrays), static)
@@ -300,8 +300,8 @@ def _left_by_mean(model: ConditionalModel, fields: Float[Array, "n channel *spac
         def one(pair):
             x, y = pair
             off = x - model.given(y)(model.conditional.mean(y), sigma)
-            directions = model.conditional.spread.directions
-            leading = jnp.tensordot(off[None], directions, (axes, axes), precision=FULL)[0] ** 2
+            components = model.conditional.spread.directions
+            leading = jnp.tensordot(off[None], components, (axes, axes), precision=FULL)[0] ** 2
             return leading, jnp.sum((off * spread.support) ** 2) - jnp.sum(leading)
 
         return jax.lax.map(one, pairs, batch_size=64)

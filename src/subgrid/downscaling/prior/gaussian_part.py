@@ -9,11 +9,11 @@ from jaxtyping import Float
 
 from subgrid.data.normalise import Standardiser
 from subgrid.data.stream import StreamedFields
-from subgrid.diffusion.gaussian_prior import GaussianPrior, choose_directions, fit_gaussian_prior
+from subgrid.diffusion.gaussian_prior import GaussianPrior, choose_n_components, fit_gaussian_prior
 from subgrid.diffusion.stationary_prior import fit_stationary_prior
 from subgrid.downscaling.prior.training import Fields, TrainingSettings
 
-MOST_DIRECTIONS = 512
+MOST_COMPONENTS = 512
 """Of fields with more values: what is beyond is one mean variance. A step then costs some 2·512·d operations, less than
 a network does; the components of a 64 × 64 field take 8 MiB.
 """
@@ -36,7 +36,7 @@ def fit_gaussian_part(fields: Float[np.ndarray, "n channel *space"], *, translat
         translation_invariant: whether a shifted field is as likely as the field; space is then periodic.
 
     Returns:
-        The Gaussian, of up to `MOST_DIRECTIONS` components; their number is that under which left-out fifths of the
+        The Gaussian, of up to `MOST_COMPONENTS` components; their number is that under which left-out fifths of the
             archive, each a stretch of it, are likeliest, since few fields determine few components.
 
     Examples:
@@ -44,9 +44,9 @@ def fit_gaussian_part(fields: Float[np.ndarray, "n channel *space"], *, translat
     """
     size = fields[0].size
     if translation_invariant:
-        return fit_stationary_prior(fields, min(size - 1, MOST_DIRECTIONS))
+        return fit_stationary_prior(fields, min(size - 1, MOST_COMPONENTS))
     kept = _evenly(fields, MOST_FIELDS)
-    return fit_gaussian_prior(kept, _n_directions(_evenly(kept, FOR_CHOICE).reshape(-1, size)))
+    return fit_gaussian_prior(kept, _n_components(_evenly(kept, FOR_CHOICE).reshape(-1, size)))
 
 
 def gaussian_part_of(fields: Fields, standardiser: Standardiser, training: TrainingSettings) -> GaussianPrior:
@@ -59,7 +59,7 @@ def gaussian_part_of(fields: Fields, standardiser: Standardiser, training: Train
             components.
 
     Returns:
-        The Gaussian, of normalised fields, of up to `MOST_DIRECTIONS` components.
+        The Gaussian, of normalised fields, of up to `MOST_COMPONENTS` components.
 
     Examples:
         >>> gaussian = gaussian_part_of(fields, standardiser_of(fields), TrainingSettings())
@@ -73,27 +73,27 @@ def gaussian_part_of(fields: Fields, standardiser: Standardiser, training: Train
     return fit_gaussian_part(normalised, translation_invariant=training.translation_invariant)
 
 
-def blank_gaussian_part(shape: tuple[int, ...], n_directions: int) -> GaussianPrior:
+def blank_gaussian_part(shape: tuple[int, ...], n_components: int) -> GaussianPrior:
     """Zeros of the right shapes, to load a stored Gaussian into.
 
     Args:
         shape: of a field, (channel, *space).
-        n_directions: components with a variance of their own.
+        n_components: components with a variance of their own.
 
     Returns:
         A Gaussian of zeros.
     """
     zeros = jnp.zeros(shape)
-    return GaussianPrior(zeros, jnp.zeros((n_directions, *shape)), jnp.zeros(n_directions), jnp.zeros(()), zeros)
+    return GaussianPrior(zeros, jnp.zeros((n_components, *shape)), jnp.zeros(n_components), jnp.zeros(()), zeros)
 
 
-def _n_directions(values: Float[np.ndarray, "n d"]) -> int:
+def _n_components(values: Float[np.ndarray, "n d"]) -> int:
     n, d = values.shape
-    most = min(n - 1, d - 1, MOST_DIRECTIONS)
+    most = min(n - 1, d - 1, MOST_COMPONENTS)
     candidates = sorted({min(most, 2**k) for k in range(12)} | {min(most, 3 * 2**k) for k in range(10)})
     if n < 10:  # a fifth of it would be no sample of anything
         return 1
-    return choose_directions(values, np.arange(n) * 5 // n, candidates=candidates)[0]
+    return choose_n_components(values, np.arange(n) * 5 // n, candidates=candidates)[0]
 
 
 def _stretches(fields: StreamedFields, n: int) -> Float[np.ndarray, "n channel *space"]:

@@ -228,7 +228,7 @@ def load_prior(folder: str | Path) -> Prior:
                 f"{path}: is a model of format {found}, and this version reads format {FORMAT}, whose network differs; "
                 "train the model again, or use the version of Subgrid that trained it."
             )
-        n_directions = stored.pop("n_directions")
+        n_components = stored.pop("n_directions")
         keys: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
         settings = PriorSettings(**keys)
     except (CheckpointMismatch, DataError):
@@ -236,7 +236,7 @@ def load_prior(folder: str | Path) -> Prior:
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path}: not a model description of this version ({error}).") from error
     channels = jnp.zeros(settings.n_channels)
-    blank = blank_gaussian_part((settings.n_channels, *settings.space), n_directions)
+    blank = blank_gaussian_part((settings.n_channels, *settings.space), n_components)
     like = (build_denoiser(settings, key=jr.key(0)), Standardiser(channels, channels), blank)
     arrays, static = eqx.partition(like, eqx.is_array)
     loaded = eqx.combine(load_weights(Path(folder) / "weights", like=arrays), static)

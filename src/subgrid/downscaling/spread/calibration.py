@@ -128,7 +128,7 @@ def leave_out(
     operator: Coarsening,
     coarse_shape: tuple[int, ...],
     *,
-    n_directions: int,
+    n_components: int,
     support: Float[np.ndarray, "channel *space"],
     taper: Float[np.ndarray, "d d"] | None,
     most: int = FOLDS,
@@ -143,7 +143,7 @@ def leave_out(
     errors, variances = np.zeros((2, len(folds), len(EDGES)))
     spreads = []
     for i, left_out in enumerate(folds):
-        rank = min(n_directions, int((~left_out).sum()) - 1) if taper is None else n_directions
+        rank = min(n_components, int((~left_out).sum()) - 1) if taper is None else n_components
         prior = fit_gaussian_prior(fields[~left_out], rank, support=support, taper=taper)
         conditional = condition(prior, operator, coarse_shape)
         mean[left_out], distance[left_out] = conditional_means(conditional, fields[left_out])
@@ -187,10 +187,10 @@ def _by_group(spread: GaussianPrior, error: np.ndarray) -> tuple[np.ndarray, np.
 
     The remainder counts in the last group that has components.
     """
-    directions = np.asarray(spread.directions, np.float64).reshape(len(spread.variances), -1)
+    components = np.asarray(spread.directions, np.float64).reshape(len(spread.variances), -1)
     variances = np.asarray(spread.variances, np.float64)
     flat = error.reshape(len(error), -1).astype(np.float64)
-    coordinates = flat @ directions.T
+    coordinates = flat @ components.T
     group, n = _group_of(len(variances)), len(flat)
     free = variances > TINY * variances.max(initial=0.0)  # components that y determines have no error but rounding
     squares = np.bincount(group, (coordinates**2).sum(0) * free, len(EDGES))
@@ -307,10 +307,10 @@ def cell_variances(spread: GaussianPrior, scales: Float[np.ndarray, " group"]) -
         v, (channel, *space), at least 10⁻¹².
     """
     square = scales[_group_of(len(spread.variances))] ** 2
-    directions = np.asarray(spread.directions, np.float64)
+    components = np.asarray(spread.directions, np.float64)
     rest = float(spread.remainder) * scales[-1] ** 2
     leading = np.asarray(spread.variances, np.float64) * square - rest
-    return np.maximum(rest * np.asarray(spread.support) + np.tensordot(leading, directions**2, 1), TINY)
+    return np.maximum(rest * np.asarray(spread.support) + np.tensordot(leading, components**2, 1), TINY)
 
 
 def widths(

@@ -91,7 +91,7 @@ def fit_post_processing(
     normal = prior.normalised(fields * mask)
     left_out = leave_out(
         normal, groups, conditional.operator, (len(support), *conditions.operator.coarse_shape),
-        n_directions=len(base.variances), support=support,
+        n_components=len(base.variances), support=support,
         taper=prior_taper(conditions.distances, len(support), prior.choice.support),
     )  # fmt: skip
     constrained = np.zeros(support.shape[1:], bool)

@@ -133,7 +133,7 @@ def _too_low(levels: Array, gaussian: GaussianPrior) -> str:
         return ""
     left = (1 + (first / largest) ** 2) ** -1.5
     return (
-        f"sampling starts at sigma = {first:.3g}, but the leading direction of the fields has a standard deviation of "
+        f"sampling starts at sigma = {first:.3g}, but the leading component of the fields has a standard deviation of "
         f"{largest:.3g} times that of a value, and the start is Gaussian: {left:.0%} of what the data's skewness is "
         f"there are left out. Train with sigma_max of at least {ENOUGH * largest:.3g}, which leaves out 3 %, and start "
         "there."

@@ -27,7 +27,7 @@ def prior_sentences(folder: Path) -> list[str]:
             reach = f"tapered, to reach 0 at {choice.support:g} times the largest distance"
         best, plain = choice.crps[choice.support], choice.crps[None]
         sentences.append(
-            f"covariances {reach}, {choice.n_directions} components, chosen by left-out years: CRPS {best:.4f}, "
+            f"covariances {reach}, {choice.n_components} components, chosen by left-out years: CRPS {best:.4f}, "
             f"{plain:.4f} as they are (in standard deviations)"
         )
     if prior.gain is None:
@@ -52,7 +52,7 @@ def choices_of(run: ClimateRun) -> dict[str, Any]:
         "debiasing": None if debiasing is None else debiasing.as_dict(),
         "support": prior.choice.support,
         "crps_by_support": [[support, crps] for support, crps in prior.choice.crps.items()],
-        "n_directions": prior.choice.n_directions,
+        "n_directions": prior.choice.n_components,
         "network": None if prior.gain is None else asdict(prior.gain) | {"used": prior.gain.accepted},
     }
 

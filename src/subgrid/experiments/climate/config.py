@@ -8,7 +8,7 @@ from pydantic import Field
 
 from subgrid.downscaling.climate.domain import DYNAMIC, ClimateDebiasMethod
 from subgrid.downscaling.climate.model import N_LEVELS
-from subgrid.downscaling.climate.prior import DIRECTIONS
+from subgrid.downscaling.climate.prior import N_COMPONENTS
 from subgrid.downscaling.climate.refinement import RefinementSettings
 from subgrid.downscaling.debiasing.choice import CANDIDATES
 from subgrid.execution.runners import parse_scheduler
@@ -71,8 +71,8 @@ class ClimateComparison(Table):
 
 
 class ClimatePriorTable(Table):
-    directions: Annotated[tuple[Positive, ...], AsTuple, Field(min_length=1)] = DIRECTIONS
-    """Numbers of principal directions to choose from, by the likelihood of left-out years."""
+    directions: Annotated[tuple[Positive, ...], AsTuple, Field(min_length=1)] = N_COMPONENTS
+    """Numbers of principal components to choose from, by the likelihood of left-out years."""
     channels: Annotated[tuple[Positive, ...], AsTuple, Field(min_length=1)] = DEFAULT.channels
     n_blocks: Positive = DEFAULT.n_blocks
     patch: Positive = DEFAULT.patch

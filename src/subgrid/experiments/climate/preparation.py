@@ -82,7 +82,7 @@ def train(run: ClimateRun, update: Update) -> None:
         series[chosen],
         predictors=None if orography is None else climate_model.static_predictors(sources(orography), run.fine),
         settings=settings,
-        directions=table.directions,
+        n_components=table.directions,
         n_levels=run.config.sampling.n_levels,
         report=lambda step, numbers: update(step, settings.n_steps, f"loss {numbers['loss']:.4f}"),
         key=run.key("training"),

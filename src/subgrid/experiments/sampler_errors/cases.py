@@ -1,7 +1,7 @@
 """What samplers are measured on: Gaussians, whose every conditional is a formula, and a mixture that is none.
 
 Under an exact denoiser the error of a sample is the sampler's own. Without a guidance a sampler treats each principal
-direction of a Gaussian by itself, so a field is a list of scalar Gaussians N(μ, λ).
+component of a Gaussian by itself, so a field is a list of scalar Gaussians N(μ, λ).
 """
 
 from functools import partial
@@ -48,10 +48,10 @@ def covariance_of(field: str) -> Float[np.ndarray, "d d"]:
 
 
 def prior_of(field: str) -> GaussianPrior:
-    """N(0, Σ) with all its directions."""
+    """N(0, Σ) with all its components."""
     shape, (variances, vectors) = (1, *FIELDS[field]), np.linalg.eigh(covariance_of(field))
-    directions = vectors.T[:0:-1].reshape(-1, *shape)
-    parts = np.zeros(shape), directions, variances[:0:-1], variances[0], np.ones(shape)
+    components = vectors.T[:0:-1].reshape(-1, *shape)
+    parts = np.zeros(shape), components, variances[:0:-1], variances[0], np.ones(shape)
     return GaussianPrior(*map(jnp.asarray, parts))
 
 
@@ -72,17 +72,19 @@ def conditioned(field: str, noise_variance: float) -> list[Given]:
     return cases
 
 
-class Directions(NamedTuple):
-    """A Gaussian in its eigenbasis: mean and variance of each principal direction."""
+class ComponentMoments(NamedTuple):
+    """A Gaussian in its eigenbasis: mean and variance of each principal component."""
 
     means: Float[np.ndarray, " d"]
     variances: Float[np.ndarray, " d"]
 
 
-def directions_of(mean: Float[np.ndarray | Array, " d"], covariance: Float[np.ndarray | Array, "d d"]) -> Directions:
+def component_moments(
+    mean: Float[np.ndarray | Array, " d"], covariance: Float[np.ndarray | Array, "d d"]
+) -> ComponentMoments:
     """Of N(mean, covariance)."""
     variances, vectors = np.linalg.eigh(covariance)
-    return Directions(vectors.T @ mean, np.where(variances > 1e-12 * variances.max(), variances, 0.0))
+    return ComponentMoments(vectors.T @ mean, np.where(variances > 1e-12 * variances.max(), variances, 0.0))
 
 
 def guided(guidance: str, given: Given) -> Denoiser:

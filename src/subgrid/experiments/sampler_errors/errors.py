@@ -25,12 +25,12 @@ from subgrid.experiments.sampler_errors.cases import (
     FIELDS,
     MIXTURES,
     PRODUCTS,
-    Directions,
+    ComponentMoments,
     Given,
+    component_moments,
     conditioned,
     covariance_of,
     denoise_mixture,
-    directions_of,
     exact_mixture_spreads,
     gaussian_of_mixture,
     guided,
@@ -62,7 +62,7 @@ def method_of(name: str) -> MethodFor:
 
 
 def levels_of(grid: str, n: int, method: MethodFor, std: float = 1.0) -> Float[np.ndarray, " level"]:
-    """n noise levels, largest first, for a field whose leading direction has this standard deviation."""
+    """n noise levels, largest first, for a field whose leading component has this standard deviation."""
     noise_range = sampling_range(std, NOISE_RANGE, method)
     processes = ("variance-preserving", "cosine")
     kind, process = ("process-time", grid) if grid in processes else (grid, "variance-exploding")
@@ -87,19 +87,21 @@ def _padded(grid: str, counts: Sequence[int], method: MethodFor, std: float = 1.
     return np.stack([np.pad(levels, (0, max(counts) - len(levels)), mode="edge") for levels in grids])
 
 
-# Gaussians without guidance, direction by direction ------------------------------------------------------------------
+# Gaussians without guidance, component by component ------------------------------------------------------------------
 
 
-def directions_rows(table: SamplerErrors, *, report: Callable[[str], None]) -> Rows:
+def component_rows(table: SamplerErrors, *, report: Callable[[str], None]) -> Rows:
     """Unit Gaussian, both fields, and both fields given coarse values with the exact conditional denoiser."""
-    cases: dict[tuple[str, float | None], Directions] = {("unit Gaussian", None): Directions(np.zeros(1), np.ones(1))}
+    cases: dict[tuple[str, float | None], ComponentMoments] = {
+        ("unit Gaussian", None): ComponentMoments(np.zeros(1), np.ones(1))
+    }
     for field in FIELDS:
         covariance = covariance_of(field)
-        cases[field, None] = directions_of(np.zeros(len(covariance)), covariance)
+        cases[field, None] = component_moments(np.zeros(len(covariance)), covariance)
         for noise in (0.0, table.noise_variance):
             for given in conditioned(field, noise):
-                cases[given.case, noise] = directions_of(given.mean, given.covariance)
-    together = Directions(*map(np.concatenate, zip(*cases.values(), strict=True)))
+                cases[given.case, noise] = component_moments(given.mean, given.covariance)
+    together = ComponentMoments(*map(np.concatenate, zip(*cases.values(), strict=True)))
     ends = np.cumsum([len(case.means) for case in cases.values()])[:-1]
     rows = []
     for name in table.methods:
@@ -114,7 +116,7 @@ def directions_rows(table: SamplerErrors, *, report: Callable[[str], None]) -> R
 
 
 def _scalar_moments(
-    name: str, grid: str, evaluations: Sequence[int], exact: Directions
+    name: str, grid: str, evaluations: Sequence[int], exact: ComponentMoments
 ) -> tuple[Float[np.ndarray, "count d"], Float[np.ndarray, "count d"]]:
     """Mean and variance that a method gives each N(μ, λ), for each number of evaluations."""
     counts = [n_levels(_example(name), e) for e in evaluations]
@@ -140,7 +142,7 @@ def _example(name: str) -> Method:
     return method_of(name)(IsotropicGaussian(jnp.zeros(1), jnp.ones(())))
 
 
-def _diagonal_errors(means: np.ndarray, variances: np.ndarray, exact: Directions) -> dict[str, float]:
+def _diagonal_errors(means: np.ndarray, variances: np.ndarray, exact: ComponentMoments) -> dict[str, float]:
     """Wasserstein distance of Gaussians with the same eigenvectors."""
     total = exact.variances.sum()
     square = ((means - exact.means) ** 2).sum() + ((np.sqrt(variances) - np.sqrt(exact.variances)) ** 2).sum()

@@ -3,7 +3,7 @@
 import jax
 
 from subgrid.experiments.sampler_errors.config import SamplerErrors, SamplerErrorsConfig
-from subgrid.experiments.sampler_errors.errors import directions_rows, guided_rows, mixture_rows, sampling_noise
+from subgrid.experiments.sampler_errors.errors import component_rows, guided_rows, mixture_rows, sampling_noise
 from subgrid.experiments.sampler_errors.figures import errors_plate
 from subgrid.experiments.sampler_errors.table import score_table
 from subgrid.report.plates import Section
@@ -34,7 +34,7 @@ def score(run: SamplerErrorsRun, update: Update) -> None:
     """All cases: moments in closed form, and mixtures."""
     table, rows = run.config.sampler_errors, []
     with jax.enable_x64(True):  # here alone: some moments differ by 1e-14
-        rows += directions_rows(table, report=lambda what: update(0, 3, what))
+        rows += component_rows(table, report=lambda what: update(0, 3, what))
         rows += guided_rows(table, report=lambda what: update(1, 3, what))
     rows += mixture_rows(table, report=lambda what: update(2, 3, what), key=run.key("mixture"))
     write_metrics(run, score_table(rows), rows=rows, sampling_noise=sampling_noise(table.n_samples))

@@ -243,7 +243,7 @@ def _rank_plates(evidence: Evidence, channel: int) -> Iterator[Plate]:
         + ".",
         "Flat is reliable; a valley in the middle means too little spread, a hill too much, a slope a bias. The dark "
         "band assumes independent points, which neighbours are not, and is too narrow; the light band counts only as "
-        "many points as the errors of the ensemble mean are worth, judged by their correlation in space (cases are "
+        "many points as the errors of the ensemble mean are worth, by their correlation in space (cases are "
         "taken as independent).",
     )
 
