@@ -36,7 +36,7 @@ import numpy as np
 from subgrid.diffusion.denoiser import gaussian_denoiser
 from subgrid.networks.mlp import MLP
 from subgrid.numerics.integration import integrate
-from subgrid.training.fitting import warmup_cosine
+from subgrid.training.fitting import TrainingSchedule, warmup_cosine
 from subgrid.transport.couplings import EntropicTransport, ExactTransport, Independent
 from subgrid.transport.ends import Ends, draw_pairs
 from subgrid.transport.flow_matching import Flow, diffuse, fit_flow, flow_map
@@ -110,9 +110,9 @@ np.testing.assert_allclose(matrix, [[1.7664, -1.0033], [-0.4722, 0.8811]], atol=
 np.testing.assert_allclose(optimal, [[1.7006, -0.6342], [-0.6342, 0.8731]], atol=1e-4)
 
 optimiser = warmup_cosine(N_TRAINING_STEPS, peak=3e-3)
-network = NetworkVelocity(MLP((2,), (2,), hidden=(64, 64), key=jr.key(2)))
-options = {"n_steps": N_TRAINING_STEPS, "optimiser": optimiser, "ema_decay": 0.98 if TINY else 0.995}
-flow = fit_flow(network, Ends(x0, x1), key=jr.key(3), **options)
+schedule = TrainingSchedule(N_TRAINING_STEPS, optimiser, ema_decay=0.98 if TINY else 0.995, steps_per_dispatch=50)
+untrained = Flow(NetworkVelocity(MLP((2,), (2,), hidden=(64, 64), key=jr.key(2))))
+flow = fit_flow(untrained, Ends(x0, x1), schedule, key=jr.key(3))
 fresh = draw(covariance0, 4000, key=jr.key(4))
 moved = jax.vmap(flow_map(flow.velocity))(fresh)
 print(f"flow matching: covariance error {covariance_error(moved, covariance1):.3f} (exact samples: about .02)")
@@ -137,7 +137,7 @@ def cost_of_map(matrix):
 
 minibatch = draw_pairs(Ends(x0, x1), 256, coupling=ExactTransport(), key=jr.key(5))
 independent = draw_pairs(Ends(x0, x1), 256, coupling=Independent(), key=jr.key(5))
-again = fit_flow(network, reflow_pairs(flow.velocity, x0), key=jr.key(6), **options)
+again = fit_flow(untrained, reflow_pairs(flow.velocity, x0), schedule, key=jr.key(6))
 rows = {
     "independent pairs": mean_cost(independent.x0, independent.x1),
     "learned flow": mean_cost(fresh, moved),

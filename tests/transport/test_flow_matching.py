@@ -13,6 +13,7 @@ from scipy.stats import multivariate_normal
 from subgrid.networks.mlp import MLP
 from subgrid.numerics.divergence import exact_divergence, hutchinson_divergence
 from subgrid.numerics.integration import integrate
+from subgrid.training.fitting import TrainingSchedule
 from subgrid.transport.couplings import EntropicTransport
 from subgrid.transport.ends import Ends, Pairs
 from subgrid.transport.flow_matching import (
@@ -158,7 +159,8 @@ def network(key, hidden=(64, 64), d=2):
 def test_a_trained_flow_is_the_rectified_map():
     roots = [np.linalg.cholesky(np.float64(c)) for c in (COV0, COV1)]
     x0, x1 = (jnp.asarray(np.random.default_rng(i).normal(size=(4000, 2)) @ roots[i].T, jnp.float32) for i in (0, 1))
-    flow = fit_flow(network(jr.key(0)), Ends(x0, x1[:3000]), n_steps=1500, batch_size=256, key=jr.key(1))
+    schedule = TrainingSchedule(1500, steps_per_dispatch=50)
+    flow = fit_flow(Flow(network(jr.key(0))), Ends(x0, x1[:3000]), schedule, batch_size=256, key=jr.key(1))
     moved = jax.jit(jax.vmap(flow_map(flow.velocity, n_steps=16)))(x0)
     matrix = np.linalg.lstsq(np.float64(x0), np.float64(moved), rcond=None)[0].T
     # 1500 steps of 256 pairs and 3000 samples of the target: entries were within .05 for the seeds tried.
@@ -171,10 +173,10 @@ def test_a_bridge_without_simulation():
     # whose coupling has covariance (√5 − 1)/2; the diffusion with ε = σ²/2 is that bridge.
     x0, x1 = jr.normal(jr.key(0), (4000, 1)), jr.normal(jr.key(1), (4000, 1))
     keys = jr.split(jr.key(2), 3)
-    flow = fit_flow(
-        network(keys[0], (32, 32), 1), Ends(x0, x1), noise=network(keys[1], (32, 32), 1), interpolant=Linear(1.0),
-        coupling=EntropicTransport(2.0), n_steps=600, batch_size=64, key=keys[2],
-    )  # fmt: skip
+    untrained = Flow(network(keys[0], (32, 32), 1), Linear(1.0), network(keys[1], (32, 32), 1))
+    schedule = TrainingSchedule(600, steps_per_dispatch=50)
+    options = {"coupling": EntropicTransport(2.0), "batch_size": 64}
+    flow = fit_flow(untrained, Ends(x0, x1), schedule, **options, key=keys[2])
     times = jnp.linspace(0.01, 1.0, 61)
     moved = jax.jit(jax.vmap(lambda x, k: diffuse(flow, x, times, epsilon=0.5, key=k)))(x0, jr.split(jr.key(3), 4000))
     joint = np.cov(np.float64(x0[:, 0]), np.float64(moved[:, 0]))
@@ -188,7 +190,7 @@ def test_a_context_is_used():
     where = jnp.where(jnp.arange(400) % 2, 2.0, -2.0)[:, None]
     ends = Ends(0.1 * jr.normal(jr.key(0), (300, 1)), where + 0.1 * jr.normal(jr.key(1), (400, 1)), where)
     velocity = NetworkVelocity(MLP((2,), (1,), hidden=(32,), key=jr.key(2)))
-    flow = fit_flow(velocity, ends, n_steps=500, batch_size=64, key=jr.key(3))
+    flow = fit_flow(Flow(velocity), ends, TrainingSchedule(500), batch_size=64, key=jr.key(3))
     move = jax.jit(jax.vmap(partial(flow_map(flow.velocity, n_steps=8)), (0, None)))
     for context in (2.0, -2.0):
         moved = move(ends.source, jnp.full(1, context))
@@ -212,4 +214,4 @@ def test_complaints():
         flow_map(flow.velocity, n_steps=0)
     ends = Ends(jnp.ones((3, 2)), jnp.ones((4, 2)))
     with pytest.raises(ValueError, match=r"Linear has no noise to fit; choose one with gamma > 0"):
-        fit_flow(network(jr.key(0)), ends, noise=network(jr.key(1)), key=jr.key(2))
+        fit_flow(Flow(network(jr.key(0)), noise=network(jr.key(1))), ends, key=jr.key(2))

@@ -1,5 +1,6 @@
 """Rectified flow: reflow between Gaussians in closed form, and one small trained run."""
 
+from dataclasses import replace
 from functools import partial
 
 import equinox as eqx
@@ -11,8 +12,9 @@ import pytest
 
 from subgrid.networks.mlp import MLP
 from subgrid.training.checkpoint import CheckpointMismatch, Checkpoints
+from subgrid.training.fitting import TrainingSchedule
 from subgrid.transport.ends import Ends
-from subgrid.transport.flow_matching import flow_map
+from subgrid.transport.flow_matching import Flow, flow_map
 from subgrid.transport.interpolants import Linear, gaussian_velocity
 from subgrid.transport.rectified_flow import fit_rectified_flow, reflow_pairs, straightness
 from subgrid.transport.velocity import NetworkVelocity
@@ -84,13 +86,13 @@ def test_two_trained_rounds(tmp_path):
     target = jnp.asarray(np.random.default_rng(1).normal(size=(2000, 2)) @ np.linalg.cholesky(COV1).T, jnp.float32)
     found = []
     flows = fit_rectified_flow(
-        NetworkVelocity(MLP((2,), (2,), hidden=(64, 64), key=jr.key(0))),
+        Flow(NetworkVelocity(MLP((2,), (2,), hidden=(64, 64), key=jr.key(0)))),
         Ends(SOURCE, target),
+        TrainingSchedule(1000, steps_per_dispatch=50),
         n_rounds=2,
         n_steps_flow=16,
         folder=tmp_path,
         report_round=lambda i, s: found.append((i, s)),
-        n_steps=1000,
         batch_size=128,
         key=jr.key(1),
     )
@@ -108,25 +110,30 @@ def test_two_trained_rounds(tmp_path):
 
 def test_a_folder_is_resumed_with_what_it_was_begun_with(tmp_path):
     velocity = NetworkVelocity(MLP((2,), (2,), hidden=(8,), key=jr.key(0)))
-    fit = partial(fit_rectified_flow, velocity, Ends(SOURCE[:64], SOURCE[64:128]), n_rounds=1, folder=tmp_path)
-    (first,) = fit(n_steps=50, batch_size=8, key=jr.key(1))
-    (again,) = fit(n_steps=50, batch_size=8, key=jr.key(1))
+    flow, ends = Flow(velocity), Ends(SOURCE[:64], SOURCE[64:128])
+    schedule = TrainingSchedule(50, steps_per_dispatch=50)
+    fit = partial(fit_rectified_flow, ends=ends, n_rounds=1, folder=tmp_path)
+    (first,) = fit(flow, schedule=schedule, batch_size=8, key=jr.key(1))
+    (again,) = fit(flow, schedule=schedule, batch_size=8, key=jr.key(1))
     assert eqx.tree_equal(first, again)
     with pytest.raises(CheckpointMismatch, match="was begun with batch_size = 8, not 256"):
-        fit(n_steps=50, key=jr.key(1))
-    fit(n_steps=50, batch_size=8, ema_decay=0.999, interpolant=Linear(), key=jr.key(1))  # as by default
+        fit(flow, schedule=schedule, key=jr.key(1))
+    as_by_default = replace(schedule, ema_decay=0.999)
+    fit(Flow(velocity, Linear()), schedule=as_by_default, batch_size=8, key=jr.key(1))
+    with pytest.raises(CheckpointMismatch, match=r"was begun with ema_decay = 0\.999, not 0\.9"):
+        fit(flow, schedule=replace(schedule, ema_decay=0.9), batch_size=8, key=jr.key(1))
     with pytest.raises(CheckpointMismatch, match="was begun with parts = "):
-        fit(n_steps=50, batch_size=8, interpolant=Linear(0.1), key=jr.key(1))
+        fit(Flow(velocity, Linear(0.1)), schedule=schedule, batch_size=8, key=jr.key(1))
     with pytest.raises(CheckpointMismatch, match="was begun with key = "):
-        fit(n_steps=50, batch_size=8, key=jr.key(2))
+        fit(flow, schedule=schedule, batch_size=8, key=jr.key(2))
     (tmp_path / "fit.json").unlink()
     with pytest.raises(CheckpointMismatch, match=r"holds checkpoints, but no readable fit.json"):
-        fit(n_steps=50, batch_size=8, key=jr.key(1))
+        fit(flow, schedule=schedule, batch_size=8, key=jr.key(1))
 
 
 def test_complaints():
     ends, velocity = Ends(SOURCE[:10], SOURCE[:5], SOURCE[:5, :1]), NetworkVelocity(MLP((3,), (2,), key=jr.key(0)))
     with pytest.raises(ValueError, match=r"the context must belong to them \(context_of_target\)"):
-        fit_rectified_flow(velocity, ends, key=jr.key(1))
+        fit_rectified_flow(Flow(velocity), ends, key=jr.key(1))
     with pytest.raises(ValueError, match="n_rounds must be at least 1, got 0"):
-        fit_rectified_flow(velocity, Ends(SOURCE, SOURCE), n_rounds=0, key=jr.key(1))
+        fit_rectified_flow(Flow(velocity), Ends(SOURCE, SOURCE), n_rounds=0, key=jr.key(1))

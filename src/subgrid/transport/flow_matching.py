@@ -22,7 +22,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-import optax
 from jaxtyping import Array, Float, Scalar
 
 from subgrid.numerics.divergence import Divergence, exact_divergence
@@ -30,7 +29,7 @@ from subgrid.numerics.integration import Step, euler_maruyama, heun_step, integr
 from subgrid.numerics.noise import standard_normal
 from subgrid.numerics.stratified import stratified_uniforms
 from subgrid.training.checkpoint import Checkpoints
-from subgrid.training.fitting import TrainingSchedule, fit, warmup_cosine
+from subgrid.training.fitting import TrainingSchedule, fit
 from subgrid.transport.couplings import Coupling, Independent
 from subgrid.transport.ends import Ends, Pairs, draw_pairs, take_pairs
 from subgrid.transport.interpolants import Interpolant, Linear, interpolate, rates, require_times_where_regular
@@ -38,6 +37,8 @@ from subgrid.types import Key, Velocity
 
 TIME_MARGIN = 1e-3
 """δ: how far training stays from the ends, where γ̇ may be infinite."""
+FLOW_SCHEDULE = TrainingSchedule(10_000, steps_per_dispatch=50)
+"""By default. Velocities are mostly small networks, of which a call costs as much as several steps: 50 of them."""
 
 
 class Flow(eqx.Module):
@@ -45,12 +46,12 @@ class Flow(eqx.Module):
 
     Args:
         velocity: v(x, t, context).
-        interpolant: α, β and γ.
+        interpolant: α, β and γ; default the straight line without noise.
         noise: η(x, t, context) = E[Z | X_t = x], where it was fitted too; default none.
     """
 
     velocity: Any
-    interpolant: Interpolant
+    interpolant: Interpolant = Linear()
     noise: Any = None
 
     def score(self, x: Float[Array, "*shape"], t: Scalar, context: Any = None) -> Float[Array, "*shape"]:
@@ -106,17 +107,12 @@ def flow_matching_loss(flow: Flow, pairs: Pairs, *, time_margin: float = TIME_MA
 
 
 def fit_flow(
-    velocity: eqx.Module,
+    flow: Flow,
     ends: Ends | Pairs,
+    schedule: TrainingSchedule = FLOW_SCHEDULE,
     *,
-    noise: eqx.Module | None = None,
-    interpolant: Interpolant = Linear(),  # noqa: B008 no state
     coupling: Coupling = Independent(),  # noqa: B008 no state
-    n_steps: int = 10_000,
     batch_size: int = 256,
-    optimiser: optax.GradientTransformation | None = None,
-    ema_decay: float = 0.999,
-    steps_per_dispatch: int = 50,
     checkpoints: Checkpoints | None = None,
     report: Callable[[int, dict[str, float]], None] | None = None,
     key: Key,
@@ -124,16 +120,12 @@ def fit_flow(
     """Trains a flow between two archives, or along given pairs.
 
     Args:
-        velocity: v(x, t, context), a module (`NetworkVelocity`).
+        flow: the velocity, a module (`NetworkVelocity`), the interpolant, and a module for the noise if diffusions are
+            wanted too.
         ends: two unpaired archives; or `Pairs`, drawn as they are (`coupling` is then not used).
-        noise: η(x, t, context), another module, if diffusions are wanted too; default none.
-        interpolant: default the straight line.
+        schedule: of the training; default 10,000 steps, 50 a call.
         coupling: of minibatches, default independent.
-        n_steps: training steps, default 10,000.
         batch_size: pairs of a step, default 256.
-        optimiser: `warmup_cosine(n_steps)` by default.
-        ema_decay: of the average of the weights, default .999.
-        steps_per_dispatch: steps that are compiled as one call, default 50.
         checkpoints: where to save and resume, as for `fit`; default nowhere.
         report: called as for `fit`, after each dispatch.
         key: random key.
@@ -146,26 +138,19 @@ def fit_flow(
 
     Examples:
         >>> velocity = NetworkVelocity(MLP((2,), (2,), key=k1))
-        >>> flow = fit_flow(velocity, Ends(x0, x1), coupling=ExactTransport(), key=k2)
+        >>> flow = fit_flow(Flow(velocity), Ends(x0, x1), coupling=ExactTransport(), key=k2)
         >>> moved = jax.vmap(flow_map(flow.velocity))(x0)
     """
-    if noise is not None and float(interpolant(jnp.asarray(0.5)).gamma) == 0:
-        raise ValueError(f"{type(interpolant).__name__} has no noise to fit; choose one with gamma > 0 (sigma > 0).")
+    if flow.noise is not None and float(flow.interpolant(jnp.asarray(0.5)).gamma) == 0:
+        name = type(flow.interpolant).__name__
+        raise ValueError(f"{name} has no noise to fit; choose one with gamma > 0 (sigma > 0).")
     draw = (
         (lambda data, key: take_pairs(data, batch_size, key=key))
         if isinstance(ends, Pairs)
         else (lambda data, key: draw_pairs(data, batch_size, coupling=coupling, key=key))
     )
-    return fit(
-        Flow(velocity, interpolant, noise),
-        lambda flow, pairs, key: flow_matching_loss(flow, pairs, key=key),
-        ends,
-        draw,
-        TrainingSchedule(n_steps, optimiser or warmup_cosine(n_steps), ema_decay, steps_per_dispatch),
-        checkpoints=checkpoints,
-        report=report,
-        key=key,
-    )
+    loss = lambda flow, pairs, key: flow_matching_loss(flow, pairs, key=key)  # noqa: E731
+    return fit(flow, loss, ends, draw, schedule, checkpoints=checkpoints, report=report, key=key)
 
 
 def flow_map(

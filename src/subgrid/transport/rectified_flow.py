@@ -19,9 +19,10 @@ from jaxtyping import Array, Float
 
 from subgrid.numerics.integration import integrate_path
 from subgrid.training.checkpoint import Checkpoints
+from subgrid.training.fitting import TrainingSchedule
 from subgrid.training.origin import digest, key_data, require_same_origin
 from subgrid.transport.ends import Ends, Pairs
-from subgrid.transport.flow_matching import Flow, fit_flow, flow_map
+from subgrid.transport.flow_matching import FLOW_SCHEDULE, Flow, fit_flow, flow_map
 from subgrid.types import Key, Velocity
 
 AT_ONCE = 1024
@@ -93,8 +94,9 @@ def reflow_pairs(
 
 
 def fit_rectified_flow(
-    velocity: eqx.Module,
+    flow: Flow,
     ends: Ends,
+    schedule: TrainingSchedule = FLOW_SCHEDULE,
     *,
     n_rounds: int = 2,
     n_steps_flow: int = 32,
@@ -106,16 +108,17 @@ def fit_rectified_flow(
     """The flows of all rounds, the first fitted to independent pairs, each later one to the pairs of the one before.
 
     Args:
-        velocity: a module v(x, t, context), trained from its own weights in the first round and warm from the round
-            before in later ones.
+        flow: its velocity is trained from its own weights in the first round, and warm from the round before in later
+            ones.
         ends: without context or with that of the source (a path must know its context before it knows its end).
+        schedule: of the training of each round; default as for `fit_flow`.
         n_rounds: ≥ 1, default 2.
         n_steps_flow: Heun steps of the pairs, default 32.
         folder: for the checkpoints of each round, from which the same call resumes: fields, key, weights, and options
             but for the optimiser are compared, of functions the name alone. Default none.
         report_round: called as report_round(round, straightness) after each.
         key: random key.
-        options: of `fit_flow`.
+        **options: `coupling`, `batch_size` and `report` of `fit_flow`.
 
     Returns:
         The flow of each round.
@@ -128,7 +131,7 @@ def fit_rectified_flow(
         Liu, Gong & Liu (2023), arXiv:2209.03003.
 
     Examples:
-        >>> first, second = fit_rectified_flow(velocity, Ends(x0, x1), n_rounds=2, key=key)
+        >>> first, second = fit_rectified_flow(Flow(velocity), Ends(x0, x1), n_rounds=2, key=key)
     """
     if n_rounds < 1:
         raise ValueError(f"n_rounds must be at least 1, got {n_rounds}.")
@@ -136,29 +139,32 @@ def fit_rectified_flow(
         raise ValueError("reflow starts from source samples, so the context must belong to them (context_of_target).")
     if folder is not None:
         begun = any(Checkpoints(folder / f"round_{i}").latest() is not None for i in range(n_rounds))
-        origin = _origin(velocity, ends, {"n_rounds": n_rounds, "n_steps_flow": n_steps_flow, **options}, key)
+        origin = {"n_rounds": n_rounds, "n_steps_flow": n_steps_flow, **_origin(flow, ends, schedule, options, key)}
         require_same_origin(folder / "fit.json", origin, resuming=begun)
     flows, data = [], ends
     for i, k in enumerate(jr.split(key, n_rounds)):
         checkpoints = None if folder is None else Checkpoints(folder / f"round_{i}")
-        flow = fit_flow(velocity, data, checkpoints=checkpoints, key=k, **options)
-        flows.append(flow)
+        start = Flow(flows[-1].velocity, flow.interpolant, flow.noise) if flows else flow
+        fitted = fit_flow(start, data, schedule, checkpoints=checkpoints, key=k, **options)
+        flows.append(fitted)
         if report_round is not None:
             some = slice(0, AT_ONCE)
             context = jax.tree.map(itemgetter(some), ends.context)
-            report_round(i, straightness(flow.velocity, ends.source[some], context, n_steps=n_steps_flow))
+            report_round(i, straightness(fitted.velocity, ends.source[some], context, n_steps=n_steps_flow))
         if i + 1 < n_rounds:
-            data = reflow_pairs(flow.velocity, ends.source, ends.context, n_steps=n_steps_flow)
-            velocity = flow.velocity
+            data = reflow_pairs(fitted.velocity, ends.source, ends.context, n_steps=n_steps_flow)
     return flows
 
 
-def _origin(velocity: eqx.Module, ends: Ends, options: dict[str, Any], key: Key) -> dict[str, Any]:
+def _origin(flow: Flow, ends: Ends, schedule: TrainingSchedule, options: dict[str, Any], key: Key) -> dict[str, Any]:
     """All that decides the bits of a fit, defaults included: numbers, modules, and the values in them."""
     given = {name: each.default for name, each in inspect.signature(fit_flow).parameters.items()} | options
-    parts = velocity, *(given[name] for name in ("noise", "interpolant", "coupling"))
+    parts = flow.velocity, flow.noise, flow.interpolant, given["coupling"]
     return {
-        **{name: value for name, value in given.items() if isinstance(value, int | float)},
+        "n_steps": schedule.n_steps,
+        "batch_size": given["batch_size"],
+        "ema_decay": schedule.ema_decay,
+        "steps_per_dispatch": schedule.steps_per_dispatch,
         "parts": [eqx.tree_pformat(part) for part in parts],
         "arrays": digest(*jax.tree.leaves(eqx.filter((parts, ends), eqx.is_array))),
         "key": key_data(key),

@@ -75,11 +75,11 @@ def test_names_become_the_right_objects(monkeypatch, method, expected):
         seen.append(("bridge", settings.start, settings.sigma))
         return Bridge(Still(), Still(), settings.sigma)
 
-    def fit_flow(velocity, pairs, *, noise=None, interpolant=Linear(), **options):  # noqa: B008 no state
-        seen.append(interpolant)
-        return Flow(Still(), interpolant, noise)
+    def fit_flow(flow, pairs, schedule, **options):
+        seen.append(flow.interpolant)
+        return Flow(Still(), flow.interpolant, flow.noise)
 
-    def fit_rectified_flow(velocity, ends, *, n_rounds, **options):
+    def fit_rectified_flow(flow, ends, schedule, *, n_rounds, **options):
         seen.append(("rectified", n_rounds, 0.0))
         return [Flow(Still(), Linear())] * n_rounds
 

@@ -13,7 +13,6 @@ form, plus a network that starts at zero: an untrained transport is the linear o
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -31,13 +30,13 @@ from subgrid.networks.mlp import MLP
 from subgrid.networks.unet import UNet
 from subgrid.numerics.integration import midpoint_step
 from subgrid.training.checkpoint import Checkpoints
-from subgrid.training.fitting import warmup_cosine
+from subgrid.training.fitting import TrainingSchedule, warmup_cosine
 from subgrid.training.origin import digest, key_data, require_same_origin
 from subgrid.transport.bridge import probability_flow
 from subgrid.transport.bridge_fitting import BridgeSettings, fit_bridge, restarting_cosine
 from subgrid.transport.couplings import Coupling, ExactTransport, Independent
 from subgrid.transport.ends import Ends, Pairs, draw_pairs
-from subgrid.transport.flow_matching import fit_flow, flow_map
+from subgrid.transport.flow_matching import Flow, fit_flow, flow_map
 from subgrid.transport.gaussian_bridge import gaussian_schroedinger_bridge
 from subgrid.transport.interpolants import Linear, gaussian_velocity
 from subgrid.transport.linear_velocity import CorrectedVelocity, tabulate
@@ -157,38 +156,33 @@ def _fit_flow(
     data = paired(ends, method != "interpolant", n_shifted, key=pair_key)
     moments, cross = _joint_moments(data) if isinstance(data, Pairs) else (_moments(ends), None)
     linear = tabulate(gaussian_velocity(noise, *moments, coupling=cross), len(moments[0]))
-    n_rounds = 2 if method == "rectified-flow" else 1
-    train = partial(_train_flow, settings=settings, noise=noise, n_rounds=n_rounds, folder=folder, report=report)
-    velocity = train(CorrectedVelocity(linear, networks[0]), data, 0, key=first_key)
+    start, n_rounds = CorrectedVelocity(linear, networks[0]), 2 if method == "rectified-flow" else 1
+    velocity = _train_flow(Flow(start, noise), data, settings, 0, n_rounds, folder, report, key=first_key)
     if n_rounds == 1:
         return velocity, {}
     some = ends.source[:N_PAIRS]
     straightened = reflow_pairs(velocity, some, n_steps=2 * settings.n_flow_steps)
-    second = train(velocity, straightened, 1, key=second_key)
+    again = Flow(velocity, noise)
+    second = _train_flow(again, straightened, settings, 1, n_rounds, folder, report, key=second_key)
     found = [straightness(v, some[:AT_ONCE], n_steps=2 * settings.n_flow_steps) for v in (velocity, second)]
     return second, {"rounds": [each._asdict() for each in found]}
 
 
-def _train_flow(velocity, pairs: Ends | Pairs, i: int, *, settings, noise, n_rounds, folder, report, key: Key) -> Any:
-    """Round i of `n_rounds`, counted together in the report."""
+def _train_flow(
+    flow: Flow, pairs: Ends | Pairs, settings: TransportSettings, i: int, n_rounds: int,
+    folder: Path | None, report: Report | None, *, key: Key,
+) -> Any:  # fmt: skip
+    """The velocity of round i of `n_rounds`, counted together in the report."""
 
     def each(step: int, metrics: dict[str, float]) -> None:
         if report is not None:
             report(i * settings.n_steps + step, n_rounds * settings.n_steps, f"loss {metrics['loss']:.4f}")
 
-    return fit_flow(
-        velocity,
-        pairs,
-        interpolant=noise,
-        n_steps=settings.n_steps,
-        batch_size=settings.batch_size,
-        optimiser=warmup_cosine(settings.n_steps, peak=settings.learning_rate),
-        ema_decay=EMA_DECAY,
-        steps_per_dispatch=settings.steps_per_dispatch,
-        checkpoints=None if folder is None else Checkpoints(folder / f"round_{i}"),
-        report=each,
-        key=key,
-    ).velocity
+    optimiser = warmup_cosine(settings.n_steps, peak=settings.learning_rate)
+    schedule = TrainingSchedule(settings.n_steps, optimiser, EMA_DECAY, settings.steps_per_dispatch)
+    checkpoints = None if folder is None else Checkpoints(folder / f"round_{i}")
+    options = {"batch_size": settings.batch_size, "checkpoints": checkpoints, "report": each}
+    return fit_flow(flow, pairs, schedule, **options, key=key).velocity
 
 
 def _fit_bridge(

@@ -26,6 +26,7 @@ from subgrid.training.fitting import TrainingSchedule, fit, warmup_cosine
 from subgrid.transport.bridge import sample_bridge_path
 from subgrid.transport.bridge_fitting import BridgeSettings, fit_bridge, restarting_cosine
 from subgrid.transport.ends import Ends
+from subgrid.transport.flow_matching import Flow
 from subgrid.transport.rectified_flow import fit_rectified_flow
 from subgrid.transport.velocity import NetworkVelocity
 from subgrid.types import Key
@@ -72,7 +73,7 @@ def denoising_paths(table: Gallery, ends: Ends, x: Float[Array, "n 2"], report: 
         ),
         ends.target,
         lambda points, k: points[jr.randint(k, (table.batch_size,), 0, len(points))],
-        TrainingSchedule(**_options(table)),
+        _schedule(table),
         report=lambda step, _: report(step),
         key=fit_key,
     )
@@ -111,9 +112,9 @@ def flow_paths(
     network_key, fit_key = jr.split(key)
     steps = count(STEPS_AT_ONCE, STEPS_AT_ONCE)  # those of both rounds together, which each count from 0
     tell = lambda step, _: report(next(steps))  # noqa: E731
-    velocity = NetworkVelocity(MLP((2,), (2,), hidden=table.hidden, key=network_key))
-    batch = {"batch_size": table.batch_size}
-    flows = fit_rectified_flow(velocity, ends, n_rounds=2, report=tell, key=fit_key, **batch, **_options(table))
+    flow = Flow(NetworkVelocity(MLP((2,), (2,), hidden=table.hidden, key=network_key)))
+    options: Any = {"batch_size": table.batch_size, "report": tell}
+    flows = fit_rectified_flow(flow, ends, _schedule(table), n_rounds=2, key=fit_key, **options)
     times = jnp.linspace(0.0, 1.0, table.n_frames * SUBSTEPS + 1)
     return _walk(flows[0].velocity, x, times), _walk(flows[1].velocity, x, times)
 
@@ -137,9 +138,6 @@ def bridge_paths(table: Gallery, ends: Ends, x: Float[Array, "n 2"], report: Cal
     return _wander(bridge.forward, x, table.sigma, table.n_frames * SUBSTEPS, path_key)
 
 
-def _options(table: Gallery) -> dict[str, Any]:
-    return {
-        "n_steps": table.n_steps,
-        "optimiser": warmup_cosine(table.n_steps, peak=table.learning_rate),
-        "steps_per_dispatch": STEPS_AT_ONCE,
-    }
+def _schedule(table: Gallery) -> TrainingSchedule:
+    optimiser = warmup_cosine(table.n_steps, peak=table.learning_rate)
+    return TrainingSchedule(table.n_steps, optimiser, steps_per_dispatch=STEPS_AT_ONCE)

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Scalar
 from subgrid.experiments.toy_2d.config import Method, Toy
 from subgrid.networks.mlp import MLP
 from subgrid.numerics.integration import euler_maruyama_path
-from subgrid.training.fitting import warmup_cosine
+from subgrid.training.fitting import TrainingSchedule, warmup_cosine
 from subgrid.transport.bridge import bridge_times
 from subgrid.transport.bridge_fitting import BridgeSettings, Start, fit_bridge, restarting_cosine
 from subgrid.transport.couplings import Coupling, EntropicTransport, ExactTransport, Independent
@@ -73,11 +73,10 @@ def _options(table: Toy, report: Report, *, parts: int = 1) -> dict[str, Any]:
     """What all flows are fitted with; `report` sees each of `parts` trainings as an equal part of the whole."""
     steps = count(STEPS_AT_ONCE, STEPS_AT_ONCE)  # those of all trainings together, which each count from 0
     tell = lambda step, _: report(next(steps) / (parts * table.n_steps))  # noqa: E731
+    optimiser = warmup_cosine(table.n_steps, peak=table.learning_rate)
     return {
-        "n_steps": table.n_steps,
+        "schedule": TrainingSchedule(table.n_steps, optimiser, steps_per_dispatch=STEPS_AT_ONCE),
         "batch_size": table.batch_size,
-        "optimiser": warmup_cosine(table.n_steps, peak=table.learning_rate),
-        "steps_per_dispatch": STEPS_AT_ONCE,
         "report": tell,
     }
 
@@ -85,29 +84,22 @@ def _options(table: Toy, report: Report, *, parts: int = 1) -> dict[str, Any]:
 def _flow(coupling: Coupling, ends: Ends, table: Toy, report: Report, key: Key) -> Velocity:
     network_key, pairs_key, fit_key = jr.split(key, 3)
     pairs = coupled_pairs(ends, coupling, table.n_train, table.coupling_batch, key=pairs_key)
-    return fit_flow(_network(table, network_key), pairs, key=fit_key, **_options(table, report)).velocity
+    return fit_flow(Flow(_network(table, network_key)), pairs, key=fit_key, **_options(table, report)).velocity
 
 
 def _rectified(ends: Ends, table: Toy, report: Report, key: Key) -> Velocity:
     network_key, fit_key = jr.split(key)
     options = _options(table, report, parts=table.n_rounds)
-    velocity = _network(table, network_key)
-    return fit_rectified_flow(velocity, ends, n_rounds=table.n_rounds, key=fit_key, **options)[-1].velocity
+    flow = Flow(_network(table, network_key))
+    return fit_rectified_flow(flow, ends, n_rounds=table.n_rounds, key=fit_key, **options)[-1].velocity
 
 
 def _simulation_free_bridge(ends: Ends, sigma: float, table: Toy, report: Report, key: Key) -> Velocity:
     """The drift v + ½σ² ∇log p of [SF]²M (Tong et al. 2023, arXiv:2307.03672)."""
     network_key, noise_key, pairs_key, fit_key = jr.split(key, 4)
     pairs = coupled_pairs(ends, EntropicTransport(2 * sigma**2), table.n_train, table.coupling_batch, key=pairs_key)
-    flow = fit_flow(
-        _network(table, network_key),
-        pairs,
-        noise=_network(table, noise_key),
-        interpolant=Linear(sigma),
-        key=fit_key,
-        **_options(table, report),
-    )
-    return DiffusionDrift(flow, sigma)
+    flow = Flow(_network(table, network_key), Linear(sigma), _network(table, noise_key))
+    return DiffusionDrift(fit_flow(flow, pairs, key=fit_key, **_options(table, report)), sigma)
 
 
 class DiffusionDrift(eqx.Module):
