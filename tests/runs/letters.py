@@ -133,7 +133,6 @@ FOLDS = Folds("letters.half", {"first": "first", "second": "second"}, ("generate
 RECIPE = Recipe(LettersRun, stages, page, {"compare": ("compare words",)}, FOLDS)
 EXPERIMENT = Experiment(
     table="letters",
-    about="Writes a word and counts its letters.",
     config=LettersConfig,
     recipe=lambda: RECIPE,
     check=check,
@@ -141,7 +140,7 @@ EXPERIMENT = Experiment(
     public=public,
     example={"letters": {"word": "alpha"}},
 )
-KINDS = {"letters": Kind(__name__, EXPERIMENT.about)}
+KINDS = {"letters": Kind(__name__, "Writes a word and counts its letters.")}
 WORD = "letters.word=alpha"
 
 

@@ -10,7 +10,6 @@ from subgrid.runs.documentation import commented, documented, explain
 from subgrid.runs.experiment import kind_of, load_config
 
 from . import letters
-from .letters import EXPERIMENT
 
 
 def words(text):
@@ -42,13 +41,13 @@ def test_every_default_that_init_writes_in_a_comment_is_one_that_can_be_uncommen
     experiment = KINDS[kind].load()
     known = {each.key.partition(".")[2]: each.default for each in documented(experiment)}
     lines = []
-    for line in commented(experiment).splitlines():
+    for line in commented(KINDS[kind]).splitlines():
         key = line.removeprefix("# ").partition(" = ")[0]
         uncommented = line.startswith("# ") and known.get(key) is not None and f"# {key} = " in line
         lines.append(line.removeprefix("# ") if uncommented else line)
     path = tmp_path / "all.toml"
     path.write_text("\n".join(lines), encoding="utf-8")
-    (tmp_path / "short.toml").write_text(commented(experiment), encoding="utf-8")
+    (tmp_path / "short.toml").write_text(commented(KINDS[kind]), encoding="utf-8")
     assert load_config(experiment, path) == load_config(experiment, tmp_path / "short.toml")
     tables = tomllib.loads(path.read_text(encoding="utf-8"))
     written = {f"{table}.{key}" for table, keys in tables.items() for key in keys}
@@ -106,8 +105,9 @@ def test_every_kind_has_keys_with_types_in_words(kind):
 
 
 def test_a_file_to_start_from_has_its_tables_in_order():
-    text = commented(EXPERIMENT)
-    assert text.startswith(f"# {EXPERIMENT.about}\n")
+    kind = letters.KINDS["letters"]
+    text = commented(kind)
+    assert text.startswith(f"# {kind.about}\n")
     assert tomllib.loads(text) == {"run": {}, "letters": {"word": "alpha"}}
     assert "# How often it is copied.\n# n = 2  # integer (> 0)\n" in text
     assert "# source = ...  # string\n" in text

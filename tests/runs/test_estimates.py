@@ -100,7 +100,7 @@ def test_a_plan_says_where_nothing_is_known_and_where_everything_is_finished(tmp
 
 
 def test_the_command_line_shows_it_and_writes_nothing(tmp_path, subgrid, monkeypatch):
-    monkeypatch.setitem(KINDS, "letters", Kind(MODULE, EXPERIMENT.about))
+    monkeypatch.setitem(KINDS, "letters", Kind(MODULE, "Writes a word."))
     (tmp_path / "a.toml").write_text('[letters]\nword = "alpha"\n')
     outcome = subgrid("run", tmp_path / "a.toml", "-o", tmp_path / "run", "--dry-run", "--until", "copy")
     assert outcome.code == 0, outcome.err

@@ -169,7 +169,7 @@ def init(
     if kind not in KINDS:
         raise ConfigError(f"{kind}: there is no such kind of experiment{suggestion(kind, list(KINDS))}")
     path = output or Path(f"{kind}.toml")
-    write_text(path, commented(KINDS[kind].load()), overwrite=False)
+    write_text(path, commented(KINDS[kind]), overwrite=False)
     typer.echo(f"wrote {path}; change what you need, then `subgrid run {path} --dry-run`")
 
 

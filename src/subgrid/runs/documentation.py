@@ -83,17 +83,18 @@ def explain(key: str, kinds: Mapping[str, Kind]) -> str:
     return "\n".join(parts).rstrip()
 
 
-def commented(experiment: Experiment) -> str:
+def commented(kind: Kind) -> str:
     """A configuration to start from: the example's keys with values, all others commented out at their defaults.
 
     Args:
-        experiment: of the kind.
+        kind: of experiment.
 
     Returns:
         A TOML file as text.
     """
+    experiment = kind.load()
     lines = [
-        f"# {experiment.about}",
+        f"# {kind.about}",
         "# `subgrid explain TABLE.KEY` tells more; a key that is left out has its default.",
         "",
     ]

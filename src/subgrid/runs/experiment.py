@@ -21,7 +21,6 @@ class Experiment(Generic[Config]):
 
     Args:
         table: the table that names this kind in a file.
-        about: one sentence, for whoever looks for the right kind.
         config: the model of the configuration.
         check: complains of values that do not go together, with `ConfigError`; called as check(config).
         resolve: the configuration with paths made absolute from the folder of its file.
@@ -31,7 +30,6 @@ class Experiment(Generic[Config]):
     """
 
     table: str
-    about: str
     config: type[Config]
     recipe: Callable[[], "Recipe"]
     check: Callable[[Config], None] = lambda config: None

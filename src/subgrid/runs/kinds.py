@@ -14,7 +14,7 @@ class Kind:
 
     Args:
         module: that holds its `EXPERIMENT`.
-        about: one sentence, for lists.
+        about: one sentence, for lists and for files to start from.
     """
 
     module: str

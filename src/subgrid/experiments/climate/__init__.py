@@ -12,7 +12,6 @@ def _recipe() -> Recipe:
 
 EXPERIMENT = Experiment(
     table="climate",
-    about="Downscale CF archives: units, calendars, masks, changes of climate, maps.",
     config=ClimateConfig,
     recipe=_recipe,
     check=check,

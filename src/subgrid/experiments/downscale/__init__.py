@@ -12,7 +12,6 @@ def _recipe() -> Recipe:
 
 EXPERIMENT = Experiment(
     table="data",
-    about="Downscale fields from two unpaired archives, or from two simulations of Kuramoto-Sivashinsky.",
     config=Config,
     recipe=_recipe,
     check=check,

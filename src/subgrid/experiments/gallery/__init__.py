@@ -12,7 +12,6 @@ def _recipe() -> Recipe:
 
 EXPERIMENT = Experiment(
     table="gallery",
-    about="From noise to a set of points by denoising, flow, reflow and bridge, as an animation.",
     config=GalleryConfig,
     recipe=_recipe,
     example={"gallery": {"targets": ["8gaussians"]}},

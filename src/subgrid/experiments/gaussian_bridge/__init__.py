@@ -12,7 +12,6 @@ def _recipe() -> Recipe:
 
 EXPERIMENT = Experiment(
     table="gaussian_bridge",
-    about="A Schrödinger bridge between Gaussians by iterative Markovian fitting, against its closed form.",
     config=GaussianBridgeConfig,
     recipe=_recipe,
     example={"gaussian_bridge": {"dimensions": [5]}},

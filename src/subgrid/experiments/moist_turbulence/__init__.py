@@ -12,7 +12,6 @@ def _recipe() -> Recipe:
 
 EXPERIMENT = Experiment(
     table="turbulence",
-    about="Bridges, flows and diffusion bridges between a coarse and a fine model of moist turbulence.",
     config=TurbulenceConfig,
     recipe=_recipe,
     check=check,

@@ -12,7 +12,6 @@ def _recipe() -> Recipe:
 
 EXPERIMENT = Experiment(
     table="sampler_errors",
-    about="What samplers cost in accuracy, with exact denoisers and no network.",
     config=SamplerErrorsConfig,
     recipe=_recipe,
     example={"sampler_errors": {"evaluations": [4, 8, 16, 32]}},

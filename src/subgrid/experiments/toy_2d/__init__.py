@@ -12,7 +12,6 @@ def _recipe() -> Recipe:
 
 EXPERIMENT = Experiment(
     table="toy",
-    about="Transports between sets of points in the plane: distance and path energy, as published.",
     config=ToyConfig,
     recipe=_recipe,
     example={"toy": {"tasks": ["moons"], "methods": ["dsbm-imf", "ot-cfm"], "n_seeds": 1}},
