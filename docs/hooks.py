@@ -3,7 +3,8 @@
     [[public: subgrid.diffusion]]
 
 of a reference page becomes the names that the package makes public, module by module. Formulas, $…$ and $$…$$ in
-Markdown, become MathML, which browsers draw by themselves; one that cannot be read is a warning, so `--strict` fails.
+Markdown, become MathML, which browsers draw by themselves; one that cannot be read ends the build. In text, a dollar
+is &#36;.
 """
 
 import ast
@@ -14,10 +15,8 @@ from pathlib import Path
 
 import jupytext
 from latex2mathml.converter import convert
-from mkdocs.plugins import get_plugin_logger
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
-
-log = get_plugin_logger("formulas")
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
@@ -27,6 +26,7 @@ ACCENTS = {"~", "^", "¯", "―"}
 # What pymdownx.arithmatex leaves of a formula.
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
 CODE = re.compile(r"<(pre|code|script|style|math)\b.*?</\1>", re.DOTALL)
+TAG, STRAY = re.compile(r"<[^>]*>"), re.compile(r".{0,30}\$.{0,30}")
 PUBLIC = re.compile(r"^\[\[public: (subgrid[\w.]*)\]\]$", re.MULTILINE)
 
 
@@ -59,9 +59,9 @@ def on_page_content(content, page, config, files):
             return found[0]
 
     content = FORMULA.sub(replace, content)
-    broken += [repr(line.strip()) for line in CODE.sub("", content).splitlines() if "$" in line]
-    for formula in broken:
-        log.warning("%s: this formula cannot be read: %s", page.file.src_uri, formula)
+    broken += STRAY.findall(TAG.sub("", CODE.sub("", content)))
+    if broken:
+        raise PluginError(f"{page.file.src_uri}: these formulas cannot be read: {'; '.join(broken)}")
     return content
 
 
