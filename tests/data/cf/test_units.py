@@ -1,15 +1,16 @@
 """Units: conversions known from physics, and one sentence for units that cannot be."""
 
-import logging
-import sys
-
 import numpy as np
 import pytest
 import xarray as xr
 
-import subgrid.data.cf.units as units_module
-from subgrid.data.cf.units import conversion, implausible, likely_units, quantity_of
+from subgrid.data.cf.quantities import describe, describe_name
+from subgrid.data.cf.units import Conversion, conversion, implausible, likely_units
 from subgrid.data.fields import DataError
+
+
+def of(field: xr.DataArray, *, step_days: float | None = None) -> Conversion:
+    return conversion(field, describe(field), file="f.nc", step_days=step_days)
 
 
 def field(name: str, units: str | None, values=1.0, **attributes: str) -> xr.DataArray:
@@ -41,7 +42,7 @@ def field(name: str, units: str | None, values=1.0, **attributes: str) -> xr.Dat
     ],
 )
 def test_known_conversions(name, units, value, expected):
-    converted = conversion(field(name, units), file="f.nc")(field(name, units, value))
+    converted = of(field(name, units))(field(name, units, value))
     assert converted.dtype == np.float32
     np.testing.assert_allclose(converted, expected, rtol=1e-6)  # six digits of float32
 
@@ -49,26 +50,18 @@ def test_known_conversions(name, units, value, expected):
 @pytest.mark.parametrize(("units", "step", "expected"), [("mm", 1.0, 6.0), ("mm", 0.25, 24.0), ("m", 1.0, 6000.0)])
 def test_amounts_become_rates_by_the_time_step(units, step, expected):
     amount = field("tp", units, 6.0)
-    np.testing.assert_allclose(conversion(amount, file="f.nc", step_days=step)(amount), expected, rtol=1e-6)
+    np.testing.assert_allclose(of(amount, step_days=step)(amount), expected, rtol=1e-6)
 
 
 def test_mass_per_area_is_an_amount_too():
     amount = field("pr", "kg m-2", 6.0)
-    np.testing.assert_allclose(conversion(amount, file="f.nc", step_days=1.0)(amount), 6.0, rtol=1e-6)
-    with pytest.raises(DataError, match="an amount needs equal time steps"):
-        conversion(amount, file="f.nc")
-
-
-def test_quantity_by_standard_name_then_by_name():
-    assert quantity_of(field("x", "m s-1", standard_name="precipitation_flux")) == "precipitation"
-    assert quantity_of(field("uas", "m s-1", standard_name="eastward_wind")) == "other"
-    assert quantity_of(field("x", "K", standard_name="air_temperature")) == "temperature"
-    assert quantity_of(field("tas", "K", standard_name="air_temperature_anomaly")) == "temperature difference"
-    assert quantity_of(field("msl", "Pa")) == "pressure"
+    np.testing.assert_allclose(of(amount, step_days=1.0)(amount), 6.0, rtol=1e-6)
+    with pytest.raises(DataError, match="an amount needs time steps of known length"):
+        of(amount)
 
 
 def test_attributes_follow():
-    converted = conversion(field("pr", "kg m-2 s-1"), file="f")(
+    converted = of(field("pr", "kg m-2 s-1"))(
         field("pr", "kg m-2 s-1", 0.0, standard_name="precipitation_flux", long_name="rain")
     )
     assert converted.attrs == {"units": "mm day-1", "standard_name": "lwe_precipitation_rate", "long_name": "rain"}
@@ -76,43 +69,27 @@ def test_attributes_follow():
 
 def test_rounding_below_zero_is_no_rain_but_more_is_kept():
     values = field("pr", "mm day-1", [-1e-5, 0.0, np.nan, -1.0, 2.0])
-    np.testing.assert_array_equal(conversion(values, file="f")(values), np.float32([0.0, 0.0, np.nan, -1.0, 2.0]))
+    np.testing.assert_array_equal(of(values)(values), np.float32([0.0, 0.0, np.nan, -1.0, 2.0]))
 
 
 @pytest.mark.parametrize(
     ("name", "units", "message"),
     [
         ("tas", None, r"f\.nc: tas has no attribute 'units'; set it .* for instance 'K'"),
-        ("tas", "mm", r"f\.nc: tas is a temperature in units 'mm', which cannot become K; correct"),
-        ("pr", "degC", r"f\.nc: pr is precipitation in units 'degC', which cannot become mm day-1"),
+        ("tas", "mm", r"f\.nc: tas is a temperature by its name, 'tas', in units 'mm', which cannot become K; correct"),
+        ("pr", "degC", r"f\.nc: pr is precipitation by its name, 'pr', in units 'degC', which cannot become mm day-1"),
         ("tas", "quux", r"f\.nc: tas has the unknown units 'quux'"),
         ("hurs", "quux", r"f\.nc: hurs has the unknown units 'quux'"),
     ],
 )
 def test_units_that_cannot_be(name, units, message):
     with pytest.raises(DataError, match=message):
-        conversion(field(name, units), file="f.nc")
-
-
-def test_the_registry_is_made_without_a_word_and_others_keep_theirs(caplog, monkeypatch):
-    """cf-xarray defines "d" and "h" anew, on purpose; pint would warn of it wherever logging is set up."""
-    import pint
-    from pint.delegates.formatter._to_register import REGISTERED_FORMATTERS
-
-    monkeypatch.delitem(REGISTERED_FORMATTERS, "cf", raising=False)  # which cannot be registered twice
-    used = pint.get_application_registry().get()
-    monkeypatch.delitem(sys.modules, "cf_xarray.units", raising=False)
-    with caplog.at_level(logging.WARNING):
-        assert units_module._registry.__wrapped__() is not used  # really made anew
-        pint.set_application_registry(used)
-        assert caplog.messages == []
-        logging.getLogger("pint.util").warning("something else")
-        assert caplog.messages == ["something else"]
+        of(field(name, units))
 
 
 def test_guesses_at_wrong_units():
-    assert implausible("temperature", 12.0, 300.0) == "too low"
-    assert implausible("temperature", 200.0, 320.0) is None
+    assert implausible(describe_name("tas"), 12.0, 300.0) == "too low"
+    assert implausible(describe_name("tas"), 200.0, 320.0) is None
     assert likely_units("temperature", "K", 12.0) == "degC"
     assert likely_units("temperature", "degC", 288.0 + 273.15) == "K"
     assert likely_units("precipitation", "kg m-2 s-1", 10.0 * 86_400) == "mm day-1"

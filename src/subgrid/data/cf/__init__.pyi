@@ -16,10 +16,23 @@ from .open import (
     open_climate as open_climate,
     valid_mask as valid_mask,
 )
+from .quantities import (
+    QUANTITIES as QUANTITIES,
+    Described as Described,
+    Quantity as Quantity,
+    describe as describe,
+)
 from .together import (
     GridSummary as GridSummary,
     check_together as check_together,
 )
-from .units import (
+from .unit_spellings import (
+    Unit as Unit,
+    UnknownUnit as UnknownUnit,
+    parse_unit as parse_unit,
     same_unit as same_unit,
+)
+from .wanted import (
+    Variable as Variable,
+    wanted_variables as wanted_variables,
 )

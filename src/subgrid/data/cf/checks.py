@@ -10,8 +10,9 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import xarray as xr
 
+from subgrid.data.cf.quantities import describe
 from subgrid.data.cf.sources import first_line
-from subgrid.data.cf.units import CANONICAL_UNITS, PLAUSIBLE, implausible, likely_units, quantity_of
+from subgrid.data.cf.units import implausible, likely_units
 from subgrid.data.fields import DataError
 from subgrid.data.grids.pooling import AVAILABLE, UNITS_FOUND, file_of
 
@@ -177,12 +178,12 @@ def _check_block(block: xr.DataArray, field: xr.DataArray, values: np.ndarray, n
     if np.isnan(values).all():
         return
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    quantity, found = quantity_of(field), str(field.encoding.get(UNITS_FOUND, field.attrs.get("units", "")))
-    side = implausible(quantity, low, high)
-    if side is None:
+    described, found = describe(field), str(field.encoding.get(UNITS_FOUND, field.attrs.get("units", "")))
+    quantity, side = described.quantity, implausible(described, low, high)
+    if side is None or described.kind.plausible is None:
         return
     worst = values == (low if side == "too low" else high)
-    lowest, highest = PLAUSIBLE[quantity]
+    lowest, highest = described.kind.plausible
     likely = likely_units(quantity, found, low if side == "too low" else high)
     advice = (
         f"the attribute 'units' says {found!r} but the values look like {likely}; correct the attribute."
@@ -191,7 +192,7 @@ def _check_block(block: xr.DataArray, field: xr.DataArray, values: np.ndarray, n
     )
     raise DataError(
         _sentence(block, field, values, worst, name, count=False)
-        + f"outside {lowest:g} to {highest:g} {CANONICAL_UNITS[quantity]}: {advice}"
+        + f"outside {lowest:g} to {highest:g} {described.kind.units}: {advice}"
     )
 
 

@@ -10,9 +10,10 @@ import xarray as xr
 
 from subgrid.data.cf.calendars import calendar_of, months_of, season_name, season_years, step_days, step_name
 from subgrid.data.cf.checks import check_sample, check_values, show_time
-from subgrid.data.cf.open import Variables, read_fields
+from subgrid.data.cf.open import read_fields
 from subgrid.data.cf.sources import expand
 from subgrid.data.cf.together import GridSummary, common_variables, misfits, overlap, summarise_grid
+from subgrid.data.cf.wanted import Variables
 from subgrid.data.fields import DataError
 from subgrid.data.grids.pooling import ClimateField, pool
 

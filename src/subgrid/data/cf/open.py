@@ -5,20 +5,21 @@ rotated and curvilinear grids; latitudes and longitudes ascend, longitudes from 
 in their own calendar; temperatures in K, precipitation in mm day-1, pressures in Pa; NaN only outside a fixed mask.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+import logging
 
 import xarray as xr
 
 from subgrid.data.cf.calendars import equal_step_days
 from subgrid.data.cf.checks import BLOCK_BYTES, Gaps, check_sample, check_times, check_values
 from subgrid.data.cf.coordinates import TIME_DIMS, gridded_variables, on_canonical_grid
-from subgrid.data.cf.sources import Source, read_sources
+from subgrid.data.cf.quantities import describe
+from subgrid.data.cf.sources import Source, SourceFile, read_sources
 from subgrid.data.cf.units import conversion
+from subgrid.data.cf.wanted import Variable, Variables, name_in, wanted_variables
 from subgrid.data.fields import DataError
-from subgrid.data.grids.pooling import ClimateField, member_label, pool
+from subgrid.data.grids.pooling import ClimateField, member_label, notes_of, pool
 
-Variables: TypeAlias = str | Sequence[str] | Mapping[str, str]
+LOG = logging.getLogger("subgrid")
 
 
 def open_climate(source: Source, variables: Variables | None = None, *, name: str = "coarse") -> xr.Dataset:
@@ -30,7 +31,8 @@ def open_climate(source: Source, variables: Variables | None = None, *, name: st
 
     Args:
         source: a NetCDF file, a Zarr store, a folder of them, a glob, a `Dataset`, or a list of these.
-        variables: in the order wanted, by default all that lie on a grid; a mapping {new name: name in file} renames.
+        variables: in the order wanted, by default all that lie on a grid; a mapping {name: name or names in files}
+            renames, and {name: Variable(…)} tells what a variable is, its bounds or its units.
         name: what messages call a source that is no file.
 
     Returns:
@@ -47,6 +49,8 @@ def open_climate(source: Source, variables: Variables | None = None, *, name: st
     """
     dataset = pool(read_fields(source, variables, name=name), name=name)
     check_sample(dataset, name=name)
+    for note in notes_of(dataset):
+        LOG.info("%s: %s", name, note)
     return dataset
 
 
@@ -128,61 +132,60 @@ def read_fields(source: Source, variables: Variables | None = None, *, name: str
     Raises:
         DataError: as `open_climate`.
     """
-    wanted = _wanted(variables)
+    wanted = wanted_variables(variables)
     files = read_sources(source, name=name)
-    held = {file: gridded_variables(dataset) for file, dataset in files}
+    held = {file.name: gridded_variables(file.dataset) for file in files}
     _check_held(wanted, files, held)
     fields = []
-    for file, dataset in files:
-        names = {n: n for n in held[file]} if wanted is None else wanted
-        for new, old in names.items():
-            if old in dataset.data_vars:
-                fields.append(_field(dataset, old, new, file))
+    for file in files:
+        names = {each: Variable() for each in held[file.name]} if wanted is None else wanted
+        for new, told in names.items():
+            old = name_in(list(map(str, file.dataset.data_vars)), new, told)
+            if old is not None:
+                fields.append(_field(file, old, new, told))
     order = list(wanted) if wanted is not None else []
     return sorted(fields, key=lambda field: order.index(field.name)) if order else fields
 
 
-def _wanted(variables: Variables | None) -> dict[str, str] | None:
-    match variables:
-        case None:
-            return None
-        case str():
-            return {variables: variables}
-        case Mapping():
-            return dict(variables)
-        case _:
-            return {variable: variable for variable in variables}
-
-
-def _check_held(wanted: dict[str, str] | None, files: list[tuple[str, xr.Dataset]], held: dict[str, list[str]]) -> None:
-    what = files[0][0] + (f" and {len(files) - 1} more files" if len(files) > 1 else "")
+def _check_held(wanted: dict[str, Variable] | None, files: list[SourceFile], held: dict[str, list[str]]) -> None:
+    what = files[0].name + (f" and {len(files) - 1} more files" if len(files) > 1 else "")
     there = dict.fromkeys(variable for variables in held.values() for variable in variables)
     listing = ", ".join(there) or "(none)"
+    every = list(dict.fromkeys(str(v) for file in files for v in file.dataset.data_vars))
     if wanted is None and not there:
-        others = ", ".join(dict.fromkeys(str(v) for _, dataset in files for v in dataset.data_vars)) or "none"
         raise DataError(
-            f"{what}: no variable lies on a grid of latitudes and longitudes (variables: {others}); add the "
-            "coordinates, with the units 'degrees_north' and 'degrees_east'."
+            f"{what}: no variable lies on a grid of latitudes and longitudes (variables: "
+            f"{', '.join(every) or 'none'}); add the coordinates, with the units 'degrees_north' and 'degrees_east'."
         )
-    for old in (wanted or {}).values():
-        if not any(old in dataset.data_vars for _, dataset in files):
-            raise DataError(f"{what}: no variable {old!r}; on a grid there are {listing}.")
+    for name, told in (wanted or {}).items():
+        if name_in(every, name, told) is None:
+            looked_for = " or ".join(map(repr, dict.fromkeys((*told.names, name))))
+            meant = f", as in variables = {{{name} = '{next(iter(there))}'}}" if there else ""
+            raise DataError(
+                f"{what}: no variable {looked_for}; on a grid there are {listing}. Say which one is meant{meant}."
+            )
 
 
-def _field(dataset: xr.Dataset, old: str, new: str, file: str) -> ClimateField:
-    """One variable of one file, canonical: grid, times, units, chunks."""
+def _field(opened: SourceFile, old: str, new: str, told: Variable) -> ClimateField:
+    """One variable of one file, canonical: grid, times, what it is, units, chunks."""
+    file, dataset, notes = opened.name, opened.dataset, list(opened.notes)
     units = str(dataset[old].attrs.get("units", ""))
     preferred = dataset[old].encoding.get("preferred_chunks", {})
-    placed = on_canonical_grid(dataset, old, file=file).rename({old: new})
+    placed = on_canonical_grid(dataset, old, file=file)
+    if told.units is not None:
+        placed[old].attrs["units"] = told.units
+        notes.append(f"{new}: units {units!r} in the file, {told.units!r} as told")
+    described = describe(placed[old], quantity=told.quantity, bounds=told.bounds)
+    placed = placed.rename({old: new})
     time = placed["time"] if "time" in placed.dims else None
     if time is not None:
         check_times(time, file=file)
     if placed[new].chunks is None:
         placed = _in_blocks(placed, new, max([n for dim, n in preferred.items() if dim in TIME_DIMS], default=1))
     step = equal_step_days(time) if time is not None and time.size > 1 else None
-    convert = conversion(placed[new], file=file, step_days=step)
-    placed[new] = convert(placed[new])
-    return ClimateField(file, new, units, member_label(file, dataset), placed)
+    convert = conversion(placed[new], described, file=file, step_days=step)
+    placed[new] = convert(placed[new]).assign_attrs(described.attributes)
+    return ClimateField(file, new, units, member_label(file, dataset), placed, described, tuple(notes))
 
 
 def _in_blocks(dataset: xr.Dataset, variable: str, file_chunk: int) -> xr.Dataset:

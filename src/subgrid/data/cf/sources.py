@@ -7,6 +7,7 @@ import glob
 import json
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -23,7 +24,22 @@ SAFE_OBJECT_FILTERS = ("vlen-utf8", "vlen-bytes")
 """Zarr 2 stores texts as objects behind these; they hold no code."""
 
 
-def read_sources(source: Source, *, name: str) -> list[tuple[str, xr.Dataset]]:
+@dataclass(frozen=True)
+class SourceFile:
+    """A file of an archive, opened lazily, its CF metadata decoded.
+
+    Args:
+        name: that messages call it by: its path.
+        dataset: what is in it.
+        notes: what was converted or dropped when it was opened, a sentence each.
+    """
+
+    name: str
+    dataset: xr.Dataset
+    notes: tuple[str, ...] = ()
+
+
+def read_sources(source: Source, *, name: str) -> list[SourceFile]:
     """Every file of an archive, opened lazily, times decoded, with the name that messages call it by.
 
     Args:
@@ -31,7 +47,7 @@ def read_sources(source: Source, *, name: str) -> list[tuple[str, xr.Dataset]]:
         name: what messages call a `Dataset`.
 
     Returns:
-        Pairs of name and dataset.
+        The files, in the order of their names.
 
     Raises:
         DataError: for a missing file, one that cannot be read, or times that cannot be decoded.
@@ -48,7 +64,7 @@ def read_sources(source: Source, *, name: str) -> list[tuple[str, xr.Dataset]]:
             opened[str(item)] = decode(_open(item), file=str(item))
     if not opened:
         raise DataError(f"{name}: no files given; name at least one NetCDF file or Zarr store.")
-    return list(opened.items())
+    return [SourceFile(file, dataset) for file, dataset in opened.items()]
 
 
 def decode(dataset: xr.Dataset, *, file: str) -> xr.Dataset:

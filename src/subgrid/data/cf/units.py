@@ -1,45 +1,30 @@
-"""Units of climate variables: what a variable measures, and its conversion to canonical units.
+"""Conversion of climate variables to the canonical units of what they measure.
 
-Temperatures become K, precipitation mm day-1 and pressures Pa, as float32; other variables keep their units. The CF
-standard name or the name says what a variable measures, not its units alone: m s-1 is a wind as well as a rain rate.
+Temperatures become K, precipitation mm day-1, pressures Pa and so on (`quantities.py`), as float32; what Subgrid does
+not know keeps its units. What a variable measures decides, not its units alone: m s-1 is a wind as well as a rain rate.
 """
 
-import functools
-import logging
-import re
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 
+from subgrid.data.cf.quantities import QUANTITIES, Described, Quantity
+from subgrid.data.cf.unit_spellings import Unit, UnknownUnit, parse_unit, registry
 from subgrid.data.fields import DataError
 
-Quantity: TypeAlias = Literal["temperature", "temperature difference", "precipitation", "pressure", "other"]
-
-CANONICAL_UNITS: dict[str, str] = {
-    "temperature": "K",
-    "temperature difference": "K",
-    "precipitation": "mm day-1",
-    "pressure": "Pa",
-}
-NAMES: dict[Quantity, str] = {
-    "temperature": "tas|tasmax|tasmin|ta|ts|tos|sst|t2m|2t|mx2t|mn2t|tg|tx|tn|tdps|temp|temperature",
-    "temperature difference": "dtr|tasrange|diurnal_temperature_range",
-    "precipitation": "pr|prc|prsn|prl|rr|tp|rain|precip|precipitation|pre|ppt",
-    "pressure": "ps|psl|slp|msl|mslp|sp|pressure",
-}
-"""Names in CMIP, CORDEX, E-OBS, ERA5 and CRU files, for variables without a standard name."""
-PLAUSIBLE: dict[str, tuple[float, float]] = {
-    "temperature": (150.0, 350.0),
-    "precipitation": (0.0, 3000.0),
-    "pressure": (0.0, 120_000.0),
-}
-"""Limits in canonical units. Records at the surface are 184 and 330 K, 1825 mm in a day and 108,500 Pa; the lower limit
-of temperature leaves room for the stratosphere, that of pressure for upper levels."""
-WATER_DENSITY = "1000 kg / m**3"
+ZERO = {"celsius": 273.15, "fahrenheit": 459.67 * 5 / 9}
+"""In K."""
+WATER_DENSITY = 1000.0
+"""In kg m-3."""
 NOISE = 1e-3
 """Precipitation in mm day-1 that packing and interpolation leave below zero; it is taken as zero."""
+AMOUNTS = {
+    "precipitation": ("[length]", "[mass] / [length] ** 2"),
+    "radiation": ("[mass] / [time] ** 2",),
+}
+"""Dimensions of what is summed up over a time step, by the quantity whose canonical units are a rate."""
 
 
 @dataclass(frozen=True)
@@ -47,15 +32,15 @@ class Conversion:
     """canonical = factor · value + offset, computed in float64 and stored as float32.
 
     Args:
-        factor: canonical units in one unit.
+        factor: canonical units in one unit; (time,) for amounts over steps of unequal length.
         offset: canonical value of 0.
         quantity: what the variable measures.
         units: canonical units.
     """
 
-    factor: float
+    factor: float | xr.DataArray
     offset: float
-    quantity: Quantity
+    quantity: str
     units: str
 
     def __call__(self, field: xr.DataArray) -> xr.DataArray:
@@ -68,29 +53,22 @@ class Conversion:
             attributes["standard_name"] = "lwe_precipitation_rate"  # the CF name of mm per day; a flux is kg m-2 s-1
         return values.astype(np.float32).assign_attrs(attributes)
 
-
-def quantity_of(field: xr.DataArray) -> Quantity:
-    """What a variable measures, by its standard name, else by its name."""
-    standard_name = str(field.attrs.get("standard_name", "")).lower()
-    described = f"{standard_name} {field.attrs.get('cell_methods', '')} {field.attrs.get('long_name', '')}".lower()
-    by_name = _quantity_named(str(field.name).lower())
-    if "temperature" in standard_name or by_name.startswith("temperature"):
-        differs = re.search(r"\brange\b|anomal|difference|tendency", described) or by_name == "temperature difference"
-        return "temperature difference" if differs else "temperature"
-    if re.search(r"number_of|probability|duration|ratio", standard_name):
-        return "other"
-    if re.search(r"precipitation|rainfall|snowfall", standard_name):
-        return "precipitation"
-    return "pressure" if "air_pressure" in standard_name else by_name
+    def back(self, value: float) -> float:
+        """The value of the file that became a canonical one; NaN where steps have unequal lengths."""
+        return (value - self.offset) / self.factor if isinstance(self.factor, float) else float("nan")
 
 
-def conversion(field: xr.DataArray, *, file: str, step_days: float | None = None) -> Conversion:
+def conversion(
+    field: xr.DataArray, described: Described, *, file: str, step_days: float | xr.DataArray | None = None
+) -> Conversion:
     """The conversion of a variable to canonical units.
 
     Args:
         field: with its attribute "units".
+        described: what it is taken to be.
         file: for messages.
-        step_days: the time step, which turns amounts of precipitation (mm, m or kg m-2 a step) into rates.
+        step_days: the length of a time step, or of each (time,), which turns amounts (mm, m or kg m-2 of precipitation,
+            J m-2 of radiation) into rates.
 
     Returns:
         A function of the field.
@@ -99,34 +77,67 @@ def conversion(field: xr.DataArray, *, file: str, step_days: float | None = None
         DataError: for units that are missing, unknown or of something else.
 
     Examples:
-        >>> conversion(dataset.tas, file="tas.nc")(dataset.tas)
+        >>> conversion(dataset.tas, describe(dataset.tas), file="tas.nc")(dataset.tas)
     """
-    quantity, found = quantity_of(field), field.attrs.get("units")
-    if quantity == "other":
-        unit = "" if found is None else str(found)
-        _known(unit, field, file)
-        return Conversion(1.0, 0.0, quantity, unit)
-    if found is None or not str(found).strip():
+    found, kind = field.attrs.get("units"), described.kind
+    text = "" if found is None else str(found)
+    if kind.units is None:
+        _known(text, field, file)
+        return Conversion(1.0, 0.0, described.quantity, text)
+    if not text.strip():
+        if described.quantity in ("fraction", "relative humidity"):
+            raise DataError(
+                f"{file}: {field.name} has no attribute 'units', so it may be from 0 to 1 or from 0 to 100; set it to "
+                "'1' or '%'" + told("units", field.name, "'%'")
+            )
         raise DataError(
-            f"{file}: {field.name} has no attribute 'units'; set it to what the values are in, "
-            f"for instance {CANONICAL_UNITS[quantity]!r}."
+            f"{file}: {field.name} has no attribute 'units'; set it to what the values are in, for instance "
+            f"{kind.units!r}" + told("units", field.name, repr(kind.units))
         )
-    unit, canonical = _known(str(found), field, file), CANONICAL_UNITS[quantity]
-    try:
-        factor, offset = _line(unit, quantity, step_days)
-    except Exception as error:  # pint raises its own classes for units that do not agree
+    unit = _known(text, field, file)
+    factor, offset = _line(unit, kind, described.quantity, step_days) or (None, 0.0)
+    if factor is None:
         raise DataError(
-            f"{file}: {field.name} is {_article(quantity)} in units {str(found)!r}, which cannot become {canonical}"
-            f"{_hint(quantity, unit, step_days)}; correct the attribute 'units' or choose another variable."
-        ) from error
-    return Conversion(factor, offset, quantity, canonical)
+            f"{file}: {field.name} is {kind.about} by {described.because}, in units {text!r}, which cannot become "
+            f"{kind.units}{_hint(described.quantity, unit, step_days)}; correct the attribute 'units', or say what it "
+            "is" + told("quantity", field.name, "'…'")
+        )
+    return Conversion(factor, offset, described.quantity, kind.units)
 
 
-def implausible(quantity: str, low: float, high: float) -> Literal["too low", "too high"] | None:
+def told(option: str, name: Any, value: str) -> str:
+    """The end of an advice: how to say something of a variable without a change of its file."""
+    return f", or say so without changing the file: variables = {{{name} = {{{option} = {value}}}}}."
+
+
+def can_be(units: str, quantity: str) -> bool:
+    """Whether a variable in some units could be of a quantity.
+
+    Args:
+        units: the attribute; an empty text could be anything.
+        quantity: a key of `QUANTITIES`.
+
+    Returns:
+        False where the units are not known, or of another dimension.
+
+    Examples:
+        >>> can_be("hPa", "precipitation")
+        False
+    """
+    kind = QUANTITIES[quantity]
+    if kind.units is None or not units.strip():
+        return True
+    try:
+        return _line(parse_unit(units), kind, quantity, 1.0) is not None
+    except UnknownUnit:
+        return False
+
+
+def implausible(described: Described, low: float, high: float) -> Literal["too low", "too high"] | None:
     """Whether the extremes of a field in canonical units leave what nature allows."""
-    if quantity not in PLAUSIBLE:
+    if described.kind.plausible is None:
         return None
-    lowest, highest = PLAUSIBLE[quantity]
+    lowest, highest = described.kind.plausible
     if low < lowest:
         return "too low"
     return "too high" if high > highest else None
@@ -140,94 +151,48 @@ def likely_units(quantity: str, units_found: str, value: float) -> str:
             return "degC"
         case "temperature" if "c" in found and 150 <= value - 273.15 <= 350:
             return "K"
-        case "precipitation" if value > PLAUSIBLE["precipitation"][1] and ("s-1" in found or "/s" in found):
+        case "precipitation" if value > 3000.0 and ("s-1" in found or "/s" in found):
             return "mm day-1"
-        case "pressure" if value > PLAUSIBLE["pressure"][1] and "h" in found:
+        case "pressure" if value > 120_000.0 and "h" in found:
             return "Pa"
+        case "fraction" | "relative humidity" if value > 130.0 and found in ("1", ""):
+            return "%"
         case _:
             return ""
 
 
-def _quantity_named(name: str) -> Quantity:
-    for quantity, names in NAMES.items():
-        if re.fullmatch(names, name):
-            return quantity
-    return "other"
-
-
-def same_unit(first: str, second: str) -> bool:
-    """Whether two spellings are of one unit; False where one is not known.
-
-    Args:
-        first: a unit as UDUNITS spells it.
-        second: another.
-
-    Returns:
-        True if they are equal.
-
-    Examples:
-        >>> same_unit("m s-1", "m/s")
-        True
-    """
+def _known(text: str, field: xr.DataArray, file: str) -> Unit:
     try:
-        return bool(_parsed(first) == _parsed(second))
-    except Exception:  # pint has a dozen kinds for what it cannot read
-        return False
-
-
-@functools.cache
-def _registry():
-    """pint's units with the spellings of CF and UDUNITS, which cf-xarray adds.
-
-    It defines some of pint's anew ("d" is a day, "h" an hour): this is meant, and pint's warnings of it are not shown.
-    """
-    logger = logging.getLogger("pint.util")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        from cf_xarray.units import units
-    finally:
-        logger.setLevel(level)
-    return units
-
-
-@functools.cache
-def _parsed(text: str):
-    spelled = re.sub(r"\s+of\s+(water|w\.?e\.?)(\s+equivalent)?|\s+water\s+equivalent", "", text.strip())
-    return _registry().Unit("" if spelled == "1" else spelled)
-
-
-def _known(text: str, field: xr.DataArray, file: str):
-    try:
-        return _parsed(text)
-    except Exception as error:
+        return parse_unit(text)
+    except UnknownUnit:
         raise DataError(
             f"{file}: {field.name} has the unknown units {text!r}; set its attribute 'units' to something that "
-            "UDUNITS knows, such as 'K', 'mm day-1' or 'Pa'."
-        ) from error
+            "UDUNITS knows, such as 'K', 'mm day-1' or 'Pa'" + told("units", field.name, "'…'")
+        ) from None
 
 
-def _line(unit, quantity: Quantity, step_days: float | None) -> tuple[float, float]:
-    """(factor, offset) of the conversion, from where 0 and 1 go."""
-    ureg: Any = _registry()  # pint's stubs leave magnitudes open
-    canonical = CANONICAL_UNITS[quantity]
-    if quantity.startswith("temperature"):
-        zero, one = (float(ureg.Quantity(x, unit).to(canonical).magnitude) for x in (0.0, 1.0))
-        return one - zero, zero if quantity == "temperature" else 0.0
-    amount = ureg.Quantity(1.0, unit)
-    if quantity == "precipitation" and "[mass]" in unit.dimensionality:
-        amount = amount / ureg.Quantity(WATER_DENSITY)
-    if quantity == "precipitation" and step_days is not None and amount.check("[length]"):
-        amount = amount / ureg.Quantity(step_days, "day")
-    return float(amount.to(canonical).magnitude), 0.0
+def _line(
+    unit: Unit, kind: Quantity, quantity: str, step_days: float | xr.DataArray | None
+) -> tuple[float | xr.DataArray, float] | None:
+    """(factor, offset) of the conversion; None if the dimensions do not agree."""
+    ureg = registry()
+    amount, days = ureg.Quantity(unit.scale, unit.unit), 1.0
+    if unit.dimensionality in AMOUNTS.get(quantity, ()):
+        if step_days is None:
+            return None
+        amount, days = amount / ureg.Quantity(1.0, "day"), step_days
+    if quantity == "precipitation" and "[mass]" in amount.dimensionality:
+        amount = amount / ureg.Quantity(WATER_DENSITY, "kilogram / meter ** 3")
+    if unit.offset is not None and not quantity.startswith("temperature"):
+        return None
+    if not amount.check(parse_unit(kind.units or "").unit.dimensionality):
+        return None
+    factor = float(amount.to(parse_unit(kind.units or "").unit).magnitude)
+    offset = ZERO[unit.offset] if unit.offset is not None and quantity == "temperature" else 0.0
+    return factor / days, offset
 
 
-def _article(quantity: Quantity) -> str:
-    return quantity if quantity in ("precipitation", "pressure") else f"a {quantity}"
-
-
-def _hint(quantity: Quantity, unit, step_days: float | None) -> str:
-    amount = str(unit.dimensionality) in ("[length]", "[mass] / [length] ** 2")
-    if quantity == "precipitation" and amount and step_days is None:
-        return " (an amount needs equal time steps to become a rate)"
+def _hint(quantity: str, unit: Unit, step_days: float | xr.DataArray | None) -> str:
+    if unit.dimensionality in AMOUNTS.get(quantity, ()) and step_days is None:
+        return " (an amount needs time steps of known length to become a rate)"
     return ""

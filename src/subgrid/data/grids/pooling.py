@@ -6,7 +6,7 @@ Members may have unequal lengths. Then a time that one of them lacks is NaN thro
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,15 @@ import numpy as np
 import xarray as xr
 
 from subgrid.data.cf.calendars import calendar_of, step_days
+from subgrid.data.cf.quantities import Described
 from subgrid.data.fields import DataError
 
 AVAILABLE = "available"
 PARTS = "parts"
 UNITS_FOUND = "units_found"
-"""Keys of a variable's encoding that keep its files and its units in them, for messages; they are not written."""
+NOTES = "notes"
+"""Keys of a variable's encoding that keep its files, its units in them and what was done to it when they were opened;
+for messages and the history of outputs. They are not written."""
 MEMBER_LABEL = re.compile(r"r\d+i\d+p\d+(?:f\d+)?")
 GRID_TOLERANCE = 0.01
 """Coordinates that agree to this part of a cell are equal: files store them with different precision."""
@@ -36,6 +39,8 @@ class ClimateField:
         units: as found in the file.
         member: its label where there is one.
         data: a canonical dataset of the variable.
+        described: what it is taken to be.
+        notes: what was merged, converted or dropped, a sentence each.
     """
 
     file: str
@@ -43,6 +48,8 @@ class ClimateField:
     units: str
     member: str | None
     data: xr.Dataset
+    described: Described
+    notes: tuple[str, ...] = ()
 
 
 def member_label(file: str, dataset: xr.Dataset) -> str | None:
@@ -91,8 +98,26 @@ def pool(fields: Sequence[ClimateField], *, name: str) -> xr.Dataset:
     merged = _merged(list(series.values()), name)
     for variable in series:
         own = [field for field in fields if field.name == variable]
-        merged[variable].encoding = {PARTS: [_part(field) for field in own], UNITS_FOUND: own[0].units}
+        notes = tuple(dict.fromkeys(note for field in own for note in field.notes))
+        merged[variable].encoding = {PARTS: [_part(field) for field in own], UNITS_FOUND: own[0].units, NOTES: notes}
     return merged
+
+
+def notes_of(dataset: xr.Dataset) -> tuple[str, ...]:
+    """What was merged, converted or dropped when an archive was opened: for the log and the history of outputs.
+
+    Args:
+        dataset: from `open_climate`, or a subset of it that kept the encoding of its variables.
+
+    Returns:
+        A sentence each, every one once.
+
+    Examples:
+        >>> notes_of(open_climate("era5.nc"))
+        ('t2m: the 2 values of expver are merged',)
+    """
+    every = (note for field in dataset.data_vars.values() for note in field.encoding.get(NOTES, ()))
+    return tuple(dict.fromkeys(every))
 
 
 def pooled(dataset: xr.Dataset) -> xr.Dataset:
@@ -176,7 +201,7 @@ def _snapped(fields: Sequence[ClimateField]) -> list[ClimateField]:
 def _with_coords(field: ClimateField, shared: dict[Any, xr.DataArray]) -> ClimateField:
     own = [n for n, c in field.data.coords.items() if not {"time", "realization"} & {n, *c.dims}]
     data = field.data.drop_vars(own).assign_coords({n: c.variable for n, c in shared.items()})
-    return ClimateField(field.file, field.name, field.units, field.member, data)
+    return replace(field, data=data)
 
 
 def _check_same_grid(first: ClimateField, other: ClimateField) -> None:
