@@ -4,13 +4,20 @@ A *field* is one sample, ``Float[Array, "channel *space"]``; batches are made by
 Randomness is a required keyword ``key``, used once.
 """
 
+from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from jaxtyping import Array, Float, PRNGKeyArray, Scalar
 
 Key: TypeAlias = PRNGKeyArray
 Field: TypeAlias = Float[Array, "channel *space"]
+Sample: TypeAlias = Float[Array, "*shape"]
+"""One sample of any shape, where formulas know nothing of channels."""
 Spatial: TypeAlias = tuple[int, ...]
+ProgressReport: TypeAlias = Callable[[int, int], None]
+"""Called with how much is done and how much there is to do."""
+NotedReport: TypeAlias = Callable[[int, int, str], None]
+"""As `ProgressReport`, with a note on what is being done."""
 
 
 @runtime_checkable

@@ -22,9 +22,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Scalar
 
-from subgrid.types import Denoiser
+from subgrid.types import Denoiser, Sample
 
-Sample = Float[Array, "*shape"]
 OfVariance = Callable[[Array], Array]
 
 

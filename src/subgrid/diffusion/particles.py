@@ -38,9 +38,8 @@ from subgrid.diffusion.gaussian_prior import FULL, GaussianPrior
 from subgrid.diffusion.gaussian_steps import GaussianSDE, OfVariance, Residuals, transition_variance
 from subgrid.diffusion.guidance.gaussian import Innovations, innovations
 from subgrid.numerics.noise import standard_normal
-from subgrid.types import Denoiser, Key
+from subgrid.types import Denoiser, Key, Sample
 
-Sample = Float[Array, "*shape"]
 Swarm = Float[Array, "particle *shape"]
 
 

@@ -5,7 +5,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Scalar
 
-from subgrid.diffusion.samplers import Method, Sample, no_memory
+from subgrid.diffusion.samplers import Method, no_memory
+from subgrid.types import Sample
 
 
 class Resampled(eqx.Module):

@@ -22,9 +22,8 @@ from jaxtyping import Array, Float, PyTree, Scalar
 
 from subgrid.diffusion.denoiser import score_from_denoiser
 from subgrid.numerics.noise import standard_normal
-from subgrid.types import Denoiser, Key
+from subgrid.types import Denoiser, Key, Sample
 
-Sample = Float[Array, "*shape"]
 Noise = Float[Array, "n_noises *shape"]
 
 

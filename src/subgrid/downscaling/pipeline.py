@@ -4,7 +4,7 @@ Dimensions go by name: those in `SAMPLE_DIMS` count samples, "channel" is a chan
 never changed; values are computed in float32.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
@@ -37,8 +37,8 @@ from subgrid.downscaling.upsampling.guided import DiffusionUpsampler, Guide, Met
 from subgrid.downscaling.upsampling.level_checks import warn_of_levels
 from subgrid.downscaling.upsampling.particles import ParticleUpsampler, sample_with_diagnostics
 from subgrid.numerics.operators import Subsample
-from subgrid.training.log import Report
-from subgrid.types import Coarsening, Debiaser, Key
+from subgrid.training.log import MetricsReport
+from subgrid.types import Coarsening, Debiaser, Key, NotedReport, ProgressReport
 
 
 def train(
@@ -47,7 +47,7 @@ def train(
     folder: str | Path,
     periodic: bool = True,
     noise_levels: Quantile | None = None,
-    report: Report | None = None,
+    report: MetricsReport | None = None,
     key: Key,
     **settings: Any,
 ) -> Prior:
@@ -97,7 +97,7 @@ def train_conditional(
     kind: Kind = "diffusion",
     periodic: bool = True,
     jitter: float = 0.0,
-    report: Report | None = None,
+    report: MetricsReport | None = None,
     key: Key,
     **settings: Any,
 ) -> ConditionalModel:
@@ -161,7 +161,7 @@ def fit_debiaser(
     *,
     method: DebiasMethod = "entropic-ot",
     folder: str | Path | None = None,
-    report: Callable[[int, int, str], None] | None = None,
+    report: NotedReport | None = None,
     key: Key,
     **settings: Any,
 ) -> Debiaser:
@@ -210,7 +210,7 @@ def downscale(
     method: MethodFor | Method = GaussianSDE,
     noise_levels: Float[Array, " level"] | None = None,
     chunk: int = 256,
-    report: Callable[[int, int], None] | None = None,
+    report: ProgressReport | None = None,
     key: Key,
 ) -> xr.DataArray:
     """An ensemble of fine fields for every coarse field y: draws from p(x | C′x = T(y)).

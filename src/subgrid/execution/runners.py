@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -18,11 +18,11 @@ from subgrid.data.store import OutputError
 from subgrid.execution.sampling import Loader, load, run_item
 from subgrid.execution.store import Store, open_store, tidy
 from subgrid.execution.work_items import WorkItem, share
+from subgrid.types import ProgressReport
 
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-Progress: TypeAlias = Callable[[int, int], None]
 """`progress(done, total)`, in items of this run, called after each."""
 
 CONNECT_SECONDS = 30
@@ -99,7 +99,7 @@ def parse_scheduler(text: str) -> Scheduler:
     )
 
 
-def run(store: Store, loader: Loader, scheduler: Scheduler, *, progress: Progress | None = None) -> int:
+def run(store: Store, loader: Loader, scheduler: Scheduler, *, progress: ProgressReport | None = None) -> int:
     """Does what is pending of a store.
 
     Args:
@@ -127,7 +127,9 @@ def run(store: Store, loader: Loader, scheduler: Scheduler, *, progress: Progres
                 return run_dask(store, loader, client, progress=progress)
 
 
-def run_serial(store: Store, loader: Loader, items: Sequence[WorkItem], *, progress: Progress | None = None) -> int:
+def run_serial(
+    store: Store, loader: Loader, items: Sequence[WorkItem], *, progress: ProgressReport | None = None
+) -> int:
     """Items one after the other in this process; one that another process completes meanwhile is left out.
 
     It returns how many were done here. Errors are those of `run_item`, at the first item that fails.
@@ -146,7 +148,7 @@ def run_serial(store: Store, loader: Loader, items: Sequence[WorkItem], *, progr
     return done
 
 
-def run_slice(store: Store, loader: Loader, index: int, n: int, *, progress: Progress | None = None) -> int:
+def run_slice(store: Store, loader: Loader, index: int, n: int, *, progress: ProgressReport | None = None) -> int:
     """What is pending of one slice; slices are cut from all items, so they do not shift when some are done.
 
     Errors are those of `run_serial`, and a `ValueError` unless 0 ≤ index < n.
@@ -158,7 +160,7 @@ def run_slice(store: Store, loader: Loader, index: int, n: int, *, progress: Pro
     return run_serial(store, loader, items, progress=progress)
 
 
-def run_dask(store: Store, loader: Loader, client: "Client", *, progress: Progress | None = None) -> int:
+def run_dask(store: Store, loader: Loader, client: "Client", *, progress: ProgressReport | None = None) -> int:
     """What is pending, item by item, by the workers of a dask cluster; a worker that dies is replaced by another.
 
     It returns how many were done.

@@ -13,7 +13,7 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Float
 
-from subgrid.types import Key
+from subgrid.types import Key, ProgressReport
 
 DOMAIN = 64.0
 """Length L of the domain."""
@@ -157,7 +157,7 @@ def trajectories(
     *,
     n_trajectories: int,
     n_snapshots: int,
-    report: Callable[[int, int], None] | None = None,
+    report: ProgressReport | None = None,
     key: Key,
 ) -> Float[np.ndarray, "trajectory time x"]:
     """Snapshots every `INTERVAL` after the spin-up, from independent initial conditions.

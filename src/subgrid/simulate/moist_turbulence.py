@@ -17,7 +17,7 @@ difference: tried here at 32², it gives −.75 ± .1.
 Fields are indexed [y, x]; modes are those of `rfft2(..., norm="forward")`, so a mode is an amplitude.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -28,7 +28,7 @@ import numpy as np
 from jaxtyping import Array, Complex, Float
 
 from subgrid.simulate.periodic_modes import grid_of, largest_kept, to_grid, to_modes, velocity_modes
-from subgrid.types import Key
+from subgrid.types import Key, ProgressReport
 
 INTERVAL = 0.25
 """Time between frames."""
@@ -273,7 +273,7 @@ def trajectories(
     n_frames: int,
     n_spin_up: int = 0,
     start: Float[np.ndarray, "run 2 y x"] | None = None,
-    report: Callable[[int, int], None] | None = None,
+    report: ProgressReport | None = None,
     key: Key,
 ) -> Float[np.ndarray, "run frame 2 y x"]:
     """Frames of ζ and c every `INTERVAL`, one run for each system, all advanced together.

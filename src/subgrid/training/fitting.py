@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,10 +17,9 @@ from jaxtyping import Scalar
 from subgrid.training.checkpoint import CheckpointMismatch, Checkpoints
 from subgrid.training.distributed import any_process, is_first_process, require_same_step
 from subgrid.training.feed import Streamed, dispatches
-from subgrid.training.steps import averaged_model, compile_steps, init_state
+from subgrid.training.log import MetricsReport
+from subgrid.training.steps import Model, averaged_model, compile_steps, init_state
 from subgrid.types import Key, PyTree
-
-Model = TypeVar("Model", bound=eqx.Module)
 
 
 class TrainingInterrupted(Exception):
@@ -115,7 +113,7 @@ def fit(
     schedule: TrainingSchedule,
     *,
     checkpoints: Checkpoints | None = None,
-    report: Callable[[int, dict[str, float]], None] | None = None,
+    report: MetricsReport | None = None,
     key: Key,
 ) -> Model:
     """Trains a model by stochastic gradients and returns it with the moving average of its weights.

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-Report = Callable[[int, dict[str, float]], None]
+MetricsReport = Callable[[int, dict[str, float]], None]
+"""Called with the step and its numbers."""
 
 
-def json_lines(path: str | Path, *, from_step: int | None = None) -> Report:
+def json_lines(path: str | Path, *, from_step: int | None = None) -> MetricsReport:
     """A report that appends {"step", "seconds", **metrics} to a file, one line a call.
 
     `seconds` counts from this call on. The log survives a crash line by line.
@@ -63,7 +64,7 @@ def read_json_lines(path: str | Path) -> list[dict[str, Any]]:
     return rows
 
 
-def tensorboard(folder: str | Path) -> Report:
+def tensorboard(folder: str | Path) -> MetricsReport:
     """A report that writes scalars for TensorBoard.
 
     Args:
@@ -90,7 +91,7 @@ def tensorboard(folder: str | Path) -> Report:
     return write
 
 
-def all_of(*reports: Report) -> Report:
+def all_of(*reports: MetricsReport) -> MetricsReport:
     """One report that hands its numbers to each of several.
 
     Args:

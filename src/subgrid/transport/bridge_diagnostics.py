@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Scalar
 
 from subgrid.numerics.integration import integrate_path, midpoint_step
 from subgrid.numerics.noise import standard_normal
-from subgrid.training.log import Report, json_lines
+from subgrid.training.log import MetricsReport, json_lines
 from subgrid.transport.bridge import Bridge, Direction, drift_loss, probability_flow, sample_bridge
 from subgrid.transport.ends import Ends, Pairs, draw_pairs
 from subgrid.types import Key
@@ -111,7 +111,7 @@ def log_diagnostics(
         >>> record = log_diagnostics(folder, ends, key=k1)
         >>> bridge = fit_bridge(forward, backward, ends, folder=folder, after_iteration=record, key=k2)
     """
-    log: list[Report] = []
+    log: list[MetricsReport] = []
 
     def after_iteration(k: int, bridge: Bridge) -> None:
         if not log:

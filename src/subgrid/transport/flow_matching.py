@@ -30,6 +30,7 @@ from subgrid.numerics.noise import standard_normal
 from subgrid.numerics.stratified import stratified_uniforms
 from subgrid.training.checkpoint import Checkpoints
 from subgrid.training.fitting import TrainingSchedule, fit
+from subgrid.training.log import MetricsReport
 from subgrid.transport.couplings import Coupling, Independent
 from subgrid.transport.ends import Ends, Pairs, draw_pairs, take_pairs
 from subgrid.transport.interpolants import Interpolant, Linear, interpolate, rates, require_times_where_regular
@@ -114,7 +115,7 @@ def fit_flow(
     coupling: Coupling = Independent(),  # noqa: B008 no state
     batch_size: int = 256,
     checkpoints: Checkpoints | None = None,
-    report: Callable[[int, dict[str, float]], None] | None = None,
+    report: MetricsReport | None = None,
     key: Key,
 ) -> Flow:
     """Trains a flow between two archives, or along given pairs.

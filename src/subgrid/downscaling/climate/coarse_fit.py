@@ -35,7 +35,7 @@ from subgrid.downscaling.climate.series import SeriesDebiaser
 from subgrid.downscaling.debiasing.choice import CANDIDATES, STRENGTHS, Sample, choose_debiasing
 from subgrid.downscaling.debiasing.tried import DebiasingChoice
 from subgrid.downscaling.preparation.transforms import default_transforms
-from subgrid.training.log import Report
+from subgrid.training.log import MetricsReport
 
 CHANGE_HARMONICS = 1
 """Of the climates between which a change is taken; see `fit_change_signal`."""
@@ -114,7 +114,7 @@ def fit_coarse(
     method: ClimateDebiasMethod | Literal["auto"] = "auto",
     strength: float | Literal["auto"] = "auto",
     candidates: Sequence[ClimateDebiasMethod] = CANDIDATES,
-    report: Report | None = None,
+    report: MetricsReport | None = None,
     **options: Any,
 ) -> CoarseFit:
     """Fits anomalies, climate and debiasing of a coarse archive.

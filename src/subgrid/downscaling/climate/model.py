@@ -12,7 +12,7 @@ The folder of a finished `subgrid run` holds the same parts, and is a model too.
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -76,8 +76,8 @@ from subgrid.downscaling.spread.post_processing import (
     save_post_processing,
 )
 from subgrid.numerics.streams import draw_keys, substream
-from subgrid.training.log import Report
-from subgrid.types import Key
+from subgrid.training.log import MetricsReport
+from subgrid.types import Key, ProgressReport
 
 Change: TypeAlias = Literal["none", "preserve"]
 
@@ -114,7 +114,7 @@ def train_climate(
     gaps: Gaps = "refuse",
     n_harmonics: int = 3,
     n_levels: int = N_LEVELS,
-    report: Report | None = None,
+    report: MetricsReport | None = None,
     key: Key,
     **settings: Any,
 ) -> ClimateModel:
@@ -203,7 +203,7 @@ def train_on(
     settings: RefinementSettings,
     n_components: Sequence[int],
     n_levels: int,
-    report: Report | None,
+    report: MetricsReport | None,
     key: Key,
 ) -> None:
     """The prior of the fine anomalies of a training series, and what its draws need, in FOLDER/model; resumes.
@@ -288,7 +288,7 @@ def downscale_climate(
     n_members: int = 16,
     change: Change = "none",
     n_levels: int = N_LEVELS,
-    report: Callable[[int, int], None] | None = None,
+    report: ProgressReport | None = None,
     key: Key,
 ) -> xr.Dataset:
     """An ensemble of fine fields for every field of the coarse model, in memory; for more, use `subgrid run`.

@@ -47,7 +47,7 @@ from subgrid.numerics.streams import draw_keys, substream
 from subgrid.training.checkpoint import Checkpoints, load_weights, save_weights
 from subgrid.training.distributed import is_first_process
 from subgrid.training.fitting import TrainingSchedule, fit, warmup_cosine
-from subgrid.training.log import Report, all_of, json_lines
+from subgrid.training.log import MetricsReport, all_of, json_lines
 from subgrid.training.origin import digest, key_data, require_same_origin
 from subgrid.types import Coarsening, Key
 
@@ -120,7 +120,7 @@ def train_climate_prior(
     n_components: Sequence[int] = N_COMPONENTS,
     n_levels: int = N_LEVELS,
     folder: str | Path,
-    report: Report | None = None,
+    report: MetricsReport | None = None,
     key: Key,
 ) -> ClimatePrior:
     """Fits the Gaussian, then the network on what it leaves; resumes from its last checkpoint.

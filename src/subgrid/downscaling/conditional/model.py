@@ -43,7 +43,7 @@ from subgrid.numerics.operators import Subsample
 from subgrid.numerics.streams import substream
 from subgrid.training.checkpoint import CheckpointMismatch, load_weights, save_weights
 from subgrid.training.distributed import is_first_process
-from subgrid.training.log import Report
+from subgrid.training.log import MetricsReport
 from subgrid.types import Coarsening, Key
 
 FORMAT = 1
@@ -115,7 +115,7 @@ def train_conditional(
     training: TrainingSettings,
     *,
     folder: str | Path,
-    report: Report | None = None,
+    report: MetricsReport | None = None,
     keep_levels: bool = False,
     key: Key,
 ) -> ConditionalModel:

@@ -18,9 +18,8 @@ from subgrid.diffusion.gaussian_steps import Gaussian, denoise
 from subgrid.diffusion.objective import Quantile
 from subgrid.numerics.noise import standard_normal
 from subgrid.numerics.stratified import stratified_uniforms
-from subgrid.types import Denoiser, Key
+from subgrid.types import Denoiser, Field, Key
 
-Field = Float[Array, "channel *space"]
 Coarse = Float[Array, "channel *coarse"]
 
 LEAST_VARIANCE = 1e-6

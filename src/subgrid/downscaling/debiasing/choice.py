@@ -38,7 +38,7 @@ from subgrid.diffusion.gaussian_prior import left_out_folds
 from subgrid.downscaling.climate.climatology import fit_climatology
 from subgrid.downscaling.climate.domain import POOLED, ClimateDebiasMethod, fit_climate_debiaser
 from subgrid.downscaling.debiasing.tried import Candidate, DebiasingChoice
-from subgrid.training.log import Report
+from subgrid.training.log import MetricsReport
 from subgrid.verification.cells import wasserstein_1_per_cell
 from subgrid.verification.effective import effective_sample_size
 
@@ -85,7 +85,7 @@ def choose_debiasing(
     methods: Sequence[ClimateDebiasMethod] = CANDIDATES,
     strengths: Sequence[float] = STRENGTHS,
     n_harmonics: int = 3,
-    report: Report | None = None,
+    report: MetricsReport | None = None,
     **options: Any,
 ) -> DebiasingChoice:
     """The method and strength with the lowest score on left-out years.

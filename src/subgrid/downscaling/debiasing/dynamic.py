@@ -11,7 +11,7 @@ All are maps of one field, without noise. The velocities are those of Gaussians 
 form, plus a network that starts at zero: an untrained transport is the linear one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
@@ -44,11 +44,9 @@ from subgrid.transport.rectified_flow import AT_ONCE, reflow_pairs, straightness
 from subgrid.transport.shifts import ExactTransportUpToShifts, align_pairs
 from subgrid.transport.shrinkage import ledoit_wolf
 from subgrid.transport.velocity import NetworkVelocity
-from subgrid.types import Key, Velocity
+from subgrid.types import Key, NotedReport, Velocity
 
 TransportMethod: TypeAlias = Literal["flow-matching", "interpolant", "rectified-flow", "schrodinger-bridge"]
-Report: TypeAlias = Callable[[int, int, str], None]
-"""Called with steps done, all steps, and a note."""
 MOST_LINEAR = 512
 """Values of a field up to which the whole covariance is used; beyond, the table of matrices would fill the memory, and
 the closed form is that of white fields. *Merely convenient.*"""
@@ -86,7 +84,7 @@ def fit_transport(
     padding: Padding | None = "periodic",
     translation_invariant: bool = False,
     folder: str | Path | None = None,
-    report: Report | None = None,
+    report: NotedReport | None = None,
     key: Key,
 ) -> tuple[DynamicTransport, dict[str, Any]]:
     """A dynamic transport between two archives: T moves a field along dx/dt = v(x, t) from t = 0 to 1.
@@ -148,7 +146,7 @@ def fit_transport(
 
 def _fit_flow(
     ends: Ends, networks: list[NetworkVelocity], settings: TransportSettings, method: str, n_shifted: int,
-    folder: Path | None, report: Report | None, key: Key,
+    folder: Path | None, report: NotedReport | None, key: Key,
 ) -> tuple[Velocity, dict[str, Any]]:  # fmt: skip
     """The velocity of one of the three flows; of two rounds for the rectified one."""
     noise = Linear(settings.sigma if method == "interpolant" else 0.0)
@@ -170,7 +168,7 @@ def _fit_flow(
 
 def _train_flow(
     flow: Flow, pairs: Ends | Pairs, settings: TransportSettings, i: int, n_rounds: int,
-    folder: Path | None, report: Report | None, *, key: Key,
+    folder: Path | None, report: NotedReport | None, *, key: Key,
 ) -> Any:  # fmt: skip
     """The velocity of round i of `n_rounds`, counted together in the report."""
 
@@ -187,7 +185,7 @@ def _train_flow(
 
 def _fit_bridge(
     ends: Ends, networks: list[NetworkVelocity], settings: TransportSettings, n_shifted: int,
-    folder: Path | None, report: Report | None, key: Key,
+    folder: Path | None, report: NotedReport | None, key: Key,
 ) -> tuple[Velocity, dict[str, Any]]:  # fmt: skip
     """The probability flow of a bridge whose drifts start from those of the bridge between Gaussians."""
     forward, backward = bridge_drifts(ends, networks, sigma=settings.sigma)

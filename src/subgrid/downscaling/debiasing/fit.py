@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from subgrid.data.batches import random_shifts
-from subgrid.downscaling.debiasing.dynamic import Report, fit_transport
+from subgrid.downscaling.debiasing.dynamic import fit_transport
 from subgrid.downscaling.debiasing.settings import (
     Correction,
     DebiasSettings,
@@ -23,7 +23,7 @@ from subgrid.downscaling.debiasing.settings import (
 from subgrid.downscaling.debiasing.static import Composed, NoDebiasing, fit_quantile_mapping
 from subgrid.numerics.streams import substream
 from subgrid.transport.gaussian import fit_gaussian_map
-from subgrid.types import Coarsening, Debiaser, Key
+from subgrid.types import Coarsening, Debiaser, Key, NotedReport
 
 DebiasMethod: TypeAlias = Literal[
     "none",
@@ -48,7 +48,7 @@ def fit_debiaser_array(
     *,
     method: DebiasMethod = "entropic-ot",
     folder: str | Path | None = None,
-    report: Report | None = None,
+    report: NotedReport | None = None,
     key: Key,
 ) -> tuple[Debiaser, dict[str, Any]]:
     """The transport from coarse fields to coarsened fine fields, and what its solver reports.
@@ -103,7 +103,7 @@ def fit_debiaser_array(
 
 
 def _entropic_map(
-    source: Array, target: Array, settings: EntropicSettings, report: Report | None
+    source: Array, target: Array, settings: EntropicSettings, report: NotedReport | None
 ) -> tuple[Debiaser, dict[str, Any]]:
     from subgrid.transport.sinkhorn import fit_entropic_map
 
@@ -119,7 +119,7 @@ def _entropic_map(
     return debiaser, asdict(summary)
 
 
-def _error_progress(report: Report, tolerance: float) -> Callable[[int, float], None]:
+def _error_progress(report: NotedReport, tolerance: float) -> Callable[[int, float], None]:
     """Progress in percent of the way to the tolerance: the error falls geometrically, so its logarithm keeps time."""
     start: float | None = None
 

@@ -28,7 +28,7 @@ from subgrid.networks.unet import UNet
 from subgrid.numerics.streams import substream
 from subgrid.training.checkpoint import CheckpointMismatch, load_weights, save_weights
 from subgrid.training.distributed import is_first_process
-from subgrid.training.log import Report
+from subgrid.training.log import MetricsReport
 from subgrid.types import Key
 
 FORMAT = 3
@@ -139,7 +139,7 @@ def train_prior(
     *,
     folder: str | Path,
     noise_levels: Quantile | None = None,
-    report: Report | None = None,
+    report: MetricsReport | None = None,
     key: Key,
 ) -> Prior:
     """Trains the prior on fine fields alone; run again on the same folder, it resumes to the same bits.

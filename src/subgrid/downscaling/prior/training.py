@@ -8,9 +8,8 @@ FOLDER/training.jsonl  one line of numbers a dispatch
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -25,13 +24,13 @@ from subgrid.training.checkpoint import Checkpoints
 from subgrid.training.distributed import is_first_process
 from subgrid.training.feed import Streamed
 from subgrid.training.fitting import TrainingSchedule, fit, warmup_cosine
-from subgrid.training.log import Report, all_of, json_lines, read_json_lines, tensorboard
+from subgrid.training.log import MetricsReport, all_of, json_lines, read_json_lines, tensorboard
 from subgrid.training.origin import digest, key_data, require_same_origin
+from subgrid.training.steps import Model
 from subgrid.types import Key
 
 Fields: TypeAlias = Float[np.ndarray, "n channel *space"] | StreamedFields
 """Of a training: in memory, or on disk."""
-Model = TypeVar("Model", bound=eqx.Module)
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def train_on_fields(
     *,
     origin: Mapping[str, Any],
     folder: str | Path,
-    report: Report | None = None,
+    report: MetricsReport | None = None,
     key: Key,
 ) -> Model:
     """The network with the averaged weights of its training; run again on the same folder, it resumes to the same bits.
@@ -154,8 +153,8 @@ def loss_curve(folder: str | Path) -> Float[np.ndarray, "2 step"]:
     return np.array([[row["step"], row["loss"]] for row in rows], float).T.reshape(2, -1)
 
 
-def _reports(folder: Path, training: TrainingSettings, begun: int, report: Report | None) -> Report:
-    reports: list[Report] = []  # the log comes before what a caller may stop
+def _reports(folder: Path, training: TrainingSettings, begun: int, report: MetricsReport | None) -> MetricsReport:
+    reports: list[MetricsReport] = []  # the log comes before what a caller may stop
     if is_first_process():
         reports.append(json_lines(folder / "training.jsonl", from_step=begun))
     if is_first_process() and training.tensorboard:

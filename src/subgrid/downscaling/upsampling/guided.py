@@ -13,7 +13,7 @@ from subgrid.data.normalise import Standardiser
 from subgrid.diffusion.gaussian_conditional import ConditionalGaussian
 from subgrid.diffusion.gaussian_steps import Gaussian
 from subgrid.diffusion.samplers import Method, draw
-from subgrid.types import Coarsening, Denoiser, Key
+from subgrid.types import Coarsening, Denoiser, Key, ProgressReport
 
 Guide = Callable[[Denoiser, Coarsening, Float[Array, "channel *coarse"]], Denoiser]
 MethodFor = Callable[[Gaussian], Method]
@@ -107,7 +107,7 @@ def sample_ensemble(
     n_members: int,
     *,
     chunk: int = 256,
-    report: Callable[[int, int], None] | None = None,
+    report: ProgressReport | None = None,
     key: Key,
 ) -> Float[np.ndarray, "condition member channel *fine"]:
     """`n_members` draws for every coarse field.
@@ -143,7 +143,7 @@ def sample_members(
     n_members: int,
     *,
     chunk: int,
-    report: Callable[[int, int], None] | None,
+    report: ProgressReport | None,
     key: Key,
 ) -> PyTree:
     """`sample_ensemble` of anything: whatever arrays `draw_one(y, key=key)` returns, each (condition, member, ...)."""

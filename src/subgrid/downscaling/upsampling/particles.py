@@ -5,7 +5,6 @@ as K guided ones.
 """
 
 import warnings
-from collections.abc import Callable
 
 import equinox as eqx
 import jax.random as jr
@@ -16,7 +15,7 @@ from subgrid.data.normalise import Standardiser
 from subgrid.diffusion.gaussian_conditional import ConditionalGaussian
 from subgrid.diffusion.particles import Diagnostics, sample_particles
 from subgrid.downscaling.upsampling.guided import Guide, normalised_target, sample_ensemble, sample_members
-from subgrid.types import Denoiser, Key, Upsampler
+from subgrid.types import Denoiser, Key, ProgressReport, Upsampler
 
 COLLAPSED = 2.0
 """An effective size below which a run of particles has drawn as one guided particle would have."""
@@ -75,7 +74,7 @@ def sample_with_diagnostics(
     n_members: int,
     *,
     chunk: int = 256,
-    report: Callable[[int, int], None] | None = None,
+    report: ProgressReport | None = None,
     key: Key,
 ) -> tuple[Float[np.ndarray, "condition member channel *fine"], dict[str, Float[np.ndarray, "condition member"]]]:
     """`sample_ensemble`, and what there is to report of each member.

@@ -15,7 +15,7 @@ from subgrid.downscaling.climate.domain import Anomalies, Domain, Series
 from subgrid.downscaling.debiasing.choice import QUICK, Sample
 from subgrid.experiments.climate.config import ClimateConfig, sources
 from subgrid.runs.run import Run
-from subgrid.training.log import Report
+from subgrid.training.log import MetricsReport
 
 
 @dataclass
@@ -90,7 +90,7 @@ class ClimateRun(Run[ClimateConfig]):
         return self.domain.coarsen(self.fine_anomalies.of(self.fine_series))
 
     def fit(
-        self, method: str | None = None, *, quick_strengths: bool = False, report: Report | None = None
+        self, method: str | None = None, *, quick_strengths: bool = False, report: MetricsReport | None = None
     ) -> CoarseFit:
         """What is fitted on the coarse archive, by the configured method or by another.
 

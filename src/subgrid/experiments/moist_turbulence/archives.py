@@ -20,15 +20,14 @@ from subgrid.experiments.moist_turbulence.config import Normalisation, Turbulenc
 from subgrid.networks.context import Context
 from subgrid.numerics.spectral import refine
 from subgrid.simulate.moist_turbulence import INTERVAL, MoistTurbulence, context, trajectories
-from subgrid.types import Key
+from subgrid.types import Key, NotedReport
 
 CHANNELS = {"zeta": "vorticity", "c": "supersaturation"}
 BLOCK = 64
 """Fields that are refined and scaled together."""
-Report = Callable[[int, int, str], None]
 
 
-def simulate_coarse(table: Turbulence, path: Path, *, report: Report, key: Key) -> None:
+def simulate_coarse(table: Turbulence, path: Path, *, report: NotedReport, key: Key) -> None:
     """As many runs as of the fine archive in all contexts together, each from rest and of as many frames.
 
     Spin-up is nearly all of their cost, and worth it: of two sets of 16 long runs the standard deviations of c were
@@ -45,7 +44,7 @@ def simulate_coarse(table: Turbulence, path: Path, *, report: Report, key: Key) 
     _write(frames, [0] * len(runs), path)
 
 
-def simulate_fine(table: Turbulence, path: Path, *, report: Report, key: Key) -> None:
+def simulate_fine(table: Turbulence, path: Path, *, report: NotedReport, key: Key) -> None:
     """Runs of every context from the same spun-up states of ζ, under forcings of their own."""
     spin_key, run_key = jr.split(key)
     n_runs = _n_runs(table)

@@ -4,7 +4,6 @@ Fine fields are x₀ of a bridge and the far end of a flow; coarse ones, refined
 belongs to the fine field. All networks are the same UNet.
 """
 
-from collections.abc import Callable
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
@@ -37,7 +36,7 @@ from subgrid.transport.ends import Ends, Pairs, draw_pairs
 from subgrid.transport.flow_matching import Flow, flow_map, flow_matching_loss
 from subgrid.transport.interpolants import Linear
 from subgrid.transport.spectral_bridge import RefinedDrift, RefinedVelocity, SpectralBridge, projecting_independent_ends
-from subgrid.types import Key
+from subgrid.types import Key, NotedReport
 
 MODELS = {
     "diffusion-bridge": ("fine-denoiser",),
@@ -64,8 +63,6 @@ DISPATCH = 20
 """Training steps a call."""
 AT_ONCE = 16
 """Fields downscaled together."""
-
-Report = Callable[[int, int, str], None]
 
 
 def models_of(config: TurbulenceConfig) -> list[str]:
@@ -113,7 +110,7 @@ def build(name: str, config: TurbulenceConfig, statistics: ArchiveStatistics, *,
 
 
 def fit_model(
-    name: str, config: TurbulenceConfig, archives: Archives, folder: Path, *, report: Report, key: Key
+    name: str, config: TurbulenceConfig, archives: Archives, folder: Path, *, report: NotedReport, key: Key
 ) -> None:
     """Fits one model and keeps it; what was stopped goes on from its last checkpoint."""
     build_key, fit_key, pair_key = jr.split(key, 3)
@@ -155,7 +152,7 @@ def downscale(
     coarse: Float[np.ndarray, "n channel y x"],
     context: Context,
     *,
-    report: Report,
+    report: NotedReport,
     key: Key,
 ) -> np.ndarray:
     """One fine field for every coarse one, all normalised and on the fine grid."""

@@ -28,7 +28,7 @@ from subgrid.transport.rectified_flow import fit_rectified_flow
 from subgrid.transport.velocity import NetworkVelocity
 from subgrid.types import Key, Velocity
 
-Report = Callable[[float], None]
+FractionReport = Callable[[float], None]
 """Called with the part of the training that is done, 0 to 1."""
 STEPS_AT_ONCE = 100
 """Training steps between two reports."""
@@ -42,7 +42,9 @@ class Transport(NamedTuple):
     times: Float[Array, " time"]
 
 
-def fit_transport(method: Method, ends: Ends, sigma: float, table: Toy, *, report: Report, key: Key) -> Transport:
+def fit_transport(
+    method: Method, ends: Ends, sigma: float, table: Toy, *, report: FractionReport, key: Key
+) -> Transport:
     """Trains one method between two sets of points of order one; `sigma` in their unit."""
     uniform = jnp.linspace(0.0, 1.0, table.n_sampling_steps + 1)
     graded = bridge_times("forward", table.n_sampling_steps)
@@ -69,7 +71,7 @@ def _network(table: Toy, key: Key) -> NetworkVelocity:
     return NetworkVelocity(MLP((2,), (2,), hidden=table.hidden, key=key))
 
 
-def _options(table: Toy, report: Report, *, parts: int = 1) -> dict[str, Any]:
+def _options(table: Toy, report: FractionReport, *, parts: int = 1) -> dict[str, Any]:
     """What all flows are fitted with; `report` sees each of `parts` trainings as an equal part of the whole."""
     steps = count(STEPS_AT_ONCE, STEPS_AT_ONCE)  # those of all trainings together, which each count from 0
     tell = lambda step, _: report(next(steps) / (parts * table.n_steps))  # noqa: E731
@@ -81,20 +83,20 @@ def _options(table: Toy, report: Report, *, parts: int = 1) -> dict[str, Any]:
     }
 
 
-def _flow(coupling: Coupling, ends: Ends, table: Toy, report: Report, key: Key) -> Velocity:
+def _flow(coupling: Coupling, ends: Ends, table: Toy, report: FractionReport, key: Key) -> Velocity:
     network_key, pairs_key, fit_key = jr.split(key, 3)
     pairs = coupled_pairs(ends, coupling, table.n_train, table.coupling_batch, key=pairs_key)
     return fit_flow(Flow(_network(table, network_key)), pairs, key=fit_key, **_options(table, report)).velocity
 
 
-def _rectified(ends: Ends, table: Toy, report: Report, key: Key) -> Velocity:
+def _rectified(ends: Ends, table: Toy, report: FractionReport, key: Key) -> Velocity:
     network_key, fit_key = jr.split(key)
     options = _options(table, report, parts=table.n_rounds)
     flow = Flow(_network(table, network_key))
     return fit_rectified_flow(flow, ends, n_rounds=table.n_rounds, key=fit_key, **options)[-1].velocity
 
 
-def _simulation_free_bridge(ends: Ends, sigma: float, table: Toy, report: Report, key: Key) -> Velocity:
+def _simulation_free_bridge(ends: Ends, sigma: float, table: Toy, report: FractionReport, key: Key) -> Velocity:
     """The drift v + ½σ² ∇log p of [SF]²M (Tong et al. 2023, arXiv:2307.03672)."""
     network_key, noise_key, pairs_key, fit_key = jr.split(key, 4)
     pairs = coupled_pairs(ends, EntropicTransport(2 * sigma**2), table.n_train, table.coupling_batch, key=pairs_key)
@@ -112,7 +114,7 @@ class DiffusionDrift(eqx.Module):
         return self.flow.velocity(x, t, context) + self.sigma**2 / 2 * self.flow.score(x, t, context)
 
 
-def _bridge(start: Start, ends: Ends, sigma: float, table: Toy, report: Report, key: Key) -> Velocity:
+def _bridge(start: Start, ends: Ends, sigma: float, table: Toy, report: FractionReport, key: Key) -> Velocity:
     forward_key, backward_key, fit_key = jr.split(key, 3)
     settings = BridgeSettings(
         sigma=sigma,
