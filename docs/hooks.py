@@ -11,6 +11,7 @@ import ast
 import html
 import re
 import xml.etree.ElementTree as ET
+from itertools import pairwise
 from pathlib import Path
 
 import jupytext
@@ -22,6 +23,7 @@ ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
 MATHML = "http://www.w3.org/1998/Math/MathML"
 CHILDREN = {"mfrac": 2, "mroot": 2, "msub": 2, "msup": 2, "msubsup": 3, "mover": 2, "munder": 2, "munderover": 3}
+OPENING = {"(", "[", ",", "=", "≈"}
 ACCENTS = {"~", "^", "¯", "―"}
 # What pymdownx.arithmatex leaves of a formula.
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
@@ -97,6 +99,9 @@ def mend(element, kind):
         element.tag = f"{{{MATHML}}}mrow"
         element[1].tag = f"{{{MATHML}}}mo"
         element[1].attrib.update(lspace="0", rspace="0")
+    for before, sign in pairwise(element):
+        if sign.text == "−" and before.text in OPENING:
+            sign.set("form", "prefix")
     if element.text == "/":
         element.attrib.update(lspace="0", rspace="0")
     if element.text == "~" and kind == "mi":  # "distributed as", and not an accent
