@@ -23,7 +23,7 @@ from subgrid.transport.bridge import bridge_times, drift_loss, sample_bridge
 from subgrid.transport.couplings import Coupling, EntropicTransport, ExactTransport, Independent
 from subgrid.transport.ends import Ends, Pairs, draw_pairs, take_pairs
 from subgrid.transport.flow_matching import Flow, flow_matching_loss
-from subgrid.transport.interpolants import Linear
+from subgrid.transport.interpolants import LinearInterpolant
 from subgrid.transport.velocity import NetworkVelocity
 
 D = 2
@@ -74,7 +74,7 @@ def _ours() -> dict[str, float]:
 
 
 def _training_step(coupling: Coupling) -> float:
-    flow = Flow(NetworkVelocity(MLP((D,), (D,), hidden=HIDDEN, key=jr.key(3))), Linear())
+    flow = Flow(NetworkVelocity(MLP((D,), (D,), hidden=HIDDEN, key=jr.key(3))), LinearInterpolant())
     optimiser, ends = optax.adam(1e-3), _ends()
     steps = compile_steps(
         flow,

@@ -42,7 +42,7 @@ from subgrid.transport.ends import Ends, draw_pairs
 from subgrid.transport.flow_matching import Flow, diffuse, fit_flow, flow_map
 from subgrid.transport.gaussian import monge_matrix
 from subgrid.transport.gaussian_bridge import gaussian_schroedinger_bridge
-from subgrid.transport.interpolants import Linear, VariancePreserving, gaussian_velocity
+from subgrid.transport.interpolants import LinearInterpolant, VariancePreservingInterpolant, gaussian_velocity
 from subgrid.transport.rectified_flow import reflow_pairs, straightness
 from subgrid.transport.velocity import NetworkVelocity
 
@@ -79,7 +79,7 @@ def covariance_error(points, covariance):
 
 # %%
 denoiser = gaussian_denoiser(zero, covariance1)
-interpolant = VariancePreserving()
+interpolant = VariancePreservingInterpolant()
 exact = gaussian_velocity(interpolant, zero, jnp.eye(2), zero, covariance1)
 
 
@@ -103,7 +103,7 @@ np.testing.assert_allclose(velocity_of_the_denoiser(point, time), exact(point, t
 # distribution onto the other.
 
 # %%
-rectified = gaussian_velocity(Linear(), zero, covariance0, zero, covariance1)
+rectified = gaussian_velocity(LinearInterpolant(), zero, covariance0, zero, covariance1)
 matrix = jax.vmap(flow_map(rectified, n_steps=400))(jnp.eye(2)).T
 optimal = monge_matrix(np.asarray(covariance0, float), np.asarray(covariance1, float))
 np.testing.assert_allclose(matrix, [[1.7664, -1.0033], [-0.4722, 0.8811]], atol=2e-3)
@@ -169,7 +169,7 @@ assert second.one_step_error < 0.5 * first.one_step_error
 # %%
 SIGMA = 1.0
 bridge = gaussian_schroedinger_bridge(zero, covariance0, zero, covariance1, sigma=SIGMA)
-noisy = Linear(SIGMA)
+noisy = LinearInterpolant(SIGMA)
 velocity = gaussian_velocity(noisy, zero, covariance0, zero, covariance1, coupling=bridge.coupling)
 
 

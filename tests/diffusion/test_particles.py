@@ -23,7 +23,7 @@ from subgrid.diffusion.guidance.moments import moment_matching
 from subgrid.diffusion.guidance.projected import projection
 from subgrid.diffusion.noise_levels import exponential_grid
 from subgrid.diffusion.particles import (
-    Diagnostics,
+    ParticleDiagnostics,
     effective_fraction,
     effective_size,
     sample_particles,
@@ -77,7 +77,7 @@ class Measured(NamedTuple):
     mean_in_mode: float
     variance_in_mode: float
     evidence: np.ndarray
-    diagnostics: Diagnostics
+    diagnostics: ParticleDiagnostics
 
 
 @cache

@@ -33,7 +33,7 @@ from subgrid.diffusion.samplers import (
 )
 from subgrid.experiments.downscale import EXPERIMENT
 from subgrid.experiments.downscale.build import grid_of, method_of
-from subgrid.experiments.downscale.config import Config, Prior
+from subgrid.experiments.downscale.config import DownscaleConfig, PriorTable
 from subgrid.runs.experiment import load_config
 
 GRIDS = {
@@ -132,9 +132,9 @@ def test_what_misses_one_percent_says_so(method, known):
 def test_the_defaults_are_within_one_percent():
     gaussian = UNIT  # of `downscale`, of the configuration, and of `diffusion_bridge.decode` with and without noise
     method = inspect.signature(subgrid.downscale).parameters["method"].default(gaussian)
-    assert method_of(Config())(gaussian) == method
-    assert std_of(method, grid_of(Config(), (2e-3, 80.0))) == pytest.approx(1.0, rel=0.01)
-    for process in get_args(Prior.model_fields["process"].annotation):  # variance exploding, preserving, cosine
+    assert method_of(DownscaleConfig())(gaussian) == method
+    assert std_of(method, grid_of(DownscaleConfig(), (2e-3, 80.0))) == pytest.approx(1.0, rel=0.01)
+    for process in get_args(PriorTable.model_fields["process"].annotation):  # variance exploding, preserving, cosine
         chosen = load_config(EXPERIMENT, None, [f"prior.process={process}", "sampling.grid=process-time"])
         assert std_of(method, grid_of(chosen, (2e-3, 80.0))) == pytest.approx(1.0, rel=0.01)
 

@@ -30,7 +30,7 @@ from subgrid.downscaling.ensemble_datasets import (
 from subgrid.downscaling.prior.model import Prior, PriorSettings
 from subgrid.downscaling.upsampling.level_checks import LevelWarning
 from subgrid.experiments.downscale import build
-from subgrid.experiments.downscale.config import Config
+from subgrid.experiments.downscale.config import DownscaleConfig
 
 from ..diffusion.gaussian_fields import as_prior, matrix_of, posterior, ring
 
@@ -297,7 +297,7 @@ def test_settings_are_checked_by_name(fine, tmp_path):
 
 
 def test_defaults_are_those_of_the_command_line():
-    config = Config()
+    config = DownscaleConfig()
     default = inspect.signature(fit_debiaser_array).parameters
     configured = config.debias.model_dump()
     assert default["method"].default == configured.pop("method")
@@ -307,7 +307,7 @@ def test_defaults_are_those_of_the_command_line():
 
 
 def test_default_sampling_is_that_of_the_command_line(coarse, prior, operator):
-    config, one = Config(), coarse.isel(trajectory=slice(1), time=slice(2))
+    config, one = DownscaleConfig(), coarse.isel(trajectory=slice(1), time=slice(2))
     named = {
         "guide": build.guide_of(config, prior.gaussian),
         "method": build.method_of(config),

@@ -15,7 +15,7 @@ import pytest
 from subgrid.downscaling.debiasing.fit import DebiasMethod
 from subgrid.execution.work_items import sample_keys
 from subgrid.experiments import KINDS
-from subgrid.experiments.climate.config import Climate, ClimateConfig, ClimateSampling
+from subgrid.experiments.climate.config import ClimateConfig, ClimateSamplingTable, ClimateTable
 from subgrid.experiments.climate.run import ClimateRun
 from subgrid.experiments.climate.sampling import noise_of
 from subgrid.experiments.moist_turbulence import methods
@@ -213,8 +213,8 @@ def test_a_prior_and_its_draws_from_one_key_of_the_user_are_apart():
 
 
 def climate_run(tmp_path, *, common_noise: bool) -> ClimateRun:
-    table = Climate(fine="fine.nc", coarse="coarse.nc", scenario="later.nc", variables=("tas",))
-    return ClimateRun(ClimateConfig(climate=table, sampling=ClimateSampling(common_noise=common_noise)), tmp_path)
+    table = ClimateTable(fine="fine.nc", coarse="coarse.nc", scenario="later.nc", variables=("tas",))
+    return ClimateRun(ClimateConfig(climate=table, sampling=ClimateSamplingTable(common_noise=common_noise)), tmp_path)
 
 
 def noise(run: ClimateRun, store: str) -> np.ndarray:

@@ -27,9 +27,9 @@ from subgrid.transport.flow_matching import (
 from subgrid.transport.gaussian import monge_matrix
 from subgrid.transport.interpolants import (
     EncodingDecoding,
-    Linear,
+    LinearInterpolant,
     Trigonometric,
-    VariancePreserving,
+    VariancePreservingInterpolant,
     gaussian_velocity,
 )
 from subgrid.transport.velocity import NetworkVelocity
@@ -38,10 +38,10 @@ ZERO = jnp.zeros(2)
 COV0, COV1 = jnp.asarray([[1.0, 0.6], [0.6, 1.0]]), jnp.asarray([[2.0, -0.5], [-0.5, 0.5]])
 RECTIFIED = np.array([[1.7664, -1.0033], [-0.4722, 0.8811]])  # the specification's
 INTERPOLANTS = {
-    "linear": Linear(),
-    "linear with noise": Linear(0.7),
+    "linear": LinearInterpolant(),
+    "linear with noise": LinearInterpolant(0.7),
     "trigonometric with noise": Trigonometric(1.0),
-    "variance preserving": VariancePreserving(),
+    "variance preserving": VariancePreservingInterpolant(),
     "encoding-decoding": EncodingDecoding(),
 }
 
@@ -68,7 +68,7 @@ def line(interpolant, m0=-1.0, s0=0.5, m1=1.0, s1=1.5):
 
 
 def test_rectified_map_and_the_costs_of_the_specification():
-    velocity = gaussian_velocity(Linear(), ZERO, COV0, ZERO, COV1)
+    velocity = gaussian_velocity(LinearInterpolant(), ZERO, COV0, ZERO, COV1)
     with jax.enable_x64(True):
         matrix = np.asarray(jax.jit(jax.jacfwd(flow_map(velocity, n_steps=64)))(jnp.zeros(2)))
     np.testing.assert_allclose(matrix, RECTIFIED, atol=5e-4)  # Heun's second order
@@ -81,7 +81,7 @@ def test_rectified_map_and_the_costs_of_the_specification():
 
 
 def test_backward_is_the_inverse():
-    velocity = gaussian_velocity(Linear(), ZERO, COV0, ZERO, COV1)
+    velocity = gaussian_velocity(LinearInterpolant(), ZERO, COV0, ZERO, COV1)
     there, back = flow_map(velocity, n_steps=64), flow_map(velocity, n_steps=64, backward=True)
     x = jnp.asarray([0.8, -0.3])
     np.testing.assert_allclose(jax.jit(lambda x: back(there(x)))(x), x, atol=1e-3)
@@ -115,7 +115,7 @@ def test_laws_along_the_stochastic_equation(name, ends):
 
 
 def test_score_of_a_gaussian():
-    flow, moments = line(Linear(0.7))
+    flow, moments = line(LinearInterpolant(0.7))
     m, v = moments(0.3)
     np.testing.assert_allclose(flow.score(jnp.full(1, 0.4), jnp.asarray(0.3)), [-(0.4 - m) / v], rtol=1e-5)
 
@@ -125,7 +125,7 @@ def test_score_of_a_gaussian():
 )
 def test_likelihood_of_a_gaussian(divergence):
     m1, x = jnp.asarray([0.5, -1.0]), jnp.asarray([1.2, -0.7])
-    velocity = gaussian_velocity(Linear(), ZERO, COV0, m1, COV1)
+    velocity = gaussian_velocity(LinearInterpolant(), ZERO, COV0, m1, COV1)
     density = lambda z: jax.scipy.stats.multivariate_normal.logpdf(z, ZERO, COV0)  # noqa: E731
     got = jax.jit(lambda x: flow_log_likelihood(velocity, x, log_density=density, divergence=divergence))(x)
     # Exact: the solver's tolerance. Hutchinson: one probe deviates by |A₁₂ + A₂₁|, whose integral over time is about
@@ -136,7 +136,7 @@ def test_likelihood_of_a_gaussian(divergence):
 
 def test_losses_have_their_minimum_at_the_oracle():
     # ‖v + θ − Ẋ‖² and ‖η + φ − Z‖² rise by θ² and φ², and, but for sampling, have no slope at zero.
-    n, oracle, pairs_key = 100_000, line(Linear(0.7))[0], jr.key(2)
+    n, oracle, pairs_key = 100_000, line(LinearInterpolant(0.7))[0], jr.key(2)
     x0, x1 = (m + s * jr.normal(k, (n, 1)) for m, s, k in zip((-1, 1), (0.5, 1.5), jr.split(pairs_key), strict=True))
 
     @jax.jit
@@ -173,7 +173,7 @@ def test_a_bridge_without_simulation():
     # whose coupling has covariance (√5 − 1)/2; the diffusion with ε = σ²/2 is that bridge.
     x0, x1 = jr.normal(jr.key(0), (4000, 1)), jr.normal(jr.key(1), (4000, 1))
     keys = jr.split(jr.key(2), 3)
-    untrained = Flow(network(keys[0], (32, 32), 1), Linear(1.0), network(keys[1], (32, 32), 1))
+    untrained = Flow(network(keys[0], (32, 32), 1), LinearInterpolant(1.0), network(keys[1], (32, 32), 1))
     schedule = TrainingSchedule(600, steps_per_dispatch=50)
     options = {"coupling": EntropicTransport(2.0), "batch_size": 64}
     flow = fit_flow(untrained, Ends(x0, x1), schedule, **options, key=keys[2])
@@ -198,14 +198,14 @@ def test_a_context_is_used():
 
 
 def test_complaints():
-    flow, _ = line(Linear(0.7))
+    flow, _ = line(LinearInterpolant(0.7))
     go = lambda times, flow=flow, epsilon=0.1: diffuse(flow, jnp.ones(1), times, epsilon=epsilon, key=jr.key(0))  # noqa: E731
     with pytest.raises(ValueError, match=r"times must lie in \[0, 1\], got 1\.5"):
         go(jnp.asarray([0.1, 0.5, 1.5]))
-    with pytest.raises(ValueError, match="Linear: a derivative of its coefficients is singular at t = 0"):
+    with pytest.raises(ValueError, match="LinearInterpolant: a derivative of its coefficients is singular at t = 0"):
         go(jnp.linspace(0.0, 1.0, 4))
     with pytest.raises(ValueError, match=r"gamma is 0 at t = 0\.1, where the score .* choose an interpolant"):
-        go(jnp.linspace(0.1, 0.9, 4), flow=line(Linear())[0])
+        go(jnp.linspace(0.1, 0.9, 4), flow=line(LinearInterpolant())[0])
     with pytest.raises(ValueError, match=r"epsilon must not be negative, got -0\.1"):
         go(jnp.linspace(0.1, 0.9, 4), epsilon=-0.1)
     with pytest.raises(ValueError, match="this flow has no score: fit it with a network for the noise"):
@@ -213,5 +213,5 @@ def test_complaints():
     with pytest.raises(ValueError, match="n_steps must be at least 1, got 0"):
         flow_map(flow.velocity, n_steps=0)
     ends = Ends(jnp.ones((3, 2)), jnp.ones((4, 2)))
-    with pytest.raises(ValueError, match=r"Linear has no noise to fit; choose one with gamma > 0"):
+    with pytest.raises(ValueError, match=r"LinearInterpolant has no noise to fit; choose one with gamma > 0"):
         fit_flow(Flow(network(jr.key(0)), noise=network(jr.key(1))), ends, key=jr.key(2))

@@ -8,9 +8,9 @@ import pytest
 
 from subgrid.transport.interpolants import (
     EncodingDecoding,
-    Linear,
+    LinearInterpolant,
     Trigonometric,
-    VariancePreserving,
+    VariancePreservingInterpolant,
     gaussian_velocity,
     interpolate,
     rates,
@@ -19,11 +19,11 @@ from subgrid.transport.interpolants import (
 
 PI = np.pi
 INTERPOLANTS = {
-    "linear": Linear(),
-    "linear with noise": Linear(0.7),
+    "linear": LinearInterpolant(),
+    "linear with noise": LinearInterpolant(0.7),
     "trigonometric": Trigonometric(),
     "trigonometric with noise": Trigonometric(1.3),
-    "variance preserving": VariancePreserving(),
+    "variance preserving": VariancePreservingInterpolant(),
     "encoding-decoding": EncodingDecoding(),
 }
 SLOPES = {  # by hand
@@ -57,7 +57,7 @@ def test_rates_are_the_derivatives(name, t):
 
 def test_variance_is_kept_where_it_says_so():
     t = jnp.linspace(0.0, 1.0, 33)
-    for interpolant in (Trigonometric(), VariancePreserving()):
+    for interpolant in (Trigonometric(), VariancePreservingInterpolant()):
         alpha, beta, _ = jax.vmap(interpolant)(t)
         np.testing.assert_allclose(alpha**2 + beta**2, 1, atol=1e-6)
 
@@ -69,13 +69,13 @@ def test_encoding_decoding_passes_through_pure_noise():
 def test_moments_of_the_interpolant():
     rng, n, t = np.random.default_rng(0), 50_000, jnp.asarray(0.3)
     x0, x1, z = (jnp.asarray(rng.normal(size=n) * s, jnp.float32) for s in (1.0, 2.0, 1.0))
-    got = np.asarray(interpolate(Linear(0.7)(t), x0, x1, z), np.float64).var()
+    got = np.asarray(interpolate(LinearInterpolant(0.7)(t), x0, x1, z), np.float64).var()
     assert got == pytest.approx(0.49 + 4 * 0.09 + 0.49 * 0.21, rel=4 * np.sqrt(2 / n))
 
 
 def test_velocity_between_independent_gaussians_on_the_straight_line():
     # v = m₁ − m₀ + (tΣ₁ − (1−t)Σ₀)((1−t)²Σ₀ + t²Σ₁)⁻¹(x − m_t), as in the specification.
-    velocity = gaussian_velocity(Linear(), *map(jnp.asarray, (MEAN0, COV0, MEAN1, COV1)))
+    velocity = gaussian_velocity(LinearInterpolant(), *map(jnp.asarray, (MEAN0, COV0, MEAN1, COV1)))
     x = np.array([0.7, 0.2])
     for t in (0.0, 0.3, 1.0):
         inverse = np.linalg.inv((1 - t) ** 2 * COV0 + t**2 * COV1)
@@ -111,18 +111,20 @@ def test_velocity_transports_the_moments(name, coupled):
 
 def test_complaints_about_times():
     inside, whole = jnp.linspace(0.01, 0.99, 9), jnp.linspace(0.0, 1.0, 9)
-    for interpolant in (Linear(), Trigonometric()):
+    for interpolant in (LinearInterpolant(), Trigonometric()):
         np.testing.assert_array_equal(require_times_where_regular(interpolant, whole, score=False), whole)
-    require_times_where_regular(Linear(1.0), inside, score=True)
-    require_times_where_regular(VariancePreserving(), whole, score=False, last=False)  # singular at t = 1 only
+    require_times_where_regular(LinearInterpolant(1.0), inside, score=True)
+    require_times_where_regular(
+        VariancePreservingInterpolant(), whole, score=False, last=False
+    )  # singular at t = 1 only
     with pytest.raises(ValueError, match=r"times must lie in \[0, 1\], got 1\.2"):
-        require_times_where_regular(Linear(), jnp.asarray([0.0, 1.2]), score=False)
+        require_times_where_regular(LinearInterpolant(), jnp.asarray([0.0, 1.2]), score=False)
     with pytest.raises(ValueError, match=r"times must lie in \[0, 1\], got nan"):
-        require_times_where_regular(Linear(), jnp.asarray([jnp.nan, 0.2]), score=False, last=False)
+        require_times_where_regular(LinearInterpolant(), jnp.asarray([jnp.nan, 0.2]), score=False, last=False)
     with pytest.raises(ValueError, match="VariancePreserving: a derivative of its coefficients is singular at t = 1;"):
-        require_times_where_regular(VariancePreserving(), whole, score=False)
-    with pytest.raises(ValueError, match="Linear: a derivative of its coefficients is singular at t = 0;"):
-        require_times_where_regular(Linear(1.0), whole, score=False, last=False)
+        require_times_where_regular(VariancePreservingInterpolant(), whole, score=False)
+    with pytest.raises(ValueError, match="LinearInterpolant: a derivative of its coefficients is singular at t = 0;"):
+        require_times_where_regular(LinearInterpolant(1.0), whole, score=False, last=False)
     with pytest.raises(ValueError, match="EncodingDecoding: gamma is 0 at t = 0, where the score"):
         require_times_where_regular(EncodingDecoding(), whole, score=True)
     with pytest.raises(ValueError, match=r"Trigonometric: gamma is 0 at t = 0\.01"):
@@ -130,15 +132,15 @@ def test_complaints_about_times():
 
 
 def test_times_that_are_traced_are_refused_when_used():
-    check = eqx.filter_jit(lambda t: require_times_where_regular(Linear(1.0), t, score=True, last=False))
+    check = eqx.filter_jit(lambda t: require_times_where_regular(LinearInterpolant(1.0), t, score=True, last=False))
     inside = jnp.linspace(0.01, 1.0, 5)
     np.testing.assert_array_equal(check(inside), inside)
     for bad in (jnp.linspace(0.0, 1.0, 5), jnp.linspace(0.1, 1.5, 5)):
-        with pytest.raises(eqx.EquinoxRuntimeError, match=r"Linear: a time lies outside \[0, 1\], or where"):
+        with pytest.raises(eqx.EquinoxRuntimeError, match=r"LinearInterpolant: a time lies outside \[0, 1\], or where"):
             check(bad)
 
 
 def test_negative_noise():
-    for interpolant in (Linear, Trigonometric):
+    for interpolant in (LinearInterpolant, Trigonometric):
         with pytest.raises(ValueError, match=r"sigma must not be negative, got -0\.1"):
             interpolant(-0.1)

@@ -9,7 +9,7 @@ import pytest
 
 from subgrid.transport.flow_matching import flow_map
 from subgrid.transport.gaussian import monge_matrix
-from subgrid.transport.interpolants import Linear, gaussian_velocity
+from subgrid.transport.interpolants import LinearInterpolant, gaussian_velocity
 from subgrid.transport.linear_velocity import CorrectedVelocity, tabulate
 
 SOURCE = jnp.array([[1.0, 0.6], [0.6, 1.0]])
@@ -20,7 +20,7 @@ RECTIFIED = np.array([[1.7664, -1.0033], [-0.4722, 0.8811]])
 
 @pytest.fixture(scope="module")
 def linear():
-    velocity = gaussian_velocity(Linear(), jnp.zeros(2), SOURCE, jnp.ones(2), TARGET)
+    velocity = gaussian_velocity(LinearInterpolant(), jnp.zeros(2), SOURCE, jnp.ones(2), TARGET)
     return velocity, tabulate(velocity, 2)
 
 
@@ -42,7 +42,7 @@ def test_its_flow_is_the_rectified_map(linear):
 
 
 def test_one_value_acts_on_all_points_alike():
-    velocity = gaussian_velocity(Linear(), jnp.zeros(1), jnp.eye(1), jnp.ones(1), 4 * jnp.eye(1))
+    velocity = gaussian_velocity(LinearInterpolant(), jnp.zeros(1), jnp.eye(1), jnp.ones(1), 4 * jnp.eye(1))
     fields = jr.normal(jr.key(0), (3, 2, 5))
     moved = jax.vmap(flow_map(tabulate(velocity, 1)))(fields)
     # Between Gaussians of one value every flow is the monotone map 1 + 2x; Heun with 32 steps errs by some 1e-4.

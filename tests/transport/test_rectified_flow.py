@@ -15,7 +15,7 @@ from subgrid.training.checkpoint import CheckpointMismatch, Checkpoints
 from subgrid.training.fitting import TrainingSchedule
 from subgrid.transport.ends import Ends
 from subgrid.transport.flow_matching import Flow, flow_map
-from subgrid.transport.interpolants import Linear, gaussian_velocity
+from subgrid.transport.interpolants import LinearInterpolant, gaussian_velocity
 from subgrid.transport.rectified_flow import fit_rectified_flow, reflow_pairs, straightness
 from subgrid.transport.velocity import NetworkVelocity
 
@@ -26,7 +26,7 @@ SOURCE = jnp.asarray(np.random.default_rng(0).normal(size=(3000, 2)) @ np.linalg
 
 def flow_between(coupling):
     distributions = (ZERO, jnp.asarray(COV0), ZERO, jnp.asarray(COV1))
-    return gaussian_velocity(Linear(), *distributions, coupling=jnp.asarray(coupling))
+    return gaussian_velocity(LinearInterpolant(), *distributions, coupling=jnp.asarray(coupling))
 
 
 def matrix_of(velocity):
@@ -119,11 +119,11 @@ def test_a_folder_is_resumed_with_what_it_was_begun_with(tmp_path):
     with pytest.raises(CheckpointMismatch, match="was begun with batch_size = 8, not 256"):
         fit(flow, schedule=schedule, key=jr.key(1))
     as_by_default = replace(schedule, ema_decay=0.999)
-    fit(Flow(velocity, Linear()), schedule=as_by_default, batch_size=8, key=jr.key(1))
+    fit(Flow(velocity, LinearInterpolant()), schedule=as_by_default, batch_size=8, key=jr.key(1))
     with pytest.raises(CheckpointMismatch, match=r"was begun with ema_decay = 0\.999, not 0\.9"):
         fit(flow, schedule=replace(schedule, ema_decay=0.9), batch_size=8, key=jr.key(1))
     with pytest.raises(CheckpointMismatch, match="was begun with parts = "):
-        fit(Flow(velocity, Linear(0.1)), schedule=schedule, batch_size=8, key=jr.key(1))
+        fit(Flow(velocity, LinearInterpolant(0.1)), schedule=schedule, batch_size=8, key=jr.key(1))
     with pytest.raises(CheckpointMismatch, match="was begun with key = "):
         fit(flow, schedule=schedule, batch_size=8, key=jr.key(2))
     (tmp_path / "fit.json").unlink()

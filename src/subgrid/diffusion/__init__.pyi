@@ -57,7 +57,7 @@ from .objective import (
     uniform_weight as uniform_weight,
 )
 from .particles import (
-    Diagnostics as Diagnostics,
+    ParticleDiagnostics as ParticleDiagnostics,
     Particles as Particles,
     effective_fraction as effective_fraction,
     effective_size as effective_size,

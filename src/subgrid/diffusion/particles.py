@@ -43,7 +43,7 @@ from subgrid.types import Denoiser, Key, Sample
 Swarm = Float[Array, "particle *shape"]
 
 
-class Diagnostics(NamedTuple):
+class ParticleDiagnostics(NamedTuple):
     """How far the guided proposals are from their target, level by level.
 
     Args:
@@ -75,7 +75,7 @@ class Particles(NamedTuple):
     x: Swarm
     log_weights: Float[Array, " particle"]
     """log w, not normalised: the mean of w estimates p(y), without bias."""
-    diagnostics: Diagnostics
+    diagnostics: ParticleDiagnostics
 
     def log_evidence(self) -> Scalar:
         """log p(y), estimated."""
@@ -154,7 +154,7 @@ def sample_particles(
     observed = _observe(conditional, y.shape, sigma)
     log_twists = _log_twists(observed, conditional, y, denoised)
     log_weights = _living(state.log_weights + log_twists)
-    diagnostics = Diagnostics(
+    diagnostics = ParticleDiagnostics(
         jnp.append(sizes, effective_size(log_weights)),
         jnp.append(resampled, False),
         effective_fraction(log_weights, state.log_paths + log_twists),

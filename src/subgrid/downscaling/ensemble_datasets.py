@@ -12,7 +12,7 @@ from subgrid.data.fields import CONDITION_DIM, DataError, Samples, channel_dims,
 from subgrid.numerics.operators import BlockMean, Subsample
 from subgrid.types import Coarsening
 
-Diagnostics = Mapping[str, Float[np.ndarray, "n *member"]]
+MemberDiagnostics = Mapping[str, Float[np.ndarray, "n *member"]]
 """What `sample_with_diagnostics` reports of each member, or what there is to report of each condition."""
 
 
@@ -48,7 +48,7 @@ def ensemble_dataset(
     targets: Float[np.ndarray, "n channel *coarse"],
     operator: Coarsening,
     *,
-    diagnostics: Diagnostics = MappingProxyType({}),
+    diagnostics: MemberDiagnostics = MappingProxyType({}),
 ) -> xr.Dataset:
     """The arrays of a downscaling as a dataset: `ensemble` on the fine grid and `target`, what it was conditioned on.
 
@@ -90,7 +90,7 @@ def conditions_dataset(
     fine: Samples,
     coarse: Samples,
     truth: Float[np.ndarray, "n channel *fine"] | None = None,
-    diagnostics: Diagnostics = MappingProxyType({}),
+    diagnostics: MemberDiagnostics = MappingProxyType({}),
 ) -> xr.Dataset:
     """Ensembles of single samples, taken here and there from an archive, as a dataset along "condition".
 

@@ -23,7 +23,7 @@ ONE_AT_A_TIME = threading.Lock()
 
 
 @runtime_checkable
-class Sample(Protocol):
+class BlockSampler(Protocol):
     """Draws an ensemble's fields at positions `times` of the time axis for `members`; pure, and each draw follows from
     its own key alone. float32; NaN where there is no value; channels in the order of the store's variables."""
 
@@ -44,7 +44,7 @@ class Loader:
     arguments: str = "{}"
 
 
-def loader_of(function: Callable[..., Sample], **arguments: Any) -> Loader:
+def loader_of(function: Callable[..., BlockSampler], **arguments: Any) -> Loader:
     """A loader that any process can call: `function(**arguments)` must return the sampler.
 
     Args:
@@ -74,13 +74,13 @@ def loader_of(function: Callable[..., Sample], **arguments: Any) -> Loader:
 
 
 @functools.lru_cache(maxsize=1)
-def load(loader: Loader) -> Sample:
+def load(loader: Loader) -> BlockSampler:
     """The sampler, made at the first call in this process and kept."""
     module, _, name = loader.target.partition(":")
     return getattr(importlib.import_module(module), name)(**json.loads(loader.arguments))
 
 
-def run_item(item: WorkItem, sample: Sample, store: Store) -> None:
+def run_item(item: WorkItem, sample: BlockSampler, store: Store) -> None:
     """Computes one item and writes it: fields first, whole and durable, then the marker.
 
     Raises:

@@ -20,6 +20,6 @@ from .mlp import (
     MLP as MLP,
 )
 from .unet import (
-    Stage as Stage,
     UNet as UNet,
+    UNetStage as UNetStage,
 )

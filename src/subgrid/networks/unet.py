@@ -23,7 +23,7 @@ from subgrid.networks.layers import (
 from subgrid.types import Key
 
 
-class Stage(eqx.Module):
+class UNetStage(eqx.Module):
     """Residual blocks of equal width, their weights stacked; then attention.
 
     Args:
@@ -102,17 +102,17 @@ class UNet(eqx.Module):
     """The first convolution, of gathered points."""
     embed: NoiseEmbedding
     """Of the noise coordinate."""
-    down: list[Stage]
+    down: list[UNetStage]
     """Stages of the encoder, finest first, without the coarsest level."""
     shrink: list[Linear]
     """From each of them to the next level."""
-    middle: Stage
+    middle: UNetStage
     """The stage of the coarsest level."""
     grow: list[Linear]
     """From the next level back to each."""
     merge: list[Linear]
     """Of what has grown and the skipped features."""
-    up: list[Stage]
+    up: list[UNetStage]
     """Stages of the decoder, finest first."""
     norm: RootMeanSquareNorm
     """Before the head."""
@@ -144,8 +144,8 @@ class UNet(eqx.Module):
         cells, quarter = patch**n_space, 2**n_space
         keys = iter(jr.split(key, 6 * len(channels) + 4))
 
-        def stage(level: int, n: int = n_blocks) -> Stage:
-            return Stage(
+        def stage(level: int, n: int = n_blocks) -> UNetStage:
+            return UNetStage(
                 channels[level], embedding, n, padding=rules, attention=level in attention_levels, heads=heads,
                 checkpoint=checkpoint, key=next(keys),
             )  # fmt: skip

@@ -18,6 +18,10 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 AsTuple = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
 """Strict checking takes no list for a tuple, and TOML has arrays only."""
+Widths = Annotated[tuple[Positive, ...], AsTuple, Field(min_length=1)]
+"""Of the hidden layers of a network."""
+Steps = Annotated[int, Field(ge=100, multiple_of=100)]
+"""Of a training, whose compiled calls take 100 steps each."""
 
 
 class ConfigError(ValueError):

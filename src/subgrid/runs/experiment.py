@@ -3,16 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 from subgrid.data.store import OutputExists, write_text
-from subgrid.runs.config import ConfigError, Configuration, origin_of, read_tables, suggestion, validate
+from subgrid.runs.config import ConfigError, origin_of, read_tables, suggestion, validate
 from subgrid.runs.kinds import Kind
 from subgrid.runs.page import Page
-from subgrid.runs.run import Run
+from subgrid.runs.run import Config, Run
 from subgrid.runs.stage import Stage
-
-Config = TypeVar("Config", bound=Configuration)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ class State(NamedTuple):
     """Number of steps taken."""
 
 
-Run = Callable[[State, Dispatch, Key], tuple[State, dict[str, float]]]
+CompiledSteps = Callable[[State, Dispatch, Key], tuple[State, dict[str, float]]]
 """(state, what to draw from, key) → the state some steps on, and their mean loss and largest gradient norm."""
 
 
@@ -89,7 +89,7 @@ def compile_steps(
     *,
     ema_decay: float,
     steps_per_dispatch: int,
-) -> Run:
+) -> CompiledSteps:
     """The function that takes `steps_per_dispatch` steps; it is compiled once, at its first call.
 
     Step i uses the key fold_in(key, i) alone. The state handed in is given up: its buffers are reused.

@@ -22,7 +22,7 @@ from subgrid.numerics.noise import standard_normal
 from subgrid.numerics.stratified import stratified_uniforms
 from subgrid.transport.ends import Pairs
 from subgrid.transport.gaussian_bridge import require_positive_sigma
-from subgrid.transport.interpolants import Linear, interpolate
+from subgrid.transport.interpolants import LinearInterpolant, interpolate
 from subgrid.types import Key, Velocity
 
 Direction: TypeAlias = Literal["forward", "backward"]
@@ -71,7 +71,7 @@ def bridge_point(pairs_x0: Array, pairs_x1: Array, t: Scalar, noise: Array, sigm
     Returns:
         X_t, of the same shape.
     """
-    return interpolate(Linear(sigma)(t), pairs_x0, pairs_x1, noise)
+    return interpolate(LinearInterpolant(sigma)(t), pairs_x0, pairs_x1, noise)
 
 
 def drift_loss(

@@ -24,7 +24,7 @@ from subgrid.numerics.streams import substream
 from subgrid.training.checkpoint import CheckpointMismatch, Checkpoints
 from subgrid.training.feed import Dispatch
 from subgrid.training.origin import digest, key_data, require_same_origin
-from subgrid.training.steps import Run, State, averaged_model, compile_steps, init_state, is_trained
+from subgrid.training.steps import CompiledSteps, State, averaged_model, compile_steps, init_state, is_trained
 from subgrid.transport.bridge import GRADING, Bridge, Direction, drift_loss, sample_bridge
 from subgrid.transport.couplings import EntropicTransport, Independent
 from subgrid.transport.ends import Ends, Pairs, draw_pairs, take_pairs
@@ -189,7 +189,7 @@ def fit_bridge(
     progress, first, checkpoints = _start_or_resume(
         models, constants, ends, settings, first_pairs, optimiser, folder, key
     )
-    compiled: dict[Direction, tuple[Any, Run]] = {}
+    compiled: dict[Direction, tuple[Any, CompiledSteps]] = {}
     own_start = first_pairs is not None
     for k in range(first, settings.n_iterations):
         train_key, simulate_key = jr.split(jr.fold_in(substream(key, "iterations"), k))
@@ -223,7 +223,9 @@ def _constants(drift: Any) -> Any:
     return eqx.filter(drift, is_trained, inverse=True)
 
 
-def _iterate(k, progress: Progress, models, ends, settings, run: Run, report, own_start, train_key, simulate_key):
+def _iterate(
+    k, progress: Progress, models, ends, settings, run: CompiledSteps, report, own_start, train_key, simulate_key
+):
     """Trains one direction on the pairs that the other simulates, refreshing them, then simulates it."""
     direction: Direction = DIRECTIONS[k % 2]
     other: Direction = DIRECTIONS[(k + 1) % 2]
@@ -333,7 +335,7 @@ def _start_or_resume(
     return progress, first, checkpoints
 
 
-def _compile(model: eqx.Module, direction: Direction, settings: BridgeSettings, optimiser) -> Run:
+def _compile(model: eqx.Module, direction: Direction, settings: BridgeSettings, optimiser) -> CompiledSteps:
     loss = lambda drift, pairs, key: drift_loss(drift, pairs, direction=direction, sigma=settings.sigma, key=key)  # noqa: E731
     draw = lambda pairs, key: take_pairs(pairs, settings.batch_size, key=key)  # noqa: E731
     return compile_steps(

@@ -33,7 +33,13 @@ from subgrid.training.fitting import TrainingSchedule, fit
 from subgrid.training.log import MetricsReport
 from subgrid.transport.couplings import Coupling, Independent
 from subgrid.transport.ends import Ends, Pairs, draw_pairs, take_pairs
-from subgrid.transport.interpolants import Interpolant, Linear, interpolate, rates, require_times_where_regular
+from subgrid.transport.interpolants import (
+    Interpolant,
+    LinearInterpolant,
+    interpolate,
+    rates,
+    require_times_where_regular,
+)
 from subgrid.types import Key, Velocity
 
 TIME_MARGIN = 1e-3
@@ -52,7 +58,7 @@ class Flow(eqx.Module):
     """
 
     velocity: Any
-    interpolant: Interpolant = Linear()
+    interpolant: Interpolant = LinearInterpolant()
     noise: Any = None
 
     def score(self, x: Float[Array, "*shape"], t: Scalar, context: Any = None) -> Float[Array, "*shape"]:

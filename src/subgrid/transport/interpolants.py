@@ -41,7 +41,7 @@ class Interpolant(Protocol):
     def __call__(self, t: Scalar) -> Coefficients: ...
 
 
-class Linear(eqx.Module):
+class LinearInterpolant(eqx.Module):
     """α = 1 − t, β = t, γ = σ√(t(1 − t)): straight lines, and the Brownian bridge for σ > 0.
 
     σ = 0 is the path of flow matching and rectified flow; σ = √2 the one of Albergo et al. (2023).
@@ -53,7 +53,7 @@ class Linear(eqx.Module):
         ValueError: σ < 0.
 
     Examples:
-        >>> Linear()(jnp.array(0.25))  # 3/4, 1/4, 0
+        >>> LinearInterpolant()(jnp.array(0.25))  # 3/4, 1/4, 0
     """
 
     sigma: float = eqx.field(static=True, default=0.0)
@@ -88,7 +88,7 @@ class Trigonometric(eqx.Module):
         return Coefficients(jnp.cos(jnp.pi / 2 * t), jnp.sin(jnp.pi / 2 * t), gamma)
 
 
-class VariancePreserving(eqx.Module):
+class VariancePreservingInterpolant(eqx.Module):
     """α = √(1 − t²), β = t, γ = 0: the path of a variance-preserving diffusion if X₀ ~ N(0, I) is its noise."""
 
     def __call__(self, t: Scalar) -> Coefficients:
@@ -134,7 +134,7 @@ def interpolate(
         X_t, of the same shape.
 
     Examples:
-        >>> x = interpolate(Linear(1.0)(t), x0, x1, noise)
+        >>> x = interpolate(LinearInterpolant(1.0)(t), x0, x1, noise)
     """
     return coefficients.alpha * x0 + coefficients.beta * x1 + coefficients.gamma * noise
 
@@ -159,7 +159,7 @@ def require_times_where_regular(
         EquinoxRuntimeError: if the times are traced, when they are used.
 
     Examples:
-        >>> require_times_where_regular(Linear(1.0), jnp.linspace(0, 1, 9), score=False)  # gamma is singular at t = 0
+        >>> require_times_where_regular(LinearInterpolant(1.0), jnp.linspace(0, 1, 9), score=False)  # raises
     """
     visited = slice(None) if last else slice(-1)
     name = type(interpolant).__name__
@@ -218,7 +218,7 @@ def gaussian_velocity(
         v(x, t, context), for x of any shape of d values; the context is not used.
 
     Examples:
-        >>> velocity = gaussian_velocity(Linear(), jnp.zeros(2), jnp.eye(2), jnp.ones(2), jnp.eye(2))
+        >>> velocity = gaussian_velocity(LinearInterpolant(), jnp.zeros(2), jnp.eye(2), jnp.ones(2), jnp.eye(2))
     """
     cross = jnp.zeros_like(covariance0) if coupling is None else coupling
 

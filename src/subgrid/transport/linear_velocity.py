@@ -73,7 +73,7 @@ def tabulate(velocity: Velocity, d: int, *, n_times: int = N_TIMES) -> LinearVel
         The table; its ends are those at t = 1e-3 and 1 − 1e-3.
 
     Examples:
-        >>> linear = tabulate(gaussian_velocity(Linear(), m0, cov0, m1, cov1), len(m0))
+        >>> linear = tabulate(gaussian_velocity(LinearInterpolant(), m0, cov0, m1, cov1), len(m0))
     """
     times = jnp.clip(jnp.linspace(0.0, 1.0, n_times), TIME_MARGIN, 1 - TIME_MARGIN)
 

@@ -9,7 +9,7 @@ import pytest
 from subgrid.data.fields import DataError
 from subgrid.downscaling.climate.coarse_fit import check_grid, fit_coarse, load_coarse, save_coarse
 from subgrid.downscaling.climate.domain import check_quantiles, connect, fit_anomalies, series_of
-from subgrid.downscaling.debiasing.choice import Sample
+from subgrid.downscaling.debiasing.choice import AnomalySample
 
 from ..climate_pair import COARSE, FINE, temperature, with_sea
 
@@ -18,7 +18,7 @@ DOMAIN = connect(FINE_DATA, COARSE_DATA, ["tas"])
 SERIES = series_of(COARSE_DATA, ["tas"])
 FINE_SERIES = series_of(FINE_DATA, ["tas"])
 ANOMALIES = fit_anomalies(FINE_SERIES, DOMAIN.transforms).of(FINE_SERIES)
-TARGET = Sample(DOMAIN.coarsen(ANOMALIES), FINE_SERIES.phase, FINE_SERIES.season_year)
+TARGET = AnomalySample(DOMAIN.coarsen(ANOMALIES), FINE_SERIES.phase, FINE_SERIES.season_year)
 
 
 def fit(**options):

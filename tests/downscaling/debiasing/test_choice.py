@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from subgrid.downscaling.climate.domain import fit_climate_debiaser
-from subgrid.downscaling.debiasing.choice import Sample, choose_debiasing
+from subgrid.downscaling.debiasing.choice import AnomalySample, choose_debiasing
 from subgrid.downscaling.debiasing.tried import DebiasingChoice
 from subgrid.transport.shrinkage import fit_shrunk_gaussian_map
 
@@ -14,14 +14,14 @@ DISTANCE = np.abs(np.subtract.outer(np.arange(CELLS), np.arange(CELLS)))
 SMOOTH, ROUGH = np.exp(-DISTANCE / 6), np.exp(-DISTANCE / 3)
 
 
-def sample(correlation: np.ndarray, years: int, *, seed: int, std: float = 1.0) -> Sample:
+def sample(correlation: np.ndarray, years: int, *, seed: int, std: float = 1.0) -> AnomalySample:
     rng = np.random.default_rng(seed)
     values = std * rng.normal(size=(years * DAYS, CELLS)) @ np.linalg.cholesky(correlation).T
     phase = np.tile(np.arange(DAYS) / 365, years)
-    return Sample(values[:, None].astype(np.float32), phase, np.repeat(np.arange(years), DAYS))
+    return AnomalySample(values[:, None].astype(np.float32), phase, np.repeat(np.arange(years), DAYS))
 
 
-def error(source: Sample, target: Sample, strength: float) -> float:
+def error(source: AnomalySample, target: AnomalySample, strength: float) -> float:
     """⟨(ΔR)²⟩ between the moved distribution of the source and that of the target, without sampling."""
     transport, _ = fit_shrunk_gaussian_map(jnp.asarray(source.values), jnp.asarray(target.values), strength=strength)
     A = np.asarray(transport.matrix, float)
@@ -92,7 +92,8 @@ def test_a_strength_that_is_given_is_not_chosen():
 
 def test_a_single_value_has_no_correlations_to_move():
     first, second = (
-        Sample(x.values[:, :, :1], x.phase, x.years) for x in (sample(ROUGH, 4, seed=1), sample(ROUGH, 4, seed=2))
+        AnomalySample(x.values[:, :, :1], x.phase, x.years)
+        for x in (sample(ROUGH, 4, seed=1), sample(ROUGH, 4, seed=2))
     )
     assert choose_debiasing(first, second, methods=("gaussian",), n_harmonics=1, n_quantiles=20).strength == 0
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from subgrid.experiments.downscale import EXPERIMENT
-from subgrid.experiments.downscale.config import Config
+from subgrid.experiments.downscale.config import DownscaleConfig
 from subgrid.experiments.downscale.run import DownscaleRun
 from subgrid.runs.experiment import load_config, open_run
 from subgrid.runs.launch import launch
@@ -28,7 +28,7 @@ SETTINGS = [
 """Of a run on the tiny archives, as quick as can be."""
 
 
-def configured(settings=()) -> Config:
+def configured(settings=()) -> DownscaleConfig:
     """The defaults with "table.key=value" overrides."""
     return load_config(EXPERIMENT, None, settings)
 

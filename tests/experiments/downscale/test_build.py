@@ -16,7 +16,7 @@ from subgrid.diffusion.gaussian_steps import GaussianODE, GaussianSDE, Isotropic
 from subgrid.downscaling.prior.gaussian_part import blank_gaussian_part
 from subgrid.downscaling.prior.model import Prior, PriorSettings, build_denoiser
 from subgrid.experiments.downscale import build
-from subgrid.experiments.downscale.config import Sampling
+from subgrid.experiments.downscale.config import SamplingTable
 from subgrid.numerics.operators import BlockMean, Subsample
 
 from .opening import configured
@@ -75,10 +75,10 @@ def test_every_method_is_built(name, method):
 
 
 def test_no_method_is_left_out_of_the_test():
-    assert {case[0] for case in METHODS} == set(get_args(Sampling.model_fields["method"].annotation))
+    assert {case[0] for case in METHODS} == set(get_args(SamplingTable.model_fields["method"].annotation))
 
 
-@pytest.mark.parametrize("guidance", get_args(Sampling.model_fields["guidance"].annotation))
+@pytest.mark.parametrize("guidance", get_args(SamplingTable.model_fields["guidance"].annotation))
 def test_every_guidance_keeps_the_coarse_field(guidance):
     config = configured([f"sampling.guidance={guidance}"])
     operator, y = Subsample((8,), 2), jr.normal(jr.key(1), (1, 4))

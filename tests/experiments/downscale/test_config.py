@@ -5,7 +5,7 @@ import tomllib
 import pytest
 
 from subgrid.experiments.downscale import EXPERIMENT
-from subgrid.experiments.downscale.config import Config
+from subgrid.experiments.downscale.config import DownscaleConfig
 from subgrid.runs.config import ConfigError
 from subgrid.runs.experiment import load_config
 
@@ -14,7 +14,7 @@ from .opening import configured
 
 def test_resolved_configuration_reads_back_as_itself():
     config = configured(['run.name=a "quoted" name', "prior.channels=[8, 16]", "data.periodic=true"])
-    assert Config.model_validate(tomllib.loads(config.as_toml())) == config
+    assert DownscaleConfig.model_validate(tomllib.loads(config.as_toml())) == config
 
 
 @pytest.mark.parametrize(

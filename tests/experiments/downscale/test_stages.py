@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from subgrid.data.store import OutputExists
-from subgrid.experiments.downscale.config import Config, Downscaling
+from subgrid.experiments.downscale.config import DownscaleConfig, DownscalingTable
 from subgrid.experiments.downscale.stages import RECIPE
 from subgrid.runs.experiment import keep_config
 from subgrid.runs.record import write_record
@@ -17,7 +17,7 @@ from .opening import configured, files, finished, opened, planned
 
 MADE = [
     (stage.name, part)
-    for stage in RECIPE.stages(Config())
+    for stage in RECIPE.stages(DownscaleConfig())
     if stage.if_changed == "refuse"
     for part in (*stage.parts, *stage.state)
 ]
@@ -38,16 +38,16 @@ def actions(folder, settings=(), until=None):
 
 
 def test_stages_are_in_order_and_no_two_make_the_same_part():
-    stages = RECIPE.stages(Config())
+    stages = RECIPE.stages(DownscaleConfig())
     assert in_order(stages) == stages
     parts = [part for stage in stages for part in (*stage.parts, *stage.state)]
     assert len(set(parts)) == len(parts)
 
 
 def test_all_that_a_stage_depends_on_exists():
-    tables = [{"method": method} for method in get_args(Downscaling.model_fields["method"].annotation)]
+    tables = [{"method": method} for method in get_args(DownscalingTable.model_fields["method"].annotation)]
     for table in [*tables, {"jitter": "debiaser"}]:
-        config = Config.model_validate({"downscaling": table})
+        config = DownscaleConfig.model_validate({"downscaling": table})
         for stage in RECIPE.stages(config):
             for reads in (stage.depends_on, stage.grows_with):
                 for name, keys in reads.items():

@@ -5,13 +5,13 @@ import jax.random as jr
 import numpy as np
 import pytest
 
-from subgrid.experiments.gaussian_bridge.config import GaussianBridge
+from subgrid.experiments.gaussian_bridge.config import GaussianBridgeTable
 from subgrid.experiments.gaussian_bridge.measure import exact_bridge, measure
 from subgrid.transport.bridge import Bridge
 
 
 def test_the_exact_drifts_score_the_floor_but_for_the_steps():
-    d, table = 4, GaussianBridge(n_test=4000, n_sampling_steps=64)
+    d, table = 4, GaussianBridgeTable(n_test=4000, n_sampling_steps=64)
     exact, c = exact_bridge(table, d), (np.sqrt(5) - 1) / 2
 
     def drift(x, left, start):
@@ -35,7 +35,7 @@ def test_the_exact_drifts_score_the_floor_but_for_the_steps():
 
 
 def test_a_drift_that_ignores_the_target_is_seen():
-    table = GaussianBridge(n_test=500, n_sampling_steps=4)
+    table = GaussianBridgeTable(n_test=500, n_sampling_steps=4)
     exact = exact_bridge(table, 2)
     still = lambda x, t, context=None: jnp.zeros_like(x)  # noqa: E731
     numbers = measure(Bridge(still, still, 1.0), exact, table, key=jr.key(0))

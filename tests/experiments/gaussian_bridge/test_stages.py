@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from subgrid.data.store import OutputExists
-from subgrid.experiments.gaussian_bridge.config import GaussianBridge, GaussianBridgeConfig
+from subgrid.experiments.gaussian_bridge.config import GaussianBridgeConfig, GaussianBridgeTable
 from subgrid.experiments.gaussian_bridge.stages import RECIPE, GaussianBridgeRun, rows_of
 from subgrid.runs.record import write_record
 from subgrid.runs.runner import plan
@@ -59,7 +59,7 @@ def test_a_run_measures_every_iteration_and_goes_on(subgrid, tmp_path):
 
 def test_checkpoints_of_other_settings_are_refused_before_the_first_measurement(tmp_path):
     """What was stopped within its first outer iteration has checkpoints and no measurements yet."""
-    config = lambda sigma: GaussianBridgeConfig(gaussian_bridge=GaussianBridge(dimensions=(2,), sigma=sigma))  # noqa: E731
+    config = lambda sigma: GaussianBridgeConfig(gaussian_bridge=GaussianBridgeTable(dimensions=(2,), sigma=sigma))  # noqa: E731
     run, other = (GaussianBridgeRun(config(sigma), tmp_path) for sigma in (1.0, 2.0))
     write_record(tmp_path, plan(run, RECIPE.stages(run.config))[0].record)
     (tmp_path / "d2").mkdir()
@@ -75,10 +75,10 @@ def measured(covariance: float) -> dict[str, float]:
 
 def test_the_table_is_that_of_the_last_iteration_and_the_range_of_the_second_half():
     iterations = [measured(covariance) for covariance in (9.0, 5.0, 0.5, 0.7, 0.6)]
-    rows = {row["metric"]: row for row in rows_of(GaussianBridge(), 5, iterations)}
+    rows = {row["metric"]: row for row in rows_of(GaussianBridgeTable(), 5, iterations)}
     assert rows["covariance"]["fitted"] == 0.6
     assert rows["range of the covariance"]["fitted"] == pytest.approx(0.2)
     assert rows["mean KL"]["published"] == 1.34e-3
     # What is published is of one offset and one σ.
-    others = {row["metric"]: row for row in rows_of(GaussianBridge(sigma=2.0), 5, iterations)}
+    others = {row["metric"]: row for row in rows_of(GaussianBridgeTable(sigma=2.0), 5, iterations)}
     assert others["mean KL"]["published"] is None

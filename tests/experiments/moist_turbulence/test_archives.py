@@ -11,7 +11,7 @@ import xarray as xr
 from subgrid.data.store import write_zarr
 from subgrid.experiments.moist_turbulence import EXPERIMENT
 from subgrid.experiments.moist_turbulence.archives import contexts, load_archives
-from subgrid.experiments.moist_turbulence.config import Turbulence
+from subgrid.experiments.moist_turbulence.config import TurbulenceTable
 from subgrid.runs.experiment import load_config, open_run
 from subgrid.simulate.moist_turbulence import MoistTurbulence
 from subgrid.simulate.periodic_modes import to_modes
@@ -61,5 +61,5 @@ def test_contexts_are_channels_of_the_saturation_pattern():
     assert known.shape == (2, 1, 32, 32) and not known[1].any() and group.tolist() == [2, 0]
     modes = np.abs(np.asarray(to_modes(jnp.asarray(known[0, 0]))))
     assert modes[4, 4] == pytest.approx(0.25, rel=1e-5)  # sin sin: four modes of ¼
-    assert Turbulence().wavenumbers == (1, 2, 4, 8, 16)
+    assert TurbulenceTable().wavenumbers == (1, 2, 4, 8, 16)
     assert MoistTurbulence(32, wavenumber=4).wavenumber == 4

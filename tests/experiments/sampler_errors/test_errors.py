@@ -6,12 +6,12 @@ import pytest
 from scipy.linalg import sqrtm
 
 from subgrid.experiments.sampler_errors import cases, errors as sampler_errors
-from subgrid.experiments.sampler_errors.config import SamplerErrors
+from subgrid.experiments.sampler_errors.config import SamplerErrorsTable
 
 
 @pytest.fixture(scope="module")
 def rows():
-    table = SamplerErrors(
+    table = SamplerErrorsTable(
         methods=("gaussian-sde", "ode-multistep", "heun"),
         guided_methods=("gaussian-sde",),
         grids=("exponential", "variance-preserving"),

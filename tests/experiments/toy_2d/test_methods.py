@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from subgrid.experiments.toy_2d import methods
-from subgrid.experiments.toy_2d.config import Toy
+from subgrid.experiments.toy_2d.config import ToyTable
 from subgrid.experiments.toy_2d.methods import Transport, coupled_pairs, fit_transport, move
 from subgrid.transport.bridge import Bridge
 from subgrid.transport.couplings import EntropicTransport, ExactTransport, Independent
 from subgrid.transport.ends import Ends
 from subgrid.transport.flow_matching import Flow
 from subgrid.transport.gaussian_bridge import gaussian_schroedinger_bridge
-from subgrid.transport.interpolants import Linear
+from subgrid.transport.interpolants import LinearInterpolant
 
 
 def test_constant_drifts_move_and_cost_what_they_say():
@@ -81,7 +81,7 @@ def test_names_become_the_right_objects(monkeypatch, method, expected):
 
     def fit_rectified_flow(flow, ends, schedule, *, n_rounds, **options):
         seen.append(("rectified", n_rounds, 0.0))
-        return [Flow(Still(), Linear())] * n_rounds
+        return [Flow(Still(), LinearInterpolant())] * n_rounds
 
     def coupled(ends, coupling, n, batch, *, key):
         seen.append(coupling)
@@ -91,7 +91,7 @@ def test_names_become_the_right_objects(monkeypatch, method, expected):
     monkeypatch.setattr(methods, "fit_rectified_flow", fit_rectified_flow)
     monkeypatch.setattr(methods, "coupled_pairs", coupled)
     ends = Ends(jnp.zeros((2, 2)), jnp.zeros((2, 2)))
-    transport = fit_transport(method, ends, 0.5, Toy(hidden=(4,)), report=lambda part: None, key=jr.key(0))
+    transport = fit_transport(method, ends, 0.5, ToyTable(hidden=(4,)), report=lambda part: None, key=jr.key(0))
     kind, what, diffusion = expected
     assert transport.diffusion == diffusion
     assert float(transport.times[-1]) == 1.0 and len(transport.times) == 21

@@ -32,7 +32,7 @@ from subgrid.downscaling.climate.domain import (
     without_drift,
 )
 from subgrid.downscaling.climate.series import SeriesDebiaser
-from subgrid.downscaling.debiasing.choice import CANDIDATES, STRENGTHS, Sample, choose_debiasing
+from subgrid.downscaling.debiasing.choice import CANDIDATES, STRENGTHS, AnomalySample, choose_debiasing
 from subgrid.downscaling.debiasing.tried import DebiasingChoice
 from subgrid.downscaling.preparation.transforms import default_transforms
 from subgrid.training.log import MetricsReport
@@ -107,7 +107,7 @@ def fit_coarse(
     coarse: xr.Dataset,
     series: Series,
     domain: Domain,
-    target: Sample,
+    target: AnomalySample,
     *,
     trained: Bool[np.ndarray, " n"] | None = None,
     n_harmonics: int = 3,
@@ -155,7 +155,7 @@ def fit_coarse(
     source = anomalies.of(selected)
     choice = None
     if method == "auto" or (strength == "auto" and method != "none"):
-        own = Sample(source[chosen], series.phase[chosen], series.season_year[chosen])
+        own = AnomalySample(source[chosen], series.phase[chosen], series.season_year[chosen])
         strengths = STRENGTHS if strength == "auto" else (strength,)
         choice = choose_debiasing(
             own, target, methods=methods, strengths=strengths, n_harmonics=n_harmonics, report=report, **options

@@ -65,7 +65,7 @@ from subgrid.downscaling.climate.sampler import (
     load_domain,
     save_domain,
 )
-from subgrid.downscaling.debiasing.choice import Sample
+from subgrid.downscaling.debiasing.choice import AnomalySample
 from subgrid.downscaling.spread.calibration import SpreadCalibration
 from subgrid.downscaling.spread.post_processing import (
     MEMBERS,
@@ -161,7 +161,7 @@ def train_climate(
     fields = anomalies.of(series)
     coarse_series, target = (
         series_of(coarse_data, variables),
-        Sample(domain.coarsen(fields), series.phase, series.season_year),
+        AnomalySample(domain.coarsen(fields), series.phase, series.season_year),
     )
     fitted = fit_coarse(coarse_data, coarse_series, domain, target, n_harmonics=n_harmonics, **options)
     folder.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,7 @@ from .bias_adjustment import (
     fit_dynamical_transport as fit_dynamical_transport,
     fit_quantile_delta_mapping as fit_quantile_delta_mapping,
 )
-from .choice import Sample as Sample, choose_debiasing as choose_debiasing, n_fits as n_fits
+from .choice import AnomalySample as AnomalySample, choose_debiasing as choose_debiasing, n_fits as n_fits
 from .dynamic import (
     bridge_drifts as bridge_drifts,
     check_levels as check_levels,

@@ -57,7 +57,7 @@ FEWEST_YEARS = 2
 
 
 @dataclass(frozen=True)
-class Sample:
+class AnomalySample:
     """Training anomalies of one archive, the phase of the year and the season year of each.
 
     Args:
@@ -79,8 +79,8 @@ class Sample:
 
 
 def choose_debiasing(
-    source: Sample,
-    target: Sample,
+    source: AnomalySample,
+    target: AnomalySample,
     *,
     methods: Sequence[ClimateDebiasMethod] = CANDIDATES,
     strengths: Sequence[float] = STRENGTHS,
@@ -113,7 +113,7 @@ def choose_debiasing(
         Fisher (1921), of the transform Z.
 
     Examples:
-        >>> choice = choose_debiasing(Sample(coarse, phase, years), Sample(fine, phase2, years2))
+        >>> choice = choose_debiasing(AnomalySample(coarse, phase, years), Sample(fine, phase2, years2))
         >>> choice.method, choice.strength
     """
     if not methods:
@@ -191,7 +191,7 @@ def _weighted_strength(
     return round(float(np.average(strengths, weights=weights)), 2)
 
 
-def _effective(sample: Sample) -> float:
+def _effective(sample: AnomalySample) -> float:
     """Independent fields, channels counting alike."""
     spread = sample.values.std(axis=(0, 2), keepdims=True)
     return effective_sample_size(sample.values / np.where(spread > 0, spread, 1.0), sample.years)

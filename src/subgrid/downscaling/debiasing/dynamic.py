@@ -38,7 +38,7 @@ from subgrid.transport.couplings import Coupling, ExactTransport, Independent
 from subgrid.transport.ends import Ends, Pairs, draw_pairs
 from subgrid.transport.flow_matching import Flow, fit_flow, flow_map
 from subgrid.transport.gaussian_bridge import gaussian_schroedinger_bridge
-from subgrid.transport.interpolants import Linear, gaussian_velocity
+from subgrid.transport.interpolants import LinearInterpolant, gaussian_velocity
 from subgrid.transport.linear_velocity import CorrectedVelocity, tabulate
 from subgrid.transport.rectified_flow import AT_ONCE, reflow_pairs, straightness
 from subgrid.transport.shifts import ExactTransportUpToShifts, align_pairs
@@ -149,7 +149,7 @@ def _fit_flow(
     folder: Path | None, report: NotedReport | None, key: Key,
 ) -> tuple[Velocity, dict[str, Any]]:  # fmt: skip
     """The velocity of one of the three flows; of two rounds for the rectified one."""
-    noise = Linear(settings.sigma if method == "interpolant" else 0.0)
+    noise = LinearInterpolant(settings.sigma if method == "interpolant" else 0.0)
     pair_key, first_key, second_key = jr.split(key, 3)
     data = paired(ends, method != "interpolant", n_shifted, key=pair_key)
     moments, cross = _joint_moments(data) if isinstance(data, Pairs) else (_moments(ends), None)

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from subgrid.data.normalise import Standardiser
 from subgrid.diffusion.gaussian_conditional import ConditionalGaussian
-from subgrid.diffusion.particles import Diagnostics, sample_particles
+from subgrid.diffusion.particles import ParticleDiagnostics, sample_particles
 from subgrid.downscaling.upsampling.guided import Guide, normalised_target, sample_ensemble, sample_members
 from subgrid.types import Denoiser, Key, ProgressReport, Upsampler
 
@@ -49,7 +49,7 @@ class ParticleUpsampler(eqx.Module):
 
     def draw(
         self, y: Float[Array, "channel *coarse"], *, key: Key
-    ) -> tuple[Float[Array, "channel *fine"], Diagnostics]:
+    ) -> tuple[Float[Array, "channel *fine"], ParticleDiagnostics]:
         """The draw, and the effective size of its particles at each noise level."""
         run_key, pick_key = jr.split(key)
         operator = self.conditional.operator

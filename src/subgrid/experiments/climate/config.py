@@ -16,13 +16,13 @@ from subgrid.runs.config import AsTuple, ConfigError, Configuration, Positive, P
 
 DEFAULT = RefinementSettings()
 """The library's own defaults: there are no others."""
-Paths = Annotated[str | tuple[str, ...], AsTuple]
+FilePaths = Annotated[str | tuple[str, ...], AsTuple]
 
 
-class Climate(Table):
-    fine: Paths
+class ClimateTable(Table):
+    fine: FilePaths
     """The fine reference: a file, a store, a folder, a glob, or a list of these. Relative to the configuration file."""
-    coarse: Paths
+    coarse: FilePaths
     """The coarse model over the period of the reference; several members are pooled."""
     scenario: Annotated[str | tuple[str, ...] | None, AsTuple] = None
     """The same model over another period, to be downscaled with its change signal kept."""
@@ -42,7 +42,7 @@ class Climate(Table):
 PATHS = ("fine", "coarse", "scenario", "orography")
 
 
-class ClimateDebias(Table):
+class ClimateDebiasTable(Table):
     method: ClimateDebiasMethod | Literal["auto"] = "auto"
     """"auto": one of the candidates, by left-out training years."""
     strength: Annotated[float, Field(ge=0, le=1)] | Literal["auto"] = "auto"
@@ -64,7 +64,7 @@ class ClimateDebias(Table):
     n_flow_steps: Positive = DYNAMIC.n_flow_steps
 
 
-class ClimateComparison(Table):
+class ClimateComparisonTable(Table):
     debiasers: Annotated[tuple[ClimateDebiasMethod, ...], AsTuple] = ()
     """Methods that `subgrid debias` fits beside each other, with the settings of [debias], and scores on the coarse
     cells of the season years that are not trained on."""
@@ -85,7 +85,7 @@ class ClimatePriorTable(Table):
     sigma_max: PositiveFloat = DEFAULT.sigma_max
 
 
-class ClimateSampling(Table):
+class ClimateSamplingTable(Table):
     n_levels: Annotated[int, Field(ge=4)] = N_LEVELS
     n_members: Annotated[int, Field(ge=3)] = 16
     common_noise: bool = False
@@ -99,11 +99,11 @@ class ClimateConfig(Configuration):
     """All tables of a climate configuration."""
 
     run: RunTable = RunTable(name="climate")
-    climate: Climate
-    debias: ClimateDebias = ClimateDebias()
-    comparison: ClimateComparison = ClimateComparison()
+    climate: ClimateTable
+    debias: ClimateDebiasTable = ClimateDebiasTable()
+    comparison: ClimateComparisonTable = ClimateComparisonTable()
     prior: ClimatePriorTable = ClimatePriorTable()
-    sampling: ClimateSampling = ClimateSampling()
+    sampling: ClimateSamplingTable = ClimateSamplingTable()
 
 
 PREPARE_ONLY = "none"
@@ -144,7 +144,7 @@ def _with_paths(config: ClimateConfig, change: Callable[[str], str]) -> ClimateC
     return config.model_copy(update={"climate": table.model_copy(update=changed)})
 
 
-def files_of(table: Climate, *names: str) -> dict[str, tuple[str, ...]]:
+def files_of(table: ClimateTable, *names: str) -> dict[str, tuple[str, ...]]:
     """The paths of some archives, by their keys."""
     found = {f"climate.{name}": getattr(table, name) for name in names}
     return {key: (each,) if isinstance(each, str) else each for key, each in found.items() if each is not None}

@@ -22,7 +22,7 @@ from subgrid.runs.stage import Update
 from subgrid.verification.cells import wasserstein_1_per_cell
 from subgrid.verification.dependence import correlation_rmse
 
-Anomalies = Float[np.ndarray, "time channel cell"]
+AnomalyFields = Float[np.ndarray, "time channel cell"]
 
 
 def compare_debiasers(run: ClimateRun, update: Update) -> None:
@@ -77,7 +77,7 @@ def _fitted(run: ClimateRun, method: str) -> dict[str, Any]:
     return {"scores": _scores(run, moved), "seconds": round(time.monotonic() - started, 1)}
 
 
-def _scores(run: ClimateRun, fields: Anomalies) -> dict[str, float]:
+def _scores(run: ClimateRun, fields: AnomalyFields) -> dict[str, float]:
     """Of anomalies against the coarsened reference of the season years that nothing was fitted on."""
     reference = run.coarsened[~run.trained(run.fine_series)]
     scores = {}

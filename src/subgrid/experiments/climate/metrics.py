@@ -52,9 +52,9 @@ DISTANCE_BINS = 16
 CELLS_COMPARED = 1500
 """Of which pairs are made: their number squared, and a curve of some twenty bins needs no more. *Convenient.*"""
 
-Score = Callable[[np.ndarray, np.ndarray], float]
+MetricFunction = Callable[[np.ndarray, np.ndarray], float]
 """(fields, the season year of each) → one number."""
-Field = Float[np.ndarray, "time y x"]
+FieldSeries = Float[np.ndarray, "time y x"]
 SeasonYears = Int[np.ndarray, " time"]
 
 
@@ -66,7 +66,7 @@ def row_of(name: str, mode: str, metric: str, **scores: float | None) -> dict[st
 
 def unpaired_scores(
     name: str,
-    reference: Field,
+    reference: FieldSeries,
     season_years: SeasonYears,
     *,
     mask: Bool[np.ndarray, "y x"],
@@ -75,13 +75,13 @@ def unpaired_scores(
     fewest: int,
     key: Key,
     few: bool = False,
-) -> dict[str, Score]:
+) -> dict[str, MetricFunction]:
     """Scores of one series of fields and its season years against the reference's unseen years, by metric.
 
     **Arguments:** `name`, of the variable; `fewest`, season years in the smallest set that is to be scored; `key`, of
     the sampling interval of return levels; `few`, only those of a part of the cells, which may be a single one.
     """
-    scores: dict[str, Score] = {
+    scores: dict[str, MetricFunction] = {
         "W1": lambda fields, _: float(np.nanmean(wasserstein_1_per_cell(fields, reference, mask=mask))),
         "quantiles": lambda fields, _: float(quantile_table(fields[:, mask], reference[:, mask]).rmse.mean()),
     }
@@ -112,7 +112,7 @@ def rank_correlation_score(
     return score
 
 
-def _variogram_error(reference: Field, mask: np.ndarray, lat: np.ndarray, lon: np.ndarray) -> Score:
+def _variogram_error(reference: FieldSeries, mask: np.ndarray, lat: np.ndarray, lon: np.ndarray) -> MetricFunction:
     y, x = np.meshgrid(lat, lon, indexing="ij") if lat.ndim == 1 else (lat, lon)
     n = int(mask.sum())
     chosen = np.unique(np.linspace(0, n - 1, min(n, CELLS_COMPARED)).round().astype(int))
@@ -140,8 +140,8 @@ def _spacing(lat: np.ndarray, lon: np.ndarray) -> tuple[float, float] | None:
         return None
 
 
-def _spectrum_error(reference: Field, mask: np.ndarray, spacing: tuple[float, float]) -> Score:
-    def spectrum(fields: Field):
+def _spectrum_error(reference: FieldSeries, mask: np.ndarray, spacing: tuple[float, float]) -> MetricFunction:
+    def spectrum(fields: FieldSeries):
         departures = np.where(mask, fields - fields.mean(0, dtype=np.float64), 0.0).astype(np.float32)
         return radial_spectrum(departures[:, None], spacing, mask=mask)
 
@@ -149,7 +149,7 @@ def _spectrum_error(reference: Field, mask: np.ndarray, spacing: tuple[float, fl
     return lambda fields, _: float(spectral_log_ratio(spectrum(fields), wanted)[0])
 
 
-def _rain_scores(reference: Field, season_years: SeasonYears, mask: np.ndarray) -> dict[str, Score]:
+def _rain_scores(reference: FieldSeries, season_years: SeasonYears, mask: np.ndarray) -> dict[str, MetricFunction]:
     frequency = lambda fields: float(wet_day_frequency(fields[:, mask]).mean())  # noqa: E731
     spell = lambda fields, groups: float(np.nanmean(wet_and_dry_spells(fields[:, mask], groups)[0].mean))  # noqa: E731
     wet, length = frequency(reference), spell(reference, season_years)
@@ -159,7 +159,7 @@ def _rain_scores(reference: Field, season_years: SeasonYears, mask: np.ndarray) 
     }
 
 
-def _heat_scores(reference: Field, season_years: SeasonYears, mask: np.ndarray) -> dict[str, Score]:
+def _heat_scores(reference: FieldSeries, season_years: SeasonYears, mask: np.ndarray) -> dict[str, MetricFunction]:
     threshold = np.quantile(reference[:, mask], 0.9, axis=0)
     count = lambda fields, groups: float(  # noqa: E731
         np.nanmean(warm_spells(fields[:, mask], threshold, groups, minimum_days=3).count)
@@ -168,7 +168,9 @@ def _heat_scores(reference: Field, season_years: SeasonYears, mask: np.ndarray) 
     return {"heat waves": lambda fields, groups: abs(count(fields, groups) - wanted)}
 
 
-def _return_level_scores(reference: Field, season_years: SeasonYears, mask: np.ndarray, key: Key) -> dict[str, Score]:
+def _return_level_scores(
+    reference: FieldSeries, season_years: SeasonYears, mask: np.ndarray, key: Key
+) -> dict[str, MetricFunction]:
     wanted = return_level(reference[:, mask], season_years, key=key)
 
     def level(fields: np.ndarray, groups: np.ndarray) -> np.ndarray:
@@ -186,7 +188,7 @@ def _return_level_scores(reference: Field, season_years: SeasonYears, mask: np.n
 
 def perfect_rows(
     name: str,
-    truth: Field,
+    truth: FieldSeries,
     ensemble: Float[np.ndarray, "time member y x"],
     *,
     mask: Bool[np.ndarray, "y x"],
@@ -207,7 +209,7 @@ def perfect_rows(
 
 
 def rank_flatness(
-    truth: Field,
+    truth: FieldSeries,
     ensemble: Float[np.ndarray, "time member y x"],
     season_years: SeasonYears,
     *,

@@ -12,7 +12,7 @@ from subgrid.data.fields import DataError
 from subgrid.downscaling.climate import domain as climate
 from subgrid.downscaling.climate.coarse_fit import CoarseFit, fit_coarse, load_coarse
 from subgrid.downscaling.climate.domain import Anomalies, Domain, Series
-from subgrid.downscaling.debiasing.choice import QUICK, Sample
+from subgrid.downscaling.debiasing.choice import QUICK, AnomalySample
 from subgrid.experiments.climate.config import ClimateConfig, sources
 from subgrid.runs.run import Run
 from subgrid.training.log import MetricsReport
@@ -106,7 +106,7 @@ class ClimateRun(Run[ClimateConfig]):
             self.coarse,
             self.coarse_series,
             self.domain,
-            Sample(self.coarsened[chosen], series.phase[chosen], series.season_year[chosen]),
+            AnomalySample(self.coarsened[chosen], series.phase[chosen], series.season_year[chosen]),
             trained=self.trained(self.coarse_series),
             n_harmonics=self.config.climate.n_harmonics,
             report=report,

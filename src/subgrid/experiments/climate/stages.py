@@ -4,7 +4,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from subgrid.experiments.climate.choices import prior_sentences
-from subgrid.experiments.climate.config import PATHS, Climate, ClimateConfig, ClimateDebias, ClimateSampling, files_of
+from subgrid.experiments.climate.config import (
+    PATHS,
+    ClimateConfig,
+    ClimateDebiasTable,
+    ClimateSamplingTable,
+    ClimateTable,
+    files_of,
+)
 from subgrid.experiments.climate.debiaser_comparison import compare_debiasers
 from subgrid.experiments.climate.page import page
 from subgrid.experiments.climate.preparation import prepare, train
@@ -15,9 +22,9 @@ from subgrid.runs.experiment import Folds, Recipe
 from subgrid.runs.page import METRICS, report_stage
 from subgrid.runs.stage import Dependencies, Stage, all_but
 
-CLIMATE: Dependencies = {"run": ("seed",), "climate": all_but(Climate, *PATHS)}
+CLIMATE: Dependencies = {"run": ("seed",), "climate": all_but(ClimateTable, *PATHS)}
 """Of the archives their contents count, and not their paths (`Stage.inputs`)."""
-SHOWN: Dependencies = {"sampling": all_but(ClimateSampling, "scheduler")}
+SHOWN: Dependencies = {"sampling": all_but(ClimateSamplingTable, "scheduler")}
 """Who samples is left out: the tasks of an array differ in it alone."""
 FOLDS = Folds(
     "climate.training",
@@ -63,7 +70,7 @@ def stages(config: ClimateConfig) -> list[Stage]:
         "compare debiasers",
         compare_debiasers,
         ("debiasers.md", "debiasers.json"),
-        depends_on={**CLIMATE, "debias": all_but(ClimateDebias, "method")},
+        depends_on={**CLIMATE, "debias": all_but(ClimateDebiasTable, "method")},
         grows_with={"comparison": ("debiasers",), "debias": ("method",)},
         inputs=debiased,
         state=("debiasers",),

@@ -1,6 +1,6 @@
 """Downscaling between two archives of fields, from files or simulated: debiasing, prior, ensembles, scores."""
 
-from subgrid.experiments.downscale.config import Config, check
+from subgrid.experiments.downscale.config import DownscaleConfig, check
 from subgrid.runs.experiment import Experiment, Recipe
 
 
@@ -12,7 +12,7 @@ def _recipe() -> Recipe:
 
 EXPERIMENT = Experiment(
     table="data",
-    config=Config,
+    config=DownscaleConfig,
     recipe=_recipe,
     check=check,
     example={

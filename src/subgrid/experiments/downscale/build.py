@@ -32,7 +32,7 @@ from subgrid.downscaling.upsampling.choices import NoiseRange, guidance, noise_g
 from subgrid.downscaling.upsampling.guided import DiffusionUpsampler, Guide, MethodFor
 from subgrid.downscaling.upsampling.level_checks import warn_of_levels
 from subgrid.downscaling.upsampling.particles import ParticleUpsampler
-from subgrid.experiments.downscale.config import Coarsening as CoarseningConfig, Config
+from subgrid.experiments.downscale.config import CoarseningTable, DownscaleConfig
 from subgrid.numerics.operators import BlockMean, Subsample
 from subgrid.runs.config import ConfigError
 from subgrid.types import Coarsening
@@ -45,7 +45,7 @@ AnyUpsampler: TypeAlias = (
 
 
 def operator_of(
-    config: CoarseningConfig, fine_shape: tuple[int, ...], coarse_shape: tuple[int, ...], *, source: str = "coarse"
+    config: CoarseningTable, fine_shape: tuple[int, ...], coarse_shape: tuple[int, ...], *, source: str = "coarse"
 ) -> Coarsening:
     """C′ between the two grids; `source` of the coarse fields, for complaints.
 
@@ -75,36 +75,36 @@ def _factor_hint(fine_shape: tuple[int, ...], coarse_shape: tuple[int, ...]) -> 
     return ", and no other factor would; regrid one of the archives"
 
 
-def noise_levels_of(config: Config) -> Quantile:
+def noise_levels_of(config: DownscaleConfig) -> Quantile:
     """The noise levels that training draws."""
     noise_range = config.prior.sigma_min, config.prior.sigma_max
     return training_levels(config.training.noise_levels, noise_range, process=config.prior.process)
 
 
-def method_of(config: Config) -> MethodFor:
+def method_of(config: DownscaleConfig) -> MethodFor:
     """How to step down the noise levels, given the Gaussian conditional."""
     return sampling_method(config.sampling.method)
 
 
-def grid_of(config: Config, noise_range: NoiseRange) -> Float[Array, " level"]:
+def grid_of(config: DownscaleConfig, noise_range: NoiseRange) -> Float[Array, " level"]:
     """The noise levels that sampling visits, largest first: never beyond those that the prior was trained on."""
     n = config.sampling.n_levels or GUIDED_LEVELS
     return noise_grid(config.sampling.grid, n, noise_range, process=config.prior.process)
 
 
-def levels_for(config: Config, prior: Prior) -> Float[Array, " level"]:
+def levels_for(config: DownscaleConfig, prior: Prior) -> Float[Array, " level"]:
     """The same, of a prior: within the levels that it keeps from its training, whatever `config.prior` says."""
     trained = prior.settings.sigma_min, prior.settings.sigma_max
     return grid_of(config, sampling_range(leading_std(prior.gaussian), trained, method_of(config)))
 
 
-def guide_of(config: Config, gaussian: GaussianPrior) -> Guide:
+def guide_of(config: DownscaleConfig, gaussian: GaussianPrior) -> Guide:
     """How samples are tied to the coarse field."""
     sampling = config.sampling
     return guidance(sampling.guidance, gaussian, n_iterations=sampling.solver_iterations, strength=sampling.strength)
 
 
-def upsampler_of(config: Config, prior: Prior, operator: Coarsening) -> DiffusionUpsampler | ParticleUpsampler:
+def upsampler_of(config: DownscaleConfig, prior: Prior, operator: Coarsening) -> DiffusionUpsampler | ParticleUpsampler:
     """The sampler."""
     levels = levels_for(config, prior)
     conditional = condition(prior.gaussian, operator, (prior.settings.n_channels, *operator.coarse_shape))
@@ -128,7 +128,7 @@ def fine_space(folder: Path) -> tuple[int, ...]:
     return load_prior(folder).settings.space
 
 
-def open_upsampler(config: Config, folder: Path, operator: Coarsening) -> AnyUpsampler:
+def open_upsampler(config: DownscaleConfig, folder: Path, operator: Coarsening) -> AnyUpsampler:
     """The sampler of a model folder, whatever kind of model it holds.
 
     **Raises:** `DataError` if it holds none, or one for another C′; `ConfigError` for too few levels, or for particles
@@ -139,7 +139,7 @@ def open_upsampler(config: Config, folder: Path, operator: Coarsening) -> AnyUps
     return upsampler
 
 
-def _opened(config: Config, folder: Path, operator: Coarsening) -> AnyUpsampler:
+def _opened(config: DownscaleConfig, folder: Path, operator: Coarsening) -> AnyUpsampler:
     if config.sampling.particles > 1 and (is_fitted(folder) or is_conditional(folder)):
         raise ConfigError(
             f"sampling.particles = {config.sampling.particles}: {folder} holds a model that needs no guidance, and "
@@ -156,7 +156,7 @@ def _opened(config: Config, folder: Path, operator: Coarsening) -> AnyUpsampler:
         raise ConfigError(f"sampling.n_levels = {n}: {error}") from error
 
 
-def n_evaluations(config: Config) -> int:
+def n_evaluations(config: DownscaleConfig) -> int:
     """Noise levels of a draw, or steps; particles, second evaluations and derivatives for guidance are not counted."""
     given = config.sampling.n_levels
     match config.downscaling.method:
@@ -171,7 +171,7 @@ def n_evaluations(config: Config) -> int:
 
 
 def conditional_settings_of(
-    config: Config, n_channels: int, space: tuple[int, ...], *, jitter: float
+    config: DownscaleConfig, n_channels: int, space: tuple[int, ...], *, jitter: float
 ) -> ConditionalSettings:
     """Of a conditional model; `jitter` in the units of the field."""
     kind = "flow" if config.downscaling.method == "conditional-flow" else "diffusion"
@@ -179,7 +179,7 @@ def conditional_settings_of(
     return ConditionalSettings(kind, network, jitter)
 
 
-def prior_settings_of(config: Config, n_channels: int, space: tuple[int, ...]) -> PriorSettings:
+def prior_settings_of(config: DownscaleConfig, n_channels: int, space: tuple[int, ...]) -> PriorSettings:
     prior = config.prior
     return PriorSettings(
         n_channels=n_channels,
@@ -197,7 +197,7 @@ def prior_settings_of(config: Config, n_channels: int, space: tuple[int, ...]) -
 
 
 def upsampler_settings_of(
-    config: Config, n_channels: int, coarse: tuple[int, ...], factors: tuple[int, ...]
+    config: DownscaleConfig, n_channels: int, coarse: tuple[int, ...], factors: tuple[int, ...]
 ) -> UpsamplerSettings:
     """Of the bridge: its own table, the network of the prior, batch and rate of the training."""
     own = config.downscaling.model_dump(exclude={"method", "jitter"})
@@ -217,6 +217,6 @@ def upsampler_settings_of(
     )
 
 
-def training_settings_of(config: Config) -> TrainingSettings:
+def training_settings_of(config: DownscaleConfig) -> TrainingSettings:
     keys = config.training.model_dump(exclude={"noise_levels"})
     return TrainingSettings(**keys, translation_invariant=config.data.translation_invariant)

@@ -10,7 +10,7 @@ from subgrid.data.grids.alignment import check_aligned
 from subgrid.downscaling.debiasing.dynamic import TransportMethod, check_levels
 from subgrid.downscaling.prior.model import build_denoiser
 from subgrid.experiments.downscale import build
-from subgrid.experiments.downscale.config import Config
+from subgrid.experiments.downscale.config import DownscaleConfig
 from subgrid.experiments.downscale.run import DownscaleRun
 from subgrid.runs.config import ConfigError
 
@@ -30,7 +30,7 @@ def check_archives(run: DownscaleRun, debiasers: tuple[str, ...]) -> None:
         check_levels(run.config.debias.channels, coarse.values.shape[2:])
 
 
-def check_network(config: Config, shape: tuple[int, ...]) -> None:
+def check_network(config: DownscaleConfig, shape: tuple[int, ...]) -> None:
     """Complains, before anything is computed or written, about fields (n, channel, *space) that the network cannot."""
     settings = build.prior_settings_of(config, shape[1], shape[2:])
     try:

@@ -22,7 +22,7 @@ Sampler = Literal[
 ]
 
 
-class Data(Table):
+class DataTable(Table):
     source: Literal["kuramoto-sivashinsky", "files"] = "kuramoto-sivashinsky"
     fine: str | None = None
     coarse: str | None = None
@@ -37,12 +37,12 @@ class Data(Table):
     """Of each archive, for fitting; the rest is held out and, of the fine one, halved: reference and noise floor."""
 
 
-class Coarsening(Table):
+class CoarseningTable(Table):
     kind: Literal["subsample", "block-mean"] = "subsample"
     factor: Positive = 8
 
 
-class Debias(Table):
+class DebiasTable(Table):
     method: DebiasMethod = "entropic-ot"
     n_samples: Positive = 4096
     """Of each set, for optimal transport: time and memory grow with the square."""
@@ -64,7 +64,7 @@ class Debias(Table):
     n_flow_steps: Positive = 8
 
 
-class Comparison(Table):
+class ComparisonTable(Table):
     debiasers: Annotated[tuple[DebiasMethod, ...], AsTuple] = ()
     """Methods that `subgrid debias` fits beside each other, with the settings of [debias], and scores on held-out
     coarse fields."""
@@ -74,7 +74,7 @@ class Comparison(Table):
     """Noise levels, or steps, at which each sampler is scored."""
 
 
-class Downscaling(Table):
+class DownscalingTable(Table):
     method: Literal["conditional-diffusion", "conditional-flow", "diffusion", "bridge"] = "conditional-diffusion"
     """From debiased to fine fields: a model trained for this C′ on free pairs (C′x, x), a diffusion or a flow of few
     steps; a diffusion prior, guided, good for any C′; or a Schrödinger bridge from interpolated fields."""
@@ -90,7 +90,7 @@ class Downscaling(Table):
     n_sampling_steps: Positive = 30
 
 
-class Prior(Table):
+class PriorTable(Table):
     process: ProcessName = "variance-exploding"
     sigma_min: PositiveFloat = 2e-3
     sigma_max: PositiveFloat = 80.0
@@ -102,7 +102,7 @@ class Prior(Table):
     checkpoint: bool = False
 
 
-class Training(Table):
+class TrainingTable(Table):
     n_steps: Positive = 4000
     batch_size: Positive = 64
     learning_rate: PositiveFloat = 1e-3
@@ -114,7 +114,7 @@ class Training(Table):
     tensorboard: bool = False
 
 
-class Sampling(Table):
+class SamplingTable(Table):
     method: MethodName = "gaussian-sde"
     guidance: GuidanceName = "moment-matching"
     solver_iterations: Positive = 4
@@ -132,7 +132,7 @@ class Sampling(Table):
     chunk: Positive = 256
 
 
-class Evaluation(Table):
+class EvaluationTable(Table):
     n_conditions: Annotated[int, Field(ge=2)] = 256
     """Perfect-model cases: coarsened reference fields, downscaled and scored against the truth."""
     n_unpaired: Annotated[int, Field(ge=2)] = 2048
@@ -143,22 +143,22 @@ class Evaluation(Table):
     statistics, reference, floor and candidates alike."""
 
 
-class Config(Configuration):
+class DownscaleConfig(Configuration):
     """All tables of a configuration file; every key has a default, so a file names only what it changes."""
 
     run: RunTable = RunTable(name="downscaling")
-    data: Data = Data()
-    coarsening: Coarsening = Coarsening()
-    debias: Debias = Debias()
-    comparison: Comparison = Comparison()
-    downscaling: Downscaling = Downscaling()
-    prior: Prior = Prior()
-    training: Training = Training()
-    sampling: Sampling = Sampling()
-    evaluation: Evaluation = Evaluation()
+    data: DataTable = DataTable()
+    coarsening: CoarseningTable = CoarseningTable()
+    debias: DebiasTable = DebiasTable()
+    comparison: ComparisonTable = ComparisonTable()
+    downscaling: DownscalingTable = DownscalingTable()
+    prior: PriorTable = PriorTable()
+    training: TrainingTable = TrainingTable()
+    sampling: SamplingTable = SamplingTable()
+    evaluation: EvaluationTable = EvaluationTable()
 
 
-def check(config: Config) -> None:
+def check(config: DownscaleConfig) -> None:
     """Values that do not go together."""
     data = config.data
     if data.source == "files" and not (data.fine and data.coarse):
@@ -195,7 +195,7 @@ LEAST_LEVELS = {
 """By `downscaling.method`, the fewest `sampling.n_levels`, and what they are for."""
 
 
-def _check_sampler(config: Config) -> None:
+def _check_sampler(config: DownscaleConfig) -> None:
     """What the method of downscaling cannot draw with: said here, and not after the training."""
     method, n = config.downscaling.method, config.sampling.n_levels
     least, purpose = LEAST_LEVELS.get(method, (1, ""))
@@ -204,7 +204,7 @@ def _check_sampler(config: Config) -> None:
             f'sampling.n_levels = {n}: downscaling.method = "{method}" needs {least} evaluations, '
             f"{purpose}; set {least} or more, or leave it out."
         )
-    default = Sampling.model_fields["method"].default
+    default = SamplingTable.model_fields["method"].default
     if method == "conditional-flow" and config.sampling.method != default:
         raise ConfigError(
             f'sampling.method = "{config.sampling.method}": downscaling.method = "conditional-flow" has '

@@ -10,13 +10,13 @@ from subgrid.downscaling.debiasing.settings import debias_settings
 from subgrid.downscaling.prior.model import train_prior
 from subgrid.downscaling.prior.training import Fields
 from subgrid.experiments.downscale import build
-from subgrid.experiments.downscale.config import Config
+from subgrid.experiments.downscale.config import DownscaleConfig
 from subgrid.runs.stage import Update
 from subgrid.types import Coarsening, Debiaser, Key
 
 
 def train_on(
-    config: Config,
+    config: DownscaleConfig,
     fields: Fields,
     folder: Path,
     *,
@@ -38,7 +38,7 @@ def train_on(
 
 
 def fit_debiaser(
-    config: Config,
+    config: DownscaleConfig,
     coarse: Samples,
     fine: Samples,
     operator: Coarsening,

@@ -7,7 +7,7 @@ import numpy as np
 
 from subgrid.downscaling.prior.training import loss_curve
 from subgrid.experiments.downscale.build import n_evaluations
-from subgrid.experiments.downscale.config import Config
+from subgrid.experiments.downscale.config import DownscaleConfig
 from subgrid.experiments.downscale.figures.evidence import Evidence, warnings_of
 from subgrid.experiments.downscale.figures.sections import sections
 from subgrid.experiments.downscale.run import DownscaleRun
@@ -63,7 +63,7 @@ def _summary(run: DownscaleRun, metrics: dict[str, Any]) -> list[tuple[str, str]
     ]
 
 
-def _prior_summary(config: Config) -> list[tuple[str, str]]:
+def _prior_summary(config: DownscaleConfig) -> list[tuple[str, str]]:
     sampling, n = config.sampling, n_evaluations(config)
     trained = f"UNet {config.prior.channels}, {config.training.n_steps} steps of {config.training.batch_size}"
     match config.downscaling.method:
@@ -82,7 +82,7 @@ def _input_summary(metrics: dict[str, Any]) -> list[tuple[str, str]]:
     return [("Inputs", f"{share}, the farthest at {ratio:.2g} times their largest distance")]
 
 
-def _particle_summary(config: Config, metrics: dict[str, Any]) -> list[tuple[str, str]]:
+def _particle_summary(config: DownscaleConfig, metrics: dict[str, Any]) -> list[tuple[str, str]]:
     if "particles" not in metrics:
         return []
     found = metrics["particles"]
@@ -91,7 +91,7 @@ def _particle_summary(config: Config, metrics: dict[str, Any]) -> list[tuple[str
     return [("Particles", f"{config.sampling.particles} a member; medians over the perfect model: {size}, {fraction}")]
 
 
-def _bridge_summary(config: Config) -> list[tuple[str, str]]:
+def _bridge_summary(config: DownscaleConfig) -> list[tuple[str, str]]:
     table = config.downscaling
     steps = f"{table.n_iterations} iterations of {table.n_steps} steps of {config.training.batch_size}"
     return [

@@ -10,13 +10,13 @@ import numpy as np
 from subgrid.data.batches import random_shifts
 from subgrid.data.fields import DataError, Samples, hold_out, open_field, samples_of
 from subgrid.experiments.downscale import build
-from subgrid.experiments.downscale.config import Config
+from subgrid.experiments.downscale.config import DownscaleConfig
 from subgrid.runs.run import Run
 from subgrid.types import Coarsening
 
 
 @dataclass
-class DownscaleRun(Run[Config]):
+class DownscaleRun(Run[DownscaleConfig]):
     """A run on two archives: the archives, each opened once, and C′.
 
     RUN/fine.zarr, coarse.zarr   the simulated archives (if data.source is a simulator)

@@ -24,7 +24,7 @@ from subgrid.downscaling.prior.model import is_trained
 from subgrid.downscaling.upsampling.particles import sample_with_diagnostics
 from subgrid.experiments.downscale import build
 from subgrid.experiments.downscale.checks import check_archives
-from subgrid.experiments.downscale.config import LEAST_LEVELS, Config, Downscaling, Sampling
+from subgrid.experiments.downscale.config import LEAST_LEVELS, DownscaleConfig, DownscalingTable, SamplingTable
 from subgrid.experiments.downscale.figures.samplers import draw_curves
 from subgrid.experiments.downscale.fitting import train_on
 from subgrid.experiments.downscale.run import DownscaleRun
@@ -40,7 +40,7 @@ N_PARTICLES = 8
 
 
 @dataclass(frozen=True)
-class Cases:
+class PerfectModelCases:
     """Perfect-model cases: coarsened reference fields and the truth."""
 
     conditions: Samples
@@ -91,7 +91,7 @@ def _kind(sampler: str) -> Any:
     return sampler if sampler.startswith("conditional") else "diffusion"
 
 
-def _configured(config: Config, sampler: Any, n: int | None) -> Config:
+def _configured(config: DownscaleConfig, sampler: Any, n: int | None) -> DownscaleConfig:
     """The configuration that samples so, with n levels."""
     guided = {"projection", "moment-matching", "gaussian-gain"}
     sampling: dict[str, Any] = config.sampling.model_dump() | {"n_levels": n, "particles": 1}
@@ -99,7 +99,9 @@ def _configured(config: Config, sampler: Any, n: int | None) -> Config:
     if sampler == "particles":  # whose kernel is the method's
         sampling |= {"guidance": "moment-matching", "particles": N_PARTICLES, "method": "gaussian-sde"}
     downscaling: dict[str, Any] = config.downscaling.model_dump() | {"method": _kind(sampler)}
-    return config.model_copy(update={"sampling": Sampling(**sampling), "downscaling": Downscaling(**downscaling)})
+    return config.model_copy(
+        update={"sampling": SamplingTable(**sampling), "downscaling": DownscalingTable(**downscaling)}
+    )
 
 
 def _model_folder(run: DownscaleRun, kind: str) -> Path:
@@ -118,7 +120,7 @@ def _train(run: DownscaleRun, kind: Any, update: Update) -> None:
     train_on(config, run.fine[0].values, folder, **options)
 
 
-def _cases(run: DownscaleRun) -> Cases:
+def _cases(run: DownscaleRun) -> PerfectModelCases:
     config, reference = run.config, run.fine[1]
     key = run.key("conditions of the perfect model")
     conditions = reference.take(draw_conditions(len(reference), config.evaluation.n_conditions, key=key))
@@ -126,10 +128,10 @@ def _cases(run: DownscaleRun) -> Cases:
     factors = (config.coarsening.factor,) * reference.n_space
     centred = config.coarsening.kind == "block-mean"
     cubic = cubic_interpolation(targets, factors, centred=centred, periodic=config.data.periodic)
-    return Cases(conditions, targets, cubic)
+    return PerfectModelCases(conditions, targets, cubic)
 
 
-def _scored(run: DownscaleRun, cases: Cases, sampler: str, n: int, update: Update) -> dict[str, Any]:
+def _scored(run: DownscaleRun, cases: PerfectModelCases, sampler: str, n: int, update: Update) -> dict[str, Any]:
     """Scores of one sampler at n evaluations. Seconds are without compilation."""
     config = _configured(run.config, sampler, n)
     upsampler = build.open_upsampler(config, _model_folder(run, _kind(sampler)), run.operator)
@@ -165,7 +167,7 @@ def _seconds_a_draw(times: list[tuple[float, int]]) -> float | None:
     return (last - first) / (total - done) if total > done else None
 
 
-def _cubic_crps(cases: Cases) -> float:
+def _cubic_crps(cases: PerfectModelCases) -> float:
     return float(np.mean(np.abs(cases.cubic - cases.conditions.values)))
 
 

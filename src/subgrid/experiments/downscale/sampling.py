@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from subgrid.data.fields import CONDITION_DIM, Samples
 from subgrid.data.store import write_zarr
-from subgrid.downscaling.ensemble_datasets import Diagnostics, conditions_dataset
+from subgrid.downscaling.ensemble_datasets import MemberDiagnostics, conditions_dataset
 from subgrid.downscaling.evaluation import draw_conditions
 from subgrid.downscaling.prior.novelty import outside
 from subgrid.downscaling.upsampling.bridge import BridgeUpsampler
@@ -18,7 +18,7 @@ from subgrid.experiments.downscale import build
 from subgrid.experiments.downscale.run import DownscaleRun
 from subgrid.runs.stage import Update
 
-Drawn: TypeAlias = tuple[Float[np.ndarray, "n member channel *fine"], Diagnostics]
+Drawn: TypeAlias = tuple[Float[np.ndarray, "n member channel *fine"], MemberDiagnostics]
 """An ensemble, and what there is to tell of its members and conditions."""
 
 

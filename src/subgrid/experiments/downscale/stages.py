@@ -17,7 +17,14 @@ from subgrid.downscaling.evaluation import debiasing_error
 from subgrid.downscaling.upsampling.bridge import fit_upsampler, steps_done
 from subgrid.experiments.downscale import build
 from subgrid.experiments.downscale.checks import check_archives
-from subgrid.experiments.downscale.config import Config, Data, Debias, Downscaling, Sampling, Training
+from subgrid.experiments.downscale.config import (
+    DataTable,
+    DebiasTable,
+    DownscaleConfig,
+    DownscalingTable,
+    SamplingTable,
+    TrainingTable,
+)
 from subgrid.experiments.downscale.debiaser_comparison import compare_debiasers
 from subgrid.experiments.downscale.fitting import fit_debiaser, train_on
 from subgrid.experiments.downscale.page import page
@@ -32,17 +39,17 @@ from subgrid.runs.stage import Dependencies, Stage, Update, all_but
 from subgrid.simulate import kuramoto_sivashinsky as ks
 from subgrid.training.log import json_lines
 
-DATA: Dependencies = {"run": ("seed",), "data": all_but(Data, "fine", "coarse")}
+DATA: Dependencies = {"run": ("seed",), "data": all_but(DataTable, "fine", "coarse")}
 """Of archives in files, their contents count and not their paths (`Stage.inputs`)."""
 DEBIASED: Dependencies = {**DATA, "coarsening": (), "debias": (), "evaluation": ("n_shifts",)}
-PRIOR: Dependencies = {"downscaling": ("method",), "prior": (), "training": all_but(Training, "tensorboard")}
+PRIOR: Dependencies = {"downscaling": ("method",), "prior": (), "training": all_but(TrainingTable, "tensorboard")}
 CONDITIONAL: Dependencies = {**DATA, **PRIOR, "downscaling": ("method", "jitter"), "coarsening": ()}
 SAMPLER_KEYS = ("n_levels", "guidance", "particles")
 """Of `sampling`: what the samplers of a comparison set each for itself."""
 SIMULATED = ("simulate fine", "simulate coarse")
 
 
-def stages(config: Config) -> list[Stage]:
+def stages(config: DownscaleConfig) -> list[Stage]:
     """All stages of a configuration, in order."""
     simulated, archives, inputs = _archives(config)
     sampling: Dependencies = {"coarsening": (), "sampling": ()}
@@ -62,13 +69,13 @@ def stages(config: Config) -> list[Stage]:
         report_stage(page, config, needs=("score",)),
         Stage(
             "compare debiasers", compare_debiasers, ("debiasers.md", "debiasers.json"), archives,
-            {**DEBIASED, "debias": all_but(Debias, "method")}, {"comparison": ("debiasers",)}, inputs,
+            {**DEBIASED, "debias": all_but(DebiasTable, "method")}, {"comparison": ("debiasers",)}, inputs,
             state=("debiasers",),
         ),
         Stage(
             "compare samplers", compare_samplers, ("samplers.md", "samplers.json", "crps.svg", "spread.svg"), archives,
             {
-                **CONDITIONAL, "downscaling": ("jitter",), "sampling": all_but(Sampling, *SAMPLER_KEYS),
+                **CONDITIONAL, "downscaling": ("jitter",), "sampling": all_but(SamplingTable, *SAMPLER_KEYS),
                 "evaluation": ("n_shifts", "n_conditions"),
             },
             {"comparison": ("samplers", "evaluations")}, inputs, state=("samplers",),
@@ -90,7 +97,7 @@ def _check_scored(run: DownscaleRun) -> None:
         )
 
 
-def _archives(config: Config) -> tuple[list[Stage], tuple[str, ...], Mapping[str, tuple[str, ...]]]:
+def _archives(config: DownscaleConfig) -> tuple[list[Stage], tuple[str, ...], Mapping[str, tuple[str, ...]]]:
     """The stages that simulate archives, their names, and the files that are read instead."""
     if config.data.source == "files":
         return [], (), {"data.fine": (str(config.data.fine),), "data.coarse": (str(config.data.coarse),)}
@@ -102,23 +109,23 @@ def _archives(config: Config) -> tuple[list[Stage], tuple[str, ...], Mapping[str
     return made, SIMULATED, {}
 
 
-def _train_stage(config: Config, archives: tuple[str, ...], inputs: Mapping[str, tuple[str, ...]]) -> Stage:
+def _train_stage(config: DownscaleConfig, archives: tuple[str, ...], inputs: Mapping[str, tuple[str, ...]]) -> Stage:
     """What a model depends on: of p(x) nothing but the fine archive, of the others C′ too."""
     needs, depends, work = archives, {**DATA, **PRIOR}, config.training.n_steps * config.training.batch_size
     match config.downscaling:
-        case Downscaling(method="diffusion"):
+        case DownscalingTable(method="diffusion"):
             needs, inputs = archives[:1], {key: inputs[key] for key in inputs if key == "data.fine"}
-        case Downscaling(method="bridge"):
+        case DownscalingTable(method="bridge"):
             depends = {**depends, "downscaling": (), "coarsening": ()}
             work = config.downscaling.n_iterations * config.downscaling.n_steps * config.training.batch_size
-        case Downscaling(jitter="debiaser"):
+        case DownscalingTable(jitter="debiaser"):
             needs, depends = (*archives, "debias"), CONDITIONAL
         case _:
             depends = CONDITIONAL
     return Stage("train", train, ("model",), needs, depends, inputs=inputs, work=work)
 
 
-def _draws(config: Config) -> tuple[int, int]:
+def _draws(config: DownscaleConfig) -> tuple[int, int]:
     """Draws of both ensembles, times their cost."""
     settings, cost = config.evaluation, build.n_evaluations(config) * config.sampling.particles
     unpaired, perfect = settings.n_unpaired * settings.unpaired_members, settings.n_conditions

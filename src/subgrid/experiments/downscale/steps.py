@@ -16,7 +16,7 @@ from subgrid.downscaling.prior.training import Fields
 from subgrid.downscaling.upsampling.particles import sample_with_diagnostics
 from subgrid.experiments.downscale import build
 from subgrid.experiments.downscale.checks import check_network
-from subgrid.experiments.downscale.config import Config
+from subgrid.experiments.downscale.config import DownscaleConfig
 from subgrid.experiments.downscale.fitting import fit_debiaser, train_on
 from subgrid.experiments.downscale.run import DownscaleRun
 from subgrid.experiments.downscale.scoring import COLUMNS
@@ -32,7 +32,7 @@ LARGEST_SHARE = 0.25
 
 
 def train(
-    config: Config,
+    config: DownscaleConfig,
     fine: Path,
     output: Path,
     variable: str | None,
@@ -73,7 +73,7 @@ def train(
         train_on(config, fields, output, operator=operator, jitter=jitter, update=update, key=key)
 
 
-def _own_jitter(config: Config) -> float:
+def _own_jitter(config: DownscaleConfig) -> float:
     """The configured jitter, as far as fine fields alone tell. **Raises:** `ConfigError` for that of the debiaser."""
     jitter = config.downscaling.jitter
     if jitter != "debiaser":
@@ -86,7 +86,7 @@ def _own_jitter(config: Config) -> float:
     )
 
 
-def _own_operator(config: Config, space: tuple[int, ...], fine: Path) -> Coarsening | None:
+def _own_operator(config: DownscaleConfig, space: tuple[int, ...], fine: Path) -> Coarsening | None:
     """The configured C′, from fine fields alone; a prior needs none."""
     if config.downscaling.method == "diffusion":
         return None
@@ -114,7 +114,7 @@ def settings_of(model: Path) -> Path | None:
     model = model.resolve()
     kept = [model / "config.toml", *([model.parent / "config.toml"] if model.name == "model" else [])]
     found = next((path for path in kept if path.exists()), None)
-    if found is not None and (other := set(read_tables(found)) - set(Config.model_fields)):
+    if found is not None and (other := set(read_tables(found)) - set(DownscaleConfig.model_fields)):
         raise DataError(
             f"{model}: is the model of another kind of run, with the table [{sorted(other)[0]}]; `subgrid run` on its "
             "configuration downscales with it."
@@ -123,7 +123,7 @@ def settings_of(model: Path) -> Path | None:
 
 
 def downscale(
-    config: Config,
+    config: DownscaleConfig,
     coarse: Path,
     model: Path,
     output: Path,

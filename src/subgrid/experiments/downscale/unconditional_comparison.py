@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 from subgrid.diffusion.samplers import draw
 from subgrid.downscaling.prior.model import Prior, load_prior
 from subgrid.experiments.downscale import build
-from subgrid.experiments.downscale.config import Config
+from subgrid.experiments.downscale.config import DownscaleConfig
 from subgrid.experiments.downscale.run import DownscaleRun
 from subgrid.runs.comparison import kept
 from subgrid.verification.spectra import mean_energy_log_ratio
@@ -54,11 +54,11 @@ def _scores(run: DownscaleRun, sampler: str, n: int | None, fields: np.ndarray) 
     return {"sampler": sampler, "evaluations": n, "MELRw": float(found[1]), "standard deviation ratio": ratio}
 
 
-def _sampler(config: Config, method: Any, n: int) -> Config:
+def _sampler(config: DownscaleConfig, method: Any, n: int) -> DownscaleConfig:
     return config.model_copy(update={"sampling": config.sampling.model_copy(update={"method": method, "n_levels": n})})
 
 
-def _drawn(config: Config, prior: Prior, keys: Shaped[PRNGKeyArray, " n"]) -> Float[Array, "n channel *space"]:
+def _drawn(config: DownscaleConfig, prior: Prior, keys: Shaped[PRNGKeyArray, " n"]) -> Float[Array, "n channel *space"]:
     """Physical units."""
     levels = build.levels_for(config, prior)
     method = build.method_of(config)(prior.gaussian)

@@ -19,7 +19,7 @@ from subgrid.data.store import write_text, write_whole
 from subgrid.report import style
 from subgrid.report.plates import Plate
 
-Paths = Float[np.ndarray, "frame n 2"]
+PlottedPaths = Float[np.ndarray, "frame n 2"]
 
 PANEL = 2.1
 """Inches of one panel; at `DPI` four of them are 840 pixels, the width of a text column."""
@@ -37,12 +37,12 @@ QUANTUM = 32_000
 SOURCE, POINT, TRACE = style.COLOURS["floor"], style.COLOURS["debiased"], style.COLOURS["raw"]
 
 
-def limits_of(paths: Mapping[str, Paths]) -> float:
+def limits_of(paths: Mapping[str, PlottedPaths]) -> float:
     """Half the side of a square about the origin that holds nearly all points at all times."""
     return 1.15 * float(np.quantile([np.abs(path).max(-1) for path in paths.values()], 0.99))
 
 
-def draw_panel(axes: Axes, title: str, path: Paths, frame: int, limit: float) -> None:
+def draw_panel(axes: Axes, title: str, path: PlottedPaths, frame: int, limit: float) -> None:
     """The points at one frame, where some of them have been, and faintly where all came from."""
     axes.set(xlim=(-limit, limit), ylim=(-limit, limit), xticks=[], yticks=[], title=title, aspect="equal")
     axes.grid(visible=False)
@@ -53,7 +53,7 @@ def draw_panel(axes: Axes, title: str, path: Paths, frame: int, limit: float) ->
     axes.scatter(*path[frame].T, s=4.0, color=POINT, linewidths=0, zorder=3)  # over the lines
 
 
-def draw_frame(paths: Mapping[str, Paths], frame: int) -> Figure:
+def draw_frame(paths: Mapping[str, PlottedPaths], frame: int) -> Figure:
     """All panels at one frame, in the house style."""
     with style.context():
         figure = Figure(figsize=(PANEL * len(paths), PANEL + 0.25), dpi=DPI, layout="constrained")
@@ -65,7 +65,7 @@ def draw_frame(paths: Mapping[str, Paths], frame: int) -> Figure:
     return figure
 
 
-def write_gif(path: str | Path, paths: Mapping[str, Paths]) -> Path:
+def write_gif(path: str | Path, paths: Mapping[str, PlottedPaths]) -> Path:
     """An animation of all panels, looping, the end held for a second; replaced if it is there.
 
     **Arguments:** `path` of the file; `paths`, points at every frame by title: as many frames in each.
@@ -98,7 +98,7 @@ def gif_plate(name: str, path: Path) -> Plate:
     return Plate(name, name, source, width, height, f"Points moving from a Gaussian onto {name}, four ways.", caption)
 
 
-def write_page(path: str | Path, sets: Mapping[str, Mapping[str, Paths]]) -> Path:
+def write_page(path: str | Path, sets: Mapping[str, Mapping[str, PlottedPaths]]) -> Path:
     """One HTML file that plays the paths of every set, with a slider; it needs no network.
 
     **Arguments:** `path` of the file; `sets`, panels by title by name of the set.
@@ -111,7 +111,7 @@ def write_page(path: str | Path, sets: Mapping[str, Mapping[str, Paths]]) -> Pat
     return write_text(path, template.replace("{{ data }}", content))
 
 
-def _packed(paths: Mapping[str, Paths]) -> dict[str, Any]:
+def _packed(paths: Mapping[str, PlottedPaths]) -> dict[str, Any]:
     """Coordinates as base64 of little-endian 16-bit integers, frame by frame, point by point."""
     _number_of_frames(paths)
     limit = limits_of(paths)
@@ -124,7 +124,7 @@ def _packed(paths: Mapping[str, Paths]) -> dict[str, Any]:
     return {"quantum": QUANTUM, "panels": panels}
 
 
-def _number_of_frames(paths: Mapping[str, Paths]) -> int:
+def _number_of_frames(paths: Mapping[str, PlottedPaths]) -> int:
     lengths = {title: len(path) for title, path in paths.items()}
     if len(set(lengths.values())) != 1:
         raise ValueError(f"all panels must have as many frames, got {lengths}.")

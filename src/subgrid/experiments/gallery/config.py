@@ -4,12 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from subgrid.runs.config import AsTuple, Configuration, Positive, PositiveFloat, RunTable, Table
-
-Widths = Annotated[tuple[Positive, ...], AsTuple, Field(min_length=1)]
+from subgrid.runs.config import AsTuple, Configuration, Positive, PositiveFloat, RunTable, Table, Widths
 
 
-class Gallery(Table):
+class GalleryTable(Table):
     """The animation: sets of points reached from noise by denoising, flow, reflow and bridge, side by side."""
 
     targets: Annotated[
@@ -32,4 +30,4 @@ class GalleryConfig(Configuration):
     """All tables."""
 
     run: RunTable = RunTable(name="toy_gallery")
-    gallery: Gallery = Gallery()
+    gallery: GalleryTable = GalleryTable()

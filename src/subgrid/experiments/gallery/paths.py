@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Scalar
 
 from subgrid.diffusion.denoiser import Preconditioned
 from subgrid.diffusion.objective import denoising_loss, karras_weight, log_uniform_levels
-from subgrid.experiments.gallery.config import Gallery
+from subgrid.experiments.gallery.config import GalleryTable
 from subgrid.networks.mlp import MLP
 from subgrid.numerics.integration import integrate_path
 from subgrid.runs.stage import Update
@@ -31,7 +31,7 @@ from subgrid.transport.rectified_flow import fit_rectified_flow
 from subgrid.transport.velocity import NetworkVelocity
 from subgrid.types import Key
 
-Paths = Float[Array, "frame n 2"]
+PointPaths = Float[Array, "frame n 2"]
 TITLES = ("denoising", "flow", "reflow", "bridge")
 SIGMA_MAX, SIGMA_MIN = 40.0, 5e-3
 SUBSTEPS = 4
@@ -40,7 +40,7 @@ STEPS_AT_ONCE = 100
 """Training steps between two reports."""
 
 
-def make_paths(table: Gallery, target: str, *, report: Update, key: Key) -> dict[str, np.ndarray]:
+def make_paths(table: GalleryTable, target: str, *, report: Update, key: Key) -> dict[str, np.ndarray]:
     """The paths of all four, in the units of the set: float32, frame × point × 2."""
     data_key, source_key, start_key, *keys = jr.split(key, 6)
     points = points_of(target, table.n_train, key=data_key)
@@ -60,7 +60,9 @@ def points_of(target: str, n: int, *, key: Key) -> Float[Array, "n 2"]:
     return toy_2d.eight_gaussians(n, std=0.5, key=key) if target == "8gaussians" else toy_2d.draw(target, n, key=key)
 
 
-def denoising_paths(table: Gallery, ends: Ends, x: Float[Array, "n 2"], report: Callable, *, key: Key) -> Paths:
+def denoising_paths(
+    table: GalleryTable, ends: Ends, x: Float[Array, "n 2"], report: Callable, *, key: Key
+) -> PointPaths:
     """The probability flow of a diffusion, as its variance-preserving picture x_σ/√(1 + σ²).
 
     σ = tan θ with θ falling steadily: signal and noise are cos θ and sin θ of the picture.
@@ -92,13 +94,13 @@ class ProbabilityFlow(eqx.Module):
 
 
 @eqx.filter_jit
-def _walk(rate: Any, x: Float[Array, "n 2"], times: Float[Array, " time"]) -> Paths:
+def _walk(rate: Any, x: Float[Array, "n 2"], times: Float[Array, " time"]) -> PointPaths:
     """The paths from x, every `SUBSTEPS`-th point of them."""
     return jax.vmap(lambda z: integrate_path(lambda y, t: rate(y, t), z, times)[::SUBSTEPS], out_axes=1)(x)
 
 
 @eqx.filter_jit
-def _wander(drift: Any, x: Float[Array, "n 2"], sigma: float, n_steps: int, key: Key) -> Paths:
+def _wander(drift: Any, x: Float[Array, "n 2"], sigma: float, n_steps: int, key: Key) -> PointPaths:
     """The same along dX = v dt + σ dW."""
     options: Any = {"direction": "forward", "sigma": sigma, "n_steps": n_steps, "grading": 1.0}
     walk = lambda z, k: sample_bridge_path(drift, z, key=k, **options)[::SUBSTEPS]  # noqa: E731
@@ -106,8 +108,8 @@ def _wander(drift: Any, x: Float[Array, "n 2"], sigma: float, n_steps: int, key:
 
 
 def flow_paths(
-    table: Gallery, ends: Ends, x: Float[Array, "n 2"], report: Callable, *, key: Key
-) -> tuple[Paths, Paths]:
+    table: GalleryTable, ends: Ends, x: Float[Array, "n 2"], report: Callable, *, key: Key
+) -> tuple[PointPaths, PointPaths]:
     """Flow matching with independent pairs, and the same after one reflow."""
     network_key, fit_key = jr.split(key)
     steps = count(STEPS_AT_ONCE, STEPS_AT_ONCE)  # those of both rounds together, which each count from 0
@@ -119,7 +121,7 @@ def flow_paths(
     return _walk(flows[0].velocity, x, times), _walk(flows[1].velocity, x, times)
 
 
-def bridge_paths(table: Gallery, ends: Ends, x: Float[Array, "n 2"], report: Callable, *, key: Key) -> Paths:
+def bridge_paths(table: GalleryTable, ends: Ends, x: Float[Array, "n 2"], report: Callable, *, key: Key) -> PointPaths:
     """The Schrödinger bridge of diffusion σ."""
     forward_key, backward_key, fit_key, path_key = jr.split(key, 4)
     n_steps = table.n_steps // 2
@@ -138,6 +140,6 @@ def bridge_paths(table: Gallery, ends: Ends, x: Float[Array, "n 2"], report: Cal
     return _wander(bridge.forward, x, table.sigma, table.n_frames * SUBSTEPS, path_key)
 
 
-def _schedule(table: Gallery) -> TrainingSchedule:
+def _schedule(table: GalleryTable) -> TrainingSchedule:
     optimiser = warmup_cosine(table.n_steps, peak=table.learning_rate)
     return TrainingSchedule(table.n_steps, optimiser, steps_per_dispatch=STEPS_AT_ONCE)

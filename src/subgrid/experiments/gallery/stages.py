@@ -10,7 +10,7 @@ import numpy as np
 
 from subgrid.data.store import write_whole
 from subgrid.experiments.gallery.animation import gif_plate, write_gif, write_page
-from subgrid.experiments.gallery.config import Gallery, GalleryConfig
+from subgrid.experiments.gallery.config import GalleryConfig, GalleryTable
 from subgrid.experiments.gallery.paths import TITLES, make_paths
 from subgrid.report.plates import Section
 from subgrid.runs.experiment import Recipe
@@ -44,7 +44,7 @@ def stages(config: GalleryConfig) -> list[Stage]:
             f"move {target}",
             partial(move, target),
             (f"{target}.npz",),
-            depends_on={"run": ("seed",), "gallery": all_but(Gallery, "targets")},
+            depends_on={"run": ("seed",), "gallery": all_but(GalleryTable, "targets")},
             work=table.n_steps,
         )
         for target in table.targets

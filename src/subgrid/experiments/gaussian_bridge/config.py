@@ -4,13 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from subgrid.runs.config import AsTuple, Configuration, Positive, PositiveFloat, RunTable, Table
-
-Widths = Annotated[tuple[Positive, ...], AsTuple, Field(min_length=1)]
-Steps = Annotated[int, Field(ge=100, multiple_of=100)]
+from subgrid.runs.config import AsTuple, Configuration, Positive, PositiveFloat, RunTable, Steps, Table, Widths
 
 
-class GaussianBridge(Table):
+class GaussianBridgeTable(Table):
     """The bridge between N(−a·1, I) and N(a·1, I) by iterative Markovian fitting, against the closed form."""
 
     dimensions: Annotated[tuple[Positive, ...], AsTuple, Field(min_length=1)] = (5, 20, 50)
@@ -33,4 +30,4 @@ class GaussianBridgeConfig(Configuration):
     """All tables."""
 
     run: RunTable = RunTable(name="gaussian_bridge")
-    gaussian_bridge: GaussianBridge = GaussianBridge()
+    gaussian_bridge: GaussianBridgeTable = GaussianBridgeTable()

@@ -7,22 +7,22 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 
-from subgrid.experiments.gaussian_bridge.config import GaussianBridge
+from subgrid.experiments.gaussian_bridge.config import GaussianBridgeTable
 from subgrid.numerics.noise import standard_normal
 from subgrid.transport.bridge import Bridge, Direction, bridge_times, sample_bridge_path
 from subgrid.transport.bridge_fitting import BridgeSettings
-from subgrid.transport.gaussian_bridge import GaussianBridge as ExactBridge, gaussian_schroedinger_bridge
+from subgrid.transport.gaussian_bridge import GaussianBridge, gaussian_schroedinger_bridge
 from subgrid.types import Key
 from subgrid.verification.gaussian_divergence import diagonal_gaussian_divergence
 
 
-def exact_bridge(table: GaussianBridge, d: int) -> ExactBridge:
+def exact_bridge(table: GaussianBridgeTable, d: int) -> GaussianBridge:
     """The Schrödinger bridge of the experiment."""
     ones, eye = jnp.ones(d), jnp.eye(d)
     return gaussian_schroedinger_bridge(-table.offset * ones, eye, table.offset * ones, eye, sigma=table.sigma)
 
 
-def settings_of(table: GaussianBridge) -> BridgeSettings:
+def settings_of(table: GaussianBridgeTable) -> BridgeSettings:
     return BridgeSettings(
         sigma=table.sigma,
         start=table.start,
@@ -34,7 +34,7 @@ def settings_of(table: GaussianBridge) -> BridgeSettings:
     )
 
 
-def measure(bridge: Bridge, exact: ExactBridge, table: GaussianBridge, *, key: Key) -> dict[str, float]:
+def measure(bridge: Bridge, exact: GaussianBridge, table: GaussianBridgeTable, *, key: Key) -> dict[str, float]:
     """Mean KL over the times of the sampler, both ways; coupling covariance and the variance at the end reached."""
     numbers: dict[str, float] = {}
     directions: tuple[Direction, Direction] = ("forward", "backward")
@@ -46,7 +46,7 @@ def measure(bridge: Bridge, exact: ExactBridge, table: GaussianBridge, *, key: K
 
 
 @eqx.filter_jit
-def _measure_one_way(drift, exact: ExactBridge, direction: Direction, n: int, n_steps: int, key: Key):
+def _measure_one_way(drift, exact: GaussianBridge, direction: Direction, n: int, n_steps: int, key: Key):
     draw_key, path_key = jr.split(key)
     start = exact.mean0 if direction == "forward" else exact.mean1
     x = start + standard_normal((n, len(start)), key=draw_key)

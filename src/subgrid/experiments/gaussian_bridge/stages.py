@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import jax.random as jr
 
 from subgrid.data.store import write_json
-from subgrid.experiments.gaussian_bridge.config import GaussianBridge, GaussianBridgeConfig
+from subgrid.experiments.gaussian_bridge.config import GaussianBridgeConfig, GaussianBridgeTable
 from subgrid.experiments.gaussian_bridge.measure import exact_bridge, measure, settings_of
 from subgrid.networks.mlp import MLP
 from subgrid.numerics.noise import standard_normal
@@ -62,12 +62,12 @@ def stages(config: GaussianBridgeConfig) -> list[Stage]:
     return [*fitted, scored, report_stage(page, config, needs=("score",))]
 
 
-def _fit_stage(d: int, table: GaussianBridge) -> Stage:
+def _fit_stage(d: int, table: GaussianBridgeTable) -> Stage:
     return Stage(
         f"fit {d} dimensions",
         partial(fit_dimension, d),
         (f"d{d}.json",),
-        depends_on={"run": ("seed",), "gaussian_bridge": all_but(GaussianBridge, "dimensions", "n_iterations")},
+        depends_on={"run": ("seed",), "gaussian_bridge": all_but(GaussianBridgeTable, "dimensions", "n_iterations")},
         grows_with={"gaussian_bridge": ("n_iterations",)},
         state=(f"d{d}",),
         work=table.n_iterations * table.n_steps,
@@ -131,7 +131,7 @@ def score(run: GaussianBridgeRun, update: Update) -> None:
     update(1, 1)
 
 
-def rows_of(table: GaussianBridge, d: int, measured: Measured) -> list[dict[str, Any]]:
+def rows_of(table: GaussianBridgeTable, d: int, measured: Measured) -> list[dict[str, Any]]:
     """Mean KL both ways, the coupling, the variance reached, and how far the coupling strays in the second half."""
     last, later = measured[-1], [row["covariance_forward"] for row in measured[len(measured) // 2 :]]
     published = PUBLISHED.get(d) if (table.offset, table.sigma) == (0.1, 1.0) else None

@@ -16,7 +16,7 @@ from subgrid.data.normalise import Standardiser, fit_standardiser
 from subgrid.data.store import OutputExists, write_zarr
 from subgrid.downscaling.preparation.normal_score import fit_normal_score
 from subgrid.downscaling.preparation.transforms import ChannelTransforms, Unchanged
-from subgrid.experiments.moist_turbulence.config import Normalisation, Turbulence
+from subgrid.experiments.moist_turbulence.config import NormalisationTable, TurbulenceTable
 from subgrid.networks.context import Context
 from subgrid.numerics.spectral import refine
 from subgrid.simulate.moist_turbulence import INTERVAL, MoistTurbulence, context, trajectories
@@ -27,7 +27,7 @@ BLOCK = 64
 """Fields that are refined and scaled together."""
 
 
-def simulate_coarse(table: Turbulence, path: Path, *, report: NotedReport, key: Key) -> None:
+def simulate_coarse(table: TurbulenceTable, path: Path, *, report: NotedReport, key: Key) -> None:
     """As many runs as of the fine archive in all contexts together, each from rest and of as many frames.
 
     Spin-up is nearly all of their cost, and worth it: of two sets of 16 long runs the standard deviations of c were
@@ -44,7 +44,7 @@ def simulate_coarse(table: Turbulence, path: Path, *, report: NotedReport, key: 
     _write(frames, [0] * len(runs), path)
 
 
-def simulate_fine(table: Turbulence, path: Path, *, report: NotedReport, key: Key) -> None:
+def simulate_fine(table: TurbulenceTable, path: Path, *, report: NotedReport, key: Key) -> None:
     """Runs of every context from the same spun-up states of ζ, under forcings of their own."""
     spin_key, run_key = jr.split(key)
     n_runs = _n_runs(table)
@@ -69,7 +69,7 @@ def simulate_fine(table: Turbulence, path: Path, *, report: NotedReport, key: Ke
     _write(frames, wavenumbers, path)
 
 
-def _n_runs(table: Turbulence) -> int:
+def _n_runs(table: TurbulenceTable) -> int:
     """Of one context."""
     return table.n_training_runs + table.n_held_out_runs
 
@@ -141,7 +141,7 @@ class Scales:
         return _in_blocks(jax.jit(lambda z: self.transforms.inverse_series(self.standardiser.restore(z, 2))), values)
 
 
-def fit_scales(fields: Float[np.ndarray, "n channel y x"], table: Normalisation) -> Scales:
+def fit_scales(fields: Float[np.ndarray, "n channel y x"], table: NormalisationTable) -> Scales:
     """Normal scores of the channels that the table names, and standard deviations of what they have become."""
     scored = [name in table.normal_scores for name in CHANNELS]
     transforms = ChannelTransforms(
@@ -185,7 +185,7 @@ class Archives:
         return self.scales.restore(values)
 
 
-def load_archives(table: Turbulence, normalisation: Normalisation, fine: Path, coarse: Path) -> Archives:
+def load_archives(table: TurbulenceTable, normalisation: NormalisationTable, fine: Path, coarse: Path) -> Archives:
     """Both archives on the fine grid, runs for training apart from those held out.
 
     Scales are those of the fine training runs, for coarse fields too: what is alike in both must stay alike.

@@ -16,7 +16,7 @@ from subgrid.runs.config import (
 )
 from subgrid.simulate.moist_turbulence import VISCOSITIES, WAVENUMBERS
 
-Method = Literal[
+TurbulenceMethod = Literal[
     "diffusion-bridge",
     "diffusion-bridge-ode",
     "flow-matching",
@@ -25,11 +25,11 @@ Method = Literal[
     "dsbm-imf",
     "dsbm-gaussian",
 ]
-METHODS: tuple[Method, ...] = get_args(Method)
+METHODS: tuple[TurbulenceMethod, ...] = get_args(TurbulenceMethod)
 """In the order of the table: the baselines first."""
 
 
-class Turbulence(Table):
+class TurbulenceTable(Table):
     """The two archives. Frames are .25 time units apart, as published; runs are fewer and shorter.
 
     Published: one run of 500 units for each context, the first half dropped. Kinetic energy forgets at the rate 2μ, so
@@ -56,14 +56,14 @@ class Turbulence(Table):
     """Of each run: 2.5 units. Correlation between frames is .86 at one interval, .65 at four, .5 at eight."""
 
 
-class Normalisation(Table):
+class NormalisationTable(Table):
     normal_scores: Annotated[tuple[Literal["zeta", "c"], ...], AsTuple] = ("zeta", "c")
     """Channels whose histogram over the fine archive is made Gaussian before anything is fitted: that of c has a spike
     where air is saturated, with a third of all points, that of ζ heavy tails (kurtosis 7). Other channels are divided
     by their standard deviation only."""
 
 
-class Network(Table):
+class NetworkTable(Table):
     """A UNet, the same for every method: only its targets differ."""
 
     channels: Annotated[tuple[Positive, ...], AsTuple, Field(min_length=1)] = (32, 64, 128)
@@ -72,7 +72,7 @@ class Network(Table):
     """Points an axis that the stem gathers: a training step costs a sixth of that of patch 1."""
 
 
-class Training(Table):
+class TurbulenceTrainingTable(Table):
     """Of flows and denoisers; a bridge takes as many steps in each outer iteration as [bridge] says."""
 
     n_steps: Annotated[int, Field(ge=20, multiple_of=20)] = 5000
@@ -111,8 +111,8 @@ class DiffusionTable(Table):
     """Denoisers are trained up to this multiple of the turnaround level, and no further: nothing else is used."""
 
 
-class Evaluation(Table):
-    methods: Annotated[tuple[Method, ...], AsTuple, Field(min_length=1)] = METHODS
+class TurbulenceEvaluationTable(Table):
+    methods: Annotated[tuple[TurbulenceMethod, ...], AsTuple, Field(min_length=1)] = METHODS
     n_sampling_steps: Annotated[int, Field(ge=2, multiple_of=2)] = 30
     """Network evaluations a field, as published for the bridge; "diffusion-bridge-ode" takes as many each way."""
     n_cases: Positive = 64
@@ -123,13 +123,13 @@ class TurbulenceConfig(Configuration):
     """All tables of a moist-turbulence configuration."""
 
     run: RunTable = RunTable(name="moist_turbulence")
-    turbulence: Turbulence = Turbulence()
-    normalisation: Normalisation = Normalisation()
-    network: Network = Network()
-    training: Training = Training()
+    turbulence: TurbulenceTable = TurbulenceTable()
+    normalisation: NormalisationTable = NormalisationTable()
+    network: NetworkTable = NetworkTable()
+    training: TurbulenceTrainingTable = TurbulenceTrainingTable()
     bridge: BridgeTable = BridgeTable()
     diffusion: DiffusionTable = DiffusionTable()
-    evaluation: Evaluation = Evaluation()
+    evaluation: TurbulenceEvaluationTable = TurbulenceEvaluationTable()
 
 
 def check(config: TurbulenceConfig) -> None:

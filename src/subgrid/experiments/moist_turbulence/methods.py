@@ -20,7 +20,12 @@ from subgrid.diffusion.objective import denoising_loss, log_uniform_levels
 from subgrid.diffusion.spectral_denoiser import SpectralDenoiser, residual_weight
 from subgrid.downscaling.upsampling.diffusion_bridge import conditioned, decode, encode, noised, turnaround_level
 from subgrid.experiments.moist_turbulence.archives import Archives, contexts
-from subgrid.experiments.moist_turbulence.config import BridgeTable, Network, Training, TurbulenceConfig
+from subgrid.experiments.moist_turbulence.config import (
+    BridgeTable,
+    NetworkTable,
+    TurbulenceConfig,
+    TurbulenceTrainingTable,
+)
 from subgrid.networks.context import Context, Groups, of_group
 from subgrid.networks.unet import UNet
 from subgrid.numerics.spectral import ModeStatistics, mode_statistics
@@ -34,7 +39,7 @@ from subgrid.transport.bridge_fitting import BridgeSettings, fit_bridge, restart
 from subgrid.transport.couplings import ExactTransport
 from subgrid.transport.ends import Ends, Pairs, draw_pairs
 from subgrid.transport.flow_matching import Flow, flow_map, flow_matching_loss
-from subgrid.transport.interpolants import Linear
+from subgrid.transport.interpolants import LinearInterpolant
 from subgrid.transport.spectral_bridge import RefinedDrift, RefinedVelocity, SpectralBridge, projecting_independent_ends
 from subgrid.types import Key, NotedReport
 
@@ -101,7 +106,7 @@ def build(name: str, config: TurbulenceConfig, statistics: ArchiveStatistics, *,
             distribution, n_channels = (fine, 5) if name == "fine-denoiser" else (coarse, 4)
             return SpectralDenoiser(distribution, _unet(config.network, n_channels, key=key))
         case "flow":
-            return Flow(RefinedVelocity(coarse, fine, _unet(config.network, 5, key=key)), Linear())
+            return Flow(RefinedVelocity(coarse, fine, _unet(config.network, 5, key=key)), LinearInterpolant())
         case "bridge":
             sigma = float(np.sqrt(config.bridge.variance))
             base = Groups([SpectralBridge(each, coarse, sigma) for each in statistics.fine])
@@ -199,7 +204,7 @@ def _sampler(method: str, config: TurbulenceConfig, level: float, models: list):
             return bridged
 
 
-def _fit(table: Training, model, loss, data, draw, *, folder: Path, report, key: Key):
+def _fit(table: TurbulenceTrainingTable, model, loss, data, draw, *, folder: Path, report, key: Key):
     checkpoints = Checkpoints(folder / "checkpoints")
     origin = {
         **table.model_dump(),
@@ -266,7 +271,7 @@ def bridge_settings(table: BridgeTable, config: TurbulenceConfig, *, start) -> B
     )
 
 
-def _unet(table: Network, n_channels: int, *, key: Key) -> UNet:
+def _unet(table: NetworkTable, n_channels: int, *, key: Key) -> UNet:
     return UNet(n_channels, 2, 2, **table.model_dump(), key=key)
 
 

@@ -4,7 +4,7 @@ from functools import partial
 
 from subgrid.experiments.moist_turbulence import methods
 from subgrid.experiments.moist_turbulence.archives import simulate_coarse, simulate_fine, write_fields
-from subgrid.experiments.moist_turbulence.config import Method, TurbulenceConfig
+from subgrid.experiments.moist_turbulence.config import TurbulenceConfig, TurbulenceMethod
 from subgrid.experiments.moist_turbulence.page import page
 from subgrid.experiments.moist_turbulence.run import TurbulenceRun
 from subgrid.experiments.moist_turbulence.scoring import score
@@ -59,7 +59,7 @@ def _fit_stage(name: str, config: TurbulenceConfig) -> Stage:
     )
 
 
-def _downscale_stage(method: Method) -> Stage:
+def _downscale_stage(method: TurbulenceMethod) -> Stage:
     needs = tuple(f"fit {name}" for name in methods.MODELS[method])
     sampling = {"evaluation": ("n_sampling_steps", "n_cases")}
     part = f"downscaled/{method}.zarr"
@@ -79,7 +79,7 @@ def _fit(name: str, run: TurbulenceRun, update: Update) -> None:
     methods.fit_model(name, run.config, run.archives, folder, report=update, key=run.key("fits", name))
 
 
-def _downscale(method: Method, run: TurbulenceRun, update: Update) -> None:
+def _downscale(method: TurbulenceMethod, run: TurbulenceRun, update: Update) -> None:
     coarse, context = run.cases.coarse, run.cases.context
     key, models = run.key("downscale", method), run.path("models")
     fields = methods.downscale(method, run.config, run.archives, models, coarse.values, context, report=update, key=key)

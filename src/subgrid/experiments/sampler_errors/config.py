@@ -10,7 +10,7 @@ from subgrid.runs.config import AsTuple, Configuration, PositiveFloat, RunTable,
 Grid = Literal["exponential", "central", "karras", "variance-preserving", "cosine"]
 
 
-class SamplerErrors(Table):
+class SamplerErrorsTable(Table):
     """The table of sampler errors: method × grid × case against evaluations, exact denoisers, no network."""
 
     methods: Annotated[tuple[MethodName, ...], AsTuple, Field(min_length=1)] = (
@@ -62,4 +62,4 @@ class SamplerErrorsConfig(Configuration):
     """All tables."""
 
     run: RunTable = RunTable(name="sampler_errors")
-    sampler_errors: SamplerErrors = SamplerErrors()
+    sampler_errors: SamplerErrorsTable = SamplerErrorsTable()

@@ -37,7 +37,7 @@ from subgrid.experiments.sampler_errors.cases import (
     mixture_spreads,
     normal_points,
 )
-from subgrid.experiments.sampler_errors.config import SamplerErrors
+from subgrid.experiments.sampler_errors.config import SamplerErrorsTable
 from subgrid.numerics.noise import standard_normal
 from subgrid.types import Key
 
@@ -90,7 +90,7 @@ def _padded(grid: str, counts: Sequence[int], method: MethodFor, std: float = 1.
 # Gaussians without guidance, component by component ------------------------------------------------------------------
 
 
-def component_rows(table: SamplerErrors, *, report: Callable[[str], None]) -> Rows:
+def component_rows(table: SamplerErrorsTable, *, report: Callable[[str], None]) -> Rows:
     """Unit Gaussian, both fields, and both fields given coarse values with the exact conditional denoiser."""
     cases: dict[tuple[str, float | None], ComponentMoments] = {
         ("unit Gaussian", None): ComponentMoments(np.zeros(1), np.ones(1))
@@ -152,7 +152,7 @@ def _diagonal_errors(means: np.ndarray, variances: np.ndarray, exact: ComponentM
 # Through a guidance -------------------------------------------------------------------------------------------------
 
 
-def guided_rows(table: SamplerErrors, *, report: Callable[[str], None]) -> Rows:
+def guided_rows(table: SamplerErrorsTable, *, report: Callable[[str], None]) -> Rows:
     """The fields given coarse values, with the prior's exact denoiser as each guidance makes it."""
     cases = [(given, v) for field in FIELDS for v in (0.0, table.noise_variance) for given in conditioned(field, v)]
     rows = []
@@ -210,7 +210,7 @@ def _root(matrix: Float[np.ndarray, "d d"]) -> Float[np.ndarray, "d d"]:
 # Mixtures -----------------------------------------------------------------------------------------------------------
 
 
-def mixture_rows(table: SamplerErrors, *, report: Callable[[str], None], key: Key) -> Rows:
+def mixture_rows(table: SamplerErrorsTable, *, report: Callable[[str], None], key: Key) -> Rows:
     """Standard deviation of the whole and inside a mode. Diffusions share their noise: grids differ by themselves."""
     points, weights = normal_points(4001)
     flow = jnp.asarray(points, jnp.float32), jnp.zeros((max(table.evaluations), 0, len(points)))
@@ -246,7 +246,7 @@ def sampling_noise(n: int) -> dict[str, float]:
     return {f"{case}, {part}": of_parts[part] for case, part in product(MIXTURES, PARTS)}
 
 
-def _row(table: SamplerErrors, errors: Sequence[dict[str, float]], **described: Any) -> dict[str, Any]:
+def _row(table: SamplerErrorsTable, errors: Sequence[dict[str, float]], **described: Any) -> dict[str, Any]:
     """One row: errors and ratios of standard deviations by evaluations, and the products each evaluation comes with."""
     by = {part: [float(f"{error[part]:.5g}") for error in errors] for part in ("error", "std")}
     return {

@@ -2,7 +2,7 @@
 
 import jax
 
-from subgrid.experiments.sampler_errors.config import SamplerErrors, SamplerErrorsConfig
+from subgrid.experiments.sampler_errors.config import SamplerErrorsConfig, SamplerErrorsTable
 from subgrid.experiments.sampler_errors.errors import component_rows, guided_rows, mixture_rows, sampling_noise
 from subgrid.experiments.sampler_errors.figures import errors_plate
 from subgrid.experiments.sampler_errors.table import score_table
@@ -25,7 +25,7 @@ class SamplerErrorsRun(Run[SamplerErrorsConfig]):
 
 def stages(config: SamplerErrorsConfig) -> list[Stage]:
     """All stages of a configuration, in order."""
-    depends = {"run": ("seed",), "sampler_errors": tuple(SamplerErrors.model_fields)}
+    depends = {"run": ("seed",), "sampler_errors": tuple(SamplerErrorsTable.model_fields)}
     scored = Stage("score", score, (METRICS,), depends_on=depends, if_changed="remake")
     return [scored, report_stage(page, config, needs=("score",))]
 

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from subgrid.data.store import write_json
-from subgrid.experiments.toy_2d.config import Task, Toy, ToyConfig
+from subgrid.experiments.toy_2d.config import Task, ToyConfig, ToyTable
 from subgrid.experiments.toy_2d.methods import FractionReport, Transport, fit_transport, move
 from subgrid.numerics.streams import stream
 from subgrid.simulate import toy_2d
@@ -71,7 +71,7 @@ def sets_of(task: Task) -> tuple[Callable[..., Float[Array, "n 2"]], Callable[..
             return toy_2d.wide_moons, toy_2d.wide_eight_gaussians
 
 
-def make_cell(table: Toy, cell: Cell, path: Path, report: FractionReport, *, key: Key) -> tuple:
+def make_cell(table: ToyTable, cell: Cell, path: Path, report: FractionReport, *, key: Key) -> tuple:
     """Trains and moves what the cell asks for.
 
     **Returns:** a function that measures the result and writes the cell, with its arguments, for another thread.
@@ -99,7 +99,7 @@ def scale_of(task: Task) -> float:
     return float(jnp.std(target(10_000, key=stream(0, "toy", "scale"))))
 
 
-def fit_scaled(table: Toy, cell: Cell, ends: Ends, scale: float, report: FractionReport, key: Key) -> Transport:
+def fit_scaled(table: ToyTable, cell: Cell, ends: Ends, scale: float, report: FractionReport, key: Key) -> Transport:
     """The transport between the points divided by `scale`."""
     unit = jax.tree.map(lambda points: points / scale, ends)
     method: Any = cell.method

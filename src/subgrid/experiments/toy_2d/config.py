@@ -4,15 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from subgrid.runs.config import AsTuple, Configuration, Positive, PositiveFloat, RunTable, Table
+from subgrid.runs.config import AsTuple, Configuration, Positive, PositiveFloat, RunTable, Steps, Table, Widths
 
 Task = Literal["moons", "scurve", "8gaussians", "moons-8gaussians"]
-Method = Literal["dsbm-ipf", "dsbm-imf", "dsbm-imf+", "rectified-flow", "ot-cfm", "cfm", "sf2m"]
-Widths = Annotated[tuple[Positive, ...], AsTuple, Field(min_length=1)]
-Steps = Annotated[int, Field(ge=100, multiple_of=100)]
+ToyMethod = Literal["dsbm-ipf", "dsbm-imf", "dsbm-imf+", "rectified-flow", "ot-cfm", "cfm", "sf2m"]
 
 
-class Toy(Table):
+class ToyTable(Table):
     """The 2-D table: W₂ and path energy by task, method and seed."""
 
     tasks: Annotated[tuple[Task, ...], AsTuple, Field(min_length=1)] = (
@@ -22,7 +20,7 @@ class Toy(Table):
         "moons-8gaussians",
     )
     """From the standard Gaussian to these sets; and from moons to eight Gaussians."""
-    methods: Annotated[tuple[Method, ...], AsTuple, Field(min_length=1)] = (
+    methods: Annotated[tuple[ToyMethod, ...], AsTuple, Field(min_length=1)] = (
         "dsbm-ipf",
         "dsbm-imf",
         "dsbm-imf+",
@@ -57,4 +55,4 @@ class ToyConfig(Configuration):
     """All tables."""
 
     run: RunTable = RunTable(name="toy_2d")
-    toy: Toy = Toy()
+    toy: ToyTable = ToyTable()

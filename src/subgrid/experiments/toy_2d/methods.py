@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, Scalar
 
-from subgrid.experiments.toy_2d.config import Method, Toy
+from subgrid.experiments.toy_2d.config import ToyMethod, ToyTable
 from subgrid.networks.mlp import MLP
 from subgrid.numerics.integration import euler_maruyama_path
 from subgrid.training.fitting import TrainingSchedule, warmup_cosine
@@ -23,7 +23,7 @@ from subgrid.transport.bridge_fitting import BridgeSettings, Start, fit_bridge, 
 from subgrid.transport.couplings import Coupling, EntropicTransport, ExactTransport, Independent
 from subgrid.transport.ends import Ends, Pairs, draw_pairs
 from subgrid.transport.flow_matching import TIME_MARGIN, Flow, fit_flow
-from subgrid.transport.interpolants import Linear
+from subgrid.transport.interpolants import LinearInterpolant
 from subgrid.transport.rectified_flow import fit_rectified_flow
 from subgrid.transport.velocity import NetworkVelocity
 from subgrid.types import Key, Velocity
@@ -43,7 +43,7 @@ class Transport(NamedTuple):
 
 
 def fit_transport(
-    method: Method, ends: Ends, sigma: float, table: Toy, *, report: FractionReport, key: Key
+    method: ToyMethod, ends: Ends, sigma: float, table: ToyTable, *, report: FractionReport, key: Key
 ) -> Transport:
     """Trains one method between two sets of points of order one; `sigma` in their unit."""
     uniform = jnp.linspace(0.0, 1.0, table.n_sampling_steps + 1)
@@ -67,11 +67,11 @@ def fit_transport(
             return Transport(_simulation_free_bridge(ends, sigma, table, report, key), sigma, times)
 
 
-def _network(table: Toy, key: Key) -> NetworkVelocity:
+def _network(table: ToyTable, key: Key) -> NetworkVelocity:
     return NetworkVelocity(MLP((2,), (2,), hidden=table.hidden, key=key))
 
 
-def _options(table: Toy, report: FractionReport, *, parts: int = 1) -> dict[str, Any]:
+def _options(table: ToyTable, report: FractionReport, *, parts: int = 1) -> dict[str, Any]:
     """What all flows are fitted with; `report` sees each of `parts` trainings as an equal part of the whole."""
     steps = count(STEPS_AT_ONCE, STEPS_AT_ONCE)  # those of all trainings together, which each count from 0
     tell = lambda step, _: report(next(steps) / (parts * table.n_steps))  # noqa: E731
@@ -83,24 +83,24 @@ def _options(table: Toy, report: FractionReport, *, parts: int = 1) -> dict[str,
     }
 
 
-def _flow(coupling: Coupling, ends: Ends, table: Toy, report: FractionReport, key: Key) -> Velocity:
+def _flow(coupling: Coupling, ends: Ends, table: ToyTable, report: FractionReport, key: Key) -> Velocity:
     network_key, pairs_key, fit_key = jr.split(key, 3)
     pairs = coupled_pairs(ends, coupling, table.n_train, table.coupling_batch, key=pairs_key)
     return fit_flow(Flow(_network(table, network_key)), pairs, key=fit_key, **_options(table, report)).velocity
 
 
-def _rectified(ends: Ends, table: Toy, report: FractionReport, key: Key) -> Velocity:
+def _rectified(ends: Ends, table: ToyTable, report: FractionReport, key: Key) -> Velocity:
     network_key, fit_key = jr.split(key)
     options = _options(table, report, parts=table.n_rounds)
     flow = Flow(_network(table, network_key))
     return fit_rectified_flow(flow, ends, n_rounds=table.n_rounds, key=fit_key, **options)[-1].velocity
 
 
-def _simulation_free_bridge(ends: Ends, sigma: float, table: Toy, report: FractionReport, key: Key) -> Velocity:
+def _simulation_free_bridge(ends: Ends, sigma: float, table: ToyTable, report: FractionReport, key: Key) -> Velocity:
     """The drift v + ½σ² ∇log p of [SF]²M (Tong et al. 2023, arXiv:2307.03672)."""
     network_key, noise_key, pairs_key, fit_key = jr.split(key, 4)
     pairs = coupled_pairs(ends, EntropicTransport(2 * sigma**2), table.n_train, table.coupling_batch, key=pairs_key)
-    flow = Flow(_network(table, network_key), Linear(sigma), _network(table, noise_key))
+    flow = Flow(_network(table, network_key), LinearInterpolant(sigma), _network(table, noise_key))
     return DiffusionDrift(fit_flow(flow, pairs, key=fit_key, **_options(table, report)), sigma)
 
 
@@ -114,7 +114,7 @@ class DiffusionDrift(eqx.Module):
         return self.flow.velocity(x, t, context) + self.sigma**2 / 2 * self.flow.score(x, t, context)
 
 
-def _bridge(start: Start, ends: Ends, sigma: float, table: Toy, report: FractionReport, key: Key) -> Velocity:
+def _bridge(start: Start, ends: Ends, sigma: float, table: ToyTable, report: FractionReport, key: Key) -> Velocity:
     forward_key, backward_key, fit_key = jr.split(key, 3)
     settings = BridgeSettings(
         sigma=sigma,

@@ -7,7 +7,7 @@ from pathlib import Path
 import jax
 
 from subgrid.experiments.toy_2d.cells import Cell, all_cells, cell_path, make_cell
-from subgrid.experiments.toy_2d.config import Toy, ToyConfig
+from subgrid.experiments.toy_2d.config import ToyConfig, ToyTable
 from subgrid.experiments.toy_2d.table import score_table
 from subgrid.runs.experiment import Recipe
 from subgrid.runs.page import METRICS, Page, report_stage, write_metrics
@@ -35,7 +35,7 @@ def stages(config: ToyConfig) -> list[Stage]:
         "cells",
         make_cells,
         ("cells",),
-        depends_on={"run": ("seed",), "toy": all_but(Toy, *GROWING)},
+        depends_on={"run": ("seed",), "toy": all_but(ToyTable, *GROWING)},
         grows_with={"toy": GROWING},
         whole=lambda run: all(cell_path(run.folder, cell).exists() for cell in all_cells(run.config)),
         work=len(all_cells(config)) * config.toy.n_steps,
