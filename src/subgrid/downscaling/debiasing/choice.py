@@ -113,7 +113,7 @@ def choose_debiasing(
         Fisher (1921), of the transform Z.
 
     Examples:
-        >>> choice = choose_debiasing(AnomalySample(coarse, phase, years), Sample(fine, phase2, years2))
+        >>> choice = choose_debiasing(AnomalySample(coarse, phase, years), AnomalySample(fine, phase2, years2))
         >>> choice.method, choice.strength
     """
     if not methods:
