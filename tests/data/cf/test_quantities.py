@@ -1,4 +1,4 @@
-"""What a variable is: by standard name, name and units of well-known archives, or as it is told."""
+"""What a variable is: by standard name, name and units of well-known archives, or as it is given."""
 
 import pytest
 import xarray as xr
@@ -88,8 +88,12 @@ def test_a_modifier_of_a_standard_name_makes_it_another_variable():
 
 
 def test_what_is_told_goes_before_everything_and_is_written_down():
-    told = describe(field("ppt", "K", standard_name="air_temperature"), quantity="precipitation")
-    assert (told.quantity, told.bounds, told.transform) == ("precipitation", (0.0, None), "censored root")
+    described = describe(field("ppt", "K", standard_name="air_temperature"), quantity="precipitation")
+    assert (described.quantity, described.bounds, described.transform) == (
+        "precipitation",
+        (0.0, None),
+        "censored root",
+    )
     bounded = describe(field("x", "1"), bounds=(0.0, 5.0))
     assert (bounded.quantity, bounded.transform) == ("other", "arcsine")
     again = describe(field("anything").assign_attrs(bounded.attributes))

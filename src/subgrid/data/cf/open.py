@@ -139,10 +139,10 @@ def read_fields(source: Source, variables: Variables | None = None, *, name: str
     fields = []
     for file in files:
         names = {each: Variable() for each in held[file.name]} if wanted is None else wanted
-        for new, told in names.items():
-            old = name_in(list(map(str, file.dataset.data_vars)), new, told)
+        for new, given in names.items():
+            old = name_in(list(map(str, file.dataset.data_vars)), new, given)
             if old is not None:
-                fields.append(_field(file, old, new, told))
+                fields.append(_field(file, old, new, given))
     order = list(wanted) if wanted is not None else []
     return sorted(fields, key=lambda field: order.index(field.name)) if order else fields
 
@@ -157,25 +157,25 @@ def _check_held(wanted: dict[str, Variable] | None, files: list[SourceFile], hel
             f"{what}: no variable lies on a grid of latitudes and longitudes (variables: "
             f"{', '.join(every) or 'none'}); add the coordinates, with the units 'degrees_north' and 'degrees_east'."
         )
-    for name, told in (wanted or {}).items():
-        if name_in(every, name, told) is None:
-            looked_for = " or ".join(map(repr, dict.fromkeys((*told.names, name))))
+    for name, given in (wanted or {}).items():
+        if name_in(every, name, given) is None:
+            looked_for = " or ".join(map(repr, dict.fromkeys((*given.names, name))))
             meant = f", as in variables = {{{name} = '{next(iter(there))}'}}" if there else ""
             raise DataError(
                 f"{what}: no variable {looked_for}; on a grid there are {listing}. Say which one is meant{meant}."
             )
 
 
-def _field(opened: SourceFile, old: str, new: str, told: Variable) -> ClimateField:
+def _field(opened: SourceFile, old: str, new: str, given: Variable) -> ClimateField:
     """One variable of one file, canonical: grid, times, what it is, units, chunks."""
     file, dataset, notes = opened.name, opened.dataset, list(opened.notes)
     units = str(dataset[old].attrs.get("units", ""))
     preferred = dataset[old].encoding.get("preferred_chunks", {})
     placed = on_canonical_grid(dataset, old, file=file)
-    if told.units is not None:
-        placed[old].attrs["units"] = told.units
-        notes.append(f"{new}: units {units!r} in the file, {told.units!r} as told")
-    described = describe(placed[old], quantity=told.quantity, bounds=told.bounds)
+    if given.units is not None:
+        placed[old].attrs["units"] = given.units
+        notes.append(f"{new}: units {units!r} in the file, {given.units!r} as given")
+    described = describe(placed[old], quantity=given.quantity, bounds=given.bounds)
     placed = placed.rename({old: new})
     time = placed["time"] if "time" in placed.dims else None
     if time is not None:

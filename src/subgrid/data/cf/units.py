@@ -88,11 +88,11 @@ def conversion(
         if described.quantity in ("fraction", "relative humidity"):
             raise DataError(
                 f"{file}: {field.name} has no attribute 'units', so it may be from 0 to 1 or from 0 to 100; set it to "
-                "'1' or '%'" + told("units", field.name, "'%'")
+                "'1' or '%'" + or_say_so("units", field.name, "'%'")
             )
         raise DataError(
             f"{file}: {field.name} has no attribute 'units'; set it to what the values are in, for instance "
-            f"{kind.units!r}" + told("units", field.name, repr(kind.units))
+            f"{kind.units!r}" + or_say_so("units", field.name, repr(kind.units))
         )
     unit = _known(text, field, file)
     factor, offset = _line(unit, kind, described.quantity, step_days) or (None, 0.0)
@@ -100,12 +100,12 @@ def conversion(
         raise DataError(
             f"{file}: {field.name} is {kind.about} by {described.because}, in units {text!r}, which cannot become "
             f"{kind.units}{_hint(described.quantity, unit, step_days)}; correct the attribute 'units', or say what it "
-            "is" + told("quantity", field.name, "'…'")
+            "is" + or_say_so("quantity", field.name, "'…'")
         )
     return Conversion(factor, offset, described.quantity, kind.units)
 
 
-def told(option: str, name: Any, value: str) -> str:
+def or_say_so(option: str, name: Any, value: str) -> str:
     """The end of an advice: how to say something of a variable without a change of its file."""
     return f", or say so without changing the file: variables = {{{name} = {{{option} = {value}}}}}."
 
@@ -167,7 +167,7 @@ def _known(text: str, field: xr.DataArray, file: str) -> Unit:
     except UnknownUnit:
         raise DataError(
             f"{file}: {field.name} has the unknown units {text!r}; set its attribute 'units' to something that "
-            "UDUNITS knows, such as 'K', 'mm day-1' or 'Pa'" + told("units", field.name, "'…'")
+            "UDUNITS knows, such as 'K', 'mm day-1' or 'Pa'" + or_say_so("units", field.name, "'…'")
         ) from None
 
 

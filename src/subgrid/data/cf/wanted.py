@@ -41,9 +41,9 @@ class Variable:
         return {key: value for key, value in asdict(self).items() if value not in (None, ())}
 
 
-Told: TypeAlias = str | Sequence[str] | Variable | Mapping[str, Any]
-Variables: TypeAlias = str | Sequence[str] | Mapping[str, Told]
-"""A name; several; or a mapping of names to what is told of each: its name or names in files, or a `Variable`."""
+Given: TypeAlias = str | Sequence[str] | Variable | Mapping[str, Any]
+Variables: TypeAlias = str | Sequence[str] | Mapping[str, Given]
+"""A name; several; or a mapping of names to what is said of each: its name or names in files, or a `Variable`."""
 
 
 def wanted_variables(variables: Variables | None) -> dict[str, Variable] | None:
@@ -68,7 +68,7 @@ def wanted_variables(variables: Variables | None) -> dict[str, Variable] | None:
         case str():
             return {variables: Variable()}
         case Mapping():
-            return {name: _variable(name, told) for name, told in variables.items()}
+            return {name: _variable(name, given) for name, given in variables.items()}
         case _:
             return {name: Variable() for name in variables}
 
@@ -79,7 +79,7 @@ def name_in(held: Sequence[str], name: str, wanted: Variable) -> str | None:
     Args:
         held: names of the file's variables.
         name: of the wanted variable.
-        wanted: what is told of it.
+        wanted: what is said of it.
 
     Returns:
         The first of its names that the file holds.
@@ -91,31 +91,31 @@ def name_in(held: Sequence[str], name: str, wanted: Variable) -> str | None:
     return next((candidate for candidate in (*wanted.names, name) if candidate in held), None)
 
 
-def _variable(name: str, told: Told) -> Variable:
-    match told:
+def _variable(name: str, given: Given) -> Variable:
+    match given:
         case Variable():
-            return told
+            return given
         case str():
-            return Variable((told,))
+            return Variable((given,))
         case Mapping():
-            return _from_fields(name, dict(told))
+            return _from_fields(name, dict(given))
         case _:
-            return Variable(tuple(told))
+            return Variable(tuple(given))
 
 
-def _from_fields(name: str, told: dict[str, Any]) -> Variable:
+def _from_fields(name: str, given: dict[str, Any]) -> Variable:
     known = [field.name for field in fields(Variable)]
-    for key in told:
+    for key in given:
         if key not in known:
             near = difflib.get_close_matches(key, known, 1)
             meant = f"; did you mean {near[0]!r}?" if near else ""
             raise DataError(f"variables.{name}: there is no {key!r}, only {', '.join(known)}{meant}")
-    names, bounds = told.get("names", ()), told.get("bounds")
-    told["names"] = (names,) if isinstance(names, str) else tuple(names)
+    names, bounds = given.get("names", ()), given.get("bounds")
+    given["names"] = (names,) if isinstance(names, str) else tuple(names)
     if bounds is not None:
-        told["bounds"] = _bounds(name, bounds)
+        given["bounds"] = _bounds(name, bounds)
     try:
-        return Variable(**told)
+        return Variable(**given)
     except ValueError as error:
         raise DataError(f"variables.{name}: {error}") from error
 
