@@ -36,7 +36,7 @@ Settings = Annotated[Path | None, typer.Option("--config", "-c", help="TOML file
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="Override a key: `--set training.n_steps=8000`. Repeatable.")
 ]
-Variable = Annotated[str | None, typer.Option("--variable", help="Variable to read, if a file holds several.")]
+VariableOption = Annotated[str | None, typer.Option("--variable", help="Variable to read, if a file holds several.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
 
@@ -219,7 +219,7 @@ def simulate(output: RunFolder, config: Settings = None, overrides: Overrides = 
 def train(
     fine: Annotated[Path, typer.Argument(help="Fine fields: NetCDF file or Zarr store.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Model folder; an unfinished one is resumed.")],
-    variable: Variable = None,
+    variable: VariableOption = None,
     config: Settings = None,
     overrides: Overrides = None,
     stream: Annotated[
@@ -248,7 +248,7 @@ def downscale(
         Path | None,
         typer.Option(help="Fine archive to debias against; without it the coarse fields are taken as unbiased."),
     ] = None,
-    variable: Variable = None,
+    variable: VariableOption = None,
     config: Settings = None,
     overrides: Overrides = None,
     overwrite: Overwrite = False,
@@ -270,7 +270,7 @@ def verify(
     ensemble: Annotated[Path, typer.Argument(help="Ensemble made by `downscale`.")],
     reference: Annotated[Path, typer.Option("--reference", "-r", help="Fine fields to score against.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="JSON file of the metrics.")] = Path("metrics.json"),
-    variable: Variable = None,
+    variable: VariableOption = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Scores an ensemble against fine reference fields, noise floor beside every metric."""
