@@ -1,7 +1,7 @@
 """What an ensemble costs by its size: twice the days, a slice of 50 GB, two dask workers.
 
 Each number comes from a process of its own, so that peak memory is that of its own work. The sampler is that of a
-climate run: a Gaussian distribution of 60 directions, conditioned exactly, every field through the way back to kelvins.
+climate run: a Gaussian distribution of 60 components, conditioned exactly, every field through the way back to kelvins.
 """
 
 import json
@@ -51,7 +51,7 @@ def run() -> list[tuple[str, float, str]]:
 def prepare(folder: Path, shape: tuple[int, int], n_times: int) -> Path:
     """A model of synthetic fields, and the targets of an ensemble."""
     fine, coarse = (archive(shape, factor, seed) for factor, seed in ((1, 0), (FACTOR, 1)))
-    options = {"directions": (60,), "n_steps": 0}
+    options = {"n_components": (60,), "n_steps": 0}
     model = train_climate(fine, coarse, ["tas"], folder=folder, **options, key=jax.random.key(0))
     (n_kept,) = model.sampler.domain.operator.coarse_shape
     targets = np.random.default_rng(2).normal(size=(n_times, 1, n_kept)).astype(np.float32)
