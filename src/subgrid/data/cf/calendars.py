@@ -3,7 +3,8 @@
 Times are datetime64 or cftime; nothing is converted to another calendar, so no day is invented or dropped.
 """
 
-from typing import TypeVar
+from datetime import timedelta
+from typing import Literal, TypeVar
 
 import numpy as np
 import xarray as xr
@@ -156,6 +157,87 @@ def equal_step_days(time: xr.DataArray) -> float | None:
     if step is None or np.mean(days == step) < 0.9 or days.min() < step:
         return None
     return step
+
+
+def is_monthly(time: xr.DataArray) -> bool:
+    """Whether times are a month apart: each month once, always at its start, its middle or its end.
+
+    Args:
+        time: decoded times of any CF calendar, in order.
+
+    Returns:
+        False for fewer than 2 times, and for 30-day steps that drift through the months.
+
+    Examples:
+        >>> is_monthly(monthly_means.time)
+        True
+    """
+    days = _differences(time)
+    if len(days) == 0 or days.min() < 27 or not 28 <= (step_days(time) or 0) <= 31:
+        return False
+    months = np.asarray(12 * time.dt.year + time.dt.month)
+    day = np.asarray(time.dt.day)
+    from_end = np.asarray(time.dt.days_in_month) - day
+    return len(np.unique(months)) == len(months) and min(np.ptp(day), np.ptp(from_end)) <= 3
+
+
+def middle_of_months(time: xr.DataArray) -> np.ndarray:
+    """The middle of the month that each time lies in, in its own calendar.
+
+    Args:
+        time: decoded times of any CF calendar.
+
+    Returns:
+        datetime64 or cftime, as the times are.
+
+    Examples:
+        >>> middle_of_months(dataset.time)[0]  # of January: the 16th at noon
+    """
+    half = np.asarray(time.dt.days_in_month) * 12
+    return starts_of(time, "month") + _hours(half, time)
+
+
+def starts_of(time: xr.DataArray, period: Literal["day", "month"]) -> np.ndarray:
+    """The beginning of the day or month that each time lies in.
+
+    Args:
+        time: decoded times of any CF calendar.
+        period: "day" or "month".
+
+    Returns:
+        datetime64 or cftime, as the times are.
+    """
+    _check_decoded(time)
+    if time.dtype.kind == "M":
+        unit = "D" if period == "day" else "M"
+        return time.values.astype(f"datetime64[{unit}]").astype(time.dtype)
+    zero = {"hour": 0, "minute": 0, "second": 0, "microsecond": 0} | ({"day": 1} if period == "month" else {})
+    return np.array([date.replace(**zero) for date in time.values], object)
+
+
+def _hours(hours: np.ndarray, time: xr.DataArray) -> np.ndarray:
+    if time.dtype.kind == "M":
+        return hours.astype("timedelta64[h]")
+    return np.array([timedelta(hours=int(each)) for each in hours], object)
+
+
+def count_years(time: xr.DataArray) -> int:
+    """How many years an archive holds: how often its most frequent month comes.
+
+    Season years count December to the next year, so two calendar years touch three of them; they are two years.
+
+    Args:
+        time: decoded times of any CF calendar.
+
+    Returns:
+        The number of years.
+
+    Examples:
+        >>> count_years(dataset.time)  # 2 for January 2001 to December 2002
+    """
+    _check_decoded(time)
+    years = np.unique(np.stack([time.dt.month.values, time.dt.year.values]), axis=1)
+    return int(np.bincount(years[0]).max())
 
 
 def months_of(time: xr.DataArray) -> tuple[int, ...]:

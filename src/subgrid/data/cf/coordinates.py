@@ -13,11 +13,11 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
+from subgrid.data.cf.members import member_dim
 from subgrid.data.cf.sources import first_line
+from subgrid.data.cf.stamps import TIME_DIMS
 from subgrid.data.fields import DataError
 
-MEMBER_DIMS = ("realization", "member", "ensemble", "number", "realisation", "ens", "member_id", "ensemble_member")
-TIME_DIMS = ("time", "t", "valid_time", "date", "day", "Time", "Times")
 LATITUDES = ("lat", "latitude", "Latitude", "nav_lat", "XLAT", "LAT", "lat_2d", "TLAT", "yt_ocean")
 LONGITUDES = ("lon", "longitude", "Longitude", "nav_lon", "XLONG", "LON", "long", "lon_2d", "TLONG", "xt_ocean")
 
@@ -113,13 +113,7 @@ def _sample_dims(field: xr.DataArray, file: str) -> tuple[str | None, str | None
     time = next(iter([*by_axis, *dates, *(d for d in TIME_DIMS if d in field.dims)]), None)
     if time is not None and time not in field.coords:
         raise DataError(f"{file}: {field.name} has a dimension {time!r} without dates; add them as a coordinate.")
-    described = [str(d) for d in field.dims if d in field.coords and _is_member(field[d])]
-    members = next(iter([*described, *(d for d in MEMBER_DIMS if d in field.dims)]), None)
-    return time, members
-
-
-def _is_member(coordinate: xr.DataArray) -> bool:
-    return coordinate.attrs.get("standard_name") == "realization"
+    return time, member_dim(field)
 
 
 def _squeezed(field: xr.DataArray, *, keep: Iterable[Hashable], file: str) -> xr.DataArray:

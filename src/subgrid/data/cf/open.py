@@ -9,11 +9,13 @@ import logging
 
 import xarray as xr
 
-from subgrid.data.cf.calendars import equal_step_days
 from subgrid.data.cf.checks import BLOCK_BYTES, Gaps, check_sample, check_times, check_values
-from subgrid.data.cf.coordinates import TIME_DIMS, gridded_variables, on_canonical_grid
+from subgrid.data.cf.coordinates import gridded_variables, on_canonical_grid
+from subgrid.data.cf.members import single_member, with_canonical_members
 from subgrid.data.cf.quantities import describe
 from subgrid.data.cf.sources import Source, SourceFile, read_sources
+from subgrid.data.cf.stamps import TIME_DIMS, with_canonical_times
+from subgrid.data.cf.steps import Step
 from subgrid.data.cf.units import conversion
 from subgrid.data.cf.wanted import Variable, Variables, name_in, wanted_variables
 from subgrid.data.fields import DataError
@@ -22,7 +24,9 @@ from subgrid.data.grids.pooling import ClimateField, member_label, notes_of, poo
 LOG = logging.getLogger("subgrid")
 
 
-def open_climate(source: Source, variables: Variables | None = None, *, name: str = "coarse") -> xr.Dataset:
+def open_climate(
+    source: Source, variables: Variables | None = None, *, name: str = "coarse", step: Step | None = None
+) -> xr.Dataset:
     """An archive as a canonical dataset, lazily: metadata are checked and a few times looked at.
 
     Files of several variables are merged on the times that all have; files that follow in time are joined; members
@@ -34,6 +38,8 @@ def open_climate(source: Source, variables: Variables | None = None, *, name: st
         variables: in the order wanted, by default all that lie on a grid; a mapping {name: name or names in files}
             renames, and {name: Variable(…)} tells what a variable is, its bounds or its units.
         name: what messages call a source that is no file.
+        step: "day" or "month" averages every variable over complete days or months, extremes by their maxima or minima;
+            None, the default, leaves times as they are.
 
     Returns:
         The canonical dataset.
@@ -47,7 +53,7 @@ def open_climate(source: Source, variables: Variables | None = None, *, name: st
         >>> coarse.pr.attrs["units"]
         'mm day-1'
     """
-    dataset = pool(read_fields(source, variables, name=name), name=name)
+    dataset = pool(read_fields(source, variables, name=name), name=name, step=step)
     check_sample(dataset, name=name)
     for note in notes_of(dataset):
         LOG.info("%s: %s", name, note)
@@ -171,21 +177,26 @@ def _field(opened: SourceFile, old: str, new: str, given: Variable) -> ClimateFi
     file, dataset, notes = opened.name, opened.dataset, list(opened.notes)
     units = str(dataset[old].attrs.get("units", ""))
     preferred = dataset[old].encoding.get("preferred_chunks", {})
-    placed = on_canonical_grid(dataset, old, file=file)
+    dataset, merged = with_canonical_members(dataset, old, file=file)
+    stamped = with_canonical_times(dataset, old, file=file)
+    placed = on_canonical_grid(stamped.dataset, old, file=file)
+    notes += [*merged, *stamped.notes]
     if given.units is not None:
         placed[old].attrs["units"] = given.units
         notes.append(f"{new}: units {units!r} in the file, {given.units!r} as given")
-    described = describe(placed[old], quantity=given.quantity, bounds=given.bounds)
+    described, own = describe(placed[old], quantity=given.quantity, bounds=given.bounds), describe(placed[old])
+    if described.quantity != own.quantity != "other":
+        notes.append(f"{new}: {described.kind.about} as given, though {own.because} says {own.kind.about}")
     placed = placed.rename({old: new})
     time = placed["time"] if "time" in placed.dims else None
     if time is not None:
         check_times(time, file=file)
     if placed[new].chunks is None:
         placed = _in_blocks(placed, new, max([n for dim, n in preferred.items() if dim in TIME_DIMS], default=1))
-    step = equal_step_days(time) if time is not None and time.size > 1 else None
-    convert = conversion(placed[new], described, file=file, step_days=step)
+    convert = conversion(placed[new], described, file=file, step_days=stamped.lengths)
     placed[new] = convert(placed[new]).assign_attrs(described.attributes)
-    return ClimateField(file, new, units, member_label(file, dataset), placed, described, tuple(notes))
+    label, single = member_label(file, dataset), single_member(dataset)
+    return ClimateField(file, new, units, label, placed, described, tuple(notes), single)
 
 
 def _in_blocks(dataset: xr.Dataset, variable: str, file_chunk: int) -> xr.Dataset:

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 import xarray as xr
 
+from subgrid.data.cf.absolute_times import with_readable_times
 from subgrid.data.cf.calendars import check_calendar
 from subgrid.data.fields import DataError
 
@@ -55,16 +56,21 @@ def read_sources(source: Source, *, name: str) -> list[SourceFile]:
     Examples:
         >>> files = read_sources("cmip/tas_*.nc", name="coarse")
     """
-    opened: dict[str, xr.Dataset] = {}
+    opened: dict[str, SourceFile] = {}
     for item in expand(source):
         if isinstance(item, xr.Dataset):
             file = name if name not in opened else f"{name}[{len(opened)}]"
-            opened[file] = decode(item, file=file)
+            opened[file] = _decoded(item, file)
         elif str(item) not in opened:
-            opened[str(item)] = decode(_open(item), file=str(item))
+            opened[str(item)] = _decoded(_open(item), str(item))
     if not opened:
         raise DataError(f"{name}: no files given; name at least one NetCDF file or Zarr store.")
-    return [SourceFile(file, dataset) for file, dataset in opened.items()]
+    return list(opened.values())
+
+
+def _decoded(dataset: xr.Dataset, file: str) -> SourceFile:
+    readable, notes = with_readable_times(dataset, file=file)
+    return SourceFile(file, decode(readable, file=file), notes)
 
 
 def decode(dataset: xr.Dataset, *, file: str) -> xr.Dataset:

@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from subgrid.data.cf.calendars import months_of, season_name
+from subgrid.data.cf.steps import advice, name_of_step
 from subgrid.data.fields import DataError
 
 EARTH_RADIUS = 6371.0
@@ -96,7 +97,7 @@ def check_together(
 
     Raises:
         DataError: with the first of the reasons against it: the regions are disjoint, coarse is finer than fine, no
-            variable is common, units differ, or the fine archive lacks months of the coarse one.
+            variable is common, units or time steps differ, or the fine archive lacks months of the coarse one.
 
     Examples:
         >>> check_together(open_climate("gcm.nc"), open_climate("obs.nc"))
@@ -122,6 +123,7 @@ def misfits(coarse: xr.Dataset, fine: xr.Dataset, *, coarse_name: str = "coarse"
         )
     found += _misfits_of_variables(coarse, fine, coarse_name, fine_name)
     if "time" in coarse.dims and "time" in fine.dims:
+        found += _misfits_of_steps(coarse, fine, coarse_name, fine_name)
         found += _misfits_of_seasons(coarse, fine, coarse_name, fine_name)
     return found
 
@@ -159,6 +161,17 @@ def _misfits_of_variables(coarse: xr.Dataset, fine: xr.Dataset, coarse_name: str
                 "convert one and set its attribute 'units'."
             )
     return found
+
+
+def _misfits_of_steps(coarse: xr.Dataset, fine: xr.Dataset, coarse_name: str, fine_name: str) -> list[str]:
+    """The spread of means depends on what they are means of, so that one step says nothing of another."""
+    names = [name_of_step(dataset["time"]) for dataset in (coarse, fine)]
+    if None in names or names[0] == names[1]:
+        return []
+    return [
+        f"{coarse_name} is {names[0]} and {fine_name} {names[1]}: their values vary differently, so none can stand for "
+        f"the other; {advice(*names)}, or bring archives of one time step."
+    ]
 
 
 def _misfits_of_seasons(coarse: xr.Dataset, fine: xr.Dataset, coarse_name: str, fine_name: str) -> list[str]:

@@ -4,7 +4,6 @@ Members may have unequal lengths. Then a time that one of them lacks is NaN thro
 `available` (realization, time) says so; `pooled` leaves such fields out.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -15,7 +14,9 @@ import numpy as np
 import xarray as xr
 
 from subgrid.data.cf.calendars import calendar_of, step_days
+from subgrid.data.cf.members import MEMBER_LABEL, NUMBERED, label_of, natural_key
 from subgrid.data.cf.quantities import Described
+from subgrid.data.cf.steps import Step, averaged, check_one_step
 from subgrid.data.fields import DataError
 
 AVAILABLE = "available"
@@ -24,7 +25,6 @@ UNITS_FOUND = "units_found"
 NOTES = "notes"
 """Keys of a variable's encoding that keep its files, its units in them and what was done to it when they were opened;
 for messages and the history of outputs. They are not written."""
-MEMBER_LABEL = re.compile(r"r\d+i\d+p\d+(?:f\d+)?")
 GRID_TOLERANCE = 0.01
 """Coordinates that agree to this part of a cell are equal: files store them with different precision."""
 
@@ -41,6 +41,7 @@ class ClimateField:
         data: a canonical dataset of the variable.
         described: what it is taken to be.
         notes: what was merged, converted or dropped, a sentence each.
+        single: the label of its member by a coordinate without dimension, which counts where it tells files apart.
     """
 
     file: str
@@ -50,6 +51,7 @@ class ClimateField:
     data: xr.Dataset
     described: Described
     notes: tuple[str, ...] = ()
+    single: str | None = None
 
 
 def member_label(file: str, dataset: xr.Dataset) -> str | None:
@@ -71,7 +73,7 @@ def member_label(file: str, dataset: xr.Dataset) -> str | None:
     return next((match.group() for match in found if match), None)
 
 
-def pool(fields: Sequence[ClimateField], *, name: str) -> xr.Dataset:
+def pool(fields: Sequence[ClimateField], *, name: str, step: Step | None = None) -> xr.Dataset:
     """All fields as one canonical dataset, lazily.
 
     Files of one variable with different members are pooled along "realization" (times outer-joined); those of one
@@ -80,25 +82,29 @@ def pool(fields: Sequence[ClimateField], *, name: str) -> xr.Dataset:
     Args:
         fields: variables of files.
         name: what messages call the archive.
+        step: "day" or "month" averages each variable, over complete days or months; None, the default, leaves times.
 
     Returns:
         The dataset.
 
     Raises:
-        DataError: for grids or calendars that differ, times that come twice, and variables without common times.
+        DataError: for grids, calendars or time steps that differ, times that come twice, variables without common
+            times, and steps that cannot be averaged.
 
     Examples:
         >>> pool(read_fields("cmip/tas_*.nc", name="coarse"), name="coarse")
     """
     _check_calendars(fields)
     fields = _snapped(fields)
-    series = {}
+    series, averages = {}, {}
     for variable in dict.fromkeys(field.name for field in fields):
-        series[variable] = _series([field for field in fields if field.name == variable])
+        series[variable], averages[variable] = _series([f for f in fields if f.name == variable], step)
+    files = [next(field.file for field in fields if field.name == variable) for variable in series]
+    check_one_step(list(series.values()), files)
     merged = _merged(list(series.values()), name)
     for variable in series:
         own = [field for field in fields if field.name == variable]
-        notes = tuple(dict.fromkeys(note for field in own for note in field.notes))
+        notes = tuple(dict.fromkeys([*(note for field in own for note in field.notes), *averages[variable]]))
         merged[variable].encoding = {PARTS: [_part(field) for field in own], UNITS_FOUND: own[0].units, NOTES: notes}
     return merged
 
@@ -146,6 +152,26 @@ def pooled(dataset: xr.Dataset) -> xr.Dataset:
     return _concat(members, "time")
 
 
+def member_labels(dataset: xr.Dataset) -> tuple[str, ...] | None:
+    """The labels of the members of an archive, by which the members of another are paired with them.
+
+    Args:
+        dataset: from `open_climate`.
+
+    Returns:
+        A label a member, in their order; None where no file gives any.
+
+    Examples:
+        >>> member_labels(open_climate("tas_ssp245_r2i1p1f1.nc"))
+        ('r2i1p1f1',)
+    """
+    if "realization" in dataset.dims:
+        own = dataset.coords.get("realization")
+        return None if own is None or own.attrs.get("long_name") == NUMBERED else tuple(map(str, own.values))
+    labels = {part[3] for field in dataset.data_vars.values() for part in field.encoding.get(PARTS, [])}
+    return (str(labels.pop()),) if len(labels) == 1 and None not in labels else None
+
+
 def file_of(field: xr.DataArray, fallback: str, *, time: Any = None, member: Any = None) -> str:
     """The file that the value of a variable at a time and member came from, as far as it is known.
 
@@ -171,9 +197,9 @@ def file_of(field: xr.DataArray, fallback: str, *, time: Any = None, member: Any
 
 def _part(field: ClimateField) -> tuple[str, Any, Any, str | None]:
     if "time" not in field.data.dims:
-        return field.file, None, None, field.member
+        return field.file, None, None, field.member or field.single
     times = field.data["time"].values
-    return field.file, times[0], times[-1], field.member
+    return field.file, times[0], times[-1], field.member or field.single
 
 
 def _check_calendars(fields: Sequence[ClimateField]) -> None:
@@ -220,23 +246,54 @@ def _axis(field: ClimateField, axis: str) -> str:
     return f"{'x'.join(map(str, values.shape))} {axis} from {values.min():.2f} to {values.max():.2f}"
 
 
-def _series(fields: list[ClimateField]) -> xr.Dataset:
-    """One variable: its members, each put together from its files."""
-    groups: dict[str | None, list[ClimateField]] = {}
-    for field in fields:
-        groups.setdefault(field.member, []).append(field)
-    if len(groups) == 1 and len(fields) > 1 and _are_members(fields):
-        groups = {str(i): [field] for i, field in enumerate(fields)}
-    members = {label: _in_time(group) for label, group in groups.items()}
+def _series(fields: list[ClimateField], step: Step | None) -> tuple[xr.Dataset, tuple[str, ...]]:
+    """One variable: its members, each put together from its files; and what was averaged."""
+    if len(fields) == 1:
+        return _stepped(fields[0].data, fields, step)
+    members, notes = {}, ()
+    for label, own in _by_member(fields).items():
+        members[label], said = _stepped(_in_time(own), own, step)
+        notes = notes or said
     if len(members) == 1:
-        return next(iter(members.values()))
-    labelled = []
-    for i, (label, member) in enumerate(members.items()):
-        if "realization" in member.dims:
-            labelled.append(member)
-        else:
-            labelled.append(member.expand_dims(realization=[str(i) if label is None else str(label)]))
-    return _members(labelled)
+        return next(iter(members.values())), notes
+    check_one_step(list(members.values()), [field.file for field in fields])
+    return _members(members), notes
+
+
+def _stepped(data: xr.Dataset, fields: list[ClimateField], step: Step | None) -> tuple[xr.Dataset, tuple[str, ...]]:
+    return (data, ()) if step is None else averaged(data, step, file=fields[0].file)
+
+
+def _by_member(fields: list[ClimateField]) -> dict[str | int, list[ClimateField]]:
+    """The files of each member, in the natural order of their labels; a file of several members is taken apart."""
+    groups: dict[str | int | None, list[ClimateField]] = {}
+    for field in _labelled(fields):
+        if "realization" not in field.data.dims:
+            groups.setdefault(field.member, []).append(field)
+            continue
+        labels = [label_of(value) for value in field.data["realization"].values]
+        for i, label in enumerate(labels):
+            own = field.member if field.member is not None and len(labels) == 1 else label
+            alone = field.data.isel(realization=i).drop_vars("realization", errors="ignore")
+            groups.setdefault(own, []).append(replace(field, data=alone))
+    if len(groups) == 1 and None in groups and _are_members(fields):
+        return {i: [field] for i, field in enumerate(fields)}
+    if None in groups and len(groups) > 1:
+        label = next(each for each in groups if each is not None)
+        known, unknown = groups[label][0].file, groups[None][0].file
+        raise DataError(
+            f"{known} is of member {label}, and {unknown} of a member that is not named: if it is another one, put its "
+            f"label, such as r2i1p1f1, into the name of the file; if it is {label}, put that there."
+        )
+    return {label: groups[label] for label in sorted(groups, key=natural_key) if label is not None} or {0: fields}
+
+
+def _labelled(fields: list[ClimateField]) -> list[ClimateField]:
+    """Fields whose members are named by single coordinates, where these tell the files apart."""
+    singles = [field.single for field in fields]
+    if any(field.member is not None for field in fields) or None in singles or len(set(singles)) == 1:
+        return fields
+    return [replace(field, member=field.single) for field in fields]
 
 
 def _are_members(fields: list[ClimateField]) -> bool:
@@ -255,6 +312,7 @@ def _in_time(fields: list[ClimateField]) -> xr.Dataset:
     if any("time" not in f.data.dims for f in fields):
         raise DataError(f"{files} both hold {fields[0].name} without a time; name one of them only.")
     fields = sorted(fields, key=lambda f: f.data["time"].values[0])
+    check_one_step([f.data for f in fields], [f.file for f in fields])
     times = np.concatenate([f.data["time"].values for f in fields])
     owner = np.repeat(np.arange(len(fields)), [f.data.sizes["time"] for f in fields])
     order = np.argsort(times, kind="stable")
@@ -269,22 +327,18 @@ def _in_time(fields: list[ClimateField]) -> xr.Dataset:
     return joined if (order == np.arange(len(order))).all() else joined.isel(time=order)
 
 
-def _members(members: list[xr.Dataset]) -> xr.Dataset:
+def _members(members: dict[str | int, xr.Dataset]) -> xr.Dataset:
     """Members along "realization"; where their times differ, `available` says who has which."""
-    times = [member["time"].values if "time" in member.dims else np.empty(0) for member in members]
+    times = [data["time"].values if "time" in data.dims else np.empty(0) for data in members.values()]
     equal = all(np.array_equal(t, times[0]) for t in times)
-    joined = _concat(members, "realization", join="exact" if equal else "outer")
-    labels = joined["realization"].values if "realization" in joined.coords else np.arange(joined.sizes["realization"])
-    if len(set(labels.tolist())) < len(labels):
-        labels = np.arange(len(labels))
-    joined = joined.assign_coords(realization=("realization", labels))
+    joined = _concat(list(members.values()), "realization", join="exact" if equal else "outer")
+    labels = list(members) if all(isinstance(label, int) for label in members) else [str(label) for label in members]
+    numbered = {"long_name": NUMBERED} if labels == list(range(len(labels))) else {}
+    joined = joined.assign_coords(realization=("realization", np.array(labels), numbered))
     if equal:
         return joined
-    rows = [
-        np.repeat(np.isin(joined["time"].values, t)[None], m.sizes["realization"], 0)
-        for t, m in zip(times, members, strict=True)
-    ]
-    return joined.assign_coords({AVAILABLE: (("realization", "time"), np.concatenate(rows))})
+    rows = [np.isin(joined["time"].values, t) for t in times]
+    return joined.assign_coords({AVAILABLE: (("realization", "time"), np.stack(rows))})
 
 
 def _concat(datasets: list[xr.Dataset], dim: str, *, join: Any = "override") -> xr.Dataset:
