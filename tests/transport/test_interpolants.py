@@ -120,7 +120,7 @@ def test_complaints_about_times():
         require_times_where_regular(LinearInterpolant(), jnp.asarray([0.0, 1.2]), score=False)
     with pytest.raises(ValueError, match=r"times must lie in \[0, 1\], got nan"):
         require_times_where_regular(LinearInterpolant(), jnp.asarray([jnp.nan, 0.2]), score=False, last=False)
-    with pytest.raises(ValueError, match="VariancePreservingInterpolant: a derivative .* singular at t = 1;"):
+    with pytest.raises(ValueError, match=r"VariancePreservingInterpolant: a derivative .* singular at t = 1;"):
         require_times_where_regular(VariancePreservingInterpolant(), whole, score=False)
     with pytest.raises(ValueError, match="LinearInterpolant: a derivative of its coefficients is singular at t = 0;"):
         require_times_where_regular(LinearInterpolant(1.0), whole, score=False, last=False)
