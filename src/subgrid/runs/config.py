@@ -193,6 +193,8 @@ def toml_value(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, tuple | list):
         return f"[{', '.join(map(toml_value, value))}]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{toml_value(key)} = {toml_value(each)}" for key, each in value.items()) + "}"
     if isinstance(value, str):
         # A TOML string is a JSON string without surrogate pairs, and with DEL escaped.
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

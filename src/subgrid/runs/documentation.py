@@ -150,6 +150,8 @@ def _type_in_words(annotation: Any) -> str:
             return " | ".join(_type_in_words(each) for each in arguments if each is not type(None))
         case "tuple":
             return f"array of {_type_in_words(arguments[0])}"
+        case "dict":
+            return "table"
         case "Annotated":
             return _type_in_words(arguments[0])
     names = {int: "integer", float: "number", str: "string", bool: "true | false"}

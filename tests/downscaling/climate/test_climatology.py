@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 from hypothesis import given, settings, strategies as st
 
+from subgrid.data.cf.quantities import describe_name
 from subgrid.downscaling.climate.climatology import (
     fit_change_preserving,
     fit_change_signal,
@@ -16,7 +17,7 @@ from subgrid.downscaling.climate.climatology import (
 )
 from subgrid.downscaling.climate.series import Fieldwise, InTransformedSpace
 from subgrid.downscaling.debiasing.static import Composed, fit_quantile_mapping
-from subgrid.downscaling.preparation.transforms import default_transforms
+from subgrid.downscaling.preparation.transforms import transforms_of
 from subgrid.transport.shrinkage import fit_shrunk_gaussian_map
 
 DATA = Path(os.environ.get("SUBGRID_DATA", Path(__file__).parents[3] / "../shared/data"))
@@ -175,7 +176,7 @@ def test_relative_change_of_real_precipitation():
     historical, phase1, _ = winter_series("CMIP5_Iberia_pr.nc", "pr")
     future, phase2, _ = winter_series("CMIP5_Iberia_pr.rcp85.nc", "pr")
     historical, future = 86400 * historical, 86400 * future
-    transforms = default_transforms(["pr"])
+    transforms = transforms_of([describe_name("pr")])
     target = transforms.forward_series(historical[:, :, ::-1] * 0.7)
     debiaser = InTransformedSpace(
         transforms, Fieldwise(fit_quantile_mapping(transforms.forward_series(historical), target))

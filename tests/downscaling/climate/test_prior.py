@@ -15,6 +15,7 @@ from subgrid.downscaling.climate.baselines import gaussian_crps
 from subgrid.downscaling.climate.prior import Conditions, is_trained, load_climate_prior, train_climate_prior
 from subgrid.downscaling.climate.prior_choice import taper_of
 from subgrid.downscaling.climate.refinement import RefinementSettings, pad, padded_shape
+from subgrid.downscaling.preparation.transforms import ChannelTransforms, Unchanged
 from subgrid.numerics.operators import SparseCoarsening
 from subgrid.training.checkpoint import CheckpointMismatch
 from subgrid.training.fitting import TrainingInterrupted
@@ -48,7 +49,7 @@ def conditions(n: int = len(FIELDS)) -> Conditions:
     distances = np.linalg.norm(places[:, None] - places[None], axis=-1)
     operator = SparseCoarsening(csr_array(rows), fine_shape=MASK.shape, coarse_shape=(3,))
     climatology = np.zeros((n, 2, *MASK.shape), np.float32)
-    return Conditions(operator, rows[:, inside], distances, climatology, (False, False))
+    return Conditions(operator, rows[:, inside], distances, climatology, ChannelTransforms((Unchanged(), Unchanged())))
 
 
 def train(folder, fields=FIELDS, groups=GROUPS, **options):

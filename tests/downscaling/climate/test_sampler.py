@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from subgrid.data.cf.quantities import describe_name
 from subgrid.data.fields import DataError
 from subgrid.data.store import write_zarr
 from subgrid.downscaling.climate.climatology import fit_change_signal
@@ -24,6 +25,7 @@ from subgrid.downscaling.climate.sampler import (
     load_domain,
     save_domain,
 )
+from subgrid.downscaling.preparation.transforms import is_bounded, is_censored, transforms_of
 from subgrid.downscaling.spread.calibration import widths
 from subgrid.downscaling.spread.post_processing import (
     POST_PROCESSING,
@@ -32,7 +34,6 @@ from subgrid.downscaling.spread.post_processing import (
     as_if_left_out,
     fit_marginals,
     fit_post_processing,
-    is_censored,
     load_post_processing,
     save_post_processing,
 )
@@ -59,9 +60,7 @@ def parts_of(folder, *variables: str) -> tuple[Domain, Anomalies, np.ndarray, Cl
 
 def conditions_of(domain: Domain, n: int) -> Conditions:
     climatology = np.zeros((n, len(domain.variables), *domain.mask.shape), np.float32)
-    return Conditions(
-        domain.regridding.operator, domain.rows, domain.distances, climatology, is_censored(domain.variables)
-    )
+    return Conditions(domain.regridding.operator, domain.rows, domain.distances, climatology, domain.transforms)
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +155,7 @@ def test_marginals_of_training_draws_become_those_of_the_training_fields(wet):
     drawn = draw_anomalies(prior, gaussian_conditional(prior, domain.regridding.operator), targets, keys, n_levels=4)
     inside = domain.mask
     mapping = fit_marginals(drawn[:, :, inside], fields[:, :, inside])
-    moved = apply_marginals(mapping, drawn, inside, domain.variables)
+    moved = apply_marginals(mapping, drawn, inside, is_bounded(domain.transforms))
     np.testing.assert_array_equal(moved[:, 0], drawn[:, 0])  # temperature stays
     # Every cell's sorted values become those of the training fields, up to interpolation between quantiles.
     before, after = (np.abs(np.sort(f[:, 1, inside], 0) - np.sort(fields[:, 1, inside], 0)) for f in (drawn, moved))
@@ -190,7 +189,8 @@ def test_post_processing_is_kept_and_found_again(calibrated, tmp_path):
 
 
 def test_only_rain_has_marginals_and_a_spread_by_what_is_expected(calibrated, warm):
-    assert is_censored(["tas", "pr"]) == (False, True)
+    transforms = transforms_of([describe_name("tas"), describe_name("pr")])
+    assert is_censored(transforms) == is_bounded(transforms) == (False, True)
     table = calibrated.calibration.by_expected.scales
     np.testing.assert_array_equal(table[0], 1.0)
     assert (table[1] != 1).all() and np.isfinite(table).all()
@@ -278,4 +278,4 @@ def _fine(domain: Domain, anomalies: Anomalies, change):
     from subgrid.downscaling.climate.sampler import FineDomain
 
     clean = Anomalies(anomalies.transforms, jax.tree.map(jnp.nan_to_num, anomalies.climatology))
-    return FineDomain(domain.variables, domain.mask, domain.regridding.operator, clean, change)
+    return FineDomain(domain.variables, domain.descriptions, domain.mask, domain.regridding.operator, clean, change)

@@ -7,7 +7,7 @@ method and strength were chosen.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +17,10 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Bool, Float
 
+from subgrid.data.cf.members import shared_labels
+from subgrid.data.cf.quantities import Described
+from subgrid.data.cf.steps import NAMES, Step, common_step, name_of_step
+from subgrid.data.cf.wanted import Variable
 from subgrid.data.fields import DataError
 from subgrid.data.store import write_zarr
 from subgrid.downscaling.climate.climatology import ChangeSignal, Climatology, fit_climatology
@@ -31,10 +35,12 @@ from subgrid.downscaling.climate.domain import (
     fit_climate_debiaser,
     without_drift,
 )
+from subgrid.downscaling.climate.pairing import MemberClimates, fit_member_climates, pairing_sentence
 from subgrid.downscaling.climate.series import SeriesDebiaser
+from subgrid.downscaling.climate.stored import descriptions_of, wanted_of, written
 from subgrid.downscaling.debiasing.choice import CANDIDATES, STRENGTHS, AnomalySample, choose_debiasing
 from subgrid.downscaling.debiasing.tried import DebiasingChoice
-from subgrid.downscaling.preparation.transforms import default_transforms
+from subgrid.downscaling.preparation.transforms import transforms_of
 from subgrid.training.log import MetricsReport
 
 CHANGE_HARMONICS = 1
@@ -49,6 +55,7 @@ class CoarseFit:
 
     Args:
         variables: names of the channels.
+        descriptions: what each of them is taken to be.
         kept: (*coarse), coarse cells in the constraint.
         lat: of the coarse grid, degrees.
         lon: of the coarse grid, degrees.
@@ -59,9 +66,14 @@ class CoarseFit:
         target: (m, channel, kept), coarsened anomalies of the training reference.
         options: arguments of `fit_climate_debiaser`.
         choice: by which they were found; None where both method and strength were given.
+        members: the same course of each member, where they have labels by which a change is paired.
+        time_step: of the archive in words, such as "daily"; None where it is not known.
+        step: to which the archives were averaged when they were opened; None where they were not.
+        wanted: what was said of the variables when they were opened, by which others of the same model are opened.
     """
 
     variables: tuple[str, ...]
+    descriptions: tuple[Described, ...]
     kept: Bool[np.ndarray, "*coarse"]
     lat: Float[np.ndarray, "*lat"]
     lon: Float[np.ndarray, "*lon"]
@@ -72,6 +84,10 @@ class CoarseFit:
     target: Float[np.ndarray, "m channel kept"]
     options: Mapping[str, Any]
     choice: DebiasingChoice | None = None
+    wanted: Mapping[str, Variable] = field(default_factory=dict)
+    members: MemberClimates | None = None
+    time_step: str | None = None
+    step: Step | None = None
 
     @cached_property
     def debiaser(self) -> SeriesDebiaser:
@@ -82,9 +98,24 @@ class CoarseFit:
         return self.debiaser.adjust(self.anomalies.of(self._select(series)))
 
     def change_to(self, series: Series) -> ChangeSignal:
-        """The coarse model's own smoothed change from the archive's climate to the one of a series, on its grid."""
+        """The coarse model's own smoothed change from the archive's climate to the one of a series, on its grid.
+
+        Between the members that both have by their labels, or between all where no label is common.
+        """
+        shared, before = self._shared(series), self.climate
+        if shared and self.members is not None:
+            paired = np.isin(np.asarray(series.labels)[series.member], shared)
+            series = series if paired.all() else series[paired]
+            before = before if len(shared) == len(self.members.labels) else self.members.of(shared)
         climate = fit_climatology(series.values, series.phase, n_harmonics=CHANGE_HARMONICS)
-        return ChangeSignal(self.climate, climate, change_kinds(self.variables))
+        return ChangeSignal(before, climate, change_kinds(self.descriptions))
+
+    def pairing_to(self, series: Series) -> str | None:
+        """What is to be said of the members between which `change_to` takes a change, if anything."""
+        return pairing_sentence(None if self.members is None else self.members.labels, series.labels)
+
+    def _shared(self, series: Series) -> tuple[str, ...]:
+        return shared_labels(None if self.members is None else self.members.labels, series.labels)
 
     def targets_without(self, change: ChangeSignal, series: Series) -> Float[np.ndarray, "n channel kept"]:
         """Debiased anomalies of a series of another climate, less the model's change and the debiaser's own."""
@@ -151,6 +182,7 @@ def fit_coarse(
     selected = replace(series, values=series.values[:, :, kept])
     anomalies = fit_anomalies(selected[chosen], domain.transforms, n_harmonics=n_harmonics)
     climate = fit_climatology(series.values, series.phase, n_harmonics=CHANGE_HARMONICS)
+    members = fit_member_climates(series, n_harmonics=CHANGE_HARMONICS)
     lat, lon = (np.asarray(coarse[name].values, np.float64) for name in ("lat", "lon"))
     source = anomalies.of(selected)
     choice = None
@@ -163,7 +195,20 @@ def fit_coarse(
         method, strength = choice.method, choice.strength
     resolved = {"method": method, "strength": 1.0 if strength == "auto" else strength, **options}
     fitted = source, chosen, target.values
-    return CoarseFit(domain.variables, kept, lat, lon, anomalies, climate, *fitted, resolved, choice)
+    return CoarseFit(
+        domain.variables,
+        domain.descriptions,
+        kept,
+        lat,
+        lon,
+        anomalies,
+        climate,
+        *fitted,
+        resolved,
+        choice,
+        members=members,
+        time_step=name_of_step(coarse["time"]),
+    )
 
 
 def save_coarse(folder: Path, fit: CoarseFit) -> None:
@@ -184,8 +229,15 @@ def save_coarse(folder: Path, fit: CoarseFit) -> None:
         "trained": ("source_sample", fit.trained),
         "target": (("target_sample", "channel", "cell"), fit.target),
     }
+    if fit.members is not None:
+        axes = ("climate_member", "climate_basis", "channel", "yc", "xc")
+        arrays["member_climates"] = (axes, fit.members.coefficients)
+        arrays["member_times"] = ("climate_member", fit.members.n_times)
     attributes = {
-        "variables": list(fit.variables),
+        "members": None if fit.members is None else list(fit.members.labels),
+        "time_step": fit.time_step,
+        "step": fit.step,
+        **written(fit.variables, fit.descriptions, fit.wanted),
         "options": json.dumps(dict(fit.options)),
         "choice": json.dumps(None if fit.choice is None else fit.choice.as_dict()),
     }
@@ -210,19 +262,32 @@ def load_coarse(folder: str | Path) -> CoarseFit:
     with xr.open_zarr(path, chunks=None) as stored:
         data = stored.load()
     variables, choice = tuple(data.attrs["variables"]), json.loads(data.attrs.get("choice", "null"))
+    descriptions = descriptions_of(data.attrs)
     return CoarseFit(
         variables,
+        descriptions,
         data.kept.values.astype(bool),
         data.coarse_lat.values,
         data.coarse_lon.values,
-        Anomalies(default_transforms(variables), Climatology(jnp.asarray(data.anomaly_climatology.values))),
+        Anomalies(transforms_of(descriptions), Climatology(jnp.asarray(data.anomaly_climatology.values))),
         Climatology(jnp.asarray(data.climate.values)),
         data.source.values,
         data.trained.values.astype(bool),
         data.target.values,
         json.loads(data.attrs["options"]),
         None if choice is None else DebiasingChoice.from_dict(choice),
+        wanted_of(data.attrs),
+        _members_of(data),
+        data.attrs.get("time_step"),
+        data.attrs.get("step"),
     )
+
+
+def _members_of(data: xr.Dataset) -> MemberClimates | None:
+    labels = data.attrs.get("members")
+    if labels is None:
+        return None
+    return MemberClimates(tuple(labels), data.member_climates.values, data.member_times.values)
 
 
 def check_grid(fit: CoarseFit, coarse: xr.Dataset) -> None:
@@ -242,6 +307,27 @@ def check_grid(fit: CoarseFit, coarse: xr.Dataset) -> None:
                 f"coarse: its {name}, {_extent(given)}, is not that of the archive that the model was trained with, "
                 f"{_extent(trained)}; bring fields of the same coarse model, or train with these."
             )
+
+
+def check_step(fit: CoarseFit, coarse: xr.Dataset) -> None:
+    """Passes if a canonical dataset has the time step of the archive that the fit was made on.
+
+    Args:
+        fit: from `fit_coarse` or `load_coarse`.
+        coarse: the dataset; one of a single time says nothing.
+
+    Raises:
+        DataError: with both steps, if it has not.
+    """
+    found = name_of_step(coarse["time"])
+    if found is None or fit.time_step is None or found == fit.time_step:
+        return
+    step = common_step(found, fit.time_step)
+    how = f", as open_climate(…, step = '{step}') makes them" if step and NAMES[step] == fit.time_step else ""
+    raise DataError(
+        f"coarse: its fields are {found}, and those that the model was trained with {fit.time_step}; bring "
+        f"{fit.time_step} ones{how}, or train with {found} archives."
+    )
 
 
 def _extent(axis: np.ndarray) -> str:

@@ -19,10 +19,13 @@ from jax.experimental import sparse
 from jaxtyping import Array, Bool, Float, Int
 
 from subgrid.data.cf.calendars import day_of_year_phase, season_years
+from subgrid.data.cf.members import AVAILABLE, available_samples
 from subgrid.data.cf.open import valid_mask
+from subgrid.data.cf.quantities import Described, describe
 from subgrid.data.cf.together import check_together
 from subgrid.data.fields import DataError
 from subgrid.data.grids.cells import grid_of
+from subgrid.data.grids.pooling import member_labels
 from subgrid.data.grids.regrid import Regridding, conservative_coarsening
 from subgrid.downscaling.climate.climatology import Climatology, fit_climatology
 from subgrid.downscaling.climate.series import Fieldwise, SeriesDebiaser, Weakened
@@ -31,7 +34,7 @@ from subgrid.downscaling.debiasing.dynamic import TransportMethod, fit_transport
 from subgrid.downscaling.debiasing.settings import TransportSettings
 from subgrid.downscaling.debiasing.static import Composed, NoDebiasing, fit_quantile_mapping
 from subgrid.downscaling.interpolation.linear import bilinear
-from subgrid.downscaling.preparation.transforms import PRECIPITATION, ChannelTransforms, default_transforms
+from subgrid.downscaling.preparation.transforms import ChannelTransforms, transforms_of
 from subgrid.numerics.streams import stream
 from subgrid.transport.reduced import fit_reduced_map
 from subgrid.transport.shrinkage import fit_shrunk_gaussian_map
@@ -68,6 +71,7 @@ class Series:
         season_year: (time,): one number for a season that spans the turn of the year.
         time: (time,), dates.
         member: (time,), number of the member.
+        labels: of the members, by their numbers; None where they have none.
     """
 
     values: Float[np.ndarray, "time channel *space"]
@@ -75,9 +79,11 @@ class Series:
     season_year: Int[np.ndarray, " time"]
     time: np.ndarray
     member: Int[np.ndarray, " time"]
+    labels: tuple[str, ...] | None = None
 
     def __getitem__(self, chosen: Any) -> "Series":
-        return Series(*(part[chosen] for part in (self.values, self.phase, self.season_year, self.time, self.member)))
+        parts = (self.values, self.phase, self.season_year, self.time, self.member)
+        return Series(*(part[chosen] for part in parts), labels=self.labels)
 
 
 def series_of(dataset: xr.Dataset, variables: Sequence[str]) -> Series:
@@ -88,7 +94,7 @@ def series_of(dataset: xr.Dataset, variables: Sequence[str]) -> Series:
         variables: names of the channels.
 
     Returns:
-        The series, one member after the other.
+        The series, one member after the other; of members of unequal lengths, the times that each has.
 
     Raises:
         DataError: for a variable that is not there.
@@ -108,13 +114,15 @@ def series_of(dataset: xr.Dataset, variables: Sequence[str]) -> Series:
     pooled = values.reshape(-1, *values.shape[2:])
     tile = lambda a: np.tile(np.asarray(a), members)  # noqa: E731
     time, n = dataset["time"], dataset.sizes["time"]
-    return Series(
+    series = Series(
         pooled,
         tile(day_of_year_phase(time)),
         tile(season_years(time)),
         tile(time.values),
         np.repeat(np.arange(members), n),
+        member_labels(dataset),
     )
+    return series if AVAILABLE not in dataset.coords else series[available_samples(dataset)]
 
 
 @dataclass(frozen=True)
@@ -125,7 +133,7 @@ class Domain:
         variables: names of the channels.
         regridding: C′, and which coarse cells it keeps.
         mask: (*fine), fine cells with values.
-        transforms: of the channels.
+        descriptions: what each channel is taken to be.
         lat: (*fine), of every fine cell, degrees.
         lon: (*fine), of every fine cell, degrees.
     """
@@ -133,9 +141,14 @@ class Domain:
     variables: tuple[str, ...]
     regridding: Regridding
     mask: Bool[np.ndarray, "*fine"]
-    transforms: ChannelTransforms
+    descriptions: tuple[Described, ...]
     lat: Float[np.ndarray, "*fine"]
     lon: Float[np.ndarray, "*fine"]
+
+    @property
+    def transforms(self) -> ChannelTransforms:
+        """Of the channels, by what they are."""
+        return transforms_of(self.descriptions)
 
     @cached_property
     def rows(self) -> Float[np.ndarray, "kept cell"]:
@@ -192,7 +205,8 @@ def connect(fine: xr.Dataset, coarse: xr.Dataset, variables: Sequence[str], *, m
     lat, lon = fine["lat"].values, fine["lon"].values
     if lat.ndim == 1:
         lat, lon = np.meshgrid(lat, lon, indexing="ij")
-    return Domain(tuple(variables), regridding, mask, default_transforms(variables), lat, lon)
+    descriptions = tuple(describe(fine[name]) for name in variables)
+    return Domain(tuple(variables), regridding, mask, descriptions, lat, lon)
 
 
 @dataclass(frozen=True)
@@ -327,16 +341,20 @@ def check_quantiles(
         )
 
 
-def change_kinds(variables: Sequence[str]) -> tuple[Any, ...]:
-    """How a variable changes with climate: precipitation by a factor, all else by a difference.
+def change_kinds(descriptions: Sequence[Described]) -> tuple[Any, ...]:
+    """How variables change with climate, by what they are: precipitation by a factor, temperature by a difference.
 
     Args:
-        variables: names of the channels.
+        descriptions: of the channels.
 
     Returns:
         "multiplicative" or "additive" for each.
+
+    Examples:
+        >>> change_kinds([describe_name("tas"), describe_name("pr")])
+        ('additive', 'multiplicative')
     """
-    return tuple("multiplicative" if name in PRECIPITATION else "additive" for name in variables)
+    return tuple(each.kind.change for each in descriptions)
 
 
 def without_drift(
@@ -350,13 +368,7 @@ def without_drift(
 
 
 def interpolation(coarse: xr.Dataset, fine: xr.Dataset):
-    """Bilinear interpolation of one coarse field (channel, lat, lon) to the fine grid.
-
-    Raises:
-        DataError: for a coarse grid without one-dimensional latitudes and longitudes.
-    """
-    if coarse["lat"].ndim != 1:
-        raise DataError("coarse: interpolation to the fine grid needs a regular latitude-longitude grid; regrid first.")
+    """Bilinear interpolation of one coarse field (channel, *coarse), on a grid of any kind, to the fine grid."""
     interpolate = bilinear(coarse["lat"].values, coarse["lon"].values, fine["lat"].values, fine["lon"].values)
     weights = sparse.BCOO.from_scipy_sparse(interpolate.weights.astype(np.float32))
     shape = interpolate.inside.shape

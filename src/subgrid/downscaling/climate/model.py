@@ -27,6 +27,7 @@ from jaxtyping import Float
 from subgrid.data.cf.checks import Gaps
 from subgrid.data.cf.open import check_climate, open_climate
 from subgrid.data.cf.sources import Source
+from subgrid.data.cf.wanted import Variable, Variables, wanted_variables
 from subgrid.data.grids.cells import grid_of
 from subgrid.data.grids.regrid import conservative_coarsening
 from subgrid.data.store import OutputExists, write_json
@@ -65,13 +66,13 @@ from subgrid.downscaling.climate.sampler import (
     load_domain,
     save_domain,
 )
+from subgrid.downscaling.climate.stored import opening
 from subgrid.downscaling.debiasing.choice import AnomalySample
 from subgrid.downscaling.spread.calibration import SpreadCalibration
 from subgrid.downscaling.spread.post_processing import (
     MEMBERS,
     POST_PROCESSING,
     fit_post_processing,
-    is_censored,
     load_post_processing,
     save_post_processing,
 )
@@ -103,7 +104,7 @@ class ClimateModel:
 def train_climate(
     fine: Source,
     coarse: Source,
-    variables: Sequence[str],
+    variables: Variables,
     *,
     folder: str | Path,
     orography: Source | None = None,
@@ -123,7 +124,8 @@ def train_climate(
     Args:
         fine: a path or Dataset, as for `open_climate`.
         coarse: the same of the coarse archive.
-        variables: in both, the channels.
+        variables: the channels, in both: names, or a mapping {name: name or names in files}, or {name: Variable(…)}
+            that says what a variable is, its bounds or its units (see `open_climate`).
         folder: of the model: an unfinished training in it is resumed, to the same bits.
         orography: a static predictor of the network, on any grid that covers the fine one; none by default.
         debias: the method; "auto", the default, to choose it by left-out years.
@@ -152,22 +154,24 @@ def train_climate(
     folder, refinement = Path(folder), RefinementSettings(**settings)
     options = {"method": debias, **(debias_options or {})}
     asked = [options, dataclasses.asdict(refinement), list(n_components), minimum_valid, gaps, n_harmonics, n_levels]
-    wanted = _refuse_another(folder, key, [list(variables), *asked])
-    fine_data = check_climate(open_climate(fine, list(variables), name="fine"), name="fine", gaps=gaps)
-    coarse_data = check_climate(open_climate(coarse, list(variables), name="coarse"), name="coarse")
-    domain = connect(fine_data, coarse_data, variables, minimum_valid=minimum_valid)
-    series = series_of(fine_data, variables)
+    given = wanted_variables(variables) or {}
+    names = list(given)
+    wanted = _refuse_another(folder, key, [_asked(given), *asked])
+    fine_data = check_climate(open_climate(fine, given, name="fine"), name="fine", gaps=gaps)
+    coarse_data = check_climate(open_climate(coarse, given, name="coarse"), name="coarse")
+    domain = connect(fine_data, coarse_data, names, minimum_valid=minimum_valid)
+    series = series_of(fine_data, names)
     anomalies = fit_anomalies(series, domain.transforms, n_harmonics=n_harmonics)
     fields = anomalies.of(series)
     coarse_series, target = (
-        series_of(coarse_data, variables),
+        series_of(coarse_data, names),
         AnomalySample(domain.coarsen(fields), series.phase, series.season_year),
     )
     fitted = fit_coarse(coarse_data, coarse_series, domain, target, n_harmonics=n_harmonics, **options)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "settings.json", wanted)  # nothing is claimed by archives or options that do not serve
-    save_coarse(folder, fitted)
-    save_grid(folder, fine_data, variables)
+    save_coarse(folder, dataclasses.replace(fitted, wanted=given))
+    save_grid(folder, fine_data, names)
     save_domain(folder, domain, anomalies, None)
     predictors = None if orography is None else static_predictors(orography, fine_data)
     train_on(
@@ -176,6 +180,13 @@ def train_climate(
         key=key,
     )  # fmt: skip
     return load_climate_model(folder)
+
+
+def _asked(given: Mapping[str, Variable]) -> list[Any]:
+    """Names alone where nothing is said of any variable, as earlier versions had it."""
+    if all(variable == Variable() for variable in given.values()):
+        return list(given)
+    return [[name, variable.as_dict()] for name, variable in given.items()]
 
 
 def _refuse_another(folder: Path, key: Key, asked: list[Any]) -> dict[str, Any]:
@@ -216,7 +227,7 @@ def train_on(
         domain.rows,
         domain.distances if domain.mask.sum() * len(domain.variables) <= MOST_VALUES else None,
         anomalies.mean(series.phase),
-        is_censored(domain.variables),
+        domain.transforms,
     )
     if not is_trained(model):
         train_climate_prior(
@@ -321,7 +332,8 @@ def downscale_climate(
     if n_members < 1:
         raise ValueError(f"n_members must be at least 1, got {n_members}.")
     model = model if isinstance(model, ClimateModel) else load_climate_model(model)
-    dataset = check_climate(open_climate(coarse, list(model.variables), name="coarse"), name="coarse")
+    wanted = opening(model.coarse.descriptions, model.coarse.wanted)
+    dataset = check_climate(open_climate(coarse, wanted, name="coarse"), name="coarse")
     check_grid(model.coarse, dataset)
     series = series_of(dataset, model.variables)
     targets, signal = _conditions(model, dataset, series, change)

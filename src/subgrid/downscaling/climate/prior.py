@@ -41,6 +41,7 @@ from subgrid.downscaling.climate.refinement import (
     refining_loss,
     refining_network,
 )
+from subgrid.downscaling.preparation.transforms import ChannelTransforms, is_bounded, is_censored
 from subgrid.downscaling.spread.calibration import conditional_means
 from subgrid.downscaling.spread.draws import conditional_draws
 from subgrid.numerics.streams import draw_keys, substream
@@ -99,14 +100,25 @@ class Conditions:
         rows: (kept, cell), the same as a dense matrix on the cells of the mask, of one channel.
         distances: (cell, cell), between the cells of the mask; None where they are too many for a taper.
         climatology: (n, channel, y, x), of every training field.
-        censored: channels whose spread grows with what is expected.
+        transforms: of the channels: the spread of censored ones grows with what is expected, the marginals of bounded
+            ones are fitted.
     """
 
     operator: Coarsening
     rows: Float[np.ndarray, "kept cell"]
     distances: Float[np.ndarray, "cell cell"] | None
     climatology: Float[np.ndarray, "n channel y x"]
-    censored: tuple[bool, ...]
+    transforms: ChannelTransforms
+
+    @property
+    def censored(self) -> tuple[bool, ...]:
+        """Channels whose spread grows with what is expected."""
+        return is_censored(self.transforms)
+
+    @property
+    def bounded(self) -> tuple[bool, ...]:
+        """Channels whose marginals are fitted."""
+        return is_bounded(self.transforms)
 
 
 def train_climate_prior(

@@ -5,6 +5,7 @@ RUN/model/         the prior, and post_processing.zarr: the spread of its draws,
 RUN/TARGETS.zarr   target(sample, channel, kept): debiased anomalies; phase(sample)
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,12 +17,14 @@ import xarray as xr
 from jaxtyping import Float, Int, PRNGKeyArray, Shaped
 from scipy.sparse import csr_array
 
+from subgrid.data.cf.quantities import Described
 from subgrid.data.store import write_zarr
 from subgrid.diffusion.gaussian_conditional import ConditionalGaussian, condition
 from subgrid.downscaling.climate.climatology import ChangeSignal, Climatology
 from subgrid.downscaling.climate.domain import Anomalies, Domain, PaddedCoarsening
 from subgrid.downscaling.climate.prior import ClimatePrior, load_climate_prior
-from subgrid.downscaling.preparation.transforms import default_transforms
+from subgrid.downscaling.climate.stored import descriptions_of, written
+from subgrid.downscaling.preparation.transforms import is_bounded, transforms_of
 from subgrid.downscaling.spread.calibration import SpreadCalibration
 from subgrid.downscaling.spread.draws import conditional_draws
 from subgrid.downscaling.spread.post_processing import PostProcessing, apply_marginals, load_post_processing
@@ -34,6 +37,7 @@ class FineDomain:
     """What turns sampled anomalies into fields."""
 
     variables: tuple[str, ...]
+    descriptions: tuple[Described, ...]
     mask: np.ndarray
     operator: Coarsening
     anomalies: Anomalies
@@ -61,7 +65,7 @@ def save_domain(folder: Path, domain: Domain, anomalies: Anomalies, change: Chan
         for name in ("first", "second"):
             coefficients = getattr(change, name).mean_coefficients
             arrays[f"change_{name}"] = (("change_basis", "channel", "y", "x"), np.asarray(coefficients))
-    attributes = {"variables": list(domain.variables), "kinds": list(change.kinds) if change else []}
+    attributes = written(domain.variables, domain.descriptions) | {"kinds": list(change.kinds) if change else []}
     write_zarr(xr.Dataset(arrays, attrs=attributes), folder / "domain.zarr", overwrite=True)
 
 
@@ -79,7 +83,9 @@ def load_domain(folder: str | Path) -> FineDomain:
     if data.attrs["kinds"]:
         first, second = (Climatology(jnp.asarray(data[f"change_{name}"].values)) for name in ("first", "second"))
         change = ChangeSignal(first, second, tuple(data.attrs["kinds"]))
-    return FineDomain(variables, mask, operator, Anomalies(default_transforms(variables), climatology), change)
+    descriptions = descriptions_of(data.attrs)
+    anomalies = Anomalies(transforms_of(descriptions), climatology)
+    return FineDomain(variables, descriptions, mask, operator, anomalies, change)
 
 
 def gaussian_conditional(prior: ClimatePrior, operator: Coarsening) -> ConditionalGaussian:
@@ -159,12 +165,24 @@ class FieldSampler:
             self.prior, self.conditional, y, keys.reshape(-1), n_levels=self.n_levels, calibration=calibration
         )
         if self.post is not None and self.post.marginals is not None:
-            fields = apply_marginals(self.post.marginals, fields, domain.mask, domain.variables)
+            bounded = is_bounded(domain.anomalies.transforms)
+            fields = apply_marginals(self.post.marginals, fields, domain.mask, bounded)
         fields = domain.anomalies.back(fields, when)
         if change is not None:
-            fields = np.asarray(change.add(jnp.asarray(fields), jnp.asarray(when, jnp.float32)))
+            changed = np.asarray(change.add(jnp.asarray(fields), jnp.asarray(when, jnp.float32)))
+            fields = within_bounds(changed, domain.descriptions)
         fields = np.where(domain.mask, fields, np.nan).astype(np.float32)
         return fields.reshape(t, m, *fields.shape[1:])
+
+
+def within_bounds(
+    fields: Float[np.ndarray, "n channel *space"], descriptions: Sequence[Described]
+) -> Float[np.ndarray, "n channel *space"]:
+    """Fields whose channels are taken to the nearest possible value: a change that is put back knows no bounds."""
+    low = np.array([-np.inf if each.bounds[0] is None else each.bounds[0] for each in descriptions], np.float32)
+    high = np.array([np.inf if each.bounds[1] is None else each.bounds[1] for each in descriptions], np.float32)
+    along = (slice(None), *([None] * (fields.ndim - 2)))
+    return np.clip(fields, low[along], high[along])
 
 
 def climate_sampler(*, folder: str, targets: str, n_levels: int, with_change: bool):

@@ -5,5 +5,7 @@ from .transforms import (
     CensoredRoot as CensoredRoot,
     ChannelTransforms as ChannelTransforms,
     Unchanged as Unchanged,
-    default_transforms as default_transforms,
+    is_bounded as is_bounded,
+    is_censored as is_censored,
+    transforms_of as transforms_of,
 )

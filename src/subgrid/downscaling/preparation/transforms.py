@@ -14,10 +14,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from subgrid.data.cf.quantities import Described
 from subgrid.downscaling.preparation.normal_score import NormalScore
-
-PRECIPITATION = frozenset({"pr", "prc", "prsn", "rr", "tp", "precip", "precipitation"})
-"""Names that CMIP, E-OBS and ERA5 give to precipitation."""
 
 
 class Unchanged(eqx.Module):
@@ -72,7 +70,82 @@ class CensoredRoot(eqx.Module):
         return jnp.where(jnp.isnan(z), jnp.nan, jnp.where(z >= 0.5 * lowest, wet, 0.0))
 
 
-Transform: TypeAlias = Unchanged | CensoredRoot | NormalScore
+class Root(eqx.Module):
+    """g(x) = √(x − a) above a bound a, or −√(b − x) below a bound b; the inverse takes any real number into the bounds.
+
+    The square root evens out a spread that grows with the distance from the bound, as that of wind speed does. Values
+    beyond the bound count as the bound.
+
+    Args:
+        lowest: a; None if the bound is an upper one.
+        highest: b; None if the bound is a lower one.
+
+    Raises:
+        ValueError: unless there is exactly one bound.
+
+    Examples:
+        >>> root = Root(lowest=0.0)
+        >>> root.inverse(root.forward(wind_speed))  # the same, ≥ 0
+    """
+
+    lowest: float | None = eqx.field(static=True, default=0.0)
+    highest: float | None = eqx.field(static=True, default=None)
+
+    def __check_init__(self):
+        if (self.lowest is None) == (self.highest is None):
+            raise ValueError(f"Root needs one bound, got {self.lowest} and {self.highest}; Arcsine takes two.")
+
+    def forward(self, x: Float[Array, "*space"]) -> Float[Array, "*space"]:
+        if self.lowest is not None:
+            return _root(x - self.lowest)
+        return -_root((self.highest or 0.0) - x)
+
+    def inverse(self, z: Float[Array, "*space"]) -> Float[Array, "*space"]:
+        if self.lowest is not None:
+            return self.lowest + jnp.maximum(z, 0.0) ** 2
+        return (self.highest or 0.0) - jnp.maximum(-z, 0.0) ** 2
+
+
+class Arcsine(eqx.Module):
+    """g(x) = arcsin √((x − a)/(b − a)) in [0, π/2] of a variable between a and b; the inverse is within the bounds.
+
+    The variance of a proportion is made even by it, and it is finite at both bounds, where humidity and cloud cover
+    have atoms: a logit is not. Values beyond a bound count as the bound.
+
+    Args:
+        lowest: a.
+        highest: b > a.
+
+    Raises:
+        ValueError: for bounds that do not ascend.
+
+    Examples:
+        >>> angle = Arcsine(0.0, 100.0)
+        >>> angle.inverse(angle.forward(humidity) + 0.3)  # never above 100 %
+    """
+
+    lowest: float = eqx.field(static=True)
+    highest: float = eqx.field(static=True)
+
+    def __check_init__(self):
+        if not self.lowest < self.highest:
+            raise ValueError(f"bounds must ascend, got {self.lowest} and {self.highest}.")
+
+    def forward(self, x: Float[Array, "*space"]) -> Float[Array, "*space"]:
+        part = jnp.clip((x - self.lowest) / (self.highest - self.lowest), 0.0, 1.0)
+        return jnp.arctan2(_root(part), _root(1.0 - part))  # arcsin √u, exact near 1 too
+
+    def inverse(self, z: Float[Array, "*space"]) -> Float[Array, "*space"]:
+        part = jnp.sin(jnp.clip(z, 0.0, jnp.pi / 2)) ** 2
+        return jnp.clip(self.lowest + (self.highest - self.lowest) * part, self.lowest, self.highest)
+
+
+def _root(x: Float[Array, "*space"]) -> Float[Array, "*space"]:
+    """√max(x, 0), NaN where x is."""
+    return jnp.where(jnp.isnan(x), jnp.nan, jnp.sqrt(jnp.maximum(x, 0.0)))
+
+
+Transform: TypeAlias = Unchanged | CensoredRoot | Root | Arcsine | NormalScore
 
 
 class ChannelTransforms(eqx.Module):
@@ -111,16 +184,54 @@ class ChannelTransforms(eqx.Module):
             raise ValueError(f"fields have {n_channels} channels, but there are {len(self.parts)} transforms.")
 
 
-def default_transforms(variables: Sequence[str]) -> ChannelTransforms:
-    """`CensoredRoot` for precipitation (in mm/day), known by its name, and no transform for all else.
+def transforms_of(descriptions: Sequence[Described]) -> ChannelTransforms:
+    """The transforms of variables, by what they are: `CensoredRoot` for precipitation, `Root` and `Arcsine` for others
+    with bounds, none for all else.
 
     Args:
-        variables: names, in the order of the channels; see `PRECIPITATION` for those of precipitation.
+        descriptions: of the channels, in their order.
 
     Returns:
-        One transform a variable.
+        One transform a channel.
 
     Examples:
-        >>> default_transforms(["tas", "pr"])  # ChannelTransforms((Unchanged(), CensoredRoot()))
+        >>> transforms_of([describe_name("tas"), describe_name("pr")])  # (Unchanged(), CensoredRoot())
     """
-    return ChannelTransforms(tuple(CensoredRoot() if name in PRECIPITATION else Unchanged() for name in variables))
+    return ChannelTransforms(tuple(_transform_of(each) for each in descriptions))
+
+
+def _transform_of(described: Described) -> Transform:
+    low, high = described.bounds
+    match described.transform:
+        case "none":
+            return Unchanged()
+        case "censored root":
+            return CensoredRoot()
+        case "root":
+            return Root(low, None if low is not None else high)
+        case "arcsine":
+            return Arcsine(0.0 if low is None else low, 1.0 if high is None else high)
+
+
+def is_bounded(transforms: ChannelTransforms) -> tuple[bool, ...]:
+    """Which channels have a transform that keeps them within bounds.
+
+    Args:
+        transforms: of the channels.
+
+    Returns:
+        True for each channel that is not left as it is.
+    """
+    return tuple(not isinstance(part, Unchanged) for part in transforms.parts)
+
+
+def is_censored(transforms: ChannelTransforms) -> tuple[bool, ...]:
+    """Which channels have an atom that no transform takes away: precipitation, whose dry days are half of all.
+
+    Args:
+        transforms: of the channels.
+
+    Returns:
+        True for each channel that `CensoredRoot` transforms.
+    """
+    return tuple(isinstance(part, CensoredRoot) for part in transforms.parts)

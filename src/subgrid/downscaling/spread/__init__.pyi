@@ -13,7 +13,6 @@ from .post_processing import (
     PostProcessing as PostProcessing,
     apply_marginals as apply_marginals,
     fit_post_processing as fit_post_processing,
-    is_censored as is_censored,
     load_post_processing as load_post_processing,
     save_post_processing as save_post_processing,
 )

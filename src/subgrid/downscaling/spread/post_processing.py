@@ -20,7 +20,6 @@ from subgrid.data.store import write_zarr
 from subgrid.diffusion.gaussian_conditional import ConditionalGaussian
 from subgrid.downscaling.climate.prior import ClimatePrior, Conditions, prior_taper
 from subgrid.downscaling.debiasing.static import QuantileMapping, fit_quantile_mapping
-from subgrid.downscaling.preparation.transforms import CensoredRoot, default_transforms
 from subgrid.downscaling.spread.calibration import (
     SpreadCalibration,
     conditional_means,
@@ -52,7 +51,7 @@ class PostProcessing:
 
     Args:
         calibration: of their spread.
-        marginals: quantile mapping of every cell and channel; None where no variable is censored.
+        marginals: quantile mapping of every cell and channel; None where no variable is bounded.
     """
 
     calibration: SpreadCalibration
@@ -68,7 +67,7 @@ def fit_post_processing(
     mask: Bool[np.ndarray, "y x"],
     draws: Callable[[SpreadCalibration], Float[np.ndarray, "n m channel y2 x2"]],
 ) -> PostProcessing:
-    """Calibrates the spread by left-out years, then the shape of draws, then the marginals of censored variables.
+    """Calibrates the spread by left-out years, then the shape of draws, then the marginals of bounded variables.
 
     Args:
         prior: of `fields`.
@@ -81,7 +80,7 @@ def fit_post_processing(
             normalised, on the prior's grid.
 
     Returns:
-        The calibration, and the marginals where a variable is censored.
+        The calibration, and the marginals where a variable is bounded.
 
     Raises:
         ValueError: with fewer than two groups.
@@ -107,7 +106,7 @@ def fit_post_processing(
         drawn = _departures(calibration, away, means, distances, climatology)
         shape = match_shape(calibration.shape, errors, drawn, support=support > 0, active=conditions.censored)
         calibration = eqx.tree_at(lambda c: c.shape, calibration, shape)
-    if not any(conditions.censored):
+    if not any(conditions.bounded):
         return PostProcessing(calibration, None)
     drawn = draws(as_if_left_out(calibration, distances, left_out.distance))
     inside = support[0] > 0
@@ -198,35 +197,23 @@ def load_post_processing(folder: Path) -> PostProcessing:
     return PostProcessing(calibration, marginals)
 
 
-def is_censored(variables: Sequence[str]) -> tuple[bool, ...]:
-    """Which variables are far from Gaussian after their transform: those with an atom.
-
-    Args:
-        variables: names of the channels.
-
-    Returns:
-        True for each variable that `default_transforms` censors: precipitation.
-    """
-    return tuple(isinstance(part, CensoredRoot) for part in default_transforms(variables).parts)
-
-
 def apply_marginals(
-    mapping: QuantileMapping, fields: Float[np.ndarray, "n channel y x"], mask: np.ndarray, variables: Sequence[str]
+    mapping: QuantileMapping, fields: Float[np.ndarray, "n channel y x"], mask: np.ndarray, bounded: Sequence[bool]
 ) -> Float[np.ndarray, "n channel y x"]:
-    """The mapping on the censored channels; the others stay as they are.
+    """The mapping on the bounded channels; the others stay as they are.
 
     Args:
         mapping: of every cell and channel.
         fields: (n, channel, y, x), anomalies.
         mask: (y, x), cells with values.
-        variables: names of the channels.
+        bounded: which channels are, from `is_bounded`.
 
     Returns:
         New fields, same shape; those outside the mask unchanged.
     """
     moved = np.asarray(_map_each(mapping, jnp.asarray(fields[:, :, mask])))
     result = fields.copy()
-    for c in np.flatnonzero(is_censored(variables)):
+    for c in np.flatnonzero(bounded):
         result[:, c, mask] = moved[:, c]
     return result
 

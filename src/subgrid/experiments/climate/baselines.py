@@ -36,7 +36,7 @@ def baselines(scores: "ScoredFields") -> dict[str, np.ndarray]:
     debiased = domain.regridding.scatter(np.asarray(jax.vmap(table)(jnp.asarray(unseen[..., kept]))))
     coarsened = domain.regridding.scatter(coarsened)
     kinds: tuple[Anomaly, ...] = tuple(
-        "ratio" if kind == "multiplicative" else "difference" for kind in change_kinds(domain.variables)
+        "ratio" if kind == "multiplicative" else "difference" for kind in change_kinds(domain.descriptions)
     )
     bcsd = fit_spatial_disaggregation(coarsened, scores.training, over_kept, anomaly=kinds)
     analogues = fit_analogues(coarsened, scores.training)

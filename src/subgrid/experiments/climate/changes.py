@@ -14,14 +14,14 @@ def change_maps(scores: ScoredFields, generated: np.ndarray, channel: int) -> di
     """Change of the mean from the unseen historical years to the scenario, of the model and of the output."""
     run = scores.run
     coarse = scores.model_change(channel)
-    scenario = scores.ensemble("scenario", run.config.climate.variables[channel])
+    scenario = scores.ensemble("scenario", run.config.climate.names[channel])
     after, before = (fields.mean((0, 1), dtype=np.float64) for fields in (scenario, generated))
     return {"input": np.where(run.domain.mask, bilinear(*scores.grids)(coarse), np.nan), "output": after - before}
 
 
 def change_row(scores: ScoredFields, change: dict[str, np.ndarray], channel: int) -> dict[str, Any]:
     """How far C′ of the output's change is from the model's own; floor: the sampling error of the model's."""
-    run, name = scores.run, scores.run.config.climate.variables[channel]
+    run, name = scores.run, scores.run.config.climate.names[channel]
     kept = run.domain.regridding.kept
     coarsened = run.domain.coarsen(np.nan_to_num(change["output"])[None, None])[0, 0]
     error = float(np.sqrt(np.mean((coarsened - scores.model_change(channel)[kept]) ** 2)))
@@ -36,7 +36,7 @@ def change_with_interval(scores: ScoredFields, generated: np.ndarray, channel: i
 
     Without an interval, and with the reason, where the two ensembles share their noise or season years are too few.
     """
-    run, name = scores.run, scores.run.config.climate.variables[channel]
+    run, name = scores.run, scores.run.config.climate.names[channel]
     after, before = (
         fields[..., run.domain.mask].mean(-1, dtype=np.float64)
         for fields in (scores.ensemble("scenario", name), generated)

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from subgrid.data.cf.wanted import Variable, wanted_variables
 from subgrid.downscaling.climate.domain import DYNAMIC, ClimateDebiasMethod
 from subgrid.downscaling.climate.model import N_LEVELS
 from subgrid.downscaling.climate.prior import N_COMPONENTS
@@ -19,6 +20,12 @@ DEFAULT = RefinementSettings()
 FilePaths = Annotated[str | tuple[str, ...], AsTuple]
 
 
+def _checked(variables: tuple[str, ...] | dict[str, Any]) -> tuple[str, ...] | dict[str, Any]:
+    """As given, if `Variable` takes it; else a `DataError`, which is a ValueError."""
+    wanted_variables(variables)
+    return variables
+
+
 class ClimateTable(Table):
     fine: FilePaths
     """The fine reference: a file, a store, a folder, a glob, or a list of these. Relative to the configuration file."""
@@ -26,7 +33,9 @@ class ClimateTable(Table):
     """The coarse model over the period of the reference; several members are pooled."""
     scenario: Annotated[str | tuple[str, ...] | None, AsTuple] = None
     """The same model over another period, to be downscaled with its change signal kept."""
-    variables: Annotated[tuple[str, ...], AsTuple, Field(min_length=1)]
+    variables: Annotated[tuple[str, ...] | dict[str, Any], AsTuple, AfterValidator(_checked), Field(min_length=1)]
+    """Names; or a table of names and what is said of each: its name or names in files, `{tas = "tg"}`, or `names`,
+    `quantity`, `bounds` and `units`, `{hum = {names = ["rh", "hu"], bounds = [0, 100]}}`."""
     orography: Annotated[str | tuple[str, ...] | None, AsTuple] = None
     """Static predictors for the network, regridded to the fine grid."""
     minimum_valid: Annotated[float, Field(ge=0, le=1)] = 0.5
@@ -37,6 +46,16 @@ class ClimateTable(Table):
     training: Literal["odd-winters", "even-winters", "all"] = "odd-winters"
     """Season years to choose and fit everything on; the others are downscaled and scored. "all" leaves none to score.
     `subgrid folds` makes both halves."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the variables, the channels."""
+        return tuple(self.variables)
+
+    @property
+    def wanted(self) -> dict[str, Variable]:
+        """What is said of each variable."""
+        return wanted_variables(self.variables) or {}
 
 
 PATHS = ("fine", "coarse", "scenario", "orography")
@@ -114,9 +133,9 @@ def check(config: ClimateConfig) -> None:
     """Values that do not go together, and a scheduler that there is not."""
     if config.prior.sigma_min >= config.prior.sigma_max:
         raise ConfigError("prior.sigma_min must be below prior.sigma_max.")
-    variables = config.climate.variables
-    if len({*variables}) < len(variables):
-        raise ConfigError(f"climate.variables = {[*variables]}: each variable may come once.")
+    names = config.climate.names
+    if len({*names}) < len(names):
+        raise ConfigError(f"climate.variables = {[*names]}: each variable may come once.")
     if config.sampling.scheduler == PREPARE_ONLY:
         return
     try:

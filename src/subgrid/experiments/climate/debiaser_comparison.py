@@ -81,7 +81,7 @@ def _scores(run: ClimateRun, fields: AnomalyFields) -> dict[str, float]:
     """Of anomalies against the coarsened reference of the season years that nothing was fitted on."""
     reference = run.coarsened[~run.trained(run.fine_series)]
     scores = {}
-    for c, name in enumerate(run.config.climate.variables):
+    for c, name in enumerate(run.config.climate.names):
         found, wanted = fields[:, c, None], reference[:, c, None]
         mask = np.ones(found.shape[1:], bool)
         scores[f"{name} W1"] = float(np.mean(wasserstein_1_per_cell(found, wanted, mask=mask)))

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from subgrid.downscaling.preparation.transforms import PRECIPITATION
 from subgrid.types import Key
 from subgrid.verification.cells import fair_crps_per_cell, spread_skill_per_channel, wasserstein_1_per_cell
 from subgrid.verification.dependence import correlation_rmse, great_circle_distances, rank_correlation, variogram
@@ -65,7 +64,7 @@ def row_of(name: str, mode: str, metric: str, **scores: float | None) -> dict[st
 
 
 def unpaired_scores(
-    name: str,
+    quantity: str,
     reference: FieldSeries,
     season_years: SeasonYears,
     *,
@@ -78,8 +77,8 @@ def unpaired_scores(
 ) -> dict[str, MetricFunction]:
     """Scores of one series of fields and its season years against the reference's unseen years, by metric.
 
-    **Arguments:** `name`, of the variable; `fewest`, season years in the smallest set that is to be scored; `key`, of
-    the sampling interval of return levels; `few`, only those of a part of the cells, which may be a single one.
+    **Arguments:** `quantity`, what the variable is; `fewest`, season years in the smallest set that is to be scored;
+    `key`, of the sampling interval of return levels; `few`, only those of a part of the cells, even a single one.
     """
     scores: dict[str, MetricFunction] = {
         "W1": lambda fields, _: float(np.nanmean(wasserstein_1_per_cell(fields, reference, mask=mask))),
@@ -93,7 +92,7 @@ def unpaired_scores(
         scores["variogram"] = _variogram_error(reference, mask, lat, lon)
     if (spacing := _spacing(lat, lon)) is not None:
         scores["spectrum"] = _spectrum_error(reference, mask, spacing)
-    spells = _rain_scores if name in PRECIPITATION else _heat_scores
+    spells = _rain_scores if quantity == "precipitation" else _heat_scores
     scores |= spells(reference, season_years, mask)
     return scores | (_return_level_scores(reference, season_years, mask, key) if fewest >= FEWEST_SEASON_YEARS else {})
 

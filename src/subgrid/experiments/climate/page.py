@@ -20,7 +20,7 @@ in this list is not published; figures of choices always may be."""
 def page(run: ClimateRun) -> Page:
     """Choices, figures of every variable, summary and notes."""
     scores, changes = run.once(ScoredFields), read_metrics(run)["changes"]
-    evidence = [evidence_of(scores, c) for c in range(len(run.config.climate.variables))]
+    evidence = [evidence_of(scores, c) for c in range(len(run.config.climate.names))]
     chosen = choice_plates(run.fitted.choice, prior_choice(run))
     sections = [*chosen, *(section for each in evidence for section in climate_sections(each))]
     notes = [
@@ -31,7 +31,7 @@ def page(run: ClimateRun) -> Page:
     choices = {plate.name for section in chosen for plate in section.plates}
 
     def public(plate: Plate) -> bool:
-        names = {f"{name}-{figure}" for name in run.config.climate.variables for figure in PUBLIC}
+        names = {f"{name}-{figure}" for name in run.config.climate.names for figure in PUBLIC}
         return plate.name in names | choices
 
     return Page(run.config.run.name, _summary(run), sections, notes, public)
@@ -68,11 +68,12 @@ def _sentence(text: str) -> str:
 def evidence_of(scores: ScoredFields, channel: int) -> ClimateEvidence:
     """What the figures of one variable are drawn from."""
     run, flatness = scores.run, scores.flatness(channel)
-    name = run.config.climate.variables[channel]
+    name = run.config.climate.names[channel]
     times = run.fine_series.time[~scores.split[0]]
     candidates, generated = {**scores.candidates, "floor": scores.training}, scores.ensemble("ensemble", name)
     return ClimateEvidence(
         variable=name,
+        quantity=run.domain.descriptions[channel].quantity,
         units=str(run.fine[name].attrs.get("units", "")),
         lat=run.fine.lat.values,
         lon=run.fine.lon.values,
@@ -98,7 +99,7 @@ def _summary(run: ClimateRun) -> list[tuple[str, str]]:
     grid = lambda shape: " x ".join(map(str, shape))  # noqa: E731
     kept = run.domain.regridding.kept
     return [
-        ("Variables", ", ".join(config.climate.variables)),
+        ("Variables", ", ".join(config.climate.names)),
         ("Grids", f"{grid(kept.shape)} ({kept.sum()} cells kept) to {grid(run.domain.mask.shape)}"),
         ("Fine cells", f"{run.domain.mask.sum()} of {run.domain.mask.size}"),
         ("Training", config.climate.training),

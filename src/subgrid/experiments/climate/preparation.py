@@ -1,5 +1,6 @@
 """What a climate run fits before it samples: climatologies, C′, debiasing, the prior."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -34,8 +35,8 @@ def prepare(run: ClimateRun, update: Update) -> None:
     _save_targets(run, "perfect_targets", run.coarsened[unseen], fine[unseen], run.fine)
     update(pairs + 2, pairs + 3, "change")
     change = None if run.scenario is None else _scenario_targets(run, fit, run.scenario)
-    save_grid(run.folder, run.fine, run.config.climate.variables)
-    save_coarse(run.folder, fit)
+    save_grid(run.folder, run.fine, run.config.climate.names)
+    save_coarse(run.folder, replace(fit, wanted=run.config.climate.wanted))
     save_domain(run.folder, run.domain, run.fine_anomalies, change)
     update(pairs + 3, pairs + 3)
 
@@ -49,7 +50,7 @@ def _downscaled(run: ClimateRun, series: Series) -> np.ndarray:
 def _scenario_targets(run: ClimateRun, fit: CoarseFit, scenario: xr.Dataset):
     """Targets of the scenario in the climate of the reference, and the change to put back, on the fine grid."""
     check_grid(fit, scenario)
-    series = climate.series_of(scenario, run.config.climate.variables)
+    series = climate.series_of(scenario, run.config.climate.names)
     signal = fit.change_to(series)
     _save_targets(run, "scenario_targets", fit.targets_without(signal, series), series, scenario)
     return signal.on(climate.interpolation(run.coarse, run.fine))

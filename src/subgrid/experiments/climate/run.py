@@ -64,17 +64,17 @@ class ClimateRun(Run[ClimateConfig]):
     def domain(self) -> Domain:
         """Mask, grids and C′."""
         table = self.config.climate
-        return climate.connect(self.fine, self.coarse, table.variables, minimum_valid=table.minimum_valid)
+        return climate.connect(self.fine, self.coarse, table.names, minimum_valid=table.minimum_valid)
 
     @cached_property
     def fine_series(self) -> Series:
         """The reference."""
-        return climate.series_of(self.fine, self.config.climate.variables)
+        return climate.series_of(self.fine, self.config.climate.names)
 
     @cached_property
     def coarse_series(self) -> Series:
         """The coarse archive on its whole grid."""
-        return climate.series_of(self.coarse, self.config.climate.variables)
+        return climate.series_of(self.coarse, self.config.climate.names)
 
     @cached_property
     def fine_anomalies(self) -> Anomalies:
@@ -133,5 +133,5 @@ class ClimateRun(Run[ClimateConfig]):
 
     def _open(self, which: str) -> xr.Dataset:
         table = self.config.climate
-        dataset = open_climate(sources(getattr(table, which)), table.variables, name=which)
+        dataset = open_climate(sources(getattr(table, which)), table.wanted, name=which)
         return check_climate(dataset, name=which, gaps=table.gaps if which == "fine" else "refuse")

@@ -121,7 +121,7 @@ def _make_store(run: ClimateRun, targets: str, output: str):
     with xr.open_zarr(run.path(f"{targets}.zarr"), chunks=None) as source:
         time, member, given = source.time.variable, source.member_of_model.values, source.attrs
     grid, n_members = load_grid(run.folder), run.config.sampling.n_members
-    variables = {name: dict(grid[name].attrs) for name in run.config.climate.variables}
+    variables = {name: dict(grid[name].attrs) for name in run.config.climate.names}
     coordinates = grid.drop_vars(list(variables)).assign_coords(time=("time", time.values, time.attrs))
     if member.any():
         coordinates = coordinates.assign_coords(coarse_realization=("time", member))

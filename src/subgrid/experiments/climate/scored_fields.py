@@ -76,7 +76,7 @@ class ScoredFields:
     def n_scored(self, product: str) -> int:
         """How many members are read."""
         with xr.open_zarr(self.run.path(f"{product}.zarr"), chunks=None) as stored:
-            first = stored[self.run.config.climate.variables[0]]
+            first = stored[self.run.config.climate.names[0]]
             return min(len(first), max(3, MOST_VALUES // first[0].size))
 
     def smooth(self, fields: np.ndarray) -> np.ndarray:
@@ -107,7 +107,7 @@ class ScoredFields:
     def flatness(self, channel: int, kind: str = "") -> FlatnessTest:
         """Of the truth's ranks in perfect-model mode, computed once."""
         if (channel, kind) not in self._flatness:
-            name = self.run.config.climate.variables[channel]
+            name = self.run.config.climate.names[channel]
             self._flatness[channel, kind] = rank_flatness(
                 self.reference[:, channel],
                 self.ensemble("perfect_model", name),
@@ -127,7 +127,7 @@ class ScoredFields:
         """The coarse model in the scenario's period."""
         if self.run.scenario is None:
             raise ValueError("there is no scenario, and so no change.")
-        return series_of(self.run.scenario, self.run.config.climate.variables)
+        return series_of(self.run.scenario, self.run.config.climate.names)
 
     @cached_property
     def noise_score(self) -> np.ndarray:

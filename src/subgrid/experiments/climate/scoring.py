@@ -29,7 +29,7 @@ from subgrid.runs.stage import Update
 
 def score(run: ClimateRun, update: Update) -> None:
     """Scores of every variable and between them: `metrics.json`."""
-    scores, variables = run.once(ScoredFields), run.config.climate.variables
+    scores, variables = run.once(ScoredFields), run.config.climate.names
     n, rows, generated, changes = len(variables), [], [], []
     update(0, n + 1, "baselines")
     _ = scores.candidates
@@ -47,7 +47,7 @@ def score(run: ClimateRun, update: Update) -> None:
 def rows_of(scores: ScoredFields, generated: np.ndarray, channel: int) -> list[dict[str, Any]]:
     """All rows of one variable."""
     noise = float(scores.noise_score[channel])
-    name = scores.run.config.climate.variables[channel]
+    name = scores.run.config.climate.names[channel]
     rows, perfect = unpaired_rows(scores, generated, channel), scores.ensemble("perfect_model", name)
     for kind, cells in scores.kinds.items():
         rows += perfect_rows(
@@ -71,13 +71,13 @@ def _mode(mode: str, kind: str) -> str:
 def unpaired_rows(scores: ScoredFields, generated: np.ndarray, channel: int) -> list[dict[str, Any]]:
     """Distribution, dependence and extremes of every candidate against the reference's scored years."""
     run, fine = scores.run, scores.run.fine_series
-    name, training = run.config.climate.variables[channel], scores.training[:, channel]
+    name, training = run.config.climate.names[channel], scores.training[:, channel]
     training_season_years = fine.season_year[run.trained(fine)]
     sets = (scores.season_years, training_season_years, scores.model_season_years)
     rows, independent = [], scores.independent(channel)
     for kind, cells in scores.kinds.items():
         metrics = unpaired_scores(
-            name,
+            run.domain.descriptions[channel].quantity,
             scores.reference[:, channel],
             scores.season_years,
             mask=cells,
@@ -102,5 +102,5 @@ def between_row(scores: ScoredFields, generated: list[np.ndarray], pair: tuple[i
     found = {role: score(fields[:, chosen]) for role, fields in scores.candidates.items()}
     members = zip(*(np.moveaxis(generated[c], 1, 0) for c in pair), strict=True)
     found |= {"generated": float(np.mean([score(np.stack(both, axis=1)) for both in members]))}
-    names = ", ".join(scores.run.config.climate.variables[c] for c in pair)
+    names = ", ".join(scores.run.config.climate.names[c] for c in pair)
     return row_of(names, "unpaired", "rank correlation", **found, floor=score(scores.training[:, chosen]))

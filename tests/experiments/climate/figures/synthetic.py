@@ -28,6 +28,7 @@ def make_evidence(variable="tas", **replaced):
     reference, truth = fields(DAYS), fields(12)
     content = {
         "variable": variable,
+        "quantity": "precipitation" if variable == "pr" else "temperature",
         "units": "mm day-1" if variable == "pr" else "K",
         "lat": LAT,
         "lon": LON,

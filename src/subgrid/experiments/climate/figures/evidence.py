@@ -6,7 +6,6 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
 
-from subgrid.downscaling.preparation.transforms import PRECIPITATION
 from subgrid.verification.dependence import Distances, great_circle_distances
 from subgrid.verification.masks import restore_cells
 
@@ -20,6 +19,7 @@ class ClimateEvidence:
 
     **Arguments:**
 
+    - `quantity`: what the variable is, a key of `subgrid.data.cf.QUANTITIES`.
     - `lat`, `lon`: cell centres in degrees, both 1-D (regular grids) or both 2-D (rotated and curvilinear ones).
     - `mask`: cells that hold values, axes (y, x).
     - `reference`: fields of the seasons that nothing was fitted on, axes (time, y, x); at least 2.
@@ -38,6 +38,7 @@ class ClimateEvidence:
     """
 
     variable: str
+    quantity: str
     units: str
     lat: Float[np.ndarray, "..."]
     lon: Float[np.ndarray, "..."]
@@ -83,7 +84,7 @@ class ClimateEvidence:
 
     @property
     def is_precipitation(self) -> bool:
-        return self.variable in PRECIPITATION
+        return self.quantity == "precipitation"
 
     @property
     def is_regular(self) -> bool:
