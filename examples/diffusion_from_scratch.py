@@ -42,7 +42,7 @@ from subgrid.diffusion.objective import denoising_loss, karras_weight, log_unifo
 from subgrid.diffusion.process import VarianceExploding, VariancePreserving, perturb
 from subgrid.diffusion.samplers import AncestralMultistep, EulerMaruyama, ExponentialMultistep, Heun, draw
 from subgrid.diffusion.stationary_prior import fit_stationary_prior
-from subgrid.networks.unet import UNet
+from subgrid.networks.unet import UNet, UNetSettings
 from subgrid.numerics.operators import Subsample
 from subgrid.training.fitting import TrainingSchedule, fit, warmup_cosine
 from subgrid.verification.ensembles import constraint_rmse, fair_crps, spread_skill_ratio
@@ -190,7 +190,8 @@ assert covariance_error(fields) < 1.5 * floor + 0.02
 
 # %%
 levels = log_uniform_levels(2e-3, 80.0)
-network = UNet(1, 1, 1, channels=(32,) if TINY else (32, 64), n_blocks=1, patch=4, padding="periodic", key=jr.key(6))
+settings = UNetSettings(channels=(32,) if TINY else (32, 64), n_blocks=1, patch=4, padding="periodic")
+network = UNet(1, 1, 1, settings, key=jr.key(6))
 losses = []
 learned = fit(
     Preconditioned(network),

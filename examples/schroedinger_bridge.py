@@ -31,7 +31,6 @@ import jax.numpy as jnp
 import jax.random as jr
 import matplotlib.pyplot as plt
 import numpy as np
-import optax
 
 TINY = os.environ.get("SUBGRID_EXAMPLE_SIZE", "full") == "tiny"
 N = 20_000 if TINY else 100_000  # pairs
@@ -128,7 +127,7 @@ axis.legend()
 # %%
 from subgrid.networks.mlp import MLP  # noqa: E402
 from subgrid.transport.bridge import sample_bridge  # noqa: E402
-from subgrid.transport.bridge_fitting import BridgeSettings, fit_bridge  # noqa: E402
+from subgrid.transport.bridge_fitting import BridgeSettings, Drifts, fit_bridge  # noqa: E402
 from subgrid.transport.ends import Ends  # noqa: E402
 from subgrid.transport.velocity import NetworkVelocity  # noqa: E402
 
@@ -146,15 +145,13 @@ settings = BridgeSettings(
     n_iterations=2 if TINY else 6,
     n_steps=300 if TINY else 4000,
     n_pairs=2000 if TINY else 8000,
+    learning_rate=2e-3,  # small networks learn fast
 )
-bridge = fit_bridge(
+drifts = Drifts(
     NetworkVelocity(MLP((2,), (2,), hidden=(64, 64), key=jr.key(5))),
     NetworkVelocity(MLP((2,), (2,), hidden=(64, 64), key=jr.key(6))),
-    ends,
-    settings,
-    optimiser=optax.adam(2e-3),  # small networks learn fast
-    key=jr.key(7),
 )
+bridge = fit_bridge(drifts, ends, settings, key=jr.key(7))
 
 
 @jax.jit

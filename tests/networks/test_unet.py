@@ -7,7 +7,7 @@ import jax.random as jr
 import numpy as np
 import pytest
 
-from subgrid.networks.unet import UNet
+from subgrid.networks.unet import UNet, UNetSettings
 
 KINDS = {
     "1-D": {"n_space": 1, "attention_levels": ()},
@@ -18,8 +18,9 @@ NOISE = jnp.asarray(0.3)
 
 
 def build(n_space, *, attention_levels=(), perturbed=True, **options):
-    settings = {"channels": (8, 16), "n_blocks": 2, "patch": 2, "embedding": 8, "heads": 2} | options
-    network = UNet(2, 3, n_space, attention_levels=attention_levels, key=jr.key(0), **settings)
+    sizes = {"channels": (8, 16), "n_blocks": 2, "patch": 2, "embedding": 8, "heads": 2} | options
+    settings = UNetSettings(attention_levels=attention_levels, **sizes)
+    network = UNet(2, 3, n_space, settings, key=jr.key(0))
     arrays, static = eqx.partition(network, eqx.is_array)
     leaves, tree = jax.tree.flatten(arrays)
     keys = jr.split(jr.key(1), len(leaves))

@@ -7,14 +7,13 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-import optax
 import pytest
 
 from subgrid.networks.mlp import MLP
 from subgrid.training.checkpoint import CheckpointMismatch
 from subgrid.training.log import read_json_lines
 from subgrid.transport.bridge_diagnostics import LOG_NAME, log_diagnostics
-from subgrid.transport.bridge_fitting import BridgeSettings, fit_bridge, restarting_cosine, simulate_pairs
+from subgrid.transport.bridge_fitting import BridgeSettings, Drifts, fit_bridge, restarting_cosine, simulate_pairs
 from subgrid.transport.ends import Ends
 from subgrid.transport.gaussian_bridge import gaussian_schroedinger_bridge
 from subgrid.transport.velocity import NetworkVelocity
@@ -31,7 +30,7 @@ def network(seed, hidden=(8,), n_in=1):
 
 
 def fit(settings, folder=None, ends=ENDS, **options):
-    return fit_bridge(network(0), network(1), ends, settings, folder=folder, key=jr.key(2), **options)
+    return fit_bridge(Drifts(network(0), network(1)), ends, settings, folder=folder, key=jr.key(2), **options)
 
 
 def arrays(bridge):
@@ -42,7 +41,7 @@ def arrays(bridge):
 def test_a_small_bridge_between_gaussians(tmp_path):
     settings = BridgeSettings(n_iterations=6, n_steps=500, n_pairs=8192, ema_decay=0.99)
     fit_bridge(
-        network(3, (32, 32)), network(4, (32, 32)), ENDS, settings, folder=tmp_path, key=jr.key(5),
+        Drifts(network(3, (32, 32)), network(4, (32, 32))), ENDS, settings, folder=tmp_path, key=jr.key(5),
         after_iteration=log_diagnostics(tmp_path, ENDS, n=8192, key=jr.key(6)),
     )  # fmt: skip
     rows = read_json_lines(tmp_path / LOG_NAME)
@@ -64,7 +63,7 @@ def test_first_pairs_of_each_start(start):
     settings = BridgeSettings(
         n_iterations=1, n_steps=400, n_pairs=8192, start=start, ema_decay=0.99, coupling_batch=256
     )
-    bridge = fit_bridge(network(0, (32,)), network(1, (32,)), ENDS, settings, key=jr.key(7))
+    bridge = fit_bridge(Drifts(network(0, (32,)), network(1, (32,))), ENDS, settings, key=jr.key(7))
     at = jax.vmap(lambda x: bridge.backward(x, jnp.asarray(0.95)))(jnp.asarray([[-1.0], [1.0]]))
     slope = float((at[1] - at[0])[0]) / 2
     expected = {"independent": -1.0, "reference": -0.5, "entropic": GOLDEN - 1}[start]
@@ -119,9 +118,8 @@ def test_a_drift_has_the_formula_of_the_iteration_that_trained_it(tmp_path):
 
     def fitted(settings, folder=None, change=lambda drift, k: replace(drift, factor=np.float32([k + 2]))):
         return fit_bridge(
-            scaled(0), scaled(1), ENDS, settings, folder=folder, after_iteration=shaped, in_iteration=change,
-            key=jr.key(2),
-        )  # fmt: skip
+            Drifts(scaled(0), scaled(1), change), ENDS, settings, folder=folder, after_iteration=shaped, key=jr.key(2)
+        )
 
     whole = fitted(TINY)
     assert seen == [(2, 1), (2, 3), (4, 3)]  # backward, forward, backward; 1 is as it was given
@@ -158,7 +156,7 @@ def test_other_settings_or_networks_are_refused(tmp_path):
     with pytest.raises(CheckpointMismatch, match=r"begun with sigma = 1\.0, not 0\.5; remove it"):
         fit(replace(TINY, sigma=0.5), tmp_path)
     with pytest.raises(CheckpointMismatch):
-        fit_bridge(network(0, (16,)), network(1, (16,)), ENDS, TINY, folder=tmp_path, key=jr.key(2))
+        fit_bridge(Drifts(network(0, (16,)), network(1, (16,))), ENDS, TINY, folder=tmp_path, key=jr.key(2))
     with pytest.raises(CheckpointMismatch, match="begun with fields"):
         fit(TINY, tmp_path, Ends(ENDS.source[:100], ENDS.target))
     fit(replace(TINY, n_iterations=2), tmp_path)
@@ -169,7 +167,7 @@ def test_other_settings_or_networks_are_refused(tmp_path):
 def test_the_callers_networks_are_left_alone():
     forward, backward = network(0), network(1)
     before = [np.array(leaf) for leaf in arrays((forward, backward))]
-    fit_bridge(forward, backward, ENDS, replace(TINY, n_iterations=2), key=jr.key(2))
+    fit_bridge(Drifts(forward, backward), ENDS, replace(TINY, n_iterations=2), key=jr.key(2))
     for one, other in zip(before, arrays((forward, backward)), strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -179,7 +177,7 @@ def test_a_context_is_used():
     where = jnp.where(jnp.arange(400) % 2, 2.0, -2.0)[:, None]
     ends = Ends(where + 0.1 * jr.normal(jr.key(0), (400, 1)), 0.1 * jr.normal(jr.key(1), (300, 1)), where, False)
     settings = BridgeSettings(sigma=0.5, n_iterations=1, n_steps=400, n_pairs=2048, ema_decay=0.99)
-    bridge = fit_bridge(network(0, (32,), 2), network(1, (32,), 2), ends, settings, key=jr.key(2))
+    bridge = fit_bridge(Drifts(network(0, (32,), 2), network(1, (32,), 2)), ends, settings, key=jr.key(2))
     pairs = simulate_pairs(bridge.backward, ends, "backward", settings, key=jr.key(3))
     assert float(jnp.mean(jnp.abs(pairs.x0 - pairs.context) < 2)) > 0.99  # else half of them would be on the other side
 
@@ -197,7 +195,7 @@ def test_rate_restarts():
 
 def test_a_loss_that_is_not_finite_stops():
     with pytest.raises(ArithmeticError, match=r"the backward drift's loss became .* in outer iteration 0; lower the"):
-        fit(TINY, optimiser=optax.sgd(1e30))
+        fit(replace(TINY, learning_rate=1e30))
 
 
 def test_complaints():
@@ -205,6 +203,7 @@ def test_complaints():
         ({"sigma": 0.0}, r"sigma must be positive, got 0\.0; for paths without noise use a rectified flow"),
         ({"n_steps": 110}, "n_steps = 110 must be a multiple of n_refreshes x steps_per_dispatch = 100"),
         ({"n_pairs": 0}, "n_pairs must be at least 1, got 0"),
+        ({"learning_rate": 0.0}, r"learning_rate must be positive, got 0\.0"),
         ({"grading": 0.5}, r"grading must be at least 1 \(equal steps\), got 0\.5"),
     ):
         with pytest.raises(ValueError, match=message):

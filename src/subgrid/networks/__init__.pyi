@@ -21,5 +21,6 @@ from .mlp import (
 )
 from .unet import (
     UNet as UNet,
+    UNetSettings as UNetSettings,
     UNetStage as UNetStage,
 )

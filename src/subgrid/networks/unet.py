@@ -1,6 +1,6 @@
 """A UNet for fields on 1-D and 2-D grids."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import equinox as eqx
 import jax
@@ -64,6 +64,33 @@ class UNetStage(eqx.Module):
         return x if self.attention is None else self.attention(x)
 
 
+@dataclass(frozen=True)
+class UNetSettings:
+    """The size of a `UNet`; the defaults are for Kuramoto–Sivashinsky fields of 192 points.
+
+    Args:
+        channels: width of each level, finest first, default (64, 128); every further level halves the grid.
+        n_blocks: residual blocks a level, on the way down and on the way up; default 2.
+        patch: points an axis gathered by the stem, default 4: it makes a step cheaper, and the finest level coarser.
+        padding: "periodic", the default, "reflect" or "zero", for all axes or for each.
+        attention_levels: levels that end in self-attention, 0 the finest; none by default.
+        heads: of the attention, default 4; they divide the channels of its levels.
+        embedding: width of the noise embedding, default 128.
+        dtype: of the arithmetic inside, "float32", the default, or "bfloat16"; parameters stay float32.
+        checkpoint: whether blocks are computed again in the backward pass, for memory; default False.
+    """
+
+    channels: tuple[int, ...] = (64, 128)
+    n_blocks: int = 2
+    patch: int = 4
+    padding: Padding | tuple[Padding, ...] = "periodic"
+    attention_levels: tuple[int, ...] = ()
+    heads: int = 4
+    embedding: int = 128
+    dtype: str = "float32"
+    checkpoint: bool = False
+
+
 class UNet(eqx.Module):
     """Encoder and decoder with skip connections, conditioned on a noise coordinate.
 
@@ -75,15 +102,7 @@ class UNet(eqx.Module):
         in_channels: of the field, with all that is concatenated to it.
         out_channels: of the result.
         n_space: number of space axes, 1 or 2.
-        channels: width of each level, finest first; (64, 128) by default.
-        n_blocks: residual blocks a level, on the way down and on the way up; 2 by default.
-        patch: points an axis gathered by the stem, 4 by default.
-        padding: "periodic", "reflect" or "zero", for all axes or for each.
-        attention_levels: levels that end in self-attention, 0 the finest; none by default.
-        heads: of the attention, 4 by default.
-        embedding: width of the noise embedding, 128 by default.
-        dtype: of the arithmetic inside, "float32" or "bfloat16"; parameters stay float32.
-        checkpoint: whether blocks are computed again in the backward pass, for memory.
+        settings: widths, depths, padding, attention and arithmetic.
         key: random key.
 
     Raises:
@@ -93,7 +112,7 @@ class UNet(eqx.Module):
         Ronneberger et al. (2015), arXiv:1505.04597; Song et al. (2021), arXiv:2011.13456.
 
     Examples:
-        >>> network = UNet(1, 1, 1, channels=(64, 128), key=key)
+        >>> network = UNet(1, 1, 1, UNetSettings(channels=(64, 128)), key=key)
         >>> network(x, noise).shape == x.shape
         True
     """
@@ -128,31 +147,30 @@ class UNet(eqx.Module):
         in_channels: int,
         out_channels: int,
         n_space: int,
+        settings: UNetSettings = UNetSettings(),
         *,
-        channels: Sequence[int] = (64, 128),
-        n_blocks: int = 2,
-        patch: int = 4,
-        padding: Padding | Sequence[Padding] = "periodic",
-        attention_levels: Sequence[int] = (),
-        heads: int = 4,
-        embedding: int = 128,
-        dtype: str = "float32",
-        checkpoint: bool = False,
         key: Key,
     ):
-        rules = per_axis(padding, n_space)
+        channels, n_blocks, patch = settings.channels, settings.n_blocks, settings.patch
+        rules = per_axis(settings.padding, n_space)
         cells, quarter = patch**n_space, 2**n_space
         keys = iter(jr.split(key, 6 * len(channels) + 4))
 
         def stage(level: int, n: int = n_blocks) -> UNetStage:
             return UNetStage(
-                channels[level], embedding, n, padding=rules, attention=level in attention_levels, heads=heads,
-                checkpoint=checkpoint, key=next(keys),
-            )  # fmt: skip
+                channels[level],
+                settings.embedding,
+                n,
+                padding=rules,
+                attention=level in settings.attention_levels,
+                heads=settings.heads,
+                checkpoint=settings.checkpoint,
+                key=next(keys),
+            )
 
         levels = range(len(channels))
         self.stem = Convolution(in_channels * cells, channels[0], padding=rules, key=next(keys))
-        self.embed = NoiseEmbedding(embedding, key=next(keys))
+        self.embed = NoiseEmbedding(settings.embedding, key=next(keys))
         self.down = [stage(level) for level in levels[:-1]]
         self.shrink = [Linear(quarter * channels[i], channels[i + 1], key=next(keys)) for i in levels[:-1]]
         self.middle = stage(levels[-1], 2 * n_blocks)
@@ -161,7 +179,7 @@ class UNet(eqx.Module):
         self.up = [stage(level) for level in levels[:-1]]
         self.norm = RootMeanSquareNorm()
         self.head = Convolution(channels[0], out_channels * cells, padding=rules, gain=0.0, key=next(keys))
-        self.patch, self.dtype = patch, dtype
+        self.patch, self.dtype = patch, settings.dtype
 
     def __call__(self, x: Float[Array, "channel *space"], noise: Scalar) -> Float[Array, "out *space"]:
         self.check(x.shape[1:])

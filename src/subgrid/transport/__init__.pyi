@@ -15,6 +15,7 @@ from .bridge_diagnostics import (
 )
 from .bridge_fitting import (
     BridgeSettings as BridgeSettings,
+    Drifts as Drifts,
     Progress as Progress,
     fit_bridge as fit_bridge,
     restarting_cosine as restarting_cosine,

@@ -109,7 +109,7 @@ def log_diagnostics(
 
     Examples:
         >>> record = log_diagnostics(folder, ends, key=k1)
-        >>> bridge = fit_bridge(forward, backward, ends, folder=folder, after_iteration=record, key=k2)
+        >>> bridge = fit_bridge(Drifts(forward, backward), ends, folder=folder, after_iteration=record, key=k2)
     """
     log: list[MetricsReport] = []
 

@@ -9,7 +9,6 @@ the pairs — is one checkpoint, and iteration k has a key of its own: what is k
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -60,6 +59,8 @@ class BridgeSettings:
     """Training steps an iteration."""
     batch_size: int = 128
     """Pairs of a training step."""
+    learning_rate: float = 1e-3
+    """At the start of an iteration; see `restarting_cosine`."""
     n_pairs: int = 16_384
     """Pairs simulated at a time."""
     n_refreshes: int = 1
@@ -85,6 +86,8 @@ class BridgeSettings:
         for name, value in asdict(self).items():
             if isinstance(value, int) and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}.")
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate must be positive, got {self.learning_rate}.")
         if self.grading < 1:
             raise ValueError(f"grading must be at least 1 (equal steps), got {self.grading}.")
         if self.n_steps % (self.n_refreshes * self.steps_per_dispatch):
@@ -92,6 +95,39 @@ class BridgeSettings:
                 f"n_steps = {self.n_steps} must be a multiple of n_refreshes x steps_per_dispatch = "
                 f"{self.n_refreshes * self.steps_per_dispatch}."
             )
+
+
+@dataclass(frozen=True)
+class Drifts:
+    """The two drifts of a bridge that is fitted, and what an iteration makes of them.
+
+    Args:
+        forward: v_f(x, t, context), a module (`NetworkDrift`); trained, and warm from iteration to iteration.
+        backward: v_b, the same.
+        in_iteration: called as in_iteration(drift, k): the drift as outer iteration k trains it, if its constants
+            depend on the coupling that is projected (`projecting_independent_ends`); what is trained must not change.
+            Default none.
+
+    Examples:
+        >>> drifts = Drifts(NetworkVelocity(f), NetworkVelocity(b))
+    """
+
+    forward: eqx.Module
+    backward: eqx.Module
+    in_iteration: Callable[[Any, int], Any] | None = None
+
+    def of(self, k: int) -> dict[Direction, Any]:
+        """Both as iteration k knows them: the one that it trains, and the other as iteration k − 1 trained it."""
+        given: dict[Direction, Any] = {"forward": self.forward, "backward": self.backward}
+        if self.in_iteration is None:
+            return given
+        trained, other = DIRECTIONS[k % 2], DIRECTIONS[(k + 1) % 2]
+        before = self.in_iteration(given[other], k - 1) if k else given[other]
+        drifts: dict[Direction, Any] = {trained: self.in_iteration(given[trained], k), other: before}
+        for direction, drift in drifts.items():
+            if not eqx.tree_equal(*(eqx.filter(each, is_trained) for each in (drift, given[direction]))):
+                raise ValueError(f"in_iteration changed what is trained of the {direction} drift in iteration {k}.")
+        return drifts
 
 
 class Progress(NamedTuple):
@@ -122,8 +158,7 @@ def restarting_cosine(n_steps: int, *, peak: float = 1e-3, end: float = 1e-5) ->
         The optimiser.
 
     Examples:
-        >>> optimiser = restarting_cosine(settings.n_steps, peak=2e-4)
-        >>> bridge = fit_bridge(forward, backward, ends, settings, optimiser=optimiser, key=key)
+        >>> optimiser = restarting_cosine(10_000, peak=2e-4)
     """
 
     def rate(count):
@@ -133,14 +168,11 @@ def restarting_cosine(n_steps: int, *, peak: float = 1e-3, end: float = 1e-5) ->
 
 
 def fit_bridge(
-    forward: eqx.Module,
-    backward: eqx.Module,
+    drifts: Drifts,
     ends: Ends,
     settings: BridgeSettings = BridgeSettings(),
     *,
     first_pairs: Pairs | None = None,
-    in_iteration: Callable[[Any, int], Any] | None = None,
-    optimiser: optax.GradientTransformation | None = None,
     folder: Path | None = None,
     report: Callable[[int, int, dict[str, float]], None] | None = None,
     after_iteration: Callable[[int, Bridge], None] | None = None,
@@ -149,17 +181,13 @@ def fit_bridge(
     """Fits the Schrödinger bridge between two unpaired archives, by iterative Markovian fitting.
 
     Args:
-        forward: v_f(x, t, context), a module (`NetworkDrift`); trained, and warm from iteration to iteration.
-        backward: v_b, the same.
+        drifts: what is trained, forward and backward.
         ends: source at t = 0, target at t = 1.
-        settings: σ, numbers of iterations, steps and pairs.
+        settings: σ, numbers of iterations, steps and pairs, learning rate.
         first_pairs: `settings.n_pairs` of them, a start of the caller's own in place of `settings.start`; their ends
             must have the distributions of the two archives.
-        in_iteration: called as in_iteration(drift, k): the drift as outer iteration k trains it, if its constants
-            depend on the coupling that is projected (`projecting_independent_ends`); what is trained must not change.
-        optimiser: `restarting_cosine(settings.n_steps)` by default; its state is kept across iterations.
-        folder: where to save after every outer iteration, and to resume from. Settings, archives, key, and the
-            constants of the drifts in the first two iterations are compared; an optimiser of the caller's own is not.
+        folder: where to save after every outer iteration, and to resume from. Settings but for the learning rate,
+            archives, key, and the constants of the drifts in the first two iterations are compared.
         report: called as report(iteration, step, {"loss": …}) after each dispatch.
         after_iteration: called as after_iteration(k, bridge), with averaged weights, for diagnostics
             (`log_diagnostics`).
@@ -177,45 +205,28 @@ def fit_bridge(
         Shi, De Bortoli, Campbell & Doucet (2023), arXiv:2303.16852, Algorithm 1.
 
     Examples:
-        >>> forward, backward = NetworkVelocity(f), NetworkVelocity(b)
-        >>> bridge = fit_bridge(forward, backward, Ends(x0, x1), BridgeSettings(sigma=0.5), key=key)
+        >>> drifts = Drifts(NetworkVelocity(f), NetworkVelocity(b))
+        >>> bridge = fit_bridge(drifts, Ends(x0, x1), BridgeSettings(sigma=0.5), key=key)
     """
     if first_pairs is not None and len(first_pairs.x0) != settings.n_pairs:
         raise ValueError(f"first_pairs has {len(first_pairs.x0)} pairs; settings.n_pairs = {settings.n_pairs}.")
-    models = {"forward": forward, "backward": backward}
-    optimiser = optimiser or restarting_cosine(settings.n_steps)
-    drifts = partial(_in_iteration, models, in_iteration)
-    constants = [_constants(drift) for k in range(2) for drift in drifts(k).values()]
-    progress, first, checkpoints = _start_or_resume(
-        models, constants, ends, settings, first_pairs, optimiser, folder, key
-    )
+    optimiser = restarting_cosine(settings.n_steps, peak=settings.learning_rate)  # its state is kept across iterations
+    progress, first, checkpoints = _start_or_resume(drifts, ends, settings, first_pairs, optimiser, folder, key)
     compiled: dict[Direction, tuple[Any, CompiledSteps]] = {}
     own_start = first_pairs is not None
     for k in range(first, settings.n_iterations):
         train_key, simulate_key = jr.split(jr.fold_in(substream(key, "iterations"), k))
-        models, direction = drifts(k), DIRECTIONS[k % 2]
+        models, direction = drifts.of(k), DIRECTIONS[k % 2]
         found = _constants(models[direction])
         if direction not in compiled or not eqx.tree_equal(found, compiled[direction][0]):
             compiled[direction] = found, _compile(models[direction], direction, settings, optimiser)
-        _, run = compiled[direction]
-        progress = _iterate(k, progress, models, ends, settings, run, report, own_start, train_key, simulate_key)
+        iteration = _Iteration(k, models, compiled[direction][1], train_key, simulate_key)
+        progress = _iterate(iteration, progress, ends, settings, report, own_start)
         if after_iteration is not None:  # before it is saved: what is killed in between is measured again
             after_iteration(k, _bridge(progress, models, settings))
         if checkpoints is not None:
             checkpoints.save(k + 1, progress)
-    return _bridge(progress, drifts(settings.n_iterations - 1), settings)
-
-
-def _in_iteration(models: dict[str, Any], change: Callable[[Any, int], Any] | None, k: int) -> dict[str, Any]:
-    """Both drifts as iteration k knows them: the one that it trains, and the other as iteration k − 1 trained it."""
-    if change is None:
-        return models
-    trained, other = DIRECTIONS[k % 2], DIRECTIONS[(k + 1) % 2]
-    drifts = {trained: change(models[trained], k), other: change(models[other], k - 1) if k else models[other]}
-    for direction, drift in drifts.items():
-        if not eqx.tree_equal(*(eqx.filter(each, is_trained) for each in (drift, models[direction]))):
-            raise ValueError(f"in_iteration changed what is trained of the {direction} drift in iteration {k}.")
-    return drifts
+    return _bridge(progress, drifts.of(settings.n_iterations - 1), settings)
 
 
 def _constants(drift: Any) -> Any:
@@ -223,10 +234,21 @@ def _constants(drift: Any) -> Any:
     return eqx.filter(drift, is_trained, inverse=True)
 
 
+class _Iteration(NamedTuple):
+    """What is fixed while one direction is trained and then simulated."""
+
+    k: int
+    models: dict[Direction, Any]
+    run: CompiledSteps
+    train_key: Key
+    simulate_key: Key
+
+
 def _iterate(
-    k, progress: Progress, models, ends, settings, run: CompiledSteps, report, own_start, train_key, simulate_key
-):
+    iteration: _Iteration, progress: Progress, ends: Ends, settings: BridgeSettings, report, own_start: bool
+) -> Progress:
     """Trains one direction on the pairs that the other simulates, refreshing them, then simulates it."""
+    k, models, run, train_key, simulate_key = iteration
     direction: Direction = DIRECTIONS[k % 2]
     other: Direction = DIRECTIONS[(k + 1) % 2]
     state, pairs = getattr(progress, direction), progress.pairs
@@ -309,9 +331,9 @@ def _first_pairs(ends: Ends, settings: BridgeSettings, *, key: Key) -> Pairs:
 
 
 def _start_or_resume(
-    models, constants, ends, settings, first_pairs: Pairs | None, optimiser, folder: Path | None, key: Key
+    drifts: Drifts, ends, settings, first_pairs: Pairs | None, optimiser, folder: Path | None, key: Key
 ):
-    states = {direction: init_state(models[direction], optimiser) for direction in DIRECTIONS}
+    states = {direction: init_state(getattr(drifts, direction), optimiser) for direction in DIRECTIONS}
     copies = {direction: jax.tree.map(jnp.copy, state) for direction, state in states.items()}  # the steps reuse them
     first_key = substream(key, "first pairs")
     pairs = _first_pairs(ends, settings, key=first_key) if first_pairs is None else first_pairs
@@ -320,9 +342,12 @@ def _start_or_resume(
         return progress, 0, None
     checkpoints = Checkpoints(folder)
     given = () if first_pairs is None else jax.tree.leaves(first_pairs)
+    constants = [_constants(drift) for k in range(2) for drift in drifts.of(k).values()]
     arrays = jax.tree.leaves(eqx.filter(constants, eqx.is_array))
     digests = {"fields": digest(*jax.tree.leaves(ends), *given), "constants": digest(*arrays)}
-    origin = {**asdict(settings), **digests, "key": key_data(key)}
+    # The learning rate was not compared in folders of earlier versions, which are still resumed.
+    compared = {name: value for name, value in asdict(settings).items() if name != "learning_rate"}
+    origin = {**compared, **digests, "key": key_data(key)}
     first = checkpoints.latest() or 0
     if first > settings.n_iterations:
         raise CheckpointMismatch(

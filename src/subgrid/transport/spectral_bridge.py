@@ -147,7 +147,7 @@ def projecting_independent_ends(drift: RefinedDrift) -> RefinedDrift:
 
     Examples:
         >>> change = lambda drift, k: projecting_independent_ends(drift) if k == 0 else drift
-        >>> bridge = fit_bridge(forward, backward, ends, settings, in_iteration=change, key=key)
+        >>> bridge = fit_bridge(Drifts(forward, backward, change), ends, settings, key=key)
     """
     coupling = lambda d: (d.base.stacked if isinstance(d.base, Groups) else d.base).coupling  # noqa: E731
     return eqx.tree_at(coupling, drift, replace_fn=np.zeros_like)

@@ -71,7 +71,7 @@ def test_names_become_the_right_objects(monkeypatch, method, expected):
     """No training: the fits are replaced by recorders, so that only what they are called with is looked at."""
     seen: list[Any] = []
 
-    def fit_bridge(forward, backward, ends, settings, **options):
+    def fit_bridge(drifts, ends, settings, **options):
         seen.append(("bridge", settings.start, settings.sigma))
         return Bridge(Still(), Still(), settings.sigma)
 

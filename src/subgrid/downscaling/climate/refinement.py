@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from subgrid.diffusion.objective import denoising_loss, log_uniform_levels
 from subgrid.diffusion.refinement import Refined, residual_scale
-from subgrid.networks.unet import UNet
+from subgrid.networks.unet import UNet, UNetSettings
 from subgrid.types import Key
 
 
@@ -55,16 +55,8 @@ def pad(fields: Float[np.ndarray, "*lead y x"], space: tuple[int, ...]) -> Float
 
 @eqx.filter_jit  # one compilation for all weights, not one for each shape
 def refining_network(n_channels: int, n_predictors: int, settings: RefinementSettings, *, key: Key) -> UNet:
-    return UNet(
-        2 * n_channels + n_predictors,
-        n_channels,
-        2,
-        channels=settings.channels,
-        n_blocks=settings.n_blocks,
-        patch=settings.patch,
-        padding="zero",
-        key=key,
-    )
+    size = UNetSettings(settings.channels, settings.n_blocks, settings.patch, padding="zero")
+    return UNet(2 * n_channels + n_predictors, n_channels, 2, size, key=key)
 
 
 def refining_loss(denoiser: Refined, batch: Array, settings: RefinementSettings, *, key: Key):

@@ -27,13 +27,13 @@ from subgrid.data.normalise import Standardiser, fit_standardiser
 from subgrid.downscaling.debiasing.settings import TransportSettings
 from subgrid.networks.correlation import Padding
 from subgrid.networks.mlp import MLP
-from subgrid.networks.unet import UNet
+from subgrid.networks.unet import UNet, UNetSettings
 from subgrid.numerics.integration import midpoint_step
 from subgrid.training.checkpoint import Checkpoints
 from subgrid.training.fitting import TrainingSchedule, warmup_cosine
 from subgrid.training.origin import digest, key_data, require_same_origin
 from subgrid.transport.bridge import probability_flow
-from subgrid.transport.bridge_fitting import BridgeSettings, fit_bridge, restarting_cosine
+from subgrid.transport.bridge_fitting import BridgeSettings, Drifts, fit_bridge
 from subgrid.transport.couplings import Coupling, ExactTransport, Independent
 from subgrid.transport.ends import Ends, Pairs, draw_pairs
 from subgrid.transport.flow_matching import Flow, fit_flow, flow_map
@@ -199,21 +199,20 @@ def _fit_bridge(
             report(k * settings.n_steps + step, total, f"loss {metrics['loss']:.4f}")
 
     bridge = fit_bridge(
-        forward,
-        backward,
+        Drifts(forward, backward),
         ends,
         BridgeSettings(
             sigma=settings.sigma,
             n_iterations=settings.n_iterations,
             n_steps=settings.n_steps,
             batch_size=settings.batch_size,
+            learning_rate=settings.learning_rate,
             n_pairs=len(first_pairs.x0),
             n_simulation_steps=N_SIMULATION_STEPS,
             ema_decay=EMA_DECAY,
             steps_per_dispatch=settings.steps_per_dispatch,
         ),
         first_pairs=first_pairs,
-        optimiser=restarting_cosine(settings.n_steps, peak=settings.learning_rate),
         folder=None if folder is None else folder / "bridge",
         report=each,
         key=fit_key,
@@ -280,9 +279,8 @@ def _network(shape: tuple[int, ...], settings: TransportSettings, padding: Paddi
         return MLP(shape, shape, hidden=settings.channels, key=key)
     n_channels, *space = shape
     check_levels(settings.channels, tuple(space))
-    return UNet(
-        n_channels, n_channels, len(space), channels=settings.channels, n_blocks=1, patch=1, padding=padding, key=key
-    )
+    size = UNetSettings(settings.channels, n_blocks=1, patch=1, padding=padding)
+    return UNet(n_channels, n_channels, len(space), size, key=key)
 
 
 def check_levels(channels: tuple[int, ...], space: tuple[int, ...]) -> None:

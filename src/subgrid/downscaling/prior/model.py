@@ -24,7 +24,7 @@ from subgrid.diffusion.gaussian_prior import GaussianPrior
 from subgrid.diffusion.objective import Quantile, denoising_loss, karras_weight, log_uniform_levels
 from subgrid.downscaling.prior.gaussian_part import blank_gaussian_part, gaussian_part_of
 from subgrid.downscaling.prior.training import Fields, TrainingSettings, standardiser_of, train_on_fields
-from subgrid.networks.unet import UNet
+from subgrid.networks.unet import UNet, UNetSettings
 from subgrid.numerics.streams import substream
 from subgrid.training.checkpoint import CheckpointMismatch, load_weights, save_weights
 from subgrid.training.distributed import is_first_process
@@ -115,10 +115,7 @@ def build_network(settings: PriorSettings, in_channels: int, *, key: Key) -> UNe
     Raises:
         ValueError: if the field does not fit the network (see `UNet`).
     """
-    network = UNet(
-        in_channels,
-        settings.n_channels,
-        len(settings.space),
+    size = UNetSettings(
         channels=settings.channels,
         n_blocks=settings.n_blocks,
         patch=settings.patch,
@@ -126,8 +123,8 @@ def build_network(settings: PriorSettings, in_channels: int, *, key: Key) -> UNe
         attention_levels=settings.attention_levels,
         dtype=settings.dtype,
         checkpoint=settings.checkpoint,
-        key=key,
     )
+    network = UNet(in_channels, settings.n_channels, len(settings.space), size, key=key)
     network.check(settings.space)
     return network
 

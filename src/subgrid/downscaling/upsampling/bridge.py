@@ -33,11 +33,11 @@ from subgrid.data.normalise import Standardiser, fit_standardiser
 from subgrid.data.store import write_json
 from subgrid.downscaling.debiasing.dynamic import N_SIMULATED, bridge_drifts, linear_size, paired
 from subgrid.downscaling.interpolation.cubic import cubic_interpolation
-from subgrid.networks.unet import UNet
+from subgrid.networks.unet import UNet, UNetSettings
 from subgrid.training.checkpoint import Checkpoints, load_weights, save_weights
 from subgrid.training.origin import digest, key_data, require_same_origin
 from subgrid.transport.bridge import sample_bridge
-from subgrid.transport.bridge_fitting import BridgeSettings, fit_bridge, restarting_cosine
+from subgrid.transport.bridge_fitting import BridgeSettings, Drifts, fit_bridge
 from subgrid.transport.ends import Ends, Pairs
 from subgrid.transport.linear_velocity import N_TIMES, CorrectedVelocity, LinearVelocity
 from subgrid.transport.velocity import NetworkVelocity
@@ -256,30 +256,23 @@ def _fit(forward, backward, ends: Ends, pairs: Pairs, settings: UpsamplerSetting
         n_iterations=settings.n_iterations,
         n_steps=settings.n_steps,
         batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
         n_pairs=len(pairs.x0),
         n_simulation_steps=settings.n_sampling_steps,
         ema_decay=0.99,  # the rate falls along a cosine, which averages too
         steps_per_dispatch=settings.steps_per_dispatch,
         simulate_at_once=256,
     )
-    optimiser = restarting_cosine(settings.n_steps, peak=settings.learning_rate)
-    options = {"first_pairs": pairs, "optimiser": optimiser, "folder": folder, "report": each}
-    return fit_bridge(forward, backward, ends, outer, **options, key=key).forward
+    options = {"first_pairs": pairs, "folder": folder, "report": each}
+    return fit_bridge(Drifts(forward, backward), ends, outer, **options, key=key).forward
 
 
 def _network(settings: UpsamplerSettings, key: Key) -> NetworkVelocity:
     """The network of a drift, which starts at zero; a `ValueError` if the fine grid does not fit it."""
     n = settings.n_channels
-    network = UNet(
-        n,
-        n,
-        len(settings.coarse),
-        channels=settings.channels,
-        n_blocks=settings.n_blocks,
-        patch=settings.patch,
-        padding="periodic" if settings.periodic else "reflect",
-        key=key,
-    )
+    padding = "periodic" if settings.periodic else "reflect"
+    size = UNetSettings(settings.channels, settings.n_blocks, settings.patch, padding)
+    network = UNet(n, n, len(settings.coarse), size, key=key)
     network.check(settings.space)
     return NetworkVelocity(network)
 

@@ -24,7 +24,7 @@ from subgrid.runs.stage import Update
 from subgrid.simulate import toy_2d
 from subgrid.training.fitting import TrainingSchedule, fit, warmup_cosine
 from subgrid.transport.bridge import sample_bridge_path
-from subgrid.transport.bridge_fitting import BridgeSettings, fit_bridge, restarting_cosine
+from subgrid.transport.bridge_fitting import BridgeSettings, Drifts, fit_bridge
 from subgrid.transport.ends import Ends
 from subgrid.transport.flow_matching import Flow
 from subgrid.transport.rectified_flow import fit_rectified_flow
@@ -127,13 +127,15 @@ def bridge_paths(table: GalleryTable, ends: Ends, x: Float[Array, "n 2"], report
     n_steps = table.n_steps // 2
     network = lambda k: NetworkVelocity(MLP((2,), (2,), hidden=table.hidden, key=k))  # noqa: E731
     bridge = fit_bridge(
-        network(forward_key),
-        network(backward_key),
+        Drifts(network(forward_key), network(backward_key)),
         ends,
         BridgeSettings(
-            sigma=table.sigma, n_iterations=table.n_iterations, n_steps=n_steps, batch_size=table.batch_size
+            sigma=table.sigma,
+            n_iterations=table.n_iterations,
+            n_steps=n_steps,
+            batch_size=table.batch_size,
+            learning_rate=table.learning_rate,
         ),
-        optimiser=restarting_cosine(n_steps, peak=table.learning_rate),
         report=lambda k, step, _: report(k * n_steps + step),
         key=fit_key,
     )

@@ -29,6 +29,7 @@ def settings_of(table: GaussianBridgeTable) -> BridgeSettings:
         n_iterations=table.n_iterations,
         n_steps=table.n_steps,
         batch_size=table.batch_size,
+        learning_rate=table.learning_rate,
         n_pairs=table.n_pairs,
         n_simulation_steps=table.n_sampling_steps,
     )

@@ -24,7 +24,7 @@ from subgrid.runs.run import Run
 from subgrid.runs.score_table import ScoreTable
 from subgrid.runs.stage import Stage, Update, all_but
 from subgrid.transport.bridge import Bridge
-from subgrid.transport.bridge_fitting import fit_bridge, restarting_cosine
+from subgrid.transport.bridge_fitting import Drifts, fit_bridge
 from subgrid.transport.ends import Ends
 from subgrid.transport.velocity import NetworkVelocity
 from subgrid.verification.gaussian_divergence import divergence_floor
@@ -90,11 +90,9 @@ def fit_dimension(d: int, run: GaussianBridgeRun, update: Update) -> None:
         write_json(file, [*before, {"iteration": k, **numbers, "seconds": clock.lap()}])
 
     bridge = fit_bridge(
-        network(forward_key),
-        network(backward_key),
+        Drifts(network(forward_key), network(backward_key)),
         Ends(x0, x1),
         settings_of(table),
-        optimiser=restarting_cosine(table.n_steps, peak=table.learning_rate),
         folder=run.path(f"d{d}"),
         report=lambda k, step, numbers: update(k * table.n_steps + step, total, f"loss {numbers['loss']:.4f}"),
         after_iteration=after_iteration,

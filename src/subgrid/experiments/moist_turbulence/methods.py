@@ -27,7 +27,7 @@ from subgrid.experiments.moist_turbulence.config import (
     TurbulenceTrainingTable,
 )
 from subgrid.networks.context import Context, Groups, of_group
-from subgrid.networks.unet import UNet
+from subgrid.networks.unet import UNet, UNetSettings
 from subgrid.numerics.spectral import ModeStatistics, mode_statistics
 from subgrid.simulate.moist_turbulence import context as saturation_pattern
 from subgrid.training.checkpoint import Checkpoints, load_weights, save_weights
@@ -35,7 +35,7 @@ from subgrid.training.fitting import TrainingSchedule, fit, warmup_cosine
 from subgrid.training.origin import digest, key_data, require_same_origin
 from subgrid.training.steps import is_trained
 from subgrid.transport.bridge import Bridge, sample_bridge
-from subgrid.transport.bridge_fitting import BridgeSettings, fit_bridge, restarting_cosine
+from subgrid.transport.bridge_fitting import BridgeSettings, Drifts, fit_bridge
 from subgrid.transport.couplings import ExactTransport
 from subgrid.transport.ends import Ends, Pairs, draw_pairs
 from subgrid.transport.flow_matching import Flow, flow_map, flow_matching_loss
@@ -225,15 +225,12 @@ def _fit_bridge(name: str, config: TurbulenceConfig, archives: Archives, model, 
     start_key, key = jr.split(key)
     total = settings.n_iterations * settings.n_steps
     return fit_bridge(
-        model.forward,
-        model.backward,
+        Drifts(model.forward, model.backward, _started_independent if name == "dsbm-imf" else None),
         ends,
         settings,
         first_pairs=_gaussian_pairs(model.forward.base, ends, settings, key=start_key)
         if name == "dsbm-gaussian"
         else None,
-        in_iteration=_started_independent if name == "dsbm-imf" else None,
-        optimiser=restarting_cosine(settings.n_steps, peak=config.bridge.learning_rate),
         folder=folder / "checkpoints",
         report=lambda k, step, numbers: report(k * settings.n_steps + step, total, f"loss {numbers['loss']:.4f}"),
         key=key,
@@ -262,6 +259,7 @@ def bridge_settings(table: BridgeTable, config: TurbulenceConfig, *, start) -> B
         n_iterations=table.n_iterations,
         n_steps=table.n_steps,
         batch_size=config.training.batch_size,
+        learning_rate=table.learning_rate,
         n_pairs=table.n_pairs,
         n_refreshes=table.n_refreshes,
         n_simulation_steps=config.evaluation.n_sampling_steps,
@@ -272,7 +270,7 @@ def bridge_settings(table: BridgeTable, config: TurbulenceConfig, *, start) -> B
 
 
 def _unet(table: NetworkTable, n_channels: int, *, key: Key) -> UNet:
-    return UNet(n_channels, 2, 2, **table.model_dump(), key=key)
+    return UNet(n_channels, 2, 2, UNetSettings(**table.model_dump()), key=key)
 
 
 def _ends(archives: Archives):

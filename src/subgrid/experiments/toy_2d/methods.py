@@ -19,7 +19,7 @@ from subgrid.networks.mlp import MLP
 from subgrid.numerics.integration import euler_maruyama_path
 from subgrid.training.fitting import TrainingSchedule, warmup_cosine
 from subgrid.transport.bridge import bridge_times
-from subgrid.transport.bridge_fitting import BridgeSettings, Start, fit_bridge, restarting_cosine
+from subgrid.transport.bridge_fitting import BridgeSettings, Drifts, Start, fit_bridge
 from subgrid.transport.couplings import Coupling, EntropicTransport, ExactTransport, Independent
 from subgrid.transport.ends import Ends, Pairs, draw_pairs
 from subgrid.transport.flow_matching import TIME_MARGIN, Flow, fit_flow
@@ -122,17 +122,16 @@ def _bridge(start: Start, ends: Ends, sigma: float, table: ToyTable, report: Fra
         n_iterations=table.n_iterations,
         n_steps=table.n_steps_bridge,
         batch_size=table.batch_size,
+        learning_rate=table.learning_rate,
         n_pairs=table.n_pairs,
         n_simulation_steps=table.n_sampling_steps,
         coupling_batch=table.coupling_batch,
     )
     whole = table.n_iterations * table.n_steps_bridge
     bridge = fit_bridge(
-        _network(table, forward_key),
-        _network(table, backward_key),
+        Drifts(_network(table, forward_key), _network(table, backward_key)),
         ends,
         settings,
-        optimiser=restarting_cosine(table.n_steps_bridge, peak=table.learning_rate),
         report=lambda k, step, _: report((k * table.n_steps_bridge + step) / whole),
         key=fit_key,
     )
