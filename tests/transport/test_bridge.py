@@ -63,9 +63,10 @@ def test_samples_have_the_moments_of_the_chain_and_nearly_those_of_the_bridge(di
 
 
 def test_variance_on_the_way():
-    move = partial(sample_bridge_path, LINE.forward, direction="forward", sigma=1.0, n_steps=100, noise_at_end=True)
+    times = bridge_times("forward", 100)
+    move = partial(sample_bridge_path, LINE.forward, direction="forward", sigma=1.0, times=times, noise_at_end=True)
     path = jax.jit(jax.vmap(lambda x, k: move(x, key=k)))(jr.normal(jr.key(2), (N, 1)), jr.split(jr.key(3), N))
-    t = np.float64(bridge_times("forward", 100))
+    t = np.float64(times)
     expected = (1 - t) ** 2 + t**2 + t * (1 - t) * np.sqrt(5)
     # Five standard errors, and what 100 Euler steps add.
     np.testing.assert_allclose(np.float64(path[..., 0]).var(0), expected, rtol=5 * np.sqrt(2 / N) + 0.005)

@@ -93,6 +93,6 @@ def test_complaints():
     with pytest.raises(ValueError, match=r"explained_variance must be in \(0, 1\], got 1.5"):
         fit_reduced_map(y, y, explained_variance=1.5)
     with pytest.raises(ValueError, match="weights must be positive"):
-        fit_reduced_map(y, y, weights=np.zeros(3))
+        principal_components(np.asarray(y), 0.9, weights=np.zeros(3))
     with pytest.raises(ValueError, match="they must agree"):
         fit_reduced_map(y, y[:, :2])

@@ -122,10 +122,7 @@ class StreamedFields:
         lanes = math.gcd(LANES, batch_size)
         while lanes > len(self.blocks.lengths):
             lanes //= 2
-        return stream_batches(
-            self.blocks.dataset, [self.variable], batch_size=batch_size, key=key, memory=self.memory, n_lanes=lanes,
-            name=str(self.path),
-        )  # fmt: skip
+        return _shuffled(self.blocks, batch_size, self.memory, lanes, key=key)
 
     def moments(self) -> tuple[Float[np.ndarray, " channel"], Float[np.ndarray, " channel"]]:
         """Mean and standard deviation of each channel, in one pass over the archive, a block at a time.
@@ -183,7 +180,6 @@ def stream_batches(
     prepare: Callable[[xr.Dataset], xr.Dataset] = lambda block: block,
     memory: int = 2**29,
     n_lanes: int = 1,
-    name: str = "the dataset",
 ) -> BatchStream:
     """Shuffled batches from a Zarr store, or from any lazy dataset, in bounded memory.
 
@@ -202,7 +198,6 @@ def stream_batches(
         n_lanes: into which the blocks are dealt; each lane gives batch_size/n_lanes rows of every batch, and a process
             reads its own lanes only. Lanes differ by one block at most, so with few blocks a lane the samples of the
             shorter ones come a little more often: *merely convenient*.
-        name: what messages call a source that is no file.
 
     Returns:
         A stream, with stream(step) the batch, float32, (batch, channel, *space).
@@ -218,11 +213,17 @@ def stream_batches(
         >>> stream(0).shape
         (64, 2, 181, 360)
     """
+    name = source.encoding.get("source", "the dataset") if isinstance(source, xr.Dataset) else str(source)
+    blocks = _blocks(_opened(source, list(variables), name), valid, prepare, name)
+    return _shuffled(blocks, batch_size, memory, n_lanes, key=key)
+
+
+def _shuffled(blocks: Blocks, batch_size: int, memory: int, n_lanes: int, *, key: Key) -> BatchStream:
+    """The stream of all blocks; errors as `stream_batches`."""
     if n_lanes < 1 or batch_size % n_lanes:
         raise ValueError(f"batch_size must be a multiple of n_lanes = {n_lanes}, got {batch_size}.")
-    name = name if isinstance(source, xr.Dataset) else str(source)
-    blocks = _blocks(_opened(source, list(variables), name), valid, prepare, name)
     if len(blocks.lengths) < n_lanes:
+        name = blocks.name
         raise DataError(f"{name}: has {len(blocks.lengths)} chunks of samples for {n_lanes} lanes; use fewer lanes.")
     window = _window_blocks(blocks, memory, n_lanes)
     seed, reader = _seed(key), ThreadPoolExecutor(1, thread_name_prefix="subgrid-read")

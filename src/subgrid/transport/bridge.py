@@ -184,12 +184,11 @@ def sample_bridge_path(
     *,
     direction: Direction,
     sigma: float,
-    n_steps: int = 30,
-    grading: float = GRADING,
+    times: Float[Array, " time"],
     noise_at_end: bool = False,
     key: Key,
 ) -> Float[Array, "time *shape"]:
-    """All n + 1 states of `sample_bridge`, at `bridge_times(direction, n_steps, grading=grading)`.
+    """All states of `sample_bridge`, at the times of its steps.
 
     Args:
         drift: v(x, t, context) of the direction.
@@ -197,8 +196,7 @@ def sample_bridge_path(
         context: given to the drift, default none.
         direction: "forward" or "backward".
         sigma: σ > 0 of the bridge.
-        n_steps: default 30.
-        grading: p of `bridge_times`, default 1.5.
+        times: from one end to the other, of `bridge_times(direction, n_steps)`.
         noise_at_end: whether the last step draws noise too, default not.
         key: random key.
 
@@ -206,10 +204,14 @@ def sample_bridge_path(
         The path, `x` first.
 
     Raises:
-        ValueError: σ ≤ 0; and as `bridge_times`.
+        ValueError: σ ≤ 0.
+
+    Examples:
+        >>> times = bridge_times("forward", 20)
+        >>> path = sample_bridge_path(bridge.forward, x, direction="forward", sigma=0.5, times=times, key=key)
     """
     require_positive_sigma(sigma)
-    rate, times = _in_rising_time(drift, context, direction), bridge_times(direction, n_steps, grading=grading)
+    rate = _in_rising_time(drift, context, direction)
     return euler_maruyama_path(rate, x, times, diffusion=sigma, noise_at_end=noise_at_end, key=key)
 
 

@@ -110,7 +110,6 @@ def fit_reduced_map(
     strength: float = 1.0,
     epsilon: float = 0.03,
     n_samples: int = 4096,
-    weights: Float[np.ndarray, " d"] | None = None,
     tolerance: float = 1e-2,
     max_iterations: int = 5000,
 ) -> tuple[ReducedMap, ReducedSummary]:
@@ -129,7 +128,6 @@ def fit_reduced_map(
         epsilon: in units of the mean squared distance between two targets in the space of scores, default .03: a blur
             of an eighth of the typical distance; larger ones shrink the scores visibly.
         n_samples: drawn evenly from each set for the entropic part, whose cost grows with the square; default 4096.
-        weights: of the d values (area), default all one.
         tolerance: as for `fit_entropic_map`.
         max_iterations: the same.
 
@@ -147,7 +145,7 @@ def fit_reduced_map(
     gaussian, shrinkage = fit_shrunk_gaussian_map(source, target, strength=strength)
     mean, scale = _location_and_scale(target)
     standardised = lambda fields: (np.asarray(fields, np.float64).reshape(len(fields), -1) - mean) / scale  # noqa: E731
-    V, explained = principal_components(standardised(target), explained_variance, weights=weights)
+    V, explained = principal_components(standardised(target), explained_variance)
     first = jnp.asarray(standardised(jax.vmap(gaussian)(source)) @ V, jnp.float32)
     second = jnp.asarray(standardised(target) @ V, jnp.float32)
     distance = 2 * float(jnp.sum(jnp.var(second, axis=0)))

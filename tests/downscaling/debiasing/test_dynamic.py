@@ -16,6 +16,7 @@ from subgrid.downscaling.debiasing.settings import DebiasSettings, TransportSett
 from subgrid.downscaling.debiasing.static import NoDebiasing
 from subgrid.numerics.operators import Subsample
 from subgrid.training.checkpoint import CheckpointMismatch
+from subgrid.transport.ends import Ends
 from subgrid.transport.gaussian import monge_matrix
 
 METHODS = ("flow-matching", "interpolant", "rectified-flow", "schrodinger-bridge")
@@ -66,8 +67,8 @@ def test_between_gaussian_laws_on_a_ring_it_is_the_linear_map(archives, method):
 def test_corrections_come_after_and_see_all_fields(archives, monkeypatch):
     seen = {}
 
-    def remember(source, target, settings, **options):
-        seen.update(source=source, target=target)
+    def remember(ends, settings, **options):
+        seen.update(source=ends.source, target=ends.target)
         return NoDebiasing(), {}
 
     monkeypatch.setattr(fit_debias, "fit_transport", remember)
@@ -91,14 +92,13 @@ def test_vectors_get_a_perceptron_and_a_fit_that_was_stopped_goes_on_to_the_same
         if done > 20:  # after the first round or iteration, which is saved
             raise Stop
 
+    ends = Ends(source, target)
     options = {"method": method, "padding": None, "key": jr.key(4)}
-    whole, _ = fit_transport(source, target, TINY, **options)
+    whole, _ = fit_transport(ends, TINY, **options)
     with pytest.raises(Stop):
-        fit_transport(source, target, TINY, **options, folder=tmp_path, report=stop_late)
+        fit_transport(ends, TINY, **options, folder=tmp_path, report=stop_late)
     seen = []
-    resumed, _ = fit_transport(
-        source, target, TINY, **options, folder=tmp_path, report=lambda done, *_: seen.append(done)
-    )
+    resumed, _ = fit_transport(ends, TINY, **options, folder=tmp_path, report=lambda done, *_: seen.append(done))
     assert min(seen) > 20
     moved = np.asarray(jax.vmap(resumed)(source))
     np.testing.assert_array_equal(moved, jax.vmap(whole)(source))
@@ -106,7 +106,7 @@ def test_vectors_get_a_perceptron_and_a_fit_that_was_stopped_goes_on_to_the_same
     assert np.abs(moved.mean(0) + 0.5).max() < 4 * 0.07
     other = replace(TINY, learning_rate=0.01)
     with pytest.raises(CheckpointMismatch, match=r"was begun with learning_rate = 0\.001, not 0\.01"):
-        fit_transport(source, target, other, **options, folder=tmp_path)
+        fit_transport(ends, other, **options, folder=tmp_path)
 
 
 def test_bad_settings():
@@ -116,9 +116,9 @@ def test_bad_settings():
     with pytest.raises(ValueError, match="n_steps must be at least 1, got 0"):
         TransportSettings(n_steps=0)
     with pytest.raises(ValueError, match="method must be one of"):
-        inspect.unwrap(fit_transport)(fields, fields, method="flow", key=jr.key(0))
+        inspect.unwrap(fit_transport)(Ends(fields, fields), method="flow", key=jr.key(0))
     odd = fields[..., :7]
     with pytest.raises(ValueError, match="2 levels need a coarse grid divisible by 2, not of 7 points; name at most 1"):
-        fit_transport(odd, odd, TransportSettings(channels=(8, 8)), method="interpolant", key=jr.key(0))
+        fit_transport(Ends(odd, odd), TransportSettings(channels=(8, 8)), method="interpolant", key=jr.key(0))
     with pytest.raises(TypeError, match="fit_debiaser has no setting 'n_step'; did you mean 'n_steps'"):
         debias_settings(n_step=3)

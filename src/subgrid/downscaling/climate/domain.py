@@ -36,6 +36,7 @@ from subgrid.downscaling.debiasing.static import Composed, NoDebiasing, fit_quan
 from subgrid.downscaling.interpolation.linear import bilinear
 from subgrid.downscaling.preparation.transforms import ChannelTransforms, transforms_of
 from subgrid.numerics.streams import stream
+from subgrid.transport.ends import Ends
 from subgrid.transport.reduced import fit_reduced_map
 from subgrid.transport.shrinkage import fit_shrunk_gaussian_map
 from subgrid.types import Coarsening
@@ -304,7 +305,7 @@ def fit_climate_debiaser(
         case "flow-matching" | "interpolant" | "rectified-flow" | "schrodinger-bridge":
             # Of no run's seed: a model that is loaded fits its debiaser again, to the same bits.
             key = stream(0, "climate", "debiasing")
-            transport, _ = fit_transport(first, second, settings, method=method, padding=None, key=key)
+            transport, _ = fit_transport(Ends(first, second), settings, method=method, padding=None, key=key)
         case _:
             raise ValueError(f"method must be one of {get_args(ClimateDebiasMethod)}, got {method!r}.")
     series = Fieldwise(transport)

@@ -76,8 +76,7 @@ class DynamicTransport(eqx.Module):
 
 
 def fit_transport(
-    source: Float[Array, "n channel *coarse"],
-    target: Float[Array, "m channel *target_coarse"],
+    ends: Ends,
     settings: TransportSettings = TransportSettings(),  # noqa: B008 frozen
     *,
     method: TransportMethod,
@@ -90,8 +89,8 @@ def fit_transport(
     """A dynamic transport between two archives: T moves a field along dx/dt = v(x, t) from t = 0 to 1.
 
     Args:
-        source: (n, channel, *coarse), fields to move.
-        target: (m, channel, *coarse), fields to move them onto, same unit; unpaired.
+        ends: (n, channel, *coarse), fields to move, and (m, channel, *coarse), those to move them onto, same unit;
+            unpaired, without context.
         settings: of network and fit.
         method: "flow-matching", "interpolant", "rectified-flow" or "schrodinger-bridge"; see the module.
         padding: of the network's convolutions, "periodic", "reflect" or "zero", or None for fields whose last axis is a
@@ -115,16 +114,17 @@ def fit_transport(
             (2023), arXiv:2209.03003; Shi et al. (2023), arXiv:2303.16852.
 
     Examples:
-        >>> transport, summary = fit_transport(coarse, coarsened_fine, method="rectified-flow", key=key)
+        >>> transport, summary = fit_transport(Ends(coarse, coarsened_fine), method="rectified-flow", key=key)
         >>> debiased = jax.vmap(transport)(coarse)
     """
     if method not in get_args(TransportMethod):
         raise ValueError(f"method must be one of {get_args(TransportMethod)}, got {method!r}.")
-    standardiser = fit_standardiser(np.asarray(target))
-    first, second = (standardiser.normalise(fields, source.ndim - 2) for fields in (source, target))
+    shape, n_space = ends.source.shape[1:], ends.source.ndim - 2
+    standardiser = fit_standardiser(np.asarray(ends.target))
+    first, second = (standardiser.normalise(fields, n_space) for fields in (ends.source, ends.target))
     ends = Ends(first, second)
     build_key, fit_key = jr.split(key)
-    networks = [NetworkVelocity(_network(source.shape[1:], settings, padding, k)) for k in jr.split(build_key)]
+    networks = [NetworkVelocity(_network(shape, settings, padding, k)) for k in jr.split(build_key)]
     if folder is not None:
         origin = {
             "method": method,
@@ -136,7 +136,7 @@ def fit_transport(
         }
         path = Path(folder) / "fit.json"
         require_same_origin(path, origin, resuming=path.exists())
-    folder, n_shifted = None if folder is None else Path(folder), source.ndim - 2 if translation_invariant else 0
+    folder, n_shifted = None if folder is None else Path(folder), n_space if translation_invariant else 0
     if method == "schrodinger-bridge":
         velocity, summary = _fit_bridge(ends, networks, settings, n_shifted, folder, report, fit_key)
     else:

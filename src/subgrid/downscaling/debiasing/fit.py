@@ -22,6 +22,7 @@ from subgrid.downscaling.debiasing.settings import (
 )
 from subgrid.downscaling.debiasing.static import Composed, NoDebiasing, fit_quantile_mapping
 from subgrid.numerics.streams import substream
+from subgrid.transport.ends import Ends
 from subgrid.transport.gaussian import fit_gaussian_map
 from subgrid.types import Coarsening, Debiaser, Key, NotedReport
 
@@ -96,9 +97,8 @@ def fit_debiaser_array(
         return correct(debiaser, source_rest, target_rest, corrections, n_quantiles=n_quantiles), summary
     padding, shifted = "periodic" if settings.periodic or n_space else "reflect", n_space > 0
     options = {"padding": padding, "translation_invariant": shifted, "folder": folder, "report": report}
-    debiaser, summary = fit_transport(
-        first, second, settings.dynamic, method=method, **options, key=substream(key, "transport")
-    )
+    ends, transport_key = Ends(first, second), substream(key, "transport")
+    debiaser, summary = fit_transport(ends, settings.dynamic, method=method, **options, key=transport_key)
     return correct(debiaser, first, second, corrections, n_quantiles=n_quantiles), summary
 
 

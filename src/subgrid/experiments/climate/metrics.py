@@ -1,6 +1,7 @@
 """The rows of a climate run's table: every metric of one variable, its baselines and its noise floor."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -63,14 +64,21 @@ def row_of(name: str, mode: str, metric: str, **scores: float | None) -> dict[st
     return about | scores
 
 
+@dataclass(frozen=True)
+class ScoredCells:
+    """Where fields are scored: `mask` (y, x), and the centres of all cells of the grid, degrees."""
+
+    mask: Bool[np.ndarray, "y x"]
+    lat: Float[np.ndarray, "..."]
+    lon: Float[np.ndarray, "..."]
+
+
 def unpaired_scores(
     quantity: str,
     reference: FieldSeries,
     season_years: SeasonYears,
     *,
-    mask: Bool[np.ndarray, "y x"],
-    lat: Float[np.ndarray, "..."],
-    lon: Float[np.ndarray, "..."],
+    cells: ScoredCells,
     fewest: int,
     key: Key,
     few: bool = False,
@@ -80,6 +88,7 @@ def unpaired_scores(
     **Arguments:** `quantity`, what the variable is; `fewest`, season years in the smallest set that is to be scored;
     `key`, of the sampling interval of return levels; `few`, only those of a part of the cells, even a single one.
     """
+    mask, lat, lon = cells.mask, cells.lat, cells.lon
     scores: dict[str, MetricFunction] = {
         "W1": lambda fields, _: float(np.nanmean(wasserstein_1_per_cell(fields, reference, mask=mask))),
         "quantiles": lambda fields, _: float(quantile_table(fields[:, mask], reference[:, mask]).rmse.mean()),

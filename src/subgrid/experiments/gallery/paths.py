@@ -23,7 +23,7 @@ from subgrid.numerics.integration import integrate_path
 from subgrid.runs.stage import Update
 from subgrid.simulate import toy_2d
 from subgrid.training.fitting import TrainingSchedule, fit, warmup_cosine
-from subgrid.transport.bridge import sample_bridge_path
+from subgrid.transport.bridge import bridge_times, sample_bridge_path
 from subgrid.transport.bridge_fitting import BridgeSettings, Drifts, fit_bridge
 from subgrid.transport.ends import Ends
 from subgrid.transport.flow_matching import Flow
@@ -102,7 +102,8 @@ def _walk(rate: Any, x: Float[Array, "n 2"], times: Float[Array, " time"]) -> Po
 @eqx.filter_jit
 def _wander(drift: Any, x: Float[Array, "n 2"], sigma: float, n_steps: int, key: Key) -> PointPaths:
     """The same along dX = v dt + σ dW."""
-    options: Any = {"direction": "forward", "sigma": sigma, "n_steps": n_steps, "grading": 1.0}
+    times = bridge_times("forward", n_steps, grading=1.0)
+    options: Any = {"direction": "forward", "sigma": sigma, "times": times}
     walk = lambda z, k: sample_bridge_path(drift, z, key=k, **options)[::SUBSTEPS]  # noqa: E731
     return jax.vmap(walk, out_axes=1)(x, jr.split(key, len(x)))
 

@@ -52,9 +52,10 @@ def _measure_one_way(drift, exact: GaussianBridge, direction: Direction, n: int,
     start = exact.mean0 if direction == "forward" else exact.mean1
     x = start + standard_normal((n, len(start)), key=draw_key)
     # Noise on the last step too: the distributions at all 21 times are then those of one diffusion.
-    simulate = partial(sample_bridge_path, direction=direction, sigma=exact.sigma, n_steps=n_steps, noise_at_end=True)
+    times = bridge_times(direction, n_steps)
+    simulate = partial(sample_bridge_path, direction=direction, sigma=exact.sigma, times=times, noise_at_end=True)
     paths = jax.vmap(lambda x, k: simulate(drift, x, key=k))(x, jr.split(path_key, n))
-    means, spreads = jax.vmap(exact.moments)(bridge_times(direction, n_steps))
+    means, spreads = jax.vmap(exact.moments)(times)
     variances = jnp.diagonal(spreads, axis1=1, axis2=2)
     divergences = jax.vmap(diagonal_gaussian_divergence, in_axes=(1, 0, 0))(paths, means, variances)
     first, last = (paths[:, i] - paths[:, i].mean(0) for i in (0, -1))
