@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from subgrid.cli.inspect import print_inspection
+from subgrid.cli.inspect import print_inspection, wanted_of
 from subgrid.data.cf.inspection import inspect
+from subgrid.data.fields import DataError
 
 from ..data.climate_files import DATA, archive, needs_data
 
@@ -49,3 +50,19 @@ def test_many_files_of_one_grid_are_summed_up(tmp_path, n_files):
     for i in range(n_files):
         whole.isel(time=slice(2 * i, 2 * i + 2)).to_netcdf(tmp_path / f"part{i:02d}.nc")
     assert ("and 3 more" in printed(tmp_path)) == (n_files == 12)
+
+
+def test_what_is_asked_for_on_the_command_line():
+    assert wanted_of(None) is None
+    found = wanted_of(["tas", "pr=pre", 'hum={names=["rh"], bounds=[0, 100]}'])
+    assert found == {"tas": {}, "pr": "pre", "hum": {"names": ["rh"], "bounds": [0, 100]}}
+    with pytest.raises(DataError, match=r"--variable x=\{bounds: cannot be read as a table"):
+        wanted_of(["x={bounds"])
+
+
+def test_what_variables_are_and_notes_are_said_once():
+    humid = archive().rename(tas="hurs")
+    humid["hurs"] = (humid.hurs * 0 + 0.5).assign_attrs(units="1", standard_name="relative_humidity")
+    text = printed(humid)
+    assert "hurs is taken for a relative humidity (standard_name 'relative_humidity'); 0 to 100 %" in text
+    assert "modelled by its arcsine between the bounds" in " ".join(text.split())

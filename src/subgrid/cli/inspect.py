@@ -1,13 +1,18 @@
 """An inspection of climate files on the terminal: one screen."""
 
+import math
+import tomllib
 from pathlib import Path
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from subgrid.data.cf.inspection import FileReport, Fit, Inspection, VariableReport
+from subgrid.data.cf.quantities import Described
+from subgrid.data.cf.reports import FileReport, Fit, Inspection, VariableReport
 from subgrid.data.cf.together import GridSummary
+from subgrid.data.fields import DataError
 
 WIDTH = 120
 MOST_ROWS = 9
@@ -22,6 +27,8 @@ def print_inspection(inspection: Inspection, *, console: Console | None = None) 
     console = console or Console(width=WIDTH)
     for reports in _by_grid(inspection.files):
         console.print(_table(reports))
+        for line in _what_they_are(reports):
+            console.print(f"  {line}", highlight=False, markup=False)
     if inspection.fit is not None:
         _print_fit(inspection.fit, console)
     _print_advice(inspection, console)
@@ -62,13 +69,51 @@ def _table(reports: list[FileReport]) -> Table:
     return table
 
 
+def _what_they_are(reports: list[FileReport]) -> list[str]:
+    """A line for each variable: what it is taken to be, why, its bounds and the scale that it is modelled on."""
+    found = {(variable.name, variable.described): variable for report in reports for variable in report.variables}
+    return [
+        f"{name} is taken for {described.kind.about} ({described.because}); {_bounds(described, variable.units)}; "
+        f"{TRANSFORMS[described.transform]}"
+        for (name, described), variable in found.items()
+    ]
+
+
+TRANSFORMS = {
+    "none": "modelled as it is",
+    "censored root": "modelled by its square root, below .1 as dry",
+    "root": "modelled by the square root of its distance from the bound",
+    "arcsine": "modelled by its arcsine between the bounds",
+}
+
+
+def _bounds(described: Described, units: str) -> str:
+    low, high = described.bounds
+    unit = f" {units}" if units and units != "1" else ""
+    match low is None, high is None:
+        case True, True:
+            return "without bounds"
+        case False, True:
+            return f">= {low:g}{unit}"
+        case True, False:
+            return f"<= {high:g}{unit}"
+    return f"{low:g} to {high:g}{unit}"
+
+
 def _time(report: FileReport) -> str:
     period = report.period
     if period is None:
         return "no time"
-    members = f", {report.n_members} members" if report.n_members > 1 else ""
+    members = f", {report.n_members} members{_labels(report.members)}" if report.n_members > 1 else ""
     span = f"{period.first[:10]}..{period.last[:10]}"
     return f"{span}, {period.n_times} {period.step}, {period.season}{members}"
+
+
+def _labels(members: tuple[str, ...]) -> str:
+    """ " (r1, r2, r10)", the first and the last of many."""
+    if not members or members == tuple(map(str, range(len(members)))):
+        return ""
+    return f" ({', '.join(members if len(members) < 5 else (members[0], '…', members[-1]))})"
 
 
 def _units(variable: VariableReport) -> str:
@@ -86,8 +131,7 @@ def _values(variable: VariableReport) -> str:
 def _print_fit(fit: Fit, console: Console) -> None:
     console.print(
         f"coarse: {_names(fit.coarse)}\nfine:   {_names(fit.fine)}\n"
-        f"common variables: {', '.join(fit.variables) or 'none'}; cells {fit.ratio:.2f} times as wide; "
-        f"{100 * fit.overlap:.0f} % of the fine region covered.",
+        f"common variables: {', '.join(fit.variables) or 'none'}{_geometry(fit)}.",
         highlight=False,
         markup=False,
     )
@@ -95,14 +139,29 @@ def _print_fit(fit: Fit, console: Console) -> None:
         console.print(f"note: {remark}", highlight=False, markup=False)
 
 
+def _geometry(fit: Fit) -> str:
+    """Nothing where an archive cannot be put together, so that neither is known."""
+    if math.isnan(fit.ratio):
+        return ""
+    return f"; cells {fit.ratio:.2f} times as wide; {100 * fit.overlap:.0f} % of the fine region covered"
+
+
 def _print_advice(inspection: Inspection, console: Console) -> None:
-    for report in inspection.files:
-        for advice in report.advice:
-            console.print(f"note: {Path(report.file).name}: {advice}", highlight=False, markup=False)
+    for sentence, files in _noted(inspection.files).items():
+        console.print(f"note: {_names(files)}: {sentence}", highlight=False, markup=False)
     for problem in inspection.problems:
         console.print(f"change: {problem}", highlight=False, markup=False, style="bold red")
     if inspection.fit is not None and not inspection.problems:
         console.print("They fit together.", style="bold green")
+
+
+def _noted(reports: tuple[FileReport, ...]) -> dict[str, tuple[str, ...]]:
+    """Every sentence once, with the files that it is about."""
+    found: dict[str, list[str]] = {}
+    for report in reports:
+        for sentence in (*report.notes, *report.advice):
+            found.setdefault(sentence, []).append(report.file)
+    return {sentence: tuple(files) for sentence, files in found.items()}
 
 
 def _names(files: tuple[str, ...]) -> str:
@@ -115,3 +174,38 @@ def _size(n_bytes: int) -> str:
         if n_bytes >= size:
             return f"{n_bytes / size:.1f} {unit} in memory"
     return f"{n_bytes} bytes in memory"
+
+
+def wanted_of(texts: list[str] | None) -> dict[str, Any] | None:
+    """What the options --variable ask for.
+
+    Args:
+        texts: a name; NAME=NAME_IN_FILE; or NAME={…}, an inline table of TOML as in a configuration.
+
+    Returns:
+        As `inspect` takes it; None without options.
+
+    Raises:
+        DataError: for a table that cannot be read.
+
+    Examples:
+        >>> wanted_of(["tas=tg", 'hum={quantity="fraction"}'])
+        {'tas': 'tg', 'hum': {'quantity': 'fraction'}}
+    """
+    if not texts:
+        return None
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, _, given = (part.strip() for part in text.partition("="))
+        found[name] = _table_of(text, given) if given.startswith("{") else given or {}
+    return found
+
+
+def _table_of(text: str, given: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(f"given = {given}")["given"]
+    except tomllib.TOMLDecodeError as error:
+        raise DataError(
+            f"--variable {text}: cannot be read as a table ({error}); write it as in TOML, for instance "
+            "--variable 'hum={quantity = \"fraction\"}'."
+        ) from error

@@ -186,12 +186,24 @@ def explain(
 @app.command("inspect")
 def inspect_files(
     files: Annotated[list[str], typer.Argument(help="Archives: NetCDF files, Zarr stores, folders or globs.")],
+    variables: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--variable", help="What is asked for: `tas`, `tas=tg` (name in files), `x={bounds=[0, 1]}`; repeat."
+        ),
+    ] = None,
+    step: Annotated[
+        str | None, typer.Option(help="`day` or `month`: whether two archives fit when both are averaged.")
+    ] = None,
+    values: Annotated[bool, typer.Option("--values", help="Read every value, not samples of large files.")] = False,
 ) -> None:
     """Says what Subgrid sees in climate files, whether two of them fit together, and what to change if not."""
-    from subgrid.cli.inspect import print_inspection
+    from subgrid.cli.inspect import print_inspection, wanted_of
     from subgrid.data.cf.inspection import inspect
 
-    inspection = inspect(*files)
+    if step not in (None, "day", "month"):
+        raise typer.BadParameter(f"it must be day or month, not {step!r}.", param_hint="--step")
+    inspection = inspect(*files, variables=wanted_of(variables), step=step, values=values)
     print_inspection(inspection)
     if inspection.problems:
         raise typer.Exit(2)

@@ -48,7 +48,7 @@ def test_faults_of_files_are_all_reported(tmp_path):
     found = inspect(tmp_path, tmp_path / "gone.nc")
     reports = {report.file.rsplit("/", 1)[-1]: report for report in found.files}
     assert reports["good.nc"].problem is None
-    assert "cannot be read as NetCDF" in str(reports["text.nc"].problem)
+    assert "is text ('no data'), and neither NetCDF nor Zarr" in str(reports["text.nc"].problem)
     assert "look like degC" in str(reports["celsius.nc"].problem)
     assert "no such file" in str(reports["gone.nc"].problem)
     assert len(found.problems) == 3
@@ -76,3 +76,37 @@ def test_members_are_counted(tmp_path):
     for i in (1, 2):
         archive(seed=i).expand_dims(member=[i]).to_netcdf(tmp_path / f"m{i}.nc")
     assert [report.n_members for report in inspect(tmp_path).files] == [1, 1]
+
+
+def test_only_what_is_asked_for_can_be_a_problem():
+    file = archive()
+    file["odd"] = file.tas.assign_attrs(units="quux", standard_name="air_temperature")
+    found = inspect(file)
+    assert found.problems == ()
+    assert "odd cannot be used" in found.files[0].advice[0] and "unknown units 'quux'" in found.files[0].advice[0]
+    assert inspect(file, variables="tas").files[0].advice == ()
+    assert "unknown units 'quux'" in inspect(file, variables=["tas", "odd"]).problems[0]
+    assert "no variable 'pr' in any file" in inspect(file, variables="pr").problems[0]
+
+
+def test_a_fault_of_what_the_other_archive_holds_is_a_problem():
+    coarse = archive(lat=np.arange(0, 4.0), lon=np.arange(0, 4.0))
+    coarse["tas"].attrs["units"] = "quux"
+    coarse["pr"] = coarse.tas.assign_attrs(units="mm day-1", standard_name="precipitation_flux")
+    assert any("unknown units 'quux'" in problem for problem in inspect(coarse, archive()).problems)
+
+
+def test_what_a_variable_is_and_what_was_done_is_reported():
+    file = archive().rename(tas="hurs")
+    file["hurs"] = (file.hurs * 0 + 104.0).assign_attrs(units="%", standard_name="relative_humidity")
+    report = inspect(file, variables={"hum": "hurs"}).files[0]
+    assert report.variables[0].described.quantity == "relative humidity"
+    assert report.variables[0].described.bounds == (0.0, 100.0)
+    assert report.advice == ("hum reaches 104 %, beyond its bound, which is taken instead.",)
+
+
+def test_large_archives_are_looked_at_and_read_whole_only_on_request(monkeypatch):
+    monkeypatch.setattr("subgrid.data.cf.inspection.WHOLE_BELOW", 10)
+    file = archive(n_times=40)
+    assert inspect(file).files[0].variables[0].n_looked_at == 9
+    assert inspect(file, values=True).files[0].variables[0].n_looked_at == 40

@@ -5,10 +5,6 @@ from .calendars import (
     step_days as step_days,
 )
 from .inspection import (
-    FileReport as FileReport,
-    Fit as Fit,
-    Inspection as Inspection,
-    VariableReport as VariableReport,
     inspect as inspect,
 )
 from .open import (
@@ -21,6 +17,12 @@ from .quantities import (
     Described as Described,
     Quantity as Quantity,
     describe as describe,
+)
+from .reports import (
+    FileReport as FileReport,
+    Fit as Fit,
+    Inspection as Inspection,
+    VariableReport as VariableReport,
 )
 from .together import (
     GridSummary as GridSummary,

@@ -6,6 +6,7 @@ in their own calendar; temperatures in K, precipitation in mm day-1, pressures i
 """
 
 import logging
+from collections.abc import Iterator
 
 import xarray as xr
 
@@ -140,20 +141,47 @@ def read_fields(source: Source, variables: Variables | None = None, *, name: str
     """
     wanted = wanted_variables(variables)
     files = read_sources(source, name=name)
-    held = {file.name: gridded_variables(file.dataset) for file in files}
-    _check_held(wanted, files, held)
-    fields = []
-    for file in files:
-        names = {each: Variable() for each in held[file.name]} if wanted is None else wanted
-        for new, given in names.items():
-            old = name_in(list(map(str, file.dataset.data_vars)), new, given)
-            if old is not None:
-                fields.append(_field(file, old, new, given))
+    require_held(wanted, files)
+    fields = [field_of(file, old, new, given) for file in files for new, old, given in wanted_in(file, wanted)]
     order = list(wanted) if wanted is not None else []
     return sorted(fields, key=lambda field: order.index(field.name)) if order else fields
 
 
-def _check_held(wanted: dict[str, Variable] | None, files: list[SourceFile], held: dict[str, list[str]]) -> None:
+def wanted_in(file: SourceFile, wanted: dict[str, Variable] | None) -> Iterator[tuple[str, str, Variable]]:
+    """The variables of a file that are wanted.
+
+    Args:
+        file: opened.
+        wanted: by name; None for all that lie on a grid.
+
+    Yields:
+        Its name, its name in the file, and what is given of it.
+    """
+    if wanted is None:
+        yield from ((name, name, Variable()) for name in gridded_variables(file.dataset))
+        return
+    for new, given in wanted.items():
+        old = name_in(list(map(str, file.dataset.data_vars)), new, given)
+        if old is not None:
+            yield new, old, given
+
+
+def looked_for(name: str, given: Variable) -> str:
+    """The names under which a variable is looked for, in words."""
+    return " or ".join(map(repr, dict.fromkeys((*given.names, name))))
+
+
+def require_held(wanted: dict[str, Variable] | None, files: list[SourceFile]) -> None:
+    """Passes if files hold every wanted variable, or some on a grid where all are wanted.
+
+    Args:
+        wanted: by name; None for all that lie on a grid.
+        files: of one archive.
+
+    Raises:
+        DataError: with what they hold.
+    """
+    held = {file.name: gridded_variables(file.dataset) for file in files}
     what = files[0].name + (f" and {len(files) - 1} more files" if len(files) > 1 else "")
     there = dict.fromkeys(variable for variables in held.values() for variable in variables)
     listing = ", ".join(there) or "(none)"
@@ -165,15 +193,25 @@ def _check_held(wanted: dict[str, Variable] | None, files: list[SourceFile], hel
         )
     for name, given in (wanted or {}).items():
         if name_in(every, name, given) is None:
-            looked_for = " or ".join(map(repr, dict.fromkeys((*given.names, name))))
-            meant = f", as in variables = {{{name} = '{next(iter(there))}'}}" if there else ""
-            raise DataError(
-                f"{what}: no variable {looked_for}; on a grid there are {listing}. Say which one is meant{meant}."
-            )
+            meant = f" Say which one is meant, as in variables = {{{name} = '{next(iter(there))}'}}." if there else ""
+            raise DataError(f"{what}: no variable {looked_for(name, given)}; on a grid there are {listing}.{meant}")
 
 
-def _field(opened: SourceFile, old: str, new: str, given: Variable) -> ClimateField:
-    """One variable of one file, canonical: grid, times, what it is, units, chunks."""
+def field_of(opened: SourceFile, old: str, new: str, given: Variable) -> ClimateField:
+    """One variable of one file, canonical: grid, times, what it is, units, chunks.
+
+    Args:
+        opened: the file.
+        old: name of the variable in it.
+        new: its name from here on.
+        given: what is given of it.
+
+    Returns:
+        The field; nothing of its values is read.
+
+    Raises:
+        DataError: as `open_climate`.
+    """
     file, dataset, notes = opened.name, opened.dataset, list(opened.notes)
     units = str(dataset[old].attrs.get("units", ""))
     preferred = dataset[old].encoding.get("preferred_chunks", {})
