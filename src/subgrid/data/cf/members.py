@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from jaxtyping import Bool
 
 from subgrid.data.fields import DataError
 
@@ -16,6 +17,8 @@ MEMBER_DIMS = (
 )  # fmt: skip
 """In lower case."""
 MEMBER_LABEL = re.compile(r"r\d+i\d+p\d+(?:f\d+)?")
+AVAILABLE = "available"
+"""The coordinate (realization, time) that says which times each of several members of unequal lengths has."""
 VERSIONS = "expver"
 """Of ERA5: 1 the final analysis, 5 the preliminary one that stands in for its last months."""
 NUMBERED = "number of the member, in the order of the files"
@@ -134,6 +137,21 @@ def shared_labels(one: Sequence[Any] | None, other: Sequence[Any] | None) -> tup
     """
     both = {str(label) for label in one or ()} & {str(label) for label in other or ()}
     return tuple(sorted(both, key=natural_key))
+
+
+def available_samples(dataset: xr.Dataset) -> Bool[np.ndarray, " sample"]:
+    """Which (member, time) pairs of a canonical dataset exist, one member after the other: all but of unequal members.
+
+    Args:
+        dataset: canonical, with "time".
+
+    Returns:
+        True for those that `series_of` keeps.
+    """
+    n = dataset.sizes.get("realization", 1) * dataset.sizes["time"]
+    if AVAILABLE not in dataset.coords:
+        return np.ones(n, bool)
+    return np.asarray(dataset[AVAILABLE].transpose("realization", "time").values, bool).reshape(n)
 
 
 def _is_realization(coordinate: xr.DataArray) -> bool:

@@ -14,12 +14,11 @@ import numpy as np
 import xarray as xr
 
 from subgrid.data.cf.calendars import calendar_of, step_days
-from subgrid.data.cf.members import MEMBER_LABEL, NUMBERED, label_of, natural_key
+from subgrid.data.cf.members import AVAILABLE, MEMBER_LABEL, NUMBERED, label_of, natural_key
 from subgrid.data.cf.quantities import Described
 from subgrid.data.cf.steps import Step, averaged, check_one_step
 from subgrid.data.fields import DataError
 
-AVAILABLE = "available"
 PARTS = "parts"
 UNITS_FOUND = "units_found"
 NOTES = "notes"

@@ -19,7 +19,7 @@ from jax.experimental import sparse
 from jaxtyping import Array, Bool, Float, Int
 
 from subgrid.data.cf.calendars import day_of_year_phase, season_years
-from subgrid.data.cf.members import AVAILABLE, available_samples
+from subgrid.data.cf.members import available_samples
 from subgrid.data.cf.open import valid_mask
 from subgrid.data.cf.quantities import Described, describe
 from subgrid.data.cf.together import check_together
@@ -107,23 +107,20 @@ def series_of(dataset: xr.Dataset, variables: Sequence[str]) -> Series:
         if name not in dataset:
             raise DataError(f"there is no variable {name!r} among {', '.join(map(str, dataset.data_vars))}.")
     stacked = xr.concat([dataset[name] for name in variables], "channel", coords="minimal", compat="override")
-    members = stacked.sizes.get("realization", 1)
     if "realization" not in stacked.dims:
         stacked = stacked.expand_dims("realization")
     space = [str(d) for d in stacked.dims if d not in ("realization", "time", "channel")]
     values = stacked.transpose("realization", "time", "channel", *space).values.astype(np.float32)
-    pooled = values.reshape(-1, *values.shape[2:])
-    tile = lambda a: np.tile(np.asarray(a), members)  # noqa: E731
-    time, n = dataset["time"], dataset.sizes["time"]
+    tile, time = lambda a: np.tile(np.asarray(a), len(values)), dataset["time"]
     series = Series(
-        pooled,
+        values.reshape(-1, *values.shape[2:]),
         tile(day_of_year_phase(time)),
         tile(season_years(time)),
         tile(time.values),
-        np.repeat(np.arange(members), n),
+        np.repeat(np.arange(len(values)), time.size),
         member_labels(dataset),
     )
-    return series if AVAILABLE not in dataset.coords else series[available_samples(dataset)]
+    return series if (there := available_samples(dataset)).all() else series[there]
 
 
 @dataclass(frozen=True)

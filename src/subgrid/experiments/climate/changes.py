@@ -25,9 +25,10 @@ def change_row(scores: ScoredFields, change: dict[str, np.ndarray], channel: int
     kept = run.domain.regridding.kept
     coarsened = run.domain.coarsen(np.nan_to_num(change["output"])[None, None])[0, 0]
     error = float(np.sqrt(np.mean((coarsened - scores.model_change(channel)[kept]) ** 2)))
-    before = _variance_of_mean(scores.coarse[~scores.split[1], channel][:, kept], scores.model_season_years)
-    later = scores.scenario
-    after = _variance_of_mean(later.values[:, channel][:, kept], later.season_year)
+    former, later = (
+        each[chosen] for each, chosen in zip((run.coarse_series, scores.scenario), scores.changing, strict=True)
+    )
+    before, after = (_variance_of_mean(each.values[:, channel][:, kept], each.season_year) for each in (former, later))
     return row_of(name, "change", "change", generated=error, floor=float(np.sqrt(np.mean(before + after))))
 
 

@@ -42,6 +42,8 @@ class ClimateTable(Table):
     """A coarse cell with less of its area under valid fine cells leaves the constraint."""
     gaps: Literal["refuse", "mask"] = "refuse"
     """What a fine cell with values at some times only is: an error, or outside the mask."""
+    step: Literal["day", "month"] | None = None
+    """To which archives of shorter steps are averaged when they are opened, over complete days or months."""
     n_harmonics: Positive = 3
     training: Literal["odd-winters", "even-winters", "all"] = "odd-winters"
     """Season years to choose and fit everything on; the others are downscaled and scored. "all" leaves none to score.

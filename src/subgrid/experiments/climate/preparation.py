@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from subgrid.data.grids.pooling import notes_of
 from subgrid.data.store import write_zarr
 from subgrid.downscaling.climate import domain as climate, model as climate_model
-from subgrid.downscaling.climate.coarse_fit import CoarseFit, check_grid, save_coarse
+from subgrid.downscaling.climate.coarse_fit import CoarseFit, check_grid, check_step, save_coarse
 from subgrid.downscaling.climate.domain import Series
 from subgrid.downscaling.climate.folder import save_grid
+from subgrid.downscaling.climate.output import with_history
 from subgrid.downscaling.climate.refinement import RefinementSettings
 from subgrid.downscaling.climate.sampler import save_domain
 from subgrid.downscaling.debiasing.choice import n_fits
@@ -36,7 +38,7 @@ def prepare(run: ClimateRun, update: Update) -> None:
     update(pairs + 2, pairs + 3, "change")
     change = None if run.scenario is None else _scenario_targets(run, fit, run.scenario)
     save_grid(run.folder, run.fine, run.config.climate.names)
-    save_coarse(run.folder, replace(fit, wanted=run.config.climate.wanted))
+    save_coarse(run.folder, replace(fit, wanted=run.config.climate.wanted, step=run.config.climate.step))
     save_domain(run.folder, run.domain, run.fine_anomalies, change)
     update(pairs + 3, pairs + 3)
 
@@ -50,21 +52,29 @@ def _downscaled(run: ClimateRun, series: Series) -> np.ndarray:
 def _scenario_targets(run: ClimateRun, fit: CoarseFit, scenario: xr.Dataset):
     """Targets of the scenario in the climate of the reference, and the change to put back, on the fine grid."""
     check_grid(fit, scenario)
+    check_step(fit, scenario)
     series = climate.series_of(scenario, run.config.climate.names)
     signal = fit.change_to(series)
-    _save_targets(run, "scenario_targets", fit.targets_without(signal, series), series, scenario)
+    said = fit.pairing_to(series)
+    notes = () if said is None else (said,)
+    _save_targets(run, "scenario_targets", fit.targets_without(signal, series), series, scenario, notes)
     return signal.on(climate.interpolation(run.coarse, run.fine))
 
 
-def _save_targets(run: ClimateRun, name: str, target: np.ndarray, series: Series, source: xr.Dataset) -> None:
+def _save_targets(
+    run: ClimateRun, name: str, target: np.ndarray, series: Series, source: xr.Dataset, notes: tuple[str, ...] = ()
+) -> None:
+    """What an ensemble is conditioned on; the attributes say what was done to the archive when it was opened."""
     variables: dict[str, Any] = {
         "target": (("sample", "channel", "kept"), np.asarray(target, np.float32)),
         "phase": ("sample", series.phase),
         "winter": ("sample", series.season_year),
         "member_of_model": ("sample", series.member),
     }
+    if "realization" in source.dims:
+        variables["member_label"] = ("sample", np.asarray(source["realization"].values)[series.member])
     times = xr.Variable("sample", series.time, source["time"].attrs)
-    dataset = xr.Dataset(variables, coords={"time": times}, attrs=source.attrs)
+    dataset = xr.Dataset(variables, coords={"time": times}, attrs=with_history(source.attrs, *notes_of(source), *notes))
     write_zarr(dataset, run.path(f"{name}.zarr"), overwrite=True)
 
 

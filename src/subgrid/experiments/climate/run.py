@@ -133,5 +133,5 @@ class ClimateRun(Run[ClimateConfig]):
 
     def _open(self, which: str) -> xr.Dataset:
         table = self.config.climate
-        dataset = open_climate(sources(getattr(table, which)), table.wanted, name=which)
+        dataset = open_climate(sources(getattr(table, which)), table.wanted, name=which, step=table.step)
         return check_climate(dataset, name=which, gaps=table.gaps if which == "fine" else "refuse")

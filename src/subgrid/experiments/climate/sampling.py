@@ -120,11 +120,12 @@ def _make_store(run: ClimateRun, targets: str, output: str):
     """The store as its template says; nothing but the run folder is read."""
     with xr.open_zarr(run.path(f"{targets}.zarr"), chunks=None) as source:
         time, member, given = source.time.variable, source.member_of_model.values, source.attrs
+        labels = source.member_label.values if "member_label" in source else member
     grid, n_members = load_grid(run.folder), run.config.sampling.n_members
     variables = {name: dict(grid[name].attrs) for name in run.config.climate.names}
     coordinates = grid.drop_vars(list(variables)).assign_coords(time=("time", time.values, time.attrs))
     if member.any():
-        coordinates = coordinates.assign_coords(coarse_realization=("time", member))
+        coordinates = coordinates.assign_coords(coarse_realization=("time", labels))
     space = tuple(grid.attrs["space"])
     n_values = len(variables) * int(np.prod([grid.sizes[dim] for dim in space]))
     item, chunk = time_blocks(len(member), n_members, n_values)

@@ -8,6 +8,7 @@ import xarray as xr
 
 from subgrid.downscaling.climate.baselines import fit_local_noise
 from subgrid.downscaling.climate.domain import Series, series_of
+from subgrid.downscaling.climate.pairing import paired_samples
 from subgrid.downscaling.interpolation.linear import bilinear
 from subgrid.experiments.climate.baselines import baselines
 from subgrid.experiments.climate.metrics import rank_flatness
@@ -119,8 +120,15 @@ class ScoredFields:
 
     def model_change(self, channel: int) -> np.ndarray:
         """The coarse model's own change of the mean from the unseen years to the scenario, on its grid."""
-        before = self.coarse[~self.split[1], channel].mean(0, dtype=np.float64)
-        return self.scenario.values[:, channel].mean(0, dtype=np.float64) - before
+        before, after = self.changing
+        first = self.coarse[before, channel].mean(0, dtype=np.float64)
+        return self.scenario.values[after, channel].mean(0, dtype=np.float64) - first
+
+    @cached_property
+    def changing(self) -> tuple[np.ndarray, np.ndarray]:
+        """Which unseen coarse fields and which of the scenario its change is taken between: of members in both."""
+        first, second = paired_samples(self.run.coarse_series, self.scenario)
+        return first & ~self.split[1], second
 
     @cached_property
     def scenario(self) -> Series:
