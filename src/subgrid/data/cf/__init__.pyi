@@ -13,7 +13,6 @@ from .open import (
     valid_mask as valid_mask,
 )
 from .quantities import (
-    QUANTITIES as QUANTITIES,
     Described as Described,
     Quantity as Quantity,
     describe as describe,

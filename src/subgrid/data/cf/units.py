@@ -100,7 +100,7 @@ def conversion(
         raise DataError(
             f"{file}: {field.name} is {kind.about} by {described.because}, in units {text!r}, which cannot become "
             f"{kind.units}{_hint(described.quantity, unit, step_days)}; correct the attribute 'units', or say what it "
-            "is" + or_say_so("quantity", field.name, "'…'")
+            f"is: variables = {{{field.name} = {{quantity = {_fitting(text)!r}}}}}."
         )
     return Conversion(factor, offset, described.quantity, kind.units)
 
@@ -108,6 +108,11 @@ def conversion(
 def or_say_so(option: str, name: Any, value: str) -> str:
     """The end of an advice: how to say something of a variable without a change of its file."""
     return f", or say so without changing the file: variables = {{{name} = {{{option} = {value}}}}}."
+
+
+def _fitting(units: str) -> str:
+    """The first quantity that could be in some units."""
+    return next(name for name, kind in QUANTITIES.items() if name == "other" or (kind.units and can_be(units, name)))
 
 
 def can_be(units: str, quantity: str) -> bool:
@@ -167,7 +172,7 @@ def _known(text: str, field: xr.DataArray, file: str) -> Unit:
     except UnknownUnit:
         raise DataError(
             f"{file}: {field.name} has the unknown units {text!r}; set its attribute 'units' to something that "
-            "UDUNITS knows, such as 'K', 'mm day-1' or 'Pa'" + or_say_so("units", field.name, "'…'")
+            "UDUNITS knows, such as 'K', 'mm day-1' or 'Pa'" + or_say_so("units", field.name, "'K'")
         ) from None
 
 
