@@ -12,7 +12,13 @@ from scipy.sparse import csr_array
 
 from subgrid.data.fields import DataError
 from subgrid.downscaling.climate.baselines import gaussian_crps
-from subgrid.downscaling.climate.prior import Conditions, is_trained, load_climate_prior, train_climate_prior
+from subgrid.downscaling.climate.prior import (
+    Conditions,
+    TrainingAnomalies,
+    is_trained,
+    load_climate_prior,
+    train_climate_prior,
+)
 from subgrid.downscaling.climate.prior_choice import taper_of
 from subgrid.downscaling.climate.refinement import RefinementSettings, pad, padded_shape
 from subgrid.downscaling.preparation.transforms import ChannelTransforms, Unchanged
@@ -52,9 +58,10 @@ def conditions(n: int = len(FIELDS)) -> Conditions:
     return Conditions(operator, rows[:, inside], distances, climatology, ChannelTransforms((Unchanged(), Unchanged())))
 
 
-def train(folder, fields=FIELDS, groups=GROUPS, **options):
-    given = {"mask": MASK, "settings": SETTINGS, "n_components": (1, 3, 20), "folder": folder, "key": jr.key(0)}
-    return train_climate_prior(fields, groups, conditions(len(fields)), **given | options)
+def train(folder, fields=FIELDS, groups=GROUPS, predictors=None, **options):
+    given = {"settings": SETTINGS, "n_components": (1, 3, 20), "folder": folder, "key": jr.key(0)}
+    anomalies = TrainingAnomalies(fields, groups, MASK, predictors)
+    return train_climate_prior(anomalies, conditions(len(fields)), **given | options)
 
 
 @pytest.fixture(scope="module")

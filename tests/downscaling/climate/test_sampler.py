@@ -15,7 +15,7 @@ from subgrid.data.fields import DataError
 from subgrid.data.store import write_zarr
 from subgrid.downscaling.climate.climatology import fit_change_signal
 from subgrid.downscaling.climate.domain import Anomalies, Domain, connect, fit_anomalies, series_of
-from subgrid.downscaling.climate.prior import ClimatePrior, Conditions, train_climate_prior
+from subgrid.downscaling.climate.prior import ClimatePrior, Conditions, TrainingAnomalies, train_climate_prior
 from subgrid.downscaling.climate.refinement import RefinementSettings
 from subgrid.downscaling.climate.sampler import (
     FieldSampler,
@@ -51,10 +51,9 @@ def parts_of(folder, *variables: str) -> tuple[Domain, Anomalies, np.ndarray, Cl
     anomalies = fit_anomalies(series, domain.transforms)
     fields = np.nan_to_num(anomalies.of(series))
     settings = RefinementSettings(**TINY)
-    prior = train_climate_prior(
-        fields, series.season_year, conditions_of(domain, len(fields)), mask=domain.mask.astype(np.float32),
-        settings=settings, n_components=(5, 10), folder=folder / "model", key=jr.key(0),
-    )  # fmt: skip
+    training = TrainingAnomalies(fields, series.season_year, domain.mask.astype(np.float32))
+    options = {"settings": settings, "n_components": (5, 10), "folder": folder / "model", "key": jr.key(0)}
+    prior = train_climate_prior(training, conditions_of(domain, len(fields)), **options)
     return domain, anomalies, fields, replace(prior, gain=None)
 
 
@@ -256,10 +255,9 @@ def test_a_domain_comes_back_from_disk(warm, tmp_path):
 @pytest.mark.slow
 def test_the_sampler_of_a_folder_is_that_of_its_parts(wet, calibrated, tmp_path):
     domain, anomalies, fields, _ = wet
-    train_climate_prior(
-        fields, np.repeat(np.arange(4), 30), conditions_of(domain, len(fields)), mask=domain.mask.astype(np.float32),
-        settings=RefinementSettings(**TINY), n_components=(5, 10), folder=tmp_path / "model", key=jr.key(0),
-    )  # fmt: skip
+    training = TrainingAnomalies(fields, np.repeat(np.arange(4), 30), domain.mask.astype(np.float32))
+    options = {"settings": RefinementSettings(**TINY), "n_components": (5, 10), "key": jr.key(0)}
+    train_climate_prior(training, conditions_of(domain, len(fields)), folder=tmp_path / "model", **options)
     save_post_processing(tmp_path / "model", calibrated)
     save_domain(tmp_path, domain, anomalies, None)
     phase, targets = np.linspace(0, 0.08, 5), domain.coarsen(fields[:5])

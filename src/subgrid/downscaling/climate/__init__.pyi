@@ -31,6 +31,7 @@ from .model import (
 from .prior import (
     ClimatePrior as ClimatePrior,
     Conditions as Conditions,
+    TrainingAnomalies as TrainingAnomalies,
     load_climate_prior as load_climate_prior,
     prior_taper as prior_taper,
 )

@@ -53,6 +53,7 @@ from subgrid.downscaling.climate.prior import (
     N_COMPONENTS,
     N_LEVELS,
     Conditions,
+    TrainingAnomalies,
     is_trained,
     load_climate_prior,
     train_climate_prior,
@@ -230,9 +231,10 @@ def train_on(
         domain.transforms,
     )
     if not is_trained(model):
+        training = TrainingAnomalies(fields, groups, domain.mask.astype(np.float32), predictors)
         train_climate_prior(
-            fields, groups, conditions, mask=domain.mask.astype(np.float32), predictors=predictors, settings=settings,
-            n_components=n_components, n_levels=n_levels, folder=model, report=report, key=substream(key, "prior"),
+            training, conditions, settings=settings, n_components=n_components, n_levels=n_levels, folder=model,
+            report=report, key=substream(key, "prior"),
         )  # fmt: skip
     if not (model / POST_PROCESSING).exists():
         prior = load_climate_prior(model)

@@ -121,13 +121,27 @@ class Conditions:
         return is_bounded(self.transforms)
 
 
+@dataclass(frozen=True)
+class TrainingAnomalies:
+    """What the prior is trained on.
+
+    Args:
+        values: (n, channel, y, x), of the fine fields, 0 outside the mask.
+        groups: (n,), a label a sample, the season year, left out as a whole.
+        mask: (y, x), 1 where fields have values.
+        predictors: (p, y, x), fixed fields for the network, which always sees the mask; default none.
+    """
+
+    values: Float[np.ndarray, "n channel y x"]
+    groups: np.ndarray
+    mask: Float[np.ndarray, "y x"]
+    predictors: Float[np.ndarray, "p y x"] | None = None
+
+
 def train_climate_prior(
-    anomalies: Float[np.ndarray, "n channel y x"],
-    groups: np.ndarray,
+    anomalies: TrainingAnomalies,
     conditions: Conditions,
     *,
-    mask: Float[np.ndarray, "y x"],
-    predictors: Float[np.ndarray, "p y x"] | None = None,
     settings: RefinementSettings = RefinementSettings(),  # noqa: B008 frozen
     n_components: Sequence[int] = N_COMPONENTS,
     n_levels: int = N_LEVELS,
@@ -143,11 +157,8 @@ def train_climate_prior(
     is no lower than the Gaussian's by then.
 
     Args:
-        anomalies: of the fine fields, 0 outside the mask.
-        groups: a label a sample, the season year, left out as a whole.
+        anomalies: of the fine fields, with their groups, mask and predictors.
         conditions: C′ and what else the choices are made on.
-        mask: 1 where fields have values.
-        predictors: fixed fields for the network, which always sees the mask.
         settings: of the network and its training.
         n_components: numbers of leading components to choose from.
         n_levels: of noise, for draws of the network.
@@ -164,11 +175,12 @@ def train_climate_prior(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    space = padded_shape(anomalies.shape[-2:], settings)
-    inside = np.asarray(mask) > 0
-    variance = np.mean(anomalies[:, :, inside].astype(np.float64) ** 2, axis=(0, 2))
+    values, groups, predictors = anomalies.values, anomalies.groups, anomalies.predictors
+    space = padded_shape(values.shape[-2:], settings)
+    inside = np.asarray(anomalies.mask) > 0
+    variance = np.mean(values[:, :, inside].astype(np.float64) ** 2, axis=(0, 2))
     scale = np.sqrt(np.where(variance > 0, variance, 1.0)).astype(np.float32)
-    fields = pad(anomalies * inside / scale[:, None, None], space).astype(np.float32)
+    fields = pad(values * inside / scale[:, None, None], space).astype(np.float32)
     support = np.broadcast_to(pad(inside.astype(np.float32), space), fields.shape[1:])
     choice = _choose(fields[:, support > 0], groups, conditions, len(scale), n_components)
     fit_base = partial(

@@ -37,7 +37,13 @@ from subgrid.downscaling.conditional.refinement import (
 from subgrid.downscaling.prior.gaussian_part import blank_gaussian_part, gaussian_part_of
 from subgrid.downscaling.prior.model import PriorSettings, build_network
 from subgrid.downscaling.prior.noise_range import ENOUGH, leading_std
-from subgrid.downscaling.prior.training import Fields, TrainingSettings, standardiser_of, train_on_fields
+from subgrid.downscaling.prior.training import (
+    Fields,
+    TrainingFields,
+    TrainingSettings,
+    standardiser_of,
+    train_on_fields,
+)
 from subgrid.networks.unet import UNet
 from subgrid.numerics.operators import Subsample
 from subgrid.numerics.streams import substream
@@ -163,7 +169,7 @@ def train_conditional(
 
     untrained = build_network(network_settings, n_features(network_settings.n_channels), key=substream(key, "network"))
     options = {"origin": asked, "folder": folder, "report": report, "key": key}
-    network = train_on_fields(untrained, loss, seen, standardiser, training, **options)
+    network = train_on_fields(untrained, loss, TrainingFields(seen, standardiser), training, **options)
     model = ConditionalModel(settings, network, standardiser, conditional, conditional.spread)
     if settings.kind == "diffusion":
         normalised = standardiser.normalise(jnp.asarray(held_back), held_back.ndim - 2)

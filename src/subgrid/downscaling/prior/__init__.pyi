@@ -21,6 +21,7 @@ from .novelty import (
     outside as outside,
 )
 from .training import (
+    TrainingFields as TrainingFields,
     TrainingSettings as TrainingSettings,
     loss_curve as loss_curve,
     standardiser_of as standardiser_of,

@@ -23,7 +23,13 @@ from subgrid.diffusion.denoiser import Preconditioned
 from subgrid.diffusion.gaussian_prior import GaussianPrior
 from subgrid.diffusion.objective import Quantile, denoising_loss, karras_weight, log_uniform_levels
 from subgrid.downscaling.prior.gaussian_part import blank_gaussian_part, gaussian_part_of
-from subgrid.downscaling.prior.training import Fields, TrainingSettings, standardiser_of, train_on_fields
+from subgrid.downscaling.prior.training import (
+    Fields,
+    TrainingFields,
+    TrainingSettings,
+    standardiser_of,
+    train_on_fields,
+)
 from subgrid.networks.unet import UNet, UNetSettings
 from subgrid.numerics.streams import substream
 from subgrid.training.checkpoint import CheckpointMismatch, load_weights, save_weights
@@ -172,7 +178,7 @@ def train_prior(
     origin = {"format": FORMAT, "prior": dataclasses.asdict(settings), "noise levels": quantiles}
     options = {"origin": origin, "folder": folder, "report": report, "key": key}
     gaussian = gaussian_part_of(fields, standardiser, training)  # first: what fails here fails at once
-    denoiser = train_on_fields(untrained, loss, fields, standardiser, training, **options)
+    denoiser = train_on_fields(untrained, loss, TrainingFields(fields, standardiser), training, **options)
     prior = Prior(settings, denoiser, standardiser, gaussian)
     save_prior(folder, prior)
     return prior

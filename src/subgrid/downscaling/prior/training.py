@@ -60,11 +60,23 @@ class TrainingSettings:
     tensorboard: bool = False
 
 
+@dataclass(frozen=True)
+class TrainingFields:
+    """What a network is trained on.
+
+    Args:
+        values: (n, channel, *space), physical units, or `StreamedFields` where they do not fit into memory.
+        standardiser: physical ↔ normalised.
+    """
+
+    values: Fields
+    standardiser: Standardiser
+
+
 def train_on_fields(
     network: Model,
     loss: Callable[[Model, Float[Array, "batch channel *space"], Key], Scalar],
-    fields: Fields,
-    standardiser: Standardiser,
+    fields: TrainingFields,
     training: TrainingSettings,
     *,
     origin: Mapping[str, Any],
@@ -77,8 +89,7 @@ def train_on_fields(
     Args:
         network: what is trained.
         loss: `loss(network, batch, key)` of a batch (batch, channel, *space) of normalised fields.
-        fields: (n, channel, *space), physical units, or `StreamedFields` where they do not fit into memory.
-        standardiser: physical ↔ normalised.
+        fields: with their standardiser.
         training: how long and how fast.
         origin: whatever else decides the bits of the training, plain enough for JSON.
         folder: of the model.
@@ -97,14 +108,14 @@ def train_on_fields(
             f"training.batch_size = {training.batch_size} cannot be split over {len(jax.devices())} devices; "
             "use a multiple of their number."
         )
-    folder = Path(folder)
+    folder, values = Path(folder), fields.values
     folder.mkdir(parents=True, exist_ok=True)
     checkpoints = Checkpoints(folder / "checkpoints")
     begun = checkpoints.latest()
-    whole = {**origin, **_origin(fields, training, key)}
+    whole = {**origin, **_origin(values, training, key)}
     require_same_origin(folder / "training.json", whole, resuming=begun is not None, write=is_first_process())
-    n_space = len(fields.shape) - 2
-    data, draw = _feed(fields, standardiser, n_space, training, key=substream(key, "batches"))
+    n_space = len(values.shape) - 2
+    data, draw = _feed(values, fields.standardiser, n_space, training, key=substream(key, "batches"))
     schedule = TrainingSchedule(
         training.n_steps,
         warmup_cosine(training.n_steps, peak=training.learning_rate, warmup=training.warmup),
