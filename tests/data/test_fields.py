@@ -34,14 +34,21 @@ def test_missing_file_and_variable(dataset, tmp_path):
         open_field(path)
 
 
-@pytest.mark.parametrize(
-    "make", [lambda p: p.write_text("not data"), lambda p: p.mkdir()], ids=["text", "empty folder"]
-)
-def test_what_is_no_archive(tmp_path, make):
-    path = tmp_path / "broken.nc"
-    make(path)
-    with pytest.raises(DataError, match=r"broken\.nc: (cannot be read as|holds the variables \(none\))"):
-        open_field(path)
+def test_what_is_no_archive(tmp_path):
+    """The plain path opens files as the climate path does, and says the same of those that are none."""
+    (tmp_path / "broken.nc").write_text("not data")
+    with pytest.raises(DataError, match=r"broken\.nc: is text \('not data'\), and neither NetCDF nor Zarr"):
+        open_field(tmp_path / "broken.nc")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"empty: this folder is no Zarr store and holds no NetCDF"):
+        open_field(tmp_path / "empty")
+
+
+def test_a_folder_of_several_files_is_no_single_field(dataset, tmp_path):
+    for name in ("a", "b"):
+        dataset.to_netcdf(tmp_path / f"{name}.nc")
+    with pytest.raises(DataError, match="stands for 2 files; give one, or join them first"):
+        open_field(tmp_path)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

@@ -4,6 +4,7 @@ Every complaint names the file, the variable, the place and what to do about it.
 """
 
 import itertools
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
+LOG = logging.getLogger("subgrid")
 SAMPLE_DIMS = ("trajectory", "sample", "time", "member", "realization", "condition")
 """Dimensions that count samples; all others are space, but for `CHANNEL_DIM`."""
 CHANNEL_DIM = "channel"
@@ -81,27 +83,31 @@ def open_field(path: str | Path, variable: str | None = None) -> xr.DataArray:
     """The variable of a NetCDF file or Zarr store, lazily.
 
     Args:
-        path: of the file or store.
+        path: of the file or store, or a URL; with "#" and the name of a group, that group.
         variable: its name; not needed if the file holds only one.
 
     Returns:
         The variable, nothing of it read.
 
     Raises:
-        DataError: for a missing file, one that is neither NetCDF nor Zarr, or a variable that is not there.
+        DataError: for a missing file, one that is neither NetCDF nor Zarr (naming what it is), or a variable that is
+            not there.
 
     Examples:
         >>> field = open_field("fine.zarr", "u")
     """
-    path = Path(path)
-    if not path.exists():
-        raise DataError(f"{path}: no such file or store.")
-    try:
-        dataset = xr.open_zarr(path) if path.is_dir() else xr.open_dataset(path)
-    except Exception as error:
+    from subgrid.data.cf.sources import expand, open_source
+
+    files = [file for file in expand(path) if not isinstance(file, xr.Dataset)]
+    if len(files) > 1:
         raise DataError(
-            f"{path}: cannot be read as {'Zarr' if path.is_dir() else 'NetCDF'} ({_first_line(error)})."
-        ) from error
+            f"{path}: stands for {len(files)} files; give one, or join them first with "
+            f"xarray.open_mfdataset([…]).to_netcdf('joined.nc')."
+        )
+    opened = open_source(files[0])
+    for note in opened.notes:
+        LOG.info("%s: %s", path, note)
+    dataset = opened.dataset
     names = [str(name) for name in dataset.data_vars if dataset[name].ndim]
     if variable is None:
         if len(names) != 1:
@@ -263,8 +269,3 @@ def _check_finite(field: xr.DataArray, values: np.ndarray, source: str) -> None:
         f"{source}: {field.name} is {values[first]} at {place} ({(~finite).sum()} such values in all); "
         "fill or remove them before downscaling."
     )
-
-
-def _first_line(error: Exception) -> str:
-    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return "no backend of xarray knows its format" if "IO backends" in first else first

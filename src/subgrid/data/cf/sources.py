@@ -1,28 +1,30 @@
-"""Finding and reading archives: paths, globs, folders, NetCDF and Zarr, as datasets with decoded CF metadata.
+"""Finding archives: paths, globs, folders and URLs of NetCDF and Zarr, as datasets with decoded CF metadata.
 
-Values stay on disk. Nothing that needs pickle is read: a Zarr array of Python objects is refused before it is opened.
+Values stay where they are.
 """
 
 import glob
-import json
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import xarray as xr
 
-from subgrid.data.cf.absolute_times import with_readable_times
+from subgrid.data.cf.attributes import with_writable_attributes
 from subgrid.data.cf.calendars import check_calendar
+from subgrid.data.cf.file_kinds import READABLE, UNPACKERS, ZIP, kind_of, zip_members
+from subgrid.data.cf.opening import first_bytes, is_remote_zarr, is_zarr, open_path, split_group
+from subgrid.data.cf.remote import filesystem_of, is_pattern, local_path, remote_paths, unreachable, url_of
+from subgrid.data.cf.zarr_metadata import ZARR_FILES
 from subgrid.data.fields import DataError
 
 Source: TypeAlias = str | Path | xr.Dataset | Sequence[str | Path | xr.Dataset]
 
 NETCDF_SUFFIXES = (".nc", ".nc3", ".nc4", ".netcdf", ".cdf")
-ZARR_FILES = ("zarr.json", ".zgroup", ".zmetadata", ".zarray")
-SAFE_OBJECT_FILTERS = ("vlen-utf8", "vlen-bytes")
-"""Zarr 2 stores texts as objects behind these; they hold no code."""
+TOLD_OF = ("GRIB", "HDF4", "GeoTIFF", "tar", *UNPACKERS)
+"""Kinds of files that may hold fields: it is said if a folder holds some that are not read."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,11 @@ def read_sources(source: Source, *, name: str) -> list[SourceFile]:
     """Every file of an archive, opened lazily, times decoded, with the name that messages call it by.
 
     Args:
-        source: a NetCDF file, a Zarr store, a folder of them, a glob, a `Dataset`, or a list of these.
+        source: a NetCDF file, a Zarr store, a folder of them, a glob, a URL, a `Dataset`, or a list of these.
         name: what messages call a `Dataset`.
 
     Returns:
-        The files, in the order of their names.
+        The files, in the order of their names, with what was left out of each.
 
     Raises:
         DataError: for a missing file, one that cannot be read, or times that cannot be decoded.
@@ -60,17 +62,38 @@ def read_sources(source: Source, *, name: str) -> list[SourceFile]:
     for item in expand(source):
         if isinstance(item, xr.Dataset):
             file = name if name not in opened else f"{name}[{len(opened)}]"
-            opened[file] = _decoded(item, file)
+            opened[file] = _decoded(item, file=file)
         elif str(item) not in opened:
-            opened[str(item)] = _decoded(_open(item), str(item))
+            opened[str(item)] = open_source(item)
     if not opened:
         raise DataError(f"{name}: no files given; name at least one NetCDF file or Zarr store.")
-    return list(opened.values())
+    first, *others = opened.values()
+    unread = tuple(note for item in _single(source) if not isinstance(item, xr.Dataset) for note in _unread(item))
+    return [replace(first, notes=(*first.notes, *unread)), *others]
 
 
-def _decoded(dataset: xr.Dataset, file: str) -> SourceFile:
-    readable, notes = with_readable_times(dataset, file=file)
-    return SourceFile(file, decode(readable, file=file), notes)
+def open_source(path: str | Path) -> SourceFile:
+    """One file or store, opened lazily, its CF metadata decoded.
+
+    Args:
+        path: a path or URL; with "#" and the name of a group, that group.
+
+    Returns:
+        The file, with what was left out of it.
+
+    Raises:
+        DataError: as `read_sources`.
+
+    Examples:
+        >>> open_source("s3://bucket/era5.zarr").dataset
+    """
+    opened = open_path(path)
+    return _decoded(opened.dataset, file=str(path), notes=opened.notes)
+
+
+def _decoded(dataset: xr.Dataset, *, file: str, notes: tuple[str, ...] = ()) -> SourceFile:
+    dataset, left_out = with_writable_attributes(decode(dataset, file=file))
+    return SourceFile(file, dataset, (*notes, *left_out))
 
 
 def decode(dataset: xr.Dataset, *, file: str) -> xr.Dataset:
@@ -91,7 +114,9 @@ def decode(dataset: xr.Dataset, *, file: str) -> xr.Dataset:
             check_calendar(str(variable.attrs["calendar"]), file=file)
     try:
         coder = xr.coders.CFDatetimeCoder()
-        return xr.decode_cf(dataset, decode_times=coder, decode_timedelta=False, decode_coords="all")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", xr.SerializationWarning)  # of fill values that come twice, and the like
+            return xr.decode_cf(dataset, decode_times=coder, decode_timedelta=False, decode_coords="all")
     except Exception as error:
         raise DataError(
             f"{file}: the metadata cannot be decoded ({first_line(error)}); check the attributes 'units' and "
@@ -104,14 +129,14 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
-def expand(source: Any) -> Iterator[Path | xr.Dataset]:
+def expand(source: Any) -> Iterator[str | Path | xr.Dataset]:
     """Every file, store and Dataset that a source stands for.
 
     Args:
-        source: a path, a folder, a glob, a `Dataset`, or a list of these.
+        source: a path, a folder, a glob, a URL, a `Dataset`, or a list of these.
 
     Yields:
-        Paths and datasets.
+        Paths, URLs and datasets.
 
     Raises:
         DataError: for a path that does not exist, or a pattern or folder without data.
@@ -119,114 +144,110 @@ def expand(source: Any) -> Iterator[Path | xr.Dataset]:
     Examples:
         >>> list(expand("cmip/tas_*.nc"))
     """
-    match source:
-        case xr.Dataset():
-            yield source
-        case str() | Path():
-            yield from _paths(source)
-        case _:
-            for item in source:
-                yield from expand(item)
+    for item in _single(source):
+        if isinstance(item, xr.Dataset):
+            yield item
+        elif (url := url_of(item)) is not None:
+            yield from (path for match in remote_paths(url) for path in _of_remote_folder(match))
+        else:
+            yield from _paths(item)
 
 
-def _paths(path: str | Path) -> list[Path]:
-    """The files and stores behind a path, a glob or a folder, in the order of their names."""
-    if glob.has_magic(str(path)) and not Path(path).exists():
-        found = [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]
-        if not found:
-            raise DataError(f"{path}: no file matches; check the folder and the pattern.")
-        return found
-    path = Path(path)
-    if not path.exists():
-        raise DataError(f"{path}: no such file or store.")
-    if not path.is_dir() or _is_zarr(path):
-        return [path]
-    inside = sorted(p for p in path.iterdir() if p.suffix.lower() in NETCDF_SUFFIXES or (p.is_dir() and _is_zarr(p)))
-    if not inside:
-        raise DataError(f"{path}: this folder is no Zarr store and holds no NetCDF file (*.nc) or Zarr store.")
-    return inside
-
-
-def _is_zarr(path: Path) -> bool:
-    return path.suffix == ".zarr" or any((path / name).exists() for name in ZARR_FILES)
-
-
-def _open(path: Path) -> xr.Dataset:
-    if path.is_dir():
-        _refuse_objects(path)
-        return _or_error(path, "Zarr", lambda: _open_zarr(path))
-    _refuse_truncated_classic(path)
-    return _or_error(path, "NetCDF", lambda: xr.open_dataset(path, engine="netcdf4", decode_cf=False))
-
-
-def _or_error(path: Path, kind: str, read) -> xr.Dataset:
-    try:
-        return read()
-    except Exception as error:
-        raise DataError(
-            f"{path}: cannot be read as {kind} ({first_line(error)}); it may be incomplete: fetch or write it again."
-        ) from error
-
-
-def _open_zarr(path: Path) -> xr.Dataset:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*consolidated.*", category=RuntimeWarning)
-        return xr.open_zarr(path, decode_cf=False, chunks=None)
-
-
-def _refuse_objects(path: Path) -> None:
-    """Raises `DataError` if any metadata of the store, consolidated or not, names objects or pickle."""
-    names = (".zarray", ".zmetadata", "zarr.json")
-    for file in (p for name in names for p in (path / name, *path.glob(f"*/{name}")) if p.is_file()):
-        try:
-            metadata = json.loads(file.read_text())
-        except (OSError, ValueError) as error:
-            raise DataError(
-                f"{file}: the metadata of the Zarr store cannot be read ({first_line(error)}); write the store again."
-            ) from error
-        for array in _arrays(metadata):
-            if _holds_objects(array):
-                raise DataError(
-                    f"{path}: {file.parent.name} is an array of Python objects, which could run code when read; "
-                    "write it again as numbers or fixed-length text."
-                )
-
-
-def _arrays(metadata: Any) -> Iterator[dict[str, Any]]:
-    """Every mapping inside the metadata, however deep: consolidated metadata nest those of the arrays."""
-    if isinstance(metadata, dict):
-        yield metadata
-        children = [value for key, value in metadata.items() if key != "attributes"]
+def _single(source: Any) -> Iterator[str | Path | xr.Dataset]:
+    """The items of a source, however its lists are nested."""
+    if isinstance(source, str | Path | xr.Dataset):
+        yield source
     else:
-        children = metadata if isinstance(metadata, list) else []
-    for child in children:
-        yield from _arrays(child)
+        for item in source:
+            yield from _single(item)
 
 
-def _holds_objects(metadata: dict[str, Any]) -> bool:
-    named = {str(metadata.get(key)) for key in ("id", "name", "data_type")}
-    if named & {"pickle", "numcodecs.pickle", "object"}:
-        return True
-    filters = [f.get("id") for f in metadata.get("filters") or [] if isinstance(f, dict)]
-    return metadata.get("dtype") == "|O" and not any(f in SAFE_OBJECT_FILTERS for f in filters)
-
-
-def _refuse_truncated_classic(path: Path) -> None:
-    """Raises `DataError` if a classic NetCDF file is shorter than its header says.
-
-    The NetCDF library reads what is missing as anything at all, without complaint; scipy maps the file and objects.
-    """
-    from scipy.io import netcdf_file
-
-    with path.open("rb") as stream:
-        if stream.read(4) not in (b"CDF\x01", b"CDF\x02"):
-            return
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # scipy warns of the map that outlives the file object
-            netcdf_file(path, "r", mmap=True).close()
-    except Exception as error:
+def _paths(given: str | Path) -> list[Path]:
+    """The files and stores behind a path, a glob or a folder, in the order of their names."""
+    if matches := _matches(given):
+        return matches
+    bare, group = split_group(given)
+    path = local_path(bare)
+    if glob.has_magic(str(path)) and not path.exists():
+        if not (matches := _matches(bare)):
+            raise DataError(f"{given}: no file matches; check the folder and the pattern.")
+        return [_with_group(match, group) for match in matches]
+    if not path.exists():
+        raise DataError(f"{given}: no such file or store.")
+    if not path.is_dir() or is_zarr(path):
+        return [_with_group(path, group)]
+    inside = sorted(entry for entry in path.iterdir() if _is_archive(entry))
+    if not inside:
+        held = ", ".join(_others(path)[:3])
         raise DataError(
-            f"{path}: this NetCDF file ends before its header says ({path.stat().st_size} bytes are there); "
-            "it was cut short: fetch or write it again."
-        ) from error
+            f"{path}: this folder is no Zarr store and holds no NetCDF file (*.nc) or Zarr store"
+            + (f", but {held}." if held else ".")
+        )
+    return [_with_group(entry, group) for entry in inside]
+
+
+def _matches(pattern: str | Path) -> list[Path]:
+    """The paths that a pattern stands for; none where it is the name of a path."""
+    path = local_path(pattern)
+    if not glob.has_magic(str(path)) or path.exists():
+        return []
+    return [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]
+
+
+def _with_group(path: Path, group: str | None) -> Path:
+    return path if group is None else Path(f"{path}#{group}")
+
+
+def _is_archive(path: Path) -> bool:
+    """Whether an entry of a folder is read with it: by what is in it; one that is called NetCDF must be."""
+    if path.name.startswith("."):
+        return False
+    if path.is_dir():
+        return is_zarr(path)
+    if path.suffix.lower() in NETCDF_SUFFIXES:
+        return True
+    kind = _kind(path)
+    return kind in READABLE or (kind == ZIP and any(n.rpartition("/")[2] in ZARR_FILES for n in zip_members(str(path))))
+
+
+def _kind(path: Path) -> str:
+    return kind_of(first_bytes(path)) if path.is_file() else ""
+
+
+def _others(folder: Path) -> list[str]:
+    """Files of a folder that may hold fields and are not read with it, each with what it is."""
+    entries = sorted(entry for entry in folder.iterdir() if entry.is_file() and not _is_archive(entry))
+    kinds = {entry.name: _kind(entry) for entry in entries}
+    return [f"{name} ({kind})" for name, kind in kinds.items() if kind in (*TOLD_OF, ZIP)]
+
+
+def _unread(item: str | Path) -> Iterator[str]:
+    """What is left out of a folder, a sentence."""
+    if url_of(item) is not None:
+        return
+    folder = local_path(item)
+    if folder.is_dir() and not is_zarr(folder) and (others := _others(folder)):
+        more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+        yield f"{folder}: not read are {', '.join(others[:3])}{more}"
+
+
+def _of_remote_folder(url: str) -> list[str]:
+    """The files and stores in a folder behind a URL; the URL itself where it is a file or a store."""
+    if "#" in url or url.lower().endswith((*NETCDF_SUFFIXES, ".zarr", ".zip")) or is_pattern(url):
+        return [url]
+    fs, path = filesystem_of(url)
+    try:
+        if not fs.isdir(path) or is_remote_zarr(url):
+            return [url]
+        entries = sorted((entry["name"].rstrip("/"), entry["type"]) for entry in fs.ls(path, detail=True))
+    except Exception as error:
+        raise unreachable(url, error) from error
+    inside = [
+        fs.unstrip_protocol(entry)
+        for entry, kind in entries
+        if entry.lower().endswith(NETCDF_SUFFIXES)
+        or (kind == "directory" and is_remote_zarr(fs.unstrip_protocol(entry)))
+    ]
+    if not inside:
+        raise DataError(f"{url}: this folder is no Zarr store and holds no NetCDF file (*.nc) or Zarr store.")
+    return inside
