@@ -178,7 +178,7 @@ def is_monthly(time: xr.DataArray) -> bool:
     months = np.asarray(12 * time.dt.year + time.dt.month)
     day = np.asarray(time.dt.day)
     from_end = np.asarray(time.dt.days_in_month) - day
-    return len(np.unique(months)) == len(months) and min(np.ptp(day), np.ptp(from_end)) <= 3
+    return len(np.unique(months)) == len(months) and bool(min(np.ptp(day), np.ptp(from_end)) <= 3)
 
 
 def middle_of_months(time: xr.DataArray) -> np.ndarray:

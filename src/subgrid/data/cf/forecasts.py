@@ -36,6 +36,8 @@ def as_one_series(dataset: xr.Dataset, variable: str, file: str) -> tuple[xr.Dat
         return dataset, ()
     start, step, valid = pair
     times = np.asarray(valid.transpose(start, step).values).reshape(-1)
+    field = _lazy(field, start, step)
+    _refuse_running_sums(field, start, step, file)
     ordered = len(times) < 2 or bool((times[1:] > times[:-1]).all())
     if not ordered:
         raise DataError(
@@ -43,8 +45,6 @@ def as_one_series(dataset: xr.Dataset, variable: str, file: str) -> tuple[xr.Dat
             f"valid times overlap; choose what is one series: one step of each forecast, dataset.isel({step}=0), or "
             f"one forecast, dataset.isel({start}=0)."
         )
-    field = _lazy(field, start, step)
-    _refuse_running_sums(field, start, step, file)
     lead = [d for d in field.dims if d not in (start, step)]
     flat = field.transpose(start, step, *lead).stack(valid_time=(start, step), create_index=False)
     flat = flat.drop_vars([n for n in flat.coords if {start, step, "valid_time"} & {n, *flat[n].dims}])
@@ -112,7 +112,7 @@ def _refuse_running_sums(field: xr.DataArray, start: str, step: str, file: str) 
     if not (change < 0).any() and (change > 0).any():
         raise DataError(
             f"{file}: {field.name} never decreases along {step!r}: it is summed up since the start of each forecast, "
-            f"not over each step; take differences first, dataset['{field.name}'].diff('{step}')."
+            f"not over each step; take differences first, dataset.diff('{step}')."
         )
 
 

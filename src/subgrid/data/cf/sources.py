@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 import xarray as xr
 
+from subgrid.data.cf.absolute_times import with_readable_times
 from subgrid.data.cf.attributes import with_writable_attributes
 from subgrid.data.cf.calendars import check_calendar
 from subgrid.data.cf.file_kinds import READABLE, UNPACKERS, ZIP, kind_of, zip_members
@@ -92,8 +93,9 @@ def open_source(path: str | Path) -> SourceFile:
 
 
 def _decoded(dataset: xr.Dataset, *, file: str, notes: tuple[str, ...] = ()) -> SourceFile:
-    dataset, left_out = with_writable_attributes(decode(dataset, file=file))
-    return SourceFile(file, dataset, (*notes, *left_out))
+    readable, read = with_readable_times(dataset, file=file)
+    dataset, left_out = with_writable_attributes(decode(readable, file=file))
+    return SourceFile(file, dataset, (*notes, *read, *left_out))
 
 
 def decode(dataset: xr.Dataset, *, file: str) -> xr.Dataset:
@@ -151,6 +153,22 @@ def expand(source: Any) -> Iterator[str | Path | xr.Dataset]:
             yield from (path for match in remote_paths(url) for path in _of_remote_folder(match))
         else:
             yield from _paths(item)
+
+
+def is_there(path: str | Path) -> bool:
+    """Whether a path or pattern leads to something on this machine; a URL is not asked.
+
+    Args:
+        path: as for `read_sources`.
+
+    Returns:
+        True for every URL.
+
+    Examples:
+        >>> is_there("s3://bucket/fine.zarr")
+        True
+    """
+    return url_of(path) is not None or bool(_matches(path)) or local_path(split_group(path)[0]).exists()
 
 
 def _single(source: Any) -> Iterator[str | Path | xr.Dataset]:

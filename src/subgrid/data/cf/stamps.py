@@ -37,6 +37,8 @@ FIXED_STANDARD_NAMES = re.compile(
     r"surface_altitude|.*_area_fraction|.*_binary_mask|cell_area|(surface_)?geopotential.*"
 )
 """Of fields that one time says nothing of."""
+MIDDLE = 1.6
+"""Days from the middle of a month within which a stamp stands for it: the 15th of 31 days is one and a half away."""
 LONG = 1.5
 """Days from which on a mean is stamped in the middle of its interval: below, a phase is right to less than a day."""
 
@@ -226,7 +228,7 @@ def _middle_of_months(time: xr.DataArray) -> tuple[np.ndarray, np.ndarray, list[
     middle = middle_of_months(time)
     away, lengths = np.abs(_days(middle - time.values)), np.asarray(time.dt.days_in_month, np.float64)
     notes = []
-    if away.max() > 1:
+    if away.max() > MIDDLE:
         notes.append(
             "monthly stamps without bounds are moved to the middle of the months that they lie in "
             f"({_show(time.values[0])} to {_show(middle[0])}); if they mark the end of the month before, write bounds "
