@@ -43,6 +43,7 @@ def test_correlated_gaussian_of_any_shape(shape):
     assert got == pytest.approx(multivariate_normal(MEAN, COVARIANCE).logpdf(x), abs=0.01)
 
 
+@pytest.mark.slow
 def test_it_is_the_likelihood_of_the_data_blurred_by_the_smallest_level():
     denoiser = gaussian_denoiser(jnp.zeros(1), jnp.eye(1))
     got = log_likelihood(denoiser, jnp.asarray([0.7]), sigma_min=1.0)

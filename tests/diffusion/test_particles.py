@@ -140,6 +140,7 @@ def test_what_lies_in_a_mode_the_evidence_and_the_effective_size():
     assert 0.65 < smallest.mean() < 0.8
 
 
+@pytest.mark.slow
 def test_precise_observations_are_resampled():
     """.5 lies three standard deviations from both modes: guidance alone has an effective fraction of .4."""
     measured, right = runs("moment matching", 0.1, 64, 250), exact(0.1)

@@ -53,6 +53,7 @@ def test_output_depends_on_the_noise_and_on_every_point(case):
     assert (sensitivity != 0).all()
 
 
+@pytest.mark.slow
 def test_other_paddings_break_the_symmetry_at_the_edge():
     x = jr.normal(jr.key(2), (2, 32))
     for padding in ("reflect", "zero"):

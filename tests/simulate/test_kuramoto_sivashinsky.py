@@ -56,6 +56,7 @@ def test_spectral_solver_converges_at_high_order():
     assert default < 1e-3
 
 
+@pytest.mark.slow
 def test_finite_volumes_converge_to_the_spectral_solution():
     exact = np.float64(jax.jit(spectral_solver(192))(smooth(192)))
     errors = []

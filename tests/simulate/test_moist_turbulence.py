@@ -208,6 +208,7 @@ def coarse():
     return trajectories([MoistTurbulence(32)] * 2, n_frames=200, n_spin_up=100, key=jr.key(4))
 
 
+@pytest.mark.slow
 def test_supersaturation_of_the_coupled_system(coarse):
     c = coarse[:, :, 1]
     # Its spatial mean varies by .4, so by .12 over 10 values; about −.5 at this age (long runs: −.67).

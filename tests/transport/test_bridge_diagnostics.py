@@ -27,6 +27,7 @@ def found(oracle):
     return diagnose(Bridge(oracle.forward, oracle.backward, 1.0), ENDS, n=4096, key=jr.key(2))
 
 
+@pytest.mark.slow
 def test_the_oracle_is_at_the_floor(found):
     # W₁ between 4096 draws and the distribution is about .015; Euler's rule leaves 1 % of the spread.
     assert found.source_error < found.source_floor + 0.015

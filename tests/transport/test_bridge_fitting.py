@@ -133,6 +133,7 @@ def test_a_drift_has_the_formula_of_the_iteration_that_trained_it(tmp_path):
         fitted(TINY, change=lambda drift, k: scaled(9))
 
 
+@pytest.mark.slow
 def test_killed_before_it_is_saved_an_iteration_is_measured_again(tmp_path):
     class Killed(Exception):
         pass

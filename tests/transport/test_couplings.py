@@ -118,6 +118,7 @@ for _ in range(20):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores are assigned to processes on Linux only")
 def test_one_core_is_enough():
     # With the matrix, 256 KiB, as one operand this waits for ever: jax 0.10 copies it in the thread that waits for it.

@@ -156,6 +156,7 @@ def network(key, hidden=(64, 64), d=2):
     return NetworkVelocity(MLP((d,), (d,), hidden=hidden, key=key))
 
 
+@pytest.mark.slow
 def test_a_trained_flow_is_the_rectified_map():
     roots = [np.linalg.cholesky(np.float64(c)) for c in (COV0, COV1)]
     x0, x1 = (jnp.asarray(np.random.default_rng(i).normal(size=(4000, 2)) @ roots[i].T, jnp.float32) for i in (0, 1))

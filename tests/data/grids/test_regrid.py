@@ -105,6 +105,7 @@ def test_xarray_regrid_converges_to_it_on_any_grids():
     assert errors[2] < 1e-6
 
 
+@pytest.mark.slow
 @quick
 @given(seeds)
 def test_masks_agree_with_xarray_regrid(seed):

@@ -125,6 +125,7 @@ def test_an_interrupted_training_resumes_to_the_same_bits(trained, tmp_path, how
     assert [row["step"] for row in logged] == [20, 40]  # and not twice what the killed run had written
 
 
+@pytest.mark.slow
 def test_the_network_is_left_out_where_it_does_not_help(tmp_path):
     """A network that is torn about cannot better the exact conditional draws of a Gaussian."""
     settings = RefinementSettings(channels=(8,), n_steps=20, batch_size=4, learning_rate=0.5)
@@ -176,6 +177,7 @@ def test_two_season_years_leave_none_to_evaluate_a_network_on(tmp_path):
     assert prior.gain is None
 
 
+@pytest.mark.slow
 def test_the_gaussian_that_a_network_is_compared_with_has_not_seen_the_years_either(tmp_path):
     """40 fields and 20 components: a Gaussian that has seen them conditions on three values far better than one that
     has not, and the CRPS of draws must be the latter's."""

@@ -105,6 +105,7 @@ def same(a, b):
         np.testing.assert_array_equal(x, y)
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss_on_new_fields_below_that_of_the_gaussian(trained):
     _, model = trained
     # 8000 squares of the target; those of (a² − 1)/√2 have the variance 14 where Gaussian ones have 2.
@@ -112,6 +113,7 @@ def test_training_lowers_the_loss_on_new_fields_below_that_of_the_gaussian(train
     assert loss_of(model) < 0.7
 
 
+@pytest.mark.slow
 def test_draws_score_better_than_those_of_the_gaussian_conditional(trained):
     _, model = trained
     few = NEW[:100]

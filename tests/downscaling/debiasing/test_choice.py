@@ -50,6 +50,7 @@ def test_no_difference_moves_little():
     assert choice.method == "none" or choice.strength <= 0.4
 
 
+@pytest.mark.slow
 def test_a_bias_of_spread_is_seen_and_none_is_not_chosen():
     source, target = sample(ROUGH, 10, seed=2, std=2.0), sample(ROUGH, 10, seed=3)
     choice = choose_debiasing(source, target, n_harmonics=1, n_quantiles=50)

@@ -58,6 +58,7 @@ def coverage(conditional, calibration, unseen: np.ndarray) -> tuple[float, float
     return tuple(float(np.mean(np.abs(unseen - means) < NORMAL_90 * w)) for w in (own, width))  # type: ignore[return]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("years", [3, 10, 100])
 def test_intervals_of_unseen_years_cover_what_they_say(years):
     own, ours = [], []

@@ -48,6 +48,7 @@ def fitted(tmp_path_factory):
     return folder, upsampler, coarse, fine, seen
 
 
+@pytest.mark.slow
 def test_samples_have_the_spectrum_of_fine_fields_and_stay_near_their_coarse_field(fitted):
     _, upsampler, coarse, fine, seen = fitted
     ensemble = sample_ensemble(upsampler, coarse[:200], 2, key=jr.key(1)).reshape(400, 16)

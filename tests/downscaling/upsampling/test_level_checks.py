@@ -72,6 +72,7 @@ def test_methods_that_know_no_gaussian_are_measured(name):
     assert '"gaussian-sde"' in found
 
 
+@pytest.mark.slow
 def test_the_levels_that_are_named_do():
     (found,) = complaints(exponential_grid(12), method_for(ExponentialMultistep()), with_variance(1.0), guided=True)
     needed = int(found.split("; ")[1].split()[0])

@@ -17,6 +17,7 @@ from subgrid.simulate.moist_turbulence import MoistTurbulence
 from subgrid.simulate.periodic_modes import to_modes
 
 
+@pytest.mark.slow
 def test_runs_held_out_are_not_trained_on_and_coarse_fields_lie_on_the_fine_grid(simulated, tiny):
     archives = open_run(EXPERIMENT, tiny, simulated).archives
     sets = [archives.fine, archives.reference, archives.independent]

@@ -22,6 +22,7 @@ def test_a_fit_does_not_go_on_from_one_of_other_fields(simulated, tiny, tmp_path
         methods.fit_model("flow-matching", run.config, others, tmp_path / "model", **options)
 
 
+@pytest.mark.slow
 def test_transport_pairs_stay_within_their_context_and_are_closer(simulated, tiny):
     archives = open_run(EXPERIMENT, tiny, simulated).archives
     key = jr.key(0)
