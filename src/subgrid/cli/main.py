@@ -265,7 +265,7 @@ def downscale(
     overrides: Overrides = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Debiases coarse fields and samples an ensemble of fine fields for each, into one Zarr store.
+    """Debiases coarse fields and samples an ensemble of fine fields for each, into one Zarr store or .nc file.
 
     Without `--config`, the settings are those that the model was trained with.
     """

@@ -10,11 +10,9 @@ The folder of a finished `subgrid run` holds the same parts, and is a model too.
 """
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -25,14 +23,24 @@ import xarray as xr
 from jaxtyping import Float
 
 from subgrid.data.cf.checks import Gaps
+from subgrid.data.cf.members import available_samples
 from subgrid.data.cf.open import check_climate, open_climate
 from subgrid.data.cf.sources import Source
+from subgrid.data.cf.steps import Step
 from subgrid.data.cf.wanted import Variable, Variables, wanted_variables
 from subgrid.data.grids.cells import grid_of
+from subgrid.data.grids.pooling import notes_of
 from subgrid.data.grids.regrid import conservative_coarsening
 from subgrid.data.store import OutputExists, write_json
 from subgrid.downscaling.climate.climatology import ChangeSignal
-from subgrid.downscaling.climate.coarse_fit import CoarseFit, check_grid, fit_coarse, load_coarse, save_coarse
+from subgrid.downscaling.climate.coarse_fit import (
+    CoarseFit,
+    check_grid,
+    check_step,
+    fit_coarse,
+    load_coarse,
+    save_coarse,
+)
 from subgrid.downscaling.climate.domain import (
     Anomalies,
     ClimateDebiasMethod,
@@ -49,6 +57,7 @@ from subgrid.downscaling.climate.folder import (
     save_grid,
     time_blocks,
 )
+from subgrid.downscaling.climate.output import ensemble_dataset, provenance, with_all_times, with_history
 from subgrid.downscaling.climate.prior import (
     N_COMPONENTS,
     N_LEVELS,
@@ -116,6 +125,7 @@ def train_climate(
     gaps: Gaps = "refuse",
     n_harmonics: int = 3,
     n_levels: int = N_LEVELS,
+    step: Step | None = None,
     report: MetricsReport | None = None,
     key: Key,
     **settings: Any,
@@ -137,6 +147,8 @@ def train_climate(
         gaps: of the fine archive: "refuse", the default, or "mask".
         n_harmonics: of the climatology, default 3.
         n_levels: of noise, in draws by which the network is evaluated and their spread and marginals fitted; default 8.
+        step: "day" or "month" averages archives of shorter steps when they are opened, and those that the model
+            downscales; None, the default, leaves their times as they are.
         report: `report(step, metrics)`, of the training.
         key: of everything random.
         **settings: of the network and its training (`RefinementSettings`).
@@ -157,9 +169,10 @@ def train_climate(
     asked = [options, dataclasses.asdict(refinement), list(n_components), minimum_valid, gaps, n_harmonics, n_levels]
     given = wanted_variables(variables) or {}
     names = list(given)
+    asked += [] if step is None else [step]
     wanted = _refuse_another(folder, key, [_asked(given), *asked])
-    fine_data = check_climate(open_climate(fine, given, name="fine"), name="fine", gaps=gaps)
-    coarse_data = check_climate(open_climate(coarse, given, name="coarse"), name="coarse")
+    fine_data = check_climate(open_climate(fine, given, name="fine", step=step), name="fine", gaps=gaps)
+    coarse_data = check_climate(open_climate(coarse, given, name="coarse", step=step), name="coarse")
     domain = connect(fine_data, coarse_data, names, minimum_valid=minimum_valid)
     series = series_of(fine_data, names)
     anomalies = fit_anomalies(series, domain.transforms, n_harmonics=n_harmonics)
@@ -171,7 +184,7 @@ def train_climate(
     fitted = fit_coarse(coarse_data, coarse_series, domain, target, n_harmonics=n_harmonics, **options)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "settings.json", wanted)  # nothing is claimed by archives or options that do not serve
-    save_coarse(folder, dataclasses.replace(fitted, wanted=given))
+    save_coarse(folder, dataclasses.replace(fitted, wanted=given, step=step))
     save_grid(folder, fine_data, names)
     save_domain(folder, domain, anomalies, None)
     predictors = None if orography is None else static_predictors(orography, fine_data)
@@ -335,14 +348,19 @@ def downscale_climate(
         raise ValueError(f"n_members must be at least 1, got {n_members}.")
     model = model if isinstance(model, ClimateModel) else load_climate_model(model)
     wanted = opening(model.coarse.descriptions, model.coarse.wanted)
-    dataset = check_climate(open_climate(coarse, wanted, name="coarse"), name="coarse")
+    dataset = check_climate(open_climate(coarse, wanted, name="coarse", step=model.coarse.step), name="coarse")
     check_grid(model.coarse, dataset)
+    check_step(model.coarse, dataset)
     series = series_of(dataset, model.variables)
     targets, signal = _conditions(model, dataset, series, change)
+    said = model.coarse.pairing_to(series) if change == "preserve" else None
+    notes = (*notes_of(dataset), *(() if said is None else (said,)))
     sampler = dataclasses.replace(model.sampler, n_levels=n_levels)
     fields = _sample(sampler, targets, series, signal, n_members, report, key)
     settings = {"n_members": n_members, "change": change, "n_levels": n_levels}
-    return _as_dataset(model, dataset, fields, n_members, settings, key)
+    whole = with_all_times(fields, available_samples(dataset))
+    attributes = provenance(with_history(dataset.attrs, *notes), settings, checkpoint=model.checkpoint, key=key)
+    return ensemble_dataset(whole, model.grid, model.variables, dataset, attributes)
 
 
 def _conditions(model: ClimateModel, coarse: xr.Dataset, series: Series, change: Change):
@@ -366,39 +384,3 @@ def _sample(
         if report is not None:
             report(min(first + step, n), n)
     return np.concatenate(parts)
-
-
-def _as_dataset(
-    model: ClimateModel, coarse: xr.Dataset, fields: np.ndarray, n_members: int, settings: dict[str, Any], key: Key
-) -> xr.Dataset:
-    """Draws (model member × time, member, channel, *space) as a dataset with names, coordinates and its history."""
-    n_times, space = coarse.sizes["time"], fields.shape[3:]
-    of_model = fields.shape[0] // n_times
-    by_member = np.moveaxis(fields.reshape(of_model, n_times, n_members, -1, *space), (0, 2, 3), (1, 2, 0))
-    values = by_member.reshape(len(model.variables), of_model * n_members, n_times, *space)
-    dims = ("realization", "time", *model.grid.attrs["space"])
-    variables = {n: (dims, values[c], model.grid[n].attrs) for c, n in enumerate(model.variables)}
-    time = coarse["time"].drop_vars([n for n in coarse["time"].coords if n != "time"]).drop_encoding()
-    number = ("realization", np.arange(of_model * n_members), {"standard_name": "realization", "units": "1"})
-    coordinates = {**model.grid.coords, "time": time.variable, "realization": number}
-    if of_model > 1:
-        labels = np.repeat(np.asarray(coarse["realization"].values), n_members)
-        coordinates["coarse_realization"] = ("realization", labels, {"long_name": "member of the coarse model"})
-    return xr.Dataset(variables, coordinates, _provenance(model, coarse.attrs, settings, key))
-
-
-def _provenance(model: ClimateModel, given: Mapping[Any, Any], settings: dict[str, Any], key: Key) -> dict[str, Any]:
-    """The attributes of the input, and how the output came from it."""
-    import subgrid
-
-    configuration = json.dumps({**settings, "checkpoint": model.checkpoint}, sort_keys=True)
-    made = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} subgrid {subgrid.__version__}: downscaled by downscale_climate"
-    return {str(name): value for name, value in given.items()} | {
-        "Conventions": "CF-1.11",
-        "history": "\n".join([made, *([str(given["history"])] if given.get("history") else [])]),
-        "subgrid_version": subgrid.__version__,
-        "configuration": configuration,
-        "configuration_hash": hashlib.sha256(configuration.encode()).hexdigest(),
-        "seed": str(np.asarray(jr.key_data(key)).tolist()),
-        "checkpoint": model.checkpoint,
-    }
