@@ -80,6 +80,28 @@ def test_dimensions_that_cannot_be_used(dataset):
         samples_of(dataset.u[:, :, 0], source="f")
 
 
+@pytest.mark.parametrize("name", ["number", "ens", "member_id", "realisation", "Ensemble", "valid_time", "t", "Time"])
+def test_members_and_times_by_their_usual_names_are_samples(name):
+    """ECMWF calls members `number`: a third axis of space would be learned from them without a word."""
+    values = np.arange(2 * 3 * 4 * 5.0).reshape(2, 3, 4, 5)
+    other = "member" if name in ("valid_time", "t", "Time") else "time"
+    samples = samples_of(xr.DataArray(values, dims=(name, other, "y", "x")), source="f")
+    assert samples.space_dims == ("y", "x")
+    np.testing.assert_array_equal(samples.values[:, 0], values.reshape(6, 4, 5))
+
+
+def test_members_and_times_by_their_meaning_are_samples():
+    field = xr.DataArray(np.zeros((2, 3, 2, 4)), dims=("k", "when", "start", "x"), name="u").assign_coords(
+        k=("k", [1, 2], {"standard_name": "realization"}),
+        when=xr.date_range("2001-01-01", periods=3, calendar="noleap", use_cftime=True),
+        start=np.array(["2001-01-01", "2002-01-01"], "datetime64[ns]"),
+    )
+    samples = samples_of(field.rename(when="days"), source="f")
+    assert samples.space_dims == ("x",) and samples.values.shape == (12, 1, 4)
+    height = field.isel(start=0).rename(when="z").assign_coords(z=[1.0, 2.0, 3.0])
+    assert samples_of(height, source="f").space_dims == ("z", "x")
+
+
 def test_hold_out_never_splits_a_run():
     values = np.arange(10 * 5 * 2.0).reshape(10, 5, 2)
     samples = samples_of(xr.DataArray(values, dims=("trajectory", "time", "x"), name="u"), source="f")

@@ -2,13 +2,23 @@
 
 import errno
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 
 from subgrid.data import store
-from subgrid.data.store import OutputError, OutputExists, check_free, write_json, write_text, write_whole, write_zarr
+from subgrid.data.store import (
+    OutputError,
+    OutputExists,
+    check_free,
+    write_dataset,
+    write_json,
+    write_text,
+    write_whole,
+    write_zarr,
+)
 
 
 def listing(folder):
@@ -129,3 +139,50 @@ def test_a_folder_that_is_a_file(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match=r"file/out\.txt: cannot be written"):
         write_text(tmp_path / "file" / "out.txt", "x")
+
+
+def test_a_name_that_says_netcdf_is_netcdf(tmp_path):
+    times = xr.date_range("2001-01-01", periods=3, calendar="noleap", use_cftime=True)
+    given = xr.Dataset(
+        {"tas": (("time", "x"), np.arange(6, dtype="f4").reshape(3, 2), {"units": "K", "message": b"GRIB"})},
+        {"time": times, "label": ("x", ["a", "b"]), "mapping": ((), 0)},
+    )
+    given["tas"].encoding = {"chunks": (1, 2), "compressors": None, "grid_mapping": "mapping"}  # of the Zarr it is from
+    for name in ("ensemble.nc", "ensemble.NC4"):
+        path = write_dataset(given, tmp_path / name)
+        assert path.read_bytes()[:8] == b"\x89HDF\r\n\x1a\n"
+        read = xr.open_dataset(path, decode_coords="all")
+        xr.testing.assert_equal(read, given)
+        assert read.tas.attrs == {"units": "K"} and "mapping" in read.coords
+    with pytest.raises(OutputExists, match=r"ensemble\.nc: exists already"):
+        write_dataset(given, tmp_path / "ensemble.nc")
+    write_dataset(given.isel(time=[0]), tmp_path / "ensemble.nc", overwrite=True)
+    assert xr.open_dataset(tmp_path / "ensemble.nc").sizes["time"] == 1
+    xr.testing.assert_equal(
+        xr.open_zarr(write_dataset(given, tmp_path / "out.zarr"), decode_coords="all").load(), given
+    )
+    assert xr.open_zarr(write_dataset(given, tmp_path / "out")).sizes["time"] == 3
+    assert listing(tmp_path) == ["ensemble.NC4", "ensemble.nc", "out", "out.zarr"]
+
+
+def test_a_netcdf_file_is_whole_or_not_there(tmp_path, monkeypatch):
+    def fails(self, path, **options):
+        path.write_text("half")
+        raise RuntimeError("NetCDF: HDF error")
+
+    monkeypatch.setattr(xr.Dataset, "to_netcdf", fails)
+    with pytest.raises(OutputError, match=r"out\.nc: cannot be written \(the NetCDF library failed to write it\)"):
+        write_dataset(xr.Dataset({"u": ("x", np.arange(3.0))}), tmp_path / "out.nc")
+    assert listing(tmp_path) == []
+
+
+def test_outputs_of_other_kinds_and_places_are_refused(tmp_path):
+    dataset = xr.Dataset({"u": ("x", np.arange(3.0))})
+    for name in ("out.grib", "out.tif", "out.zarr.zip", "out.csv"):
+        with pytest.raises(OutputError, match=r"Subgrid writes NetCDF .* and Zarr"):
+            write_dataset(dataset, tmp_path / name)
+    for path in ("s3://bucket/out.zarr", Path("s3://bucket/out.nc")):
+        with pytest.raises(OutputError, match="outputs are written to this machine"):
+            write_dataset(dataset, path)
+    assert check_free(tmp_path / "out.nc", inputs=["s3://bucket/coarse.nc", "coarse.nc#Grid"])
+    assert listing(tmp_path) == []

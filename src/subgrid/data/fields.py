@@ -16,7 +16,9 @@ from jaxtyping import Float
 
 LOG = logging.getLogger("subgrid")
 SAMPLE_DIMS = ("trajectory", "sample", "time", "member", "realization", "condition")
-"""Dimensions that count samples; all others are space, but for `CHANNEL_DIM`."""
+"""Dimensions that count samples, beside those of times and members by any of their usual names (`sample_dims`); all
+others are space, but for `CHANNEL_DIM`."""
+SAMPLE_STANDARD_NAMES = ("time", "forecast_reference_time", "forecast_period", "realization")
 CHANNEL_DIM = "channel"
 CONDITION_DIM = "condition"
 """The dimension along which `Samples` keeps the coordinates of its samples."""
@@ -128,13 +130,29 @@ def sample_dims(field: xr.DataArray) -> tuple[str, ...]:
         field: of any dimensions.
 
     Returns:
-        Names out of `SAMPLE_DIMS`.
+        Those in `SAMPLE_DIMS`, the usual names of times and members ("number", "ens", "valid_time", …), and those whose
+        coordinate holds dates or says by its axis or standard name that it counts times or members.
 
     Examples:
         >>> sample_dims(xr.DataArray(np.zeros((3, 2, 8)), dims=("time", "trajectory", "x")))
         ('trajectory', 'time')
     """
-    return tuple(sorted((str(d) for d in field.dims if d in SAMPLE_DIMS), key=lambda d: d != "trajectory"))
+    return tuple(
+        sorted((str(d) for d in field.dims if _counts_samples(field, str(d))), key=lambda d: d != "trajectory")
+    )
+
+
+def _counts_samples(field: xr.DataArray, dim: str) -> bool:
+    from subgrid.data.cf.members import MEMBER_DIMS
+    from subgrid.data.cf.stamps import TIME_DIMS
+
+    if dim in (*SAMPLE_DIMS, *TIME_DIMS) or dim.lower() in MEMBER_DIMS:
+        return True
+    if dim == CHANNEL_DIM or dim not in field.coords:
+        return False
+    coordinate = field[dim]
+    named = coordinate.attrs.get("axis") == "T" or coordinate.attrs.get("standard_name") in SAMPLE_STANDARD_NAMES
+    return named or coordinate.dtype.kind == "M" or isinstance(coordinate.to_index(), xr.CFTimeIndex)
 
 
 def channel_dims(field: xr.DataArray) -> tuple[str, ...]:
@@ -166,14 +184,14 @@ def space_dims(field: xr.DataArray) -> tuple[str, ...]:
         >>> space_dims(xr.DataArray(np.zeros((3, 4, 8)), dims=("time", "y", "x")))
         ('y', 'x')
     """
-    return tuple(str(d) for d in field.dims if d not in SAMPLE_DIMS and d != CHANNEL_DIM)
+    return tuple(str(d) for d in field.dims if d != CHANNEL_DIM and not _counts_samples(field, str(d)))
 
 
 def samples_of(field: xr.DataArray, *, source: str) -> Samples:
     """All samples of a field as float32, checked to be finite; sample dimensions in front, then channel, then space.
 
     Args:
-        field: with at least one of `SAMPLE_DIMS` and one dimension of space.
+        field: with at least one dimension of samples (`sample_dims`) and one of space.
         source: what messages call it.
 
     Returns:

@@ -12,7 +12,17 @@ from typing import Any, Literal, TypeAlias
 
 import xarray as xr
 
+from subgrid.data.cf.attributes import with_writable_attributes
+from subgrid.data.cf.opening import split_group
+from subgrid.data.cf.remote import local_path, url_of
+
 Kind: TypeAlias = Literal["file", "store"]
+NETCDF_SUFFIXES = (".nc", ".nc4", ".netcdf", ".cdf")
+OTHER_FORMATS = (
+    ".grib", ".grib2", ".grb", ".grb2", ".tif", ".tiff", ".csv", ".txt", ".json", ".toml", ".h5", ".hdf5", ".hdf",
+    ".he5", ".zip", ".gz", ".bz2", ".xz", ".zst", ".tar", ".npy", ".npz", ".parquet", ".nc3",
+)  # fmt: skip
+KEPT_ENCODING = ("units", "calendar", "grid_mapping", "bounds", "coordinates")
 ZARR_MARKS = ("zarr.json", ".zgroup", ".zmetadata")
 """What tells a Zarr store, of either format, from any other folder."""
 
@@ -48,8 +58,10 @@ def check_free(
     Examples:
         >>> check_free("out.zarr", overwrite=True, kind="store", inputs=["coarse.nc"])
     """
+    if url_of(path) is not None:
+        raise OutputError(f"{path}: outputs are written to this machine; give a path, and copy the output there after.")
     path = Path(path)
-    for source in map(Path, inputs):
+    for source in (local_path(split_group(each)[0]) for each in inputs if url_of(each) is None):
         _require_apart(path, source)
     if path.exists():
         _require_replaceable(path, overwrite, kind)
@@ -141,6 +153,70 @@ def write_zarr(dataset: xr.Dataset, path: str | Path, *, overwrite: bool = False
             dataset.to_zarr(partial, zarr_format=3, consolidated=True, mode="w")
 
     return write_whole(path, write, overwrite=overwrite, kind="store")
+
+
+def output_kind(path: str | Path) -> Kind:
+    """What an ensemble is written as at a path: "file", NetCDF, where it ends as such files do; else "store", Zarr.
+
+    Args:
+        path: of the output.
+
+    Returns:
+        The kind, for `check_free` and `write_dataset`.
+
+    Raises:
+        OutputError: for the suffix of another kind of file, which Subgrid does not write, and for a URL.
+
+    Examples:
+        >>> output_kind("ensemble.nc"), output_kind("ensemble.zarr")
+        ('file', 'store')
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix in OTHER_FORMATS:
+        raise OutputError(
+            f"{path}: Subgrid writes NetCDF (.nc) and Zarr (.zarr), and no {suffix}; choose one of them as the output."
+        )
+    return "file" if suffix in NETCDF_SUFFIXES else "store"
+
+
+def write_dataset(dataset: xr.Dataset, path: str | Path, *, overwrite: bool = False) -> Path:
+    """Writes a dataset, whole or not at all: as NetCDF where the path ends in .nc, else as a Zarr v3 store.
+
+    Args:
+        dataset: what to write; attributes that neither holds are left out.
+        path: of the output.
+        overwrite: whether an older output of the same kind may be replaced, not by default.
+
+    Returns:
+        The path.
+
+    Raises:
+        OutputExists: if something is there that may not be replaced.
+        OutputError: if it cannot be written, or the path has the suffix of a file of another kind.
+
+    Examples:
+        >>> write_dataset(ensemble, "ensemble.nc")
+    """
+    kind = output_kind(path)
+    dataset, _ = with_writable_attributes(dataset)
+    if kind == "store":
+        return write_zarr(dataset, path, overwrite=overwrite)
+    return write_whole(path, lambda partial: _write_netcdf(dataset, partial), overwrite=overwrite, kind="file")
+
+
+def _write_netcdf(dataset: xr.Dataset, path: Path) -> None:
+    """NetCDF-4, compressed; of what the dataset was read from, the units of its times and links of CF are kept."""
+    plain = dataset.drop_encoding()
+    for name, variable in dataset.variables.items():
+        kept = {key: variable.encoding[key] for key in KEPT_ENCODING if key in variable.encoding}
+        packed = variable.ndim > 1 and variable.dtype.kind in "fiu"
+        plain[name].encoding = kept | ({"zlib": True, "complevel": 1, "shuffle": True} if packed else {})
+    try:
+        plain.to_netcdf(path, engine="netcdf4", format="NETCDF4")
+    except RuntimeError as error:  # the NetCDF library does not say more
+        free = shutil.disk_usage(path.parent).free
+        full = free < dataset.nbytes
+        raise OSError(errno.ENOSPC if full else errno.EIO, "the NetCDF library failed to write it") from error
 
 
 def write_text(path: str | Path, text: str, *, overwrite: bool = True) -> Path:

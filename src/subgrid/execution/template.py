@@ -20,7 +20,7 @@ import numpy as np
 import xarray as xr
 
 import subgrid
-from subgrid.data.store import OutputError, OutputExists
+from subgrid.data.store import OutputError, OutputExists, output_kind
 from subgrid.execution.files import check_name, inside, place, sync_tree
 from subgrid.execution.layout import MEMBER, TIME, Layout, check_same
 from subgrid.execution.store import ASIDE, RECORD, WORK, Store, is_store, open_store
@@ -100,6 +100,8 @@ def create_store(
         >>> store = create_store("out.zarr", template, seed=0, configuration={"guide": "moment-matching"})
     """
     path = Path(path)
+    if output_kind(path) == "file":
+        raise OutputError(f"{path}: a store that is filled item by item is a Zarr folder; choose a name such as .zarr.")
     layout = _layout(template, seed, stream, configuration, checkpoint, bit_rounding)
     if path.exists():
         return _existing(path, layout)

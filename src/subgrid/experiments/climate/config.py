@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from subgrid.data.cf.remote import local_path, url_of
 from subgrid.data.cf.wanted import Variable, wanted_variables
 from subgrid.downscaling.climate.domain import DYNAMIC, ClimateDebiasMethod
 from subgrid.downscaling.climate.model import N_LEVELS
@@ -147,8 +148,8 @@ def check(config: ClimateConfig) -> None:
 
 
 def resolve(config: ClimateConfig, base: Path) -> ClimateConfig:
-    """Every path absolute; relative ones start from `base`, the folder of the configuration file."""
-    return _with_paths(config, lambda path: str(base / path))
+    """Every path absolute, from `base`, the folder of the configuration file; URLs stay as they are."""
+    return _with_paths(config, lambda path: str(base / local_path(path)) if url_of(path) is None else path)
 
 
 def without_folders(config: ClimateConfig) -> ClimateConfig:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from subgrid.data.batches import random_shifts
+from subgrid.data.cf.sources import is_there
 from subgrid.data.fields import DataError, Samples, hold_out, open_field, samples_of
 from subgrid.experiments.downscale import build
 from subgrid.experiments.downscale.config import DownscaleConfig
@@ -77,7 +78,7 @@ class DownscaleRun(Run[DownscaleConfig]):
 
     def _archive(self, which: str) -> Samples:
         data, path = self.config.data, self.archive_path(which)
-        if data.source == "files" and not path.exists():
+        if data.source == "files" and not is_there(path):
             raise DataError(f"data.{which} = {str(path)!r}: no such file or store (paths are taken from {Path.cwd()}).")
         return samples_of(open_field(path, data.variable if data.source == "files" else "u"), source=str(path))
 

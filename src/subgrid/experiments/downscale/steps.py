@@ -5,7 +5,7 @@ from pathlib import Path
 
 from subgrid.data.fields import DataError, hold_out, open_field, samples_of
 from subgrid.data.grids.alignment import check_aligned
-from subgrid.data.store import OutputExists, check_free, write_json, write_text, write_zarr
+from subgrid.data.store import OutputExists, check_free, output_kind, write_dataset, write_json, write_text
 from subgrid.data.stream import StreamedFields
 from subgrid.downscaling.conditional.model import is_conditional
 from subgrid.downscaling.debiasing.fit import apply_debiaser
@@ -133,9 +133,12 @@ def downscale(
     *,
     bar: Bar,
 ) -> None:
-    """An ensemble of fine fields for every coarse field, dimensions and coordinates of the input kept."""
+    """An ensemble of fine fields for every coarse field, dimensions and coordinates of the input kept.
+
+    `output` that ends in .nc is a NetCDF file, any other a Zarr store.
+    """
     inputs = [coarse, *([reference] if reference is not None else [])]
-    check_free(output, overwrite=overwrite, kind="store", inputs=inputs)
+    check_free(output, overwrite=overwrite, kind=output_kind(output), inputs=inputs)
     space = build.fine_space(model)
     variable = variable or config.data.variable
     field = open_field(coarse, variable)
@@ -162,7 +165,7 @@ def downscale(
         )
     attributes = {"config": config.as_toml(), "model": str(model), "debias_summary": json.dumps(summary)}
     dataset = ensemble_dataset(field, ensemble, targets, operator, diagnostics=diagnostics)
-    write_zarr(dataset.assign_attrs(attributes, Conventions="CF-1.11"), output, overwrite=overwrite)
+    write_dataset(dataset.assign_attrs(attributes, Conventions="CF-1.11"), output, overwrite=overwrite)
 
 
 def verify(ensemble: Path, reference: Path, output: Path, variable: str | None, overwrite: bool) -> ScoreTable:
