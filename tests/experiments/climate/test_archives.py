@@ -47,7 +47,7 @@ def test_several_members_are_downscaled_each(subgrid: Call, undrawn, tmp_path):
     assert outcome.code == 0, outcome.err
     ensemble = stored(tmp_path / "run")
     assert ensemble.sizes["time"] == 120
-    assert ensemble.coarse_realization.values.tolist() == [0] * 60 + [1] * 60
+    assert ensemble.coarse_realization.values.tolist() == [1] * 60 + [2] * 60
 
 
 def test_inspect_says_whether_the_pair_fits(subgrid: Call, tmp_path):
