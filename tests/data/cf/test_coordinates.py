@@ -9,6 +9,7 @@ from subgrid.data.cf.coordinates import gridded_variables, on_canonical_grid
 from subgrid.data.cf.open import open_climate
 from subgrid.data.fields import DataError
 from subgrid.data.grids.cells import grid_of
+from subgrid.data.grids.pooling import notes_of
 
 from ..climate_files import archive, rotated_archive
 
@@ -158,3 +159,192 @@ def test_coordinates_that_cannot_be(change, message):
 def test_bounds_and_coordinates_are_no_fields():
     file = rotated_archive().assign(lat_bnds=(("rlat", "rlon", "n"), np.zeros((5, 7, 4))))
     assert gridded_variables(file) == ["tas"]
+
+
+def on_places(lat, lon, values=None, **units) -> xr.Dataset:
+    """A field of 3 days on two-dimensional coordinates; its values are 270 + latitude unless given."""
+    values = 270.0 + np.asarray(lat) if values is None else values
+    values = np.repeat(np.asarray(values, np.float32)[None], 3, 0)
+    coordinates = {
+        "time": xr.date_range("2000-01-01", periods=3),
+        "nav_lat": (("j", "i"), lat, {"units": units.get("lat", "degrees_north")}),
+        "nav_lon": (("j", "i"), lon, {"units": units.get("lon", "degrees_east")}),
+    }
+    return xr.Dataset({"tas": (("time", "j", "i"), values, {"units": "K"})}, coordinates)
+
+
+def notes(dataset: xr.Dataset) -> str:
+    return "; ".join(notes_of(dataset))
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("turn", [0.0, 360.0])
+def test_two_dimensional_coordinates_that_are_parallels_and_meridians_are_regular(transposed, turn):
+    lat, lon = np.meshgrid(np.arange(48.0, 40.0, -1.0), np.arange(-3.0, 3.0), indexing="ij")
+    file = on_places(lat, (lon + turn) % 360.0 if turn else lon, lat + 271 + 0.1 * lon)
+    file = file.transpose("time", "i", "j") if transposed else file
+    found = open_climate(file)
+    assert found.tas.dims == ("time", "lat", "lon")
+    np.testing.assert_allclose(found.lat, np.arange(41.0, 49.0))
+    np.testing.assert_allclose(found.lon, np.arange(-3.0, 3.0))
+    np.testing.assert_allclose(found.tas[0], 271 + found.lat + 0.1 * found.lon, rtol=1e-6)
+    assert "nav_lat and nav_lon have two dimensions but are parallels and meridians: read as regular" in notes(found)
+
+
+def test_a_rotated_grid_is_not_taken_for_a_regular_one():
+    assert open_climate(rotated_archive()).tas.dims == ("time", "y", "x")
+
+
+def test_corners_of_a_regular_grid_become_its_bounds():
+    lat, lon = np.meshgrid(np.arange(40.0, 44.0), np.arange(0.0, 6.0, 2.0), indexing="ij")
+    file = on_places(lat, lon)
+    north, east = np.array([-0.5, -0.5, 0.5, 0.5]), np.array([-1.0, 1.0, 1.0, -1.0])
+    file = file.assign_coords(
+        lat_v=(("j", "i", "v"), lat[..., None] + north), lon_v=(("j", "i", "v"), lon[..., None] + east)
+    )
+    file.nav_lat.attrs["bounds"], file.nav_lon.attrs["bounds"] = "lat_v", "lon_v"
+    found = open_climate(file)
+    np.testing.assert_allclose(found.lat_bnds, np.stack([found.lat - 0.5, found.lat + 0.5], 1))
+    np.testing.assert_allclose(found.lon_bnds, np.stack([found.lon - 1.0, found.lon + 1.0], 1))
+
+
+@pytest.mark.parametrize("fill", [0.0, np.nan, -1.0, 9999.0, 1e20])
+def test_cells_without_a_place_are_continued_where_they_hold_no_values(fill):
+    lat, lon = np.meshgrid(np.arange(40.0, 52.0), np.arange(0.0, 16.0), indexing="ij")
+    land = np.zeros(lat.shape, bool)
+    land[:3, :4] = land[6:8, 9:12] = True
+    values = np.where(land, np.nan, 240 + lat)
+    found = open_climate(on_places(np.where(land, fill, lat), np.where(land, fill, lon), values))
+    np.testing.assert_allclose(found.lat, np.arange(40.0, 52.0), atol=1e-6)
+    np.testing.assert_allclose(found.lon, np.arange(0.0, 16.0), atol=1e-6)
+    np.testing.assert_array_equal(np.isnan(found.tas[0]), land)
+    assert "18 of 192 cells have no place (nav_lat = " in notes(found)
+    assert "no values; their places were continued from their neighbours" in notes(found)
+
+
+def test_a_rotated_grid_with_holes_keeps_the_corners_of_its_cells():
+    file = rotated_archive()
+    hole = np.zeros(file.lat.shape, bool)
+    hole[:2, :2] = True
+    values = file.tas.where(~xr.DataArray(hole, dims=("rlat", "rlon")))
+    broken = file.assign(tas=values.assign_attrs(file.tas.attrs), lat=file.lat.where(~hole), lon=file.lon.where(~hole))
+    whole, found = (grid_of(open_climate(each)) for each in (file, broken))
+    # Continued straight, a corner is off by the bend of the coordinates: h tan 50° of a cell, 1 % for half a degree.
+    np.testing.assert_allclose(found.areas[~hole], whole.areas[~hole], rtol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("which", "message"),
+    [
+        (
+            "values",
+            r"12 of 192 cells have no place \(nav_lat = 0, nav_lon = 0\), but tas has values in 12 of them; take",
+        ),
+        ("almost all", "and what is left is no grid; take latitude and longitude from the model's own grid file"),
+    ],
+)
+def test_places_that_cannot_be_told(which, message):
+    lat, lon = np.meshgrid(np.arange(40.0, 52.0), np.arange(0.0, 16.0), indexing="ij")
+    land = np.zeros(lat.shape, bool)
+    if which == "values":
+        land[:3, :4] = True
+        values = 240 + lat
+    else:
+        land[1:] = True
+        values = np.where(land, np.nan, 240 + lat)
+    with pytest.raises(DataError, match=f"coarse: .*{message}"):
+        open_climate(on_places(np.where(land, 0.0, lat), np.where(land, 0.0, lon), values))
+
+
+def test_columns_repeated_around_the_globe_are_dropped():
+    lat = 60.0 * np.sin(np.linspace(-1.2, 1.2, 6))[:, None] + 3.0 * np.cos(np.radians(np.arange(0, 361, 30.0) + 15))
+    lon = np.broadcast_to((np.arange(0, 361, 30.0) + 75.0) % 360.0, lat.shape).copy()
+    found = open_climate(on_places(lat, lon))
+    assert found.tas.shape == (3, 6, 12)
+    assert "the last 1 columns repeat the first around the globe" in notes(found)
+
+
+def test_radians_become_degrees():
+    file = archive()
+    small = {n: (n, np.radians(file[n].values), {**file[n].attrs, "units": "radian"}) for n in ("lat", "lon")}
+    found = open_climate(file.assign_coords(small))
+    np.testing.assert_allclose(found.lat, file.lat)
+    np.testing.assert_allclose(found.lon, file.lon)
+    assert notes(found) == "lat and lon: radians became degrees"
+
+
+@pytest.mark.parametrize(
+    ("units", "scale", "message"),
+    [
+        (
+            None,
+            np.pi / 180,
+            "lat and lon have no attribute 'units' and reach 0.733 and 0.157: radians, or degrees near",
+        ),
+        ("km", 100.0, "lat is in 'km', which is no angle; set its attribute 'units' to 'degrees_north'"),
+    ],
+)
+def test_units_that_are_no_degrees(units, scale, message):
+    file = archive()
+    attributes = {} if units is None else {"units": units}
+    axes = {n: (n, scale * file[n].values, attributes) for n in ("lat", "lon")}
+    with pytest.raises(DataError, match=message):
+        open_climate(file.assign_coords(axes))
+
+
+def test_degrees_without_units_are_degrees():
+    file = archive()
+    np.testing.assert_allclose(open_climate(file.assign_coords(lat=file.lat.values, lon=file.lon.values)).lat, file.lat)
+
+
+def test_a_rotated_pole_alone_tells_the_places():
+    file = rotated_archive()
+    found = open_climate(file.drop_vars(["lat", "lon"]))
+    np.testing.assert_allclose(found.lat, file.lat, atol=1e-9)
+    np.testing.assert_allclose(found.lon, file.lon, atol=1e-9)
+    assert "tas: latitude and longitude were computed from its rotated pole" in notes(found)
+
+
+def test_a_projection_alone_is_refused_with_its_name():
+    file = rotated_archive().drop_vars(["lat", "lon"])
+    file.rotated_pole.attrs = {"grid_mapping_name": "lambert_conformal_conic"}
+    with pytest.raises(DataError, match=r"lies on a projected grid \(lambert_conformal_conic\) without the latitude"):
+        open_climate(file, "tas")
+
+
+def test_grids_that_move_are_refused():
+    file = rotated_archive()
+    steps = xr.DataArray(0.3 * np.arange(file.sizes["time"]), dims="time")
+    moved = {n: (file[n] + steps).assign_attrs(file[n].attrs) for n in ("lat", "lon")}
+    with pytest.raises(DataError, match="lat changes along 'time': the grid of tas moves"):
+        open_climate(file.assign(moved))
+
+
+@pytest.mark.parametrize(
+    ("dim", "size", "attributes", "kind"),
+    [
+        ("cell", 192, {}, "HEALPix"),
+        ("ncells", 320, {}, "ICON"),
+        ("nCells", 320, {}, "MPAS"),
+        ("nod2", 320, {}, "FESOM"),
+        ("ncol", 320, {}, "spectral element"),
+        ("cells", 12, {"healpix_nside": 1}, "HEALPix"),
+    ],
+)
+def test_lists_of_cells_are_refused_by_their_kind(dim, size, attributes, kind):
+    random = np.random.default_rng(0)
+    file = xr.Dataset(
+        {"tas": (("time", dim), random.normal(280, 3, (3, size)), {"units": "K"})},
+        {
+            "time": xr.date_range("2000-01-01", periods=3),
+            "lat": (dim, random.uniform(-90, 90, size), {"units": "degrees_north"}),
+            "lon": (dim, random.uniform(0, 360, size), {"units": "degrees_east"}),
+        },
+        attributes,
+    )
+    message = rf"tas is a list of {size} cells along '{dim}' \(a grid of the kind {kind}\).*regrid it"
+    with pytest.raises(DataError, match=message):
+        open_climate(file)
+    if size > 100:
+        with pytest.raises(DataError, match=message):
+            open_climate(file.drop_vars(["lat", "lon"]), "tas")

@@ -217,8 +217,9 @@ def field_of(opened: SourceFile, old: str, new: str, given: Variable) -> Climate
     preferred = dataset[old].encoding.get("preferred_chunks", {})
     dataset, merged = with_canonical_members(dataset, old, file=file)
     stamped = with_canonical_times(dataset, old, file=file)
-    placed = on_canonical_grid(stamped.dataset, old, file=file)
-    notes += [*merged, *stamped.notes]
+    on_grid = on_canonical_grid(stamped.dataset, old, file=file)
+    placed = on_grid.dataset
+    notes += [*merged, *stamped.notes, *on_grid.notes]
     if given.units is not None:
         placed[old].attrs["units"] = given.units
         notes.append(f"{new}: units {units!r} in the file, {given.units!r} as given")
