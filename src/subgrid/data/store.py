@@ -58,8 +58,8 @@ def check_free(
     Examples:
         >>> check_free("out.zarr", overwrite=True, kind="store", inputs=["coarse.nc"])
     """
-    if url_of(path) is not None:
-        raise OutputError(f"{path}: outputs are written to this machine; give a path, and copy the output there after.")
+    if (url := url_of(path)) is not None:
+        raise OutputError(f"{url}: outputs are written to this machine; give a path, and copy the output there after.")
     path = Path(path)
     for source in (local_path(split_group(each)[0]) for each in inputs if url_of(each) is None):
         _require_apart(path, source)

@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -22,6 +22,8 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
+from subgrid.data.cf.opening import split_group
+from subgrid.data.cf.remote import filesystem_of, local_path, url_of
 from subgrid.data.fields import DataError, channel_dims, open_field, sample_dims, space_dims
 from subgrid.data.lanes import Blocks, Lane, first_line
 from subgrid.types import Key
@@ -152,13 +154,26 @@ class StreamedFields:
         Returns:
             The shape, the variable, the memory, and a digest of every file's name, size and date.
         """
-        files = sorted(p for p in self.path.rglob("*") if p.is_file()) if self.path.is_dir() else [self.path]
         digest = hashlib.blake2b(digest_size=16)
-        for file in files:
-            status = file.stat()
-            name = file.relative_to(self.path).as_posix()
-            digest.update(f"{name} {status.st_size} {status.st_mtime_ns}\n".encode())
+        for line in _remote_facts(url) if (url := url_of(self.path)) else _local_facts(self.path):
+            digest.update(f"{line}\n".encode())
         return [*self.shape, self.variable, self.memory, digest.hexdigest()]
+
+
+def _local_facts(path: Path) -> Iterator[str]:
+    """Name, size and date of every file."""
+    path = local_path(split_group(path)[0])
+    for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
+        status = file.stat()
+        yield f"{file.relative_to(path).as_posix()} {status.st_size} {status.st_mtime_ns}"
+
+
+def _remote_facts(url: str) -> Iterator[str]:
+    """Name and size of every file, and what the store says of its version."""
+    fs, path = filesystem_of(str(split_group(url)[0]))
+    for name, found in sorted(fs.find(path, detail=True).items()):
+        version = next((found[key] for key in ("ETag", "etag", "LastModified", "mtime", "created") if key in found), "")
+        yield f"{name} {found['size']} {version}"
 
 
 def _as_is(block: xr.Dataset) -> xr.Dataset:

@@ -119,3 +119,17 @@ def test_refusals_of_a_server():
     assert "FSSPEC_S3='{\"anon\": true}'" in str(unreachable("s3://b/x", PermissionError()))
     said = str(unreachable("https://a/x.nc", ConnectionError("Cannot connect to host a:443 ssl:default [...]")))
     assert said == "https://a/x.nc: cannot be reached (ConnectionError); check the address and the network."
+
+
+def test_an_archive_behind_a_url_is_streamed(bucket, dataset):
+    import jax.random as jr
+
+    from subgrid.data.stream import StreamedFields
+
+    for name in ("fine.nc", "fine.zarr"):
+        fields = StreamedFields(Path(f"{bucket}/{name}"), "tas")
+        assert fields.shape == (6, 1, 4, 5)
+        np.testing.assert_allclose(fields.moments()[0], dataset.tas.mean(), rtol=1e-6)  # float32
+        assert fields.batches(6, key=jr.key(0))(0).shape == (6, 1, 4, 5)
+        facts = fields.facts()
+        assert facts == StreamedFields(Path(f"{bucket}/{name}"), "tas").facts()

@@ -9,6 +9,16 @@ from subgrid.runs.experiment import load_config
 FILES = ["climate.fine=fine.nc", "climate.coarse=coarse.nc"]
 
 
+def test_urls_are_not_joined_to_the_folder_of_the_file(tmp_path):
+    (tmp_path / "my.toml").write_text(
+        '[climate]\nfine = "s3://bucket/eobs.zarr"\ncoarse = ["gs://b/cmip/*.nc", "near.nc", "file:///far/away.nc"]\n'
+        'variables = ["tas"]\n'
+    )
+    table = EXPERIMENT.resolve(load_config(EXPERIMENT, tmp_path / "my.toml"), tmp_path).climate
+    assert table.fine == "s3://bucket/eobs.zarr"
+    assert table.coarse == ("gs://b/cmip/*.nc", str(tmp_path / "near.nc"), "/far/away.nc")
+
+
 def test_a_variable_comes_once():
     with pytest.raises(ConfigError, match=r"climate\.variables = \['tas', 'pr', 'tas'\]: each variable may come once"):
         load_config(EXPERIMENT, None, [*FILES, 'climate.variables=["tas", "pr", "tas"]'])
