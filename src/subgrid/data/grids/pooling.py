@@ -142,9 +142,7 @@ def pooled(dataset: xr.Dataset) -> xr.Dataset:
         return dataset
     members = []
     for i in range(dataset.sizes["realization"]):
-        member = dataset.isel(realization=i)
-        if AVAILABLE in member.coords:
-            member = member.isel(time=np.flatnonzero(member[AVAILABLE].values)).drop_vars(AVAILABLE)
+        member = _without_lacking(dataset.isel(realization=i))
         label = member["realization"].values if "realization" in member.coords else np.asarray(i)
         member = member.drop_vars("realization", errors="ignore")
         members.append(member.assign_coords(realization=("time", np.repeat(label, member.sizes["time"]))))
@@ -165,10 +163,18 @@ def member_labels(dataset: xr.Dataset) -> tuple[str, ...] | None:
         ('r2i1p1f1',)
     """
     if "realization" in dataset.dims:
-        own = dataset.coords.get("realization")
-        return None if own is None or own.attrs.get("long_name") == NUMBERED else tuple(map(str, own.values))
+        own = dataset["realization"]
+        given = "realization" in dataset.coords and own.attrs.get("long_name") != NUMBERED
+        return tuple(map(str, own.values)) if given else None
     labels = {part[3] for field in dataset.data_vars.values() for part in field.encoding.get(PARTS, [])}
     return (str(labels.pop()),) if len(labels) == 1 and None not in labels else None
+
+
+def _without_lacking(member: xr.Dataset) -> xr.Dataset:
+    """One member at the times that it has."""
+    if AVAILABLE not in member.coords:
+        return member
+    return member.isel(time=np.flatnonzero(member[AVAILABLE].values)).drop_vars(AVAILABLE)
 
 
 def file_of(field: xr.DataArray, fallback: str, *, time: Any = None, member: Any = None) -> str:
@@ -247,7 +253,7 @@ def _axis(field: ClimateField, axis: str) -> str:
 
 def _series(fields: list[ClimateField], step: Step | None) -> tuple[xr.Dataset, tuple[str, ...]]:
     """One variable: its members, each put together from its files; and what was averaged."""
-    if len(fields) == 1:
+    if len(fields) == 1 and (step is None or AVAILABLE not in fields[0].data.coords):
         return _stepped(fields[0].data, fields, step)
     members, notes = {}, ()
     for label, own in _by_member(fields).items():
@@ -273,7 +279,7 @@ def _by_member(fields: list[ClimateField]) -> dict[str | int, list[ClimateField]
         labels = [label_of(value) for value in field.data["realization"].values]
         for i, label in enumerate(labels):
             own = field.member if field.member is not None and len(labels) == 1 else label
-            alone = field.data.isel(realization=i).drop_vars("realization", errors="ignore")
+            alone = _without_lacking(field.data.isel(realization=i).drop_vars("realization", errors="ignore"))
             groups.setdefault(own, []).append(replace(field, data=alone))
     if len(groups) == 1 and None in groups and _are_members(fields):
         return {i: [field] for i, field in enumerate(fields)}
