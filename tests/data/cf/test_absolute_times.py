@@ -68,7 +68,7 @@ def test_the_old_name_of_a_calendar():
         (stamped([1.0, 2.0]), r"coarse: time holds numbers \(float64\), not dates, such as 1\.0; give time the attr"),
         (stamped([20010230, 20010301], units="YYYYMMDD"), r"coarse: time in units 'YYYYMMDD' holds 20010230 and other"),
         (
-            stamped(np.float32([20010101.5, 20010103.5]), units="day as %Y%m%d.%f"),
+            stamped(np.array([20010101.5, 20010103.5], np.float32), units="day as %Y%m%d.%f"),
             "dates such as 20010102 in single precision, which cannot tell one day from the next",
         ),
         (stamped([1, 2, 3], units="fortnights"), "time holds numbers .* in units 'fortnights'"),
