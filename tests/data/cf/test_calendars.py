@@ -9,6 +9,7 @@ from hypothesis import given, settings, strategies as st
 from subgrid.data.cf.calendars import (
     calendar_of,
     check_calendar,
+    count_years,
     day_of_year_phase,
     equal_step_days,
     season_name,
@@ -91,6 +92,20 @@ def test_steps_ignore_the_gaps_between_seasons():
     assert step_name(step_days(cf)) == "6-hourly"
     assert calendar_of(cf) == "360_day"
     assert step_days(time[:1]) is None
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "months", "n"),
+    [
+        ("2001-01-01", "2002-12-31", range(1, 13), 2),  # though they touch three season years
+        ("2001-07-01", "2002-06-30", range(1, 13), 1),
+        ("1982-12-01", "2002-02-28", (12, 1, 2), 20),
+        ("2001-01-01", "2003-03-31", range(1, 13), 3),
+    ],
+)
+def test_years_are_how_often_a_month_comes(first, last, months, n):
+    time = xr.date_range(first, last)
+    assert count_years(xr.DataArray(time[np.isin(time.month, months)], dims="time")) == n
 
 
 @pytest.mark.parametrize(
