@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
-import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import xarray as xr
@@ -28,9 +27,7 @@ from subgrid.data.cf.open import check_climate, open_climate
 from subgrid.data.cf.sources import Source
 from subgrid.data.cf.steps import Step
 from subgrid.data.cf.wanted import Variable, Variables, wanted_variables
-from subgrid.data.grids.cells import grid_of
 from subgrid.data.grids.pooling import notes_of
-from subgrid.data.grids.regrid import conservative_coarsening
 from subgrid.data.store import OutputExists, write_json
 from subgrid.downscaling.climate.climatology import ChangeSignal
 from subgrid.downscaling.climate.coarse_fit import (
@@ -57,6 +54,7 @@ from subgrid.downscaling.climate.folder import (
     save_grid,
     time_blocks,
 )
+from subgrid.downscaling.climate.orography import static_predictors
 from subgrid.downscaling.climate.output import ensemble_dataset, provenance, with_all_times, with_history
 from subgrid.downscaling.climate.prior import (
     N_COMPONENTS,
@@ -118,6 +116,7 @@ def train_climate(
     *,
     folder: str | Path,
     orography: Source | None = None,
+    orography_variable: str | None = None,
     debias: ClimateDebiasMethod | Literal["auto"] = "auto",
     debias_options: Mapping[str, Any] | None = None,
     n_components: Sequence[int] = N_COMPONENTS,
@@ -139,6 +138,7 @@ def train_climate(
             that says what a variable is, its bounds or its units (see `open_climate`).
         folder: of the model: an unfinished training in it is resumed, to the same bits.
         orography: a static predictor of the network, on any grid that covers the fine one; none by default.
+        orography_variable: its name in that file; by default it is found by its standard name, name or units.
         debias: the method; "auto", the default, to choose it by left-out years.
         debias_options: `strength` ("auto" unless given), `candidates`, `marginals`, `n_quantiles`,
             `explained_variance`.
@@ -174,6 +174,7 @@ def train_climate(
     fine_data = check_climate(open_climate(fine, given, name="fine", step=step), name="fine", gaps=gaps)
     coarse_data = check_climate(open_climate(coarse, given, name="coarse", step=step), name="coarse")
     domain = connect(fine_data, coarse_data, names, minimum_valid=minimum_valid)
+    predictors = None if orography is None else static_predictors(orography, fine_data, variable=orography_variable)
     series = series_of(fine_data, names)
     anomalies = fit_anomalies(series, domain.transforms, n_harmonics=n_harmonics)
     fields = anomalies.of(series)
@@ -187,7 +188,6 @@ def train_climate(
     save_coarse(folder, dataclasses.replace(fitted, wanted=given, step=step))
     save_grid(folder, fine_data, names)
     save_domain(folder, domain, anomalies, None)
-    predictors = None if orography is None else static_predictors(orography, fine_data)
     train_on(
         folder, domain, anomalies, series,
         predictors=predictors, settings=refinement, n_components=n_components, n_levels=n_levels, report=report,
@@ -269,20 +269,6 @@ def train_on(
 def is_finished(folder: Path) -> bool:
     """Whether `train_on` has nothing left to do."""
     return is_trained(folder / "model") and (folder / "model" / POST_PROCESSING).exists()
-
-
-def static_predictors(source: Source, fine: xr.Dataset) -> Float[np.ndarray, "1 y x"]:
-    """A fixed field on the fine grid, by conservative means where it is finer; 0 where it has no value.
-
-    Raises:
-        DataError: for a source that cannot be read or does not cover the fine grid.
-    """
-    dataset = open_climate(source, name="orography")
-    name = next(iter(dataset.data_vars))
-    grids = grid_of(dataset, source="orography"), grid_of(fine, source="fine")
-    regridding = conservative_coarsening(*grids, minimum_valid=0.0)
-    field = dataset[name].squeeze(drop=True).values.astype(np.float32)
-    return np.nan_to_num(regridding.scatter(np.asarray(regridding.operator(jnp.asarray(field)))))[None]
 
 
 def load_climate_model(folder: str | Path) -> ClimateModel:

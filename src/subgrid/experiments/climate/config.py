@@ -39,6 +39,8 @@ class ClimateTable(Table):
     `quantity`, `bounds` and `units`, `{hum = {names = ["rh", "hu"], bounds = [0, 100]}}`."""
     orography: Annotated[str | tuple[str, ...] | None, AsTuple] = None
     """Static predictors for the network, regridded to the fine grid."""
+    orography_variable: str | None = None
+    """Its name in that file; by default it is found by its standard name, name or units."""
     minimum_valid: Annotated[float, Field(ge=0, le=1)] = 0.5
     """A coarse cell with less of its area under valid fine cells leaves the constraint."""
     gaps: Literal["refuse", "mask"] = "refuse"

@@ -16,7 +16,6 @@ from subgrid.downscaling.climate.output import with_history
 from subgrid.downscaling.climate.refinement import RefinementSettings
 from subgrid.downscaling.climate.sampler import save_domain
 from subgrid.downscaling.debiasing.choice import n_fits
-from subgrid.experiments.climate.config import sources
 from subgrid.experiments.climate.run import ClimateRun
 from subgrid.experiments.climate.sampling import refuse_slice
 from subgrid.runs.stage import Update
@@ -27,6 +26,7 @@ def prepare(run: ClimateRun, update: Update) -> None:
     refuse_slice(run)
     update(0, 3, "open")
     coarse, fine = run.coarse_series, run.fine_series
+    _ = run.predictors  # what is wrong with them is said before anything is fitted
     table = run.config.debias
     methods = table.candidates if table.method == "auto" else (table.method,)
     pairs = n_fits(coarse.season_year[run.trained(coarse)], fine.season_year[run.trained(fine)], methods)
@@ -85,13 +85,12 @@ def train(run: ClimateRun, update: Update) -> None:
     chosen = np.flatnonzero(run.trained(series))
     keys = set(RefinementSettings.__dataclass_fields__)
     settings = RefinementSettings(**{k: v for k, v in table.model_dump().items() if k in keys})
-    orography = run.config.climate.orography
     climate_model.train_on(
         run.folder,
         run.domain,
         run.fine_anomalies,
         series[chosen],
-        predictors=None if orography is None else climate_model.static_predictors(sources(orography), run.fine),
+        predictors=run.predictors,
         settings=settings,
         n_components=table.directions,
         n_levels=run.config.sampling.n_levels,

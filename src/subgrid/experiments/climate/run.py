@@ -12,6 +12,7 @@ from subgrid.data.fields import DataError
 from subgrid.downscaling.climate import domain as climate
 from subgrid.downscaling.climate.coarse_fit import CoarseFit, fit_coarse, load_coarse
 from subgrid.downscaling.climate.domain import Anomalies, Domain, Series
+from subgrid.downscaling.climate.orography import static_predictors
 from subgrid.downscaling.debiasing.choice import QUICK, AnomalySample
 from subgrid.experiments.climate.config import ClimateConfig, sources
 from subgrid.runs.run import Run
@@ -65,6 +66,14 @@ class ClimateRun(Run[ClimateConfig]):
         """Mask, grids and C′."""
         table = self.config.climate
         return climate.connect(self.fine, self.coarse, table.names, minimum_valid=table.minimum_valid)
+
+    @cached_property
+    def predictors(self) -> np.ndarray | None:
+        """Orography on the fine grid, if there is one."""
+        table = self.config.climate
+        if table.orography is None:
+            return None
+        return static_predictors(sources(table.orography), self.fine, variable=table.orography_variable)
 
     @cached_property
     def fine_series(self) -> Series:

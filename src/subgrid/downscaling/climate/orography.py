@@ -1,0 +1,175 @@
+"""The height of the ground as a predictor: found in a static file, in metres, on the fine grid."""
+
+import logging
+import re
+
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from jaxtyping import Float
+
+from subgrid.data.cf.coordinates import gridded_variables
+from subgrid.data.cf.open import open_climate
+from subgrid.data.cf.sources import Source, read_sources
+from subgrid.data.cf.together import summarise_grid
+from subgrid.data.cf.unit_spellings import UnknownUnit, parse_unit, registry
+from subgrid.data.fields import DataError
+from subgrid.data.grids.cells import grid_of
+from subgrid.data.grids.regrid import conservative_coarsening
+from subgrid.downscaling.interpolation.linear import bilinear
+
+LOG = logging.getLogger("subgrid")
+GRAVITY = 9.80665
+"""Standard gravity in m s-2, by which ECMWF divides geopotential."""
+STANDARD_NAMES = re.compile(
+    r"surface_altitude|altitude|surface_geopotential|height_above_(mean_sea_level|geoid|reference_ellipsoid)"
+)
+NAMES = re.compile(
+    r"orog(raphy)?|topo(graphy)?|elev(ation)?|z|z0|zs|zsurf|hgt(_m)?|hsurf|h_?surf(ace)?|phis?|fis|height|alt(itude)?|"
+    r"dem|relief|geopotential|gh|surface_(height|altitude|geopotential)|terrain(_height)?|mterh|ht",
+    re.IGNORECASE,
+)
+
+
+def static_predictors(source: Source, fine: xr.Dataset, *, variable: str | None = None) -> Float[np.ndarray, "1 y x"]:
+    """The height of the ground on the fine grid, in metres; 0 where it has no value.
+
+    Means over fine cells where the file is finer than they are, else bilinear interpolation.
+
+    Args:
+        source: a static file, as for `open_climate`.
+        fine: a canonical dataset on the fine grid.
+        variable: its name in the file; None, the default, to find it by standard name, name and units.
+
+    Returns:
+        One field.
+
+    Raises:
+        DataError: for a source that cannot be read, holds no height or several, or does not cover the fine grid.
+
+    Examples:
+        >>> static_predictors("static.nc", fine, variable="orog")
+    """
+    name = orography_variable(source, variable)
+    field = _first_field(open_climate(source, name, name="orography")[name])
+    field = (field * _metres(str(field.attrs.get("units", "")), name)).assign_attrs(field.attrs)
+    return _on_fine_grid(field, fine)[None]
+
+
+def orography_variable(source: Source, wanted: str | None = None) -> str:
+    """The name of the variable of a static file that is the height of the ground.
+
+    By its standard name (surface_altitude, surface_geopotential …), else its name (orog, topo, elevation, z, hgt,
+    HSURF …) with units of height or geopotential or none, else units of length or geopotential alone.
+
+    Args:
+        source: as for `open_climate`.
+        wanted: the name, if it is given.
+
+    Returns:
+        The name.
+
+    Raises:
+        DataError: for none, or several that are alike, naming all.
+
+    Examples:
+        >>> orography_variable("static.nc")
+        'orog'
+    """
+    files = read_sources(source, name="orography")
+    held = {name: file.dataset[name] for file in files for name in gridded_variables(file.dataset)}
+    listing = ", ".join(f"{name} ({_about(field)})" for name, field in held.items()) or "none on a grid"
+    if wanted is not None:
+        if wanted not in held:
+            raise DataError(f"{files[0].name}: no variable {wanted!r} for the orography; there are: {listing}.")
+        return wanted
+    for fits in (_by_standard_name, _by_name, _by_units):
+        found = [name for name, field in held.items() if fits(field)]
+        if len(found) == 1:
+            LOG.info("orography: %s of %s (%s)", found[0], files[0].name, _about(held[found[0]]))
+            return found[0]
+        if found:
+            raise DataError(
+                f"{files[0].name}: {' and '.join(found)} may each be the orography; say which one with "
+                f"orography_variable = {found[0]!r}."
+            )
+    raise DataError(
+        f"{files[0].name}: no orography, which is known by its standard name (surface_altitude, surface_geopotential), "
+        f"its name (orog, topo, elevation, z, hgt, HSURF) or units of m or m2 s-2; there are: {listing}. Say which one "
+        "it is with orography_variable = '…'."
+    )
+
+
+def _by_standard_name(field: xr.DataArray) -> bool:
+    return bool(STANDARD_NAMES.fullmatch(str(field.attrs.get("standard_name", ""))))
+
+
+def _by_name(field: xr.DataArray) -> bool:
+    units = str(field.attrs.get("units", ""))
+    return bool(NAMES.fullmatch(str(field.name))) and (units.strip() == "" or _factor(units) is not None)
+
+
+def _by_units(field: xr.DataArray) -> bool:
+    return _factor(str(field.attrs.get("units", ""))) is not None
+
+
+def _factor(units: str) -> float | None:
+    """Metres in a unit of length or, by standard gravity, of geopotential; None for another dimension."""
+    try:
+        unit = parse_unit(units)
+    except UnknownUnit:
+        return None
+    amount = registry().Quantity(unit.scale, unit.unit)
+    if amount.check("[length]"):
+        return float(amount.to("meter").magnitude)
+    if amount.check("[length] ** 2 / [time] ** 2"):
+        return float(amount.to("meter ** 2 / second ** 2").magnitude) / GRAVITY
+    return None
+
+
+def _metres(units: str, name: str) -> float:
+    """The factor that makes metres; 1 where there are no units."""
+    if not units.strip():
+        return 1.0
+    factor = _factor(units)
+    if factor is None:
+        raise DataError(f"orography: {name} is in {units!r}, which is neither a height nor a geopotential.")
+    if factor != 1.0:
+        LOG.info("orography: %s in %s became metres, times %.6g", name, units, factor)
+    return factor
+
+
+def _about(field: xr.DataArray) -> str:
+    units = field.attrs.get("units", "no units")
+    return ", ".join(str(each) for each in (field.attrs.get("standard_name"), units) if each)
+
+
+def _first_field(field: xr.DataArray) -> xr.DataArray:
+    lead = [dim for dim in ("realization", "time") if dim in field.dims]
+    return field.isel(dict.fromkeys(lead, 0), drop=True)
+
+
+def _on_fine_grid(field: xr.DataArray, fine: xr.Dataset) -> Float[np.ndarray, "y x"]:
+    """Means over fine cells, or values between the centres of a coarser grid; 0 for what has no value."""
+    here, there = summarise_grid(field), summarise_grid(fine)
+    values, known = field.values.astype(np.float32), np.isfinite(field.values)
+    if here.spacing_km > there.spacing_km:
+        centres = [data[axis].values for data in (field, fine) for axis in ("lat", "lon")]
+        _refuse_outside(bilinear(*centres).inside, here.extent, there.extent)
+        return bilinear(*centres, valid=known)(values)
+    grids = grid_of(field, source="orography"), grid_of(fine, source="fine")
+    whole = conservative_coarsening(*grids, minimum_valid=0.0)
+    _refuse_outside(whole.valid_fraction > 0.5, here.extent, there.extent)
+    if not known.any():
+        raise DataError("orography: it holds no value at all; choose another file or variable.")
+    regridding = conservative_coarsening(*grids, mask=known, minimum_valid=0.0)
+    mean = regridding.operator(jnp.asarray(np.nan_to_num(values)))
+    return np.nan_to_num(regridding.scatter(np.asarray(mean)))
+
+
+def _refuse_outside(inside: np.ndarray, extent: str, wanted: str) -> None:
+    if not inside.all():
+        raise DataError(
+            f"orography: it covers {extent}, and {100 * float(np.mean(~inside)):.3g} % of the fine cells ({wanted}) "
+            "lie outside; bring one that covers them all."
+        )
