@@ -40,7 +40,9 @@ def test_missing_variable_lists_what_is_there(subgrid, archives, tmp_path):
 
 def test_file_that_is_not_netcdf(subgrid, tmp_path):
     (tmp_path / "fine.nc").write_text("not a NetCDF file")
-    refuses(subgrid("train", tmp_path / "fine.nc", "-o", tmp_path / "model", *TINY), 2, "cannot be read as NetCDF")
+    refuses(
+        subgrid("train", tmp_path / "fine.nc", "-o", tmp_path / "m", *TINY), 2, "is text", "neither NetCDF nor Zarr"
+    )
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -112,9 +114,7 @@ def test_paths_of_a_configuration_are_named_with_their_key(subgrid, archives, tm
 
 def test_a_text_file_is_no_netcdf(subgrid, tmp_path):
     (tmp_path / "fine.nc").write_text("time,x\n")
-    refuses(
-        subgrid("train", tmp_path / "fine.nc", "-o", tmp_path / "m", *TINY), 2, "no backend of xarray knows its format"
-    )
+    refuses(subgrid("train", tmp_path / "fine.nc", "-o", tmp_path / "m", *TINY), 2, "a table of text ('time,x')")
 
 
 def test_a_run_needs_three_members_to_score(subgrid, tmp_path):

@@ -25,7 +25,7 @@ from jaxtyping import Float
 from subgrid.data.cf.opening import split_group
 from subgrid.data.cf.remote import filesystem_of, local_path, url_of
 from subgrid.data.fields import DataError, channel_dims, open_field, sample_dims, space_dims
-from subgrid.data.lanes import Blocks, Lane, first_line
+from subgrid.data.lanes import Blocks, Lane
 from subgrid.types import Key
 
 BLOCK_BYTES = 2**24
@@ -274,7 +274,7 @@ def _opened_store(source: str | Path, name: str) -> xr.Dataset:
             warnings.filterwarnings("ignore", message="Failed to open Zarr store with consolidated")  # and it goes on
             return xr.open_dataset(source, engine="zarr", chunks=None, cache=False)
     except Exception as error:
-        raise DataError(f"{name}: cannot be read as Zarr ({first_line(error)}).") from error
+        raise DataError(f"{name}: cannot be read as Zarr; it was cut short or is damaged: write it again.") from error
 
 
 def _blocks(dataset: xr.Dataset, valid: xr.DataArray | None, prepare, name: str) -> Blocks:
