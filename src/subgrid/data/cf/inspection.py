@@ -49,7 +49,7 @@ def inspect(
         sources: files, folders, globs or Datasets.
         variables: those that are asked for, by default all; a mapping renames and says what they are, as for
             `open_climate`. Only what is asked for can be a problem: of the others, what cannot be used is noted.
-        step: "day" or "month" for archives that are to be averaged, as for `open_climate`.
+        step: "day" or "month" if two archives are to be compared as averages, as for `open_climate`.
         values: whether every value is read; by default metadata, small variables and a few times of large ones.
 
     Returns:
@@ -59,7 +59,7 @@ def inspect(
         >>> inspect("CMIP5_tas.nc", "EOBS_tas.nc").problems
     """
     wanted, budget = wanted_variables(variables), _Budget(values)
-    looks = [_look(file, source, wanted, step, budget) for file, source in _each(sources)]
+    looks = [_look(file, source, wanted, budget) for file, source in _each(sources)]
     reports = [each.report for each in _with_problems(looks, wanted)]
     archives = [(summarise_grid(look.fields[0].data), look.fields) for look in looks if look.is_archive]
     return Inspection(tuple(reports), _fit_of(_by_grid(archives), step))
@@ -109,7 +109,7 @@ def _each(sources: Sequence[Any]) -> Iterator[tuple[str, Any]]:
             yield "" if isinstance(source, xr.Dataset) else str(source), error
 
 
-def _look(file: str, source: Any, wanted: dict[str, Variable] | None, step: Step | None, budget: _Budget) -> _Look:
+def _look(file: str, source: Any, wanted: dict[str, Variable] | None, budget: _Budget) -> _Look:
     if isinstance(source, DataError):
         return _broken(file, source)
     try:
@@ -118,7 +118,7 @@ def _look(file: str, source: Any, wanted: dict[str, Variable] | None, step: Step
         fields, faults = _fields(opened, wanted)
         if not fields:
             return _Look(FileReport(file, (), None, 1, None, 0, None), [], faults)
-        data = pool(fields, name=file, step=step)
+        data = pool(fields, name=file)
     except DataError as error:
         return _broken(file, error)
     reports = []
