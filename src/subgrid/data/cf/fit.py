@@ -6,8 +6,9 @@ from pathlib import Path
 import xarray as xr
 
 from subgrid.data.cf.calendars import calendar_of, count_years
+from subgrid.data.cf.coverage import Coverage
 from subgrid.data.cf.reports import Fit
-from subgrid.data.cf.together import common_variables, misfits, overlap, summarise_grid
+from subgrid.data.cf.together import common_variables, covered, misfits, summarise_grid
 
 FEW_YEARS = 10
 """Below this many season years a climate is poorly known: the mean of n has a standard error of 1/√n of the spread."""
@@ -21,13 +22,13 @@ def fit_together(
     names = [label_of(files) for files in (coarse_files, fine_files)]
     problems = misfits(coarse, fine, coarse_name=names[0], fine_name=names[1])
     shared = _shared_dates(coarse["time"], fine["time"])
-    inside = overlap(wide, narrow)
+    inside = covered(coarse, fine)
     ratio = wide.spacing_km / narrow.spacing_km if narrow.spacing_km else 1.0
     return Fit(
         tuple(coarse_files),
         tuple(fine_files),
         ratio,
-        inside,
+        inside.share,
         common_variables(coarse, fine),
         shared,
         tuple(problems),
@@ -40,11 +41,13 @@ def _shared_dates(one: xr.DataArray, other: xr.DataArray) -> int:
     return len(days[0] & days[1])
 
 
-def _remarks(coarse, fine, ratio: float, inside: float, shared: int, names: list[str]) -> Iterator[str]:
+def _remarks(coarse, fine, ratio: float, inside: Coverage, shared: int, names: list[str]) -> Iterator[str]:
     if 1.0 <= ratio < 1.5:
         yield f"the cells differ by a factor of {ratio:.2f} only: there is little to downscale."
-    if 0.0 < inside < 0.999:
-        yield f"{100 * (1 - inside):.0f} % of {names[1]} lies outside {names[0]}; that part has no coarse field."
+    if 0.0 < inside.share < 0.999:
+        where = f" ({inside.outside})" if inside.outside else ""
+        part = f"{100 * (1 - inside.share):.2g}"
+        yield f"{part} % of {names[1]} lies outside {names[0]}{where}; that part has no coarse field."
     if shared:
         yield f"both hold {shared} common dates; Subgrid pairs no dates, so they need not be the same weather."
     calendars = [calendar_of(dataset["time"]) for dataset in (coarse, fine)]

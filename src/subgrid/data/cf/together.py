@@ -6,8 +6,10 @@ import numpy as np
 import xarray as xr
 
 from subgrid.data.cf.calendars import months_of, season_name
+from subgrid.data.cf.coverage import Coverage, coverage
 from subgrid.data.cf.steps import advice, name_of_step
 from subgrid.data.fields import DataError
+from subgrid.data.grids.cells import grid_of
 
 EARTH_RADIUS = 6371.0
 """Mean radius in km."""
@@ -20,7 +22,7 @@ class GridSummary:
     """What a grid looks like. For messages and a first look; `grids.grid_of` has the exact cells.
 
     Args:
-        kind: "regular", "rotated" or "curvilinear".
+        kind: "regular", "rotated", "projected" or "curvilinear".
         shape: number of cells along latitude and longitude, or y and x.
         south: outer edge, degrees.
         north: outer edge, degrees.
@@ -110,8 +112,8 @@ def check_together(
 def misfits(coarse: xr.Dataset, fine: xr.Dataset, *, coarse_name: str = "coarse", fine_name: str = "fine") -> list[str]:
     """Every reason for which two canonical archives do not fit together, each with what to change."""
     wide, narrow = summarise_grid(coarse), summarise_grid(fine)
-    found = []
-    if overlap(wide, narrow) == 0.0:
+    found = [*_misfits_of_cells(coarse, coarse_name), *_misfits_of_cells(fine, fine_name)]
+    if covered(coarse, fine).share == 0.0:
         found.append(
             f"{coarse_name} covers {wide.extent} and {fine_name} {narrow.extent}: they do not overlap; choose files of "
             "the same region."
@@ -139,9 +141,42 @@ def overlap(coarse: GridSummary, fine: GridSummary) -> float:
     return max(0.0, height) * width / whole if whole > 0 else 0.0
 
 
+def covered(coarse: xr.Dataset, fine: xr.Dataset) -> Coverage:
+    """The part of a fine archive's region that a coarse archive covers, and where it does not.
+
+    By boxes for regular grids; for others by the outline of the coarse grid, which its box exceeds.
+
+    Args:
+        coarse: canonical.
+        fine: canonical.
+
+    Returns:
+        The share, from 0 to 1, and the rest in words.
+
+    Examples:
+        >>> covered(open_climate("cordex.nc"), open_climate("eobs.nc")).share
+        1.0
+    """
+    wide, narrow = summarise_grid(coarse), summarise_grid(fine)
+    boxes = overlap(wide, narrow)
+    by_outline = coverage(coarse, fine) if boxes > 0 else None
+    if by_outline is not None:
+        return by_outline
+    return Coverage(boxes, "" if boxes > 0.999 else f"it covers {wide.extent} of {narrow.extent}")
+
+
 def common_variables(coarse: xr.Dataset, fine: xr.Dataset) -> tuple[str, ...]:
     """Names of the variables that both datasets have, in the order of the coarse one."""
     return tuple(str(name) for name in coarse.data_vars if name in fine.data_vars)
+
+
+def _misfits_of_cells(dataset: xr.Dataset, name: str) -> list[str]:
+    """What keeps the cells of a grid from being known, before anything is fitted on them."""
+    try:
+        grid_of(dataset, source=name)
+    except DataError as error:
+        return [str(error)]
+    return []
 
 
 def _misfits_of_variables(coarse: xr.Dataset, fine: xr.Dataset, coarse_name: str, fine_name: str) -> list[str]:
@@ -187,8 +222,10 @@ def _misfits_of_seasons(coarse: xr.Dataset, fine: xr.Dataset, coarse_name: str, 
 
 
 def _kind_of(dataset: xr.Dataset | xr.DataArray) -> str:
-    rotated = any("rotated" in str(c.attrs.get("grid_mapping_name", "")) for c in dataset.coords.values())
-    return "rotated" if rotated else "curvilinear"
+    mappings = {str(c.attrs.get("grid_mapping_name", "")) for c in dataset.coords.values()} - {""}
+    if any("rotated" in mapping for mapping in mappings):
+        return "rotated"
+    return "projected" if mappings - {"latitude_longitude"} else "curvilinear"
 
 
 def _mean_step(axis: np.ndarray) -> float:
