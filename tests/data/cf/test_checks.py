@@ -40,7 +40,7 @@ def test_gap_inside_the_mask(tmp_path):
     gap = (
         r"time = 2001-01-04, lat = 40, lon = 0, but this cell has values at other times \(1 such cells, 3 such values\)"
     )
-    refuses(file, tmp_path, rf"tas has no value \(NaN\) at {gap}; fill them, or .* gaps = 'mask'")
+    refuses(file, tmp_path, rf"tas has no value \(NaN\) at {gap}; fill them, .* gaps = 'drop', or .* gaps = 'mask'")
     masked = check_climate(open_climate(tmp_path / "0f.nc"), gaps="mask")
     expected = np.ones((4, 5), bool)
     expected[0, 0] = expected[2, 3] = False

@@ -3,20 +3,22 @@
 Values are read in blocks of time, so memory does not grow with the length of the archive.
 """
 
+import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from dataclasses import dataclass, field as field_
+from typing import Literal, TypeAlias
 
 import numpy as np
 import xarray as xr
 
-from subgrid.data.cf.quantities import describe
+from subgrid.data.cf.extremes import check_extremes, check_suspects
+from subgrid.data.cf.fills import Suspect
+from subgrid.data.cf.places import file_at, place, show_time
 from subgrid.data.cf.sources import first_line
-from subgrid.data.cf.units import implausible, likely_units
 from subgrid.data.fields import DataError
-from subgrid.data.grids.pooling import AVAILABLE, UNITS_FOUND, file_of
+from subgrid.data.grids.pooling import AVAILABLE, NOTES, file_of
 
-Gaps: TypeAlias = Literal["refuse", "mask"]
+Gaps: TypeAlias = Literal["refuse", "mask", "drop"]
 
 BLOCK_BYTES = 32 * 2**20
 """Size of a block; a check holds a few copies of it."""
@@ -30,8 +32,10 @@ class Census:
         missing: how often each cell had no value.
         first_missing: index of the first time at which it had none, −1 if it always had one.
         total: number of times, over all members.
-        low: smallest value.
-        high: largest value.
+        low: smallest value that is no known fill value.
+        high: largest value that is no known fill value.
+        suspects: known fill values among the extremes, by canonical value.
+        per_time: of each time, the largest number of cells that one member has no value at.
     """
 
     missing: np.ndarray
@@ -39,6 +43,19 @@ class Census:
     total: int
     low: float
     high: float
+    suspects: dict[float, Suspect] = field_(default_factory=dict)
+    per_time: list[int] = field_(default_factory=list)
+
+    @property
+    def partly(self) -> np.ndarray:
+        """Cells that have values at some times only."""
+        return (self.missing > 0) & (self.missing < self.total)
+
+    @property
+    def times_with_gaps(self) -> np.ndarray:
+        """Times at which a cell has no value that has one at others."""
+        never = int((self.missing == self.total).sum())
+        return np.array(self.per_time) > never
 
 
 def check_times(time: xr.DataArray, *, file: str) -> None:
@@ -90,7 +107,7 @@ def check_sample(dataset: xr.Dataset, *, name: str, n_times: int = 3) -> None:
             last = field.sizes["time"] - 1
             chosen = np.unique(np.linspace(0, last, min(n_times, last + 1)).astype(int))
             field = field.isel(time=chosen)
-        _check_block(field, dataset[variable], _values(field, dataset[variable], name), name)
+        check_extremes(field, dataset[variable], _values(field, dataset[variable], name), name, {})
 
 
 def check_values(field: xr.DataArray, *, name: str, gaps: Gaps = "refuse") -> Census:
@@ -99,7 +116,8 @@ def check_values(field: xr.DataArray, *, name: str, gaps: Gaps = "refuse") -> Ce
     Args:
         field: the variable.
         name: of the archive, where the file is not known.
-        gaps: whether a cell with values at some times only is refused ("refuse") or counted ("mask").
+        gaps: whether a cell with values at some times only is refused ("refuse") or counted ("mask", "drop"); with
+            "drop", times without any value are counted too.
 
     Returns:
         The census of its cells.
@@ -116,9 +134,11 @@ def check_values(field: xr.DataArray, *, name: str, gaps: Gaps = "refuse") -> Ce
     empty: list[tuple[int, int]] = []
     for start, block in blocks(field):
         values = _values(block, field, name)
-        _check_block(block, field, values, name)
+        low, high = check_extremes(block, field, values, name, census.suspects)
+        census.low, census.high = np.fmin(census.low, low), np.fmax(census.high, high)
         present = _available(block)
         empty += _count(census, values.reshape(*present.shape, n_cells), present, start)
+    census.low, census.high = check_suspects(field, census.suspects, (census.low, census.high), name)
     _check_census(field, census, empty, name, gaps)
     return census
 
@@ -150,15 +170,11 @@ def horizontal_dims(field: xr.DataArray) -> tuple[str, ...]:
     return tuple(str(d) for d in field.dims if d not in ("realization", "time"))
 
 
-def show_time(time: Any) -> str:
-    """A date, with the hour where it is not midnight."""
-    text = str(np.datetime_as_string(time, unit="s") if isinstance(time, np.datetime64) else time).replace("T", " ")
-    return text.removesuffix(" 00:00:00")
-
-
 def _values(block: xr.DataArray, field: xr.DataArray, name: str) -> np.ndarray:
     try:
-        return np.asarray(block.values)
+        with warnings.catch_warnings():  # of values too large for 32 bits, which are refused in words
+            warnings.filterwarnings("ignore", message="overflow encountered in cast", category=RuntimeWarning)
+            return np.asarray(block.values)
     except Exception as error:
         times = list(block["time"].values) if "time" in block.dims else []
         file = file_of(field, name, time=times[0] if times else None)
@@ -167,61 +183,6 @@ def _values(block: xr.DataArray, field: xr.DataArray, name: str) -> np.ndarray:
             f"{file}: {field.name} cannot be read{span} ({first_line(error)}); the file is damaged: "
             "fetch or write it again."
         ) from error
-
-
-def _check_block(block: xr.DataArray, field: xr.DataArray, values: np.ndarray, name: str) -> None:
-    infinite = np.isinf(values)
-    if infinite.any():
-        raise DataError(
-            _sentence(block, field, values, infinite, name) + "fill or remove such values before downscaling."
-        )
-    if np.isnan(values).all():
-        return
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    described, found = describe(field), str(field.encoding.get(UNITS_FOUND, field.attrs.get("units", "")))
-    quantity, side = described.quantity, implausible(described, low, high)
-    if side is None or described.kind.plausible is None:
-        return
-    worst = values == (low if side == "too low" else high)
-    lowest, highest = described.kind.plausible
-    likely = likely_units(quantity, found, low if side == "too low" else high)
-    advice = (
-        f"the attribute 'units' says {found!r} but the values look like {likely}; correct the attribute."
-        if likely
-        else f"check these values and the attribute 'units' ({found!r})."
-    )
-    raise DataError(
-        _sentence(block, field, values, worst, name, count=False)
-        + f"outside {lowest:g} to {highest:g} {described.kind.units}: {advice}"
-    )
-
-
-def _sentence(block, field, values: np.ndarray, bad: np.ndarray, name: str, *, count: bool = True) -> str:
-    """ "tas.nc: tas is inf K at time = …, lat = …, lon = … (2 such values); " """
-    first = tuple(int(i) for i in np.unravel_index(int(np.argmax(bad)), bad.shape))
-    where = dict(zip((str(d) for d in block.dims), first, strict=True))
-    number = f" ({int(bad.sum())} such values at the times looked at); " if count else ", "
-    value = f"{values[first]:.6g} {field.attrs.get('units', '')}"
-    return f"{_file(block, field, where, name)}: {field.name} is {value} at {place(block, where)}{number}"
-
-
-def _file(block: xr.DataArray, field: xr.DataArray, where: dict[str, int], name: str) -> str:
-    at = {d: block[d].values[where[d]] for d in ("time", "realization") if d in where and d in block.coords}
-    return file_of(field, name, time=at.get("time"), member=at.get("realization"))
-
-
-def place(field: xr.DataArray, where: dict[str, int]) -> str:
-    """Time and place of an index, by the coordinates."""
-    words = []
-    if "realization" in where:
-        members = field["realization"].values if "realization" in field.coords else np.arange(where["realization"] + 1)
-        words.append(f"realization = {members[where['realization']]}")
-    if "time" in where:
-        words.append(f"time = {show_time(field['time'].values[where['time']])}")
-    for axis in ("lat", "lon"):
-        index = {d: where[str(d)] for d in field[axis].dims}
-        words.append(f"{axis} = {float(field[axis].isel(index)):.4g}")
-    return ", ".join(words)
 
 
 def _available(block: xr.DataArray) -> np.ndarray:
@@ -243,35 +204,47 @@ def _count(census: Census, values: np.ndarray, present: np.ndarray, start: int) 
     census.missing += flat[chosen].sum(0)
     new = (census.first_missing < 0) & flat[chosen].any(0)
     census.first_missing[new] = when[chosen][np.argmax(flat[chosen], 0)[new]]
-    if not missing.all():
-        census.low = min(census.low, float(np.nanmin(values)))
-        census.high = max(census.high, float(np.nanmax(values)))
+    counts = np.where(present, missing.sum(-1), 0)
+    census.per_time += np.atleast_1d(counts.max(0) if counts.ndim > 1 else counts).tolist()
     pairs = np.argwhere(per_pair) if per_pair.ndim else np.empty((0, 0), int)
     return [(int(pair[0]) if len(pair) > 1 else 0, int(pair[-1]) + start) for pair in pairs]
 
 
 def _check_census(field: xr.DataArray, census: Census, empty: list, name: str, gaps: Gaps) -> None:
-    file = file_of(field, name)
     if (census.missing == census.total).all():
-        raise DataError(f"{file}: {field.name} holds no value at all, only NaN; choose another file or variable.")
-    if empty:
+        raise DataError(f"{file_of(field, name)}: {field.name} {_why_empty(field)}")
+    if empty and gaps != "drop":
         member, at = empty[0]
         when = field["time"].values[at]
         label = field["realization"].values[member] if "realization" in field.coords else None
         words = f" of realization {label}" if label is not None else ""
         raise DataError(
             f"{file_of(field, name, time=when, member=label)}: {field.name} has no value (NaN) anywhere at time = "
-            f"{show_time(when)}{words} ({len(empty)} such times); drop these times, for instance with "
-            "dataset.dropna('time', how='all'), or fill them."
+            f"{show_time(when)}{words} ({len(empty)} such times); drop these times with gaps = 'drop', or fill them."
         )
-    partly = (census.missing > 0) & (census.missing < census.total)
-    if gaps == "refuse" and partly.any():
-        cell = int(np.argmax(partly))
-        space = horizontal_dims(field)
-        indices = np.unravel_index(cell, [field.sizes[d] for d in space])
-        where = {"time": int(census.first_missing[cell]), **{d: int(i) for d, i in zip(space, indices, strict=True)}}
-        raise DataError(
-            f"{_file(field, field, where, name)}: {field.name} has no value (NaN) at {place(field, where)}, but this "
-            f"cell has values at other times ({int(partly.sum())} such cells, {int(census.missing[partly].sum())} such "
-            "values); fill them, or leave these cells out with gaps = 'mask'."
-        )
+    if gaps == "refuse" and census.partly.any():
+        raise DataError(gap_sentence(field, census, name) + "fill them, drop the times that lack them with gaps = "
+                        "'drop', or leave these cells out with gaps = 'mask'.")  # fmt: skip
+
+
+def gap_sentence(field: xr.DataArray, census: Census, name: str) -> str:
+    """Where a variable has no value though it has some at other times: file, place, numbers; without advice."""
+    partly, space = census.partly, horizontal_dims(field)
+    cell = int(np.argmax(partly))
+    indices = np.unravel_index(cell, [field.sizes[d] for d in space])
+    where = {"time": int(census.first_missing[cell]), **{d: int(i) for d, i in zip(space, indices, strict=True)}}
+    return (
+        f"{file_at(field, field, where, name)}: {field.name} has no value (NaN) at {place(field, where)}, but this "
+        f"cell has values at other times ({int(partly.sum())} such cells, {int(census.missing[partly].sum())} such "
+        "values); "
+    )
+
+
+def _why_empty(field: xr.DataArray) -> str:
+    ranged = next((note for note in field.encoding.get(NOTES, ()) if "valid_" in note and "are missing" in note), None)
+    if ranged is None:
+        return "holds no value at all, only NaN; choose another file or variable."
+    return (
+        f"holds no value that its attributes call valid ({ranged}); correct or remove that attribute if it is of other "
+        "units than the values, else choose another file."
+    )

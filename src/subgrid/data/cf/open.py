@@ -8,11 +8,14 @@ in their own calendar; temperatures in K, precipitation in mm day-1, pressures i
 import logging
 from collections.abc import Iterator
 
+import numpy as np
 import xarray as xr
 
-from subgrid.data.cf.checks import BLOCK_BYTES, Gaps, check_sample, check_times, check_values
+from subgrid.data.cf.checks import BLOCK_BYTES, Census, Gaps, check_sample, check_times, check_values, horizontal_dims
 from subgrid.data.cf.coordinates import gridded_variables, on_canonical_grid
+from subgrid.data.cf.fills import Stored
 from subgrid.data.cf.members import single_member, with_canonical_members
+from subgrid.data.cf.missing import packing_of, without_missing, without_ranges
 from subgrid.data.cf.quantities import describe
 from subgrid.data.cf.sources import Source, SourceFile, read_sources
 from subgrid.data.cf.stamps import TIME_DIMS, with_canonical_times
@@ -20,7 +23,7 @@ from subgrid.data.cf.steps import Step
 from subgrid.data.cf.units import conversion
 from subgrid.data.cf.wanted import Variable, Variables, name_in, wanted_variables
 from subgrid.data.fields import DataError
-from subgrid.data.grids.pooling import ClimateField, member_label, notes_of, pool
+from subgrid.data.grids.pooling import NOTES, ClimateField, member_label, notes_of, pool
 
 LOG = logging.getLogger("subgrid")
 
@@ -67,36 +70,87 @@ def check_climate(dataset: xr.Dataset, *, name: str = "coarse", gaps: Gaps = "re
     Args:
         dataset: canonical.
         name: for messages where the file is not known.
-        gaps: whether a cell that has values at some times only is an error ("refuse") or leaves the mask, so that it
-            has none at any time ("mask").
+        gaps: what is done about a cell that has values at some times only: an error ("refuse", the default); it leaves
+            the mask, so that it has none at any time ("mask"); or the times at which it has none are left out, and
+            those at which no cell has any ("drop").
 
     Returns:
-        The dataset, whose NaN now are the same cells at every time.
+        The dataset, whose NaN now are the same cells at every time. What was masked or dropped, and cells of one
+            variable that a joint mask hides, are among its notes (`notes_of`).
 
     Raises:
-        DataError: for damaged files, infinite or implausible values, a time without any value, and gaps.
+        DataError: for damaged files, infinite or implausible values, fill values that nothing declares, a time without
+            any value, and gaps.
 
     Examples:
         >>> fine = check_climate(open_climate("EOBS_Iberia_pr.nc"), gaps="mask")
     """
-    checked = dataset.copy()
-    for variable in dataset.data_vars:
-        field = dataset[variable]
-        census = check_values(field, name=name, gaps=gaps)
-        partly = (census.missing > 0) & (census.missing < census.total)
-        if not partly.any():
+    found = {str(v): check_values(dataset[v], name=name, gaps=gaps) for v in dataset.data_vars}
+    if gaps == "drop":
+        checked, said = _without_times(dataset, found, name)
+    else:
+        checked, said = _masked(dataset, found, name)
+    said = {variable: [*notes, *_hidden(variable, found)] for variable, notes in said.items()}
+    for variable, notes in said.items():
+        field = checked[variable]
+        field.encoding = {**dataset[variable].encoding, NOTES: (*dataset[variable].encoding.get(NOTES, ()), *notes)}
+        for note in notes:
+            LOG.info("%s: %s", name, note)
+    return checked
+
+
+def _masked(dataset: xr.Dataset, found: dict[str, Census], name: str) -> tuple[xr.Dataset, dict[str, list[str]]]:
+    """Cells with gaps have no value at any time; and a sentence a variable that has some."""
+    checked, said = dataset.copy(), {variable: [] for variable in found}
+    for variable, census in found.items():
+        if not census.partly.any():
             continue
-        space = [d for d in field.dims if d not in ("realization", "time")]
+        field = dataset[variable]
+        space = horizontal_dims(field)
         whole = xr.DataArray((census.missing == 0).reshape([field.sizes[d] for d in space]), dims=space)
         if not whole.any():
             raise DataError(
-                f"{name}: every cell of {variable} has gaps, so gaps = 'mask' would leave none; fill the gaps or drop "
-                "the times that lack most values."
+                f"{name}: every cell of {variable} has gaps, so gaps = 'mask' would leave none; fill the gaps, or drop "
+                "the times that have some with gaps = 'drop'."
             )
-        masked = field.where(whole.drop_vars(list(whole.coords)))
-        masked.encoding = dict(field.encoding)
-        checked[variable] = masked
-    return checked
+        checked[variable] = field.where(whole.drop_vars(list(whole.coords)))
+        said[variable].append(f"{variable}: {_cells(census.partly)} with gaps are left out at all times")
+    return checked, said
+
+
+def _without_times(dataset: xr.Dataset, found: dict[str, Census], name: str) -> tuple[xr.Dataset, dict[str, list[str]]]:
+    """The times at which no variable has a gap; and a sentence a variable that has some."""
+    timed = {v: census for v, census in found.items() if "time" in dataset[v].dims}
+    said = {variable: [] for variable in found}
+    if not timed:
+        return dataset.copy(), said
+    drop = np.any([census.times_with_gaps for census in timed.values()], axis=0)
+    if drop.all():
+        raise DataError(
+            f"{name}: every time has a gap, so gaps = 'drop' would leave none; fill the gaps, or leave the cells that "
+            "have some out with gaps = 'mask'."
+        )
+    for variable, census in timed.items():
+        if number := int(census.times_with_gaps.sum()):
+            said[variable].append(f"{variable}: {number} of {drop.size} times with gaps are left out")
+    return dataset.isel(time=np.flatnonzero(~drop)), said
+
+
+def _hidden(variable: str, found: dict[str, Census]) -> list[str]:
+    """What the mask of other variables hides of a variable, where all have one mask together."""
+    own = found[variable]
+    said = []
+    for other, census in found.items():
+        same_grid = census.missing.shape == own.missing.shape
+        hidden = (own.missing == 0) & (census.missing > 0) if same_grid else np.zeros(1, bool)
+        if hidden.any():
+            said.append(f"{variable}: a joint mask hides {_cells(hidden)} of it where {other} has no value")
+    return said
+
+
+def _cells(which: np.ndarray) -> str:
+    number = int(which.sum())
+    return f"{number} cell{'s' if number > 1 else ''}"
 
 
 def valid_mask(dataset: xr.Dataset) -> xr.DataArray:
@@ -232,10 +286,15 @@ def field_of(opened: SourceFile, old: str, new: str, given: Variable) -> Climate
         check_times(time, file=file)
     if placed[new].chunks is None:
         placed = _in_blocks(placed, new, max([n for dim, n in preferred.items() if dim in TIME_DIMS], default=1))
+    packing = packing_of(opened.dataset[old])
+    placed[new], missing = without_missing(placed[new], packing, given=given.missing)
+    placed, notes = without_ranges(placed), [*notes, *missing]
+    values = placed[new]
     convert = conversion(placed[new], described, file=file, step_days=stamped.lengths)
     placed[new] = convert(placed[new]).assign_attrs(described.attributes)
     label, single = member_label(file, dataset), single_member(dataset)
-    return ClimateField(file, new, units, label, placed, described, tuple(notes), single)
+    stored = Stored(convert, packing, values)
+    return ClimateField(file, new, units, label, placed, described, tuple(notes), single, stored)
 
 
 def _in_blocks(dataset: xr.Dataset, variable: str, file_chunk: int) -> xr.Dataset:

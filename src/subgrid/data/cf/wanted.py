@@ -19,6 +19,7 @@ class Variable:
         quantity: what it is, a key of `QUANTITIES` such as "precipitation".
         bounds: its lowest and highest possible value in canonical units, None for an open end.
         units: of the values in the files, in place of their attribute.
+        missing: values in the files that stand for none, where no attribute says so.
 
     Raises:
         ValueError: for a quantity that does not exist.
@@ -31,6 +32,7 @@ class Variable:
     quantity: str | None = None
     bounds: Bounds | None = None
     units: str | None = None
+    missing: tuple[float, ...] = ()
 
     def __post_init__(self):
         if self.quantity is not None:
@@ -112,12 +114,23 @@ def _from_fields(name: str, given: dict[str, Any]) -> Variable:
             raise DataError(f"variables.{name}: there is no {key!r}, only {', '.join(known)}{meant}")
     names, bounds = given.get("names", ()), given.get("bounds")
     given["names"] = (names,) if isinstance(names, str) else tuple(names)
+    given["missing"] = _numbers(name, given.get("missing", ()))
     if bounds is not None:
         given["bounds"] = _bounds(name, bounds)
     try:
         return Variable(**given)
     except ValueError as error:
         raise DataError(f"variables.{name}: {error}") from error
+
+
+def _numbers(name: str, given: Any) -> tuple[float, ...]:
+    """A number or several."""
+    try:
+        return tuple(float(each) for each in (given if isinstance(given, list | tuple) else [given]))
+    except (TypeError, ValueError):
+        raise DataError(
+            f"variables.{name}.missing = {given!r}: it is a number or a list of numbers, such as -9999."
+        ) from None
 
 
 def _bounds(name: str, given: Any) -> Bounds:

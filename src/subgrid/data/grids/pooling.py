@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 from subgrid.data.cf.calendars import calendar_of, step_days
+from subgrid.data.cf.fills import STORED, Stored
 from subgrid.data.cf.members import AVAILABLE, MEMBER_LABEL, NUMBERED, label_of, natural_key
 from subgrid.data.cf.quantities import Described
 from subgrid.data.cf.steps import Step, averaged, check_one_step
@@ -41,6 +42,7 @@ class ClimateField:
         described: what it is taken to be.
         notes: what was merged, converted or dropped, a sentence each.
         single: the label of its member by a coordinate without dimension, which counts where it tells files apart.
+        stored: how the file keeps its values.
     """
 
     file: str
@@ -51,6 +53,7 @@ class ClimateField:
     described: Described
     notes: tuple[str, ...] = ()
     single: str | None = None
+    stored: Stored | None = None
 
 
 def member_label(file: str, dataset: xr.Dataset) -> str | None:
@@ -104,7 +107,8 @@ def pool(fields: Sequence[ClimateField], *, name: str, step: Step | None = None)
     for variable in series:
         own = [field for field in fields if field.name == variable]
         notes = tuple(dict.fromkeys([*(note for field in own for note in field.notes), *averages[variable]]))
-        merged[variable].encoding = {PARTS: [_part(field) for field in own], UNITS_FOUND: own[0].units, NOTES: notes}
+        kept = {PARTS: [_part(field) for field in own], UNITS_FOUND: own[0].units, NOTES: notes}
+        merged[variable].encoding = {**kept, STORED: [f.stored for f in own if f.stored is not None]}
     return merged
 
 

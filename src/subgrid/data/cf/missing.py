@@ -1,0 +1,234 @@
+"""Values that a file itself says are missing: valid ranges, and fill values that decoding leaves behind.
+
+Decoding takes `_FillValue` and `missing_value` of the type of the data. What is left are values outside of `valid_min`,
+`valid_max` and `valid_range`, fill values written as text or in another precision, and those under names that CF does
+not have. Attributes that speak of values as they are in the file then go: what is converted would be masked by them.
+"""
+
+import re
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+OF_FILE_VALUES = re.compile(
+    r"_?fill_?value|missing(_value)?|_?no_?data(_value)?|undef|scale_factor|add_offset|_unsigned|"
+    r"flag_(values|masks|meanings)|((un)?packed_)?(valid|actual|data)_(range|min|max|missing_value)",
+    re.IGNORECASE,
+)
+"""Attributes that speak of values as they are in the file."""
+FILL_NAMES = re.compile(r"_?fill_?value|missing(_value)?|_?no_?data(_value)?|undef", re.IGNORECASE)
+SINGLE = 4 * float(np.finfo(np.float32).eps)
+"""To which part values agree that went through float32."""
+EMPTY_WORDS = frozenset({"", "nan", "na", "n/a", "null", "none", "-", "--", "missing", "m"})
+"""Of values written as text, in lower case: none."""
+
+
+@dataclass(frozen=True)
+class Packing:
+    """value = scale · packed + shift: how a file keeps the values of a variable.
+
+    Args:
+        dtype: of the values in the file.
+        scale: its attribute "scale_factor".
+        shift: its attribute "add_offset".
+        declared: fill values, as they are in the file, that its attributes name and decoding left behind.
+    """
+
+    dtype: np.dtype
+    scale: float = 1.0
+    shift: float = 0.0
+    declared: tuple[float, ...] = ()
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether the file holds other numbers than those that are read."""
+        return self.scale != 1.0 or self.shift != 0.0
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether the file holds whole numbers."""
+        return self.dtype.kind in "iu"
+
+    def unpacked(self, value: float) -> float:
+        """What a number in the file is read as."""
+        return self.scale * value + self.shift
+
+    def packed(self, value: float) -> float:
+        """The number in the file that is read as a value."""
+        return (value - self.shift) / self.scale
+
+
+def packing_of(field: xr.DataArray) -> Packing:
+    """How the file keeps a decoded variable.
+
+    Args:
+        field: decoded, its encoding that of the file.
+
+    Returns:
+        The packing; for data that come from no file, their type.
+
+    Examples:
+        >>> packing_of(xr.open_dataset("era5.nc").t2m).dtype
+        dtype('int16')
+    """
+    encoding = field.encoding
+    dtype = np.dtype(encoding.get("dtype", field.dtype))
+    if str(encoding.get("_Unsigned", "false")).lower() == "true" and dtype.kind == "i":
+        dtype = np.dtype(f"u{dtype.itemsize}")
+    scale, shift = (float(encoding.get(key, default)) for key, default in (("scale_factor", 1.0), ("add_offset", 0.0)))
+    return Packing(dtype, scale or 1.0, shift, _left_behind(field, dtype))
+
+
+def without_missing(
+    field: xr.DataArray, packing: Packing, *, given: Sequence[float] = ()
+) -> tuple[xr.DataArray, tuple[str, ...]]:
+    """NaN where a file says that values are missing and decoding did not see it.
+
+    Args:
+        field: decoded, in the units of the file, its encoding that of the file.
+        packing: how the file keeps it.
+        given: values that are missing besides, as they are in the file.
+
+    Returns:
+        The field without attributes that speak of values as they are in the file, lazily where it is lazy; and
+            sentences on what was taken as missing or left out.
+
+    Examples:
+        >>> without_missing(dataset.tmax, packing_of(dataset.tmax))[1]
+        ('tmax: values outside -90 to 50 degC are missing, by its valid_range',)
+    """
+    notes, values = [], field
+    if field.dtype.kind in "SUO":
+        values = xr.apply_ufunc(_numbers, field, dask="parallelized", output_dtypes=[np.float64], keep_attrs=True)
+        notes.append(f"{field.name}: numbers written as text are read as numbers")
+    for number in dict.fromkeys((*packing.declared, *given)):
+        values = values.where(abs(values - packing.unpacked(number)) > _tolerance(number, packing))
+        why = "as given" if number in given else "as its attributes say"
+        notes.append(f"{field.name}: {number:.9g} is missing, {why}")
+    values, of_range = _within_valid_range(values, packing)
+    stale = [str(name) for name in values.attrs if OF_FILE_VALUES.fullmatch(str(name))]
+    left_out = [name for name in stale if not name.startswith("valid_")]
+    if left_out:
+        of_range = (*of_range, f"{field.name}: {', '.join(left_out)} left out: of values as they are in the file")
+    return values.assign_attrs(field.attrs).pipe(_without, stale), (*notes, *of_range)
+
+
+def without_ranges(dataset: xr.Dataset) -> xr.Dataset:
+    """Coordinates without attributes that speak of values as they are in the file: longitudes turn, times move."""
+    for name in dataset.coords:
+        stale = [each for each in dataset[name].attrs if OF_FILE_VALUES.fullmatch(str(each))]
+        if stale:
+            dataset = dataset.assign_coords({name: _without(dataset[name], stale)})
+    return dataset
+
+
+def _without(field: xr.DataArray, names: Sequence[Hashable]) -> xr.DataArray:
+    kept = field.copy()
+    kept.attrs = {name: value for name, value in field.attrs.items() if name not in names}
+    return kept
+
+
+def _within_valid_range(field: xr.DataArray, packing: Packing) -> tuple[xr.DataArray, tuple[str, ...]]:
+    """NaN outside of the valid range, as CF 1.11, section 2.5.1, and the NUG have it."""
+    found = {name: field.attrs[name] for name in ("valid_range", "valid_min", "valid_max") if name in field.attrs}
+    if not found:
+        return field, ()
+    low, high = _edges(found, packing)
+    named, units = " and ".join(found), field.attrs.get("units", "")
+    if not low < high:
+        return field, (f"{field.name}: {named} is not used, as {low:.9g} to {high:.9g} holds no value",)
+    room = 0.5 * abs(packing.scale) if packing.is_integer else SINGLE * max(map(abs, (low, high)), key=_finite)
+    room = room if np.isfinite(room) else 0.0
+    inside = (field >= low - room) & (field <= high + room)
+    words = f"outside {low:.9g} to {high:.9g} {units}" if np.isfinite([low, high]).all() else (
+        f"below {low:.9g} {units}" if np.isfinite(low) else f"above {high:.9g} {units}"
+    )  # fmt: skip
+    masked = field.where(inside)
+    return masked, (f"{field.name}: values {words.strip()} are missing, by its {named}",)
+
+
+def _finite(value: float) -> float:
+    return value if np.isfinite(value) else -1.0
+
+
+def _edges(found: Mapping[str, Any], packing: Packing) -> tuple[float, float]:
+    """Lowest and highest valid value, unpacked."""
+    if "valid_range" in found:
+        edges = _unpacked(found["valid_range"], packing)
+        low, high = (edges[0], edges[-1]) if len(edges) == 2 else (np.nan, np.nan)
+    else:
+        low, high = -np.inf, np.inf
+    descending = packing.scale < 0 and _in_packed_units(next(iter(found.values())), packing)
+    for name, key in (("valid_min", "low"), ("valid_max", "high")):
+        if name in found:
+            edge = (_unpacked(found[name], packing) or [np.nan])[0]
+            low, high = (max(low, edge), high) if (key == "low") != descending else (low, min(high, edge))
+    return (high, low) if low > high and descending else (low, high)
+
+
+def _unpacked(attribute: Any, packing: Packing) -> list[float]:
+    """The numbers of a range in the units of what is read: those of the type of packed data are packed (NUG)."""
+    numbers = _numbers_of(attribute)
+    if not _in_packed_units(attribute, packing):
+        return numbers
+    if packing.dtype.kind == "u":  # written as signed, as classic NetCDF has no other
+        numbers = [n + 2.0 ** (8 * packing.dtype.itemsize) if n < 0 else n for n in numbers]
+    return [packing.unpacked(n) for n in numbers]
+
+
+def _in_packed_units(attribute: Any, packing: Packing) -> bool:
+    return packing.is_packed and not (packing.is_integer and np.asarray(attribute).dtype.kind == "f")
+
+
+def _numbers_of(attribute: Any) -> list[float]:
+    """The numbers of an attribute, which may be text."""
+    if isinstance(attribute, bytes):
+        attribute = attribute.decode(errors="replace")
+    if isinstance(attribute, str):
+        parts = re.split(r"[,;\s]+", attribute.strip("[](){} "))
+        return [float(part) for part in parts if _is_number(part)]
+    array = np.ravel(np.asarray(attribute))
+    if array.dtype.kind in "SUO":
+        return [number for each in array for number in _numbers_of(each if isinstance(each, bytes) else str(each))]
+    return [float(each) for each in array]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _left_behind(field: xr.DataArray, dtype: np.dtype) -> tuple[float, ...]:
+    """Declared fill values that decoding did not take: text, another precision, names that CF does not have."""
+    found = []
+    for name, attribute in (*field.attrs.items(), *field.encoding.items()):
+        of_store = name == "fill_value" and name in field.encoding  # Zarr: of chunks that were never written
+        if of_store or not FILL_NAMES.fullmatch(str(name)):
+            continue
+        decoded = name in field.encoding and name in ("_FillValue", "missing_value")
+        written = np.asarray(attribute).dtype.kind in "SUO"
+        for number in _numbers_of(attribute):
+            rounded = dtype.kind == "f" and float(dtype.type(number)) != number
+            if np.isfinite(number) and (written or rounded or not decoded):
+                found.append(number)
+    return tuple(dict.fromkeys(found))
+
+
+def _tolerance(number: float, packing: Packing) -> float:
+    """Within which an unpacked value is the given number of the file."""
+    if packing.is_packed and packing.is_integer:
+        return 0.25 * abs(packing.scale)
+    return SINGLE * abs(number) * abs(packing.scale)
+
+
+def _numbers(texts: np.ndarray) -> np.ndarray:
+    """Texts as numbers; what says that there is none becomes NaN."""
+    flat = [each.decode() if isinstance(each, bytes) else str(each) for each in texts.reshape(-1)]
+    values = [np.nan if each.strip().lower() in EMPTY_WORDS else float(each) for each in flat]
+    return np.asarray(values, np.float64).reshape(texts.shape)
