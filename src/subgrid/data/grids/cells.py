@@ -10,9 +10,16 @@ from typing import TypeAlias
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from subgrid.data.fields import DataError
+
+POLAR, WIDE = 60.0, 3.0
+"""Degrees of latitude beyond which, and of longitude over which, a straight edge here is far from a great circle."""
+NEARLY = 1e-7
+"""Of an edge."""
+PARTS = 8
+"""Of an edge there: its points, so that the area between chord and great circle is 1/64 of that of the whole edge."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +74,7 @@ class RegularGrid:
 
 @dataclass(frozen=True, eq=False)
 class CurvilinearGrid:
-    """Cells with four corners anywhere. Made by `curvilinear_grid` or `grid_of`.
+    """Cells with four corners anywhere, a pole inside one or not. Made by `curvilinear_grid` or `grid_of`.
 
     Args:
         lat: centres, degrees.
@@ -94,10 +101,16 @@ class CurvilinearGrid:
         return polygon_areas(self.polygons).reshape(self.shape)
 
     @property
-    def polygons(self) -> Float[np.ndarray, "cell 4 2"]:
-        """Corners of all cells as (longitude in radians, sine of latitude), counter-clockwise."""
-        u, v = np.radians(self.lon_corners), np.sin(np.radians(self.lat_corners))
-        corners = np.stack([u, v], -1).reshape(-1, 4, 2)
+    def polygons(self) -> Float[np.ndarray, "cell corner 2"]:
+        """Corners of all cells as (longitude in radians, sine of latitude), counter-clockwise.
+
+        Near a pole, edges between meridians are great circles with points in between, and a cell that holds a pole ends
+        at the line that the pole is in this plane.
+        """
+        lat, lon = self.lat_corners.reshape(-1, 4), self.lon_corners.reshape(-1, 4)
+        if np.abs(lat).max() > POLAR or round_a_pole(lon).any():
+            lat, lon = _with_great_circles(lat, lon)
+        corners = np.stack([np.radians(lon), np.sin(np.radians(lat))], -1)
         clockwise = polygon_areas(corners) < 0
         corners[clockwise] = corners[clockwise, ::-1]
         return corners
@@ -216,9 +229,6 @@ def curvilinear_grid(
     Where no corners are given, one is the mean of the four centres around it (as unit vectors, so longitudes may wrap);
     at the rim the centres are first continued linearly by one cell.
 
-    A cell that holds a pole is an error: its longitudes go all the way round, which the projection used cannot show. A
-    limitation that is *merely convenient*.
-
     Args:
         lat: centres, degrees.
         lon: centres, degrees.
@@ -230,8 +240,8 @@ def curvilinear_grid(
         The grid.
 
     Raises:
-        DataError: for a cell that holds a pole, coordinates that are not finite or beyond the poles, fewer than 2 cells
-            a side without corners, and cells without area.
+        DataError: for coordinates that are not finite or beyond the poles, fewer than 2 cells a side without corners,
+            and cells without area.
 
     Examples:
         >>> curvilinear_grid(lat, lon, source="cordex.nc").areas
@@ -244,10 +254,6 @@ def curvilinear_grid(
     # Round each cell, every longitude within 180 degrees of the one before.
     steps = np.diff(lon_corners, axis=-1, append=lon_corners[..., :1])
     steps -= 360.0 * np.round(steps / 360.0)
-    round_the_pole = np.abs(steps.sum(-1)) > 180.0
-    if round_the_pole.any():
-        j, i = (int(k) for k in np.argwhere(round_the_pole)[0])
-        raise DataError(f"{source}: the cell at y = {j}, x = {i} holds a pole; cut the grid so that none does.")
     first = lon_corners[..., :1]
     first = first + 360.0 * np.round((lon[..., None] - first) / 360.0)
     unwrapped = np.concatenate([first, first + np.cumsum(steps[..., :-1], -1)], -1)
@@ -256,6 +262,36 @@ def curvilinear_grid(
         j, i = (int(k) for k in np.argwhere(~(grid.areas > 0))[0])
         raise DataError(f"{source}: the cell at y = {j}, x = {i} has no area; are coordinates repeated?")
     return grid
+
+
+def round_a_pole(lon_corners: Float[np.ndarray, "*cells 4"]) -> Bool[np.ndarray, "*cells"]:
+    """Whether the longitudes of each cell's corners go all the way round, as they do if it holds a pole."""
+    steps = np.diff(lon_corners, axis=-1, append=lon_corners[..., :1])
+    return np.abs((steps - 360.0 * np.round(steps / 360.0)).sum(-1)) > 180.0
+
+
+def _with_great_circles(
+    lat: Float[np.ndarray, "cell 4"], lon: Float[np.ndarray, "cell 4"]
+) -> tuple[Float[np.ndarray, "cell corner"], Float[np.ndarray, "cell corner"]]:
+    """Corners with points along each polar edge, longitudes without jumps, and the pole where a cell holds one."""
+    phi, lam = np.radians(lat), np.radians(lon)
+    points = np.stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)], -1)
+    turn = np.abs((np.roll(lon, -1, 1) - lon + 180.0) % 360.0 - 180.0)
+    highest = np.maximum(np.abs(lat), np.abs(np.roll(lat, -1, 1)))
+    polar = (highest > POLAR) & (turn > WIDE)  # of an edge, for both cells beside it
+    inner = np.clip(np.arange(PARTS + 1) / PARTS, NEARLY, 1 - NEARLY)  # a pole itself has no longitude
+    part = polar[:, :, None, None] * inner[:, None]
+    along = points[:, :, None] * (1 - part) + np.roll(points, -1, 1)[:, :, None] * part
+    x, y, z = np.moveaxis(along.reshape(len(lat), -1, 3), -1, 0)
+    fine_lat, fine_lon = np.degrees(np.arctan2(z, np.hypot(x, y))), np.degrees(np.arctan2(y, x))
+    fine_lon = np.unwrap(fine_lon, period=360.0)
+    fine_lon += 360.0 * np.round((lon[:, :1] - fine_lon[:, :1]) / 360.0)
+    # Back at the start, a full turn on if the cell holds a pole: the last corners go there and home along the pole.
+    end = fine_lon[:, -1:] + (fine_lon[:, :1] - fine_lon[:, -1:] + 180.0) % 360.0 - 180.0
+    holds = np.abs(end - fine_lon[:, :1]) > 180.0
+    pole = np.where(holds, np.sign(fine_lat.mean(1, keepdims=True)) * 90.0, fine_lat[:, :1])
+    back = np.where(holds, fine_lon[:, :1], end)
+    return np.concatenate([fine_lat, fine_lat[:, :1], pole, pole], 1), np.concatenate([fine_lon, end, end, back], 1)
 
 
 def polygon_areas(corners: Float[np.ndarray, "*cells corner 2"]) -> Float[np.ndarray, "*cells"]:

@@ -208,6 +208,8 @@ def _shared_areas(polygons: np.ndarray, cell: np.ndarray) -> np.ndarray:
     total = np.zeros(len(polygons))
     for b, c in itertools.pairwise(cell[1:]):
         twice = b[0] * c[1] - b[1] * c[0]
+        if twice == 0.0:
+            continue
         corners = np.array([cell[0], b, c] if twice > 0 else [cell[0], c, b])
         clipped = polygons
         for start, end in zip(corners, np.roll(corners, -1, 0), strict=True):
