@@ -258,8 +258,10 @@ def curvilinear_grid(
     first = first + 360.0 * np.round((lon[..., None] - first) / 360.0)
     unwrapped = np.concatenate([first, first + np.cumsum(steps[..., :-1], -1)], -1)
     grid = CurvilinearGrid(lat, lon, np.asarray(lat_corners, np.float64), unwrapped, source)
-    if not (grid.areas > 0).all():
-        j, i = (int(k) for k in np.argwhere(~(grid.areas > 0))[0])
+    areas = grid.areas
+    real = areas > 1e-9 * max(float(np.median(areas)), 1e-12)  # what is less is rounding
+    if not real.all():
+        j, i = (int(k) for k in np.argwhere(~real)[0])
         raise DataError(f"{source}: the cell at y = {j}, x = {i} has no area; are coordinates repeated?")
     return grid
 
