@@ -1,0 +1,278 @@
+"""What files may look like, and what Subgrid does with it: the list that the page of the guide is made of.
+
+    .venv/bin/python -m tests.data.catalogue
+
+writes docs/guide/quirks.md anew.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "guide" / "quirks.md"
+
+
+@dataclass(frozen=True)
+class Quirk:
+    """One way in which files differ.
+
+    Args:
+        kind: of quirk; the group on the page.
+        what: a file may have.
+        done: by Subgrid, in a sentence or two.
+        test: that shows it, "file::function" below tests.
+        says: a part of the sentence with which Subgrid refuses, as it is in the source: "…" for every value in it.
+    """
+
+    kind: str
+    what: str
+    done: str
+    test: str
+    says: str = ""
+
+
+UNITS, WHAT, MISSING, TIME, MEMBERS = "Units", "What a variable is", "Missing values", "Time", "Members"
+GRIDS, FILES, VALUES, TOGETHER = "Grids", "Files and stores", "Values", "Two archives"
+QUIRKS = [
+    # Units.
+    Quirk(UNITS, "Temperatures in °C or °F, in any spelling: `degC`, `degrees C`, `deg_C`, `Celsius`, `oC`, `C`",
+          "Converts to K.", "data/cf/test_unit_spellings.py::test_celsius"),
+    Quirk(UNITS, "`Kelvin`, `degrees Kelvin`, `degK`", "Reads as K.", "data/cf/test_unit_spellings.py::test_kelvin"),
+    Quirk(UNITS, "One unit in two spellings: `m s**-1` and `m s-1`, `mm/d` and `mm day-1`, `Pascals` and `Pa`",
+          "Takes them as the same unit.", "data/cf/test_unit_spellings.py::test_one_unit_in_many_spellings"),
+    Quirk(UNITS, "Rain in `kg m-2 s-1`, `m s-1`, `mm h-1`, `inch/day`; pressure in `hPa`, `mbar`, `atm`",
+          "Converts to mm day-1 and Pa.", "data/cf/test_units.py::test_known_conversions"),
+    Quirk(UNITS, "Amounts over a time step: `mm`, `m`, `kg m-2` of rain, `J m-2` of radiation",
+          "Divides by the length of the step; months by their own lengths.",
+          "data/cf/test_stamps.py::test_amounts_are_divided_by_the_length_of_each_month"),
+    Quirk(UNITS, "Amounts of rain, and no time step that tells what they are summed over",
+          "Refuses.", "data/cf/test_units.py::test_mass_per_area_is_an_amount_too",
+          "an amount needs time steps of known length"),
+    Quirk(UNITS, "No attribute `units`", "Refuses; or give them, as in `variables = {tas = {units = 'K'}}`.",
+          "data/cf/test_units.py::test_units_that_cannot_be", "has no attribute 'units'; set it to what the values"),
+    Quirk(UNITS, "Units that are none, such as `quux`, or that only look like some, such as `degree days`",
+          "Refuses: no text is turned into units that its words do not say.",
+          "data/cf/test_unit_spellings.py::test_what_is_no_unit_is_not_read_as_one", "has the unknown units"),
+    Quirk(UNITS, "Units of something else: rain in `degC`", "Refuses, and says how to tell what it is.",
+          "data/cf/test_units.py::test_units_that_cannot_be", "which cannot become"),
+    Quirk(UNITS, "Units that the values contradict: `K` over values near 15",
+          "Refuses with the units that the values look like.",
+          "data/cf/test_checks.py::test_wrong_units_show_on_opening", "but the values look like"),
+    Quirk(UNITS, "Rain a little below 0, by packing or interpolation",
+          "Sets it to 0 down to −0.001 mm day-1.",
+          "data/cf/test_units.py::test_rounding_below_zero_is_no_rain_but_more_is_kept"),
+    # What a variable is.
+    Quirk(WHAT, "Precipitation as `ppt`, `pre`, `prcp`, `precipitationCal`, `tp`, `rr`; temperature as `tg`, `t2m`",
+          "Knows it by its name where there is no standard name; `inspect` says what it takes it to be and why.",
+          "data/cf/test_quantities.py::test_names_of_well_known_archives"),
+    Quirk(WHAT, "One variable under two names: `tg` in one archive, `tas` in the other",
+          "Takes a name for both: `variables = {tas = \"tg\"}`, or several, `{tas = [\"tas\", \"tg\"]}`.",
+          "data/cf/test_open.py::test_variables_are_chosen_ordered_and_renamed"),
+    Quirk(WHAT, "A name that has two meanings, such as `pre` or `tp`", "Lets the units decide.",
+          "data/cf/test_quantities.py::test_units_choose_between_readings_of_a_name"),
+    Quirk(WHAT, "A temperature range or an anomaly in `degrees Celsius`",
+          "Takes it as a difference: no zero of °C is added.",
+          "data/cf/test_quantities.py::test_a_temperature_may_be_a_difference_of_two"),
+    Quirk(WHAT, "A variable that is about another one: `air_temperature number_of_observations`",
+          "Does not take it for a temperature.",
+          "data/cf/test_quantities.py::test_a_modifier_of_a_standard_name_makes_it_another_variable"),
+    Quirk(WHAT, "A name and attributes that say nothing, or something wrong",
+          "Takes what you say: `quantity`, `bounds` and `units` of a variable come before what is in the file.",
+          "data/cf/test_quantities.py::test_what_is_told_goes_before_everything_and_is_written_down"),
+    Quirk(WHAT, "Values with bounds: humidity near 100 %, wind near 0",
+          "Models them on a scale on which no draw leaves the bounds.",
+          "downscaling/preparation/test_transforms.py::"
+          "test_bounded_transforms_return_what_is_possible_and_keep_the_bounds"),
+    Quirk(WHAT, "A second variable that cannot be used beside the one that is wanted",
+          "Notes it; only what you ask for can be a problem.",
+          "data/cf/test_inspection.py::test_only_what_is_asked_for_can_be_a_problem"),
+    Quirk(WHAT, "A static file with a land mask first and the orography second",
+          "Finds the orography by its standard name, its name or its units, or takes the name you give.",
+          "downscaling/climate/test_orography.py::test_heights_are_found_behind_a_land_mask_and_become_metres"),
+    # Missing values.
+    Quirk(MISSING, "`_FillValue`, `missing_value`, also as text, in another precision, or under another name",
+          "Reads all of them as missing.", "data/cf/test_missing.py::test_declared_fill_values_of_every_kind"),
+    Quirk(MISSING, "`valid_range`, `valid_min`, `valid_max`",
+          "Takes what lies outside as missing, and leaves the attributes out: values in K have no range in °C.",
+          "data/cf/test_missing.py::test_values_outside_the_valid_range_are_missing"),
+    Quirk(MISSING, "Packed integers with `scale_factor` and `add_offset`, signed or not",
+          "Unpacks them; ranges of packed values are ranges of what is in the file.",
+          "data/cf/test_missing.py::test_ranges_of_packed_values"),
+    Quirk(MISSING, "−9999, 1e20, or the default fill value of a library, and no attribute that says so",
+          "Refuses with the number, the place and the share; or say so: `variables = {tas = {missing = -9999}}`.",
+          "data/cf/test_fills.py::test_a_fill_value_is_named_as_it_is_in_the_file_and_the_advice_works",
+          "which looks like a fill value that no attribute declares"),
+    Quirk(MISSING, "Cells without any value: the sea", "Leaves them out, as they are, of everything.",
+          "downscaling/climate/test_model.py::test_the_sea_holds_nothing_and_land_everything"),
+    Quirk(MISSING, "Cells that have values at some times only",
+          "Refuses, with the first place; `gaps = \"mask\"` leaves such cells out of the fine archive.",
+          "data/cf/test_checks.py::test_gap_inside_the_mask", "but this cell has values at other times"),
+    Quirk(MISSING, "A time without any value", "Refuses, with the first of them.",
+          "data/cf/test_checks.py::test_time_without_values", "has no value (NaN) anywhere at time"),
+    # Time.
+    Quirk(TIME, "Any calendar: `noleap`, `360_day`, `julian`", "Keeps it: no day is invented or dropped.",
+          "data/cf/test_calendars.py::test_phase_is_the_elapsed_part_of_the_year"),
+    Quirk(TIME, "A calendar that CF does not know", "Refuses with those that it knows.",
+          "data/cf/test_sources.py::test_unknown_calendar_and_time_units", "time has the unknown calendar"),
+    Quirk(TIME, "Monthly means stamped at the end of the month, with bounds",
+          "Moves the stamps to the middle of their bounds, and says so.",
+          "data/cf/test_stamps.py::test_monthly_stamps_move_to_the_middle_of_their_bounds"),
+    Quirk(TIME, "Daily means stamped at the end of the day, with bounds",
+          "Moves the stamps into their day; stamps of instants (`time: point`) stay.",
+          "data/cf/test_stamps.py::test_daily_stamps_move_only_where_they_lie_outside_their_day"),
+    Quirk(TIME, "Monthly means without bounds",
+          "Takes each stamp for the month that it lies in, and says so where it moves one.",
+          "data/cf/test_stamps.py::test_monthly_stamps_without_bounds_are_those_of_the_month_that_they_lie_in"),
+    Quirk(TIME, "Bounds that do not belong to their stamps", "Refuses, and says how to mend either.",
+          "data/cf/test_stamps.py::test_stamps_far_from_their_bounds_name_both_readings", "is far from its bounds"),
+    Quirk(TIME, "Dates written as numbers: CDO's `day as %Y%m%d.%f`, `20010131`, `YYYYMM`",
+          "Reads them as dates, and says so.", "data/cf/test_absolute_times.py::test_dates_written_as_numbers"),
+    Quirk(TIME, "`months since` and `years since` a date", "Counts months and years of the calendar.",
+          "data/cf/test_absolute_times.py::test_dates_written_as_numbers"),
+    Quirk(TIME, "Numbers that are no dates", "Refuses with the numbers and the units.",
+          "data/cf/test_absolute_times.py::test_numbers_that_are_no_dates", "numbers that are no dates of the"),
+    Quirk(TIME, "Times called `valid_time`, `Times`, `time_counter`, or written as text",
+          "Finds and reads them.", "data/cf/test_stamps.py::test_times_by_other_names"),
+    Quirk(TIME, "A single time, without a dimension", "Takes it as a series of one.",
+          "data/cf/test_stamps.py::test_a_single_time_is_a_time_of_length_one"),
+    Quirk(TIME, "Forecasts by start and step (`step`, `valid_time`), one after the other",
+          "Makes one series of valid times, and says so.",
+          "data/cf/test_stamps.py::test_forecasts_are_one_series_of_valid_times"),
+    Quirk(TIME, "Forecasts that overlap", "Refuses, and says how to choose one series.",
+          "data/cf/test_stamps.py::test_forecasts_that_overlap_are_refused_and_either_advice_works",
+          "valid times overlap; choose what is one series"),
+    Quirk(TIME, "Sums since the start of each forecast", "Refuses, and says how to take differences.",
+          "data/cf/test_stamps.py::test_sums_since_the_start_of_a_forecast_are_refused_and_their_differences_taken",
+          "it is summed up since the start of each forecast"),
+    Quirk(TIME, "Times out of order, or twice", "Refuses with the first of them.",
+          "data/cf/test_checks.py::test_duplicate_and_unsorted_times", "times are out of order"),
+    # Members.
+    Quirk(MEMBERS, "Members along `number`, `member`, `ens`, `realisation` …", "Takes them as members.",
+          "data/cf/test_members.py::test_members_by_the_names_of_their_dimension"),
+    Quirk(MEMBERS, "Labels as numbers, text or bytes; r10 before r2",
+          "Keeps the labels, in natural order: r1, r2, r10.",
+          "data/cf/test_members.py::test_labels_of_any_type_are_kept"),
+    Quirk(MEMBERS, "Labels beside the dimension, such as `variant_label`", "Takes those of the form r1i1p1f1.",
+          "data/cf/test_members.py::test_labels_beside_the_dimension"),
+    Quirk(MEMBERS, "A file a member, the label in the name, in an attribute, or in a coordinate",
+          "Pools the files by their labels.", "data/cf/test_members.py::test_files_of_members_in_natural_order"),
+    Quirk(MEMBERS, "A label that comes twice", "Refuses, and says how to number the members.",
+          "data/cf/test_members.py::test_a_label_that_comes_twice_is_refused_and_the_advice_works",
+          "if these are different members, give each its own label"),
+    Quirk(MEMBERS, "Members of unequal lengths", "Uses what each has.",
+          "downscaling/climate/test_pairing.py::test_members_of_unequal_lengths_train_and_downscale"),
+    Quirk(MEMBERS, "A scenario with other members than the history",
+          "Pairs members by label; the change in climate is that of those which both have, and the others are said.",
+          "downscaling/climate/test_pairing.py::test_the_change_is_that_of_members_in_both_periods"),
+    Quirk(MEMBERS, "ERA5 with `expver`: final and preliminary data, each missing where the other is",
+          "Merges them into one series, the final first, and says so.",
+          "data/cf/test_members.py::test_the_two_versions_of_era5_are_one_series"),
+    # Grids.
+    Quirk(GRIDS, "Latitudes from north to south, longitudes from 0 to 360, dimensions in any order, other names",
+          "Turns and sorts them: south to north, −180 to 180.",
+          "data/cf/test_coordinates.py::test_canonical_form_is_reached_and_values_stay_at_their_points"),
+    Quirk(GRIDS, "A region across the date line", "Keeps it in one piece.",
+          "data/cf/test_coordinates.py::test_region_across_the_date_line_stays_in_one_piece"),
+    Quirk(GRIDS, "The first meridian again at the end, or columns of the globe repeated",
+          "Keeps each once, and says so.",
+          "data/cf/test_coordinates.py::test_columns_repeated_around_the_globe_are_dropped"),
+    Quirk(GRIDS, "2-D coordinates that are parallels and meridians", "Takes the grid as regular.",
+          "data/cf/test_coordinates.py::"
+          "test_two_dimensional_coordinates_that_are_parallels_and_meridians_are_regular"),
+    Quirk(GRIDS, "A rotated or curvilinear grid with 2-D coordinates", "Computes with the corners of its cells.",
+          "data/cf/test_coordinates.py::test_rotated_pole_keeps_its_coordinates"),
+    Quirk(GRIDS, "A rotated pole without 2-D coordinates", "Computes them.",
+          "data/cf/test_coordinates.py::test_a_rotated_pole_alone_tells_the_places"),
+    Quirk(GRIDS, "2-D coordinates that are 0 or missing over land, as in NEMO",
+          "Continues them where there are no values, and says so.",
+          "data/cf/test_coordinates.py::test_cells_without_a_place_are_continued_where_they_hold_no_values"),
+    Quirk(GRIDS, "Coordinates in radians", "Converts to degrees.",
+          "data/cf/test_coordinates.py::test_radians_become_degrees"),
+    Quirk(GRIDS, "A projection without coordinates in degrees", "Refuses, and names the projection.",
+          "data/cf/test_coordinates.py::test_a_projection_alone_is_refused_with_its_name"),
+    Quirk(GRIDS, "Lists of cells: unstructured, HEALPix, reduced Gaussian", "Refuses, and names the kind.",
+          "data/cf/test_coordinates.py::test_lists_of_cells_are_refused_by_their_kind"),
+    Quirk(GRIDS, "A further dimension, such as height, of one level", "Leaves it out; of several, asks for one.",
+          "data/cf/test_coordinates.py::test_static_fields_and_single_levels", "choose one, for instance"),
+    # Files.
+    Quirk(FILES, "NetCDF 3 or 4, HDF5, Zarr 2 or 3, whatever the file is called", "Reads by what is in it.",
+          "data/cf/test_opening.py::test_the_content_counts_and_not_the_suffix"),
+    Quirk(FILES, "Everything in one group (IMERG)", "Reads that group; of several, asks for one: `file.nc#group`.",
+          "data/cf/test_groups.py::test_everything_in_one_group", "its fields are in several groups"),
+    Quirk(FILES, "A Zarr store in a zip archive", "Reads it where it is.",
+          "data/cf/test_opening.py::test_zarr_in_a_zip_archive_is_read_where_it_is"),
+    Quirk(FILES, "Files and stores behind a URL: `s3://`, `gs://`, `https://`", "Reads through fsspec.",
+          "data/cf/test_remote.py::test_every_form_behind_a_url"),
+    Quirk(FILES, "GRIB, HDF4, GeoTIFF, CDL, tables of text …", "Refuses: names the kind, and how to convert it.",
+          "data/cf/test_file_kinds.py::test_the_kind_is_named_whatever_the_file_is_called",
+          "neither NetCDF nor Zarr; "),
+    Quirk(FILES, "Files that are packed: gzip, bzip2, xz, zstd, tar, zip", "Refuses, with the command that unpacks.",
+          "data/cf/test_file_kinds.py::test_packed_files_are_unpacked_by_the_command_that_is_named",
+          "unpack it with `"),
+    Quirk(FILES, "A file that was cut short, or whose values are damaged", "Refuses, and says where.",
+          "data/cf/test_sources.py::test_truncated_netcdf", "this NetCDF file ends before its header says"),
+    Quirk(FILES, "Arrays of Python objects, which could run code", "Refuses without reading them.",
+          "data/cf/test_sources.py::test_objects_in_zarr_are_refused", "is an array of Python objects"),
+    Quirk(FILES, "Attributes that no file can hold: bytes, dictionaries, dates", "Leaves them out, and says which.",
+          "data/cf/test_attributes.py::test_a_dataset_of_another_program"),
+    Quirk(FILES, "Many files of one archive: by period, by variable, by member",
+          "Puts them together; refuses two files for one time.",
+          "data/grids/test_pooling.py::test_periods_follow_each_other_in_any_order_of_names", "both hold"),
+    Quirk(FILES, "Files of one archive on different grids or calendars", "Refuses, and names two of them.",
+          "data/grids/test_pooling.py::test_files_that_do_not_go_together", "have different grids"),
+    # Values.
+    Quirk(VALUES, "Infinite values, or ones that nature does not have", "Refuses, with the first place.",
+          "data/cf/test_checks.py::test_infinite_value_is_placed", "fill or remove such values before downscaling"),
+    Quirk(VALUES, "A coarse cell that never changes", "Leaves it out of what is scored, and stays finite.",
+          "downscaling/debiasing/test_choice.py::test_a_constant_cell_is_left_out_of_the_scores"),
+    # Two archives.
+    Quirk(TOGETHER, "Coarse 3-hourly or monthly, fine daily",
+          "Refuses; or averages over complete days or months: `step = \"day\"`.",
+          "data/cf/test_steps.py::test_archives_of_other_steps_are_refused_and_the_advice_works",
+          "average both with step = '…'"),
+    Quirk(TOGETHER, "Regions that do not overlap, coarse and fine swapped, months that one lacks",
+          "Refuses, before anything is fitted.",
+          "data/cf/test_together.py::test_what_does_not_fit", "they do not overlap; choose"),
+    Quirk(TOGETHER, "Dates that both have", "Pairs none of them, and says so.",
+          "data/cf/test_inspection.py::test_iberia_fits_together"),
+]  # fmt: skip
+HEAD = """# What files may look like
+
+After this page you know what Subgrid does with files of other people: what it reads, what it converts, and what it
+refuses, with which sentence. Whatever is converted, merged or left out is said once: by `subgrid inspect`, in the log,
+and in the history of the output.
+
+Where a file says too little, or something wrong, you can say it yourself, without changing the file. In Python:
+
+```python
+from subgrid.data.cf import Variable, open_climate
+
+rain = open_climate(
+    "prism.nc", {"pr": Variable(("ppt",), quantity="precipitation", units="mm")}
+)
+```
+
+In a configuration:
+
+```toml
+[climate.variables]
+pr = {names = "ppt", quantity = "precipitation", units = "mm"}
+```
+
+The table is made of the list that the tests check: each line names the test that shows it.
+"""
+
+
+def page() -> str:
+    """The page of the guide."""
+    lines = [HEAD, "| a file may have | Subgrid | shown by |", "|---|---|---|"]
+    for kind in dict.fromkeys(quirk.kind for quirk in QUIRKS):
+        lines.append(f"| **{kind}** | | |")
+        for quirk in (each for each in QUIRKS if each.kind == kind):
+            said = f" “{quirk.says.strip(' ;')}”" if quirk.says else ""
+            lines.append(f"| {quirk.what} | {quirk.done}{said} | `{quirk.test.split('::')[1]}` |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
