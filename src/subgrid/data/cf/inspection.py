@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from subgrid.data.cf.calendars import calendar_of, count_years, months_of, season_name, step_days, step_name
-from subgrid.data.cf.checks import check_sample, check_values, show_time
+from subgrid.data.cf.checks import BLOCK_BYTES, check_sample, check_values, show_time
 from subgrid.data.cf.fit import fit_together, label_of
 from subgrid.data.cf.open import field_of, looked_for, require_held, wanted_in
 from subgrid.data.cf.reports import FileReport, Fit, Inspection, PeriodReport, VariableReport
@@ -32,6 +32,8 @@ N_LOOKS = 9
 """Times looked at in a large archive, evenly spread; fewer where one look is more than a few MB."""
 LOOK_BYTES = 32 * 2**20
 """Of all looks at one variable together."""
+FEW_BYTES = 2**20
+"""Read at a time of variables that are only looked at."""
 
 
 def inspect(
@@ -61,7 +63,7 @@ def inspect(
     wanted, budget = wanted_variables(variables), _Budget(values)
     looks = [_look(file, source, wanted, budget) for file, source in _each(sources)]
     reports = [each.report for each in _with_problems(looks, wanted)]
-    archives = [(summarise_grid(look.fields[0].data), look.fields) for look in looks if look.is_archive]
+    archives = [(grid, look.fields) for look in looks if (grid := look.report.grid) is not None and look.is_archive]
     return Inspection(tuple(reports), _fit_of(_by_grid(archives), step))
 
 
@@ -115,7 +117,7 @@ def _look(file: str, source: Any, wanted: dict[str, Variable] | None, budget: _B
     try:
         opened = read_sources(source, name=file)
         require_held(None if wanted is None else {}, opened)
-        fields, faults = _fields(opened, wanted)
+        fields, faults = _fields(opened, wanted, budget)
         if not fields:
             return _Look(FileReport(file, (), None, 1, None, 0, None), [], faults)
         data = pool(fields, name=file)
@@ -149,13 +151,17 @@ def _look(file: str, source: Any, wanted: dict[str, Variable] | None, budget: _B
     )
 
 
-def _fields(opened: list[SourceFile], wanted: dict[str, Variable] | None) -> tuple[list[ClimateField], dict[str, str]]:
+def _fields(
+    opened: list[SourceFile], wanted: dict[str, Variable] | None, budget: _Budget
+) -> tuple[list[ClimateField], dict[str, str]]:
     """The variables that can be used, and what is wrong with the others."""
     fields, faults = [], {}
     for file in opened:
         for new, old, given in wanted_in(file, wanted):
+            looked_at = not budget.everything and 4 * file.dataset[old].size > WHOLE_BELOW
             try:
-                fields.append(field_of(file, old, new, given))
+                at_a_time = FEW_BYTES if looked_at else BLOCK_BYTES
+                fields.append(field_of(file, old, new, given, block_bytes=at_a_time))
             except DataError as error:
                 faults[new] = str(error)
     return fields, faults

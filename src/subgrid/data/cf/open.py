@@ -251,7 +251,9 @@ def require_held(wanted: dict[str, Variable] | None, files: list[SourceFile]) ->
             raise DataError(f"{what}: no variable {looked_for(name, given)}; on a grid there are {listing}.{meant}")
 
 
-def field_of(opened: SourceFile, old: str, new: str, given: Variable) -> ClimateField:
+def field_of(
+    opened: SourceFile, old: str, new: str, given: Variable, *, block_bytes: int = BLOCK_BYTES
+) -> ClimateField:
     """One variable of one file, canonical: grid, times, what it is, units, chunks.
 
     Args:
@@ -259,6 +261,7 @@ def field_of(opened: SourceFile, old: str, new: str, given: Variable) -> Climate
         old: name of the variable in it.
         new: its name from here on.
         given: what is given of it.
+        block_bytes: about how much is read at a time, and at least: little where only a few times are looked at.
 
     Returns:
         The field; nothing of its values is read.
@@ -285,7 +288,8 @@ def field_of(opened: SourceFile, old: str, new: str, given: Variable) -> Climate
     if time is not None:
         check_times(time, file=file)
     if placed[new].chunks is None:
-        placed = _in_blocks(placed, new, max([n for dim, n in preferred.items() if dim in TIME_DIMS], default=1))
+        file_chunk = max([n for dim, n in preferred.items() if dim in TIME_DIMS], default=1)
+        placed = _in_blocks(placed, new, file_chunk, block_bytes)
     packing = packing_of(opened.dataset[old])
     placed[new], missing = without_missing(placed[new], packing, given=given.missing)
     placed, notes = without_ranges(placed), [*notes, *missing]
@@ -297,13 +301,13 @@ def field_of(opened: SourceFile, old: str, new: str, given: Variable) -> Climate
     return ClimateField(file, new, units, label, placed, described, tuple(notes), single, stored)
 
 
-def _in_blocks(dataset: xr.Dataset, variable: str, file_chunk: int) -> xr.Dataset:
-    """Chunks along time of about `BLOCK_BYTES`, whole chunks of the file, and space in one piece."""
+def _in_blocks(dataset: xr.Dataset, variable: str, file_chunk: int, block_bytes: int) -> xr.Dataset:
+    """Chunks along time of about so many bytes, whole chunks of the file, and space in one piece."""
     field = dataset[variable]
     if "time" not in field.dims:
         return dataset.chunk()
     per_time = 4 * field.size // max(field.sizes["time"], 1)
-    step = max(1, BLOCK_BYTES // max(per_time, 1))
+    step = max(1, block_bytes // max(per_time, 1))
     step = max(step // file_chunk * file_chunk, file_chunk)
     chunks = {dim: (step if dim == "time" else -1) for dim in field.dims}
     return dataset.assign({variable: field.chunk(chunks)})
