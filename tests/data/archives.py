@@ -12,7 +12,7 @@ from .truths import KINDS, REGIONS, Truth
 from .written import CONTAINERS, FILLS, Writing
 
 CALENDARS = ("standard", "noleap", "360_day", "all_leap")
-LABELS = (None, ("r1i1p1f1", "r2i1p1f1", "r10i1p1f1"), (1, 2), (0, 1, 2), (2, 10))
+LABELS = (None, None, None, ("r2i1p1f1", "r10i1p1f1"), (0, 1, 2), (2, 10))
 MEMBER_DIMS = ("member", "number", "realization", "ensemble", "ens", "member_id")
 PLACES = (("lat", "lon"), ("latitude", "longitude"), ("LAT", "LON"), ("nav_lat", "nav_lon"))
 
@@ -50,7 +50,9 @@ def writings(draw: Any, truth: Truth) -> Writing:
     counted = axis.endswith("s since") and axis != "months since"
     bounds = counted and (stamp == "end" or draw(st.booleans()))
     members = draw(st.sampled_from(_ways(truth, container)))
-    parts = 1 if members in ("names", "attribute", "scalar") else draw(st.sampled_from([1, min(truth.n_times, 3)]))
+    parts = (
+        1 if members in ("names", "attribute", "scalar") else draw(st.sampled_from([1, 1, 1, 2 + (truth.n_times == 3)]))
+    )
     alone = parts == truth.n_times
     n_units = len(truth.kind.spellings) + (0 if alone and not bounds else len(truth.kind.amounts))
     flat = not truth.rotated and draw(st.sampled_from([False, False, True]))

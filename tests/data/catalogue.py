@@ -105,7 +105,7 @@ QUIRKS = [
     Quirk(MISSING, "Cells without any value: the sea", "Leaves them out, as they are, of everything.",
           "downscaling/climate/test_model.py::test_the_sea_holds_nothing_and_land_everything"),
     Quirk(MISSING, "Cells that have values at some times only",
-          "Refuses, with the first place; `gaps = \"mask\"` leaves such cells out of the fine archive.",
+          "Refuses, with the first place; `gaps` drops such times (`\"drop\"`), or leaves such cells out (`\"mask\"`).",
           "data/cf/test_checks.py::test_gap_inside_the_mask", "but this cell has values at other times"),
     Quirk(MISSING, "A time without any value", "Refuses, with the first of them.",
           "data/cf/test_checks.py::test_time_without_values", "has no value (NaN) anywhere at time"),
@@ -149,6 +149,8 @@ QUIRKS = [
     # Members.
     Quirk(MEMBERS, "Members along `number`, `member`, `ens`, `realisation` …", "Takes them as members.",
           "data/cf/test_members.py::test_members_by_the_names_of_their_dimension"),
+    Quirk(MEMBERS, "The same dimensions in fields that are no climate data", "Takes them as samples, not as space.",
+          "data/test_fields.py::test_members_and_times_by_their_usual_names_are_samples"),
     Quirk(MEMBERS, "Labels as numbers, text or bytes; r10 before r2",
           "Keeps the labels, in natural order: r1, r2, r10.",
           "data/cf/test_members.py::test_labels_of_any_type_are_kept"),
@@ -226,6 +228,8 @@ QUIRKS = [
     Quirk(VALUES, "A coarse cell that never changes", "Leaves it out of what is scored, and stays finite.",
           "downscaling/debiasing/test_choice.py::test_a_constant_cell_is_left_out_of_the_scores"),
     # Two archives.
+    Quirk(TOGETHER, "A coarse grid on a rotated pole, a regular fine one", "Tells by its outline what it covers.",
+          "data/cf/test_coverage.py::test_the_share_inside_is_that_about_the_rotated_pole"),
     Quirk(TOGETHER, "Coarse 3-hourly or monthly, fine daily",
           "Refuses; or averages over complete days or months: `step = \"day\"`.",
           "data/cf/test_steps.py::test_archives_of_other_steps_are_refused_and_the_advice_works",
