@@ -35,7 +35,8 @@ class Census:
         low: smallest value that is no known fill value.
         high: largest value that is no known fill value.
         suspects: known fill values among the extremes, by canonical value.
-        per_time: of each time, the largest number of cells that one member has no value at.
+        per_time: of each time, the largest number of needed cells that one member has no value at.
+        needed: cells that must have values; None for all.
     """
 
     missing: np.ndarray
@@ -45,6 +46,7 @@ class Census:
     high: float
     suspects: dict[float, Suspect] = field_(default_factory=dict)
     per_time: list[int] = field_(default_factory=list)
+    needed: np.ndarray | None = None
 
     @property
     def partly(self) -> np.ndarray:
@@ -52,10 +54,15 @@ class Census:
         return (self.missing > 0) & (self.missing < self.total)
 
     @property
+    def gappy(self) -> np.ndarray:
+        """Those of them that are needed."""
+        return self.partly if self.needed is None else self.partly & self.needed
+
+    @property
     def times_with_gaps(self) -> np.ndarray:
-        """Times at which a cell has no value that has one at others."""
-        never = int((self.missing == self.total).sum())
-        return np.array(self.per_time) > never
+        """Times at which a needed cell has no value that has one at others."""
+        never = self.missing == self.total
+        return np.array(self.per_time) > int((never if self.needed is None else never & self.needed).sum())
 
 
 def check_times(time: xr.DataArray, *, file: str) -> None:
@@ -110,7 +117,7 @@ def check_sample(dataset: xr.Dataset, *, name: str, n_times: int = 3) -> None:
         check_extremes(field, dataset[variable], _values(field, dataset[variable], name), name, {})
 
 
-def check_values(field: xr.DataArray, *, name: str, gaps: Gaps = "refuse") -> Census:
+def check_values(field: xr.DataArray, *, name: str, gaps: Gaps = "refuse", needed: np.ndarray | None = None) -> Census:
     """All values of a canonical variable, block by block.
 
     Args:
@@ -118,6 +125,7 @@ def check_values(field: xr.DataArray, *, name: str, gaps: Gaps = "refuse") -> Ce
         name: of the archive, where the file is not known.
         gaps: whether a cell with values at some times only is refused ("refuse") or counted ("mask", "drop"); with
             "drop", times without any value are counted too.
+        needed: (*space), the cells whose gaps are refused; None for all.
 
     Returns:
         The census of its cells.
@@ -131,6 +139,7 @@ def check_values(field: xr.DataArray, *, name: str, gaps: Gaps = "refuse") -> Ce
     """
     n_cells = int(np.prod([field.sizes[d] for d in horizontal_dims(field)]))
     census = Census(np.zeros(n_cells, int), np.full(n_cells, -1), 0, np.inf, -np.inf)
+    census.needed = None if needed is None else np.asarray(needed, bool).reshape(-1)
     empty: list[tuple[int, int]] = []
     for start, block in blocks(field):
         values = _values(block, field, name)
@@ -204,7 +213,8 @@ def _count(census: Census, values: np.ndarray, present: np.ndarray, start: int) 
     census.missing += flat[chosen].sum(0)
     new = (census.first_missing < 0) & flat[chosen].any(0)
     census.first_missing[new] = when[chosen][np.argmax(flat[chosen], 0)[new]]
-    counts = np.where(present, missing.sum(-1), 0)
+    counts = (missing if census.needed is None else missing & census.needed).sum(-1)
+    counts = np.where(present, counts, 0)
     census.per_time += np.atleast_1d(counts.max(0) if counts.ndim > 1 else counts).tolist()
     pairs = np.argwhere(per_pair) if per_pair.ndim else np.empty((0, 0), int)
     return [(int(pair[0]) if len(pair) > 1 else 0, int(pair[-1]) + start) for pair in pairs]
@@ -222,14 +232,18 @@ def _check_census(field: xr.DataArray, census: Census, empty: list, name: str, g
             f"{file_of(field, name, time=when, member=label)}: {field.name} has no value (NaN) anywhere at time = "
             f"{show_time(when)}{words} ({len(empty)} such times); drop these times with gaps = 'drop', or fill them."
         )
-    if gaps == "refuse" and census.partly.any():
-        raise DataError(gap_sentence(field, census, name) + "fill them, drop the times that lack them with gaps = "
-                        "'drop', or leave these cells out with gaps = 'mask'.")  # fmt: skip
+    if gaps == "refuse" and census.gappy.any():
+        advice = (
+            "fill them, drop the times that lack them with gaps = 'drop', or leave these cells out with gaps = 'mask'."
+            if census.needed is None
+            else "fill them, or drop the times that lack them with gaps = 'drop'."
+        )
+        raise DataError(gap_sentence(field, census, name) + advice)
 
 
 def gap_sentence(field: xr.DataArray, census: Census, name: str) -> str:
     """Where a variable has no value though it has some at other times: file, place, numbers; without advice."""
-    partly, space = census.partly, horizontal_dims(field)
+    partly, space = census.gappy, horizontal_dims(field)
     cell = int(np.argmax(partly))
     indices = np.unravel_index(cell, [field.sizes[d] for d in space])
     where = {"time": int(census.first_missing[cell]), **{d: int(i) for d, i in zip(space, indices, strict=True)}}

@@ -64,7 +64,9 @@ def open_climate(
     return dataset
 
 
-def check_climate(dataset: xr.Dataset, *, name: str = "coarse", gaps: Gaps = "refuse") -> xr.Dataset:
+def check_climate(
+    dataset: xr.Dataset, *, name: str = "coarse", gaps: Gaps = "refuse", needed: np.ndarray | None = None
+) -> xr.Dataset:
     """Every value of a canonical dataset, read once block by block, whatever its length.
 
     Args:
@@ -73,6 +75,7 @@ def check_climate(dataset: xr.Dataset, *, name: str = "coarse", gaps: Gaps = "re
         gaps: what is done about a cell that has values at some times only: an error ("refuse", the default); it leaves
             the mask, so that it has none at any time ("mask"); or the times at which it has none are left out, and
             those at which no cell has any ("drop").
+        needed: (*space), booleans: the cells that this is about; others with gaps leave the mask. By default all.
 
     Returns:
         The dataset, whose NaN now are the same cells at every time. What was masked or dropped, and cells of one
@@ -85,11 +88,11 @@ def check_climate(dataset: xr.Dataset, *, name: str = "coarse", gaps: Gaps = "re
     Examples:
         >>> fine = check_climate(open_climate("EOBS_Iberia_pr.nc"), gaps="mask")
     """
-    found = {str(v): check_values(dataset[v], name=name, gaps=gaps) for v in dataset.data_vars}
+    found = {str(v): check_values(dataset[v], name=name, gaps=gaps, needed=needed) for v in dataset.data_vars}
+    checked, said = dataset.copy(), {variable: [] for variable in found}
     if gaps == "drop":
-        checked, said = _without_times(dataset, found, name)
-    else:
-        checked, said = _masked(dataset, found, name)
+        checked = _without_times(checked, found, said, name)
+    _mask(checked, found, gaps, said, name)
     said = {variable: [*notes, *_hidden(variable, found)] for variable, notes in said.items()}
     for variable, notes in said.items():
         field = checked[variable]
@@ -99,31 +102,29 @@ def check_climate(dataset: xr.Dataset, *, name: str = "coarse", gaps: Gaps = "re
     return checked
 
 
-def _masked(dataset: xr.Dataset, found: dict[str, Census], name: str) -> tuple[xr.Dataset, dict[str, list[str]]]:
-    """Cells with gaps have no value at any time; and a sentence a variable that has some."""
-    checked, said = dataset.copy(), {variable: [] for variable in found}
+def _mask(checked: xr.Dataset, found: dict[str, Census], gaps: Gaps, said: dict[str, list[str]], name: str) -> None:
+    """Takes the values of cells with gaps at all times, where their times are not dropped, and says so."""
     for variable, census in found.items():
-        if not census.partly.any():
+        chosen = census.partly & ~census.gappy if gaps == "drop" else census.partly
+        if not chosen.any():
             continue
-        field = dataset[variable]
+        field = checked[variable]
         space = horizontal_dims(field)
-        whole = xr.DataArray((census.missing == 0).reshape([field.sizes[d] for d in space]), dims=space)
-        if not whole.any():
+        kept = xr.DataArray(~chosen.reshape([field.sizes[d] for d in space]), dims=space)
+        checked[variable] = field.where(kept)
+        if (chosen | (found[variable].missing == found[variable].total)).all():
             raise DataError(
                 f"{name}: every cell of {variable} has gaps, so gaps = 'mask' would leave none; fill the gaps, or drop "
                 "the times that have some with gaps = 'drop'."
             )
-        checked[variable] = field.where(whole.drop_vars(list(whole.coords)))
-        said[variable].append(f"{variable}: {_cells(census.partly)} with gaps are left out at all times")
-    return checked, said
+        said[variable].append(f"{variable}: {_cells(chosen)} with gaps are left out at all times")
 
 
-def _without_times(dataset: xr.Dataset, found: dict[str, Census], name: str) -> tuple[xr.Dataset, dict[str, list[str]]]:
-    """The times at which no variable has a gap; and a sentence a variable that has some."""
-    timed = {v: census for v, census in found.items() if "time" in dataset[v].dims}
-    said = {variable: [] for variable in found}
+def _without_times(checked: xr.Dataset, found: dict[str, Census], said: dict[str, list[str]], name: str) -> xr.Dataset:
+    """The times at which no variable has a gap; and says how many are left out."""
+    timed = {v: census for v, census in found.items() if "time" in checked[v].dims}
     if not timed:
-        return dataset.copy(), said
+        return checked
     drop = np.any([census.times_with_gaps for census in timed.values()], axis=0)
     if drop.all():
         raise DataError(
@@ -133,7 +134,7 @@ def _without_times(dataset: xr.Dataset, found: dict[str, Census], name: str) -> 
     for variable, census in timed.items():
         if number := int(census.times_with_gaps.sum()):
             said[variable].append(f"{variable}: {number} of {drop.size} times with gaps are left out")
-    return dataset.isel(time=np.flatnonzero(~drop)), said
+    return checked.isel(time=np.flatnonzero(~drop)) if drop.any() else checked
 
 
 def _hidden(variable: str, found: dict[str, Census]) -> list[str]:

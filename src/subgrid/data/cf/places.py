@@ -14,7 +14,7 @@ def show_time(time: Any) -> str:
     return text.removesuffix(" 00:00:00")
 
 
-def place(field: xr.DataArray, where: dict[str, int]) -> str:
+def place(field: xr.DataArray | xr.Dataset, where: dict[str, int]) -> str:
     """Time and place of an index, by the coordinates."""
     words = []
     if "realization" in where:

@@ -11,13 +11,14 @@ residuals add up to zero: the mean of c over the days of the archive *is* the me
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+from scipy.ndimage import distance_transform_edt
 
 from subgrid.downscaling.climate.series import SeriesDebiaser
 
@@ -128,10 +129,13 @@ class ChangeSignal(eqx.Module):
     def on(self, interpolate: Callable[[Array], Array]) -> "ChangeSignal":
         """The signal on another grid, by a linear map of one field (channel, *space).
 
+        Cells without a value in one of the periods have the change of the nearest cell, counted in cells.
+
         Examples:
             >>> fine = signal.on(interpolate).add(fine, phase)
         """
-        return ChangeSignal(self.first.on(interpolate), self.second.on(interpolate), self.kinds)
+        first, second = _filled(self.first.mean_coefficients, self.second.mean_coefficients)
+        return ChangeSignal(Climatology(first).on(interpolate), Climatology(second).on(interpolate), self.kinds)
 
     def _multiplicative(self) -> Array:
         flags = jnp.asarray([kind == "multiplicative" for kind in self.kinds])
@@ -251,6 +255,15 @@ def fit_change_preserving(
     without = np.asarray(signal.remove(jnp.asarray(second), jnp.asarray(second_phase, jnp.float32)))
     pair = (debiaser.adjust(np.asarray(first)), first_phase, debiaser.adjust(without), second_phase)
     return ChangePreserving(debiaser, signal, fit_change_signal(*pair, kinds=kinds, n_harmonics=drift_harmonics))
+
+
+def _filled(*coefficients: Array) -> list[Array]:
+    """(basis, channel, *space), whose NaN have the values of the nearest cell that has some in all of them."""
+    valid = np.all([np.isfinite(each).all((0, 1)) for each in map(np.asarray, coefficients)], axis=0)
+    if valid.all() or not valid.any():
+        return list(coefficients)
+    nearest: Any = distance_transform_edt(~valid, return_distances=False, return_indices=True)
+    return [each[(slice(None), slice(None), *nearest)] for each in coefficients]
 
 
 def _basis(phase, n_harmonics: int):

@@ -18,12 +18,14 @@ import xarray as xr
 from jaxtyping import Bool, Float
 
 from subgrid.data.cf.members import shared_labels
+from subgrid.data.cf.open import valid_mask
 from subgrid.data.cf.quantities import Described
 from subgrid.data.cf.steps import NAMES, Step, common_step, name_of_step
 from subgrid.data.cf.wanted import Variable
 from subgrid.data.fields import DataError
 from subgrid.data.store import write_zarr
 from subgrid.downscaling.climate.climatology import ChangeSignal, Climatology, fit_climatology
+from subgrid.downscaling.climate.degenerate import faults_in_words
 from subgrid.downscaling.climate.domain import (
     Anomalies,
     ClimateDebiasMethod,
@@ -91,7 +93,8 @@ class CoarseFit:
 
     @cached_property
     def debiaser(self) -> SeriesDebiaser:
-        return fit_climate_debiaser(self.source[self.trained], self.target, **self.options)
+        with faults_in_words("the debiasing"):
+            return fit_climate_debiaser(self.source[self.trained], self.target, **self.options)
 
     def targets(self, series: Series) -> Float[np.ndarray, "n channel kept"]:
         """Debiased anomalies of a series on the whole coarse grid, of the climate that everything was fitted in."""
@@ -189,9 +192,10 @@ def fit_coarse(
     if method == "auto" or (strength == "auto" and method != "none"):
         own = AnomalySample(source[chosen], series.phase[chosen], series.season_year[chosen])
         strengths = STRENGTHS if strength == "auto" else (strength,)
-        choice = choose_debiasing(
-            own, target, methods=methods, strengths=strengths, n_harmonics=n_harmonics, report=report, **options
-        )
+        with faults_in_words("the choice of a debiasing"):
+            choice = choose_debiasing(
+                own, target, methods=methods, strengths=strengths, n_harmonics=n_harmonics, report=report, **options
+            )
         method, strength = choice.method, choice.strength
     resolved = {"method": method, "strength": 1.0 if strength == "auto" else strength, **options}
     fitted = source, chosen, target.values
@@ -209,6 +213,25 @@ def fit_coarse(
         members=members,
         time_step=name_of_step(coarse["time"]),
     )
+
+
+def masked_alike(dataset: xr.Dataset, other: xr.Dataset) -> xr.Dataset:
+    """A checked dataset without the cells that have no value in another one on the same grid.
+
+    Args:
+        dataset: checked by `check_climate`.
+        other: the same; on another grid it masks nothing.
+
+    Returns:
+        The dataset, its notes kept.
+    """
+    mask, own = valid_mask(other).values, valid_mask(dataset)
+    if mask.shape != own.shape or (mask | ~own.values).all():
+        return dataset
+    masked = dataset.where(own.copy(data=mask))
+    for name in dataset.data_vars:
+        masked[name].encoding = dict(dataset[name].encoding)
+    return masked
 
 
 def save_coarse(folder: Path, fit: CoarseFit) -> None:

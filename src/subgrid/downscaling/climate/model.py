@@ -38,6 +38,7 @@ from subgrid.downscaling.climate.coarse_fit import (
     load_coarse,
     save_coarse,
 )
+from subgrid.downscaling.climate.degenerate import faults_in_words, require_finite_fields, require_variation
 from subgrid.downscaling.climate.domain import (
     Anomalies,
     ClimateDebiasMethod,
@@ -144,7 +145,8 @@ def train_climate(
             `explained_variance`.
         n_components: numbers of principal components to choose from by the likelihood of left-out years.
         minimum_valid: share of the area of a coarse cell that needs values for it to be in the constraint; default .5.
-        gaps: of the fine archive: "refuse", the default, or "mask".
+        gaps: in either archive, of cells with values at some times only: "refuse", the default; "mask" leaves such a
+            cell out, a coarse one of the constraint; "drop" leaves out the times that lack a value.
         n_harmonics: of the climatology, default 3.
         n_levels: of noise, in draws by which the network is evaluated and their spread and marginals fitted; default 8.
         step: "day" or "month" averages archives of shorter steps when they are opened, and those that the model
@@ -172,16 +174,16 @@ def train_climate(
     asked += [] if step is None else [step]
     wanted = _refuse_another(folder, key, [_asked(given), *asked])
     fine_data = check_climate(open_climate(fine, given, name="fine", step=step), name="fine", gaps=gaps)
-    coarse_data = check_climate(open_climate(coarse, given, name="coarse", step=step), name="coarse")
+    coarse_data = check_climate(open_climate(coarse, given, name="coarse", step=step), name="coarse", gaps=gaps)
     domain = connect(fine_data, coarse_data, names, minimum_valid=minimum_valid)
     predictors = None if orography is None else static_predictors(orography, fine_data, variable=orography_variable)
-    series = series_of(fine_data, names)
+    series, coarse_series = series_of(fine_data, names), series_of(coarse_data, names)
+    transforms, kept = domain.transforms, domain.regridding.kept
+    require_variation(fine_data[names], series, transforms, name="fine", cells=domain.mask)
+    require_variation(coarse_data[names], coarse_series, transforms, name="coarse", cells=kept)
     anomalies = fit_anomalies(series, domain.transforms, n_harmonics=n_harmonics)
     fields = anomalies.of(series)
-    coarse_series, target = (
-        series_of(coarse_data, names),
-        AnomalySample(domain.coarsen(fields), series.phase, series.season_year),
-    )
+    target = AnomalySample(domain.coarsen(fields), series.phase, series.season_year)
     fitted = fit_coarse(coarse_data, coarse_series, domain, target, n_harmonics=n_harmonics, **options)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "settings.json", wanted)  # nothing is claimed by archives or options that do not serve
@@ -218,6 +220,7 @@ def _refuse_another(folder: Path, key: Key, asked: list[Any]) -> dict[str, Any]:
     return wanted
 
 
+@faults_in_words("the fit of the prior")
 def train_on(
     folder: Path,
     domain: Domain,
@@ -300,6 +303,7 @@ def downscale_climate(
     n_members: int = 16,
     change: Change = "none",
     n_levels: int = N_LEVELS,
+    gaps: Literal["refuse", "drop"] = "refuse",
     report: ProgressReport | None = None,
     key: Key,
 ) -> xr.Dataset:
@@ -313,6 +317,8 @@ def downscale_climate(
             another one, ten years and more of them: the model's own smoothed change is taken out first and put back on
             the fine grid.
         n_levels: of noise, default 8.
+        gaps: in coarse cells that the model was trained with: "refuse", the default; "drop" leaves out the times that
+            lack a value.
         report: `report(done, total)`, in coarse fields.
         key: of all draws. Two calls with one key share their noise, time by time and member by member, which makes the
             mean of their difference less noisy and the spread of its members no uncertainty; give each call a key of
@@ -334,15 +340,16 @@ def downscale_climate(
         raise ValueError(f"n_members must be at least 1, got {n_members}.")
     model = model if isinstance(model, ClimateModel) else load_climate_model(model)
     wanted = opening(model.coarse.descriptions, model.coarse.wanted)
-    dataset = check_climate(open_climate(coarse, wanted, name="coarse", step=model.coarse.step), name="coarse")
-    check_grid(model.coarse, dataset)
+    opened = open_climate(coarse, wanted, name="coarse", step=model.coarse.step)
+    check_grid(model.coarse, opened)
+    dataset = check_climate(opened, name="coarse", gaps=gaps, needed=model.coarse.kept)
     check_step(model.coarse, dataset)
     series = series_of(dataset, model.variables)
     targets, signal = _conditions(model, dataset, series, change)
     said = model.coarse.pairing_to(series) if change == "preserve" else None
     notes = (*notes_of(dataset), *(() if said is None else (said,)))
     sampler = dataclasses.replace(model.sampler, n_levels=n_levels)
-    fields = _sample(sampler, targets, series, signal, n_members, report, key)
+    fields = _sample(sampler, targets, series, signal, n_members, model.grid, report, key)
     settings = {"n_members": n_members, "change": change, "n_levels": n_levels}
     whole = with_all_times(fields, available_samples(dataset))
     attributes = provenance(with_history(dataset.attrs, *notes), settings, checkpoint=model.checkpoint, key=key)
@@ -358,7 +365,14 @@ def _conditions(model: ClimateModel, coarse: xr.Dataset, series: Series, change:
 
 
 def _sample(
-    sampler: FieldSampler, targets: np.ndarray, series: Series, signal: ChangeSignal | None, n_members: int, report, key
+    sampler: FieldSampler,
+    targets: np.ndarray,
+    series: Series,
+    signal: ChangeSignal | None,
+    n_members: int,
+    grid: xr.Dataset,
+    report,
+    key,
 ) -> Float[np.ndarray, "t m channel *space"]:
     n = len(targets)
     keys = draw_keys(key, np.arange(n), np.arange(n_members))  # as the work items of a run have them
@@ -366,7 +380,9 @@ def _sample(
     parts = []
     for first in range(0, n, step):
         block = slice(first, first + step)
-        parts.append(sampler(targets[block], series.phase[block], keys=keys[block], change=signal))
+        drawn = sampler(targets[block], series.phase[block], keys=keys[block], change=signal)
+        require_finite_fields(drawn, sampler.domain.mask, sampler.domain.variables, series.time[block], grid)
+        parts.append(drawn)
         if report is not None:
             report(min(first + step, n), n)
     return np.concatenate(parts)

@@ -21,7 +21,9 @@ from subgrid.data.cf.quantities import Described
 from subgrid.data.store import write_zarr
 from subgrid.diffusion.gaussian_conditional import ConditionalGaussian, condition
 from subgrid.downscaling.climate.climatology import ChangeSignal, Climatology
+from subgrid.downscaling.climate.degenerate import require_finite_fields
 from subgrid.downscaling.climate.domain import Anomalies, Domain, PaddedCoarsening
+from subgrid.downscaling.climate.folder import load_grid
 from subgrid.downscaling.climate.prior import ClimatePrior, load_climate_prior
 from subgrid.downscaling.climate.stored import descriptions_of, written
 from subgrid.downscaling.preparation.transforms import is_bounded, transforms_of
@@ -203,13 +205,15 @@ def climate_sampler(*, folder: str, targets: str, n_levels: int, with_change: bo
     run = Path(folder)
     prior, domain = load_climate_prior(run / "model"), load_domain(run)
     sampler = FieldSampler(prior, domain, load_post_processing(run / "model"), n_levels)
-    source = xr.open_zarr(run / f"{targets}.zarr", chunks=None)
+    source, grid = xr.open_zarr(run / f"{targets}.zarr", chunks=None), load_grid(run)
 
     def draw(
         times: Int[np.ndarray, " t"], members: Int[np.ndarray, " m"], *, keys: Shaped[PRNGKeyArray, "t m"]
     ) -> Float[np.ndarray, "t m channel *space"]:
         chosen = source.isel(sample=times)
         change = domain.change if with_change else None
-        return sampler(chosen.target.values, chosen.phase.values, keys=keys, change=change)
+        fields = sampler(chosen.target.values, chosen.phase.values, keys=keys, change=change)
+        require_finite_fields(fields, domain.mask, domain.variables, chosen.time.values, grid)
+        return fields
 
     return draw

@@ -69,8 +69,23 @@ class QuantileDeltaMapping:
     def adjust(self, fields: Float[np.ndarray, "time *coarse"]) -> Float[np.ndarray, "time *coarse"]:
         """The adjusted series; its length is free, but a part of it would be ranked otherwise."""
         _check_shape(fields, self.shape)
-        adjusted = self.trained.adjust(_series(fields, len(fields)), interp="linear", skip_input_checks=True)
-        return adjusted.transpose("time", "point").values.reshape(fields.shape).astype(np.float32)
+        flat = fields.reshape(len(fields), -1)
+        still = np.ptp(flat, axis=0) == 0
+        adjusted = np.array(flat, np.float64)
+        if not still.all():
+            found = self.trained.adjust(_series(fields, len(fields)), interp="linear", skip_input_checks=True)
+            adjusted[:, ~still] = found.transpose("time", "point").values[:, ~still]
+        adjusted[:, still] = self._of_median(flat[:, still], still)
+        return adjusted.reshape(fields.shape).astype(np.float32)
+
+    def _of_median(self, values: np.ndarray, points: np.ndarray) -> np.ndarray:
+        """Points that never change have no ranks: all of their values count as the median."""
+        tables = self.trained.ds.isel(group=0).transpose("quantiles", "point")
+        levels, factors = tables["quantiles"].values, tables["af"].values[:, points]
+        median = np.array([np.interp(0.5, levels, factor) for factor in factors.T])
+        if str(self.trained.kind) == "+":
+            return values + median
+        return np.where(np.isfinite(median), values * median, values)
 
 
 def fit_quantile_delta_mapping(
@@ -121,28 +136,41 @@ class DynamicalTransport:
 
     def adjust(self, fields: Float[np.ndarray, "time *coarse"]) -> Float[np.ndarray, "time *coarse"]:
         """The adjusted series. Memory grows with the square of its length and of the samples, time with the cube."""
-        from xsdba import dOTC
-
         _check_shape(fields, self.shape)
         flat = fields.reshape(len(fields), -1)
-        length = max(len(flat), len(self.source), len(self.target))
+        parts = self.source, self.target, flat
+        moving = np.all([np.ptp(part, axis=0) > 0 for part in parts], axis=0)
+        moved = self._shifted(flat)
+        if moving.any():
+            moved[:, moving] = self._transported(*(part[:, moving] for part in parts))
+        return moved.reshape(fields.shape).astype(np.float32)
+
+    def _shifted(self, flat: np.ndarray) -> np.ndarray:
+        """What points get that never change in one of the series: the difference of means, and no transport."""
+        source, target = self.source.mean(0), self.target.mean(0)
+        fixed = np.ptp(self.target, axis=0) == 0
+        return np.where(fixed, target + flat.mean(0) - source, flat + target - source)
+
+    def _transported(self, source: np.ndarray, target: np.ndarray, flat: np.ndarray) -> np.ndarray:
+        from xsdba import dOTC
+
+        length = max(len(flat), len(source), len(target))
         series = partial(_series, length=length, point="multivar")
         # xsdba loses the end of a series filled up with NaN: its fields are repeated, which keeps their distribution.
         repeated = np.arange(length) * len(flat) // length
         first = np.searchsorted(repeated, np.arange(len(flat)))
-        width = {j: self.bin_width * float(s) for j, s in enumerate(self.target.std(0)) if s > 0}
+        width = {j: self.bin_width * float(s) for j, s in enumerate(target.std(0))}
         with _seeded(self.seed):
             adjusted = dOTC.adjust(
-                series(self.target),
-                series(self.source),
+                series(target),
+                series(source),
                 series(flat[repeated]),
                 bin_width=width,
                 jitter_inside_bins=False,
                 normalization="standardize",
                 skip_input_checks=True,
             )
-        moved = np.asarray(adjusted.transpose("time", "multivar"))[first]
-        return moved.reshape(fields.shape).astype(np.float32)
+        return np.asarray(adjusted.transpose("time", "multivar"))[first]
 
 
 def fit_dynamical_transport(

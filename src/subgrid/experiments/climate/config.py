@@ -43,8 +43,9 @@ class ClimateTable(Table):
     """Its name in that file; by default it is found by its standard name, name or units."""
     minimum_valid: Annotated[float, Field(ge=0, le=1)] = 0.5
     """A coarse cell with less of its area under valid fine cells leaves the constraint."""
-    gaps: Literal["refuse", "mask"] = "refuse"
-    """What a fine cell with values at some times only is: an error, or outside the mask."""
+    gaps: Literal["refuse", "mask", "drop"] = "refuse"
+    """What a cell of any archive with values at some times only is: an error, or outside the mask; or a reason to drop
+    those times."""
     step: Literal["day", "month"] | None = None
     """To which archives of shorter steps are averaged when they are opened, over complete days or months."""
     n_harmonics: Positive = 3

@@ -10,7 +10,8 @@ import xarray as xr
 from subgrid.data.cf.open import check_climate, open_climate
 from subgrid.data.fields import DataError
 from subgrid.downscaling.climate import domain as climate
-from subgrid.downscaling.climate.coarse_fit import CoarseFit, fit_coarse, load_coarse
+from subgrid.downscaling.climate.coarse_fit import CoarseFit, fit_coarse, load_coarse, masked_alike
+from subgrid.downscaling.climate.degenerate import require_variation
 from subgrid.downscaling.climate.domain import Anomalies, Domain, Series
 from subgrid.downscaling.climate.orography import static_predictors
 from subgrid.downscaling.debiasing.choice import QUICK, AnomalySample
@@ -53,8 +54,11 @@ class ClimateRun(Run[ClimateConfig]):
 
     @cached_property
     def coarse(self) -> xr.Dataset:
-        """The coarse model."""
-        return self._open("coarse")
+        """The coarse model; with gaps = "mask", without cells of which the scenario has gaps."""
+        found = self._open("coarse")
+        if self.config.climate.gaps != "mask" or self.scenario is None:
+            return found
+        return masked_alike(found, self.scenario)
 
     @cached_property
     def scenario(self) -> xr.Dataset | None:
@@ -106,6 +110,7 @@ class ClimateRun(Run[ClimateConfig]):
         With `quick_strengths` a strength "auto" is 1 for methods that take long to fit.
         """
         series = self.fine_series
+        self._require_variation()
         options: dict[str, Any] = self.config.debias.model_dump()
         options |= {} if method is None else {"method": method}
         if quick_strengths and options["strength"] == "auto" and options["method"] not in QUICK:
@@ -121,6 +126,16 @@ class ClimateRun(Run[ClimateConfig]):
             report=report,
             **options,
         )
+
+    def _require_variation(self) -> None:
+        """A `DataError` if there is nothing to learn from one of the archives."""
+        names, domain = list(self.config.climate.names), self.domain
+        looks = ("fine", self.fine, self.fine_series, domain.mask), (
+            "coarse", self.coarse, self.coarse_series, domain.regridding.kept
+        )  # fmt: skip
+        for name, dataset, series, cells in looks:
+            chosen = self.trained(series)
+            require_variation(dataset[names], series, domain.transforms, name=name, cells=cells, chosen=chosen)
 
     @cached_property
     def fitted(self) -> CoarseFit:
@@ -143,4 +158,4 @@ class ClimateRun(Run[ClimateConfig]):
     def _open(self, which: str) -> xr.Dataset:
         table = self.config.climate
         dataset = open_climate(sources(getattr(table, which)), table.wanted, name=which, step=table.step)
-        return check_climate(dataset, name=which, gaps=table.gaps if which == "fine" else "refuse")
+        return check_climate(dataset, name=which, gaps=table.gaps)
