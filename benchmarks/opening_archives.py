@@ -44,7 +44,7 @@ def iberia() -> list[tuple[str, float, str]]:
     """Opening, checking and preparing both archives, beside reading them whole with xarray."""
     import xarray as xr
 
-    from subgrid.data.cf.open import check_climate, open_climate
+    from subgrid.data.canonical import check_climate, open_climate
     from subgrid.downscaling.climate.domain import connect, fit_anomalies, series_of
 
     def read() -> None:
@@ -102,8 +102,8 @@ def work(what: str, files: list[str]) -> None:
     """What a process of its own does."""
     import resource
 
-    from subgrid.data.cf.inspection import inspect
-    from subgrid.data.cf.open import check_climate, open_climate
+    from subgrid.data.canonical import check_climate, open_climate
+    from subgrid.data.inspection.inspection import inspect
 
     started = time.perf_counter()
     if what == "inspect":

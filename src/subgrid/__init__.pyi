@@ -1,6 +1,6 @@
-from .data.cf.inspection import inspect as inspect
-from .data.cf.open import check_climate as check_climate, open_climate as open_climate
+from .data.canonical import check_climate as check_climate, open_climate as open_climate
 from .data.fields import open_field as open_field
+from .data.inspection.inspection import inspect as inspect
 from .downscaling.climate.model import (
     downscale_climate as downscale_climate,
     load_climate_model as load_climate_model,

@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console
 
 from subgrid.cli.inspect import print_inspection, wanted_of
-from subgrid.data.cf.inspection import inspect
 from subgrid.data.fields import DataError
+from subgrid.data.inspection.inspection import inspect
 
 from ..data.climate_files import DATA, archive, needs_data
 

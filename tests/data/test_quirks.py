@@ -10,8 +10,8 @@ import pytest
 import xarray as xr
 from hypothesis import HealthCheck, given, settings
 
-from subgrid.data.cf.open import check_climate, open_climate
-from subgrid.data.cf.wanted import Variable
+from subgrid.data.canonical import check_climate, open_climate
+from subgrid.data.variables.wanted import Variable
 from subgrid.downscaling.climate.model import downscale_climate, train_climate
 
 from .archives import archives

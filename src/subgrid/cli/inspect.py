@@ -9,10 +9,10 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from subgrid.data.cf.quantities import Described
-from subgrid.data.cf.reports import FileReport, Fit, Inspection, VariableReport
-from subgrid.data.cf.together import GridSummary
 from subgrid.data.fields import DataError
+from subgrid.data.inspection.reports import FileReport, Fit, Inspection, VariableReport
+from subgrid.data.inspection.together import GridSummary
+from subgrid.data.variables.quantities import Described
 
 WIDTH = 120
 MOST_ROWS = 9

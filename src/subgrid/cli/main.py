@@ -199,7 +199,7 @@ def inspect_files(
 ) -> None:
     """Says what Subgrid sees in climate files, whether two of them fit together, and what to change if not."""
     from subgrid.cli.inspect import print_inspection, wanted_of
-    from subgrid.data.cf.inspection import inspect
+    from subgrid.data.inspection.inspection import inspect
 
     if step not in (None, "day", "month"):
         raise typer.BadParameter(f"it must be day or month, not {step!r}.", param_hint="--step")

@@ -6,6 +6,11 @@ from .batches import (
     draw_batch as draw_batch,
     random_shifts as random_shifts,
 )
+from .canonical import (
+    check_climate as check_climate,
+    open_climate as open_climate,
+    valid_mask as valid_mask,
+)
 from .fields import (
     DataError as DataError,
     Samples as Samples,

@@ -98,7 +98,7 @@ def open_field(path: str | Path, variable: str | None = None) -> xr.DataArray:
     Examples:
         >>> field = open_field("fine.zarr", "u")
     """
-    from subgrid.data.cf.sources import expand, open_source
+    from subgrid.data.sources.sources import expand, open_source
 
     files = [file for file in expand(path) if not isinstance(file, xr.Dataset)]
     if len(files) > 1:
@@ -143,8 +143,8 @@ def sample_dims(field: xr.DataArray) -> tuple[str, ...]:
 
 
 def _counts_samples(field: xr.DataArray, dim: str) -> bool:
-    from subgrid.data.cf.members import MEMBER_DIMS
-    from subgrid.data.cf.stamps import TIME_DIMS
+    from subgrid.data.pooling.members import MEMBER_DIMS
+    from subgrid.data.times.stamps import TIME_DIMS
 
     if dim in (*SAMPLE_DIMS, *TIME_DIMS) or dim.lower() in MEMBER_DIMS:
         return True

@@ -12,9 +12,9 @@ from typing import Any, Literal, TypeAlias
 
 import xarray as xr
 
-from subgrid.data.cf.attributes import with_writable_attributes
-from subgrid.data.cf.opening import split_group
-from subgrid.data.cf.remote import local_path, url_of
+from subgrid.data.sources.attributes import with_writable_attributes
+from subgrid.data.sources.opening import split_group
+from subgrid.data.sources.remote import local_path, url_of
 
 Kind: TypeAlias = Literal["file", "store"]
 NETCDF_SUFFIXES = (".nc", ".nc4", ".netcdf", ".cdf")

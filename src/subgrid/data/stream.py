@@ -22,10 +22,10 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
-from subgrid.data.cf.opening import split_group
-from subgrid.data.cf.remote import filesystem_of, local_path, url_of
 from subgrid.data.fields import DataError, channel_dims, open_field, sample_dims, space_dims
 from subgrid.data.lanes import Blocks, Lane
+from subgrid.data.sources.opening import split_group
+from subgrid.data.sources.remote import filesystem_of, local_path, url_of
 from subgrid.types import Key
 
 BLOCK_BYTES = 2**24

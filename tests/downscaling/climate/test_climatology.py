@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 from hypothesis import given, settings, strategies as st
 
-from subgrid.data.cf.quantities import describe_name
+from subgrid.data.variables.quantities import describe_name
 from subgrid.downscaling.climate.climatology import (
     fit_change_preserving,
     fit_change_signal,

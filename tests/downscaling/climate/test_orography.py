@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from subgrid.data.cf.open import open_climate
+from subgrid.data.canonical import open_climate
 from subgrid.data.fields import DataError
 from subgrid.downscaling.climate.orography import orography_variable, static_predictors
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from subgrid.data.cf.open import open_climate
+from subgrid.data.canonical import open_climate
 from subgrid.downscaling.climate.domain import series_of
 from subgrid.downscaling.climate.model import downscale_climate, train_climate
 from subgrid.downscaling.climate.pairing import fit_member_climates, paired_samples, pairing_sentence

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from subgrid.data.cf.quantities import describe_name
 from subgrid.data.fields import DataError
 from subgrid.data.store import write_zarr
+from subgrid.data.variables.quantities import describe_name
 from subgrid.downscaling.climate.climatology import fit_change_signal
 from subgrid.downscaling.climate.domain import Anomalies, Domain, connect, fit_anomalies, series_of
 from subgrid.downscaling.climate.prior import ClimatePrior, Conditions, TrainingAnomalies, train_climate_prior

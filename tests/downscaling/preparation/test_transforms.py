@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 from hypothesis import given, settings, strategies as st
 
-from subgrid.data.cf.quantities import describe, describe_name
+from subgrid.data.variables.quantities import describe, describe_name
 from subgrid.downscaling.preparation.transforms import (
     Arcsine,
     CensoredRoot,

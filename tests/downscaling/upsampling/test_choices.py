@@ -33,7 +33,7 @@ def test_every_process_reaches_the_ends_of_the_range(name):
 @pytest.mark.parametrize(
     ("make", "complaint"),
     [
-        (lambda: choices.sampling_method("euler"), "method 'euler': there are gaussian-sde, gaussian-ode, "),
+        (lambda: choices.sampling_method("nonsense"), "method 'nonsense': there are gaussian-sde, gaussian-ode, "),
         (lambda: noising_process("linear", RANGE), "process 'linear': there are variance-exploding, "),
         (lambda: choices.noise_grid("even", 8, RANGE), "grid 'even': there are karras, exponential, central, "),
         (

@@ -68,6 +68,6 @@ def _same_units(first: str, second: str) -> bool:
     """Whether two names are of one unit; names that are not known have to be equal."""
     if first.strip() == second.strip():
         return True
-    from subgrid.data.cf.unit_spellings import same_unit
+    from subgrid.data.variables.unit_spellings import same_unit
 
     return same_unit(first, second)

@@ -17,13 +17,13 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Bool, Float
 
-from subgrid.data.cf.members import shared_labels
-from subgrid.data.cf.open import valid_mask
-from subgrid.data.cf.quantities import Described
-from subgrid.data.cf.steps import NAMES, Step, common_step, name_of_step
-from subgrid.data.cf.wanted import Variable
+from subgrid.data.canonical import valid_mask
 from subgrid.data.fields import DataError
+from subgrid.data.pooling.members import shared_labels
 from subgrid.data.store import write_zarr
+from subgrid.data.times.steps import NAMES, Step, common_step, name_of_step
+from subgrid.data.variables.quantities import Described
+from subgrid.data.variables.wanted import Variable
 from subgrid.downscaling.climate.climatology import ChangeSignal, Climatology, fit_climatology
 from subgrid.downscaling.climate.degenerate import faults_in_words
 from subgrid.downscaling.climate.domain import (
@@ -129,10 +129,15 @@ class CoarseFit:
     def _select(self, series: Series) -> Series:
         """The kept cells; a `DataError` if one of them has no value."""
         values = series.values[:, :, self.kept]
-        if np.isnan(values).any():
+        lost = np.isnan(values).any((0, 1))
+        if lost.any():
+            lat, lon = self.lat, self.lon
+            grid = np.meshgrid(lat, lon, indexing="ij") if lat.ndim == 1 else (lat, lon)
+            first = [float(axis[self.kept][np.argmax(lost)]) for axis in grid]
             raise DataError(
-                f"coarse: {int(np.isnan(values).any((0, 1)).sum())} cells that the model was trained with hold no "
-                "value; bring fields with the mask of the training archive."
+                f"coarse: {int(lost.sum())} of the {lost.size} cells that the model was trained with hold no value, "
+                f"the first at lat = {first[0]:.4g}, lon = {first[1]:.4g}; bring fields with the mask of the training "
+                "archive, or train with these."
             )
         return replace(series, values=values)
 

@@ -9,9 +9,9 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Bool, Float
 
-from subgrid.data.cf.places import place, show_time
+from subgrid.data.checks.places import place, show_time
 from subgrid.data.fields import DataError
-from subgrid.data.grids.pooling import file_of
+from subgrid.data.pooling.pooling import file_of
 from subgrid.downscaling.climate.domain import Series
 from subgrid.downscaling.preparation.transforms import ChannelTransforms
 from subgrid.transport.sinkhorn import SinkhornNotConverged
@@ -27,6 +27,7 @@ def require_variation(
     transforms: ChannelTransforms,
     *,
     name: str,
+    fewest_years: int = 1,
     cells: Bool[np.ndarray, "*space"] | None = None,
     chosen: Bool[np.ndarray, " n"] | None = None,
 ) -> tuple[str, ...]:
@@ -37,6 +38,7 @@ def require_variation(
         series: its values.
         transforms: of the variables.
         name: of the archive, where the file is not known.
+        fewest_years: season years to fit on; the prior is chosen by leaving some out, and needs 2.
         cells: (*space), those that are looked at; all that have values by default.
         chosen: (n,), the samples to fit on; all by default.
 
@@ -45,7 +47,7 @@ def require_variation(
 
     Raises:
         DataError: naming file and variable, for one that never changes at any cell, or changes below what counts as
-            dry; and for fewer than 10 fields.
+            dry; and for fewer than 10 fields, or too few season years.
 
     Examples:
         >>> require_variation(fine, series_of(fine, ["pr"]), domain.transforms, name="fine")
@@ -54,6 +56,12 @@ def require_variation(
     files = [file_of(dataset[variable], name) for variable in dataset.data_vars]
     if len(values) < FEWEST:
         raise DataError(f"{files[0]}: holds {len(values)} fields to fit on; {FEWEST} are the fewest: bring more days.")
+    years = np.unique(series.season_year if chosen is None else series.season_year[chosen])
+    if len(years) < fewest_years:
+        raise DataError(
+            f"{files[0]}: holds one season year to fit on ({years[0]}), of which none can be left out to choose by; "
+            "bring two or more."
+        )
     low, high = (np.where(True if cells is None else cells, each, np.nan) for each in (values.min(0), values.max(0)))
     moves = np.asarray(transforms.forward(jnp.asarray(high)) > transforms.forward(jnp.asarray(low)))
     said = []

@@ -18,15 +18,15 @@ import xarray as xr
 from jax.experimental import sparse
 from jaxtyping import Array, Bool, Float, Int
 
-from subgrid.data.cf.calendars import day_of_year_phase, season_years
-from subgrid.data.cf.members import available_samples
-from subgrid.data.cf.open import valid_mask
-from subgrid.data.cf.quantities import Described, describe
-from subgrid.data.cf.together import check_together
+from subgrid.data.canonical import valid_mask
 from subgrid.data.fields import DataError
 from subgrid.data.grids.cells import grid_of
-from subgrid.data.grids.pooling import member_labels
 from subgrid.data.grids.regrid import Regridding, conservative_coarsening
+from subgrid.data.inspection.together import check_together
+from subgrid.data.pooling.members import available_samples
+from subgrid.data.pooling.pooling import member_labels
+from subgrid.data.times.calendars import day_of_year_phase, season_years
+from subgrid.data.variables.quantities import Described, describe
 from subgrid.downscaling.climate.climatology import Climatology, fit_climatology
 from subgrid.downscaling.climate.series import Fieldwise, SeriesDebiaser, Weakened
 from subgrid.downscaling.debiasing.bias_adjustment import fit_dynamical_transport, fit_quantile_delta_mapping

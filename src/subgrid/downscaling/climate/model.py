@@ -21,14 +21,14 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
-from subgrid.data.cf.checks import Gaps
-from subgrid.data.cf.members import available_samples
-from subgrid.data.cf.open import check_climate, open_climate
-from subgrid.data.cf.sources import Source
-from subgrid.data.cf.steps import Step
-from subgrid.data.cf.wanted import Variable, Variables, wanted_variables
-from subgrid.data.grids.pooling import notes_of
+from subgrid.data.canonical import check_climate, open_climate
+from subgrid.data.checks.checks import Gaps
+from subgrid.data.pooling.members import available_samples
+from subgrid.data.pooling.pooling import notes_of
+from subgrid.data.sources.sources import Source
 from subgrid.data.store import OutputExists, write_json
+from subgrid.data.times.steps import Step
+from subgrid.data.variables.wanted import Variable, Variables, wanted_variables
 from subgrid.downscaling.climate.climatology import ChangeSignal
 from subgrid.downscaling.climate.coarse_fit import (
     CoarseFit,
@@ -179,7 +179,7 @@ def train_climate(
     predictors = None if orography is None else static_predictors(orography, fine_data, variable=orography_variable)
     series, coarse_series = series_of(fine_data, names), series_of(coarse_data, names)
     transforms, kept = domain.transforms, domain.regridding.kept
-    require_variation(fine_data[names], series, transforms, name="fine", cells=domain.mask)
+    require_variation(fine_data[names], series, transforms, name="fine", fewest_years=2, cells=domain.mask)
     require_variation(coarse_data[names], coarse_series, transforms, name="coarse", cells=kept)
     anomalies = fit_anomalies(series, domain.transforms, n_harmonics=n_harmonics)
     fields = anomalies.of(series)

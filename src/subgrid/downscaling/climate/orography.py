@@ -8,14 +8,14 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
-from subgrid.data.cf.coordinates import gridded_variables
-from subgrid.data.cf.open import open_climate
-from subgrid.data.cf.sources import Source, read_sources
-from subgrid.data.cf.together import summarise_grid
-from subgrid.data.cf.unit_spellings import UnknownUnit, parse_unit, registry
+from subgrid.data.canonical import open_climate
 from subgrid.data.fields import DataError
 from subgrid.data.grids.cells import grid_of
+from subgrid.data.grids.coordinates import gridded_variables
 from subgrid.data.grids.regrid import conservative_coarsening
+from subgrid.data.inspection.together import summarise_grid
+from subgrid.data.sources.sources import Source, read_sources
+from subgrid.data.variables.unit_spellings import UnknownUnit, parse_unit, registry
 from subgrid.downscaling.interpolation.linear import bilinear
 
 LOG = logging.getLogger("subgrid")

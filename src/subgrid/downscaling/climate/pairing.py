@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from subgrid.data.cf.members import shared_labels
+from subgrid.data.pooling.members import shared_labels
 from subgrid.downscaling.climate.climatology import Climatology, fit_climatology
 from subgrid.downscaling.climate.domain import Series
 

@@ -17,8 +17,8 @@ import xarray as xr
 from jaxtyping import Float, Int, PRNGKeyArray, Shaped
 from scipy.sparse import csr_array
 
-from subgrid.data.cf.quantities import Described
 from subgrid.data.store import write_zarr
+from subgrid.data.variables.quantities import Described
 from subgrid.diffusion.gaussian_conditional import ConditionalGaussian, condition
 from subgrid.downscaling.climate.climatology import ChangeSignal, Climatology
 from subgrid.downscaling.climate.degenerate import require_finite_fields

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from subgrid.data.cf.quantities import OPEN, Described
-from subgrid.data.cf.wanted import Variable, wanted_variables
+from subgrid.data.variables.quantities import OPEN, Described
+from subgrid.data.variables.wanted import Variable, wanted_variables
 
 EARLIER = "a model of before quantities were stored"
 EARLIER_PRECIPITATION = frozenset({"pr", "prc", "prsn", "rr", "tp", "precip", "precipitation"})

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, assert_never, get_args
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from subgrid.data.batches import random_shifts
-from subgrid.downscaling.debiasing.dynamic import fit_transport
+from subgrid.downscaling.debiasing.dynamic import TransportMethod, fit_transport
 from subgrid.downscaling.debiasing.settings import (
     Correction,
     DebiasSettings,
@@ -78,28 +78,62 @@ def fit_debiaser_array(
     """
     if method not in get_args(DebiasMethod):
         raise ValueError(f"method must be one of {get_args(DebiasMethod)}, got {method!r}.")
-    corrections, n_quantiles = settings.corrections, settings.n_quantiles
-    if method == "none":
-        return NoDebiasing(), {}
-    _require_fields(len(coarse), len(fine), 4 if method == "entropic-ot" and corrections else 2)
-    source, target = jnp.asarray(coarse), operator(jnp.asarray(fine))
-    if method == "quantile-mapping":
-        return fit_quantile_mapping(source, target, n_quantiles=n_quantiles), {}
-    if method == "gaussian":
-        return fit_gaussian_map(source, target), {}
-    entropic, n_space = method == "entropic-ot", len(operator.coarse_shape) if settings.translation_invariant else 0
-    keys, held = jr.split(substream(key, "samples")), entropic and bool(corrections)
-    n = settings.entropic.n_samples if entropic else max(len(coarse), len(fine), CORRECTION_SAMPLES if n_space else 0)
-    split = [_fit_and_rest(f, n, n_space, hold_back=held, key=k) for f, k in zip((source, target), keys, strict=True)]
-    (first, source_rest), (second, target_rest) = split
-    if method == "entropic-ot":
-        debiaser, summary = _entropic_map(first, second, settings.entropic, report)
-        return correct(debiaser, source_rest, target_rest, corrections, n_quantiles=n_quantiles), summary
-    padding, shifted = "periodic" if settings.periodic or n_space else "reflect", n_space > 0
+    n_space = len(operator.coarse_shape) if settings.translation_invariant else 0
+    match method:
+        case "none":
+            return NoDebiasing(), {}
+        case "quantile-mapping":
+            source, target = _ends(coarse, fine, operator)
+            return fit_quantile_mapping(source, target, n_quantiles=settings.n_quantiles), {}
+        case "gaussian":
+            return fit_gaussian_map(*_ends(coarse, fine, operator)), {}
+        case "entropic-ot":
+            ends = _ends(coarse, fine, operator, 4 if settings.corrections else 2)
+            return _corrected_entropic_map(*ends, settings, n_space, report=report, key=key)
+        case "flow-matching" | "interpolant" | "rectified-flow" | "schrodinger-bridge":
+            ends = _ends(coarse, fine, operator)
+            options = {"method": method, "folder": folder, "report": report}
+            return _corrected_transport(*ends, settings, n_space, **options, key=key)
+        case _:
+            assert_never(method)
+
+
+def _ends(coarse: np.ndarray, fine: np.ndarray, operator: Coarsening, minimum: int = 2) -> tuple[Array, Array]:
+    """What is mapped, and onto what: enough coarse fields and coarsened fine ones."""
+    _require_fields(len(coarse), len(fine), minimum)
+    return jnp.asarray(coarse), operator(jnp.asarray(fine))
+
+
+def _corrected_entropic_map(
+    source: Array, target: Array, settings: DebiasSettings, n_space: int, *, report: NotedReport | None, key: Key
+) -> tuple[Debiaser, dict[str, Any]]:
+    """Fitted on some fields, corrected on others."""
+    corrections, n = settings.corrections, settings.entropic.n_samples
+    sets = _fits_and_rests(source, target, n, n_space, hold_back=bool(corrections), key=key)
+    (first, source_rest), (second, target_rest) = sets
+    debiaser, summary = _entropic_map(first, second, settings.entropic, report)
+    return correct(debiaser, source_rest, target_rest, corrections, n_quantiles=settings.n_quantiles), summary
+
+
+def _corrected_transport(
+    source: Array,
+    target: Array,
+    settings: DebiasSettings,
+    n_space: int,
+    *,
+    method: TransportMethod,
+    folder: str | Path | None,
+    report: NotedReport | None,
+    key: Key,
+) -> tuple[Debiaser, dict[str, Any]]:
+    """Fitted and corrected on all fields."""
+    n, shifted = max(len(source), len(target), CORRECTION_SAMPLES if n_space else 0), n_space > 0
+    (first, _), (second, _) = _fits_and_rests(source, target, n, n_space, hold_back=False, key=key)
+    padding = "periodic" if settings.periodic or shifted else "reflect"
     options = {"padding": padding, "translation_invariant": shifted, "folder": folder, "report": report}
     ends, transport_key = Ends(first, second), substream(key, "transport")
     debiaser, summary = fit_transport(ends, settings.dynamic, method=method, **options, key=transport_key)
-    return correct(debiaser, first, second, corrections, n_quantiles=n_quantiles), summary
+    return correct(debiaser, first, second, settings.corrections, n_quantiles=settings.n_quantiles), summary
 
 
 def _entropic_map(
@@ -200,6 +234,15 @@ def apply_debiaser(
     """
     batch_size = min(chunk, len(coarse))
     return np.asarray(jax.jit(lambda y: jax.lax.map(debiaser, y, batch_size=batch_size))(jnp.asarray(coarse)))
+
+
+def _fits_and_rests(
+    source: Array, target: Array, n: int, n_space: int, *, hold_back: bool, key: Key
+) -> list[tuple[Array, Array]]:
+    """Of both ends, each with a key of its own."""
+    keys = jr.split(substream(key, "samples"))
+    ends = zip((source, target), keys, strict=True)
+    return [_fit_and_rest(samples, n, n_space, hold_back=hold_back, key=k) for samples, k in ends]
 
 
 def _fit_and_rest(samples: Array, n: int, n_space: int, *, hold_back: bool, key: Key) -> tuple[Array, Array]:

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from subgrid.data.cf.quantities import Described
+from subgrid.data.variables.quantities import Described
 from subgrid.downscaling.preparation.normal_score import NormalScore
 
 

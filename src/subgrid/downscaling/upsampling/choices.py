@@ -1,7 +1,7 @@
 """Samplers, noise levels and guidance by their names, as configurations and callers give them."""
 
 from functools import partial
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -20,25 +20,26 @@ MethodName: TypeAlias = Literal[
     "gaussian-sde",
     "gaussian-ode",
     "ode-multistep",
-    "heun",
     "sde-multistep",
-    "ancestral",
+    "heun",
     "euler-maruyama",
+    "ancestral",
     "predictor-corrector",
 ]
 GuidanceName: TypeAlias = Literal["moment-matching", "gaussian-gain", "projection"]
 ProcessName: TypeAlias = Literal["variance-exploding", "variance-preserving", "cosine"]
 GridName: TypeAlias = Literal["karras", "exponential", "central", "process-time"]
+LevelsName: TypeAlias = Literal["log-uniform", "log-normal", "time-uniform"]
 NoiseRange: TypeAlias = tuple[float, float]
 """The smallest and the largest noise level, in standard deviations of the field."""
 METHODS: dict[MethodName, MethodFor] = {
     "gaussian-sde": GaussianSDE,
     "gaussian-ode": GaussianODE,
     "ode-multistep": method_for(samplers.ExponentialMultistep()),
-    "heun": method_for(samplers.Heun()),
     "sde-multistep": method_for(samplers.AncestralMultistep()),
-    "ancestral": method_for(samplers.Ancestral()),
+    "heun": method_for(samplers.Heun()),
     "euler-maruyama": method_for(samplers.EulerMaruyama()),
+    "ancestral": method_for(samplers.Ancestral()),
     "predictor-corrector": method_for(samplers.Corrected(samplers.Ancestral())),
 }
 """How to step down the noise levels; the first two are made from the Gaussian conditional."""
@@ -60,7 +61,7 @@ def sampling_method(name: str) -> MethodFor:
         >>> method = sampling_method("heun")
     """
     if name not in METHODS:
-        raise ValueError(f"method {name!r}: there are {', '.join(METHODS)}.")
+        raise _unknown("method", name, MethodName)
     return METHODS[name]
 
 
@@ -74,7 +75,7 @@ def noising_process(name: str, noise_range: NoiseRange) -> Process:
             return _variance_preserving_up_to(sigma_min, sigma_max)
         case "cosine":
             return CosineVariancePreserving(sigma_min=sigma_min, sigma_max=sigma_max)
-    raise ValueError(f"process {name!r}: there are variance-exploding, variance-preserving, cosine.")
+    raise _unknown("process", name, ProcessName)
 
 
 def _variance_preserving_up_to(sigma_min: float, sigma_max: float) -> VariancePreserving:
@@ -116,7 +117,7 @@ def noise_grid(
         case "process-time":
             grid = time_grid(noising_process(process, noise_range), n_levels)
         case _:
-            raise ValueError(f"grid {name!r}: there are karras, exponential, central, process-time.")
+            raise _unknown("grid", name, GridName)
     return grid.at[0].set(sigma_max).at[-1].set(sigma_min)  # rounding leads some parts in a million beyond
 
 
@@ -144,14 +145,14 @@ def training_levels(name: str, noise_range: NoiseRange, *, process: str) -> obje
             return objective.log_normal_levels()
         case "time-uniform":
             return objective.time_uniform_levels(noising_process(process, noise_range))
-    raise ValueError(f"noise levels {name!r}: there are log-uniform, log-normal, time-uniform.")
+    raise _unknown("noise levels", name, LevelsName)
 
 
 def guidance(name: str, gaussian: GaussianPrior, *, n_iterations: int, strength: float | None) -> Guide:
     """How samples are tied to the coarse field, by its name.
 
     Args:
-        name: "moment-matching", "gaussian-gain" or "projection".
+        name: as the configuration takes it for `sampling.guidance`.
         gaussian: the prior's mean and covariance, of normalised fields.
         n_iterations: of the moment-matching solve.
         strength: of the projection's gradient term; None for the default.
@@ -172,4 +173,9 @@ def guidance(name: str, gaussian: GaussianPrior, *, n_iterations: int, strength:
             return partial(gaussian_gain, prior=gaussian)
         case "projection":
             return partial(projection, strength=strength)
-    raise ValueError(f"guidance {name!r}: there are moment-matching, gaussian-gain, projection.")
+    raise _unknown("guidance", name, GuidanceName)
+
+
+def _unknown(what: str, name: str, names: Any) -> ValueError:
+    """Names what there is."""
+    return ValueError(f"{what} {name!r}: there are {', '.join(get_args(names))}.")

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from subgrid.data.cf.remote import local_path, url_of
-from subgrid.data.cf.wanted import Variable, wanted_variables
+from subgrid.data.sources.remote import local_path, url_of
+from subgrid.data.variables.wanted import Variable, wanted_variables
 from subgrid.downscaling.climate.domain import DYNAMIC, ClimateDebiasMethod
 from subgrid.downscaling.climate.model import N_LEVELS
 from subgrid.downscaling.climate.prior import N_COMPONENTS

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from subgrid.data.grids.pooling import notes_of
+from subgrid.data.pooling.pooling import notes_of
 from subgrid.data.store import write_zarr
 from subgrid.downscaling.climate import domain as climate, model as climate_model
 from subgrid.downscaling.climate.coarse_fit import CoarseFit, check_grid, check_step, save_coarse

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from subgrid.data.cf.open import check_climate, open_climate
+from subgrid.data.canonical import check_climate, open_climate
 from subgrid.data.fields import DataError
 from subgrid.downscaling.climate import domain as climate
 from subgrid.downscaling.climate.coarse_fit import CoarseFit, fit_coarse, load_coarse, masked_alike
@@ -130,12 +130,15 @@ class ClimateRun(Run[ClimateConfig]):
     def _require_variation(self) -> None:
         """A `DataError` if there is nothing to learn from one of the archives."""
         names, domain = list(self.config.climate.names), self.domain
-        looks = ("fine", self.fine, self.fine_series, domain.mask), (
-            "coarse", self.coarse, self.coarse_series, domain.regridding.kept
-        )  # fmt: skip
-        for name, dataset, series, cells in looks:
-            chosen = self.trained(series)
-            require_variation(dataset[names], series, domain.transforms, name=name, cells=cells, chosen=chosen)
+        looks = (
+            ("fine", 2, self.fine, self.fine_series, domain.mask),
+            ("coarse", 1, self.coarse, self.coarse_series, domain.regridding.kept),
+        )
+        for name, years, dataset, series, cells in looks:
+            require_variation(
+                dataset[names], series, domain.transforms,
+                name=name, fewest_years=years, cells=cells, chosen=self.trained(series),
+            )  # fmt: skip
 
     @cached_property
     def fitted(self) -> CoarseFit:

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from subgrid.data.batches import random_shifts
-from subgrid.data.cf.sources import is_there
 from subgrid.data.fields import DataError, Samples, hold_out, open_field, samples_of
+from subgrid.data.sources.sources import is_there
 from subgrid.experiments.downscale import build
 from subgrid.experiments.downscale.config import DownscaleConfig
 from subgrid.runs.run import Run

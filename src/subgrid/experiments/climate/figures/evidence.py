@@ -19,7 +19,7 @@ class ClimateEvidence:
 
     **Arguments:**
 
-    - `quantity`: what the variable is, a key of `subgrid.data.cf.QUANTITIES`.
+    - `quantity`: what the variable is, a key of `subgrid.data.variables.quantities.QUANTITIES`.
     - `lat`, `lon`: cell centres in degrees, both 1-D (regular grids) or both 2-D (rotated and curvilinear ones).
     - `mask`: cells that hold values, axes (y, x).
     - `reference`: fields of the seasons that nothing was fitted on, axes (time, y, x); at least 2.

@@ -1,0 +1,1 @@
+"""Checks of values: what is missing, what cannot be, and where."""

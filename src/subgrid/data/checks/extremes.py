@@ -1,0 +1,220 @@
+"""The extremes of a block of values: infinite, implausible, or fill values that nothing declares."""
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from subgrid.data.checks.fills import (
+    ABSURD,
+    AS_READ,
+    STORED,
+    Stored,
+    Suspect,
+    beyond,
+    fill_number,
+    fill_sentence,
+    may_be_fill,
+    set_apart,
+)
+from subgrid.data.checks.places import file_at, place
+from subgrid.data.fields import DataError
+from subgrid.data.pooling.pooling import UNITS_FOUND
+from subgrid.data.variables.quantities import Described, describe
+from subgrid.data.variables.units import likely_units
+
+MOST_FILLS = 6
+"""Different fill values looked for at either end of one block."""
+
+
+def check_extremes(
+    block: xr.DataArray, field: xr.DataArray, values: np.ndarray, name: str, suspects: dict[float, Suspect]
+) -> tuple[float, float]:
+    """Passes for a block whose extremes the variable can have; known fill values that it could have are noted.
+
+    Args:
+        block: part of a canonical variable.
+        field: the variable.
+        values: of the block.
+        name: of the archive, where the file is not known.
+        suspects: those of earlier blocks, by canonical value; new ones are put there.
+
+    Returns:
+        The smallest and the largest value that is no known fill value, NaN if there is none.
+
+    Raises:
+        DataError: for infinite and implausible values, and for fill values that the variable cannot have.
+    """
+    infinite = np.isinf(values)
+    if infinite.any():
+        _refuse_infinite(block, field, values, infinite, name)
+    if np.isnan(values).all():
+        return np.nan, np.nan
+    described, rest = describe(field), values
+    edges = [float(np.nanmin(values)), float(np.nanmax(values))]
+    for side, extreme in enumerate((np.nanmin, np.nanmax)):
+        for _ in range(MOST_FILLS):
+            worst = edges[side]
+            if beyond(described, worst) is None and not may_be_fill(field, worst):
+                break
+            where = rest == worst
+            found = fill_number(field, worst, _time_of(block, where))
+            if found is None and beyond(described, worst) is None:
+                break
+            if found is None or beyond(described, worst) is not None:
+                raise DataError(_sentence(block, field, rest, where, name, described, found))
+            _note(suspects, worst, found[0], block, where)
+            rest = np.where(where, np.nan, rest)
+            if np.isnan(rest).all():
+                return np.nan, np.nan
+            edges[side] = float(extreme(rest))
+    return min(edges), max(edges)
+
+
+def check_suspects(
+    field: xr.DataArray, suspects: dict[float, Suspect], extremes: tuple[float, float], name: str
+) -> tuple[float, float]:
+    """Passes if no known fill value lies apart from all other values of a variable.
+
+    Args:
+        field: the variable.
+        suspects: known fill values among its extremes.
+        extremes: of all other values.
+        name: of the archive, where the file is not known.
+
+    Returns:
+        The extremes of all values.
+
+    Raises:
+        DataError: with the number, place, share of cells and how to declare it.
+    """
+    found, low, high = set_apart(suspects, *extremes)
+    if not found:
+        return low, high
+    suspect = suspects[found[0]]
+    where = dict(zip((str(d) for d in suspect.block.dims), suspect.at, strict=True))
+    stored = _stored_of(field, found[0], _time_at(suspect.block, suspect.at))
+    share = f"({_share(suspect.cells)} of the cells, {suspect.count} such values)"
+    words = f"at {place(suspect.block, where)} {share}"
+    value = f"{found[0]:.6g} {field.attrs.get('units', '')}"
+    number = _exact(suspect.block, where, suspect.number, stored)
+    said = fill_sentence(field.name, number, stored.packing, value, words)
+    raise DataError(f"{file_at(suspect.block, field, where, name)}: {said}")
+
+
+def _note(suspects: dict[float, Suspect], value: float, number: float, block: xr.DataArray, where: np.ndarray) -> None:
+    at = tuple(int(i) for i in np.unravel_index(int(np.argmax(where)), where.shape))
+    cells = _per_cell(block, where)
+    if value in suspects:
+        suspects[value].count += int(where.sum())
+        suspects[value].cells |= cells
+    else:
+        suspects[value] = Suspect(number, int(where.sum()), cells, block, at)
+
+
+def _per_cell(block: xr.DataArray, where: np.ndarray) -> np.ndarray:
+    lead = sum(d in ("realization", "time") for d in block.dims)
+    return where.any(tuple(range(lead))).reshape(-1)
+
+
+def _sentence(
+    block: xr.DataArray,
+    field: xr.DataArray,
+    values: np.ndarray,
+    where: np.ndarray,
+    name: str,
+    described: Described,
+    found: tuple[float, Stored] | None,
+) -> str:
+    """Of a value that the variable cannot have: a fill value, or wrong units."""
+    first = tuple(int(i) for i in np.unravel_index(int(np.argmax(where)), where.shape))
+    indices = dict(zip((str(d) for d in block.dims), first, strict=True))
+    value = f"{values[first]:.6g} {field.attrs.get('units', '')}"
+    begins, at = file_at(block, field, indices, name), f"at {place(block, indices)}"
+    found = found or _unknown_fill(field, values, where, _time_at(block, first))
+    if found is not None:
+        number, stored = _exact(block, indices, *found), found[1]
+        share = f"({_share(_per_cell(block, where))} of the cells, "
+        at = f"{at} {share}{int(where.sum())} such values at the times looked at)"
+        return f"{begins}: {fill_sentence(field.name, number, stored.packing, value, at)}"
+    lowest, highest = described.kind.plausible or described.bounds
+    units = str(field.encoding.get(UNITS_FOUND, field.attrs.get("units", "")))
+    likely = likely_units(described.quantity, units, float(values[first]))
+    advice = (
+        f"the attribute 'units' says {units!r} but the values look like {likely}; correct the attribute."
+        if likely
+        else f"check these values and the attribute 'units' ({units!r})."
+    )
+    limits = " to ".join("…" if edge is None else f"{edge:g}" for edge in (lowest, highest))
+    return (
+        f"{begins}: {field.name} is {value} {at}, outside {limits} {described.kind.units or ''}".rstrip()
+        + f": {advice}"
+    )
+
+
+def _unknown_fill(field: xr.DataArray, values: np.ndarray, where: np.ndarray, time: Any) -> tuple[float, Stored] | None:
+    """A number of the file that is absurd, or comes often and lies apart from all others, as fill values do."""
+    worst, rest = float(values[where][0]), values[~where & ~np.isnan(values)]
+    stored = _stored_of(field, worst, time)
+    number, _ = stored.number(worst, time)
+    if abs(number) >= ABSURD:
+        return number, stored
+    if where.sum() < 2 or not rest.size:
+        return None
+    low, high = float(rest.min()), float(rest.max())
+    apart = max(low - worst, worst - high) > high - low and beyond(describe(field), low) == beyond(
+        describe(field), high
+    )
+    whole = abs(number - round(number, 2)) <= 1e-6 * abs(number)
+    return (round(number, 2), stored) if apart and whole and beyond(describe(field), low) is None else None
+
+
+def _refuse_infinite(
+    block: xr.DataArray, field: xr.DataArray, values: np.ndarray, infinite: np.ndarray, name: str
+) -> None:
+    """Raises `DataError`: of a fill value that is too large to be converted, or of what is infinite in the file."""
+    first = tuple(int(i) for i in np.unravel_index(int(np.argmax(infinite)), infinite.shape))
+    where = dict(zip((str(d) for d in block.dims), first, strict=True))
+    value, at = f"{values[first]:.6g} {field.attrs.get('units', '')}", f"at {place(block, where)}"
+    begins = file_at(block, field, where, name)
+    for stored in field.encoding.get(STORED) or []:
+        number = stored.number_at(_coordinates(block, where))
+        if number is not None and np.isfinite(number):
+            at = f"{at} ({_share(_per_cell(block, infinite))} of the cells)"
+            raise DataError(f"{begins}: {fill_sentence(field.name, number, stored.packing, value, at)}")
+    raise DataError(
+        f"{begins}: {field.name} is {value} {at} ({int(infinite.sum())} such values at the times looked at); fill or "
+        "remove such values before downscaling."
+    )
+
+
+def _coordinates(block: xr.DataArray, where: dict[str, int]) -> dict[str, Any]:
+    """Time and member of a place by their labels, the rest by its index."""
+    labels = {d: block[d].values[where[d]] for d in ("time", "realization") if d in where and d in block.coords}
+    return {**where, **labels}
+
+
+def _exact(block: xr.DataArray, where: dict[str, int], number: float, stored: Stored) -> float:
+    """A number as the file holds it; the given one, known to float32, where that cannot be read."""
+    found = stored.number_at(_coordinates(block, where))
+    return found if found is not None and abs(found - number) <= 1e-3 * abs(number) else number
+
+
+def _stored_of(field: xr.DataArray, value: float, time: Any) -> Stored:
+    """How the file keeps a value: of several ways the one in which it is a fill value."""
+    found = fill_number(field, value, time)
+    return found[1] if found is not None else (field.encoding.get(STORED) or [AS_READ])[0]
+
+
+def _time_of(block: xr.DataArray, where: np.ndarray) -> Any:
+    return _time_at(block, tuple(int(i) for i in np.unravel_index(int(np.argmax(where)), where.shape)))
+
+
+def _time_at(block: xr.DataArray, at: tuple[int, ...]) -> Any:
+    return block["time"].values[at[block.dims.index("time")]] if "time" in block.dims else None
+
+
+def _share(cells: np.ndarray) -> str:
+    """How many of all cells, in per cent."""
+    share = 100 * float(np.mean(cells))
+    return f"{share:.0f} %" if share >= 1 else f"{share:.2g} %"

@@ -1,0 +1,5 @@
+"""Many files as one archive: members, and files that follow in time."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,1 @@
+"""Finding and opening files: what a file is, where it lies, and its CF metadata decoded."""

@@ -1,0 +1,235 @@
+"""Opening one file or store, here or behind a URL, lazily and by its content: NetCDF, HDF5, Zarr, Zarr in a zip.
+
+Nothing that needs pickle is read: a Zarr array of Python objects is refused before it is opened. A file whose variables
+lie in a group is read there if one group alone holds some; "path#group" chooses one of several.
+"""
+
+import importlib
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from subgrid.data.fields import DataError
+from subgrid.data.sources.file_kinds import HDF5, HEAD_BYTES, READABLE, ZIP, kind_of, refusal, zip_members, zip_refusal
+from subgrid.data.sources.groups import Opened, in_group, netcdf_tree, or_error, zarr_tree
+from subgrid.data.sources.remote import filesystem_of, local_path, unreachable, url_of
+from subgrid.data.sources.zarr_metadata import ZARR_FILES, check_metadata
+
+
+def open_path(path: str | Path) -> Opened:
+    """One file or store, lazily, by its content and not by its name.
+
+    Args:
+        path: a path or URL; with "#" and the name of a group, that group.
+
+    Returns:
+        What is in it, not decoded.
+
+    Raises:
+        DataError: for what is missing, what is neither NetCDF nor Zarr, naming what it is and how to open it, what is
+            cut short, and variables in several groups.
+
+    Examples:
+        >>> open_path("imerg.HDF5").notes
+        ("read from its group 'Grid', the only one that holds fields",)
+    """
+    place, group = split_group(path)
+    url = url_of(place)
+    if url is not None:
+        return _open_remote(url, group)
+    local = local_path(place)
+    if not local.exists():
+        raise DataError(f"{path}: no such file or store.")
+    if local.is_dir():
+        return _open_zarr(str(local), str(local), group, lambda: _checked_folder(local))
+    head = first_bytes(local)
+    kind = kind_of(head)
+    if kind == ZIP:
+        return _open_zip(str(local), zip_members(str(local)), group, lambda: _zip_store(local))
+    if kind not in READABLE:
+        raise DataError(refusal(str(local), head))
+    _refuse_truncated_classic(local)
+    read = lambda inner: xr.open_dataset(local, engine="netcdf4", decode_cf=False, group=inner)  # noqa: E731
+    return _open_netcdf(str(local), group, read, lambda: _handle(local))
+
+
+def _handle(path: Path) -> Any:
+    import netCDF4
+
+    return netCDF4.Dataset(path)
+
+
+def split_group(path: str | Path) -> tuple[str | Path, str | None]:
+    """A path and the group in it that is named behind "#", None where none is.
+
+    Args:
+        path: a path or URL.
+
+    Returns:
+        Both.
+
+    Examples:
+        >>> split_group("imerg.HDF5#Grid")
+        ('imerg.HDF5', 'Grid')
+    """
+    text = str(path)
+    if "#" not in text or (url_of(text) is None and local_path(path).exists()):
+        return path, None
+    before, _, group = text.rpartition("#")
+    return before, group.strip("/") or None
+
+
+def first_bytes(path: Path) -> bytes:
+    """The beginning of a file, which tells what it is.
+
+    Raises:
+        DataError: if it cannot be read at all.
+    """
+    try:
+        with path.open("rb") as stream:
+            return stream.read(HEAD_BYTES)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
+
+
+def is_zarr(path: Path) -> bool:
+    """Whether a folder is a Zarr store, or is called one."""
+    return path.suffix == ".zarr" or any((path / name).exists() for name in ZARR_FILES)
+
+
+def _open_remote(url: str, group: str | None) -> Opened:
+    fs, path = filesystem_of(url)
+    try:
+        if _is_remote_zarr(fs, path):
+            return _open_zarr(url, _remote_store(url), group, lambda: check_metadata(fs, path, url))
+        with fs.open(path, "rb") as stream:
+            head = stream.read(HEAD_BYTES)
+    except DataError:
+        raise
+    except Exception as error:
+        raise unreachable(url, error) from error
+    kind = kind_of(head)
+    if kind == ZIP:
+        with fs.open(path, "rb") as stream:
+            members = zip_members(stream)
+        return _open_zip(url, members, group, lambda: _remote_store(f"zip::{url}"))
+    if kind not in READABLE:
+        raise DataError(refusal(url, head))
+    opened = _open_remote_netcdf(url, fs, path, head, group)
+    opened.dataset.encoding["source"] = url
+    return opened
+
+
+def _open_remote_netcdf(url: str, fs: Any, path: str, head: bytes, group: str | None) -> Opened:
+    if kind_of(head) == HDF5:
+        h5netcdf = _h5netcdf(url)
+        read = lambda inner: xr.open_dataset(  # noqa: E731
+            fs.open(path, "rb"), engine="h5netcdf", decode_cf=False, group=inner, phony_dims="access"
+        )
+        return _open_netcdf(url, group, read, lambda: h5netcdf.File(fs.open(path, "rb"), "r", phony_dims="access"))
+    if head.startswith(b"CDF\x05"):
+        raise DataError(f"{url}: is classic NetCDF of 64-bit data, which is read from a disk only; copy it here first.")
+    dataset = or_error(url, "NetCDF", lambda: xr.open_dataset(fs.open(path, "rb"), engine="scipy", decode_cf=False))
+    return Opened(dataset)
+
+
+def is_remote_zarr(url: str) -> bool:
+    """Whether a URL is that of a Zarr store."""
+    return _is_remote_zarr(*filesystem_of(url))
+
+
+def _is_remote_zarr(fs: Any, path: str) -> bool:
+    if path.endswith((".nc", ".nc4", ".h5", ".hdf5", ".zip")):
+        return False
+    return any(fs.exists(f"{path.rstrip('/')}/{name}") for name in ZARR_FILES)
+
+
+def _remote_store(url: str) -> Any:
+    from zarr.storage import FsspecStore
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of file systems that do not read side by side
+        return FsspecStore.from_url(url, read_only=True)
+
+
+def _h5netcdf(url: str) -> Any:
+    try:
+        return importlib.import_module("h5netcdf")
+    except ImportError as error:
+        raise DataError(
+            f"{url}: NetCDF behind a URL needs the package h5netcdf; install it with `pip install h5netcdf`, or copy "
+            "the file here first."
+        ) from error
+
+
+def _checked_folder(path: Path) -> None:
+    import fsspec
+
+    check_metadata(fsspec.filesystem("file"), str(path), str(path))
+
+
+def _zip_store(path: Path) -> Any:
+    from zarr.storage import ZipStore
+
+    return ZipStore(path, mode="r")
+
+
+def _open_zip(name: str, members: list[str], group: str | None, store: Callable[[], Any]) -> Opened:
+    """A Zarr store in a zip archive, at its root or in its one folder, read where it is."""
+    import fsspec
+
+    roots = {member.rpartition("/")[0] for member in members if member.rpartition("/")[2] in ZARR_FILES}
+    root = min(roots, key=len, default=None)
+    if root is None or not all(member == root or member.startswith(root) for member in roots):
+        raise DataError(zip_refusal(name, members))
+
+    def check() -> None:
+        fs = fsspec.filesystem("zip", fo=name) if url_of(name) is None else fsspec.core.url_to_fs(f"zip::{name}")[0]
+        check_metadata(fs, root, name)
+
+    opened = _open_zarr(name, store(), group, check, root=root)
+    return Opened(opened.dataset, ("Zarr in a zip archive, read where it is", *opened.notes))
+
+
+def _open_zarr(name: str, store: Any, group: str | None, check: Callable[[], None], *, root: str = "") -> Opened:
+    check()
+    read = lambda inner: _zarr_dataset(store, root, inner)  # noqa: E731
+    return in_group(name, group, or_error(name, "Zarr", lambda: read(group)), read, lambda: zarr_tree(store, root))
+
+
+def _zarr_dataset(store: Any, root: str, group: str | None) -> xr.Dataset:
+    inside = "/".join(part for part in (root, group) if part) or None
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*consolidated.*", category=RuntimeWarning)
+        warnings.filterwarnings("ignore", message=".*[Dd]uplicate.*")
+        consolidated = False if root else None  # else it is looked for outside of the root
+        return xr.open_zarr(store, group=inside, decode_cf=False, chunks=None, consolidated=consolidated)
+
+
+def _open_netcdf(
+    name: str, group: str | None, read: Callable[[str | None], xr.Dataset], handle: Callable[[], Any]
+) -> Opened:
+    return in_group(name, group, or_error(name, "NetCDF", lambda: read(group)), read, lambda: netcdf_tree(handle))
+
+
+def _refuse_truncated_classic(path: Path) -> None:
+    """Raises `DataError` if a classic NetCDF file is shorter than its header says.
+
+    The NetCDF library reads what is missing as anything at all, without complaint; scipy maps the file and objects.
+    """
+    from scipy.io import netcdf_file
+
+    if first_bytes(path)[:4] not in (b"CDF\x01", b"CDF\x02"):
+        return
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # scipy warns of the map that outlives the file object
+            netcdf_file(path, "r", mmap=True).close()
+    except Exception as error:
+        raise DataError(
+            f"{path}: this NetCDF file ends before its header says ({path.stat().st_size} bytes are there); "
+            "it was cut short: fetch or write it again."
+        ) from error

@@ -1,0 +1,134 @@
+"""Forecasts in files: starts and steps, as cfgrib writes them, as one series of valid times."""
+
+import re
+
+import numpy as np
+import xarray as xr
+
+from subgrid.data.fields import DataError
+
+TEXT_DATE = re.compile(r"(\d{4})-?(\d\d)-?(\d\d)(?:[T_ ]?(\d\d):?(\d\d)?(?::?(\d\d))?)?(?:\.0*)?Z?")
+DAYS_IN = {"day": 1.0, "hour": 1 / 24, "minute": 1 / 1440, "second": 1 / 86_400}
+BLOCK_BYTES = 32 * 2**20
+
+
+def as_one_series(dataset: xr.Dataset, variable: str, file: str) -> tuple[xr.Dataset, tuple[str, ...]]:
+    """Forecasts (start, step) as a series of their valid times, where each comes once and in order.
+
+    Args:
+        dataset: decoded.
+        variable: in it.
+        file: for messages.
+
+    Returns:
+        The dataset with the variable along "valid_time", as it is where it holds no forecasts of several steps; and
+        what was done.
+
+    Raises:
+        DataError: for forecasts that overlap, and sums since the start of a forecast.
+
+    Examples:
+        >>> as_one_series(xr.open_dataset("seas5.nc"), "t2m", file="seas5.nc")
+    """
+    field = dataset[variable]
+    pair = _forecast_dims(dataset, field)
+    if pair is None:
+        return dataset, ()
+    start, step, valid = pair
+    times = np.asarray(valid.transpose(start, step).values).reshape(-1)
+    field = _lazy(field, start, step)
+    _refuse_running_sums(field, start, step, file)
+    ordered = len(times) < 2 or bool((times[1:] > times[:-1]).all())
+    if not ordered:
+        raise DataError(
+            f"{file}: {variable} holds forecasts of {field.sizes[step]} steps from {field.sizes[start]} starts, whose "
+            f"valid times overlap; choose what is one series: one step of each forecast, dataset.isel({step}=0), or "
+            f"one forecast, dataset.isel({start}=0)."
+        )
+    lead = [d for d in field.dims if d not in (start, step)]
+    flat = field.transpose(start, step, *lead).stack(valid_time=(start, step), create_index=False)
+    flat = flat.drop_vars([n for n in flat.coords if {start, step, "valid_time"} & {n, *flat[n].dims}])
+    kept = dataset.drop_vars(
+        [n for n in dataset.variables if {start, step} & {n, *dataset[n].dims}] + [variable], errors="ignore"
+    )
+    merged = kept.drop_vars("valid_time", errors="ignore").assign(
+        {variable: flat.transpose("valid_time", *lead).variable}
+    )
+    merged = merged.assign_coords(valid_time=("valid_time", times, {"standard_name": "time"}))
+    return merged, (f"time: {field.sizes[step]} steps of {field.sizes[start]} forecasts are one series of valid times",)
+
+
+def _forecast_dims(dataset: xr.Dataset, field: xr.DataArray) -> tuple[str, str, xr.DataArray] | None:
+    """The dimensions of starts and of steps of forecasts, and the valid times (start, step)."""
+    for valid in dataset.variables.values():
+        if valid.ndim == 2 and set(valid.dims) <= set(field.dims) and valid.dtype.kind in "MO":
+            dims = [str(d) for d in valid.dims]
+            dated = [d for d in dims if d in dataset.variables and is_dated(dataset.variables[d])]
+            if len(dated) == 1:
+                step = next(d for d in dims if d != dated[0])
+                return dated[0], step, xr.DataArray(valid)
+    steps = [str(d) for d in field.dims if d in field.coords and _is_step(field[d])]
+    starts = [str(d) for d in field.dims if d in field.coords and is_dated(field[d].variable)]
+    if len(steps) != 1 or len(starts) != 1:
+        return None
+    hours = _as_timedelta(field[steps[0]])
+    return starts[0], steps[0], field[starts[0]].reset_coords(drop=True) + hours.reset_coords(drop=True)
+
+
+def _is_step(coordinate: xr.DataArray) -> bool:
+    return coordinate.attrs.get("standard_name") == "forecast_period" or coordinate.dtype.kind == "m"
+
+
+def _as_timedelta(step: xr.DataArray) -> xr.DataArray:
+    if step.dtype.kind == "m":
+        return step
+    unit = str(step.attrs.get("units", "hours")).rstrip("s").lower()
+    days = DAYS_IN.get({"h": "hour", "hr": "hour", "d": "day", "min": "minute", "nanosecond": "ns"}.get(unit, unit))
+    nanoseconds = step.values.astype(np.float64) * (1.0 if days is None else days * 86_400e9)
+    return step.copy(data=np.round(nanoseconds).astype("timedelta64[ns]"))
+
+
+def _lazy(field: xr.DataArray, start: str, step: str) -> xr.DataArray:
+    if field.chunks is not None:
+        return field
+    block = max(1, BLOCK_BYTES * field.sizes[start] // max(4 * field.size, 1))
+    return field.chunk(dict.fromkeys(field.dims, -1) | {start: block})
+
+
+def _refuse_running_sums(field: xr.DataArray, start: str, step: str, file: str) -> None:
+    """A `DataError` for amounts that never decrease along the steps of a forecast: they are sums since its start."""
+    from subgrid.data.variables.quantities import describe
+    from subgrid.data.variables.unit_spellings import UnknownUnit, parse_unit
+    from subgrid.data.variables.units import AMOUNTS
+
+    try:
+        dimension = parse_unit(str(field.attrs.get("units", ""))).dimensionality
+    except UnknownUnit:
+        return
+    if dimension not in AMOUNTS.get(describe(field).quantity, ()) or field.sizes[step] < 2:
+        return
+    looked_at = field.isel({start: np.unique(np.linspace(0, field.sizes[start] - 1, 5).astype(int))})
+    change = np.diff(looked_at.transpose(..., step).values, axis=-1)
+    if not (change < 0).any() and (change > 0).any():
+        raise DataError(
+            f"{file}: {field.name} never decreases along {step!r}: it is summed up since the start of each forecast, "
+            f"not over each step; take differences first, dataset.diff('{step}')."
+        )
+
+
+def is_dated(variable: xr.Variable) -> bool:
+    """Whether a variable holds dates, decoded or as text.
+
+    Args:
+        variable: decoded.
+
+    Returns:
+        False for numbers.
+    """
+    if variable.dtype.kind == "M":
+        return True
+    if variable.dtype.kind in "SUO" and variable.ndim <= 1 and variable.size:
+        first = variable.values.reshape(-1)[0]
+        text = first.decode(errors="replace") if isinstance(first, bytes) else first
+        return hasattr(first, "calendar") or (isinstance(text, str) and TEXT_DATE.fullmatch(text.strip()) is not None)
+    return False

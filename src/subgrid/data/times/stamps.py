@@ -1,0 +1,260 @@
+"""Time stamps: where the times of a variable are in a file, and which instant of its interval a stamp stands for.
+
+Afterwards a variable has the dimension "time" with one date each, whatever its times were called, whether they were a
+single one, those of forecasts, or texts. Means of a day or less keep their stamps where these lie in the interval that
+they are for; those of longer intervals have them in the middle, so that a climatology has the right phase.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from subgrid.data.fields import DataError
+from subgrid.data.times.calendars import equal_step_days, is_monthly, middle_of_months
+from subgrid.data.times.forecasts import TEXT_DATE, as_one_series, is_dated
+
+TIME_DIMS = (
+    "time",
+    "valid_time",
+    "t",
+    "date",
+    "day",
+    "Time",
+    "Times",
+    "time_counter",
+    "month",
+    "year",
+    "forecast_time",
+)
+REFERENCE_TIMES = ("forecast_reference_time",)
+FIXED_NAMES = re.compile(
+    r"orog\w*|topo\w*|elev\w*|altitude|dem|hgt|lsm|sftlf|sftgif|land_?(sea)?_?mask|landmask|mask|z|areacell[ao]", re.I
+)
+FIXED_STANDARD_NAMES = re.compile(
+    r"surface_altitude|.*_area_fraction|.*_binary_mask|cell_area|(surface_)?geopotential.*"
+)
+"""Of fields that one time says nothing of."""
+MIDDLE = 1.6
+"""Days from the middle of a month within which a stamp stands for it: the 15th of 31 days is one and a half away."""
+LONG = 1.5
+"""Days from which on a mean is stamped in the middle of its interval: below, a phase is right to less than a day."""
+
+
+@dataclass(frozen=True)
+class Stamped:
+    """A dataset whose variable has canonical times.
+
+    Args:
+        dataset: with the dimension "time", where the variable has times.
+        lengths: of the intervals in days: one number, or one each (time,); None where they are not known.
+        notes: what was moved, flattened or read in which way, a sentence each.
+    """
+
+    dataset: xr.Dataset
+    lengths: float | xr.DataArray | None
+    notes: tuple[str, ...]
+
+
+def with_canonical_times(dataset: xr.Dataset, variable: str, *, file: str) -> Stamped:
+    """A variable with the dimension "time" and a date for each, in the middle of its interval where that is long.
+
+    Args:
+        dataset: decoded.
+        variable: in it.
+        file: for messages.
+
+    Returns:
+        The dataset, the lengths of the intervals, and notes.
+
+    Raises:
+        DataError: for a dimension of time without dates, forecasts whose valid times come twice, and bounds that do not
+            belong to their stamps.
+
+    Examples:
+        >>> with_canonical_times(xr.open_dataset("cesm.nc"), "TREFHT", file="cesm.nc").lengths
+    """
+    dataset, notes = as_one_series(dataset, variable, file)
+    found = _axis(dataset, variable, file)
+    if found is None:
+        return Stamped(dataset, None, notes)
+    dim, name = found
+    time, bounds = dataset[name], _bounds_of(dataset, name)
+    values, said = _dates(time, file)
+    dataset, moved = _renamed(dataset, dim, name, values), []
+    if bounds is not None and values.dtype.kind == bounds.dtype.kind and dataset["time"].size:
+        centred, lengths, moved = _centred(dataset["time"], bounds.values, _cell_methods(dataset, variable), file)
+    elif is_monthly(dataset["time"]) and not dataset["time"].isnull().any():
+        centred, lengths, moved = _middle_of_months(dataset["time"])
+    else:
+        centred, lengths = values, _equal_step(dataset["time"])
+    dataset = dataset.assign_coords(time=("time", centred, dataset["time"].attrs))
+    return Stamped(dataset, _along(lengths, dataset), (*notes, *(f"time: {each}" for each in (*said, *moved))))
+
+
+def _axis(dataset: xr.Dataset, variable: str, file: str) -> tuple[str | None, str] | None:
+    """The dimension of time, None for a single time, and the coordinate that dates it; None for a field without."""
+    field = dataset[variable]
+    dated = [str(n) for n, c in dataset.variables.items() if is_dated(c) and set(c.dims) <= set(field.dims)]
+    along = sorted((n for n in dated if dataset[n].ndim == 1), key=lambda n: _rank(dataset, n, n in field.dims))
+    if along:
+        return str(dataset[along[0]].dims[0]), along[0]
+    named = [str(d) for d in field.dims if d in field.coords and field[d].attrs.get("axis") == "T"]
+    named += [d for d in TIME_DIMS if d in field.dims and d not in named]
+    if named and named[0] not in field.coords:
+        raise DataError(f"{file}: {variable} has a dimension {named[0]!r} without dates; add them as a coordinate.")
+    if named:
+        return named[0], named[0]
+    single = sorted((n for n in dated if dataset[n].ndim == 0), key=lambda n: _rank(dataset, n, n == "time"))
+    if not single or _is_fixed(field) or _rank(dataset, single[0], True)[0] > 1:
+        return None
+    return None, single[0]
+
+
+def _rank(dataset: xr.Dataset, name: str, of_dimension: bool) -> tuple[int, bool]:
+    """Valid times before others, those that forecasts start from last."""
+    described = str(dataset[name].attrs.get("standard_name", ""))
+    if name == "valid_time":
+        return 0, not of_dimension
+    if described in REFERENCE_TIMES or name in REFERENCE_TIMES:
+        return 3, not of_dimension
+    return (1 if described == "time" or of_dimension else 2), not of_dimension
+
+
+def _is_fixed(field: xr.DataArray) -> bool:
+    described = str(field.attrs.get("standard_name", ""))
+    return bool(FIXED_NAMES.fullmatch(str(field.name)) or FIXED_STANDARD_NAMES.fullmatch(described))
+
+
+def _renamed(dataset: xr.Dataset, dim: str | None, name: str, values: np.ndarray) -> xr.Dataset:
+    """The dates as the coordinate "time" of a dimension "time", of size 1 where there was none."""
+    attributes = {k: v for k, v in dataset[name].attrs.items() if k not in ("bounds", "units", "calendar")}
+    dataset = dataset.drop_vars([n for n in {"time", dim, name} if n in dataset.variables])
+    if dim != "time" and "time" in dataset.dims:
+        dataset = dataset.drop_dims("time")
+    if dim is None:
+        return dataset.expand_dims("time").assign_coords(time=("time", values.reshape(1), attributes))
+    return dataset.rename({dim: "time"} if dim != "time" else {}).assign_coords(time=("time", values, attributes))
+
+
+def _dates(time: xr.DataArray, file: str) -> tuple[np.ndarray, list[str]]:
+    """Decoded times as they are, texts read; a `DataError` for numbers."""
+    try:
+        values = np.atleast_1d(time.values)
+    except Exception as error:  # times that are decoded when they are read
+        raise DataError(f"{file}: {time.name} cannot be read ({error}).") from error
+    if values.dtype.kind == "M" or (values.dtype == object and hasattr(values[0], "calendar")):
+        return values, []
+    if values.dtype.kind in "SUO":
+        texts = [v.decode(errors="replace") if isinstance(v, bytes) else str(v) for v in values]
+        return np.array([_date_of(text.strip(), str(time.name), file) for text in texts], "datetime64[ns]"), [
+            f"the texts of {time.name}, such as {texts[0]!r}, are read as dates"
+        ]
+    units = time.attrs.get("units")
+    raise DataError(
+        f"{file}: time holds numbers ({time.dtype}{'' if units is None else f' in units {units!r}'}), not dates, such "
+        f"as {values[0]}; give {time.name} the attributes 'units' (such as 'days since 1950-01-01') and 'calendar'."
+    )
+
+
+def _date_of(text: str, name: str, file: str) -> np.datetime64:
+    found = TEXT_DATE.fullmatch(text)
+    if found is None:
+        raise DataError(f"{file}: {name} holds the text {text!r}, which is no date such as '2001-01-31T12:00:00'.")
+    year, month, day, hour, minute, second = (part or "00" for part in found.groups())
+    return np.datetime64(f"{year}-{month}-{day}T{hour}:{minute}:{second}")
+
+
+def _bounds_of(dataset: xr.Dataset, name: str) -> xr.DataArray | None:
+    """The intervals of the times (time, 2), decoded, if there are any."""
+    time = dataset[name]
+    source = time.encoding.get("bounds", time.attrs.get("bounds"))
+    if source not in dataset.variables:
+        return None
+    bounds = dataset[source].transpose(*time.dims, ...)
+    return bounds if bounds.ndim == time.ndim + 1 and bounds.shape[-1] == 2 else None
+
+
+def _cell_methods(dataset: xr.Dataset, variable: str) -> str:
+    return str(dataset[variable].attrs.get("cell_methods", "")).lower()
+
+
+def _centred(
+    time: xr.DataArray, bounds: np.ndarray, methods: str, file: str
+) -> tuple[np.ndarray, np.ndarray | float | None, list[str]]:
+    """Stamps in the middle of intervals, or as they are, the lengths in days, and what was moved."""
+    stamps, pairs = time.values, bounds.reshape(-1, 2)
+    if _is_missing(pairs) or re.search(r"\btime: point\b", methods):
+        return stamps, _equal_step(time), []
+    early, late = np.minimum(*pairs.T), np.maximum(*pairs.T)
+    lengths = _days(late - early)
+    if (lengths <= 0).any():
+        return stamps, _equal_step(time), [] if (lengths == 0).all() else ["the bounds are not used: some are empty"]
+    _require_near(time, early, late, lengths, file)
+    middle = early + (late - early) / 2
+    outside = (stamps < early) | (stamps >= late)
+    moves = (lengths > LONG) | outside
+    moved = int((np.abs(_days(middle - stamps)) > 1e-6)[moves].sum())
+    centred = np.where(moves, middle, stamps) if moved else stamps
+    length = float(lengths[0]) if np.allclose(lengths, lengths[0]) else lengths
+    if not moved:
+        return stamps, length, []
+    ends = " at the end of" if (stamps == late)[moves].mean() > 0.5 else " not in the middle of"
+    which = "stamps are" if moved == len(stamps) else f"{moved} of {len(stamps)} stamps are"
+    first = int(np.argmax(moves))
+    return centred, length, [
+        f"{which} moved to the middle of their bounds ({_show(stamps[first])} to {_show(centred[first])}): they were"
+        f"{ends} the intervals"
+    ]  # fmt: skip
+
+
+def _require_near(time: xr.DataArray, early: np.ndarray, late: np.ndarray, lengths: np.ndarray, file: str) -> None:
+    """A `DataError` for stamps further from their intervals than these are long."""
+    stamps = time.values
+    away = np.maximum(_days(early - stamps), _days(stamps - late))
+    if (away > lengths + 1e-6).any():
+        k = int(np.argmax(away > lengths + 1e-6))
+        raise DataError(
+            f"{file}: time {_show(stamps[k])} is far from its bounds, {_show(early[k])} to {_show(late[k])}, so one of "
+            "them is wrong: if it is the bounds, remove them from the file; if it is the time, set it to a time within "
+            "its bounds."
+        )
+
+
+def _middle_of_months(time: xr.DataArray) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Monthly stamps without bounds: each is taken for the month that it lies in."""
+    middle = middle_of_months(time)
+    away, lengths = np.abs(_days(middle - time.values)), np.asarray(time.dt.days_in_month, np.float64)
+    notes = []
+    if away.max() > MIDDLE:
+        notes.append(
+            "monthly stamps without bounds are moved to the middle of the months that they lie in "
+            f"({_show(time.values[0])} to {_show(middle[0])}); if they mark the end of the month before, write bounds "
+            "of the times"
+        )
+    return middle, lengths, notes
+
+
+def _equal_step(time: xr.DataArray) -> float | None:
+    return equal_step_days(time) if time.size > 1 and not time.isnull().any() else None
+
+
+def _along(lengths: Any, dataset: xr.Dataset) -> float | xr.DataArray | None:
+    return xr.DataArray(lengths, dims="time") if isinstance(lengths, np.ndarray) else lengths
+
+
+def _is_missing(pairs: np.ndarray) -> bool:
+    return bool(np.isnat(pairs).any()) if pairs.dtype.kind == "M" else any(p is None or p != p for p in pairs.flat)
+
+
+def _days(differences: np.ndarray) -> np.ndarray:
+    if differences.dtype == object:
+        return np.array([each.total_seconds() / 86_400 for each in differences], np.float64)
+    return differences / np.timedelta64(1, "D")
+
+
+def _show(time: Any) -> str:
+    text = str(np.datetime_as_string(time, unit="s") if isinstance(time, np.datetime64) else time).replace("T", " ")
+    return text.removesuffix(" 00:00:00").removesuffix(":00")

@@ -1,0 +1,245 @@
+"""Time steps: what an archive has, and averages over days and months on request.
+
+Averages are made of complete days or months only. Rates and states are averaged; a daily maximum is one of its hours,
+and its monthly value is the mean of the daily maxima, as CMIP has it.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any, Literal, TypeAlias
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+
+from subgrid.data.fields import DataError
+from subgrid.data.times.calendars import is_monthly, middle_of_months, starts_of, step_days, step_name
+from subgrid.data.variables.quantities import describe
+
+Step: TypeAlias = Literal["day", "month"]
+How: TypeAlias = Literal["mean", "maximum", "minimum", "sum"]
+STEPS: tuple[Step, ...] = ("day", "month")
+NAMES = {"day": "daily", "month": "monthly"}
+MAXIMA = re.compile(r".*max(imum)?(_?adjust|_?2m|_?10m)?|tx|tmx|fx|mx2t\d*|i?10fg\d*|fg10", re.I)
+MINIMA = re.compile(r".*min(imum)?(_?adjust|_?2m|_?10m)?|tn|tmn|mn2t\d*", re.I)
+"""Names of daily extremes in well-known archives."""
+BLOCK_BYTES = 32 * 2**20
+
+
+def name_of_step(time: xr.DataArray) -> str | None:
+    """The time step in words; None for fewer than 2 times.
+
+    Args:
+        time: decoded times.
+
+    Returns:
+        "daily", "3-hourly", "monthly" and so on.
+
+    Examples:
+        >>> name_of_step(dataset.time)
+        'daily'
+    """
+    days = step_days(time)
+    return None if days is None else step_name(days)
+
+
+def common_step(*names: str | None) -> Step | None:
+    """The shortest of "day" and "month" to which archives of these steps can be averaged; None where there is none.
+
+    Args:
+        names: of their steps, from `name_of_step`.
+
+    Returns:
+        What to pass as `step`.
+
+    Examples:
+        >>> common_step("3-hourly", "monthly")
+        'month'
+    """
+    daily = all(name is None or name == "daily" or name.endswith("hourly") for name in names)
+    if daily:
+        return "day"
+    return "month" if all(n is None or n in ("daily", "monthly") or n.endswith("hourly") for n in names) else None
+
+
+def check_one_step(datasets: Sequence[xr.Dataset], files: Sequence[str]) -> None:
+    """Passes if the parts of an archive have one time step: what daily and monthly times have in common is chance.
+
+    Args:
+        datasets: canonical, each with its variables.
+        files: that each of them is from.
+
+    Raises:
+        DataError: with two files of different steps, and the step to which both can be averaged.
+    """
+    known: dict[str, int] = {}
+    for i, data in enumerate(datasets):
+        if "time" in data.dims and data.sizes["time"] > 2:
+            known.setdefault(name_of_step(data["time"]) or "", i)
+    if len(known) < 2:
+        return
+    (one, i), (two, j) = list(known.items())[:2]
+    names = [", ".join(map(str, datasets[k].data_vars)) for k in (i, j)]
+    raise DataError(
+        f"{files[i]} holds {names[0]} {one}, and {files[min(j, len(files) - 1)]} holds {names[1]} {two}; "
+        f"{advice(one, two)}, or bring files of one time step."
+    )
+
+
+def advice(*names: str | None) -> str:
+    """How archives of these steps can be brought to one.
+
+    Args:
+        names: of their steps, from `name_of_step`.
+
+    Returns:
+        A clause.
+    """
+    step = common_step(*names)
+    if step is None:
+        return "average the finer one before, for instance with dataset.resample(time='YS').mean()"
+    return f"average both with step = '{step}' (climate.step in a configuration, --step {step} of subgrid inspect)"
+
+
+def how_to_average(field: xr.DataArray) -> How:
+    """How the values of a day become one: by the cell methods, else by the name.
+
+    Args:
+        field: canonical.
+
+    Returns:
+        "maximum" and "minimum" for extremes, "sum" for sums that have no rate, else "mean".
+
+    Examples:
+        >>> how_to_average(dataset.tasmax)
+        'maximum'
+    """
+    methods = str(field.attrs.get("cell_methods", "")).lower()
+    for how in ("maximum", "minimum"):
+        if re.search(rf"\btime\s*:\s*{how}\b", methods):
+            return how
+    if MAXIMA.fullmatch(str(field.name)):
+        return "maximum"
+    if MINIMA.fullmatch(str(field.name)):
+        return "minimum"
+    summed = re.search(r"\btime\s*:\s*sum\b", methods) and describe(field).kind.units is None
+    return "sum" if summed else "mean"
+
+
+def averaged(dataset: xr.Dataset, step: Step, *, file: str) -> tuple[xr.Dataset, tuple[str, ...]]:
+    """A canonical dataset of one variable at another time step, lazily; of complete days or months only.
+
+    Args:
+        dataset: of one variable, its times in order.
+        step: "day" or "month".
+        file: for messages.
+
+    Returns:
+        The dataset, the times of days at their start and those of months in their middle, and what was done.
+
+    Raises:
+        DataError: for an archive of longer steps, of steps that do not fill a day, or without a complete day or month.
+        ValueError: for an unknown step.
+
+    Examples:
+        >>> averaged(open_climate("hourly.nc"), "day", file="hourly.nc")
+    """
+    if step not in STEPS:
+        raise ValueError(f"step must be 'day' or 'month', got {step!r}.")
+    (name,) = dataset.data_vars
+    field = dataset[name]
+    if "time" not in field.dims or name_of_step(field["time"]) == NAMES[step]:
+        return dataset, ()
+    days, how = _step_of(field, step, file), how_to_average(field)
+    if step == "month" and days < 1 and how in ("maximum", "minimum"):
+        within, notes = averaged(dataset, "day", file=file)
+        whole, said = averaged(within, "month", file=file)
+        return whole, (*notes, *said)
+    over = "mean" if step == "month" and how in ("maximum", "minimum") else how
+    first, count, dropped = _complete(field["time"], step, days)
+    if not len(first):
+        raise DataError(f"{file}: {name} is {step_name(days)} and holds no complete {step}; bring more of it.")
+    starts = field["time"].isel(time=first)
+    times = middle_of_months(starts) if step == "month" else starts_of(starts, "day")
+    result = dataset.isel(time=first).assign_coords(time=("time", times, dataset["time"].attrs))
+    values = _reduced(field, first, count, over)
+    methods = f"time: {how} within days time: mean over days" if over != how else f"time: {over}"
+    result[name] = (field.dims, values, {**field.attrs, "cell_methods": methods})
+    result[name].encoding = dict(field.encoding)
+    return result, (_sentence(str(name), step, step_name(days), how, over, len(first), dropped),)
+
+
+def _step_of(field: xr.DataArray, step: Step, file: str) -> float:
+    days = step_days(field["time"])
+    if days is None or days > (1 if step == "day" else 27) or is_monthly(field["time"]):
+        found = "one time" if days is None else step_name(days)
+        raise DataError(
+            f"{file}: {field.name} is {found}, which no average makes {NAMES[step]}; ask for a longer step, or bring a "
+            "finer archive."
+        )
+    n = 1 / days
+    if abs(n - round(n)) > 1e-4:
+        raise DataError(
+            f"{file}: {field.name} has steps of {24 * days:.4g} hours, which do not fill a day; average it before, for "
+            f"instance with dataset.resample(time='{'D' if step == 'day' else 'MS'}').mean()."
+        )
+    return days
+
+
+def _complete(time: xr.DataArray, step: Step, days: float) -> tuple[np.ndarray, np.ndarray, int]:
+    """The first index and the number of times of each complete day or month, and how many others there are."""
+    starts = starts_of(time, step)
+    first = np.flatnonzero(np.concatenate([[True], starts[1:] != starts[:-1]]))
+    count = np.diff(np.append(first, time.size))
+    length = np.asarray(time.dt.days_in_month)[first] if step == "month" else 1
+    complete = count == np.round(length / days)
+    return first[complete], count[complete], int((~complete).sum())
+
+
+def _reduced(field: xr.DataArray, first: np.ndarray, count: np.ndarray, how: How) -> Any:
+    """One value a period, block by block of whole periods."""
+    axis, array = field.dims.index("time"), field.data
+    array = array if isinstance(array, da.Array) else da.from_array(array)
+    per_time = max(4 * field.size // field.sizes["time"], 1)
+    parts, at = [], 0
+    while at < len(first):
+        end = at + 1
+        while (
+            end < len(first)
+            and first[end] == first[end - 1] + count[end - 1]
+            and ((first[end] + count[end] - first[at]) * per_time <= BLOCK_BYTES)
+        ):
+            end += 1
+        chosen = [slice(None)] * field.ndim
+        chosen[axis] = slice(int(first[at]), int(first[end - 1] + count[end - 1]))
+        block: Any = array[tuple(chosen)]
+        block = block.rechunk({axis: -1})
+        chunks = [*block.chunks]
+        chunks[axis] = (end - at,)
+        options = {"starts": first[at:end] - first[at], "count": count[at:end], "axis": axis, "how": how}
+        parts.append(
+            block.map_blocks(
+                _reduce_block, chunks=tuple(chunks), dtype=np.float32, meta=np.empty(0, np.float32), **options
+            )
+        )
+        at = end
+    return da.concatenate(parts, axis)
+
+
+def _reduce_block(block: np.ndarray, *, starts: np.ndarray, count: np.ndarray, axis: int, how: How) -> np.ndarray:
+    """A period with a missing value has none: its average would be of other hours than its neighbours'."""
+    if how == "maximum":
+        return np.maximum.reduceat(block, starts, axis).astype(np.float32)
+    if how == "minimum":
+        return np.minimum.reduceat(block, starts, axis).astype(np.float32)
+    total = np.add.reduceat(block, starts, axis, dtype=np.float64)
+    if how == "mean":
+        total = total / count.reshape([-1 if d == axis else 1 for d in range(block.ndim)])
+    return total.astype(np.float32)
+
+
+def _sentence(name: str, step: Step, before: str, how: How, over: How, n: int, dropped: int) -> str:
+    what = {"mean": "means", "maximum": "maxima", "minimum": "minima", "sum": "sums"}[over]
+    of = f" of its daily {'maxima' if how == 'maximum' else 'minima'}" if over != how else ""
+    lost = f"; {dropped} incomplete {step}{'s are' if dropped > 1 else ' is'} dropped" if dropped else ""
+    return f"{name}: {before} values become {n} {NAMES[step]} {what}{of}, each {step} from 00:00 on{lost}"

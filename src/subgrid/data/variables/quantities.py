@@ -1,0 +1,294 @@
+"""What a variable is, decided once: the table of quantities, and the rules by which a variable is found in it.
+
+Units, bounds, transforms, the way in which it changes with climate, scores and messages all follow from the quantity.
+It is decided from what the user says, else from the attribute `subgrid_quantity` that an output of Subgrid carries, the
+CF standard name, and the name together with the units; and it is stored with every model.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, TypeAlias
+
+import xarray as xr
+
+TransformName: TypeAlias = Literal["none", "censored root", "root", "arcsine"]
+Bounds: TypeAlias = tuple[float | None, float | None]
+OPEN: Bounds = (None, None)
+QUANTITY_ATTRIBUTE, BOUNDS_ATTRIBUTE = "subgrid_quantity", "subgrid_bounds"
+"""Of a canonical variable and of every output: what it was taken to be, so that it is never guessed again."""
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A kind of variable and all that follows from it.
+
+    Args:
+        units: canonical units; None where values keep those of the file.
+        bounds: lowest and highest possible value in canonical units, None for an open end.
+        plausible: what the smallest and largest values of an archive may be; beyond, its units are wrong.
+        transform: to the scale on which fields are modelled.
+        change: how it changes with climate.
+        standard_names: a pattern of the CF standard names, without their modifiers.
+        names: a pattern of names in well-known archives, in lower case, without suffixes such as "Adjust".
+        about: a word or two for `inspect` and messages, with its article.
+    """
+
+    units: str | None
+    bounds: Bounds
+    plausible: tuple[float, float] | None
+    transform: TransformName
+    change: Literal["additive", "multiplicative"]
+    standard_names: str
+    names: str
+    about: str
+
+
+QUANTITIES: dict[str, Quantity] = {
+    "temperature difference": Quantity(
+        "K", OPEN, (-150.0, 150.0), "none", "additive",
+        r".*temperature.*(anomaly|difference|excess)|(tendency_of_)?.*change.*temperature.*|dew_point_depression",
+        r".*(tas|temp|temperature)_?(anom\w*|diff\w*|delta)|tasanom\w*|tempanomaly",
+        "a temperature difference",
+    ),
+    "temperature range": Quantity(
+        "K", (0.0, None), (0.0, 100.0), "root", "multiplicative",
+        r".*temperature_range", r"dtr|tasrange|diurnal_?temp\w*_range|daily_?temp\w*_range|trange",
+        "a temperature range",
+    ),
+    "temperature": Quantity(
+        "K", (0.0, None), (150.0, 350.0), "none", "additive",
+        r"(?!tendency|number|product).*temperature(_(at|in|of)_.*)?",
+        r"tas(max|min)?|ta|ts|tos|thetao|to|sst|skt|t2m?|2t|2d|d2m|mx2t\d*|mn2t\d*|t[gnx]|tdps|tmp|tm[nxp]|"
+        r"tmm[nx]|tave?|tavg|tdmean|t_2m|t2|tsk|"
+        r"air|t(max|min|mean)(_2m)?|\w*temp(erature)?\w*",
+        "a temperature",
+    ),
+    "precipitation": Quantity(
+        "mm day-1", (0.0, None), (0.0, 3000.0), "censored root", "multiplicative",
+        r"(?!.*(number|probability|duration|ratio|_days)).*(precipitation|rainfall|snowfall)(?!.*_in_).*",
+        r"pr|pr(c|l|sn)|r[rf]|tp|cp|lsp|sf|pcp|ppt|pre|prcp|prec|prate|rain(nc|c|file)?|tot_prec|rainf|snowf|"
+        r"mtpr|acpc\w*|"
+        r"(?!.*(precipitable|days|hours|count|number|prob|type|fraction|ratio|quality|error|source|weight|"
+        r"index)).*(precip|rainfall|snowfall)\w*",
+        "precipitation",
+    ),
+    "vapour pressure": Quantity(
+        "Pa", (0.0, None), (0.0, 15_000.0), "root", "multiplicative",
+        r"water_vapor_(partial_)?(pressure|saturation_deficit)_in_air|.*vapou?r_pressure.*", r"vap|vp|vpd(min|max)?",
+        "a vapour pressure",
+    ),
+    "pressure": Quantity(
+        "Pa", (0.0, None), (0.0, 120_000.0), "none", "additive",
+        r"(?!tendency).*(air_pressure|surface_pressure)(_at_.*)?", r"ps|psl|slp|msl|mslp|sp|pp|psfc|"
+        r"pres(sure)?(_msl)?|prmsl",
+        "a pressure",
+    ),
+    "relative humidity": Quantity(
+        "%", (0.0, 100.0), (-1.0, 130.0), "arcsine", "additive",
+        r"relative_humidity", r"hur(s|smin|smax)?|rh|rhum|r2|2r|hu|rm(ax|in)|rhs(max|min)?|relhum\w*|"
+        r"relative_?humidity\w*",
+        "a relative humidity",
+    ),
+    "fraction": Quantity(
+        "%", (0.0, 100.0), (-1.0, 101.0), "arcsine", "additive",
+        r".*_area_fraction|land_binary_mask|.*_(cover|probability|albedo)|surface_albedo|"
+        r"duration_of_sunshine_fraction",
+        r"clt|[tlmh]cc|cl[hml]t?|sic(onc)?|snc|lsm|sftlf|frland|cld|al|albedo|.*(cloud_?cover|_?fraction)",
+        "a fraction",
+    ),
+    "mass fraction": Quantity(
+        "kg kg-1", (0.0, 1.0), (-1e-3, 1.0), "root", "multiplicative",
+        r"specific_humidity|humidity_mixing_ratio|mass_fraction_of_.*_in_air|surface_specific_humidity",
+        r"hus|huss|sph|shum|q2?m?|q2|qas|spfh\w*|specific_?humidity\w*", "a mass fraction",
+    ),
+    "speed": Quantity(
+        "m s-1", (0.0, None), (0.0, 150.0), "root", "multiplicative",
+        r"wind_speed.*|.*_wind_speed|.*(_|\b)speed(_of_.*)?", r"sfcwind(max)?|wsgs(max)?|wsp(d|eed)?|ws|fg|fx|"
+        r"si10|si100|\w*10fg\d*|fg10|vs|wind_?speed\w*|wind(10m)?",
+        "a speed",
+    ),
+    "velocity": Quantity(
+        "m s-1", OPEN, (-200.0, 200.0), "none", "additive",
+        r"(?!.*stress).*(eastward|northward|upward|x|y)_(wind|sea_water_velocity|velocity|water_velocity)|"
+        r".*_velocity",
+        r"[uv]as|[uv]a|[uv]10m?|10[uv]|100[uv]|[uv]100|[uv]wnd|[uv]_10m", "a velocity",
+    ),
+    "radiation": Quantity(
+        "W m-2", (0.0, None), (-20.0, 3000.0), "root", "multiplicative",
+        r".*(downwelling|downward|upwelling|upward|outgoing|incoming)_.*(shortwave|longwave|radiative).*|.*photon.*",
+        r"rs(ds|us|dt|ut)|rl(ds|us|ut)|s(s|t)rd|srad|qq|dswrf|dlwrf|swdown|lwdown|tisr|fdir", "radiation",
+    ),
+    "snow amount": Quantity(
+        None, (0.0, None), None, "root", "multiplicative",
+        r"surface_snow_amount|surface_snow_thickness|lwe_thickness_of_surface_snow_amount|.*snow_thickness|"
+        r"snow_depth",
+        r"snw|snd|swe|sd|sde|snow_?depth|snowh", "an amount of snow",
+    ),
+    "other": Quantity(None, OPEN, None, "none", "additive", r"(?!)", r"(?!)", "not known to Subgrid"),
+}  # fmt: skip
+"""In the order in which they are tried. Canonical units are those of CMIP, but mm day-1 for precipitation. Limits of
+what is plausible: records at the surface are 184 and 330 K, 1825 mm in a day and 1085 hPa; the lower limit of
+temperature leaves room for the stratosphere, that of pressure for upper levels, models supersaturate air to 110 %."""
+SUFFIXES = r"(_?(adjust|bc|qdm|corr(ected)?|daily|monthly|mean|avg|day))+$"
+"""Of names: CORDEX appends "Adjust" to what is bias adjusted, others what was averaged."""
+MODIFIERS = {"number_of_observations", "detection_minimum", "status_flag", "standard_error", "quality_flag"}
+"""Of CF standard names, after a space: the variable is about another one."""
+
+
+@dataclass(frozen=True)
+class Described:
+    """What a variable is taken to be, and why; stored with every model.
+
+    Args:
+        quantity: a key of `QUANTITIES`.
+        because: what said so, in words.
+        bounds: lowest and highest possible value, canonical units, None for an open end.
+        transform: to the scale on which fields are modelled.
+    """
+
+    quantity: str
+    because: str
+    bounds: Bounds
+    transform: TransformName
+
+    @property
+    def kind(self) -> Quantity:
+        """All that follows from the quantity."""
+        return QUANTITIES[self.quantity]
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """What a canonical variable carries of it: the quantity, and bounds where they are not the quantity's own."""
+        own = {} if self.bounds == self.kind.bounds else {BOUNDS_ATTRIBUTE: _written(self.bounds)}
+        return {QUANTITY_ATTRIBUTE: self.quantity, **own}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> "Described":
+        """What `as_dict` gave."""
+        return cls(**{**stored, "bounds": tuple(stored["bounds"])})
+
+
+def describe(field: xr.DataArray, *, quantity: str | None = None, bounds: Bounds | None = None) -> Described:
+    """What a variable is taken to be.
+
+    Args:
+        field: with its name and attributes; nothing of its values is read.
+        quantity: what it is, if the user says so: a key of `QUANTITIES`.
+        bounds: its lowest and highest possible value, canonical units, if the user says so.
+
+    Returns:
+        The quantity and what follows.
+
+    Raises:
+        ValueError: for a quantity that does not exist, or bounds that do not ascend.
+
+    Examples:
+        >>> describe(dataset.hurs).bounds
+        (0.0, 100.0)
+    """
+    attributes = field.attrs
+    if quantity is not None:
+        found = Described(require_quantity(quantity), "as it was given", OPEN, "none")
+    elif str(attributes.get(QUANTITY_ATTRIBUTE, "")) in QUANTITIES:
+        found = Described(str(attributes[QUANTITY_ATTRIBUTE]), "as Subgrid wrote it", OPEN, "none")
+    else:
+        found = _from_metadata(field)
+    found = replace(found, bounds=found.kind.bounds, transform=found.kind.transform)
+    stored = attributes.get(BOUNDS_ATTRIBUTE)
+    given = bounds if bounds is not None else None if stored is None else _read(str(stored))
+    return found if given is None else _with_bounds(found, given)
+
+
+def describe_name(name: str) -> Described:
+    """What a variable of a name alone would be: for models of before its quantity was stored.
+
+    Args:
+        name: of the variable.
+
+    Returns:
+        The quantity and what follows; "other" for an unknown name.
+
+    Examples:
+        >>> describe_name("pr").quantity
+        'precipitation'
+    """
+    return describe(xr.DataArray(0.0, name=name))
+
+
+def require_quantity(name: str) -> str:
+    """The name, if it is one of `QUANTITIES`.
+
+    Raises:
+        ValueError: with all names and the nearest one, if it is not.
+    """
+    if name in QUANTITIES:
+        return name
+    import difflib
+
+    near = difflib.get_close_matches(name, QUANTITIES, 1)
+    meant = f"; did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"there is no quantity {name!r}; there are {', '.join(map(repr, QUANTITIES))}{meant}")
+
+
+def _from_metadata(field: xr.DataArray) -> Described:
+    standard_name, *modifiers = str(field.attrs.get("standard_name", "")).strip().lower().split() or [""]
+    if MODIFIERS & {*modifiers}:
+        return Described("other", f"standard_name {field.attrs['standard_name']!r}", OPEN, "none")
+    by_standard = next((q for q, kind in QUANTITIES.items() if re.fullmatch(kind.standard_names, standard_name)), None)
+    if by_standard is not None:
+        found = Described(by_standard, f"standard_name {standard_name!r}", OPEN, "none")
+        return _as_range(found, field)
+    bare = re.sub(SUFFIXES, "", str(field.name or "").lower()) or str(field.name).lower()
+    for name in dict.fromkeys((str(field.name or "").lower(), bare)):
+        matching = [q for q, kind in QUANTITIES.items() if re.fullmatch(kind.names, name)]
+        fitting = [q for q in matching if _fits(field, q)] or matching
+        if fitting and not standard_name:
+            return _as_range(Described(fitting[0], f"its name, {field.name!r}", OPEN, "none"), field)
+        if fitting and _fits(field, fitting[0]):
+            return _as_range(Described(fitting[0], f"its name, {field.name!r}, and units", OPEN, "none"), field)
+    return Described("other", "no standard name or name that Subgrid knows", OPEN, "none")
+
+
+def _as_range(found: Described, field: xr.DataArray) -> Described:
+    """A temperature whose cell methods or long name speak of a range or of anomalies is a difference."""
+    if found.quantity != "temperature":
+        return found
+    methods, title = (str(field.attrs.get(key, "")).lower() for key in ("cell_methods", "long_name"))
+    if re.search(r":\s*range\b", methods) or re.search(r"\b(diurnal|daily)\b.*\brange\b", title):
+        return replace(found, quantity="temperature range", because=f"{found.because}, and that it is a range")
+    if re.search(r"\banomal|\bdifference\b|\bdeviation\b", f"{methods} {title}"):
+        return replace(found, quantity="temperature difference", because=f"{found.because}, and that it is an anomaly")
+    return found
+
+
+def _fits(field: xr.DataArray, quantity: str) -> bool:
+    """Whether the units of a file could be those of a quantity."""
+    from subgrid.data.variables.units import can_be
+
+    return can_be(str(field.attrs.get("units", "")), quantity)
+
+
+def _with_bounds(found: Described, bounds: Bounds) -> Described:
+    low, high = bounds
+    if low is not None and high is not None and not low < high:
+        raise ValueError(f"bounds must ascend, got {low:g} and {high:g}.")
+    if found.transform == "censored root" and bounds == found.bounds:
+        return found
+    names: dict[tuple[bool, bool], TransformName] = {
+        (False, False): "none", (True, False): "root", (False, True): "root", (True, True): "arcsine",
+    }  # fmt: skip
+    return replace(found, bounds=bounds, transform=names[low is not None, high is not None])
+
+
+def _written(bounds: Bounds) -> str:
+    return " ".join("none" if edge is None else f"{edge:.9g}" for edge in bounds)
+
+
+def _read(text: str) -> Bounds:
+    low, high = (None if edge == "none" else float(edge) for edge in text.split())
+    return low, high

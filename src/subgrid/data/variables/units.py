@@ -1,0 +1,203 @@
+"""Conversion of climate variables to the canonical units of what they measure.
+
+Temperatures become K, precipitation mm day-1, pressures Pa and so on (`quantities.py`), as float32; what Subgrid does
+not know keeps its units. What a variable measures decides, not its units alone: m s-1 is a wind as well as a rain rate.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+
+from subgrid.data.fields import DataError
+from subgrid.data.variables.quantities import QUANTITIES, Described, Quantity
+from subgrid.data.variables.unit_spellings import Unit, UnknownUnit, parse_unit, registry
+
+ZERO = {"celsius": 273.15, "fahrenheit": 459.67 * 5 / 9}
+"""In K."""
+WATER_DENSITY = 1000.0
+"""In kg m-3."""
+NOISE = 1e-3
+"""Precipitation in mm day-1 that packing and interpolation leave below zero; it is taken as zero."""
+AMOUNTS = {
+    "precipitation": ("[length]", "[mass] / [length] ** 2"),
+    "radiation": ("[mass] / [time] ** 2",),
+}
+"""Dimensions of what is summed up over a time step, by the quantity whose canonical units are a rate."""
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """canonical = factor · value + offset, computed in float64 and stored as float32.
+
+    Args:
+        factor: canonical units in one unit; (time,) for amounts over steps of unequal length.
+        offset: canonical value of 0.
+        quantity: what the variable measures.
+        units: canonical units.
+    """
+
+    factor: float | xr.DataArray
+    offset: float
+    quantity: str
+    units: str
+
+    def __call__(self, field: xr.DataArray) -> xr.DataArray:
+        """The field in canonical units, lazily where it is lazy; attributes kept, units renewed."""
+        values = field.astype(np.float64) * self.factor + self.offset
+        if self.quantity == "precipitation":
+            values = values.where((values >= 0) | (values < -NOISE) | values.isnull(), 0.0)
+        attributes = {**field.attrs, "units": self.units}
+        if self.quantity == "precipitation" and attributes.get("standard_name") == "precipitation_flux":
+            attributes["standard_name"] = "lwe_precipitation_rate"  # the CF name of mm per day; a flux is kg m-2 s-1
+        return values.astype(np.float32).assign_attrs(attributes)
+
+    def back(self, value: float) -> float:
+        """The value of the file that became a canonical one; NaN where steps have unequal lengths."""
+        return (value - self.offset) / self.factor if isinstance(self.factor, float) else float("nan")
+
+
+def conversion(
+    field: xr.DataArray, described: Described, *, file: str, step_days: float | xr.DataArray | None = None
+) -> Conversion:
+    """The conversion of a variable to canonical units.
+
+    Args:
+        field: with its attribute "units".
+        described: what it is taken to be.
+        file: for messages.
+        step_days: the length of a time step, or of each (time,), which turns amounts (mm, m or kg m-2 of precipitation,
+            J m-2 of radiation) into rates.
+
+    Returns:
+        A function of the field.
+
+    Raises:
+        DataError: for units that are missing, unknown or of something else.
+
+    Examples:
+        >>> conversion(dataset.tas, describe(dataset.tas), file="tas.nc")(dataset.tas)
+    """
+    found, kind = field.attrs.get("units"), described.kind
+    text = "" if found is None else str(found)
+    if kind.units is None:
+        _known(text, field, file)
+        return Conversion(1.0, 0.0, described.quantity, text)
+    if not text.strip():
+        if described.quantity in ("fraction", "relative humidity"):
+            raise DataError(
+                f"{file}: {field.name} has no attribute 'units', so it may be from 0 to 1 or from 0 to 100; set it to "
+                "'1' or '%'" + or_say_so("units", field.name, "'%'")
+            )
+        raise DataError(
+            f"{file}: {field.name} has no attribute 'units'; set it to what the values are in, for instance "
+            f"{kind.units!r}" + or_say_so("units", field.name, repr(kind.units))
+        )
+    unit = _known(text, field, file)
+    factor, offset = _line(unit, kind, described.quantity, step_days) or (None, 0.0)
+    if factor is None:
+        raise DataError(
+            f"{file}: {field.name} is {kind.about} by {described.because}, in units {text!r}, which cannot become "
+            f"{kind.units}{_hint(described.quantity, unit, step_days)}; correct the attribute 'units', or say what it "
+            f"is: variables = {{{field.name} = {{quantity = {_fitting(text)!r}}}}}."
+        )
+    return Conversion(factor, offset, described.quantity, kind.units)
+
+
+def or_say_so(option: str, name: Any, value: str) -> str:
+    """The end of an advice: how to say something of a variable without a change of its file."""
+    return f", or say so without changing the file: variables = {{{name} = {{{option} = {value}}}}}."
+
+
+def _fitting(units: str) -> str:
+    """The first quantity that could be in some units."""
+    return next(name for name, kind in QUANTITIES.items() if name == "other" or (kind.units and can_be(units, name)))
+
+
+def can_be(units: str, quantity: str) -> bool:
+    """Whether a variable in some units could be of a quantity.
+
+    Args:
+        units: the attribute; an empty text could be anything.
+        quantity: a key of `QUANTITIES`.
+
+    Returns:
+        False where the units are not known, or of another dimension.
+
+    Examples:
+        >>> can_be("hPa", "precipitation")
+        False
+    """
+    kind = QUANTITIES[quantity]
+    if kind.units is None or not units.strip():
+        return True
+    try:
+        return _line(parse_unit(units), kind, quantity, 1.0) is not None
+    except UnknownUnit:
+        return False
+
+
+def implausible(described: Described, low: float, high: float) -> Literal["too low", "too high"] | None:
+    """Whether the extremes of a field in canonical units leave what nature allows."""
+    if described.kind.plausible is None:
+        return None
+    lowest, highest = described.kind.plausible
+    if low < lowest:
+        return "too low"
+    return "too high" if high > highest else None
+
+
+def likely_units(quantity: str, units_found: str, value: float) -> str:
+    """A guess at the true units of an implausible value (in canonical units), or "" where there is none."""
+    found = units_found.lower()
+    match quantity:
+        case "temperature" if found in ("k", "kelvin", "") and -90 < value < 60:
+            return "degC"
+        case "temperature" if "c" in found and 150 <= value - 273.15 <= 350:
+            return "K"
+        case "precipitation" if value > 3000.0 and ("s-1" in found or "/s" in found):
+            return "mm day-1"
+        case "pressure" if value > 120_000.0 and "h" in found:
+            return "Pa"
+        case "fraction" | "relative humidity" if value > 130.0 and found in ("1", ""):
+            return "%"
+        case _:
+            return ""
+
+
+def _known(text: str, field: xr.DataArray, file: str) -> Unit:
+    try:
+        return parse_unit(text)
+    except UnknownUnit:
+        raise DataError(
+            f"{file}: {field.name} has the unknown units {text!r}; set its attribute 'units' to something that "
+            "UDUNITS knows, such as 'K', 'mm day-1' or 'Pa'" + or_say_so("units", field.name, "'K'")
+        ) from None
+
+
+def _line(
+    unit: Unit, kind: Quantity, quantity: str, step_days: float | xr.DataArray | None
+) -> tuple[float | xr.DataArray, float] | None:
+    """(factor, offset) of the conversion; None if the dimensions do not agree."""
+    ureg = registry()
+    amount, days = ureg.Quantity(unit.scale, unit.unit), 1.0
+    if unit.dimensionality in AMOUNTS.get(quantity, ()):
+        if step_days is None:
+            return None
+        amount, days = amount / ureg.Quantity(1.0, "day"), step_days
+    if quantity == "precipitation" and "[mass]" in amount.dimensionality:
+        amount = amount / ureg.Quantity(WATER_DENSITY, "kilogram / meter ** 3")
+    if unit.offset is not None and not quantity.startswith("temperature"):
+        return None
+    if not amount.check(parse_unit(kind.units or "").unit.dimensionality):
+        return None
+    factor = float(amount.to(parse_unit(kind.units or "").unit).magnitude)
+    offset = ZERO[unit.offset] if unit.offset is not None and quantity == "temperature" else 0.0
+    return factor / days, offset
+
+
+def _hint(quantity: str, unit: Unit, step_days: float | xr.DataArray | None) -> str:
+    if unit.dimensionality in AMOUNTS.get(quantity, ()) and step_days is None:
+        return " (an amount needs time steps of known length to become a rate)"
+    return ""

@@ -1,0 +1,112 @@
+"""Inspection: facts of the real files, and faults reported without stopping at the first."""
+
+import numpy as np
+import pytest
+
+from subgrid.data.inspection.inspection import inspect
+
+from ..climate_files import DATA, archive, needs_data
+
+
+@needs_data
+def test_iberia_fits_together():
+    found = inspect(*sorted(path for path in (DATA / "iberia").glob("*.nc") if not path.name.startswith("CORDEX")))
+    assert len(found.files) == 9
+    assert found.problems == ()
+    reports = {report.file.rsplit("/", 1)[-1]: report for report in found.files}
+    rain, land = reports["EOBS_Iberia_pr.nc"], reports["EOBS_Iberia_tas.nc"]
+    assert rain.variables[0].gappy == 4
+    assert "gaps = 'mask'" in rain.advice[0]
+    assert land.variables[0].masked == pytest.approx(221 / 551)
+    assert (land.variables[0].units_found, land.variables[0].units) == ("degC", "K")
+    period = reports["CMIP5_Iberia_tas.rcp85.nc"].period
+    assert period is not None
+    assert (period.n_times, period.n_years, period.season, period.step) == (1804, 20, "DJF", "daily")
+    fit = found.fit
+    assert fit is not None
+    assert fit.variables == ("pr", "tas")
+    assert fit.ratio == pytest.approx(1.4 / 0.5, rel=0.02)
+    assert fit.overlap == pytest.approx(1.0)
+    assert fit.shared_dates == 1805
+
+
+@needs_data
+def test_climdown_tells_calendars_and_short_archive():
+    found = inspect(DATA / "climdown" / "tiny_obs.nc", DATA / "climdown" / "tiny_gcm.nc")
+    assert found.fit is not None
+    assert found.fit.coarse[0].endswith("tiny_gcm.nc")
+    assert any("noleap" in remark for remark in found.fit.remarks)
+    assert any("tiny_obs.nc holds 3 years only" in remark for remark in found.fit.remarks)
+
+
+def test_faults_of_files_are_all_reported(tmp_path):
+    archive().to_netcdf(tmp_path / "good.nc")
+    (tmp_path / "text.nc").write_text("no data")
+    bad = archive()
+    bad["tas"] = (bad.tas - 273.15).assign_attrs(bad.tas.attrs)
+    bad.to_netcdf(tmp_path / "celsius.nc")
+    found = inspect(tmp_path, tmp_path / "gone.nc")
+    reports = {report.file.rsplit("/", 1)[-1]: report for report in found.files}
+    assert reports["good.nc"].problem is None
+    assert "is text ('no data'), and neither NetCDF nor Zarr" in str(reports["text.nc"].problem)
+    assert "look like degC" in str(reports["celsius.nc"].problem)
+    assert "no such file" in str(reports["gone.nc"].problem)
+    assert len(found.problems) == 3
+
+
+def test_two_datasets_that_do_not_fit():
+    coarse = archive(lat=np.arange(30, 40, 2.0), lon=np.arange(0, 10, 2.0))
+    fine = archive("pr", lat=np.arange(60, 63, 0.5), lon=np.arange(0, 3, 0.5))
+    found = inspect(coarse, fine)
+    assert found.fit is not None
+    assert found.fit.variables == ()
+    assert "do not overlap" in found.problems[0]
+    assert "no variable has the same name" in found.problems[1]
+
+
+def test_suspiciously_dry():
+    rain = archive("pr", n_times=120)
+    rain["pr"] = (rain.pr / 86_400).assign_attrs(rain.pr.attrs)
+    found = inspect(rain)
+    assert "which would be a desert; are the values in kg m-2 s-1" in found.files[0].advice[0]
+    assert found.fit is None
+
+
+def test_members_are_counted(tmp_path):
+    for i in (1, 2):
+        archive(seed=i).expand_dims(member=[i]).to_netcdf(tmp_path / f"m{i}.nc")
+    assert [report.n_members for report in inspect(tmp_path).files] == [1, 1]
+
+
+def test_only_what_is_asked_for_can_be_a_problem():
+    file = archive()
+    file["odd"] = file.tas.assign_attrs(units="quux", standard_name="air_temperature")
+    found = inspect(file)
+    assert found.problems == ()
+    assert "odd cannot be used" in found.files[0].advice[0] and "unknown units 'quux'" in found.files[0].advice[0]
+    assert inspect(file, variables="tas").files[0].advice == ()
+    assert "unknown units 'quux'" in inspect(file, variables=["tas", "odd"]).problems[0]
+    assert "no variable 'pr' in any file" in inspect(file, variables="pr").problems[0]
+
+
+def test_a_fault_of_what_the_other_archive_holds_is_a_problem():
+    coarse = archive(lat=np.arange(0, 4.0), lon=np.arange(0, 4.0))
+    coarse["tas"].attrs["units"] = "quux"
+    coarse["pr"] = coarse.tas.assign_attrs(units="mm day-1", standard_name="precipitation_flux")
+    assert any("unknown units 'quux'" in problem for problem in inspect(coarse, archive()).problems)
+
+
+def test_what_a_variable_is_and_what_was_done_is_reported():
+    file = archive().rename(tas="hurs")
+    file["hurs"] = (file.hurs * 0 + 104.0).assign_attrs(units="%", standard_name="relative_humidity")
+    report = inspect(file, variables={"hum": "hurs"}).files[0]
+    assert report.variables[0].described.quantity == "relative humidity"
+    assert report.variables[0].described.bounds == (0.0, 100.0)
+    assert report.advice == ("hum reaches 104 %, beyond its bound, which is taken instead.",)
+
+
+def test_large_archives_are_looked_at_and_read_whole_only_on_request(monkeypatch):
+    monkeypatch.setattr("subgrid.data.inspection.inspection.WHOLE_BELOW", 10)
+    file = archive(n_times=40)
+    assert inspect(file).files[0].variables[0].n_looked_at == 9
+    assert inspect(file, values=True).files[0].variables[0].n_looked_at == 40

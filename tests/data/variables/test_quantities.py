@@ -1,0 +1,126 @@
+"""What a variable is: by standard name, name and units of well-known archives, or as it is given."""
+
+import pytest
+import xarray as xr
+
+from subgrid.data.variables.quantities import QUANTITIES, Described, describe, describe_name
+
+
+def field(name: str, units: str | None = None, **attributes: str) -> xr.DataArray:
+    return xr.DataArray(0.0, name=name, attrs=attributes | ({} if units is None else {"units": units}))
+
+
+NAMES = {
+    "temperature": "tas tasmax tasmin ta ts tos sst t2m 2t d2m mx2t24 tg tn tx tmp tmn tmx tmmx tmean T2 air "
+    "skt tasAdjust temp air_temperature TEMP2",
+    "temperature difference": "tas_anomaly temp_anom tempanomaly",
+    "temperature range": "dtr tasrange diurnal_temperature_range",
+    "precipitation": "pr prc prsn tp rr ppt pre prcp precip precipitationCal prAdjust RAINNC prate pcp "
+    "precipitation_amount rainfall RAINFILE lsp",
+    "pressure": "ps psl slp msl sp PSFC pressure",
+    "vapour pressure": "vap vp vpd",
+    "relative humidity": "hurs hursmin rh rhum hu rmax relhum",
+    "fraction": "clt tcc siconc snc lsm sftlf cld",
+    "mass fraction": "huss hus sph shum q2m",
+    "speed": "sfcWind sfcWindmax fg si10 wspd wsgsmax",
+    "velocity": "uas vas ua u10 10v uwnd",
+    "radiation": "rsds rlds ssrd srad qq",
+    "snow amount": "snw snd swe",
+    "other": "orog x evspsbl mrro tasks prw wet_days number_of_rain_days precipitation_hours precipitable_water "
+    "precip_type wind_direction",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("quantity", "name"), [(q, name) for q, names in NAMES.items() for name in names.split()])
+def test_names_of_well_known_archives(quantity, name):
+    assert describe(field(name)).quantity == quantity
+
+
+STANDARD_NAMES = {
+    "temperature": "air_temperature sea_surface_temperature dew_point_temperature surface_temperature "
+    "soil_temperature",
+    "temperature difference": "air_temperature_anomaly surface_temperature_anomaly",
+    "precipitation": "precipitation_flux precipitation_amount lwe_precipitation_rate rainfall_rate "
+    "convective_precipitation_flux snowfall_flux thickness_of_rainfall_amount lwe_thickness_of_precipitation_amount",
+    "pressure": "air_pressure air_pressure_at_mean_sea_level surface_air_pressure air_pressure_at_sea_level",
+    "vapour pressure": "water_vapor_partial_pressure_in_air",
+    "relative humidity": "relative_humidity",
+    "fraction": "cloud_area_fraction sea_ice_area_fraction land_binary_mask",
+    "mass fraction": "specific_humidity humidity_mixing_ratio",
+    "speed": "wind_speed wind_speed_of_gust",
+    "velocity": "eastward_wind northward_wind x_wind",
+    "radiation": "surface_downwelling_shortwave_flux_in_air surface_downwelling_longwave_flux_in_air",
+    "snow amount": "surface_snow_amount lwe_thickness_of_surface_snow_amount",
+    "other": "surface_altitude tendency_of_air_temperature number_of_days_with_air_temperature_above_threshold "
+    "surface_downward_eastward_stress wind_from_direction atmosphere_mass_content_of_water_vapor",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("quantity", "standard_name"), [(q, name) for q, names in STANDARD_NAMES.items() for name in names.split()]
+)
+def test_standard_names(quantity, standard_name):
+    assert describe(field("x", standard_name=standard_name)).quantity == quantity
+
+
+def test_units_choose_between_readings_of_a_name():
+    assert describe(field("pre", "mm/day")).quantity == "precipitation"
+    assert describe(field("tp", "m")).quantity == "precipitation"
+    assert describe(field("orog", "m")).quantity == "other"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "quantity"),
+    [
+        ({"cell_methods": "time: range within days time: mean over days"}, "temperature range"),
+        ({"long_name": "diurnal temperature range"}, "temperature range"),
+        ({"long_name": "2 m temperature anomaly"}, "temperature difference"),
+        ({"cell_methods": "time: mean"}, "temperature"),
+    ],
+)
+def test_a_temperature_may_be_a_difference_of_two(attributes, quantity):
+    assert describe(field("tas", "K", standard_name="air_temperature", **attributes)).quantity == quantity
+
+
+def test_a_modifier_of_a_standard_name_makes_it_another_variable():
+    counted = field("tas_n", "1", standard_name="air_temperature number_of_observations")
+    assert describe(counted).quantity == "other"
+
+
+def test_what_is_told_goes_before_everything_and_is_written_down():
+    described = describe(field("ppt", "K", standard_name="air_temperature"), quantity="precipitation")
+    assert (described.quantity, described.bounds, described.transform) == (
+        "precipitation",
+        (0.0, None),
+        "censored root",
+    )
+    bounded = describe(field("x", "1"), bounds=(0.0, 5.0))
+    assert (bounded.quantity, bounded.transform) == ("other", "arcsine")
+    again = describe(field("anything").assign_attrs(bounded.attributes))
+    assert (again.quantity, again.bounds, again.transform) == ("other", (0.0, 5.0), "arcsine")
+    assert Described.from_dict(bounded.as_dict()) == bounded
+
+
+def test_bounds_and_transforms_follow_from_the_quantity():
+    found = {
+        name: (describe_name(name).bounds, describe_name(name).transform)
+        for name in ("tas", "pr", "hurs", "sfcWind", "uas")
+    }
+    assert found == {
+        "tas": ((0.0, None), "none"), "pr": ((0.0, None), "censored root"), "hurs": ((0.0, 100.0), "arcsine"),
+        "sfcWind": ((0.0, None), "root"), "uas": ((None, None), "none"),
+    }  # fmt: skip
+
+
+def test_a_quantity_that_does_not_exist_is_refused_with_the_nearest():
+    with pytest.raises(ValueError, match=r"no quantity 'precipitatoin'; there are .* did you mean 'precipitation'"):
+        describe(field("x"), quantity="precipitatoin")
+    with pytest.raises(ValueError, match="bounds must ascend, got 5 and 1"):
+        describe(field("x"), bounds=(5.0, 1.0))
+
+
+def test_canonical_units_are_units_of_the_quantity():
+    from subgrid.data.variables.units import can_be
+
+    assert all(can_be(kind.units, name) for name, kind in QUANTITIES.items() if kind.units is not None)
+    assert not can_be("hPa", "precipitation") and can_be("mm", "precipitation") and can_be("J m-2", "radiation")

@@ -1,0 +1,97 @@
+"""Units: conversions known from physics, and one sentence for units that cannot be."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from subgrid.data.fields import DataError
+from subgrid.data.variables.quantities import describe, describe_name
+from subgrid.data.variables.units import Conversion, conversion, implausible, likely_units
+
+
+def of(field: xr.DataArray, *, step_days: float | None = None) -> Conversion:
+    return conversion(field, describe(field), file="f.nc", step_days=step_days)
+
+
+def field(name: str, units: str | None, values=1.0, **attributes: str) -> xr.DataArray:
+    if units is not None:
+        attributes["units"] = units
+    return xr.DataArray(np.asarray(values, np.float32), name=name, attrs=attributes)
+
+
+@pytest.mark.parametrize(
+    ("name", "units", "value", "expected"),
+    [
+        ("tas", "degC", 0.0, 273.15),
+        ("tas", "Celsius", 100.0, 373.15),
+        ("tasmax", "degF", 212.0, 373.15),
+        ("tas", "K", 288.5, 288.5),
+        # A kilogram of water on a square metre is a millimetre; a day has 86,400 s.
+        ("pr", "kg m-2 s-1", 1e-4, 8.64),
+        ("pr", "kg m**-2 s**-1", 1e-4, 8.64),
+        ("pr", "mm/day", 3.5, 3.5),
+        ("pr", "mm d-1", 3.5, 3.5),
+        ("pr", "m s-1", 1e-7, 8.64),
+        ("pr", "mm h-1", 0.5, 12.0),
+        ("pr", "inch/day", 1.0, 25.4),
+        ("psl", "hPa", 1013.25, 101_325.0),
+        ("psl", "mbar", 1000.0, 100_000.0),
+        ("psl", "atm", 1.0, 101_325.0),
+        ("dtr", "degC", 10.0, 10.0),
+        ("orog", "m", 812.0, 812.0),
+    ],
+)
+def test_known_conversions(name, units, value, expected):
+    converted = of(field(name, units))(field(name, units, value))
+    assert converted.dtype == np.float32
+    np.testing.assert_allclose(converted, expected, rtol=1e-6)  # six digits of float32
+
+
+@pytest.mark.parametrize(("units", "step", "expected"), [("mm", 1.0, 6.0), ("mm", 0.25, 24.0), ("m", 1.0, 6000.0)])
+def test_amounts_become_rates_by_the_time_step(units, step, expected):
+    amount = field("tp", units, 6.0)
+    np.testing.assert_allclose(of(amount, step_days=step)(amount), expected, rtol=1e-6)
+
+
+def test_mass_per_area_is_an_amount_too():
+    amount = field("pr", "kg m-2", 6.0)
+    np.testing.assert_allclose(of(amount, step_days=1.0)(amount), 6.0, rtol=1e-6)
+    with pytest.raises(DataError, match="an amount needs time steps of known length"):
+        of(amount)
+
+
+def test_attributes_follow():
+    converted = of(field("pr", "kg m-2 s-1"))(
+        field("pr", "kg m-2 s-1", 0.0, standard_name="precipitation_flux", long_name="rain")
+    )
+    assert converted.attrs == {"units": "mm day-1", "standard_name": "lwe_precipitation_rate", "long_name": "rain"}
+
+
+def test_rounding_below_zero_is_no_rain_but_more_is_kept():
+    values = field("pr", "mm day-1", [-1e-5, 0.0, np.nan, -1.0, 2.0])
+    np.testing.assert_array_equal(of(values)(values), np.float32([0.0, 0.0, np.nan, -1.0, 2.0]))
+
+
+@pytest.mark.parametrize(
+    ("name", "units", "message"),
+    [
+        ("tas", None, r"f\.nc: tas has no attribute 'units'; set it .* for instance 'K'"),
+        ("tas", "mm", r"f\.nc: tas is a temperature by its name, 'tas', in units 'mm', which cannot become K; correct"),
+        ("pr", "degC", r"f\.nc: pr is precipitation by its name, 'pr', in units 'degC', which cannot become mm day-1"),
+        ("tas", "quux", r"f\.nc: tas has the unknown units 'quux'"),
+        ("hurs", "quux", r"f\.nc: hurs has the unknown units 'quux'"),
+    ],
+)
+def test_units_that_cannot_be(name, units, message):
+    with pytest.raises(DataError, match=message):
+        of(field(name, units))
+
+
+def test_guesses_at_wrong_units():
+    assert implausible(describe_name("tas"), 12.0, 300.0) == "too low"
+    assert implausible(describe_name("tas"), 200.0, 320.0) is None
+    assert likely_units("temperature", "K", 12.0) == "degC"
+    assert likely_units("temperature", "degC", 288.0 + 273.15) == "K"
+    assert likely_units("precipitation", "kg m-2 s-1", 10.0 * 86_400) == "mm day-1"
+    assert likely_units("pressure", "hPa", 1e7) == "Pa"
+    assert likely_units("temperature", "K", 1000.0) == ""
