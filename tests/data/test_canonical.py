@@ -9,7 +9,7 @@ from subgrid.data.canonical import check_climate, open_climate, valid_mask
 from subgrid.data.fields import DataError
 from subgrid.data.times.calendars import calendar_of, season_years, split_by_parity
 
-from ..climate_files import DATA, archive, needs_data
+from .climate_files import DATA, archive, needs_data
 
 
 def raw(path, variable: str) -> np.ma.MaskedArray:
