@@ -98,7 +98,7 @@ def test_a_fault_of_what_the_other_archive_holds_is_a_problem():
 
 def test_what_a_variable_is_and_what_was_done_is_reported():
     file = archive().rename(tas="hurs")
-    file["hurs"] = (file.hurs * 0 + 104.0).assign_attrs(units="%", standard_name="relative_humidity")
+    file["hurs"] = (file.hurs - file.hurs.max() + 104.0).assign_attrs(units="%", standard_name="relative_humidity")
     report = inspect(file, variables={"hum": "hurs"}).files[0]
     assert report.variables[0].described.quantity == "relative humidity"
     assert report.variables[0].described.bounds == (0.0, 100.0)
