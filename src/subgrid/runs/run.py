@@ -30,6 +30,15 @@ class Run(Generic[Config]):
     streams: ClassVar[Sequence[str]] = ()
     """The second names that there are: another is refused, so that a test can enumerate all keys."""
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Without a root its keys would fail in the middle of a run."""
+        super().__init_subclass__(**options)
+        if not isinstance(getattr(cls, "root", None), str):
+            raise TypeError(
+                f"{cls.__name__} has no root, the first name of its random streams; "
+                'give the class one: root = "my experiment".'
+            )
+
     def path(self, name: str) -> Path:
         """A file, store or folder of the run."""
         return self.folder / name

@@ -1,12 +1,17 @@
 """What samplers are measured on, against dense algebra and quadrature."""
 
+from typing import get_args
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.stats import norm
 
+from subgrid.downscaling.upsampling.choices import GuidanceName
 from subgrid.experiments.sampler_errors import cases
+from subgrid.experiments.sampler_errors.config import SamplerErrorsConfig, SamplerErrorsTable, check
+from subgrid.runs.config import ConfigError
 
 
 def test_conditioned_fields_are_those_of_dense_algebra():
@@ -34,3 +39,32 @@ def test_mixture_by_quadrature():
     weights = density * norm.pdf(x[:, None], grid, sigma)
     expected = (weights * grid).sum(1) / weights.sum(1)
     np.testing.assert_allclose(cases.denoise_mixture(jnp.asarray(x), jnp.asarray(sigma), std=0.3), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", get_args(GuidanceName))
+def test_every_guidance_can_be_measured(name):
+    check(SamplerErrorsConfig(sampler_errors=SamplerErrorsTable(guidances=(name,))))
+    with jax.enable_x64(True):
+        given = cases.conditioned("36 points", 0.0)[0]
+        assert jnp.isfinite(cases.guided(name, given)(jnp.ones((1, 36)), jnp.asarray(0.5))).all()
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.05])
+@pytest.mark.parametrize("name", ["gaussian-gain", "moment-matching"])
+def test_guidances_of_a_gaussian_denoise_as_its_conditional(name, noise):
+    with jax.enable_x64(True):
+        x, sigma = jnp.ones((1, 36)), jnp.asarray(0.5)
+        given = cases.conditioned("36 points", noise)[0]
+        assert cases.takes_noise(name, given)
+        exact = given.conditional.given(given.target).denoise(x, sigma)
+        np.testing.assert_allclose(cases.guided(name, given)(x, sigma), exact, atol=1e-6)
+
+
+def test_projection_is_for_exact_values_alone():
+    assert not cases.takes_noise("projection", cases.conditioned("36 points", 0.05)[0])
+
+
+def test_a_guidance_of_unknown_cost_is_refused_before_the_run(monkeypatch):
+    monkeypatch.delitem(cases.PRODUCTS, "projection")
+    with pytest.raises(ConfigError, match=r'names "projection".*PRODUCTS in'):
+        check(SamplerErrorsConfig())

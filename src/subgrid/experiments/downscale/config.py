@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from subgrid.downscaling.debiasing.fit import DebiasMethod
-from subgrid.downscaling.upsampling.choices import GridName, GuidanceName, MethodName, ProcessName
+from subgrid.downscaling.upsampling.choices import GridName, GuidanceName, LevelsName, MethodName, ProcessName
 from subgrid.runs.config import (
     AsTuple,
     ConfigError,
@@ -17,9 +17,7 @@ from subgrid.runs.config import (
     Table,
 )
 
-Sampler = Literal[
-    "projection", "moment-matching", "gaussian-gain", "particles", "conditional-diffusion", "conditional-flow"
-]
+Sampler = Literal[GuidanceName, "particles", "conditional-diffusion", "conditional-flow"]
 
 
 class DataTable(Table):
@@ -108,7 +106,7 @@ class TrainingTable(Table):
     learning_rate: PositiveFloat = 1e-3
     warmup: Positive = 500
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
-    noise_levels: Literal["log-uniform", "log-normal", "time-uniform"] = "log-uniform"
+    noise_levels: LevelsName = "log-uniform"
     steps_per_dispatch: Positive = 20
     checkpoint_every: Positive = 1000
     tensorboard: bool = False

@@ -10,7 +10,7 @@ RUN/samplers.json, samplers.md, crps.svg, spread.svg   all of them
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import jax.numpy as jnp
 import numpy as np
@@ -21,6 +21,7 @@ from subgrid.downscaling.conditional.model import is_conditional
 from subgrid.downscaling.evaluation import draw_conditions, perfect_model_rows, ranks
 from subgrid.downscaling.interpolation.cubic import cubic_interpolation
 from subgrid.downscaling.prior.model import is_trained
+from subgrid.downscaling.upsampling.choices import GuidanceName
 from subgrid.downscaling.upsampling.particles import sample_with_diagnostics
 from subgrid.experiments.downscale import build
 from subgrid.experiments.downscale.checks import check_archives
@@ -93,9 +94,8 @@ def _kind(sampler: str) -> Any:
 
 def _configured(config: DownscaleConfig, sampler: Any, n: int | None) -> DownscaleConfig:
     """The configuration that samples so, with n levels."""
-    guided = {"projection", "moment-matching", "gaussian-gain"}
     sampling: dict[str, Any] = config.sampling.model_dump() | {"n_levels": n, "particles": 1}
-    sampling |= {"guidance": sampler} if sampler in guided else {}
+    sampling |= {"guidance": sampler} if sampler in get_args(GuidanceName) else {}
     if sampler == "particles":  # whose kernel is the method's
         sampling |= {"guidance": "moment-matching", "particles": N_PARTICLES, "method": "gaussian-sde"}
     downscaling: dict[str, Any] = config.downscaling.model_dump() | {"method": _kind(sampler)}

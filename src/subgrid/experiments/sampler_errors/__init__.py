@@ -1,6 +1,6 @@
 """What samplers cost in accuracy, with exact denoisers and no network."""
 
-from subgrid.experiments.sampler_errors.config import SamplerErrorsConfig
+from subgrid.experiments.sampler_errors.config import SamplerErrorsConfig, check
 from subgrid.runs.experiment import Experiment, Recipe
 
 
@@ -14,5 +14,6 @@ EXPERIMENT = Experiment(
     table="sampler_errors",
     config=SamplerErrorsConfig,
     recipe=_recipe,
+    check=check,
     example={"sampler_errors": {"evaluations": [4, 8, 16, 32]}},
 )

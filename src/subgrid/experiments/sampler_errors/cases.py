@@ -4,6 +4,8 @@ Under an exact denoiser the error of a sample is the sampler's own. Without a gu
 component of a Gaussian by itself, so a field is a list of scalar Gaussians N(μ, λ).
 """
 
+import inspect
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -16,9 +18,7 @@ from jaxtyping import Array, Float, Scalar
 from subgrid.diffusion.gaussian_conditional import ConditionalGaussian, condition
 from subgrid.diffusion.gaussian_prior import GaussianPrior
 from subgrid.diffusion.gaussian_steps import IsotropicGaussian
-from subgrid.diffusion.guidance.gaussian import gaussian_gain
-from subgrid.diffusion.guidance.moments import moment_matching
-from subgrid.diffusion.guidance.projected import projection
+from subgrid.downscaling.upsampling import choices
 from subgrid.numerics.operators import BlockMean, Subsample
 from subgrid.types import Denoiser
 
@@ -87,23 +87,26 @@ def component_moments(
     return ComponentMoments(vectors.T @ mean, np.where(variances > 1e-12 * variances.max(), variances, 0.0))
 
 
+SOLVER_ITERATIONS = 4
+"""Of moment matching, as `sampling.solver_iterations` has them by default."""
+PRODUCTS = {"exact": 0, "gaussian-gain": 0, "moment-matching": SOLVER_ITERATIONS, "projection": 1}
+"""Vector–Jacobian products beside each evaluation of the denoiser; each costs about two evaluations more."""
+
+
 def guided(guidance: str, given: Given) -> Denoiser:
     """The prior's denoiser, exact, as a guidance makes it."""
-    prior, noise = given.conditional.prior, given.conditional.noise_variance
-    arguments = prior, given.conditional.operator, given.target
-    match guidance:
-        case "gaussian-gain":
-            return gaussian_gain(*arguments, prior=prior, noise_variance=noise)
-        case "moment-matching":
-            return moment_matching(*arguments, prior=prior, noise_variance=noise)
-        case "projection":
-            return projection(*arguments)
-        case other:
-            raise ValueError(f"no guidance {other!r}.")
+    known = given.conditional
+    noise = {"noise_variance": known.noise_variance} if takes_noise(guidance, given) else {}
+    return _guide(guidance, given)(known.prior, known.operator, given.target, **noise)
 
 
-PRODUCTS = {"exact": 0, "gaussian-gain": 0, "moment-matching": 4, "projection": 1}
-"""Vector–Jacobian products beside each evaluation of the denoiser; each costs about two evaluations more."""
+def takes_noise(guidance: str, given: Given) -> bool:
+    """Whether it knows of noisy coarse values: one without the argument `noise_variance` is for exact ones alone."""
+    return "noise_variance" in inspect.signature(_guide(guidance, given)).parameters
+
+
+def _guide(guidance: str, given: Given) -> Callable[..., Denoiser]:
+    return choices.guidance(guidance, given.conditional.prior, n_iterations=SOLVER_ITERATIONS, strength=None)
 
 
 # Mixtures -----------------------------------------------------------------------------------------------------------

@@ -1,11 +1,12 @@
 """The configuration of the table of sampler errors: a TOML file with the table [sampler_errors]."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
 from subgrid.downscaling.upsampling.choices import GuidanceName, MethodName
-from subgrid.runs.config import AsTuple, Configuration, PositiveFloat, RunTable, Table
+from subgrid.experiments.sampler_errors.cases import PRODUCTS
+from subgrid.runs.config import AsTuple, ConfigError, Configuration, PositiveFloat, RunTable, Table
 
 Grid = Literal["exponential", "central", "karras", "variance-preserving", "cosine"]
 
@@ -13,16 +14,7 @@ Grid = Literal["exponential", "central", "karras", "variance-preserving", "cosin
 class SamplerErrorsTable(Table):
     """The table of sampler errors: method × grid × case against evaluations, exact denoisers, no network."""
 
-    methods: Annotated[tuple[MethodName, ...], AsTuple, Field(min_length=1)] = (
-        "gaussian-sde",
-        "gaussian-ode",
-        "ode-multistep",
-        "sde-multistep",
-        "heun",
-        "euler-maruyama",
-        "ancestral",
-        "predictor-corrector",
-    )
+    methods: Annotated[tuple[MethodName, ...], AsTuple, Field(min_length=1)] = get_args(MethodName)
     """As `sampling.method`."""
     guided_methods: Annotated[tuple[MethodName, ...], AsTuple, Field(min_length=1)] = (
         "gaussian-sde",
@@ -63,3 +55,13 @@ class SamplerErrorsConfig(Configuration):
 
     run: RunTable = RunTable(name="sampler_errors")
     sampler_errors: SamplerErrorsTable = SamplerErrorsTable()
+
+
+def check(config: SamplerErrorsConfig) -> None:
+    """A guidance whose cost nobody has written down is refused before anything is computed."""
+    for guidance in config.sampler_errors.guidances:
+        if guidance not in PRODUCTS:
+            raise ConfigError(
+                f'sampler_errors.guidances names "{guidance}", whose vector-Jacobian products nobody has counted; '
+                "leave it out, or add their number to PRODUCTS in experiments/sampler_errors/cases.py."
+            )

@@ -36,6 +36,7 @@ from subgrid.experiments.sampler_errors.cases import (
     guided,
     mixture_spreads,
     normal_points,
+    takes_noise,
 )
 from subgrid.experiments.sampler_errors.config import SamplerErrorsTable
 from subgrid.numerics.noise import standard_normal
@@ -157,8 +158,8 @@ def guided_rows(table: SamplerErrorsTable, *, report: Callable[[str], None]) -> 
     cases = [(given, v) for field in FIELDS for v in (0.0, table.noise_variance) for given in conditioned(field, v)]
     rows = []
     for (given, noise), guidance in product(cases, table.guidances):
-        if guidance == "projection" and noise:
-            continue  # which it refuses
+        if noise and not takes_noise(guidance, given):
+            continue
         evaluations = [e for e in table.evaluations if e <= 32 or given.mean.size <= LARGE]
         for name in table.guided_methods if given.case == EVERY_METHOD else table.guided_methods[:1]:
             report(f"{given.case}, {guidance}, {name}")

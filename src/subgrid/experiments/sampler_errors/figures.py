@@ -22,6 +22,9 @@ CURVES: Mapping[str, dict[str, Any]] = {
     "ancestral": {"color": "#D55E00"},
     "predictor-corrector": {"color": "#D55E00", "linestyle": (0, (1.4, 1.2))},
 }
+"""Those of the published figure, its one curve on another grid too."""
+OTHER: Mapping[str, Any] = {"linestyle": (0, (5, 1.4, 1.2, 1.4))}
+"""Any other method, in the next colour of matplotlib's cycle."""
 PANELS = ("unit Gaussian", "mixture, total", "mixture, inside a mode", "narrow mixture, inside a mode")
 """Cases; a field given coarse values looks like the unit Gaussian."""
 FLOOR = 1e-5
@@ -34,6 +37,13 @@ def curve_of(row: Mapping[str, Any]) -> str:
     return row["method"] if row["grid"] == GRID else f"{row['method']}, {row['grid']} grid"
 
 
+def drawn(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Every method on the usual grid, or on the first grid that there is; and what has a curve of its own."""
+    grids = [row["grid"] for row in rows]
+    grid = GRID if GRID in grids else grids[0]
+    return [row for row in rows if row["grid"] == grid or curve_of(row) in CURVES]
+
+
 def error_curves(axes: Axes, rows: Sequence[Mapping[str, Any]], *, noise: float | None = None) -> Axes:
     """Errors of one case against evaluations.
 
@@ -41,7 +51,8 @@ def error_curves(axes: Axes, rows: Sequence[Mapping[str, Any]], *, noise: float 
     """
     for row in rows:
         curve, errors = curve_of(row), np.maximum(row["error"], FLOOR)
-        axes.plot(row["evaluations"], errors, marker="o", markersize=3, label=curve, **CURVES[curve])
+        look = CURVES.get(curve) or CURVES.get(row["method"]) or OTHER
+        axes.plot(row["evaluations"], errors, marker="o", markersize=3, label=curve, **look)
     if noise is not None:
         axes.axhspan(FLOOR / 2, noise, color=style.COLOURS["floor"], alpha=0.25, linewidth=0)
     axes.axhline(0.01, color=style.MUTED, linewidth=0.8, linestyle=(0, (1.4, 1.2)))
@@ -74,8 +85,8 @@ def draw_errors(metrics: Mapping[str, Any]) -> Figure:
     panels = figure.subplots(2, 2, sharex=True, sharey=True)
     exact = [row for row in metrics["rows"] if row["guidance"] == "exact" and not row["noise"]]
     for axes, case in zip(panels.flat, PANELS, strict=True):
-        rows = [row for row in exact if row["case"] == case and curve_of(row) in CURVES]
-        error_curves(axes, rows, noise=metrics["sampling_noise"].get(case))
+        rows = [row for row in exact if row["case"] == case]
+        error_curves(axes, drawn(rows), noise=metrics["sampling_noise"].get(case))
         axes.set_title(case)
     for axes in panels[:, 0]:
         axes.set_ylabel("error, share of the standard deviation")

@@ -17,6 +17,7 @@ CURVES: Mapping[str, dict[str, Any]] = {
     "conditional-diffusion": {"color": "#009E73"},
     "conditional-flow": {"color": "#E69F00"},
 }
+"""Any other sampler has the next colour of matplotlib's cycle, dotted."""
 
 
 def score_curves(axes: Axes, rows: Sequence[Mapping[str, Any]], score: str) -> Axes:
@@ -24,7 +25,8 @@ def score_curves(axes: Axes, rows: Sequence[Mapping[str, Any]], score: str) -> A
     for sampler in dict.fromkeys(row["sampler"] for row in rows):
         own = [row for row in rows if row["sampler"] == sampler]
         places, values = [row["evaluations"] for row in own], [row[score] for row in own]
-        axes.plot(places, values, label=sampler, marker="o", markersize=3, **CURVES[sampler])
+        look = CURVES.get(sampler, {"linestyle": "dotted"})
+        axes.plot(places, values, label=sampler, marker="o", markersize=3, **look)
     if score == "spread/skill":
         axes.axhline(1, color=style.MUTED, linewidth=0.8)
     else:
