@@ -249,6 +249,12 @@ def require_held(wanted: dict[str, Variable] | None, files: list[SourceFile]) ->
     there = dict.fromkeys(variable for variables in held.values() for variable in variables)
     listing = ", ".join(there) or "(none)"
     every = list(dict.fromkeys(str(v) for file in files for v in file.dataset.data_vars))
+    texts = [each for file in files for each in gridded_variables(file.dataset, kinds="SUO")]
+    if wanted is None and not there and texts:
+        raise DataError(
+            f"{what}: {texts[0]} holds text, not numbers; name it to have its numbers read, as in variables = "
+            f"['{texts[0]}'], or write it again as numbers."
+        )
     if wanted is None and not there:
         raise DataError(
             f"{what}: no variable lies on a grid of latitudes and longitudes (variables: "

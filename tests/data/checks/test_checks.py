@@ -145,3 +145,21 @@ def test_blocks_are_bounded_and_whole():
     found = list(blocks(field, n_bytes=4 * 20 * 9))
     assert [start for start, _ in found] == [0, 8, 16, 24]
     xr.testing.assert_equal(xr.concat([block for _, block in found], "time"), field)
+
+
+@pytest.mark.parametrize(
+    ("error", "raised", "words"),
+    [
+        (OSError("checksum"), DataError, "the file is damaged"),
+        (ValueError("shapes"), DataError, r"\(shapes\); read it with xarray"),
+        (MemoryError("8 GiB"), MemoryError, "8 GiB"),
+    ],
+)
+def test_only_what_cannot_be_read_is_called_damaged(error, raised, words):
+    def fails(block):
+        raise error
+
+    file = archive(n_times=4)
+    tas = xr.apply_ufunc(fails, file.tas.chunk(), dask="parallelized", output_dtypes=[np.float32])
+    with pytest.raises(raised, match=words):
+        check_values(tas, name="f")

@@ -79,6 +79,33 @@ def test_ranges_of_packed_values(tmp_path, attributes, last):
     np.testing.assert_array_equal(found.tas.notnull().values, (numbers >= last[0]) & (numbers <= last[1]))
 
 
+@pytest.mark.parametrize(
+    ("attributes", "last", "words"),
+    [
+        ({"valid_range": np.array([5, 8])}, (0, 30), "outside 5 to 8 degC are missing, .* as unpacked values"),
+        ({"valid_min": np.int32(6)}, (10, 39), "below 6 degC are missing, .* as unpacked values"),
+        (
+            {"valid_range": np.array([-30_000, 30])},
+            (0, 30),
+            "to 8 degC are missing, .* as packed numbers",
+        ),  # −3276 to …
+    ],
+)
+def test_ranges_of_another_integer_type_than_the_packed_one(tmp_path, attributes, last, words):
+    found = packed(tmp_path, **attributes)
+    numbers = np.arange(40).reshape(2, 4, 5)
+    np.testing.assert_array_equal(found.tas.notnull().values, (numbers >= last[0]) & (numbers <= last[1]))
+    assert any(re.search(words, note) for note in notes_of(found))
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [{"missing": "0 of 365 days"}, {"missing_value": "0 to 20"}, {"undef": "20 at first"}, {"missing": 0.0}],
+)
+def test_numbers_within_a_text_are_no_fill_values(attributes):
+    assert open_climate(celsius(**attributes)).tas.notnull().all()
+
+
 def test_ranges_of_unsigned_values_that_are_kept_signed(tmp_path):
     file = archive(n_times=2)
     numbers = np.arange(110, 150, dtype=np.uint8).view(np.int8).reshape(2, 4, 5)
@@ -124,6 +151,30 @@ def test_numbers_written_as_text():
     file["tas"] = texts.assign_attrs(file.tas.attrs)
     found = open_climate(file, ["tas"])
     np.testing.assert_allclose(found.tas.values[0, 0], [263.15, np.nan, np.nan, 266.15, 267.15], rtol=1e-6)
+
+
+def with_text(text: str) -> xr.Dataset:
+    file = celsius()
+    texts = file.tas.astype(str)
+    texts[0, 0, 1] = text
+    file["tas"] = texts.assign_attrs(file.tas.attrs)
+    return file
+
+
+def test_a_text_that_is_no_number_is_named_and_can_be_declared(tmp_path):
+    with_text("T").to_netcdf(tmp_path / "f.nc")
+    with pytest.raises(DataError, match=r"f.nc: tas holds the text 'T' .*no number.*\{missing = 'T'\}\}") as caught:
+        open_climate(tmp_path / "f.nc", ["tas"])
+    assert "damaged" not in str(caught.value)
+    found = check_climate(open_climate(tmp_path / "f.nc", {"tas": {"missing": ["T"]}}), gaps="mask")
+    assert int(found.tas.isnull().sum()) == 2  # masked at both times
+
+
+def test_a_variable_of_text_is_named_where_nothing_is_asked_for(tmp_path):
+    with_text("1").to_netcdf(tmp_path / "f.nc")
+    with pytest.raises(DataError, match=r"f.nc: tas holds text, not numbers; name it .*\['tas'\]"):
+        open_climate(tmp_path / "f.nc")
+    assert open_climate(tmp_path / "f.nc", ["tas"]).tas.dtype == np.float32
 
 
 def test_missing_as_given_is_in_numbers_of_the_file():

@@ -13,6 +13,7 @@ import xarray as xr
 
 from subgrid.data.checks.extremes import check_extremes, check_suspects
 from subgrid.data.checks.fills import Suspect
+from subgrid.data.checks.missing import NoNumber
 from subgrid.data.checks.places import file_at, place, show_time
 from subgrid.data.fields import DataError
 from subgrid.data.pooling.pooling import AVAILABLE, NOTES, file_of
@@ -184,14 +185,25 @@ def _values(block: xr.DataArray, field: xr.DataArray, name: str) -> np.ndarray:
         with warnings.catch_warnings():  # of values too large for 32 bits, which are refused in words
             warnings.filterwarnings("ignore", message="overflow encountered in cast", category=RuntimeWarning)
             return np.asarray(block.values)
+    except MemoryError:
+        raise
     except Exception as error:
         times = list(block["time"].values) if "time" in block.dims else []
         file = file_of(field, name, time=times[0] if times else None)
         span = f" between {show_time(times[0])} and {show_time(times[-1])}" if times else ""
-        raise DataError(
-            f"{file}: {field.name} cannot be read{span} ({first_line(error)}); the file is damaged: "
-            "fetch or write it again."
-        ) from error
+        if isinstance(error, NoNumber):
+            text = str(error)
+            raise DataError(
+                f"{file}: {field.name} holds the text {text!r}{span}, which is no number; write a number in its place "
+                f"(0 where it is a trace, say), or say that it stands for no value: variables = {{{field.name} = "
+                f"{{missing = {text!r}}}}}."
+            ) from error
+        advice = (
+            "the file is damaged: fetch or write it again."
+            if isinstance(error, (OSError, RuntimeError, EOFError))
+            else "read it with xarray.open_dataset to see why."
+        )
+        raise DataError(f"{file}: {field.name} cannot be read{span} ({first_line(error)}); {advice}") from error
 
 
 def _available(block: xr.DataArray) -> np.ndarray:

@@ -13,17 +13,25 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from subgrid.data.fields import DataError
+
 OF_FILE_VALUES = re.compile(
-    r"_?fill_?value|missing(_value)?|_?no_?data(_value)?|undef|scale_factor|add_offset|_unsigned|"
+    r"_?fill_?value|missing_value|_?no_?data(_value)?|undef|scale_factor|add_offset|_unsigned|"
     r"flag_(values|masks|meanings)|((un)?packed_)?(valid|actual|data)_(range|min|max|missing_value)",
     re.IGNORECASE,
 )
 """Attributes that speak of values as they are in the file."""
-FILL_NAMES = re.compile(r"_?fill_?value|missing(_value)?|_?no_?data(_value)?|undef", re.IGNORECASE)
+FILL_NAMES = re.compile(r"_?fill_?value|missing_value|_?no_?data(_value)?|undef", re.IGNORECASE)
 SINGLE = 4 * float(np.finfo(np.float32).eps)
 """To which part values agree that went through float32."""
 EMPTY_WORDS = frozenset({"", "nan", "na", "n/a", "null", "none", "-", "--", "missing", "m"})
 """Of values written as text, in lower case: none."""
+NOTHING = "none"
+"""As a value that is given as missing: nothing is but what the file declares."""
+
+
+class NoNumber(ValueError):
+    """A text among the values that is no number; its argument is the text."""
 
 
 @dataclass(frozen=True)
@@ -83,30 +91,43 @@ def packing_of(field: xr.DataArray) -> Packing:
 
 
 def without_missing(
-    field: xr.DataArray, packing: Packing, *, given: Sequence[float] = ()
+    field: xr.DataArray, packing: Packing, *, given: Sequence[float | str] = ()
 ) -> tuple[xr.DataArray, tuple[str, ...]]:
     """NaN where a file says that values are missing and decoding did not see it.
 
     Args:
         field: decoded, in the units of the file, its encoding that of the file.
         packing: how the file keeps it.
-        given: values that are missing besides, as they are in the file.
+        given: values that are missing besides, as they are in the file; texts, where it holds text.
 
     Returns:
         The field without attributes that speak of values as they are in the file, lazily where it is lazy; and
             sentences on what was taken as missing or left out.
+
+    Raises:
+        DataError: for a text that is given as missing where the file holds numbers.
 
     Examples:
         >>> without_missing(dataset.tmax, packing_of(dataset.tmax))[1]
         ('tmax: values outside -90 to 50 degC are missing, by its valid_range',)
     """
     notes, values = [], field
+    texts = [each for each in given if isinstance(each, str)]
+    numbers = [each for each in given if not isinstance(each, str)]
     if field.dtype.kind in "SUO":
-        values = xr.apply_ufunc(_numbers, field, dask="parallelized", output_dtypes=[np.float64], keep_attrs=True)
+        none = EMPTY_WORDS.union(text.strip().lower() for text in texts)
+        values = xr.apply_ufunc(
+            _numbers, field, kwargs={"none": none}, dask="parallelized", output_dtypes=[np.float64], keep_attrs=True
+        )
         notes.append(f"{field.name}: numbers written as text are read as numbers")
-    for number in dict.fromkeys((*packing.declared, *given)):
+    elif wrong := [text for text in texts if text != NOTHING]:
+        raise DataError(
+            f"variables.{field.name}.missing = {wrong[0]!r}: it is a number or a list of numbers, such as -9999, where "
+            "the file holds numbers; or 'none', if only what the file declares is missing."
+        )
+    for number in dict.fromkeys((*packing.declared, *numbers)):
         values = values.where(abs(values - packing.unpacked(number)) > _tolerance(number, packing))
-        why = "as given" if number in given else "as its attributes say"
+        why = "as given" if number in numbers else "as its attributes say"
         notes.append(f"{field.name}: {number:.9g} is missing, {why}")
     values, of_range = _within_valid_range(values, packing)
     stale = [str(name) for name in values.attrs if OF_FILE_VALUES.fullmatch(str(name))]
@@ -136,8 +157,11 @@ def _within_valid_range(field: xr.DataArray, packing: Packing) -> tuple[xr.DataA
     found = {name: field.attrs[name] for name in ("valid_range", "valid_min", "valid_max") if name in field.attrs}
     if not found:
         return field, ()
-    low, high = _edges(found, packing)
+    packed, unsure = _are_packed(found, packing)
+    low, high = _edges(found, packing, packed)
     named, units = " and ".join(found), field.attrs.get("units", "")
+    if unsure:
+        named += f", taken as {'packed numbers' if packed[unsure[0]] else 'unpacked values'}, as it is of neither type"
     if not low < high:
         return field, (f"{field.name}: {named} is not used, as {low:.9g} to {high:.9g} holds no value",)
     room = 0.5 * abs(packing.scale) if packing.is_integer else SINGLE * max(map(abs, (low, high)), key=_finite)
@@ -154,33 +178,51 @@ def _finite(value: float) -> float:
     return value if np.isfinite(value) else -1.0
 
 
-def _edges(found: Mapping[str, Any], packing: Packing) -> tuple[float, float]:
+def _edges(found: Mapping[str, Any], packing: Packing, packed: Mapping[str, bool]) -> tuple[float, float]:
     """Lowest and highest valid value, unpacked."""
     if "valid_range" in found:
-        edges = _unpacked(found["valid_range"], packing)
+        edges = _unpacked(found["valid_range"], packing, packed["valid_range"])
         low, high = (edges[0], edges[-1]) if len(edges) == 2 else (np.nan, np.nan)
     else:
         low, high = -np.inf, np.inf
-    descending = packing.scale < 0 and _in_packed_units(next(iter(found.values())), packing)
+    descending = packing.scale < 0 and packed[next(iter(found))]
     for name, key in (("valid_min", "low"), ("valid_max", "high")):
         if name in found:
-            edge = (_unpacked(found[name], packing) or [np.nan])[0]
+            edge = (_unpacked(found[name], packing, packed[name]) or [np.nan])[0]
             low, high = (max(low, edge), high) if (key == "low") != descending else (low, min(high, edge))
     return (high, low) if low > high and descending else (low, high)
 
 
-def _unpacked(attribute: Any, packing: Packing) -> list[float]:
-    """The numbers of a range in the units of what is read: those of the type of packed data are packed (NUG)."""
+def _unpacked(attribute: Any, packing: Packing, packed: bool) -> list[float]:
+    """The numbers of a range in the units of what is read."""
     numbers = _numbers_of(attribute)
-    if not _in_packed_units(attribute, packing):
+    if not packed:
         return numbers
     if packing.dtype.kind == "u":  # written as signed, as classic NetCDF has no other
         numbers = [n + 2.0 ** (8 * packing.dtype.itemsize) if n < 0 else n for n in numbers]
     return [packing.unpacked(n) for n in numbers]
 
 
-def _in_packed_units(attribute: Any, packing: Packing) -> bool:
-    return packing.is_packed and not (packing.is_integer and np.asarray(attribute).dtype.kind == "f")
+def _are_packed(found: Mapping[str, Any], packing: Packing) -> tuple[dict[str, bool], list[str]]:
+    """Which attributes of a range are packed numbers, and of which the type does not tell.
+
+    Those of the type of packed data are packed, those of floating point beside packed integers are not (NUG). Those of
+    neither type, such as the long integers that Python writes, are unpacked if the packed type can hold such values.
+    """
+    if not packing.is_packed:
+        return dict.fromkeys(found, False), []
+    packed, unsure = {}, []
+    for name, attribute in found.items():
+        dtype, own = np.asarray(attribute).dtype, packing.dtype
+        packed[name] = dtype.itemsize == own.itemsize and (dtype.kind == own.kind or {dtype.kind, own.kind} == {*"iu"})
+        if not packed[name] and not (packing.is_integer and dtype.kind == "f"):
+            unsure.append(name)
+    if unsure:
+        limits = np.iinfo(packing.dtype) if packing.is_integer else np.finfo(packing.dtype)
+        lowest, highest = sorted((packing.unpacked(float(limits.min)), packing.unpacked(float(limits.max))))
+        fits = all(lowest <= number <= highest for name in unsure for number in _numbers_of(found[name]))
+        packed.update(dict.fromkeys(unsure, not fits))
+    return packed, unsure
 
 
 def _numbers_of(attribute: Any) -> list[float]:
@@ -194,6 +236,18 @@ def _numbers_of(attribute: Any) -> list[float]:
     if array.dtype.kind in "SUO":
         return [number for each in array for number in _numbers_of(each if isinstance(each, bytes) else str(each))]
     return [float(each) for each in array]
+
+
+def _whole_numbers(attribute: Any) -> list[float]:
+    """The numbers of an attribute; of a text only if it is a number as a whole, not one that holds some."""
+    if np.asarray(attribute).dtype.kind not in "SUO":
+        return _numbers_of(attribute)
+    texts = [each.decode(errors="replace") if isinstance(each, bytes) else str(each) for each in _flat(attribute)]
+    return [float(text) for text in texts if _is_number(text)]
+
+
+def _flat(attribute: Any) -> list[Any]:
+    return np.ravel(np.asarray(attribute, object)).tolist()
 
 
 def _is_number(text: str) -> bool:
@@ -213,7 +267,7 @@ def _left_behind(field: xr.DataArray, dtype: np.dtype) -> tuple[float, ...]:
             continue
         decoded = name in field.encoding and name in ("_FillValue", "missing_value")
         written = np.asarray(attribute).dtype.kind in "SUO"
-        for number in _numbers_of(attribute):
+        for number in _whole_numbers(attribute):
             rounded = dtype.kind == "f" and float(dtype.type(number)) != number
             if np.isfinite(number) and (written or rounded or not decoded):
                 found.append(number)
@@ -227,8 +281,11 @@ def _tolerance(number: float, packing: Packing) -> float:
     return SINGLE * abs(number) * abs(packing.scale)
 
 
-def _numbers(texts: np.ndarray) -> np.ndarray:
-    """Texts as numbers; what says that there is none becomes NaN."""
-    flat = [each.decode() if isinstance(each, bytes) else str(each) for each in texts.reshape(-1)]
-    values = [np.nan if each.strip().lower() in EMPTY_WORDS else float(each) for each in flat]
+def _numbers(texts: np.ndarray, none: frozenset[str]) -> np.ndarray:
+    """Texts as numbers; what says that there is none, in lower case, becomes NaN."""
+    flat = [each.decode(errors="replace") if isinstance(each, bytes) else str(each) for each in texts.reshape(-1)]
+    wrong = next((each for each in flat if each.strip().lower() not in none and not _is_number(each)), None)
+    if wrong is not None:
+        raise NoNumber(wrong)
+    values = [np.nan if each.strip().lower() in none else float(each) for each in flat]
     return np.asarray(values, np.float64).reshape(texts.shape)

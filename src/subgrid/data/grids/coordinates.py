@@ -20,12 +20,12 @@ from subgrid.data.sources.sources import first_line
 from subgrid.data.times.stamps import TIME_DIMS
 
 
-def gridded_variables(dataset: xr.Dataset) -> list[str]:
-    """The numeric variables that have a latitude and a longitude: fields, not bounds or grid descriptions."""
+def gridded_variables(dataset: xr.Dataset, *, kinds: str = "fiu") -> list[str]:
+    """The variables of some kinds of types that have a latitude and a longitude: fields, not bounds or descriptions."""
     found = []
     for name, field in dataset.data_vars.items():
         is_bounds = str(name).endswith(("_bnds", "_bounds", "_vertices")) or str(name) in (*LATITUDES, *LONGITUDES)
-        if field.ndim >= 2 and field.dtype.kind in "fiu" and not is_bounds and has_position(dataset, str(name)):
+        if field.ndim >= 2 and field.dtype.kind in kinds and not is_bounds and has_position(dataset, str(name)):
             found.append(str(name))
     return found
 

@@ -19,7 +19,8 @@ class Variable:
         quantity: what it is, a key of `QUANTITIES` such as "precipitation".
         bounds: its lowest and highest possible value in canonical units, None for an open end.
         units: of the values in the files, in place of their attribute.
-        missing: values in the files that stand for none, where no attribute says so.
+        missing: values in the files that stand for none, where no attribute says so; texts where the files hold text,
+            and "none" if nothing is missing that no attribute declares, so that no value is taken for a fill value.
 
     Raises:
         ValueError: for a quantity that does not exist.
@@ -32,7 +33,7 @@ class Variable:
     quantity: str | None = None
     bounds: Bounds | None = None
     units: str | None = None
-    missing: tuple[float, ...] = ()
+    missing: tuple[float | str, ...] = ()
 
     def __post_init__(self):
         if self.quantity is not None:
@@ -123,14 +124,23 @@ def _from_fields(name: str, given: dict[str, Any]) -> Variable:
         raise DataError(f"variables.{name}: {error}") from error
 
 
-def _numbers(name: str, given: Any) -> tuple[float, ...]:
-    """A number or several."""
+def _numbers(name: str, given: Any) -> tuple[float | str, ...]:
+    """A number or several; texts that are no numbers stay texts."""
     try:
-        return tuple(float(each) for each in (given if isinstance(given, list | tuple) else [given]))
+        return tuple(_number(each) for each in (given if isinstance(given, list | tuple) else [given]))
     except (TypeError, ValueError):
         raise DataError(
             f"variables.{name}.missing = {given!r}: it is a number or a list of numbers, such as -9999."
         ) from None
+
+
+def _number(given: Any) -> float | str:
+    try:
+        return float(given)
+    except ValueError:
+        if isinstance(given, str):
+            return given
+        raise
 
 
 def _bounds(name: str, given: Any) -> Bounds:
