@@ -41,6 +41,17 @@ def test_days_are_means_of_their_hours():
     assert found.chunks
 
 
+@pytest.mark.parametrize("calendar", ["standard", "noleap"])
+@pytest.mark.parametrize("hours", [1, 2, 3, 4, 6, 8, 12])
+def test_every_step_that_fills_a_day_is_averaged(hours, calendar):
+    file = hourly(hours, 3)
+    if calendar != "standard":
+        times = xr.date_range("2001-01-01", periods=file.sizes["time"], freq=f"{hours}h", calendar=calendar)
+        file = file.assign_coords(time=times)
+    found = open_climate(file, step="day")
+    np.testing.assert_allclose(found.tas, days_of(file, 24 // hours).mean(1), rtol=1e-6)
+
+
 def test_only_complete_days_count():
     file = hourly(6, 5).isel(time=slice(1, -2))  # the first day and the last lack hours
     file = file.isel(time=[i for i in range(file.sizes["time"]) if i != 8])  # and so does the third

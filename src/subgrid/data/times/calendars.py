@@ -279,8 +279,10 @@ def _differences(time: xr.DataArray) -> np.ndarray:
     _check_decoded(time)
     differences = np.diff(time.values)
     if differences.dtype == object:
-        return np.round([d.total_seconds() / 86_400 for d in differences], 6)  # decoded to microseconds, not exactly
-    return np.round(differences / np.timedelta64(1, "D"), 6)
+        seconds = np.array([d.total_seconds() for d in differences], np.float64)
+    else:
+        seconds = differences / np.timedelta64(1, "s")
+    return np.round(seconds) / 86_400  # whole seconds: decoded to microseconds, not exactly
 
 
 def _check_decoded(time: xr.DataArray) -> None:

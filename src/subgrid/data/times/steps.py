@@ -24,6 +24,8 @@ MAXIMA = re.compile(r".*max(imum)?(_?adjust|_?2m|_?10m)?|tx|tmx|fx|mx2t\d*|i?10f
 MINIMA = re.compile(r".*min(imum)?(_?adjust|_?2m|_?10m)?|tn|tmn|mn2t\d*", re.I)
 """Names of daily extremes in well-known archives."""
 BLOCK_BYTES = 32 * 2**20
+DAY = 86_400
+"""In seconds."""
 
 
 def name_of_step(time: xr.DataArray) -> str | None:
@@ -177,8 +179,8 @@ def _step_of(field: xr.DataArray, step: Step, file: str) -> float:
             f"{file}: {field.name} is {found}, which no average makes {NAMES[step]}; ask for a longer step, or bring a "
             "finer archive."
         )
-    n = 1 / days
-    if abs(n - round(n)) > 1e-4:
+    seconds = round(days * DAY)
+    if seconds < 1 or DAY % seconds:
         raise DataError(
             f"{file}: {field.name} has steps of {24 * days:.4g} hours, which do not fill a day; average it before, for "
             f"instance with dataset.resample(time='{'D' if step == 'day' else 'MS'}').mean()."
