@@ -8,6 +8,7 @@ from subgrid.data.canonical import open_climate
 from subgrid.data.fields import DataError
 from subgrid.data.pooling.pooling import notes_of
 from subgrid.data.times.calendars import day_of_year_phase
+from subgrid.data.times.forecasts import as_one_series
 
 from ..climate_files import archive
 
@@ -146,6 +147,54 @@ def test_sums_since_the_start_of_a_forecast_are_refused_and_their_differences_ta
     found = open_climate(file.diff("step"))
     expected = 4 * each[:, 1:].reshape(8, 4, 5)  # of 6 hours each
     np.testing.assert_allclose(found.pr.values, expected, rtol=1e-5)
+
+
+def test_steps_in_weeks_and_in_units_of_no_fixed_length():
+    file = forecasts(["2001-01-01", "2001-02-01"], [0, 1, 2]).drop_vars("valid_time")
+    file = file.isel(time=[0])
+    file.step.attrs["units"] = "weeks"
+    expected = np.array(["2001-01-01", "2001-01-08", "2001-01-15"], "datetime64[ns]")
+    np.testing.assert_array_equal(open_climate(file).time.values, expected)
+    for units, days in (("s", 1 / 86_400), ("h", 1 / 24), ("days", 1.0)):
+        file.step.attrs["units"] = units
+        after = (open_climate(file).time.values[1] - file.time.values[0]) / np.timedelta64(1, "D")
+        assert after == pytest.approx(days)
+    for units in ("months", "fortnights"):
+        file.step.attrs["units"] = units
+        with pytest.raises(DataError, match=f"forecast steps step are in '{units}', which is no fixed length"):
+            open_climate(file)
+
+
+def test_of_amounts_in_forecasts_a_few_cells_are_looked_at():
+    asked = []
+
+    class Watched(xr.backends.BackendArray):
+        shape, dtype = (10, 50, 30, 200, 300), np.dtype(np.float32)
+
+        def __getitem__(self, key):
+            return xr.core.indexing.explicit_indexing_adapter(
+                key, self.shape, xr.core.indexing.IndexingSupport.OUTER, self.read
+            )
+
+        def read(self, key):
+            sizes = [
+                len(range(*k.indices(n))) if isinstance(k, slice) else np.size(k)
+                for k, n in zip(key, self.shape, strict=True)
+            ]
+            shape = [n for n, k in zip(sizes, key, strict=True) if not isinstance(k, int | np.integer)]
+            asked.append(4 * np.prod(sizes))
+            return np.ones(shape, np.float32)
+
+    data = xr.core.indexing.LazilyIndexedArray(Watched())
+    starts = np.datetime64("2001-01-01", "ns") + 50 * np.timedelta64(1, "D") * np.arange(10)
+    coords = {
+        "time": ("time", starts),
+        "step": ("step", np.arange(50.0), {"units": "days", "standard_name": "forecast_period"}),
+    }
+    dims = ("time", "step", "number", "lat", "lon")
+    file = xr.Dataset({"tp": (dims, data, {"units": "m"})}, coords)
+    as_one_series(file, "tp", "a.nc")
+    assert 0 < sum(asked) <= 2**20
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,25 @@
 """Forecasts in files: starts and steps, as cfgrib writes them, as one series of valid times."""
 
 import re
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from subgrid.data.fields import DataError
+from subgrid.data.pooling.members import member_dim
 
 TEXT_DATE = re.compile(r"(\d{4})-?(\d\d)-?(\d\d)(?:[T_ ]?(\d\d):?(\d\d)?(?::?(\d\d))?)?(?:\.0*)?Z?")
-DAYS_IN = {"day": 1.0, "hour": 1 / 24, "minute": 1 / 1440, "second": 1 / 86_400}
+NANOSECONDS = {
+    "week": 604_800e9, "day": 86_400e9, "hour": 3_600e9, "minute": 60e9, "second": 1e9, "millisecond": 1e6,
+    "microsecond": 1e3, "nanosecond": 1.0,
+}  # fmt: skip
+"""In the units of forecast steps."""
+SHORT_UNITS = {"h": "hour", "hr": "hour", "d": "day", "min": "minute", "sec": "second", "": "second", "s": "second"}
+"""Without the plural s: that of seconds, "s", is none."""
 BLOCK_BYTES = 32 * 2**20
+LOOKED_AT = {"starts": 5, "steps": 400, "across": 8}
+"""Of an amount: at most so many starts, steps, and cells along each dimension of space; at most 0.5 MiB."""
 
 
 def as_one_series(dataset: xr.Dataset, variable: str, file: str) -> tuple[xr.Dataset, tuple[str, ...]]:
@@ -31,13 +41,13 @@ def as_one_series(dataset: xr.Dataset, variable: str, file: str) -> tuple[xr.Dat
         >>> as_one_series(xr.open_dataset("seas5.nc"), "t2m", file="seas5.nc")
     """
     field = dataset[variable]
-    pair = _forecast_dims(dataset, field)
+    pair = _forecast_dims(dataset, field, file)
     if pair is None:
         return dataset, ()
     start, step, valid = pair
     times = np.asarray(valid.transpose(start, step).values).reshape(-1)
-    field = _lazy(field, start, step)
     _refuse_running_sums(field, start, step, file)
+    field = _lazy(field, start, step)
     ordered = len(times) < 2 or bool((times[1:] > times[:-1]).all())
     if not ordered:
         raise DataError(
@@ -58,7 +68,7 @@ def as_one_series(dataset: xr.Dataset, variable: str, file: str) -> tuple[xr.Dat
     return merged, (f"time: {field.sizes[step]} steps of {field.sizes[start]} forecasts are one series of valid times",)
 
 
-def _forecast_dims(dataset: xr.Dataset, field: xr.DataArray) -> tuple[str, str, xr.DataArray] | None:
+def _forecast_dims(dataset: xr.Dataset, field: xr.DataArray, file: str) -> tuple[str, str, xr.DataArray] | None:
     """The dimensions of starts and of steps of forecasts, and the valid times (start, step)."""
     for valid in dataset.variables.values():
         if valid.ndim == 2 and set(valid.dims) <= set(field.dims) and valid.dtype.kind in "MO":
@@ -71,21 +81,27 @@ def _forecast_dims(dataset: xr.Dataset, field: xr.DataArray) -> tuple[str, str, 
     starts = [str(d) for d in field.dims if d in field.coords and is_dated(field[d].variable)]
     if len(steps) != 1 or len(starts) != 1:
         return None
-    hours = _as_timedelta(field[steps[0]])
-    return starts[0], steps[0], field[starts[0]].reset_coords(drop=True) + hours.reset_coords(drop=True)
+    after = _as_timedelta(field[steps[0]], file)
+    return starts[0], steps[0], field[starts[0]].reset_coords(drop=True) + after.reset_coords(drop=True)
 
 
 def _is_step(coordinate: xr.DataArray) -> bool:
     return coordinate.attrs.get("standard_name") == "forecast_period" or coordinate.dtype.kind == "m"
 
 
-def _as_timedelta(step: xr.DataArray) -> xr.DataArray:
+def _as_timedelta(step: xr.DataArray, file: str) -> xr.DataArray:
+    """Steps as lengths of time; a `DataError` for units of no fixed length, or that are not known."""
     if step.dtype.kind == "m":
         return step
-    unit = str(step.attrs.get("units", "hours")).rstrip("s").lower()
-    days = DAYS_IN.get({"h": "hour", "hr": "hour", "d": "day", "min": "minute", "nanosecond": "ns"}.get(unit, unit))
-    nanoseconds = step.values.astype(np.float64) * (1.0 if days is None else days * 86_400e9)
-    return step.copy(data=np.round(nanoseconds).astype("timedelta64[ns]"))
+    units = str(step.attrs.get("units", "")).strip() or "hours"
+    unit = units.lower().rstrip("s")
+    nanoseconds = NANOSECONDS.get(SHORT_UNITS.get(unit, unit))
+    if nanoseconds is None:
+        raise DataError(
+            f"{file}: the forecast steps {step.name} are in {units!r}, which is no fixed length of time; give them in "
+            "days, hours or weeks, or add a coordinate 'valid_time' of starts and steps with the dates."
+        )
+    return step.copy(data=np.round(step.values.astype(np.float64) * nanoseconds).astype("timedelta64[ns]"))
 
 
 def _lazy(field: xr.DataArray, start: str, step: str) -> xr.DataArray:
@@ -107,13 +123,26 @@ def _refuse_running_sums(field: xr.DataArray, start: str, step: str, file: str) 
         return
     if dimension not in AMOUNTS.get(describe(field).quantity, ()) or field.sizes[step] < 2:
         return
-    looked_at = field.isel({start: np.unique(np.linspace(0, field.sizes[start] - 1, 5).astype(int))})
+    looked_at = _few(field, start, step)
     change = np.diff(looked_at.transpose(..., step).values, axis=-1)
     if not (change < 0).any() and (change > 0).any():
         raise DataError(
             f"{file}: {field.name} never decreases along {step!r}: it is summed up since the start of each forecast, "
             f"not over each step; take differences first, dataset.diff('{step}')."
         )
+
+
+def _few(field: xr.DataArray, start: str, step: str) -> xr.DataArray:
+    """A few starts, steps and cells, and one of all else, such as members."""
+    lead = [str(d) for d in field.dims if d not in (start, step)]
+    member, n = member_dim(field), LOOKED_AT
+    space = [d for d in lead if d != member][-2:]
+    chosen: dict[str, Any] = dict.fromkeys((d for d in lead if d not in space), 0)
+    for dim in space:
+        size = field.sizes[dim]
+        chosen[dim] = slice(size // (2 * n["across"]), None, max(1, -(-size // n["across"])))
+    starts = np.unique(np.linspace(0, field.sizes[start] - 1, n["starts"]).astype(int))
+    return field.isel({**chosen, start: starts, step: slice(n["steps"])})
 
 
 def is_dated(variable: xr.Variable) -> bool:
