@@ -21,13 +21,13 @@ from subgrid.data.checks.checks import (
     horizontal_dims,
 )
 from subgrid.data.checks.fills import Stored
-from subgrid.data.checks.missing import packing_of, without_missing, without_ranges
+from subgrid.data.checks.missing import NOTHING, packing_of, without_missing, without_ranges
 from subgrid.data.fields import DataError
 from subgrid.data.grids.coordinates import gridded_variables, on_canonical_grid
 from subgrid.data.pooling.members import single_member, with_canonical_members
 from subgrid.data.pooling.pooling import NOTES, ClimateField, member_label, notes_of, pool
 from subgrid.data.sources.sources import Source, SourceFile, read_sources
-from subgrid.data.times.stamps import TIME_DIMS, with_canonical_times
+from subgrid.data.times.stamps import TIME_DIMS, are_monthly, with_canonical_times
 from subgrid.data.times.steps import Step
 from subgrid.data.variables.quantities import describe
 from subgrid.data.variables.units import conversion
@@ -101,6 +101,14 @@ def check_climate(
     if gaps == "drop":
         checked = _without_times(checked, found, said, name)
     _mask(checked, found, gaps, said, name)
+    for variable, census in found.items():
+        if census.below_zero:
+            field = checked[variable]
+            checked[variable] = field.where(~(field < 0), 0.0)
+            said[variable].append(
+                f"{variable}: {census.below_zero} values below 0, down to {census.low:.2g} {field.attrs.get('units')}, "
+                "are set to 0"
+            )
     said = {variable: [*notes, *_hidden(variable, found)] for variable, notes in said.items()}
     for variable, notes in said.items():
         field = checked[variable]
@@ -205,7 +213,12 @@ def read_fields(source: Source, variables: Variables | None = None, *, name: str
     wanted = wanted_variables(variables)
     files = read_sources(source, name=name)
     require_held(wanted, files)
-    fields = [field_of(file, old, new, given) for file in files for new, old, given in wanted_in(file, wanted)]
+    parts = [(file, *each) for file in files for each in wanted_in(file, wanted)]
+    monthly = {
+        new: are_monthly([(file.dataset, old, file.name) for file, name, old, _ in parts if name == new])
+        for new in dict.fromkeys(part[1] for part in parts)
+    }
+    fields = [field_of(file, old, new, given, monthly=monthly[new]) for file, new, old, given in parts]
     order = list(wanted) if wanted is not None else []
     return sorted(fields, key=lambda field: order.index(field.name)) if order else fields
 
@@ -267,7 +280,13 @@ def require_held(wanted: dict[str, Variable] | None, files: list[SourceFile]) ->
 
 
 def field_of(
-    opened: SourceFile, old: str, new: str, given: Variable, *, block_bytes: int = BLOCK_BYTES
+    opened: SourceFile,
+    old: str,
+    new: str,
+    given: Variable,
+    *,
+    block_bytes: int = BLOCK_BYTES,
+    monthly: bool = False,
 ) -> ClimateField:
     """One variable of one file, canonical: grid, times, what it is, units, chunks.
 
@@ -277,6 +296,7 @@ def field_of(
         new: its name from here on.
         given: what is given of it.
         block_bytes: about how much is read at a time, and at least: little where only a few times are looked at.
+        monthly: whether the file is part of a series of months.
 
     Returns:
         The field; nothing of its values is read.
@@ -288,7 +308,7 @@ def field_of(
     units = str(dataset[old].attrs.get("units", ""))
     preferred = dataset[old].encoding.get("preferred_chunks", {})
     dataset, merged = with_canonical_members(dataset, old, file=file)
-    stamped = with_canonical_times(dataset, old, file=file)
+    stamped = with_canonical_times(dataset, old, file=file, monthly=monthly)
     on_grid = on_canonical_grid(stamped.dataset, old, file=file)
     placed = on_grid.dataset
     notes += [*merged, *stamped.notes, *on_grid.notes]
@@ -301,7 +321,7 @@ def field_of(
     placed = placed.rename({old: new})
     time = placed["time"] if "time" in placed.dims else None
     if time is not None:
-        check_times(time, file=file)
+        check_times(time, file=file, dim=stamped.dim)
     if placed[new].chunks is None:
         file_chunk = max([n for dim, n in preferred.items() if dim in TIME_DIMS], default=1)
         placed = _in_blocks(placed, new, file_chunk, block_bytes)
@@ -312,7 +332,7 @@ def field_of(
     convert = conversion(placed[new], described, file=file, step_days=stamped.lengths)
     placed[new] = convert(placed[new]).assign_attrs(described.attributes)
     label, single = member_label(file, dataset), single_member(dataset)
-    stored = Stored(convert, packing, values)
+    stored = Stored(convert, packing, values, NOTHING in given.missing)
     return ClimateField(file, new, units, label, placed, described, tuple(notes), single, stored)
 
 

@@ -73,7 +73,12 @@ def test_nothing_but_nan(tmp_path):
         ),
         ("tas", "degC", lambda x: x, "says 'degC' but the values look like K"),
         ("pr", "kg m-2 s-1", lambda x: x, "says 'kg m-2 s-1' but the values look like mm day-1"),
-        ("pr", "mm day-1", lambda x: x - 20, r"pr is -\d+\.\d+ mm day-1 at time = .*outside 0 to 3000 mm day-1: check"),
+        (
+            "pr",
+            "mm day-1",
+            lambda x: x - 20,
+            r"pr is -\d+\.\d+ mm day-1 at time = .*outside -0.1 to 3000 mm day-1: check",
+        ),
         ("psl", "hPa", lambda x: x, "says 'hPa' but the values look like Pa"),
     ],
 )

@@ -9,9 +9,11 @@ import pytest
 import xarray as xr
 
 from subgrid.data.canonical import check_climate, open_climate
-from subgrid.data.checks.fills import KNOWN, Stored
+from subgrid.data.checks.fills import KNOWN, STEP_DAYS, Stored, limits
 from subgrid.data.checks.missing import Packing
 from subgrid.data.fields import DataError
+from subgrid.data.inspection.inspection import inspect
+from subgrid.data.pooling.pooling import notes_of
 from subgrid.data.variables.quantities import describe
 from subgrid.data.variables.units import conversion
 
@@ -158,7 +160,71 @@ def test_two_fill_values_at_both_ends():
 
 
 def test_an_uncommon_number_that_comes_often_far_from_all_others():
-    assert declared(refused(holed("pr", -1234.5)))[1] == -1234.5
+    assert declared(refused(holed("pr", -43210.5)))[1] == -43210.5
+    said = refused(holed("pr", -1234.5))  # no known fill value, and not absurd
+    assert "pr is -1234.5 mm day-1 at" in said and "implausible" in said and "fill" not in said
+
+
+def hourly(storm: float) -> xr.Dataset:
+    """Rain in mm h-1, and a storm over a column for two hours."""
+    file = archive("pr", n_times=8)
+    file = file.assign_coords(time=xr.date_range("2000-01-01", periods=8, freq="h"))
+    file["pr"] = (file.pr / 24).assign_attrs(file.pr.attrs, units="mm h-1")
+    file.pr[3:5, :, 0] = storm
+    return file
+
+
+def test_a_storm_of_an_hour_is_stronger_than_one_of_a_day():
+    assert float(check_climate(open_climate(hourly(130.0))).pr.max()) == pytest.approx(3120)
+    assert float(check_climate(open_climate(hourly(401.0))).pr.max()) == pytest.approx(9624)  # the record
+    said = refused(hourly(700.0))
+    assert "implausible, outside -0.1 to 14696.9 mm day-1" in said and "'units' ('mm h-1')" in said
+    assert "missing" not in said
+    said = refused(holed("pr", 3120.0))
+    assert "implausible, outside -0.1 to 3000 mm day-1" in said and "missing" not in said
+
+
+def test_a_storm_of_an_hour_is_plausible_where_few_of_the_times_are_looked_at(monkeypatch, tmp_path):
+    """An hour of three days: what is left has a longer step than the archive."""
+    for name, size in (("WHOLE_BELOW", 0), ("LOOK_BYTES", 0)):
+        monkeypatch.setattr(f"subgrid.data.inspection.inspection.{name}", size)
+    hourly(130.0).isel(time=[0, 1, 2, 3, 4, 5, 6]).to_netcdf(tmp_path / "f.nc")  # looks at the hours 0, 3 and 6
+    assert not inspect(tmp_path / "f.nc").problems
+    few = hourly(130.0).isel(time=[0, 7])
+    assert limits(few.pr)[1] == pytest.approx(3000 * (24 / 7) ** 0.5)
+    few.pr.encoding[STEP_DAYS] = 1 / 24
+    assert limits(few.pr)[1] == pytest.approx(14_696.9, rel=1e-4)
+
+
+def test_what_regridding_leaves_of_rain_below_zero_is_set_to_zero():
+    file = holed("pr", -2e-7, times=[3, 5], units="kg m-2 s-1", change=lambda x: x / 86_400)
+    found = check_climate(open_climate(file))
+    assert found.pr.dtype == np.float32 and found.pr.attrs["units"] == "mm day-1"
+    assert (found.pr[[3, 5], :, 0] == 0).all() and (found.pr >= 0).all()
+    assert "pr: 8 values below 0, down to -0.017 mm day-1, are set to 0" in notes_of(found)
+    assert "implausible" in refused(holed("pr", -0.2))
+
+
+@pytest.mark.parametrize("number", [255.0, 888.0, 999.0])
+def test_an_ordinary_number_that_comes_once_is_no_fill_value(tmp_path, number):
+    file = archive("pr", n_times=40)
+    file.pr[17, 2, 3] = number
+    assert float(check_climate(open_climate(file)).pr.max()) == number
+    file.pr[18, 2, 3] = number
+    said = refused(file)
+    assert declared(said) == ("pr", number)
+    assert said.endswith("If it is a value, keep it: variables = {pr = {missing = 'none'}}.")
+    kept = check_climate(open_climate(file, {"pr": {"missing": "none"}}))
+    assert int((kept.pr == number).sum()) == 2
+
+
+def test_an_ordinary_number_that_comes_once_in_packed_bytes_is_a_fill_value(tmp_path):
+    file = archive("pr", n_times=40)
+    file["pr"] = (file.pr.dims, np.full(file.pr.shape, 20, "u1"), {**file.pr.attrs, "scale_factor": 0.2})
+    file.pr[:, :, :2] = 5
+    file.pr[17, 2, 3] = 255
+    file.to_netcdf(tmp_path / "f.nc")
+    assert declared(refused(tmp_path / "f.nc")) == ("pr", 255)
 
 
 def test_wrong_units_are_no_fill_value():

@@ -18,6 +18,7 @@ from subgrid.data.checks.places import file_at, place, show_time
 from subgrid.data.fields import DataError
 from subgrid.data.pooling.pooling import AVAILABLE, NOTES, file_of
 from subgrid.data.sources.sources import first_line
+from subgrid.data.variables.quantities import describe
 
 Gaps: TypeAlias = Literal["refuse", "mask", "drop"]
 
@@ -38,6 +39,7 @@ class Census:
         suspects: known fill values among the extremes, by canonical value.
         per_time: of each time, the largest number of needed cells that one member has no value at.
         needed: cells that must have values; None for all.
+        below_zero: number of negative values of precipitation, which regridding leaves.
     """
 
     missing: np.ndarray
@@ -47,6 +49,7 @@ class Census:
     high: float
     suspects: dict[float, Suspect] = field_(default_factory=dict)
     per_time: list[int] = field_(default_factory=list)
+    below_zero: int = 0
     needed: np.ndarray | None = None
 
     @property
@@ -66,12 +69,13 @@ class Census:
         return np.array(self.per_time) > int((never if self.needed is None else never & self.needed).sum())
 
 
-def check_times(time: xr.DataArray, *, file: str) -> None:
+def check_times(time: xr.DataArray, *, file: str, dim: str | None = None) -> None:
     """Passes for times that ascend, each once.
 
     Args:
         time: decoded times.
         file: for messages.
+        dim: the dimension of time in the file; None where it is not known.
 
     Raises:
         DataError: for no times, and for times that are missing, come twice or are out of order.
@@ -87,14 +91,15 @@ def check_times(time: xr.DataArray, *, file: str) -> None:
     if len(again) or (ordered[1:] == ordered[:-1]).any():
         twice = ordered[:-1][ordered[1:] == ordered[:-1]]
         raise DataError(
-            f"{file}: time = {show_time(twice[0])} comes twice ({len(twice)} such times); keep one of each, for "
-            "instance with dataset.drop_duplicates('time')."
+            f"{file}: time = {show_time(twice[0])} comes twice ({len(twice)} such times); keep one of each"
+            + (f", for instance with dataset.drop_duplicates({dim!r})." if dim else " along its time dimension.")
         )
     if len(backwards):
         k = int(backwards[0])
         raise DataError(
             f"{file}: times are out of order, {show_time(values[k + 1])} follows {show_time(values[k])}; sort them "
-            "with dataset.sortby('time') and look why they were not."
+            + (f"with dataset.sortby({dim!r})" if dim else "along its time dimension")
+            + " and look why they were not."
         )
 
 
@@ -141,11 +146,12 @@ def check_values(field: xr.DataArray, *, name: str, gaps: Gaps = "refuse", neede
     n_cells = int(np.prod([field.sizes[d] for d in horizontal_dims(field)]))
     census = Census(np.zeros(n_cells, int), np.full(n_cells, -1), 0, np.inf, -np.inf)
     census.needed = None if needed is None else np.asarray(needed, bool).reshape(-1)
-    empty: list[tuple[int, int]] = []
+    rains, empty = describe(field).quantity == "precipitation", list[tuple[int, int]]()
     for start, block in blocks(field):
         values = _values(block, field, name)
         low, high = check_extremes(block, field, values, name, census.suspects)
         census.low, census.high = np.fmin(census.low, low), np.fmax(census.high, high)
+        census.below_zero += int((values < 0).sum()) if rains else 0
         present = _available(block)
         empty += _count(census, values.reshape(*present.shape, n_cells), present, start)
     census.low, census.high = check_suspects(field, census.suspects, (census.low, census.high), name)

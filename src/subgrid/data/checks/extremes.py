@@ -8,23 +8,29 @@ import xarray as xr
 from subgrid.data.checks.fills import (
     ABSURD,
     AS_READ,
+    COMMON,
     STORED,
     Stored,
     Suspect,
     beyond,
     fill_number,
     fill_sentence,
+    keep_sentence,
+    limits,
     may_be_fill,
     set_apart,
 )
 from subgrid.data.checks.places import file_at, place
 from subgrid.data.fields import DataError
 from subgrid.data.pooling.pooling import UNITS_FOUND
-from subgrid.data.variables.quantities import Described, describe
+from subgrid.data.variables.quantities import Bounds, describe
 from subgrid.data.variables.units import likely_units
 
 MOST_FILLS = 6
 """Different fill values looked for at either end of one block."""
+BEYOND = 10.0
+"""Times the limits of what is plausible, from where on a number that is no known fill value may be one; what is nearer
+may be a value, such as a storm."""
 
 
 def check_extremes(
@@ -50,19 +56,19 @@ def check_extremes(
         _refuse_infinite(block, field, values, infinite, name)
     if np.isnan(values).all():
         return np.nan, np.nan
-    described, rest = describe(field), values
+    possible, rest = limits(field), values
     edges = [float(np.nanmin(values)), float(np.nanmax(values))]
     for side, extreme in enumerate((np.nanmin, np.nanmax)):
         for _ in range(MOST_FILLS):
             worst = edges[side]
-            if beyond(described, worst) is None and not may_be_fill(field, worst):
+            if beyond(possible, worst) is None and not may_be_fill(field, worst):
                 break
             where = rest == worst
             found = fill_number(field, worst, _time_of(block, where))
-            if found is None and beyond(described, worst) is None:
+            if found is None and beyond(possible, worst) is None:
                 break
-            if found is None or beyond(described, worst) is not None:
-                raise DataError(_sentence(block, field, rest, where, name, described, found))
+            if found is None or beyond(possible, worst) is not None:
+                raise DataError(_sentence(block, field, rest, where, name, possible, found))
             _note(suspects, worst, found[0], block, where)
             rest = np.where(where, np.nan, rest)
             if np.isnan(rest).all():
@@ -88,7 +94,9 @@ def check_suspects(
     Raises:
         DataError: with the number, place, share of cells and how to declare it.
     """
-    found, low, high = set_apart(suspects, *extremes)
+    single = [value for value in suspects if _says_nothing(field, value, suspects[value])]
+    extremes = min([*single, extremes[0]]), max([*single, extremes[1]])
+    found, low, high = set_apart({v: each for v, each in suspects.items() if v not in single}, *extremes)
     if not found:
         return low, high
     suspect = suspects[found[0]]
@@ -99,7 +107,14 @@ def check_suspects(
     value = f"{found[0]:.6g} {field.attrs.get('units', '')}"
     number = _exact(suspect.block, where, suspect.number, stored)
     said = fill_sentence(field.name, number, stored.packing, value, words)
-    raise DataError(f"{file_at(suspect.block, field, where, name)}: {said}")
+    raise DataError(f"{file_at(suspect.block, field, where, name)}: {said}{keep_sentence(field.name)}")
+
+
+def _says_nothing(field: xr.DataArray, value: float, suspect: Suspect) -> bool:
+    """Whether a known fill value is an ordinary number that came once, in a file that packs no bytes or shorts."""
+    packing = _stored_of(field, value, _time_at(suspect.block, suspect.at)).packing
+    packs = packing.is_integer and packing.dtype.itemsize <= 2
+    return suspect.count == 1 and suspect.number in COMMON and not packs
 
 
 def _note(suspects: dict[float, Suspect], value: float, number: float, block: xr.DataArray, where: np.ndarray) -> None:
@@ -123,7 +138,7 @@ def _sentence(
     values: np.ndarray,
     where: np.ndarray,
     name: str,
-    described: Described,
+    possible: Bounds,
     found: tuple[float, Stored] | None,
 ) -> str:
     """Of a value that the variable cannot have: a fill value, or wrong units."""
@@ -131,13 +146,13 @@ def _sentence(
     indices = dict(zip((str(d) for d in block.dims), first, strict=True))
     value = f"{values[first]:.6g} {field.attrs.get('units', '')}"
     begins, at = file_at(block, field, indices, name), f"at {place(block, indices)}"
-    found = found or _unknown_fill(field, values, where, _time_at(block, first))
+    found = found or _unknown_fill(field, values, where, possible, _time_at(block, first))
     if found is not None:
         number, stored = _exact(block, indices, *found), found[1]
         share = f"({_share(_per_cell(block, where))} of the cells, "
         at = f"{at} {share}{int(where.sum())} such values at the times looked at)"
         return f"{begins}: {fill_sentence(field.name, number, stored.packing, value, at)}"
-    lowest, highest = described.kind.plausible or described.bounds
+    described, (lowest, highest) = describe(field), possible
     units = str(field.encoding.get(UNITS_FOUND, field.attrs.get("units", "")))
     likely = likely_units(described.quantity, units, float(values[first]))
     advice = (
@@ -145,28 +160,29 @@ def _sentence(
         if likely
         else f"check these values and the attribute 'units' ({units!r})."
     )
-    limits = " to ".join("…" if edge is None else f"{edge:g}" for edge in (lowest, highest))
+    room = " to ".join("…" if edge is None else f"{edge:g}" for edge in (lowest, highest))
     return (
-        f"{begins}: {field.name} is {value} {at}, outside {limits} {described.kind.units or ''}".rstrip()
+        f"{begins}: {field.name} is {value} {at}, which is implausible, outside {room} "
+        f"{described.kind.units or ''}".rstrip()
         + f": {advice}"
     )
 
 
-def _unknown_fill(field: xr.DataArray, values: np.ndarray, where: np.ndarray, time: Any) -> tuple[float, Stored] | None:
-    """A number of the file that is absurd, or comes often and lies apart from all others, as fill values do."""
+def _unknown_fill(
+    field: xr.DataArray, values: np.ndarray, where: np.ndarray, possible: Bounds, time: Any
+) -> tuple[float, Stored] | None:
+    """A number of the file that is absurd, comes often and lies apart from all others, as fill values do."""
     worst, rest = float(values[where][0]), values[~where & ~np.isnan(values)]
     stored = _stored_of(field, worst, time)
     number, _ = stored.number(worst, time)
     if abs(number) >= ABSURD:
         return number, stored
-    if where.sum() < 2 or not rest.size:
+    if where.sum() < 2 or not rest.size or abs(worst) <= BEYOND * max(abs(edge or 0.0) for edge in possible):
         return None
     low, high = float(rest.min()), float(rest.max())
-    apart = max(low - worst, worst - high) > high - low and beyond(describe(field), low) == beyond(
-        describe(field), high
-    )
+    apart = max(low - worst, worst - high) > high - low and beyond(possible, low) == beyond(possible, high)
     whole = abs(number - round(number, 2)) <= 1e-6 * abs(number)
-    return (round(number, 2), stored) if apart and whole and beyond(describe(field), low) is None else None
+    return (round(number, 2), stored) if apart and whole and beyond(possible, low) is None else None
 
 
 def _refuse_infinite(

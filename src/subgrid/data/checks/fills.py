@@ -12,12 +12,15 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
-from subgrid.data.checks.missing import SINGLE, Packing
-from subgrid.data.variables.quantities import Described
+from subgrid.data.checks.missing import NOTHING, SINGLE, Packing
+from subgrid.data.times.calendars import step_days
+from subgrid.data.variables.quantities import Bounds, describe
 from subgrid.data.variables.units import Conversion
 
 STORED = "stored"
 """Key of a variable's encoding that keeps how its files keep its values; it is not written."""
+STEP_DAYS = "step_days"
+"""Key of a variable's encoding that keeps the time step where only some of its times are left; it is not written."""
 KNOWN = np.array(sorted({
     *(sign * size for size in (
         9.969209968386869e36,  # netCDF: floats
@@ -35,6 +38,13 @@ ABSURD = 1e10
 """Beyond it a value of any variable that has plausible limits is none."""
 COARSE = 1e-3
 """Part of a fill value to which it must be known."""
+COMMON = frozenset({-127.0, -128.0, 255.0, 888.0, 999.0})
+"""Known fill values that are ordinary numbers too: one of them alone says nothing, unless the file packs bytes or
+shorts."""
+GAUGE = 0.1
+"""Precipitation in mm day-1 that regridding leaves below zero, at most: the resolution of gauges."""
+FEW_TIMES = 1000
+"""From which the time step is found."""
 OFTEN, NEAR = 10, 0.25
 """A known fill value that comes ten times lies apart if a quarter of the range of all others is between."""
 
@@ -47,11 +57,13 @@ class Stored:
         conversion: of units.
         packing: in the file.
         values: in the units of the file, unpacked, on the canonical grid, not read; None where they are not known.
+        is_declared: whether it is said that all that is missing is declared: then no value is a fill value.
     """
 
     conversion: Conversion | None
     packing: Packing
     values: xr.DataArray | None = dataclass_field(default=None, compare=False, repr=False)
+    is_declared: bool = False
 
     def number(self, value: float, time: Any = None) -> tuple[float, float]:
         """The number in the file that became a canonical value, and how far rounding may have moved it."""
@@ -80,7 +92,7 @@ class Stored:
             -9999.0
         """
         number, rounding = self.number(value, time)
-        if not np.isfinite(number):
+        if self.is_declared or not np.isfinite(number):
             return None
         nearest = float(KNOWN[np.argmin(np.abs(KNOWN - number))])
         return nearest if abs(nearest - number) <= rounding <= COARSE * abs(nearest) else None
@@ -165,9 +177,35 @@ def may_be_fill(field: xr.DataArray, value: float) -> bool:
     return bool(by_time) or fill_number(field, value) is not None
 
 
-def beyond(described: Described, value: float) -> Literal["too low", "too high"] | None:
-    """Whether a variable cannot have a value, by what is plausible of it, else by its bounds."""
+def limits(field: xr.DataArray) -> Bounds:
+    """What a variable can be, by what is plausible of it, else by its bounds.
+
+    Precipitation within less than a day can be stronger, as the root of the time: the records are 1825 mm in a day and
+    401 mm in an hour, and the limits 3000 mm and 612 mm.
+
+    Args:
+        field: canonical, with all its times, or the time step among its encoding.
+
+    Returns:
+        The lowest and the highest value, None for an open end.
+
+    Examples:
+        >>> limits(hourly.pr)
+        (-0.1, 14696.9)
+    """
+    described = describe(field)
     low, high = described.kind.plausible or described.bounds
+    if described.quantity != "precipitation" or high is None:
+        return low, high
+    days = field.encoding.get(STEP_DAYS)
+    if days is None and "time" in field.dims:
+        days = step_days(field["time"][:FEW_TIMES])
+    return -GAUGE, high if days is None or not 0 < days < 1 else high * days**-0.5
+
+
+def beyond(limits: Bounds, value: float) -> Literal["too low", "too high"] | None:
+    """Whether a variable cannot have a value."""
+    low, high = limits
     if low is not None and value < low:
         return "too low"
     return "too high" if high is not None and value > high else None
@@ -219,6 +257,11 @@ def fill_sentence(name: Any, number: float, packing: Packing, value: str, where:
         f"the variable the attribute missing_value = {said} (_FillValue = {said} when the file is written), or say so "
         f"without changing the file: variables = {{{name} = {{missing = {said}}}}}."
     )
+
+
+def keep_sentence(name: Any) -> str:
+    """How to keep a value that only looks like a fill value."""
+    return f" If it is a value, keep it: variables = {{{name} = {{missing = {NOTHING!r}}}}}."
 
 
 def number_text(number: float) -> str:

@@ -14,6 +14,7 @@ import xarray as xr
 
 from subgrid.data.canonical import field_of, looked_for, require_held, wanted_in
 from subgrid.data.checks.checks import BLOCK_BYTES, check_sample, check_values, show_time
+from subgrid.data.checks.fills import STEP_DAYS
 from subgrid.data.fields import DataError
 from subgrid.data.inspection.fit import fit_together, label_of
 from subgrid.data.inspection.reports import FileReport, Fit, Inspection, PeriodReport, VariableReport
@@ -199,7 +200,7 @@ def _variable(field: xr.DataArray, found: ClimateField, file: str, budget: _Budg
         n_times = field.sizes["time"]
         n_looks = int(np.clip(LOOK_BYTES // max(4 * field.size // n_times, 1), 3, N_LOOKS))
         looked_at = field.isel(time=np.unique(np.linspace(0, n_times - 1, n_looks).astype(int)))
-        looked_at.encoding = dict(field.encoding)
+        looked_at.encoding = {**field.encoding, STEP_DAYS: step_days(field["time"])}
     census = check_values(looked_at, name=file, gaps="mask")
     partly = (census.missing > 0) & (census.missing < census.total)
     return VariableReport(
