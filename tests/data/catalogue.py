@@ -61,8 +61,8 @@ QUIRKS = [
           "Refuses with the units that the values look like.",
           "data/checks/test_checks.py::test_wrong_units_show_on_opening", "but the values look like"),
     Quirk(UNITS, "Rain a little below 0, by packing or interpolation",
-          "Sets it to 0 down to −0.001 mm day-1.",
-          "data/variables/test_units.py::test_rounding_below_zero_is_no_rain_but_more_is_kept"),
+          "Sets it to 0 down to −0.1 mm day-1, and says how much from −0.001 on; refuses what is lower.",
+          "data/checks/test_fills.py::test_what_regridding_leaves_of_rain_below_zero_is_set_to_zero"),
     # What a variable is.
     Quirk(WHAT, "Precipitation as `ppt`, `pre`, `prcp`, `precipitationCal`, `tp`, `rr`; temperature as `tg`, `t2m`",
           "Knows it by its name where there is no standard name; `inspect` says what it takes it to be and why.",
