@@ -214,13 +214,25 @@ def read_fields(source: Source, variables: Variables | None = None, *, name: str
     files = read_sources(source, name=name)
     require_held(wanted, files)
     parts = [(file, *each) for file in files for each in wanted_in(file, wanted)]
-    monthly = {
-        new: are_monthly([(file.dataset, old, file.name) for file, name, old, _ in parts if name == new])
-        for new in dict.fromkeys(part[1] for part in parts)
-    }
-    fields = [field_of(file, old, new, given, monthly=monthly[new]) for file, new, old, given in parts]
+    monthly = monthly_among(parts)
+    fields = [field_of(file, old, new, given, monthly=new in monthly) for file, new, old, given in parts]
     order = list(wanted) if wanted is not None else []
     return sorted(fields, key=lambda field: order.index(field.name)) if order else fields
+
+
+def monthly_among(parts: list[tuple[SourceFile, str, str, Variable]]) -> set[str]:
+    """The variables whose files together are a series of months, some of one month alone.
+
+    Args:
+        parts: each file with what `wanted_in` yields for it.
+
+    Returns:
+        Their names, for `field_of`.
+    """
+    own: dict[str, list[tuple[xr.Dataset, str, str]]] = {}
+    for file, new, old, _ in parts:
+        own.setdefault(new, []).append((file.dataset, old, file.name))
+    return {new for new, files in own.items() if are_monthly(files)}
 
 
 def wanted_in(file: SourceFile, wanted: dict[str, Variable] | None) -> Iterator[tuple[str, str, Variable]]:

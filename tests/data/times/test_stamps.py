@@ -6,9 +6,11 @@ import xarray as xr
 
 from subgrid.data.canonical import open_climate
 from subgrid.data.fields import DataError
+from subgrid.data.inspection.inspection import inspect
 from subgrid.data.pooling.pooling import notes_of
 from subgrid.data.times.calendars import day_of_year_phase
 from subgrid.data.times.forecasts import as_one_series
+from subgrid.data.times.stamps import with_canonical_times
 
 from ..climate_files import archive
 
@@ -72,6 +74,30 @@ def test_monthly_stamps_without_bounds_are_those_of_the_month_that_they_lie_in(d
     np.testing.assert_array_equal(found.time.values, MIDDLE)
     np.testing.assert_allclose(day_of_year_phase(found.time), np.array([15.5, 45, 74.5]) / 365)
     assert any("moved to the middle of the months" in note for note in notes_of(found)) == (day != "15")
+
+
+@pytest.mark.parametrize("day", ["01", "28"])
+@pytest.mark.parametrize("cuts", [range(1, 14), [12]])
+@pytest.mark.parametrize("variable", ["tas", "pr"])
+def test_monthly_stamps_do_not_depend_on_how_an_archive_is_cut(day, cuts, variable, tmp_path):
+    """A file a month, and a year whose next month is a file of its own."""
+    months = np.arange("2001-01", "2002-02", dtype="datetime64[M]").astype("datetime64[ns]")
+    whole = archive(variable, n_times=13).assign_coords(time=months + np.timedelta64(int(day) - 1, "D"))
+    if variable == "pr":
+        whole.pr.attrs = {"units": "mm"}
+    for k, part in enumerate(np.split(np.arange(13), list(cuts))):
+        if part.size:
+            whole.isel(time=part).to_netcdf(tmp_path / f"{k}.nc")
+    found, expected = open_climate(tmp_path), open_climate(whole)
+    np.testing.assert_array_equal(found.time.values, expected.time.values)
+    np.testing.assert_allclose(found[variable], expected[variable], rtol=1e-6)
+    assert inspect(tmp_path).problems == inspect(whole).problems
+
+
+def test_files_of_one_day_each_are_no_months():
+    parts = archive(n_times=4)
+    found = open_climate([parts.isel(time=[i]) for i in range(4)])
+    np.testing.assert_array_equal(found.time.values, parts.time.values)
 
 
 def test_steps_of_thirty_days_are_no_months():
@@ -221,3 +247,43 @@ def test_a_fixed_field_has_no_time_though_it_was_taken_from_one():
     file = archive(n_times=1).isel(time=0).rename(tas="orog")
     file.orog.attrs = {"units": "m", "standard_name": "surface_altitude"}
     assert "time" not in open_climate(file).dims
+    masks = {"lsm": "land_binary_mask", "frac": "land_area_fraction", "z": "geopotential"}
+    for name, described in masks.items():
+        file = archive(n_times=1).isel(time=0).rename(tas=name)
+        file[name].attrs = {"units": "1" if name != "z" else "m2 s-2", "standard_name": described}
+        file[name] = file[name] * 0.0 + 0.5
+        assert "time" not in with_canonical_times(file, name, file="a.nc").dataset.dims
+
+
+@pytest.mark.parametrize(
+    ("name", "described"),
+    [
+        ("clt", "cloud_area_fraction"),
+        ("siconc", "sea_ice_area_fraction"),
+        ("zg", "geopotential_height"),
+        ("hgt", "geopotential_height"),
+        ("phi", "geopotential"),
+        ("z", "geopotential"),
+    ],
+)
+def test_a_field_that_changes_keeps_its_single_time(name, described):
+    file = archive(n_times=1).isel(time=0).rename(tas=name)
+    file[name].attrs = {"standard_name": described}
+    if name == "z":
+        file = file.assign_coords(pressure_level=500.0)
+    stamped = with_canonical_times(file, name, file="a.nc").dataset
+    assert stamped.sizes["time"] == 1
+
+
+@pytest.mark.parametrize(("dim", "words"), [("time", "'time'"), ("valid_time", "'valid_time'"), ("Time", None)])
+def test_advice_about_times_names_the_dimension_of_the_file(dim, words):
+    file = archive()
+    for order, method in (([0, 1, 1], "drop_duplicates"), ([1, 0, 2], "sortby")):
+        wrong = file.isel(time=order)
+        if dim != "time":
+            wrong = wrong.rename(time=dim)
+        if words is None:
+            wrong = wrong.drop_vars("Time").assign_coords(XTIME=("Time", file.time.values[order]))
+        advice = rf"dataset\.{method}\({words}\)" if words else "along its time dimension"
+        with pytest.raises(DataError, match=advice):
+            open_climate(wrong)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from subgrid.data.canonical import field_of, looked_for, require_held, wanted_in
+from subgrid.data.canonical import field_of, looked_for, monthly_among, require_held, wanted_in
 from subgrid.data.checks.checks import BLOCK_BYTES, check_sample, check_values, show_time
 from subgrid.data.checks.fills import STEP_DAYS
 from subgrid.data.fields import DataError
@@ -157,14 +157,15 @@ def _fields(
 ) -> tuple[list[ClimateField], dict[str, str]]:
     """The variables that can be used, and what is wrong with the others."""
     fields, faults = [], {}
-    for file in opened:
-        for new, old, given in wanted_in(file, wanted):
-            looked_at = not budget.everything and 4 * file.dataset[old].size > WHOLE_BELOW
-            try:
-                at_a_time = FEW_BYTES if looked_at else BLOCK_BYTES
-                fields.append(field_of(file, old, new, given, block_bytes=at_a_time))
-            except DataError as error:
-                faults[new] = str(error)
+    parts = [(file, *each) for file in opened for each in wanted_in(file, wanted)]
+    monthly = monthly_among(parts)
+    for file, new, old, given in parts:
+        looked_at = not budget.everything and 4 * file.dataset[old].size > WHOLE_BELOW
+        try:
+            at_a_time = FEW_BYTES if looked_at else BLOCK_BYTES
+            fields.append(field_of(file, old, new, given, block_bytes=at_a_time, monthly=new in monthly))
+        except DataError as error:
+            faults[new] = str(error)
     return fields, faults
 
 

@@ -176,7 +176,7 @@ def _replaced(dataset: xr.Dataset, name: str, read: Reader, file: str) -> xr.Dat
         except (ValueError, OverflowError) as error:
             raise DataError(
                 f"{file}: {each} in units {attributes.get('units', '')!r} holds {values.reshape(-1)[0]:.10g} and other "
-                f"numbers that are no dates of the calendar {calendar} ({error}); set its attributes 'units' (such as "
+                f"numbers that are no dates of the calendar {calendar}; set its attributes 'units' (such as "
                 "'days since 1950-01-01') and 'calendar' to what they are."
             ) from error
         kept = {k: v for k, v in variable.attrs.items() if k not in ("_FillValue", "missing_value")}

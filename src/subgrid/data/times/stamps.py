@@ -6,6 +6,7 @@ they are for; those of longer intervals have them in the middle, so that a clima
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,9 +35,13 @@ FIXED_NAMES = re.compile(
     r"orog\w*|topo\w*|elev\w*|altitude|dem|hgt|lsm|sftlf|sftgif|land_?(sea)?_?mask|landmask|mask|z|areacell[ao]", re.I
 )
 FIXED_STANDARD_NAMES = re.compile(
-    r"surface_altitude|.*_area_fraction|.*_binary_mask|cell_area|(surface_)?geopotential.*"
+    r"surface_altitude|surface_geopotential(_height)?|land(_ice)?_(binary_mask|area_fraction)|cell_area"
 )
 """Of fields that one time says nothing of."""
+DATED_STANDARD_NAMES = re.compile(r"(?!land|surface).*(_area_fraction|_binary_mask)|geopotential_height")
+"""Of fields that change, whatever their names."""
+LEVELS = re.compile(r"p|plev|lev(el)?|pressure(_level)?|pres|isobaric\w*|height|model_level\w*|hybrid", re.I)
+"""Coordinates of what is no field of the surface: the geopotential of 500 hPa is not that of the ground."""
 MIDDLE = 1.6
 """Days from the middle of a month within which a stamp stands for it: the 15th of 31 days is one and a half away."""
 LONG = 1.5
@@ -51,20 +56,23 @@ class Stamped:
         dataset: with the dimension "time", where the variable has times.
         lengths: of the intervals in days: one number, or one each (time,); None where they are not known.
         notes: what was moved, flattened or read in which way, a sentence each.
+        dim: the dimension of time in the file, if it has one whose dates are its coordinate.
     """
 
     dataset: xr.Dataset
     lengths: float | xr.DataArray | None
     notes: tuple[str, ...]
+    dim: str | None = None
 
 
-def with_canonical_times(dataset: xr.Dataset, variable: str, *, file: str) -> Stamped:
+def with_canonical_times(dataset: xr.Dataset, variable: str, *, file: str, monthly: bool = False) -> Stamped:
     """A variable with the dimension "time" and a date for each, in the middle of its interval where that is long.
 
     Args:
         dataset: decoded.
         variable: in it.
         file: for messages.
+        monthly: whether it is part of a series of months, as `are_monthly` finds: one time alone does not tell.
 
     Returns:
         The dataset, the lengths of the intervals, and notes.
@@ -76,6 +84,7 @@ def with_canonical_times(dataset: xr.Dataset, variable: str, *, file: str) -> St
     Examples:
         >>> with_canonical_times(xr.open_dataset("cesm.nc"), "TREFHT", file="cesm.nc").lengths
     """
+    own = dataset[variable].dims
     dataset, notes = as_one_series(dataset, variable, file)
     found = _axis(dataset, variable, file)
     if found is None:
@@ -86,12 +95,48 @@ def with_canonical_times(dataset: xr.Dataset, variable: str, *, file: str) -> St
     dataset, moved = _renamed(dataset, dim, name, values), []
     if bounds is not None and values.dtype.kind == bounds.dtype.kind and dataset["time"].size:
         centred, lengths, moved = _centred(dataset["time"], bounds.values, _cell_methods(dataset, variable), file)
-    elif is_monthly(dataset["time"]) and not dataset["time"].isnull().any():
+    elif (monthly or is_monthly(dataset["time"])) and not dataset["time"].isnull().any():
         centred, lengths, moved = _middle_of_months(dataset["time"])
     else:
         centred, lengths = values, _equal_step(dataset["time"])
     dataset = dataset.assign_coords(time=("time", centred, dataset["time"].attrs))
-    return Stamped(dataset, _along(lengths, dataset), (*notes, *(f"time: {each}" for each in (*said, *moved))))
+    said = (*notes, *(f"time: {each}" for each in (*said, *moved)))
+    return Stamped(dataset, _along(lengths, dataset), said, dim if dim == name and dim in own else None)
+
+
+def are_monthly(parts: Sequence[tuple[xr.Dataset, str, str]]) -> bool:
+    """Whether a variable that is cut into files is a series of months, where a file of one time cannot tell.
+
+    Args:
+        parts: a decoded dataset, the name of the variable in it and the file, for each file that holds the variable.
+
+    Returns:
+        True if some file has one time without bounds, and the times of all without bounds are a month apart.
+
+    Examples:
+        >>> are_monthly([(january, "tas", "tas_200101.nc"), (february, "tas", "tas_200102.nc")])
+        True
+    """
+    stamps = [values for part in parts if (values := _own_stamps(*part)) is not None and values.size]
+    if len(stamps) < 2 or min(map(len, stamps)) > 1 or len({values.dtype.kind for values in stamps}) > 1:
+        return False
+    every = np.concatenate(stamps)
+    if _is_missing(every) or len({getattr(each, "calendar", "") for each in every}) > 1:
+        return False
+    return is_monthly(xr.DataArray(np.unique(every), dims="time"))
+
+
+def _own_stamps(dataset: xr.Dataset, variable: str, file: str) -> np.ndarray | None:
+    """The dates of a variable as they are in a file; None where bounds or forecasts say what they stand for."""
+    try:
+        found = _axis(dataset, variable, file)
+        if found is None or dataset[found[1]].ndim > 1 or _bounds_of(dataset, found[1]) is not None:
+            return None
+        if as_one_series(dataset, variable, file)[1]:
+            return None
+        return _dates(dataset[found[1]], file)[0]
+    except DataError:  # said where the file itself is opened
+        return None
 
 
 def _axis(dataset: xr.Dataset, variable: str, file: str) -> tuple[str | None, str] | None:
@@ -125,7 +170,12 @@ def _rank(dataset: xr.Dataset, name: str, of_dimension: bool) -> tuple[int, bool
 
 def _is_fixed(field: xr.DataArray) -> bool:
     described = str(field.attrs.get("standard_name", ""))
-    return bool(FIXED_NAMES.fullmatch(str(field.name)) or FIXED_STANDARD_NAMES.fullmatch(described))
+    if FIXED_STANDARD_NAMES.fullmatch(described):
+        return True
+    if DATED_STANDARD_NAMES.fullmatch(described) or not FIXED_NAMES.fullmatch(str(field.name)):
+        return False
+    aloft = any(LEVELS.fullmatch(str(name)) or c.attrs.get("axis") == "Z" for name, c in field.coords.items())
+    return not (aloft and str(field.name).lower() in ("z", "hgt"))
 
 
 def _renamed(dataset: xr.Dataset, dim: str | None, name: str, values: np.ndarray) -> xr.Dataset:
@@ -144,7 +194,11 @@ def _dates(time: xr.DataArray, file: str) -> tuple[np.ndarray, list[str]]:
     try:
         values = np.atleast_1d(time.values)
     except Exception as error:  # times that are decoded when they are read
-        raise DataError(f"{file}: {time.name} cannot be read ({error}).") from error
+        units, calendar = (time.encoding.get(k, time.attrs.get(k)) for k in ("units", "calendar"))
+        raise DataError(
+            f"{file}: {time.name} holds values that are no dates in its units {units!r} and its calendar {calendar!r}, "
+            "or is damaged; correct these attributes, or write the file again."
+        ) from error
     if values.dtype.kind == "M" or (values.dtype == object and hasattr(values[0], "calendar")):
         return values, []
     if values.dtype.kind in "SUO":
