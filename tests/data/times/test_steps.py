@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from subgrid.data.canonical import open_climate
+from subgrid.data.canonical import check_climate, open_climate
 from subgrid.data.fields import DataError
 from subgrid.data.inspection.inspection import inspect
 from subgrid.data.inspection.together import check_together, misfits
@@ -120,6 +120,43 @@ def test_amounts_become_rates_before_they_are_averaged():
     file = hourly(6, 3, variable="pr")
     file["pr"] = (file.pr.dims, np.full(file.pr.shape, 2, np.float32), {"units": "mm"})
     np.testing.assert_allclose(open_climate(file, step="day").pr, 8.0, rtol=1e-6)
+
+
+@pytest.mark.parametrize("fill", [-99.0, -9999.0])
+@pytest.mark.parametrize("units", ["K", "degC", "1"])
+def test_a_fill_value_is_not_averaged_away(fill, units, tmp_path):
+    """In July of the second file; in units that are not known it only lies apart."""
+    file = hourly(24, 365)
+    name = "tas" if units != "1" else "index"
+    file = file.rename(tas=name)
+    file[name].attrs = {"units": units}
+    if units != "K":
+        file[name] = (file[name] - 273.15).assign_attrs(units=units)
+    file.isel(time=slice(0, 181)).to_netcdf(tmp_path / "a.nc")
+    rest = file.isel(time=slice(181, None)).copy(deep=True)
+    months = open_climate([tmp_path / "a.nc", rest], step="month")
+    assert months[name].notnull().all()
+    rest[name][17, 2, 3] = fill
+    rest.to_netcdf(tmp_path / "b.nc")
+    with pytest.raises(DataError, match=rf"b\.nc: {name} is {fill:.0f} in the file.* at time = 2001-07-18, lat = 40"):
+        check_climate(open_climate(tmp_path, step="month"))
+
+
+def test_a_storm_of_an_hour_is_averaged():
+    file = hourly(1, 3, variable="pr")
+    file.pr.attrs = {"units": "mm hour-1"}
+    file.pr[30, 1, 1] = 300.0
+    assert check_climate(open_climate(file, step="day")).sizes["time"] == 3
+
+
+def test_blocks_before_averages_are_placed_among_members():
+    file = xr.concat([hourly(6, 62, start="2001-03-01"), hourly(6, 62, start="2001-03-01")], "number")
+    file = file.assign_coords(number=[3, 7]).chunk(time=50, lat=2)
+    file = file.assign(
+        tas=file.tas.where(~((file.number == 7) & (file.time == np.datetime64("2001-04-05T06"))), -999.0)
+    )
+    with pytest.raises(DataError, match=r"tas is -999 .*realization = 7, time = 2001-04-05 06:00"):
+        check_climate(open_climate(file, step="month"))
 
 
 def test_a_missing_hour_leaves_no_day():

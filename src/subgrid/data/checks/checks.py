@@ -191,7 +191,7 @@ def _values(block: xr.DataArray, field: xr.DataArray, name: str) -> np.ndarray:
         with warnings.catch_warnings():  # of values too large for 32 bits, which are refused in words
             warnings.filterwarnings("ignore", message="overflow encountered in cast", category=RuntimeWarning)
             return np.asarray(block.values)
-    except MemoryError:
+    except (MemoryError, DataError):  # of values that are averaged, checked before
         raise
     except Exception as error:
         times = list(block["time"].values) if "time" in block.dims else []

@@ -6,7 +6,6 @@ Members may have unequal lengths. Then a time that one of them lacks is NaN thro
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,8 @@ import xarray as xr
 from subgrid.data.checks.fills import STORED, Stored
 from subgrid.data.fields import DataError
 from subgrid.data.pooling.members import AVAILABLE, MEMBER_LABEL, NUMBERED, label_of, natural_key
-from subgrid.data.times.calendars import calendar_of, step_days
+from subgrid.data.times.calendars import calendar_of
+from subgrid.data.times.hours import same_hours
 from subgrid.data.times.steps import Step, averaged, check_one_step
 from subgrid.data.variables.quantities import Described
 
@@ -107,9 +107,14 @@ def pool(fields: Sequence[ClimateField], *, name: str, step: Step | None = None)
     for variable in series:
         own = [field for field in fields if field.name == variable]
         notes = tuple(dict.fromkeys([*(note for field in own for note in field.notes), *averages[variable]]))
-        kept = {PARTS: [_part(field) for field in own], UNITS_FOUND: own[0].units, NOTES: notes}
-        merged[variable].encoding = {**kept, STORED: [f.stored for f in own if f.stored is not None]}
+        merged[variable].encoding = {**_known_of(own), NOTES: notes}
     return merged
+
+
+def _known_of(fields: list[ClimateField]) -> dict[str, Any]:
+    """What messages about a variable need of its files."""
+    stored = [field.stored for field in fields if field.stored is not None]
+    return {PARTS: [_part(field) for field in fields], UNITS_FOUND: fields[0].units, STORED: stored}
 
 
 def notes_of(dataset: xr.Dataset) -> tuple[str, ...]:
@@ -270,7 +275,11 @@ def _series(fields: list[ClimateField], step: Step | None) -> tuple[xr.Dataset, 
 
 
 def _stepped(data: xr.Dataset, fields: list[ClimateField], step: Step | None) -> tuple[xr.Dataset, tuple[str, ...]]:
-    return (data, ()) if step is None else averaged(data, step, file=fields[0].file)
+    if step is None:
+        return data, ()
+    data = data.copy()
+    data[fields[0].name].encoding = _known_of(fields)
+    return averaged(data, step, file=fields[0].file)
 
 
 def _by_member(fields: list[ClimateField]) -> dict[str | int, list[ClimateField]]:
@@ -366,7 +375,7 @@ def _merged(series: list[xr.Dataset], name: str) -> xr.Dataset:
     """Variables on the times and members that all of them have."""
     if len(series) == 1:
         return series[0]
-    series = _same_hours(series)
+    series = same_hours(series)
     merged = xr.merge(series, join="inner", compat="override", combine_attrs="drop_conflicts")
     masks = [s[AVAILABLE] for s in series if AVAILABLE in s.coords]
     if masks:
@@ -379,23 +388,3 @@ def _merged(series: list[xr.Dataset], name: str) -> xr.Dataset:
         lost = [dim for dim, size in merged.sizes.items() if size == 0]
         raise DataError(f"{name}: {names} have no {lost[0]} in common; bring files of the same period and members.")
     return merged
-
-
-def _same_hours(series: list[xr.Dataset]) -> list[xr.Dataset]:
-    """Daily series that are stamped at different hours of the day, all stamped as the first."""
-    timed = [s for s in series if "time" in s.dims]
-    if len(timed) < 2 or any(step_days(s["time"]) != 1.0 for s in timed):
-        return series
-    hour = _hour(timed[0]["time"])
-    return [_moved(s, hour - _hour(s["time"])) if "time" in s.dims else s for s in series]
-
-
-def _moved(dataset: xr.Dataset, shift: timedelta) -> xr.Dataset:
-    times = dataset["time"].values
-    moved = times + (np.timedelta64(shift) if times.dtype.kind == "M" else shift)
-    return dataset.assign_coords(time=("time", moved, dataset["time"].attrs))
-
-
-def _hour(time: xr.DataArray) -> timedelta:
-    first = time[0].dt
-    return timedelta(hours=int(first.hour), minutes=int(first.minute), seconds=int(first.second))

@@ -164,7 +164,7 @@ def averaged(dataset: xr.Dataset, step: Step, *, file: str) -> tuple[xr.Dataset,
     starts = field["time"].isel(time=first)
     times = middle_of_months(starts) if step == "month" else starts_of(starts, "day")
     result = dataset.isel(time=first).assign_coords(time=("time", times, dataset["time"].attrs))
-    values = _reduced(field, first, count, over)
+    values = _reduced(field, first, count, over, file)
     methods = f"time: {how} within days time: mean over days" if over != how else f"time: {over}"
     result[name] = (field.dims, values, {**field.attrs, "cell_methods": methods})
     result[name].encoding = dict(field.encoding)
@@ -198,8 +198,11 @@ def _complete(time: xr.DataArray, step: Step, days: float) -> tuple[np.ndarray, 
     return first[complete], count[complete], int((~complete).sum())
 
 
-def _reduced(field: xr.DataArray, first: np.ndarray, count: np.ndarray, how: How) -> Any:
-    """One value a period, block by block of whole periods."""
+def _reduced(field: xr.DataArray, first: np.ndarray, count: np.ndarray, how: How, file: str) -> Any:
+    """One value a period, block by block of whole periods, each checked before."""
+    from subgrid.data.checks.unaveraged import Unaveraged  # which knows of pooling, as that of steps
+
+    watch = Unaveraged(field, file)
     axis, array = field.dims.index("time"), field.data
     array = array if isinstance(array, da.Array) else da.from_array(array)
     per_time = max(4 * field.size // field.sizes["time"], 1)
@@ -219,6 +222,7 @@ def _reduced(field: xr.DataArray, first: np.ndarray, count: np.ndarray, how: How
         chunks = [*block.chunks]
         chunks[axis] = (end - at,)
         options = {"starts": first[at:end] - first[at], "count": count[at:end], "axis": axis, "how": how}
+        options |= {"watch": watch, "begin": int(first[at])}
         parts.append(
             block.map_blocks(
                 _reduce_block, chunks=tuple(chunks), dtype=np.float32, meta=np.empty(0, np.float32), **options
@@ -228,8 +232,21 @@ def _reduced(field: xr.DataArray, first: np.ndarray, count: np.ndarray, how: How
     return da.concatenate(parts, axis)
 
 
-def _reduce_block(block: np.ndarray, *, starts: np.ndarray, count: np.ndarray, axis: int, how: How) -> np.ndarray:
+def _reduce_block(
+    block: np.ndarray,
+    *,
+    starts: np.ndarray,
+    count: np.ndarray,
+    axis: int,
+    how: How,
+    watch: Any,
+    begin: int,
+    block_info: Any = None,
+) -> np.ndarray:
     """A period with a missing value has none: its average would be of other hours than its neighbours'."""
+    at = [slice(*edges) for edges in block_info[0]["array-location"]]
+    at[axis] = slice(begin, begin + block.shape[axis])
+    watch.check(block, at)
     if how == "maximum":
         return np.maximum.reduceat(block, starts, axis).astype(np.float32)
     if how == "minimum":
