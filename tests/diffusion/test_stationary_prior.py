@@ -95,5 +95,5 @@ def test_memory_is_bounded_however_long_the_archive(monkeypatch):
 
 
 def test_a_single_value_has_no_direction():
-    with pytest.raises(ValueError, match="no direction"):
+    with pytest.raises(ValueError, match="no component"):
         fit_stationary_prior(np.zeros((5, 1, 1)))

@@ -124,3 +124,48 @@ def test_canonical_units_are_units_of_the_quantity():
 
     assert all(can_be(kind.units, name) for name, kind in QUANTITIES.items() if kind.units is not None)
     assert not can_be("hPa", "precipitation") and can_be("mm", "precipitation") and can_be("J m-2", "radiation")
+
+
+OTHER = {
+    "hu": ("kg/kg", "mass fraction"),
+    "sd": ("K", "other"),
+    "precip_std": ("mm/day", "other"),
+    "template": ("K", "other"),
+    "void_fraction": ("1", "other"),
+    "rf": ("W m-2", "other"),
+    "rls": ("W m-2", "net radiation"),
+    "u": ("m s-1", "velocity"),
+    "tprate": ("m s-1", "precipitation"),
+    "pmsl": ("Pa", "pressure"),
+    "stl1": ("K", "temperature"),
+    "ps": ("m/s", "other"),
+}
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_names_with_several_meanings_are_decided_by_units_or_not_at_all(name):
+    units, quantity = OTHER[name]
+    assert describe(field(name, units)).quantity == quantity
+
+
+@pytest.mark.parametrize(
+    "standard_name",
+    ["product_of_eastward_wind_and_northward_wind", "square_of_air_temperature", "tendency_of_wind_speed",
+     "speed_of_sound",
+     "lagrangian_tendency_of_air_pressure", "integral_wrt_time_of_precipitation_flux", "air_potential_temperature"],
+)  # fmt: skip
+def test_what_is_made_of_a_variable_is_another_one(standard_name):
+    assert describe(field("x", standard_name=standard_name)).quantity == "other"
+
+
+def test_a_spread_of_temperatures_has_no_zero_and_a_title_alone_makes_no_difference():
+    spread = field("tas", "degC", standard_name="air_temperature", cell_methods="time: standard_deviation")
+    assert describe(spread).quantity == "temperature range"
+    corrected = field("sst", "degC", long_name="SST, corrected by the buoy-ship difference")
+    assert describe(corrected).quantity == "temperature"
+
+
+def test_bounds_that_are_the_quantity_s_own_change_nothing():
+    for name in ("tas", "pr", "hurs", "sfcWind"):
+        assert describe(field(name), bounds=describe_name(name).bounds) == describe_name(name)
+    assert describe(field("pr"), bounds=(0.0, 500.0)).transform == "censored root"

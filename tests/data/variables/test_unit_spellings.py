@@ -35,7 +35,9 @@ def test_fahrenheit(text):
 
 
 SAME = {
-    "kg m-2 s-1": ["Kg/m^2/s", "kg m^-2 s^-1", "kg/m2/s", "kg/m^2/s", "kg m**-2 s**-1", "kg m⁻² s⁻¹",
+    "kg m-2 s-1": ["kg.m-2.s-1", "kg·m⁻²·s⁻¹", "kg m^{-2} s^{-1}",
+                   "kgm-2s-1", "Kg/m^2/s", "kg m^-2 s^-1", "kg/m2/s", "kg/m^2/s", "kg m**-2 s**-1",
+                   "kg m⁻² s⁻¹",
                    "kg/(m^2 s)", "KG M-2 S-1"],
     "mm day-1": ["mm/d", "mm d-1", "mm/dy", "mm/day", "mmday", "mm.day-1", "mm per day", "[mm/day]",
                  "MM/DAY", "l m-2 day-1", "millimeters/day"],
@@ -43,7 +45,7 @@ SAME = {
     "0.1 mm": ["tenths of mm", "1e-4 m"],
     "m": ["m of water equivalent", "metres", "m w.e.", "gpm"],
     "mm h-1": ["3 mm/3hr", "mm hr-1", "mm/hour"],
-    "m s-1": ["m s**-1", "m/s", "meters/second", "m.s-1", "M/S"],
+    "m s-1": ["ms-1", "m s^{-1}", "m s**-1", "m/s", "meters/second", "m.s-1", "M/S"],
     "hPa": ["millibars", "mb", "mbar", "hpa", "100 Pa"],
     "Pa": ["Pascals", "pascal", "N m-2"],
     "1": ["(0 - 1)", "0-1", "fraction", "-", "", "unitless", "kg kg**-1", "m**3 m**-3", "[0, 1]"],

@@ -9,7 +9,7 @@ from subgrid.data.variables.quantities import describe, describe_name
 from subgrid.data.variables.units import Conversion, conversion, implausible, likely_units
 
 
-def of(field: xr.DataArray, *, step_days: float | None = None) -> Conversion:
+def of(field: xr.DataArray, *, step_days: float | xr.DataArray | None = None) -> Conversion:
     return conversion(field, describe(field), file="f.nc", step_days=step_days)
 
 
@@ -76,8 +76,6 @@ def test_rounding_below_zero_is_no_rain_but_more_is_kept():
     ("name", "units", "message"),
     [
         ("tas", None, r"f\.nc: tas has no attribute 'units'; set it .* for instance 'K'"),
-        ("tas", "mm", r"f\.nc: tas is a temperature by its name, 'tas', in units 'mm', which cannot become K; correct"),
-        ("pr", "degC", r"f\.nc: pr is precipitation by its name, 'pr', in units 'degC', which cannot become mm day-1"),
         ("tas", "quux", r"f\.nc: tas has the unknown units 'quux'"),
         ("hurs", "quux", r"f\.nc: hurs has the unknown units 'quux'"),
     ],
@@ -85,6 +83,49 @@ def test_rounding_below_zero_is_no_rain_but_more_is_kept():
 def test_units_that_cannot_be(name, units, message):
     with pytest.raises(DataError, match=message):
         of(field(name, units))
+
+
+@pytest.mark.parametrize(
+    ("standard_name", "units", "message"),
+    [
+        (
+            "air_temperature",
+            "mm",
+            r"x is a temperature \(standard_name 'air_temperature'\), in units 'mm', which cannot",
+        ),
+        (
+            "precipitation_flux",
+            "hPa",
+            r"cannot become mm day-1; .* variables = \{x = \{quantity = 'vapour pressure'\}\}",
+        ),
+        (
+            "precipitation_amount",
+            "mm",
+            r"needs time steps of known length .* variables = \{x = \{units = 'mm day-1'\}\}",
+        ),
+        ("precipitation_flux", "K/decade", "which cannot become mm day-1"),
+    ],
+)
+def test_units_that_a_standard_name_cannot_have(standard_name, units, message):
+    with pytest.raises(DataError, match=message):
+        of(field("x", units, standard_name=standard_name))
+
+
+def test_a_name_whose_units_say_otherwise_decides_nothing():
+    assert of(field("pr", "degC"))(field("pr", "degC", 3.0)) == 3.0
+    assert "its name, 'pr', says precipitation, and its units do not" in describe(field("pr", "degC")).because
+
+
+@pytest.mark.parametrize("units", ["mm", "mm/month", "mm month-1"])
+def test_sums_of_months_are_divided_by_the_length_of_each(units):
+    lengths = xr.DataArray([31.0, 28.0, 31.0], dims="time")
+    amount = xr.DataArray(np.float32([310, 280, 310]), dims="time", name="pr", attrs={"units": units})
+    np.testing.assert_allclose(of(amount, step_days=lengths)(amount), 10.0, rtol=1e-6)
+
+
+def test_metres_at_monthly_steps_may_be_of_a_day():
+    with pytest.raises(DataError, match=r"a sum over each month, or of a day .* units = 'm/day'"):
+        of(field("tp", "m"), step_days=31.0)
 
 
 def test_guesses_at_wrong_units():

@@ -10,7 +10,7 @@ import pytest
 
 from subgrid.downscaling.debiasing import fit as fit_debias
 from subgrid.downscaling.debiasing.fit import _error_progress, apply_debiaser, correct, fit_debiaser_array
-from subgrid.downscaling.debiasing.settings import DebiasSettings, debias_settings
+from subgrid.downscaling.debiasing.settings import DebiasSettings, debias_settings, require_corrections
 from subgrid.downscaling.debiasing.static import Composed, NoDebiasing
 from subgrid.numerics.operators import Subsample
 
@@ -98,7 +98,7 @@ def test_copies_do_not_make_a_covariance():
 def test_names_are_checked_before_anything_is_fitted():
     unchecked = inspect.unwrap(fit_debiaser_array)  # as users have it: only the tests check annotations
     with pytest.raises(ValueError, match=r"corrections must be among \('covariance', 'marginals'\), got 'marginal'"):
-        debias_settings(corrections=("covariance", "marginal"))
+        require_corrections(("covariance", "marginal"))
     with pytest.raises(ValueError, match="got 'variance'"):
         inspect.unwrap(correct)(NoDebiasing(), jnp.ones((9, 4)), jnp.ones((9, 4)), ["variance"], n_quantiles=5)
     with pytest.raises(ValueError, match=r"method must be one of .* got 'quantile'"):

@@ -47,7 +47,7 @@ class Quantity:
 QUANTITIES: dict[str, Quantity] = {
     "temperature difference": Quantity(
         "K", OPEN, (-150.0, 150.0), "none", "additive",
-        r".*temperature.*(anomaly|difference|excess)|(tendency_of_)?.*change.*temperature.*|dew_point_depression",
+        r".*temperature.*(anomaly|difference|excess)|change_(over_time_)?in_.*temperature.*|dew_point_depression",
         r".*(tas|temp|temperature)_?(anom\w*|diff\w*|delta)|tasanom\w*|tempanomaly",
         "a temperature difference",
     ),
@@ -58,19 +58,18 @@ QUANTITIES: dict[str, Quantity] = {
     ),
     "temperature": Quantity(
         "K", (0.0, None), (150.0, 350.0), "none", "additive",
-        r"(?!tendency|number|product).*temperature(_(at|in|of)_.*)?",
-        r"tas(max|min)?|ta|ts|tos|thetao|to|sst|skt|t2m?|2t|2d|d2m|mx2t\d*|mn2t\d*|t[gnx]|tdps|tmp|tm[nxp]|"
-        r"tmm[nx]|tave?|tavg|tdmean|t_2m|t2|tsk|"
-        r"air|t(max|min|mean)(_2m)?|\w*temp(erature)?\w*",
+        r"(?!.*potential).*temperature(_(at|in|of)_.*)?",
+        r"tas(max|min)?|ta|ts|t|tos|thetao|to|sst|skt|t2m?|2t|2d|d2m|mx2t\d*|mn2t\d*|t[gnx]|tdps|tmp|tm[nxp]|tmm[nx]|tave?"
+        r"|tavg|tdmean|t_2m|t2|tsk|tslb|tsl|stl[1-4]|air|t(max|min|mean)(_2m)?|temp\d?|(air|surface|mean|max|min)_?temp"
+        r"|\w*temperature(_?(2m|max|min|mean|max_2m|min_2m|mean_2m))?",
         "a temperature",
     ),
     "precipitation": Quantity(
         "mm day-1", (0.0, None), (0.0, 3000.0), "censored root", "multiplicative",
-        r"(?!.*(number|probability|duration|ratio|_days)).*(precipitation|rainfall|snowfall)(?!.*_in_).*",
-        r"pr|pr(c|l|sn)|r[rf]|tp|cp|lsp|sf|pcp|ppt|pre|prcp|prec|prate|rain(nc|c|file)?|tot_prec|rainf|snowf|"
-        r"mtpr|acpc\w*|"
-        r"(?!.*(precipitable|days|hours|count|number|prob|type|fraction|ratio|quality|error|source|weight|"
-        r"index)).*(precip|rainfall|snowfall)\w*",
+        r"(?!.*(number|probability|duration|ratio|_days|due_to|heat)).*(precipitation|rainfall|snowfall)(?!.*_in_).*",
+        r"pr|pr(c|l|sn)|r[rf]|tp|tprate|avg_tprate|mtpr|lsrr|cp|lsp|sf|pcp|ppt|pre|prcp|prec|prate|rain(c|file)?|(i_)?rainnc"
+        r"|tot_prec|rainf|snowf|prec_acc_\w+|acpc\w*|(?!.*(precipitable|days|hours|count|number|prob|type|fraction|ratio"
+        r"|quality|error|source|weight|index|mask|flag|_std|stdev|uncert|cover|depth)).*(precip|rainfall|snowfall)\w*",
         "precipitation",
     ),
     "vapour pressure": Quantity(
@@ -80,50 +79,54 @@ QUANTITIES: dict[str, Quantity] = {
     ),
     "pressure": Quantity(
         "Pa", (0.0, None), (0.0, 120_000.0), "none", "additive",
-        r"(?!tendency).*(air_pressure|surface_pressure)(_at_.*)?", r"ps|psl|slp|msl|mslp|sp|pp|psfc|"
-        r"pres(sure)?(_msl)?|prmsl",
+        r".*(air_pressure|surface_pressure)(_at_.*)?",
+        r"ps|psl|slp|msl|mslp|pmsl|sp|pp|psfc|pres(sure)?(_msl)?|prmsl",
         "a pressure",
     ),
     "relative humidity": Quantity(
         "%", (0.0, 100.0), (-1.0, 130.0), "arcsine", "additive",
-        r"relative_humidity", r"hur(s|smin|smax)?|rh|rhum|r2|2r|hu|rm(ax|in)|rhs(max|min)?|relhum\w*|"
-        r"relative_?humidity\w*",
+        r"relative_humidity",
+        r"hur(s|smin|smax)?|rh|rhum|r2|2r|hu|rm(ax|in)|rhs(max|min)?|relhum\w*|relative_?humidity\w*",
         "a relative humidity",
     ),
     "fraction": Quantity(
         "%", (0.0, 100.0), (-1.0, 101.0), "arcsine", "additive",
-        r".*_area_fraction|land_binary_mask|.*_(cover|probability|albedo)|surface_albedo|"
-        r"duration_of_sunshine_fraction",
-        r"clt|[tlmh]cc|cl[hml]t?|sic(onc)?|snc|lsm|sftlf|frland|cld|al|albedo|.*(cloud_?cover|_?fraction)",
+        r"(.*_)?area_fraction(_in_.*)?|land_binary_mask|.*_cover|surface_albedo|duration_of_sunshine_fraction",
+        r"clt|[tlmh]cc|cc|ci|cl[hml]t?|sic(onc)?|snc|lsm|sftlf|frland|cld|al|fal|albedo|.*(cloud|ice|snow|land)_?"
+        r"(cover|fraction|area_fraction)",
         "a fraction",
     ),
     "mass fraction": Quantity(
         "kg kg-1", (0.0, 1.0), (-1e-3, 1.0), "root", "multiplicative",
         r"specific_humidity|humidity_mixing_ratio|mass_fraction_of_.*_in_air|surface_specific_humidity",
-        r"hus|huss|sph|shum|q2?m?|q2|qas|spfh\w*|specific_?humidity\w*", "a mass fraction",
+        r"hus|huss|sph|shum|hu|q2?m?|qas|spfh\w*|specific_?humidity\w*|\w*mass_fraction", "a mass fraction",
     ),
     "speed": Quantity(
         "m s-1", (0.0, None), (0.0, 150.0), "root", "multiplicative",
-        r"wind_speed.*|.*_wind_speed|.*(_|\b)speed(_of_.*)?", r"sfcwind(max)?|wsgs(max)?|wsp(d|eed)?|ws|fg|fx|"
-        r"si10|si100|\w*10fg\d*|fg10|vs|wind_?speed\w*|wind(10m)?",
+        r"wind_speed.*|.*_wind_speed|(sea_water|sea_ice)_speed|.*_speed_of_gust",
+        r"sfcwind(max)?|wsgs(max)?|wsp(d|eed)?|ws|fg|fx|si10|si100|\w*10fg\d*|fg10|vs|wind_?speed\w*|wind(10m)?",
         "a speed",
     ),
     "velocity": Quantity(
         "m s-1", OPEN, (-200.0, 200.0), "none", "additive",
-        r"(?!.*stress).*(eastward|northward|upward|x|y)_(wind|sea_water_velocity|velocity|water_velocity)|"
-        r".*_velocity",
-        r"[uv]as|[uv]a|[uv]10m?|10[uv]|100[uv]|[uv]100|[uv]wnd|[uv]_10m", "a velocity",
+        r"(?!.*(stress|angle)).*(eastward|northward|upward|x|y)_(wind|sea_water_velocity|velocity|water_velocity)"
+        r"|(?!.*angle).*_velocity",
+        r"[uv]as|[uv]a|[uv]o?|[uv]10m?|10[uv]|100[uv]|[uv]100|[uv]wnd|[uv]_10m", "a velocity",
+    ),
+    "net radiation": Quantity(
+        "W m-2", OPEN, (-2000.0, 2000.0), "none", "additive",
+        r".*net_(downward|upward)_.*flux.*", r"rns|rls|rss|rtmt|rsns|rlns|ssr|str|tsr|ttr|netrad", "net radiation",
     ),
     "radiation": Quantity(
         "W m-2", (0.0, None), (-20.0, 3000.0), "root", "multiplicative",
-        r".*(downwelling|downward|upwelling|upward|outgoing|incoming)_.*(shortwave|longwave|radiative).*|.*photon.*",
-        r"rs(ds|us|dt|ut)|rl(ds|us|ut)|s(s|t)rd|srad|qq|dswrf|dlwrf|swdown|lwdown|tisr|fdir", "radiation",
+        r"(?!.*_net_).*(downwelling|upwelling|outgoing|incoming)_.*(shortwave|longwave|radiative|photon).*"
+        r"|surface_(direct|diffuse)_.*shortwave.*",
+        r"rs(ds|us|dt|ut)|rl(ds|us|ut)|s(s|t)rd|srad|qq|dswrf|dlwrf|swdown|lwdown|glw|tisr|fdir", "radiation",
     ),
     "snow amount": Quantity(
         None, (0.0, None), None, "root", "multiplicative",
-        r"surface_snow_amount|surface_snow_thickness|lwe_thickness_of_surface_snow_amount|.*snow_thickness|"
-        r"snow_depth",
-        r"snw|snd|swe|sd|sde|snow_?depth|snowh", "an amount of snow",
+        r"surface_snow_amount|surface_snow_thickness|lwe_thickness_of_surface_snow_amount|.*snow_thickness|snow_depth",
+        r"snw|snd|swe|snow_?depth|snowh|snow", "an amount of snow",
     ),
     "other": Quantity(None, OPEN, None, "none", "additive", r"(?!)", r"(?!)", "not known to Subgrid"),
 }  # fmt: skip
@@ -132,6 +135,8 @@ what is plausible: records at the surface are 184 and 330 K, 1825 mm in a day an
 temperature leaves room for the stratosphere, that of pressure for upper levels, models supersaturate air to 110 %."""
 SUFFIXES = r"(_?(adjust|bc|qdm|corr(ected)?|daily|monthly|mean|avg|day))+$"
 """Of names: CORDEX appends "Adjust" to what is bias adjusted, others what was averaged."""
+DERIVED = re.compile(r"(.*_)?(tendency|product|square|integral|angle|derivative|covariance)_.*")
+"""CF standard names of what is made of variables: none of their units or bounds."""
 MODIFIERS = {"number_of_observations", "detection_minimum", "status_flag", "standard_error", "quality_flag"}
 """Of CF standard names, after a space: the variable is about another one."""
 
@@ -237,7 +242,7 @@ def require_quantity(name: str) -> str:
 
 def _from_metadata(field: xr.DataArray) -> Described:
     standard_name, *modifiers = str(field.attrs.get("standard_name", "")).strip().lower().split() or [""]
-    if MODIFIERS & {*modifiers}:
+    if MODIFIERS & {*modifiers} or DERIVED.fullmatch(standard_name):
         return Described("other", f"standard_name {field.attrs['standard_name']!r}", OPEN, "none")
     by_standard = next((q for q, kind in QUANTITIES.items() if re.fullmatch(kind.standard_names, standard_name)), None)
     if by_standard is not None:
@@ -246,11 +251,13 @@ def _from_metadata(field: xr.DataArray) -> Described:
     bare = re.sub(SUFFIXES, "", str(field.name or "").lower()) or str(field.name).lower()
     for name in dict.fromkeys((str(field.name or "").lower(), bare)):
         matching = [q for q, kind in QUANTITIES.items() if re.fullmatch(kind.names, name)]
-        fitting = [q for q in matching if _fits(field, q)] or matching
-        if fitting and not standard_name:
-            return _as_range(Described(fitting[0], f"its name, {field.name!r}", OPEN, "none"), field)
-        if fitting and _fits(field, fitting[0]):
-            return _as_range(Described(fitting[0], f"its name, {field.name!r}, and units", OPEN, "none"), field)
+        fitting = [q for q in matching if _fits(field, q)]
+        if fitting:
+            by_units = ", and units" if len(matching) > 1 or standard_name else ""
+            return _as_range(Described(fitting[0], f"its name, {field.name!r}{by_units}", OPEN, "none"), field)
+        if matching:
+            because = f"its name, {field.name!r}, says {QUANTITIES[matching[0]].about}, and its units do not"
+            return Described("other", because, OPEN, "none")
     return Described("other", "no standard name or name that Subgrid knows", OPEN, "none")
 
 
@@ -261,7 +268,9 @@ def _as_range(found: Described, field: xr.DataArray) -> Described:
     methods, title = (str(field.attrs.get(key, "")).lower() for key in ("cell_methods", "long_name"))
     if re.search(r":\s*range\b", methods) or re.search(r"\b(diurnal|daily)\b.*\brange\b", title):
         return replace(found, quantity="temperature range", because=f"{found.because}, and that it is a range")
-    if re.search(r"\banomal|\bdifference\b|\bdeviation\b", f"{methods} {title}"):
+    if re.search(r":\s*standard_deviation\b", methods):
+        return replace(found, quantity="temperature range", because=f"{found.because}, and that it is a spread")
+    if re.search(r"\banomal", f"{methods} {title}") or re.match(r"(temperature )?(difference|deviation)\b", title):
         return replace(found, quantity="temperature difference", because=f"{found.because}, and that it is an anomaly")
     return found
 
@@ -270,15 +279,20 @@ def _fits(field: xr.DataArray, quantity: str) -> bool:
     """Whether the units of a file could be those of a quantity."""
     from subgrid.data.variables.units import can_be
 
-    return can_be(str(field.attrs.get("units", "")), quantity)
+    units = str(field.attrs.get("units", ""))
+    if quantity in ("relative humidity", "fraction") and re.search(r"g\b|mol|m\W*3", units):
+        return False  # kg/kg and the like are numbers too, and shares of something else
+    return can_be(units, quantity)
 
 
 def _with_bounds(found: Described, bounds: Bounds) -> Described:
     low, high = bounds
     if low is not None and high is not None and not low < high:
         raise ValueError(f"bounds must ascend, got {low:g} and {high:g}.")
-    if found.transform == "censored root" and bounds == found.bounds:
+    if bounds == found.bounds:
         return found
+    if found.transform == "censored root" and low == 0:
+        return replace(found, bounds=bounds)
     names: dict[tuple[bool, bool], TransformName] = {
         (False, False): "none", (True, False): "root", (False, True): "root", (True, True): "arcsine",
     }  # fmt: skip

@@ -38,6 +38,7 @@ SPELLINGS: dict[str, str] = {
     "hour": "h hr hrs hour hours",
     "day": "d day days dy",
     "common_month": "month months mon mo",
+    "common_decade": "decade decades",
     "common_year": "year years yr yrs a annum",
     "pascal": "pa pascal pascals",
     "hectopascal": "hpa hectopascal hectopascals mb mbar mbars millibar millibars",
@@ -51,12 +52,24 @@ SPELLINGS: dict[str, str] = {
     "kelvin": "degc deg_c degreec degree_c degrees_c degk k kelvin celsius",
     "percent": "% percent pct percentage per_cent",
     "dimensionless": "ratio fraction",
+    "ppm": "ppm ppmv",
 }
 """pint's name, and spellings in lower case; exact names of pint come after them. In a product a °C is a K. A common
 month is a twelfth of the mean Gregorian year."""
 BY_NAME = {name: unit for unit, names in SPELLINGS.items() for name in names.split()}
+GLUED = {
+    "mmday": "mm day-1",
+    "ms-1": "m s-1",
+    "wm-2": "W m-2",
+    "wm^-2": "W m-2",
+    "kgm-2": "kg m-2",
+    "kgm-2s-1": "kg m-2 s-1",
+}
+"""Texts, in lower case, whose factors are written without a space."""
 CASE_MATTERS = frozenset({"M", "G", "D", "S", "H", "MM", "MB", "MW", "MJ"})
 """Symbols whose capital letters are another unit: alone among small letters they are not read as the small ones."""
+EXOTIC = frozenset({"ms", "DU", "ly", "oktas", "okta", "Da", "au", "pc", "Gy", "T", "ha", "u", "amu"})
+"""Names that archives use for something else than pint does: "ms-1" for m s-1, Dobson units, langleys."""
 PREFIXED = {"MJ": "megajoule", "MW": "megawatt"}
 MEAN_YEAR = 365.2425
 """Days of the mean Gregorian year."""
@@ -117,8 +130,7 @@ def parse_unit(text: str) -> Unit:
             return Unit(number * degree, registry().Unit("kelvin"), None if name == "kelvin" else name)
     if words.lower() in ("deg", "degree", "degrees"):
         return Unit(1.0, registry().Unit("degree"))
-    if rest.lower() == "mmday":
-        rest = "mm day-1"
+    rest = GLUED.get(rest.lower(), rest)
     if len(rest) > 1 and rest == rest.upper() and rest not in PREFIXED:  # GrADS and others write in capitals
         rest = rest.lower()
     product = _product(rest, text)
@@ -160,6 +172,7 @@ def registry() -> Any:
 
         units.define(f"common_year = {MEAN_YEAR} * day")
         units.define(f"common_month = {MEAN_YEAR / 12} * day")
+        units.define(f"common_decade = {10 * MEAN_YEAR} * day")
     finally:
         logger.setLevel(level)
     return units
@@ -226,12 +239,14 @@ def _factors(words: str, text: str) -> tuple[list[tuple[Unit, int]], str]:
 
 
 def _exponent(rest: str) -> tuple[int, str]:
-    match = re.match(r"(?:\s*(?:\^|\*\*)\s*\(?|)([+-]?\d+)\)?(?![\d.])\s*", rest)
+    match = re.match(r"(?:\s*(?:\^|\*\*)\s*[({]?|\{|)([+-]?\d+)[)}]?(?!\d|\.\d)\s*", rest)
     return (1, rest.lstrip()) if match is None else (int(match.group(1)), rest[match.end() :])
 
 
 def _named(token: str, text: str) -> Unit:
     """One name: among our spellings, then exactly among pint's."""
+    if token in EXOTIC:
+        raise UnknownUnit(text)
     name = PREFIXED.get(token) or BY_NAME.get(token)
     if name is None and token in CASE_MATTERS:
         raise UnknownUnit(text)

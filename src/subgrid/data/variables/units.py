@@ -82,7 +82,7 @@ def conversion(
     found, kind = field.attrs.get("units"), described.kind
     text = "" if found is None else str(found)
     if kind.units is None:
-        _known(text, field, file)
+        _known(text, field, file, "1")
         return Conversion(1.0, 0.0, described.quantity, text)
     if not text.strip():
         if described.quantity in ("fraction", "relative humidity"):
@@ -94,13 +94,18 @@ def conversion(
             f"{file}: {field.name} has no attribute 'units'; set it to what the values are in, for instance "
             f"{kind.units!r}" + or_say_so("units", field.name, repr(kind.units))
         )
-    unit = _known(text, field, file)
+    unit = _known(text, field, file, kind.units)
     factor, offset = _line(unit, kind, described.quantity, step_days) or (None, 0.0)
     if factor is None:
         raise DataError(
-            f"{file}: {field.name} is {kind.about} by {described.because}, in units {text!r}, which cannot become "
-            f"{kind.units}{_hint(described.quantity, unit, step_days)}; correct the attribute 'units', or say what it "
-            f"is: variables = {{{field.name} = {{quantity = {_fitting(text)!r}}}}}."
+            f"{file}: {field.name} is {kind.about} ({described.because}), in units {text!r}, which cannot become "
+            f"{kind.units}{_hint(described.quantity, unit, step_days)}; correct the attribute 'units', or say so "
+            f"without changing the file: variables = {{{field.name} = {{{_instead(unit, text, described.quantity)}}}}}."
+        )
+    if described.quantity == "precipitation" and str(unit.unit) == "meter" and _is_months(step_days):
+        raise DataError(
+            f"{file}: {field.name} is in 'm' at monthly steps: a sum over each month, or of a day as in ERA5's monthly "
+            f"means; say which: variables = {{{field.name} = {{units = 'm/day'}}}}, or units = 'm/month'."
         )
     return Conversion(factor, offset, described.quantity, kind.units)
 
@@ -110,9 +115,12 @@ def or_say_so(option: str, name: Any, value: str) -> str:
     return f", or say so without changing the file: variables = {{{name} = {{{option} = {value}}}}}."
 
 
-def _fitting(units: str) -> str:
-    """The first quantity that could be in some units."""
-    return next(name for name, kind in QUANTITIES.items() if name == "other" or (kind.units and can_be(units, name)))
+def _instead(unit: Unit, text: str, quantity: str) -> str:
+    """What to say of a variable whose units do not fit: those of a rate for amounts, else another quantity."""
+    if unit.dimensionality in AMOUNTS.get(quantity, ()):
+        return f"units = '{text} day-1'"
+    fitting = (name for name, kind in QUANTITIES.items() if name != quantity and kind.units and can_be(text, name))
+    return f"quantity = {next(fitting, 'other')!r}"
 
 
 def can_be(units: str, quantity: str) -> bool:
@@ -166,13 +174,13 @@ def likely_units(quantity: str, units_found: str, value: float) -> str:
             return ""
 
 
-def _known(text: str, field: xr.DataArray, file: str) -> Unit:
+def _known(text: str, field: xr.DataArray, file: str, usual: str) -> Unit:
     try:
         return parse_unit(text)
     except UnknownUnit:
         raise DataError(
             f"{file}: {field.name} has the unknown units {text!r}; set its attribute 'units' to something that "
-            "UDUNITS knows, such as 'K', 'mm day-1' or 'Pa'" + or_say_so("units", field.name, "'K'")
+            "UDUNITS knows, such as 'K', 'mm day-1' or 'Pa'" + or_say_so("units", field.name, repr(usual))
         ) from None
 
 
@@ -182,7 +190,9 @@ def _line(
     """(factor, offset) of the conversion; None if the dimensions do not agree."""
     ureg = registry()
     amount, days = ureg.Quantity(unit.scale, unit.unit), 1.0
-    if unit.dimensionality in AMOUNTS.get(quantity, ()):
+    if quantity in AMOUNTS and "common_month" in str(unit.unit) and _is_months(step_days):
+        amount = amount * ureg.Quantity(1.0, "common_month")  # a sum over each month, whose own length divides
+    if str(amount.dimensionality) in AMOUNTS.get(quantity, ()):
         if step_days is None:
             return None
         amount, days = amount / ureg.Quantity(1.0, "day"), step_days
@@ -190,11 +200,17 @@ def _line(
         amount = amount / ureg.Quantity(WATER_DENSITY, "kilogram / meter ** 3")
     if unit.offset is not None and not quantity.startswith("temperature"):
         return None
-    if not amount.check(parse_unit(kind.units or "").unit.dimensionality):
+    canonical = parse_unit(kind.units or "").unit
+    try:
+        factor = float(amount.to(canonical).magnitude)
+    except Exception:  # pint has several kinds for what does not go together
         return None
-    factor = float(amount.to(parse_unit(kind.units or "").unit).magnitude)
     offset = ZERO[unit.offset] if unit.offset is not None and quantity == "temperature" else 0.0
     return factor / days, offset
+
+
+def _is_months(step_days: float | xr.DataArray | None) -> bool:
+    return step_days is not None and bool(np.all((np.asarray(step_days) > 27) & (np.asarray(step_days) < 32)))
 
 
 def _hint(quantity: str, unit: Unit, step_days: float | xr.DataArray | None) -> str:

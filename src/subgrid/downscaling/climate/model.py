@@ -339,7 +339,8 @@ def downscale_climate(
     if n_members < 1:
         raise ValueError(f"n_members must be at least 1, got {n_members}.")
     model = model if isinstance(model, ClimateModel) else load_climate_model(model)
-    wanted = opening(model.coarse.descriptions, model.coarse.wanted)
+    units = {name: str(model.grid[name].attrs.get("units", "")) for name in model.variables}
+    wanted = opening(model.coarse.descriptions, model.coarse.wanted, units)
     opened = open_climate(coarse, wanted, name="coarse", step=model.coarse.step)
     check_grid(model.coarse, opened)
     dataset = check_climate(opened, name="coarse", gaps=gaps, needed=model.coarse.kept)

@@ -171,8 +171,8 @@ class FieldSampler:
             fields = apply_marginals(self.post.marginals, fields, domain.mask, bounded)
         fields = domain.anomalies.back(fields, when)
         if change is not None:
-            changed = np.asarray(change.add(jnp.asarray(fields), jnp.asarray(when, jnp.float32)))
-            fields = within_bounds(changed, domain.descriptions)
+            fields = np.asarray(change.add(jnp.asarray(fields), jnp.asarray(when, jnp.float32)))
+        fields = within_bounds(fields, domain.descriptions)
         fields = np.where(domain.mask, fields, np.nan).astype(np.float32)
         return fields.reshape(t, m, *fields.shape[1:])
 
@@ -180,7 +180,8 @@ class FieldSampler:
 def within_bounds(
     fields: Float[np.ndarray, "n channel *space"], descriptions: Sequence[Described]
 ) -> Float[np.ndarray, "n channel *space"]:
-    """Fields whose channels are taken to the nearest possible value: a change that is put back knows no bounds."""
+    """Fields whose channels are taken to the nearest possible value: a change that is put back knows no bounds, and
+    a transform may know one of two."""
     low = np.array([-np.inf if each.bounds[0] is None else each.bounds[0] for each in descriptions], np.float32)
     high = np.array([np.inf if each.bounds[1] is None else each.bounds[1] for each in descriptions], np.float32)
     along = (slice(None), *([None] * (fields.ndim - 2)))

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from subgrid.data.variables.quantities import OPEN, Described
+from subgrid.data.variables.quantities import OPEN, Described, describe_name
 from subgrid.data.variables.wanted import Variable, wanted_variables
 
 EARLIER = "a model of before quantities were stored"
@@ -62,7 +62,9 @@ def wanted_of(attributes: Mapping[str, Any]) -> dict[str, Variable]:
     return wanted_variables({name: given.get(name, {}) for name in attributes["variables"]}) or {}
 
 
-def opening(descriptions: Sequence[Described], wanted: Mapping[str, Variable]) -> dict[str, Variable]:
+def opening(
+    descriptions: Sequence[Described], wanted: Mapping[str, Variable], units: Mapping[str, str]
+) -> dict[str, Variable]:
     """How other files of the same variables are opened: as what the model took them to be, whatever they say.
 
     Args:
@@ -70,16 +72,20 @@ def opening(descriptions: Sequence[Described], wanted: Mapping[str, Variable]) -
         wanted: what is given of them, by name, in the same order.
 
     Returns:
-        A `Variable` a channel; of a model of an earlier version with its names alone.
+        A `Variable` a channel; of a model of an earlier version, which left most variables in their own units, one that
+            keeps these.
 
     Examples:
-        >>> open_climate("new.nc", opening(model.coarse.descriptions, model.coarse.wanted))
+        >>> open_climate("new.nc", opening(model.coarse.descriptions, model.coarse.wanted, units))
     """
     pairs = zip(wanted.items(), descriptions, strict=True)
-    return {
-        name: given if each.because == EARLIER else replace(given, quantity=each.quantity, bounds=each.bounds)
-        for (name, given), each in pairs
-    }
+    return {name: _as_trained(name, given, each, units.get(name, "")) for (name, given), each in pairs}
+
+
+def _as_trained(name: str, given: Variable, described: Described, units: str) -> Variable:
+    if described.because != EARLIER:
+        return replace(given, quantity=described.quantity, bounds=described.bounds)
+    return given if describe_name(name).kind.units == units else replace(given, quantity="other")
 
 
 def _as_earlier(name: str) -> Described:
