@@ -124,7 +124,7 @@ def test_sums_of_months_are_divided_by_the_length_of_each(units):
 
 
 def test_metres_at_monthly_steps_may_be_of_a_day():
-    with pytest.raises(DataError, match=r"a sum over each month, or of a day .* units = 'm/day'"):
+    with pytest.raises(DataError, match=r"a sum over each month, or of a day .* units = 'm/month'"):
         of(field("tp", "m"), step_days=31.0)
 
 
