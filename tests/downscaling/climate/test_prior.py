@@ -12,9 +12,8 @@ from scipy.sparse import csr_array
 
 from subgrid.data.fields import DataError
 from subgrid.downscaling.climate.baselines import gaussian_crps
+from subgrid.downscaling.climate.conditions import Conditions, TrainingAnomalies
 from subgrid.downscaling.climate.prior import (
-    Conditions,
-    TrainingAnomalies,
     is_trained,
     load_climate_prior,
     train_climate_prior,

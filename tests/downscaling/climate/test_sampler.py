@@ -14,8 +14,9 @@ from subgrid.data.fields import DataError
 from subgrid.data.store import write_zarr
 from subgrid.data.variables.quantities import describe_name
 from subgrid.downscaling.climate.climatology import fit_change_signal
+from subgrid.downscaling.climate.conditions import Conditions, TrainingAnomalies
 from subgrid.downscaling.climate.domain import Anomalies, Domain, connect, fit_anomalies, series_of
-from subgrid.downscaling.climate.prior import ClimatePrior, Conditions, TrainingAnomalies, train_climate_prior
+from subgrid.downscaling.climate.prior import ClimatePrior, train_climate_prior
 from subgrid.downscaling.climate.refinement import RefinementSettings
 from subgrid.downscaling.climate.sampler import (
     FieldSampler,

@@ -14,6 +14,10 @@ from .coarse_fit import (
     load_coarse as load_coarse,
     save_coarse as save_coarse,
 )
+from .conditions import (
+    Conditions as Conditions,
+    TrainingAnomalies as TrainingAnomalies,
+)
 from .domain import (
     Anomalies as Anomalies,
     Domain as Domain,
@@ -30,8 +34,6 @@ from .model import (
 )
 from .prior import (
     ClimatePrior as ClimatePrior,
-    Conditions as Conditions,
-    TrainingAnomalies as TrainingAnomalies,
     load_climate_prior as load_climate_prior,
     prior_taper as prior_taper,
 )

@@ -38,6 +38,7 @@ from subgrid.downscaling.climate.coarse_fit import (
     load_coarse,
     save_coarse,
 )
+from subgrid.downscaling.climate.conditions import Conditions, TrainingAnomalies
 from subgrid.downscaling.climate.degenerate import faults_in_words, require_finite_fields, require_variation
 from subgrid.downscaling.climate.domain import (
     Anomalies,
@@ -60,8 +61,6 @@ from subgrid.downscaling.climate.output import ensemble_dataset, provenance, wit
 from subgrid.downscaling.climate.prior import (
     N_COMPONENTS,
     N_LEVELS,
-    Conditions,
-    TrainingAnomalies,
     is_trained,
     load_climate_prior,
     train_climate_prior,

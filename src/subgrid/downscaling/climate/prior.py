@@ -30,6 +30,7 @@ from subgrid.data.store import write_json
 from subgrid.diffusion.gaussian_conditional import ConditionalGaussian, condition
 from subgrid.diffusion.gaussian_prior import GaussianPrior, fit_gaussian_prior
 from subgrid.diffusion.refinement import Refined
+from subgrid.downscaling.climate.conditions import Conditions, TrainingAnomalies
 from subgrid.downscaling.climate.domain import PaddedCoarsening
 from subgrid.downscaling.climate.network_gain import MEMBERS, NetworkGain, compare_draws
 from subgrid.downscaling.climate.prior_choice import PriorChoice, choose_prior, taper_of
@@ -41,7 +42,6 @@ from subgrid.downscaling.climate.refinement import (
     refining_loss,
     refining_network,
 )
-from subgrid.downscaling.preparation.transforms import ChannelTransforms, is_bounded, is_censored
 from subgrid.downscaling.spread.calibration import conditional_means
 from subgrid.downscaling.spread.draws import conditional_draws
 from subgrid.numerics.streams import draw_keys, substream
@@ -50,7 +50,7 @@ from subgrid.training.distributed import is_first_process
 from subgrid.training.fitting import TrainingSchedule, fit, warmup_cosine
 from subgrid.training.log import MetricsReport, all_of, json_lines
 from subgrid.training.origin import digest, key_data, require_same_origin
-from subgrid.types import Coarsening, Key
+from subgrid.types import Key
 
 FORMAT = 2
 CHECKPOINT_EVERY = 200
@@ -89,53 +89,6 @@ class ClimatePrior:
     def normalised(self, fields: Float[np.ndarray, "n channel y x"]) -> Float[np.ndarray, "n channel y2 x2"]:
         """As the denoiser sees them: in units of their scale, on its own grid."""
         return pad(fields / self.scale[:, None, None], self.denoiser.base.mean.shape[1:])
-
-
-@dataclass(frozen=True)
-class Conditions:
-    """What the prior will be conditioned on, by which it is chosen.
-
-    Args:
-        operator: C′, of fields on their own grid.
-        rows: (kept, cell), the same as a dense matrix on the cells of the mask, of one channel.
-        distances: (cell, cell), between the cells of the mask; None where they are too many for a taper.
-        climatology: (n, channel, y, x), of every training field.
-        transforms: of the channels: the spread of censored ones grows with what is expected, the marginals of bounded
-            ones are fitted.
-    """
-
-    operator: Coarsening
-    rows: Float[np.ndarray, "kept cell"]
-    distances: Float[np.ndarray, "cell cell"] | None
-    climatology: Float[np.ndarray, "n channel y x"]
-    transforms: ChannelTransforms
-
-    @property
-    def censored(self) -> tuple[bool, ...]:
-        """Channels whose spread grows with what is expected."""
-        return is_censored(self.transforms)
-
-    @property
-    def bounded(self) -> tuple[bool, ...]:
-        """Channels whose marginals are fitted."""
-        return is_bounded(self.transforms)
-
-
-@dataclass(frozen=True)
-class TrainingAnomalies:
-    """What the prior is trained on.
-
-    Args:
-        values: (n, channel, y, x), of the fine fields, 0 outside the mask.
-        groups: (n,), a label a sample, the season year, left out as a whole.
-        mask: (y, x), 1 where fields have values.
-        predictors: (p, y, x), fixed fields for the network, which always sees the mask; default none.
-    """
-
-    values: Float[np.ndarray, "n channel y x"]
-    groups: np.ndarray
-    mask: Float[np.ndarray, "y x"]
-    predictors: Float[np.ndarray, "p y x"] | None = None
 
 
 def train_climate_prior(

@@ -18,7 +18,8 @@ from jaxtyping import Array, Bool, Float
 from subgrid.data.fields import DataError
 from subgrid.data.store import write_zarr
 from subgrid.diffusion.gaussian_conditional import ConditionalGaussian
-from subgrid.downscaling.climate.prior import ClimatePrior, Conditions, prior_taper
+from subgrid.downscaling.climate.conditions import Conditions
+from subgrid.downscaling.climate.prior import ClimatePrior, prior_taper
 from subgrid.downscaling.debiasing.static import QuantileMapping, fit_quantile_mapping
 from subgrid.downscaling.spread.calibration import (
     SpreadCalibration,
