@@ -345,7 +345,7 @@ def field_of(
     placed[new] = convert(placed[new]).assign_attrs(described.attributes)
     label, single = member_label(file, dataset), single_member(dataset)
     stored = Stored(convert, packing, values, NOTHING in given.missing)
-    return ClimateField(file, new, units, label, placed, described, tuple(notes), single, stored)
+    return ClimateField(file, new, units, label, placed, described, tuple(notes), single, stored, given.units)
 
 
 def _in_blocks(dataset: xr.Dataset, variable: str, file_chunk: int, block_bytes: int) -> xr.Dataset:

@@ -18,6 +18,7 @@ from subgrid.data.pooling.members import AVAILABLE, MEMBER_LABEL, NUMBERED, labe
 from subgrid.data.times.calendars import calendar_of
 from subgrid.data.times.hours import same_hours
 from subgrid.data.times.steps import Step, averaged, check_one_step
+from subgrid.data.times.totals import refuse_totals
 from subgrid.data.variables.quantities import Described
 
 PARTS = "parts"
@@ -43,6 +44,7 @@ class ClimateField:
         notes: what was merged, converted or dropped, a sentence each.
         single: the label of its member by a coordinate without dimension, which counts where it tells files apart.
         stored: how the file keeps its values.
+        given_units: what is said that its units are, instead of those of the file.
     """
 
     file: str
@@ -54,6 +56,7 @@ class ClimateField:
     notes: tuple[str, ...] = ()
     single: str | None = None
     stored: Stored | None = None
+    given_units: str | None = None
 
 
 def member_label(file: str, dataset: xr.Dataset) -> str | None:
@@ -263,10 +266,14 @@ def _axis(field: ClimateField, axis: str) -> str:
 def _series(fields: list[ClimateField], step: Step | None) -> tuple[xr.Dataset, tuple[str, ...]]:
     """One variable: its members, each put together from its files; and what was averaged."""
     if len(fields) == 1 and (step is None or AVAILABLE not in fields[0].data.coords):
+        _refuse_totals(fields[0].data, fields[0])
         return _stepped(fields[0].data, fields, step)
     members, notes = {}, ()
     for label, own in _by_member(fields).items():
-        members[label], said = _stepped(_in_time(own), own, step)
+        joined = _in_time(own)
+        if not members:
+            _refuse_totals(joined, own[0])
+        members[label], said = _stepped(joined, own, step)
         notes = notes or said
     if len(members) == 1:
         return next(iter(members.values())), notes
@@ -274,11 +281,14 @@ def _series(fields: list[ClimateField], step: Step | None) -> tuple[xr.Dataset, 
     return _members(members), notes
 
 
+def _refuse_totals(data: xr.Dataset, field: ClimateField) -> None:
+    refuse_totals(data[field.name], field.described.quantity, field.given_units or field.units, file=field.file)
+
+
 def _stepped(data: xr.Dataset, fields: list[ClimateField], step: Step | None) -> tuple[xr.Dataset, tuple[str, ...]]:
     if step is None:
         return data, ()
-    data = data.copy()
-    data[fields[0].name].encoding = _known_of(fields)
+    (data := data.copy())[fields[0].name].encoding = _known_of(fields)
     return averaged(data, step, file=fields[0].file)
 
 

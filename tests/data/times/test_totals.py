@@ -1,0 +1,97 @@
+"""Running totals against amounts of each step: refused, and no false alarm."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from subgrid.data.canonical import open_climate
+from subgrid.data.fields import DataError
+
+from ..climate_files import archive
+
+
+def amounts(values, hours: float, *, name: str = "pr", units: str = "mm", start: str = "2001-01-01T01") -> xr.Dataset:
+    """An archive of values (time, cell) at 20 cells."""
+    file = archive("pr", n_times=len(values)).rename(pr=name)
+    step = np.timedelta64(round(hours * 3600), "s")
+    file = file.assign_coords(time=np.datetime64(start, "ns") + step * np.arange(len(values)))
+    shaped = np.broadcast_to(np.reshape(values, (len(values), -1)), (len(values), 20)).reshape(-1, 4, 5)
+    file[name] = (file[name].dims, shaped.astype(np.float32), {"units": units})
+    return file
+
+
+def rain(n: int, *, wet: float = 0.2, seed: int = 0) -> np.ndarray:
+    """Spells of rain at 20 cells that mostly rain together."""
+    random = np.random.default_rng(seed)
+    spell = np.convolve(random.random(n + 5) < wet / 3, np.ones(3), "valid")[:n, None] > 0
+    return np.where(spell & (random.random((n, 20)) < 0.9), random.exponential(1.0, (n, 20)), 0.0)
+
+
+def sun(n: int, hours: float) -> np.ndarray:
+    """J m-2 of each step under clouds."""
+    at = (1 + hours * np.arange(n)) % 24
+    clouds = np.random.default_rng(0).uniform(0.3, 1, (n, 20))
+    return 3e6 * np.maximum(np.sin((at - 6) / 12 * np.pi), 0)[:, None] * clouds
+
+
+def since_midnight(each: np.ndarray, steps: int) -> np.ndarray:
+    """Totals that begin anew every so many steps."""
+    return np.cumsum(each.reshape(-1, steps, 20), axis=1).reshape(-1, 20)
+
+
+@pytest.mark.parametrize("name", ["RAINNC", "pr"])
+def test_totals_since_the_start_of_a_run_are_refused_and_each_advice_works(name):
+    each = rain(300)
+    file = amounts(np.cumsum(each, axis=0), 1, name=name)
+    with pytest.raises(DataError, match=f"{name} in 'mm' never decreases .*running total.*units = 'mm day-1'"):
+        open_climate(file)
+    with pytest.raises(DataError, match="running total"):
+        open_climate(file, step="day")
+    with pytest.raises(DataError, match="running total"):
+        open_climate([file.isel(time=slice(i, i + 5)) for i in range(0, 300, 5)][::-1])
+    found = open_climate(file.diff("time"))
+    np.testing.assert_allclose(found[name].values.reshape(-1, 20), 24 * each[1:], atol=1e-2)
+    assert open_climate(file, {name: {"units": "mm day-1"}})[name].attrs["units"] == "mm day-1"
+
+
+@pytest.mark.parametrize("hours", [1, 3, 6])
+def test_totals_since_midnight_are_refused(hours):
+    n = 24 // hours
+    file = amounts(since_midnight(rain(40 * n, wet=0.6), n), hours, name="tp", units="m", start="2001-01-01T01")
+    file = file.assign(tp=(file.tp / 1000).assign_attrs(units="m"))
+    with pytest.raises(DataError, match="tp in 'm' decreases at 01:00 only, once a day"):
+        open_climate(file)
+
+
+def test_totals_of_radiation_since_midnight_are_refused():
+    file = amounts(since_midnight(sun(20 * 24, 1), 24), 1, name="ssrd", units="J m-2")
+    with pytest.raises(DataError, match="ssrd in 'J m-2' decreases at 01:00 only"):
+        open_climate(file)
+
+
+@pytest.mark.parametrize("hours", [1, 3, 6, 12, 24])
+@pytest.mark.parametrize("wet", [0.0, 0.005, 0.05, 0.3, 1.0])
+@pytest.mark.parametrize("n", [5, 30, 300])
+def test_ordinary_rain_is_no_total(hours, wet, n):
+    for seed in range(3):
+        open_climate(amounts(rain(n, wet=wet, seed=seed), hours))
+
+
+@pytest.mark.parametrize("hours", [1, 3, 6, 12, 24])
+@pytest.mark.parametrize("n", [12, 24, 300])
+@pytest.mark.parametrize("start", ["2001-01-01T00", "2001-01-01T06", "2001-01-01T18"])
+def test_ordinary_radiation_is_no_total(hours, n, start):
+    open_climate(amounts(sun(n, hours), hours, name="ssrd", units="J m-2", start=start))
+
+
+def test_monthly_amounts_are_no_totals():
+    year = 4e6 * (1.2 - np.cos(2 * np.pi * np.arange(12) / 12))[:, None] * np.ones(20)
+    file = amounts(year, 24, name="ssrd", units="J m-2")
+    open_climate(file.assign_coords(time=xr.date_range("2001-01-01", periods=12, freq="MS")))
+
+
+def test_packing_takes_a_little_from_a_total():
+    total = np.cumsum(rain(300, wet=0.4), axis=0)
+    total -= 3e-5 * total.max() * np.random.default_rng(1).random(total.shape)
+    with pytest.raises(DataError, match="never decreases"):
+        open_climate(amounts(total, 1))
