@@ -134,6 +134,7 @@ def guided_moments(guidance, method, prior, operator, y, exact, noise, reference
     return sampled_moments(guided, prior.mean.shape, levels, method=method(reference))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("double_precision")
 @pytest.mark.parametrize("guidance", ["exact", "Gaussian gain", "moment matching"])
 @pytest.mark.parametrize(("field", "operator"), CONDITIONS)

@@ -118,6 +118,7 @@ def gappy() -> xr.Dataset:
     return coarse
 
 
+@pytest.mark.slow
 def test_a_gap_of_the_coarse_model_and_every_advice_for_it(tmp_path):
     fine, coarse = with_sea(temperature(FINE, seed=1)), gappy()
     with pytest.raises(DataError, match=r"coarse: tas has no value .*fill them, drop .* 'drop', or leave .* 'mask'"):

@@ -46,6 +46,7 @@ def change(model, scenario: xr.Dataset) -> float:
     return float(np.mean(signal.difference(jnp.linspace(0, 0.99, 12))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("scenario", "expected"),
     [

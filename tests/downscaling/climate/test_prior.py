@@ -74,6 +74,7 @@ def same(a, b) -> None:
         np.testing.assert_array_equal(x, y)
 
 
+@pytest.mark.slow
 def test_the_number_of_components_is_the_true_one(trained):
     _, prior = trained
     likelihoods = prior.choice.log_likelihoods

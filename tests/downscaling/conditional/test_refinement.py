@@ -27,6 +27,7 @@ def setting(name, noise_variance=0.0):
     return covariance, conditional, silent(operator.fine_shape, n_channels), y
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise_variance", [0.0, 0.05])
 @pytest.mark.parametrize("method", [GaussianSDE, GaussianODE])
 @pytest.mark.parametrize("name", CASES)

@@ -47,6 +47,7 @@ def physical(name):
     return lift(MEAN, operator.fine_shape), lift(STD, operator.fine_shape), lift(STD, operator.coarse_shape), y
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("jitter", [0.0, 0.3])
 @pytest.mark.parametrize("name", CASES)

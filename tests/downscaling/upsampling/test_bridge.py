@@ -62,6 +62,7 @@ def test_samples_have_the_spectrum_of_fine_fields_and_stay_near_their_coarse_fie
     assert np.mean(apart**2) < 0.5  # against 2.1 for two independent fields; .09 is the noise alone
 
 
+@pytest.mark.slow
 def test_it_comes_back_from_its_folder(fitted):
     folder, upsampler, coarse, _, _ = fitted
     loaded, y = load_upsampler(folder), jnp.asarray(coarse[0])

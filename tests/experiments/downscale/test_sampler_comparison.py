@@ -34,6 +34,7 @@ def rows_of(folder):
     return {(row["sampler"], row["evaluations"]): row for row in found["table"]}, found["unconditional"]
 
 
+@pytest.mark.slow
 def test_each_sampler_is_scored_at_what_it_can_do(compared):
     rows, alone = rows_of(compared)
     guided = {(sampler, n) for sampler in ("gaussian-gain", "particles") for n in (2, 4)}

@@ -35,6 +35,7 @@ def run(request, archives, tmp_path_factory):
     return folder, request.param
 
 
+@pytest.mark.slow
 def test_members_keep_to_their_coarse_field_and_differ(run):
     folder, method = run
     for name in ("ensemble", "perfect_model"):

@@ -41,6 +41,7 @@ def run(archives, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_every_member_has_the_effective_size_of_its_particles(run):
     for name, shape in (("ensemble", (6, 2)), ("perfect_model", (4, 3))):
         store = xr.open_zarr(run / f"{name}.zarr").load()
