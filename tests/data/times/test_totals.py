@@ -74,20 +74,27 @@ def test_totals_of_radiation_since_midnight_are_refused():
 @pytest.mark.parametrize("n", [5, 30, 300])
 def test_ordinary_rain_is_no_total(hours, wet, n):
     for seed in range(3):
-        open_climate(amounts(rain(n, wet=wet, seed=seed), hours))
+        each = rain(n, wet=wet, seed=seed)
+        found = open_climate(amounts(each, hours))
+        np.testing.assert_allclose(found.pr.values.reshape(-1, 20), each * 24 / hours, rtol=1e-5)
 
 
 @pytest.mark.parametrize("hours", [1, 3, 6, 12, 24])
 @pytest.mark.parametrize("n", [12, 24, 300])
 @pytest.mark.parametrize("start", ["2001-01-01T00", "2001-01-01T06", "2001-01-01T18"])
 def test_ordinary_radiation_is_no_total(hours, n, start):
-    open_climate(amounts(sun(n, hours), hours, name="ssrd", units="J m-2", start=start))
+    each = sun(n, hours)
+    found = open_climate(amounts(each, hours, name="ssrd", units="J m-2", start=start))
+    np.testing.assert_allclose(found.ssrd.values.reshape(-1, 20), each / (3600 * hours), rtol=1e-5)
 
 
 def test_monthly_amounts_are_no_totals():
     year = 4e6 * (1.2 - np.cos(2 * np.pi * np.arange(12) / 12))[:, None] * np.ones(20)
     file = amounts(year, 24, name="ssrd", units="J m-2")
-    open_climate(file.assign_coords(time=xr.date_range("2001-01-01", periods=12, freq="MS")))
+    months = xr.date_range("2001-01-01", periods=12, freq="MS")
+    found = open_climate(file.assign_coords(time=months))
+    seconds = 86_400 * months.days_in_month.to_numpy()[:, None]
+    np.testing.assert_allclose(found.ssrd.values.reshape(-1, 20), year / seconds, rtol=1e-5)
 
 
 def test_packing_takes_a_little_from_a_total():
