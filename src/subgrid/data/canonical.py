@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import numpy as np
 import xarray as xr
 
+from subgrid.data.blocks import BLOCK_BYTES
 from subgrid.data.checks.checks import (
-    BLOCK_BYTES,
     Census,
     Gaps,
     check_sample,

@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 import xarray as xr
 
+from subgrid.data.blocks import BLOCK_BYTES
 from subgrid.data.checks.extremes import check_extremes, check_suspects
 from subgrid.data.checks.fills import Suspect
 from subgrid.data.checks.missing import NoNumber
@@ -21,9 +22,6 @@ from subgrid.data.sources.sources import first_line
 from subgrid.data.variables.quantities import describe
 
 Gaps: TypeAlias = Literal["refuse", "mask", "drop"]
-
-BLOCK_BYTES = 32 * 2**20
-"""Size of a block; a check holds a few copies of it."""
 
 
 @dataclass

@@ -19,7 +19,7 @@ def fit_together(
 ) -> Fit:
     """Overlap, resolution ratio, common variables and dates of two canonical archives, and what to change."""
     wide, narrow = summarise_grid(coarse), summarise_grid(fine)
-    names = [label_of(files) for files in (coarse_files, fine_files)]
+    names = [files_in_words(files) for files in (coarse_files, fine_files)]
     problems = misfits(coarse, fine, coarse_name=names[0], fine_name=names[1])
     shared = _shared_dates(coarse["time"], fine["time"])
     inside = covered(coarse, fine)
@@ -59,6 +59,6 @@ def _remarks(coarse, fine, ratio: float, inside: Coverage, shared: int, names: l
             yield f"{name} holds {n} year{'s' if n > 1 else ''} only; a climate takes {FEW_YEARS} or more to know."
 
 
-def label_of(files: Sequence[str]) -> str:
+def files_in_words(files: Sequence[str]) -> str:
     first = Path(files[0]).name
     return first if len(files) == 1 else f"{first} and {len(files) - 1} more"

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from subgrid.data.blocks import BLOCK_BYTES
 from subgrid.data.canonical import field_of, looked_for, monthly_among, require_held, wanted_in
-from subgrid.data.checks.checks import BLOCK_BYTES, check_sample, check_values, show_time
+from subgrid.data.checks.checks import check_sample, check_values, show_time
 from subgrid.data.checks.fills import STEP_DAYS
 from subgrid.data.fields import DataError
-from subgrid.data.inspection.fit import fit_together, label_of
+from subgrid.data.inspection.fit import files_in_words, fit_together
 from subgrid.data.inspection.reports import FileReport, Fit, Inspection, PeriodReport, VariableReport
 from subgrid.data.inspection.together import GridSummary, summarise_grid
 from subgrid.data.pooling.pooling import ClimateField, pool
@@ -189,7 +190,7 @@ def _with_problems(looks: list[_Look], wanted: dict[str, Variable] | None) -> li
     missing = [name for name in wanted or () if name not in held]
     if missing and found and all(look.report.problem is None for look in found):
         files = [look.report.file for look in found]
-        text = f"{label_of(files)}: no variable {looked_for(missing[0], (wanted or {})[missing[0]])} in any file."
+        text = f"{files_in_words(files)}: no variable {looked_for(missing[0], (wanted or {})[missing[0]])} in any file."
         found[0] = replace(found[0], report=replace(found[0].report, problem=text))
     return found
 
@@ -264,7 +265,9 @@ def _fit_of(archives: list[list[ClimateField]], step: Step | None) -> Fit | None
         return None
     files = [tuple(dict.fromkeys(field.file for field in fields)) for fields in archives]
     try:
-        coarse, fine = (pool(fields, name=label_of(f), step=step) for fields, f in zip(archives, files, strict=True))
+        coarse, fine = (
+            pool(fields, name=files_in_words(f), step=step) for fields, f in zip(archives, files, strict=True)
+        )
     except DataError as error:
         return Fit(files[0], files[1], float("nan"), float("nan"), (), 0, (str(error),), ())
     return fit_together(coarse, fine, coarse_files=files[0], fine_files=files[1])

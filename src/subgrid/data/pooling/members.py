@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Bool
 
+from subgrid.data.blocks import BLOCK_BYTES
 from subgrid.data.fields import DataError
 
 MEMBER_DIMS = (
@@ -23,7 +24,6 @@ VERSIONS = "expver"
 """Of ERA5: 1 the final analysis, 5 the preliminary one that stands in for its last months."""
 NUMBERED = "number of the member, in the order of the files"
 """Long name of labels that no file gives."""
-BLOCK_BYTES = 32 * 2**20
 
 
 def with_canonical_members(dataset: xr.Dataset, variable: str, *, file: str) -> tuple[xr.Dataset, tuple[str, ...]]:

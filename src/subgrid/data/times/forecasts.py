@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from subgrid.data.blocks import BLOCK_BYTES
 from subgrid.data.fields import DataError
 from subgrid.data.pooling.members import member_dim
 
@@ -17,7 +18,6 @@ NANOSECONDS = {
 """In the units of forecast steps."""
 SHORT_UNITS = {"h": "hour", "hr": "hour", "d": "day", "min": "minute", "sec": "second", "": "second", "s": "second"}
 """Without the plural s: that of seconds, "s", is none."""
-BLOCK_BYTES = 32 * 2**20
 LOOKED_AT = {"starts": 5, "steps": 400, "across": 8}
 """Of an amount: at most so many starts, steps, and cells along each dimension of space; at most 0.5 MiB."""
 

@@ -12,6 +12,7 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
+from subgrid.data.blocks import BLOCK_BYTES
 from subgrid.data.fields import DataError
 from subgrid.data.times.calendars import is_monthly, middle_of_months, starts_of, step_days, step_name
 from subgrid.data.variables.quantities import describe
@@ -23,7 +24,6 @@ NAMES = {"day": "daily", "month": "monthly"}
 MAXIMA = re.compile(r".*max(imum)?(_?adjust|_?2m|_?10m)?|tx|tmx|fx|mx2t\d*|i?10fg\d*|fg10", re.I)
 MINIMA = re.compile(r".*min(imum)?(_?adjust|_?2m|_?10m)?|tn|tmn|mn2t\d*", re.I)
 """Names of daily extremes in well-known archives."""
-BLOCK_BYTES = 32 * 2**20
 DAY = 86_400
 """In seconds."""
 
