@@ -100,9 +100,11 @@ def test_packages_that_are_missing_are_named(bucket, monkeypatch):
     monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, "s3", raising=False)
     with pytest.raises(DataError, match=r"s3://b/fine\.zarr: .* needs the package s3fs; install it with `pip install"):
         open_field("s3://b/fine.zarr")
-    monkeypatch.setitem(sys.modules, "h5netcdf", None)
-    with pytest.raises(DataError, match=r"fine\.nc: .* needs the package h5netcdf; install it with `pip install"):
-        open_field(f"{bucket}/fine.nc")
+    for package in ("h5netcdf", "h5py"):
+        with monkeypatch.context() as without:
+            without.setitem(sys.modules, package, None)
+            with pytest.raises(DataError, match=rf"fine\.nc: .* needs the package {package}; install it with `pip"):
+                open_field(f"{bucket}/fine.nc")
 
 
 def test_schemes():

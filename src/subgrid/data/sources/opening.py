@@ -156,13 +156,15 @@ def _remote_store(url: str) -> Any:
 
 
 def _h5netcdf(url: str) -> Any:
-    try:
-        return importlib.import_module("h5netcdf")
-    except ImportError as error:
-        raise DataError(
-            f"{url}: NetCDF behind a URL needs the package h5netcdf; install it with `pip install h5netcdf`, or copy "
-            "the file here first."
-        ) from error
+    for package in ("h5py", "h5netcdf"):  # h5netcdf installs without h5py, which it reads with
+        try:
+            module = importlib.import_module(package)
+        except ImportError as error:
+            raise DataError(
+                f"{url}: NetCDF behind a URL needs the package {package}; install it with `pip install h5netcdf h5py`, "
+                "or copy the file here first."
+            ) from error
+    return module
 
 
 def _checked_folder(path: Path) -> None:
