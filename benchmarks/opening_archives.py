@@ -45,7 +45,8 @@ def iberia() -> list[tuple[str, float, str]]:
     import xarray as xr
 
     from subgrid.data.canonical import check_climate, open_climate
-    from subgrid.downscaling.climate.domain import connect, fit_anomalies, series_of
+    from subgrid.downscaling.climate.domain import connect, fit_anomalies
+from subgrid.downscaling.preparation.series import series_of
 
     def read() -> None:
         for name in (FINE, COARSE):

@@ -14,7 +14,7 @@ from subgrid.transport.bridge import (
     bridge_point,
     bridge_times,
     drift_loss,
-    probability_flow,
+    ProbabilityFlow,
     sample_bridge,
     sample_bridge_path,
 )
@@ -97,7 +97,7 @@ def test_times_shrink_towards_the_end(direction, grading):
 
 def test_probability_flow_joins_the_ends():
     # From .001 to .999: the oracle's drifts are 0/0 at the ends, where trained ones are not.
-    velocity, times = probability_flow(Bridge(PLANE.forward, PLANE.backward, SIGMA)), jnp.linspace(1e-3, 0.999, 65)
+    velocity, times = ProbabilityFlow(Bridge(PLANE.forward, PLANE.backward, SIGMA)), jnp.linspace(1e-3, 0.999, 65)
     move = jax.jit(lambda x, times: integrate(velocity, x, times))
     (mean, spread), (far_mean, far_spread) = PLANE.moments(1e-3), PLANE.moments(0.999)
     matrix = np.float64(jax.jacfwd(move)(mean, times))

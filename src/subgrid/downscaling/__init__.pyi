@@ -12,9 +12,6 @@ from .evaluation import (
     perfect_model_rows as perfect_model_rows,
     ranks as ranks,
 )
-from .pipeline import (
-    downscale as downscale,
-    fit_debiaser as fit_debiaser,
-    train as train,
-    train_conditional as train_conditional,
-)
+from .model.fit import fit as fit
+from .model.folder import load as load
+from .model.model import Model as Model

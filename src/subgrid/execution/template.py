@@ -69,7 +69,7 @@ def create_store(
     path: str | Path,
     template: Template,
     *,
-    seed: int,
+    seed: int | tuple[int, ...],
     stream: tuple[str, ...] = ("ensemble",),
     configuration: Mapping[str, Any],
     checkpoint: str = "",
@@ -80,7 +80,7 @@ def create_store(
     Args:
         path: of its folder.
         template: coordinates, variables, members and chunks.
-        seed: of the draws.
+        seed: of the draws, a number or the words of a key.
         stream: names of the random stream that they come from: stores with one seed and one stream share their noise,
             time by time and member by member.
         configuration: whatever else decides the values, plain enough for JSON.
@@ -156,7 +156,7 @@ def _move_into_place(partial: Path, path: Path) -> None:
 
 def _layout(
     template: Template,
-    seed: int,
+    seed: int | tuple[int, ...],
     stream: tuple[str, ...],
     configuration: Mapping[str, Any],
     checkpoint: str,
@@ -297,7 +297,7 @@ def _attributes(template: Template, layout: Layout) -> dict[str, Any]:
         "subgrid_version": subgrid.__version__,
         "configuration": json.dumps(layout.configuration, sort_keys=True),
         "configuration_hash": layout.hash,
-        "seed": layout.seed,
+        "seed": layout.seed if isinstance(layout.seed, int) else str(list(layout.seed)),
         "stream": "/".join(layout.stream),
         "checkpoint": layout.checkpoint,
     }

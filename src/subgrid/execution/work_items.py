@@ -81,12 +81,12 @@ def share(items: Sequence[WorkItem], index: int, n: int) -> list[WorkItem]:
 
 
 def sample_keys(
-    seed: int, stream: Sequence[str], times: Int[np.ndarray, " t"], members: Int[np.ndarray, " m"]
+    seed: int | Sequence[int], stream: Sequence[str], times: Int[np.ndarray, " t"], members: Int[np.ndarray, " m"]
 ) -> Shaped[PRNGKeyArray, "t m"]:
     """The key of every draw of a store, the same in whichever block it falls.
 
     Args:
-        seed: of the store.
+        seed: of the store, a number or the words of a key.
         stream: names of the store's random stream (see `subgrid.numerics.streams`); stores of one seed and one stream
             share their noise.
         times: positions on the store's whole time axis.
@@ -101,4 +101,10 @@ def sample_keys(
     """
     from subgrid.numerics import streams  # only here: status and the like do without JAX
 
-    return streams.draw_keys(streams.stream(seed, *stream), times, members)
+    if isinstance(seed, int):
+        return streams.draw_keys(streams.stream(seed, *stream), times, members)
+    import jax.numpy as jnp
+    import jax.random as jr
+
+    root = jr.wrap_key_data(jnp.asarray(seed, jnp.uint32))
+    return streams.draw_keys(streams.substream(root, *stream), times, members)

@@ -1,9 +1,9 @@
 from .bridge import (
     Bridge as Bridge,
+    ProbabilityFlow as ProbabilityFlow,
     bridge_point as bridge_point,
     bridge_times as bridge_times,
     drift_loss as drift_loss,
-    probability_flow as probability_flow,
     sample_bridge as sample_bridge,
     sample_bridge_path as sample_bridge_path,
 )

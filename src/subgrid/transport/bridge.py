@@ -23,7 +23,7 @@ from subgrid.numerics.stratified import stratified_uniforms
 from subgrid.transport.ends import Pairs
 from subgrid.transport.gaussian_bridge import require_positive_sigma
 from subgrid.transport.interpolants import LinearInterpolant, interpolate
-from subgrid.types import Key, Velocity
+from subgrid.types import Key
 
 Direction: TypeAlias = Literal["forward", "backward"]
 
@@ -215,23 +215,20 @@ def sample_bridge_path(
     return euler_maruyama_path(rate, x, times, diffusion=sigma, noise_at_end=noise_at_end, key=key)
 
 
-def probability_flow(bridge: Bridge) -> Velocity:
-    """½(v_f − v_b), the velocity of the deterministic map between the ends with the marginals of the bridge.
+class ProbabilityFlow(eqx.Module):
+    """½(v_f − v_b), the velocity of the deterministic map between the ends with the marginals of a bridge.
 
     Args:
         bridge: both drifts.
 
-    Returns:
-        v(x, t, context), for `flow_map`.
-
     Examples:
-        >>> debiased = flow_map(probability_flow(bridge))(coarse)
+        >>> debiased = flow_map(ProbabilityFlow(bridge))(coarse)
     """
 
-    def velocity(x, t, context=None):
-        return (bridge.forward(x, t, context) - bridge.backward(x, t, context)) / 2
+    bridge: Bridge
 
-    return velocity
+    def __call__(self, x: Float[Array, "*shape"], t: Any, context: Any = None) -> Float[Array, "*shape"]:
+        return (self.bridge.forward(x, t, context) - self.bridge.backward(x, t, context)) / 2
 
 
 def _in_rising_time(drift: Any, context: Any, direction: Direction):

@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, Scalar
 from subgrid.numerics.integration import integrate_path, midpoint_step
 from subgrid.numerics.noise import standard_normal
 from subgrid.training.log import MetricsReport, json_lines
-from subgrid.transport.bridge import Bridge, Direction, drift_loss, probability_flow, sample_bridge
+from subgrid.transport.bridge import Bridge, Direction, ProbabilityFlow, drift_loss, sample_bridge
 from subgrid.transport.ends import Ends, Pairs, draw_pairs
 from subgrid.types import Key
 
@@ -166,7 +166,7 @@ def _simulated(bridge: Bridge, drawn: Pairs, direction: Direction, n_steps: int,
 @eqx.filter_jit
 def _path_energy(bridge: Bridge, drawn: Pairs, n_steps: int) -> Scalar:
     """The midpoint rule for the path, and for the integral along it."""
-    velocity, times = probability_flow(bridge), jnp.linspace(TIME_MARGIN, 1 - TIME_MARGIN, n_steps + 1)
+    velocity, times = ProbabilityFlow(bridge), jnp.linspace(TIME_MARGIN, 1 - TIME_MARGIN, n_steps + 1)
     middles = (times[:-1] + times[1:]) / 2
 
     def one(each):

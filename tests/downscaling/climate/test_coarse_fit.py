@@ -8,7 +8,9 @@ import pytest
 
 from subgrid.data.fields import DataError
 from subgrid.downscaling.climate.coarse_fit import check_grid, fit_coarse, load_coarse, save_coarse
-from subgrid.downscaling.climate.domain import check_quantiles, connect, fit_anomalies, series_of
+from subgrid.downscaling.climate.domain import connect, fit_anomalies
+from subgrid.downscaling.debiasing.of_anomalies import check_quantiles
+from subgrid.downscaling.preparation.series import series_of
 from subgrid.downscaling.debiasing.choice import AnomalySample
 
 from ..climate_pair import COARSE, FINE, temperature, with_sea

@@ -10,9 +10,11 @@ import xarray as xr
 from subgrid.data.canonical import check_climate, open_climate, valid_mask
 from subgrid.data.fields import DataError
 from subgrid.data.pooling.pooling import notes_of
-from subgrid.downscaling.climate.climatology import fit_change_signal
+from subgrid.downscaling.preparation.climatology import fit_change_signal
 from subgrid.downscaling.climate.degenerate import faults_in_words, require_finite_fields, require_variation
-from subgrid.downscaling.climate.domain import ClimateDebiasMethod, fit_climate_debiaser, series_of
+from subgrid.downscaling.debiasing.of_anomalies import fit_climate_debiaser
+from subgrid.downscaling.debiasing.settings import ClimateDebiasMethod
+from subgrid.downscaling.preparation.series import series_of
 from subgrid.downscaling.preparation.transforms import CensoredRoot, ChannelTransforms, Unchanged
 from subgrid.transport.sinkhorn import SinkhornNotConverged
 

@@ -8,15 +8,9 @@ import pytest
 import xarray as xr
 
 from subgrid.data.fields import DataError
-from subgrid.downscaling.climate.domain import (
-    PaddedCoarsening,
-    connect,
-    fit_anomalies,
-    fit_climate_debiaser,
-    interpolation,
-    series_of,
-    without_drift,
-)
+from subgrid.downscaling.climate.domain import PaddedCoarsening, connect, fit_anomalies, interpolation, without_drift
+from subgrid.downscaling.debiasing.of_anomalies import fit_climate_debiaser
+from subgrid.downscaling.preparation.series import series_of
 
 from ..climate_pair import COARSE, FINE, rain, temperature, with_sea
 

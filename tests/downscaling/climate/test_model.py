@@ -11,7 +11,7 @@ import xarray as xr
 import subgrid
 from subgrid.data.fields import DataError
 from subgrid.data.store import OutputExists
-from subgrid.downscaling.climate.domain import Series, series_of
+from subgrid.downscaling.preparation.series import Series, series_of
 from subgrid.downscaling.climate.folder import time_blocks
 from subgrid.downscaling.climate.model import ClimateModel, load_climate_model
 

@@ -13,9 +13,10 @@ import xarray as xr
 from subgrid.data.fields import DataError
 from subgrid.data.store import write_zarr
 from subgrid.data.variables.quantities import describe_name
-from subgrid.downscaling.climate.climatology import fit_change_signal
+from subgrid.downscaling.preparation.climatology import fit_change_signal
 from subgrid.downscaling.climate.conditions import Conditions, TrainingAnomalies
-from subgrid.downscaling.climate.domain import Anomalies, Domain, connect, fit_anomalies, series_of
+from subgrid.downscaling.climate.domain import Anomalies, Domain, connect, fit_anomalies
+from subgrid.downscaling.preparation.series import series_of
 from subgrid.downscaling.climate.prior import ClimatePrior, train_climate_prior
 from subgrid.downscaling.climate.refinement import RefinementSettings
 from subgrid.downscaling.climate.sampler import (

@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 from scipy.stats import norm
 
-from subgrid.downscaling.climate.series import SeriesDebiaser
+from subgrid.downscaling.debiasing.series import SeriesDebiaser
 from subgrid.downscaling.debiasing.bias_adjustment import (
     fit_dynamical_transport,
     fit_empirical_quantile_mapping,

@@ -161,6 +161,34 @@ def same_unit(first: str, second: str) -> bool:
     return abs(factor / other.scale - 1) < 1e-9
 
 
+ZEROS = {None: 0.0, "celsius": 273.15, "fahrenheit": 459.67 * 5 / 9}
+"""In kelvin, of the zero of each scale of temperature."""
+
+
+def between_units(first: str, second: str) -> tuple[float, float]:
+    """From values in one unit to values in another: v ↦ factor · v + offset.
+
+    Args:
+        first: the unit that values are in.
+        second: the unit that they are to be in.
+
+    Returns:
+        factor and offset.
+
+    Raises:
+        ValueError: for a unit that is not known, or two of different dimensions.
+
+    Examples:
+        >>> between_units("degC", "K")
+        (1.0, 273.15)
+    """
+    one, other = parse_unit(first), parse_unit(second)
+    if one.dimensionality != other.dimensionality:
+        raise ValueError(f"{first!r} is no unit of what {second!r} is one of.")
+    size = float(registry().Quantity(one.scale, one.unit).to(other.unit).magnitude)
+    return size / other.scale, (ZEROS[one.offset] - ZEROS[other.offset]) / other.scale
+
+
 @functools.cache
 def registry() -> Any:
     """pint's units with those of CF, which cf-xarray adds; no warnings of redefinitions, which are meant."""

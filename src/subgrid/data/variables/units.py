@@ -12,10 +12,8 @@ import xarray as xr
 
 from subgrid.data.fields import DataError
 from subgrid.data.variables.quantities import QUANTITIES, Described, Quantity
-from subgrid.data.variables.unit_spellings import Unit, UnknownUnit, parse_unit, registry
+from subgrid.data.variables.unit_spellings import ZEROS, Unit, UnknownUnit, parse_unit, registry
 
-ZERO = {"celsius": 273.15, "fahrenheit": 459.67 * 5 / 9}
-"""In K."""
 WATER_DENSITY = 1000.0
 """In kg m-3."""
 NOISE = 1e-3
@@ -205,7 +203,7 @@ def _line(
         factor = float(amount.to(canonical).magnitude)
     except Exception:  # pint has several kinds for what does not go together
         return None
-    offset = ZERO[unit.offset] if unit.offset is not None and quantity == "temperature" else 0.0
+    offset = ZEROS[unit.offset] if unit.offset is not None and quantity == "temperature" else 0.0
     return factor / days, offset
 
 

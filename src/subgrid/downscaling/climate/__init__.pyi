@@ -4,33 +4,19 @@ from .baselines import (
     fit_local_noise as fit_local_noise,
     fit_spatial_disaggregation as fit_spatial_disaggregation,
 )
-from .climatology import (
-    fit_climatology as fit_climatology,
-)
 from .coarse_fit import (
-    CoarseFit as CoarseFit,
+    FittedOn as FittedOn,
     check_grid as check_grid,
     fit_coarse as fit_coarse,
-    load_coarse as load_coarse,
-    save_coarse as save_coarse,
 )
 from .conditions import (
     Conditions as Conditions,
     TrainingAnomalies as TrainingAnomalies,
 )
 from .domain import (
-    Anomalies as Anomalies,
     Domain as Domain,
-    Series as Series,
-    change_kinds as change_kinds,
-    fit_climate_debiaser as fit_climate_debiaser,
-    series_of as series_of,
-)
-from .folder import checkpoint_id as checkpoint_id, time_blocks as time_blocks
-from .model import (
-    downscale_climate as downscale_climate,
-    load_climate_model as load_climate_model,
-    train_climate as train_climate,
+    fine_side as fine_side,
+    fit_anomalies as fit_anomalies,
 )
 from .prior import (
     ClimatePrior as ClimatePrior,
@@ -42,7 +28,6 @@ from .prior_choice import (
 )
 from .refinement import RefinementSettings as RefinementSettings
 from .sampler import (
-    climate_sampler as climate_sampler,
+    draw_anomalies as draw_anomalies,
     gaussian_conditional as gaussian_conditional,
-    save_domain as save_domain,
 )

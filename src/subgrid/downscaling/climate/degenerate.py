@@ -12,7 +12,8 @@ from jaxtyping import Array, Bool, Float
 from subgrid.data.checks.places import place, show_time
 from subgrid.data.fields import DataError
 from subgrid.data.pooling.pooling import file_of
-from subgrid.downscaling.climate.domain import Series
+from subgrid.downscaling.model.sides import place_of_cell
+from subgrid.downscaling.preparation.series import Series
 from subgrid.downscaling.preparation.transforms import ChannelTransforms
 from subgrid.transport.sinkhorn import SinkhornNotConverged
 
@@ -105,11 +106,10 @@ def require_finite_fields(
     if not bad.any():
         return
     time, member, channel, *cell = (int(i) for i in np.argwhere(bad)[0])
-    where = dict(zip(_space(grid["lat"]) if grid["lat"].ndim > 1 else ("lat", "lon"), cell, strict=True))
     raise DataError(
         f"the sampled {variables[channel]} is no number ({fields[(time, member, channel, *cell)]}) at time = "
-        f"{show_time(times[time])}, {place(grid, where)} ({int(bad.sum())} such values): this coarse field is far "
-        "outside of what the model was trained on, or the model is damaged; leave this time out, or train again with "
+        f"{show_time(times[time])}, {place_of_cell(grid, cell)} ({int(bad.sum())} such values): this coarse "
+        "field is far outside of what the model was trained on, or the model is damaged; leave this time out, or train again with "
         "another debias.method."
     )
 

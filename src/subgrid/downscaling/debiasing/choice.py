@@ -35,9 +35,10 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from subgrid.diffusion.gaussian_prior import left_out_folds
-from subgrid.downscaling.climate.climatology import fit_climatology
-from subgrid.downscaling.climate.domain import POOLED, ClimateDebiasMethod, fit_climate_debiaser
+from subgrid.downscaling.debiasing.of_anomalies import POOLED, fit_climate_debiaser
+from subgrid.downscaling.debiasing.settings import ClimateDebiasMethod
 from subgrid.downscaling.debiasing.tried import Candidate, DebiasingChoice
+from subgrid.downscaling.preparation.climatology import fit_climatology
 from subgrid.training.log import MetricsReport
 from subgrid.verification.cells import wasserstein_1_per_cell
 from subgrid.verification.effective import effective_sample_size

@@ -32,7 +32,7 @@ from subgrid.numerics.integration import midpoint_step
 from subgrid.training.checkpoint import Checkpoints
 from subgrid.training.fitting import TrainingSchedule, warmup_cosine
 from subgrid.training.origin import digest, key_data, require_same_origin
-from subgrid.transport.bridge import probability_flow
+from subgrid.transport.bridge import ProbabilityFlow
 from subgrid.transport.bridge_fitting import BridgeSettings, Drifts, fit_bridge
 from subgrid.transport.couplings import Coupling, ExactTransport, Independent
 from subgrid.transport.ends import Ends, Pairs, draw_pairs
@@ -217,7 +217,7 @@ def _fit_bridge(
         report=each,
         key=fit_key,
     )
-    return probability_flow(bridge), {}
+    return ProbabilityFlow(bridge), {}
 
 
 def bridge_drifts(ends: Ends, networks: Sequence[Any], *, sigma: float) -> tuple[CorrectedVelocity, CorrectedVelocity]:

@@ -7,6 +7,18 @@ from typing import Any, Literal, TypeAlias, get_args
 from subgrid.downscaling.settings import sort_settings
 
 Correction: TypeAlias = Literal["covariance", "marginals"]
+ClimateDebiasMethod: TypeAlias = Literal[
+    "none",
+    "quantile-mapping",
+    "quantile-delta-mapping",
+    "dotc",
+    "gaussian",
+    "reduced-ot",
+    "flow-matching",
+    "interpolant",
+    "rectified-flow",
+    "schrodinger-bridge",
+]
 
 
 @dataclass(frozen=True)

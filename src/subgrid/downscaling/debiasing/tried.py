@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from subgrid.downscaling.climate.domain import ClimateDebiasMethod
+from subgrid.downscaling.debiasing.settings import ClimateDebiasMethod
 
 FEW_YEARS = 4
 """With fewer the choice is made, and said to rest on little."""

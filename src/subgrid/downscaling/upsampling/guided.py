@@ -98,7 +98,7 @@ def normalised_target(
     n_space = len(operator.fine_shape)
     # The mean goes through C′ as a field, so operators whose rows do not sum to one are normalised rightly too.
     mean = standardiser.restore(jnp.zeros((y.shape[0], *operator.fine_shape)), n_space)
-    return (y - operator(mean)) / standardiser.std.reshape(-1, *(1,) * n_space)
+    return (y - operator(mean)) / standardiser.std.reshape(-1, *(1,) * (y.ndim - 1))
 
 
 def sample_ensemble(

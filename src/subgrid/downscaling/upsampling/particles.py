@@ -106,25 +106,33 @@ def sample_with_diagnostics(
     n = upsampler.n_particles
     at_once = chunk // n or min(chunk, 1)
     ensemble, diagnostics = sample_members(upsampler.draw, coarse, n_members, chunk=at_once, report=report, key=key)
-    complaint = _collapse(diagnostics.effective_sizes, n, np.asarray(upsampler.noise_levels))
-    if complaint:
-        warnings.warn(complaint, stacklevel=2)
+    collapse(diagnostics.effective_sizes, n, np.asarray(upsampler.noise_levels))
     sizes, fractions = diagnostics.effective_sizes.min(-1), diagnostics.effective_fraction
     return ensemble, {"effective_size": sizes, "effective_fraction": fractions}
 
 
-def _collapse(
+def collapse(
     sizes: Float[np.ndarray, "condition member level"], n_particles: int, levels: Float[np.ndarray, " level"]
-) -> str:
-    """What to say of effective sizes near one; nothing of others, and of two particles and fewer."""
+) -> None:
+    """Warns of effective sizes near one; not of two particles and fewer.
+
+    Args:
+        sizes: (condition, member, level), effective sizes of the particles of each draw.
+        n_particles: of a draw.
+        levels: (level,), of noise.
+
+    Warns:
+        UserWarning: naming the noise level, the condition and the member of the worst.
+    """
     known = np.where(np.isnan(sizes), 0.0, sizes)
     collapsed = (known.min(-1) < min(COLLAPSED, n_particles / 2)).sum()
     if not collapsed:
-        return ""
+        return
     condition, member, level = np.unravel_index(known.argmin(), known.shape)
-    return (
+    warnings.warn(
         f"particles collapsed in {collapsed} of {sizes[..., 0].size} draws: effective size "
         f"{sizes[condition, member, level]:.2f} of {n_particles} at sigma = {levels[level]:.2g}, for condition "
         f"{condition}, member {member}. Such a draw is no better than a guided one; take more particles, more noise "
-        "levels or a guidance closer to the posterior."
+        "levels or a guidance closer to the posterior.",
+        stacklevel=2,
     )

@@ -8,7 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from subgrid.downscaling.climate.domain import THEN_MARGINALS
+from subgrid.downscaling.debiasing.of_anomalies import THEN_MARGINALS
 from subgrid.downscaling.climate.prior import load_climate_prior
 from subgrid.downscaling.climate.prior_choice import PriorChoice
 from subgrid.downscaling.climate.sampler import gaussian_conditional

@@ -8,7 +8,8 @@ from pydantic import AfterValidator, Field
 
 from subgrid.data.sources.remote import local_path, url_of
 from subgrid.data.variables.wanted import Variable, wanted_variables
-from subgrid.downscaling.climate.domain import DYNAMIC, ClimateDebiasMethod
+from subgrid.downscaling.debiasing.of_anomalies import DYNAMIC
+from subgrid.downscaling.debiasing.settings import ClimateDebiasMethod
 from subgrid.downscaling.climate.model import N_LEVELS
 from subgrid.downscaling.climate.prior import N_COMPONENTS
 from subgrid.downscaling.climate.refinement import RefinementSettings

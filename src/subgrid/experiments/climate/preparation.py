@@ -10,7 +10,7 @@ from subgrid.data.pooling.pooling import notes_of
 from subgrid.data.store import write_zarr
 from subgrid.downscaling.climate import domain as climate, model as climate_model
 from subgrid.downscaling.climate.coarse_fit import CoarseFit, check_grid, check_step, save_coarse
-from subgrid.downscaling.climate.domain import Series
+from subgrid.downscaling.preparation.series import Series
 from subgrid.downscaling.climate.folder import save_grid
 from subgrid.downscaling.climate.output import with_history
 from subgrid.downscaling.climate.refinement import RefinementSettings

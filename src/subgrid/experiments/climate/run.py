@@ -12,7 +12,8 @@ from subgrid.data.fields import DataError
 from subgrid.downscaling.climate import domain as climate
 from subgrid.downscaling.climate.coarse_fit import CoarseFit, fit_coarse, load_coarse, masked_alike
 from subgrid.downscaling.climate.degenerate import require_variation
-from subgrid.downscaling.climate.domain import Anomalies, Domain, Series
+from subgrid.downscaling.climate.domain import Anomalies, Domain
+from subgrid.downscaling.preparation.series import Series
 from subgrid.downscaling.climate.orography import static_predictors
 from subgrid.downscaling.debiasing.choice import QUICK, AnomalySample
 from subgrid.experiments.climate.config import ClimateConfig, sources

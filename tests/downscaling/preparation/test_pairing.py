@@ -7,9 +7,9 @@ import pytest
 import xarray as xr
 
 from subgrid.data.canonical import open_climate
-from subgrid.downscaling.climate.domain import series_of
+from subgrid.downscaling.preparation.series import series_of
 from subgrid.downscaling.climate.model import downscale_climate, train_climate
-from subgrid.downscaling.climate.pairing import fit_member_climates, paired_samples, pairing_sentence
+from subgrid.downscaling.preparation.pairing import fit_member_climates, paired_samples, pairing_sentence
 
 from ...data.climate_files import archive
 

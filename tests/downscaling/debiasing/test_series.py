@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from subgrid.downscaling.climate.series import Fieldwise, InTransformedSpace, SeriesDebiaser
+from subgrid.downscaling.debiasing.series import Fieldwise, InTransformedSpace, SeriesDebiaser
 from subgrid.downscaling.debiasing.static import fit_quantile_mapping
 from subgrid.downscaling.preparation.transforms import CensoredRoot, ChannelTransforms
 

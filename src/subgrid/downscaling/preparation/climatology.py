@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Array, Float
 from scipy.ndimage import distance_transform_edt
 
-from subgrid.downscaling.climate.series import SeriesDebiaser
+from subgrid.downscaling.debiasing.series import SeriesDebiaser
 
 ROUGHNESS = 1e-4
 """λ. Over a whole year it takes .02 % off the first harmonic and 1.6 % off the third; over one season it leaves a mean,

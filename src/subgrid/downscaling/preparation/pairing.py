@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from subgrid.data.pooling.members import shared_labels
-from subgrid.downscaling.climate.climatology import Climatology, fit_climatology
-from subgrid.downscaling.climate.domain import Series
+from subgrid.downscaling.preparation.climatology import Climatology, fit_climatology
+from subgrid.downscaling.preparation.series import Series
 
 
 @dataclass(frozen=True)

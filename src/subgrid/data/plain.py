@@ -1,0 +1,140 @@
+"""Plain fields from any source: variables on one grid, with or without coordinates, side by side.
+
+A variable with a dimension "channel" is taken apart into variables of one channel each, here and nowhere else: u_0, u_1
+or u_east, u_north, by the labels of the dimension.
+"""
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import xarray as xr
+
+from subgrid.data.fields import CHANNEL_DIM, DataError, channel_dims
+from subgrid.data.sources.sources import Source, read_sources
+from subgrid.data.variables.unit_spellings import between_units, same_unit
+from subgrid.data.variables.wanted import Variables, name_in, wanted_variables
+
+Fields: TypeAlias = Source | xr.DataArray
+
+
+def open_plain(
+    source: Fields, variables: Variables | None = None, *, name: str = "fine", units: Sequence[str] = ()
+) -> xr.Dataset:
+    """The variables of an archive of plain fields, lazily, one channel each.
+
+    Args:
+        source: a DataArray, a Dataset, a NetCDF file, a Zarr store or a URL.
+        variables: names, or {name: names in files}; by default the only variable that there is, or all channels of it.
+        name: what messages call a source that is no file.
+        units: to convert each variable to, in their order; "" and what has no units itself stay as they are.
+
+    Returns:
+        A dataset of these variables, on one grid.
+
+    Raises:
+        DataError: for a source that cannot be read, a variable that is not there, several where none is named,
+            variables on different grids, and units that cannot be converted.
+
+    Examples:
+        >>> fine = open_plain("fine.zarr", ["u", "v"])
+    """
+    dataset = split_channels(_read(source, name))
+    chosen = _chosen(dataset, variables, name)
+    first = next(iter(chosen.values()))
+    for variable, field in chosen.items():
+        if set(field.dims) != set(first.dims):
+            raise DataError(
+                f"{name}: {variable} has the dimensions {field.dims}, and {first.name} {first.dims}; variables of one "
+                "model share their grid."
+            )
+    converted = {
+        variable: _converted(field, unit, name)
+        for (variable, field), unit in zip(chosen.items(), units or [""] * len(chosen), strict=True)
+    }
+    return xr.Dataset({n: field.transpose(*first.dims) for n, field in converted.items()}, attrs=dataset.attrs)
+
+
+def split_channels(dataset: xr.Dataset) -> xr.Dataset:
+    """A dataset without channel dimensions: a variable for each channel.
+
+    Args:
+        dataset: of any variables.
+
+    Returns:
+        The dataset; variables without channels are untouched.
+
+    Examples:
+        >>> list(split_channels(xr.Dataset({"u": (("time", "channel", "x"), np.zeros((3, 2, 8)))})))
+        ['u_0', 'u_1']
+    """
+    parts: dict[str, xr.DataArray] = {}
+    for variable, field in dataset.data_vars.items():
+        if not channel_dims(field):
+            parts[str(variable)] = field
+            continue
+        labels = field[CHANNEL_DIM].values if CHANNEL_DIM in field.coords else np.arange(field.sizes[CHANNEL_DIM])
+        for i, label in enumerate(labels):
+            single = field.isel({CHANNEL_DIM: i}).drop_vars(CHANNEL_DIM, errors="ignore")
+            parts[str(variable) if len(labels) == 1 else f"{variable}_{label}"] = single
+    return xr.Dataset(parts, attrs=dataset.attrs)
+
+
+def stacked(dataset: xr.Dataset) -> xr.DataArray:
+    """The variables of a dataset as channels of one field, for `samples_of`.
+
+    Args:
+        dataset: from `open_plain`.
+
+    Returns:
+        A field with a dimension "channel"; attributes of the first variable.
+    """
+    names = list(dataset.data_vars)
+    field = xr.concat([dataset[n] for n in names], CHANNEL_DIM, coords="minimal", compat="override")
+    return field.rename(str(names[0])).assign_attrs(dataset[names[0]].attrs if len(names) == 1 else {})
+
+
+def _read(source: Fields, name: str) -> xr.Dataset:
+    if isinstance(source, xr.DataArray):
+        return source.to_dataset(name=source.name or "field")
+    files = read_sources(source, name=name)
+    if len(files) > 1:
+        raise DataError(
+            f"{name}: stands for {len(files)} files; give one, or join them first with "
+            "xarray.open_mfdataset([…]).to_netcdf('joined.nc')."
+        )
+    return files[0].dataset
+
+
+def _chosen(dataset: xr.Dataset, variables: Variables | None, name: str) -> dict[str, xr.DataArray]:
+    held = [str(each) for each in dataset.data_vars if dataset[each].ndim > 1]
+    wanted = wanted_variables(variables)
+    if wanted is None:
+        whole = {each.rpartition("_")[0] or each for each in held}
+        if len(held) != 1 and len(whole) != 1:
+            raise DataError(
+                f"{name}: holds the variables {', '.join(held) or '(none)'}; say which with variables=[…], on the "
+                "command line --variable."
+            )
+        return {each: dataset[each] for each in held}
+    found: dict[str, xr.DataArray] = {}
+    for variable, given in wanted.items():
+        called = name_in(held, variable, given)
+        if called is None:
+            raise DataError(f"{name}: no variable {variable!r}; it holds {', '.join(held) or 'none'}.")
+        found[variable] = dataset[called].rename(variable)
+    return found
+
+
+def _converted(field: xr.DataArray, unit: str, name: str) -> xr.DataArray:
+    """In another unit, where both are known."""
+    own: Any = field.attrs.get("units", "")
+    if not unit or not own or same_unit(str(own), unit):
+        return field
+    try:
+        factor, offset = between_units(str(own), unit)
+    except ValueError as error:
+        raise DataError(
+            f"{name}: {field.name} is in {own!r}, and the model in {unit!r}; convert it, or correct the attribute."
+        ) from error
+    return (field * factor + offset).assign_attrs({**field.attrs, "units": unit})

@@ -1,0 +1,129 @@
+"""Fitting a model on archives with dates and places: units, masks, day-of-year anomalies, and what is left of them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float
+
+from subgrid.data.canonical import check_climate, open_climate
+from subgrid.data.fields import DataError
+from subgrid.data.sources.sources import Source
+from subgrid.data.variables.wanted import Variable
+from subgrid.downscaling.climate.coarse_fit import fit_coarse
+from subgrid.downscaling.climate.degenerate import require_variation
+from subgrid.downscaling.climate.domain import Domain, connect, fine_side, fit_anomalies
+from subgrid.downscaling.climate.orography import static_predictors
+from subgrid.downscaling.climate.refinement import RefinementSettings
+from subgrid.downscaling.debiasing.choice import AnomalySample
+from subgrid.downscaling.model.refined import train_refined
+from subgrid.downscaling.model.settings import FitSettings
+from subgrid.downscaling.model.sides import CoarseSide, FineSide
+from subgrid.downscaling.preparation.chain import Chain
+from subgrid.downscaling.preparation.series import Series, series_of
+from subgrid.training.log import MetricsReport
+from subgrid.types import Key
+
+
+@dataclass(frozen=True)
+class DatedPair:
+    """Two archives with dates, opened, checked and prepared; nothing of it takes long.
+
+    Args:
+        fine: the canonical fine archive.
+        coarse: the canonical coarse archive.
+        domain: mask and C′ between them.
+        series: the fine fields.
+        anomalies: from fine fields to their anomalies.
+        predictors: (p, *fine), static fields for the network; None for none.
+    """
+
+    fine: xr.Dataset
+    coarse: xr.Dataset
+    domain: Domain
+    series: Series
+    anomalies: Chain
+    predictors: Float[np.ndarray, "p y x"] | None
+
+    def sides(self, settings: FitSettings, given: Mapping[str, Variable], report: Any) -> tuple[CoarseSide, FineSide]:
+        """Debiasing, chosen and fitted, and the way back to fine fields.
+
+        Args:
+            settings: of the fit.
+            given: what is said of the variables.
+            report: of the choice of a debiaser, called as report(done, {}).
+
+        Returns:
+            Both sides.
+
+        Raises:
+            DataError: for archives from which nothing can be learned.
+        """
+        names, domain = list(self.domain.variables), self.domain
+        coarse = series_of(self.coarse, names)
+        transforms, kept = domain.transforms, domain.regridding.kept
+        require_variation(self.coarse[names], coarse, transforms, name="coarse", cells=kept)
+        fields = self.anomalies.forward(self.series.values, self.series.phase)
+        target = AnomalySample(domain.coarsen(fields), self.series.phase, self.series.season_year)
+        options = {"method": settings.debias, **settings.debias_options}
+        side = fit_coarse(
+            self.coarse, coarse, domain, target, n_harmonics=settings.n_harmonics, report=report, **options
+        )
+        reading = replace(side.reading, wanted=dict(given), step=settings.step)
+        return replace(side, reading=reading), fine_side(self.fine, domain, self.anomalies)
+
+    def train(
+        self, folder: Path, settings: FitSettings, network: RefinementSettings, report: MetricsReport | None, key: Key
+    ) -> None:
+        """The prior and its post-processing, in FOLDER/model; resumes."""
+        train_refined(
+            folder, self.domain, self.anomalies, self.series, predictors=self.predictors, settings=network,
+            n_components=settings.n_components, n_levels=settings.n_levels, report=report, key=key,
+        )  # fmt: skip
+
+
+def open_dated(fine: Source, coarse: Source, given: Mapping[str, Variable], settings: FitSettings) -> DatedPair:
+    """Opens, checks and connects two archives with dates.
+
+    Args:
+        fine: a path or Dataset, as for `open_climate`.
+        coarse: the same of the coarse archive.
+        given: the channels, and what is said of them.
+        settings: of the fit.
+
+    Returns:
+        The pair.
+
+    Raises:
+        DataError: for archives that cannot be used or do not fit together.
+    """
+    names = list(given)
+    opened = lambda source, name: check_climate(  # noqa: E731
+        open_climate(source, given, name=name, step=settings.step), name=name, gaps=settings.gaps
+    )
+    fine_data, coarse_data = opened(fine, "fine"), opened(coarse, "coarse")
+    domain = connect(fine_data, coarse_data, names, minimum_valid=settings.minimum_valid)
+    predictors = None
+    if settings.orography is not None:
+        predictors = static_predictors(settings.orography, fine_data, variable=settings.orography_variable)
+    series = series_of(fine_data, names)
+    require_variation(fine_data[names], series, domain.transforms, name="fine", fewest_years=2, cells=domain.mask)
+    anomalies = fit_anomalies(series, domain.transforms, n_harmonics=settings.n_harmonics)
+    return DatedPair(fine_data, coarse_data, domain, series, anomalies, predictors)
+
+
+def require_given(given: Mapping[str, Variable] | None, count: Callable[[], list[str]]) -> Mapping[str, Variable]:
+    """The variables that were named, or the one that there is.
+
+    Raises:
+        DataError: if there are several to choose from.
+    """
+    if given:
+        return given
+    found = count()
+    if len(found) == 1:
+        return {found[0]: Variable()}
+    raise DataError(f"fine: holds the variables {', '.join(found) or '(none)'}; say which as `variables`.")

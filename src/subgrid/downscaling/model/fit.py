@@ -1,0 +1,191 @@
+"""`fit`: everything that a model needs, from a fine and a coarse archive that share no dates.
+
+What can fail cheaply comes first: opening, checks, C′, the network's shapes, then debiasing, which takes minutes at
+most; the prior, which may take hours, is trained last. Killed at any moment, the same call goes on and ends with the
+same bits.
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import jax.random as jr
+import numpy as np
+
+from subgrid.data.plain import Fields, open_plain
+from subgrid.data.sources.sources import read_sources
+from subgrid.data.store import OutputExists, write_json
+from subgrid.data.variables.wanted import Variable, Variables, wanted_variables
+from subgrid.downscaling.climate.refinement import RefinementSettings
+from subgrid.downscaling.model.dated import open_dated, require_given
+from subgrid.downscaling.model.folder import PREPARATION, is_finished, load, save_preparation
+from subgrid.downscaling.model.model import Model
+from subgrid.downscaling.model.plain import BY_DATA, PlainPair, has_dates_and_places, open_plain_pair
+from subgrid.downscaling.model.settings import FitSettings
+from subgrid.downscaling.prior.model import PriorSettings
+from subgrid.downscaling.prior.training import TrainingSettings
+from subgrid.downscaling.settings import sort_settings
+from subgrid.numerics.streams import substream
+from subgrid.training.progress import progress as progress_of
+from subgrid.types import Key
+
+LOG = logging.getLogger("subgrid")
+
+
+def fit(
+    fine: Fields,
+    coarse: Fields,
+    variables: Variables | None = None,
+    *,
+    folder: str | Path,
+    operator: Any = None,
+    progress: bool = True,
+    key: Key,
+    **settings: Any,
+) -> Model:
+    """Fits a model on a fine and a coarse archive that share no dates.
+
+    The chain of preparations is chosen from the data: with dates, latitudes and longitudes in both archives, units,
+    transforms, day-of-year anomalies and masks, and C′ from the coordinates; of plain arrays, standardisation.
+
+    Args:
+        fine: the fine archive: a path, folder, glob, URL, Dataset or DataArray.
+        coarse: the same of the coarse archive.
+        variables: the channels, in both: names, a mapping {name: name or names in files}, or {name: Variable(…)} that
+            says what a variable is, its bounds or its units; by default the only one that there is.
+        folder: of the model: an unfinished fit in it is resumed, to the same bits.
+        operator: of plain arrays, C′: an operator, a factor f for every f-th point, or a sparse matrix (coarse points,
+            fine points); by default as the coordinates say.
+        progress: whether to show how far it is; default True.
+        key: of everything random.
+        **settings: of the fit (`FitSettings`), of the network and its training (`RefinementSettings`; for other priors
+            `PriorSettings` and `TrainingSettings`), by their names.
+
+    Returns:
+        The model, also saved in `folder`, where `load` finds it.
+
+    Raises:
+        DataError: for archives that cannot be used or do not fit together.
+        OutputExists: if the folder holds a finished model, or one of other options.
+        TypeError: for a setting that does not exist.
+        ValueError: for settings that do not go together.
+
+    Examples:
+        >>> model = fit("eobs.nc", "cnrm.nc", ["tas"], folder="model", key=jax.random.key(0))
+    """
+    folder = Path(folder)
+    if is_finished(folder):
+        raise OutputExists(f"{folder}: holds a finished model already; use subgrid.load, or choose another folder.")
+    own = {field.name for field in fields(FitSettings)}
+    chosen = FitSettings(**{name: value for name, value in settings.items() if name in own})
+    others = {name: value for name, value in settings.items() if name not in own}
+    given = wanted_variables(variables)
+    if _is_dated(fine, coarse, chosen):
+        _fit_dated(folder, fine, coarse, given, chosen, others, progress, key)
+    else:
+        chosen = replace(chosen, prior="conditional-diffusion" if chosen.prior == "auto" else chosen.prior)
+        _fit_plain(folder, fine, coarse, variables, operator, chosen, others, progress, key)
+    return load(folder)
+
+
+def _is_dated(fine: Fields, coarse: Fields, settings: FitSettings) -> bool:
+    if settings.preparation != "auto":
+        return settings.preparation == "anomalies"
+    return all(has_dates_and_places(_first(each, name)) for each, name in ((fine, "fine"), (coarse, "coarse")))
+
+
+def _first(source: Any, name: str) -> Any:
+    """The first file of an archive, lazily."""
+    if hasattr(source, "to_dataset") and not hasattr(source, "data_vars"):
+        return source.to_dataset(name=source.name or "field")
+    return read_sources(source, name=name)[0].dataset
+
+
+def _fit_dated(folder: Path, fine, coarse, given, settings: FitSettings, others, progress: bool, key: Key) -> None:
+    if settings.prior not in ("auto", "refined-gaussian"):
+        raise ValueError(
+            f'prior = "{settings.prior}" is of plain arrays; with anomalies it is "refined-gaussian" (or give '
+            'preparation = "standardise").'
+        )
+    [refinement] = sort_settings("fit", others, RefinementSettings)
+    network = RefinementSettings(**refinement)
+    given = require_given(
+        given, lambda: [str(name) for name in open_plain(_first(fine, "fine"), name="fine").data_vars]
+    )
+    wanted = _refuse_another(folder, key, [_asked(given), settings.asked(), refinement])
+    pair = open_dated(_dataset(fine), _dataset(coarse), given, settings)
+    with progress_of("debias", enabled=progress) as update:
+        sides = pair.sides(settings, given, lambda done, _: update(done, 0, "left-out years"))
+    _begin(folder, wanted, sides)
+    with progress_of("train", enabled=progress) as update:
+        report = lambda step, numbers: update(step, network.n_steps, f"loss {numbers['loss']:.4f}")  # noqa: E731
+        pair.train(folder, settings, network, report, key)
+
+
+def _fit_plain(
+    folder: Path, fine, coarse, variables, operator, settings: FitSettings, others, progress: bool, key
+) -> None:
+    if settings.prior == "refined-gaussian":
+        raise ValueError(
+            'prior = "refined-gaussian" is of anomalies; of plain arrays "network" is.'
+        )
+    network, training = sort_settings("fit", others, PriorSettings, TrainingSettings, without=BY_DATA)
+    pair = open_plain_pair(fine, coarse, variables, operator, settings)
+    shifted = bool(training.get("translation_invariant"))
+    if shifted and not pair.periodic:
+        raise ValueError("translation_invariant needs periodic=True, as it shifts fields; set both or neither.")
+    schedule, size = TrainingSettings(**training), pair.network(settings, network)
+    wanted = _refuse_another(folder, key, [list(pair.names), _facts(pair), settings.asked(), network, training])
+    for note in pair.notes:
+        LOG.info("%s", note)
+    with progress_of("debias", enabled=progress) as update:
+        coarse_side, fine_side, _ = pair.sides(
+            settings, folder=folder, report=update, key=substream(key, "debias"), shifted=shifted
+        )
+    _begin(folder, wanted, (coarse_side, fine_side))
+    with progress_of("train", enabled=progress) as update:
+        report = lambda step, numbers: update(step, schedule.n_steps, f"loss {numbers['loss']:.4f}")  # noqa: E731
+        options = {"keep_levels": "sigma_max" in network, "report": report, "key": substream(key, "prior")}
+        pair.train(folder, settings, size, schedule, **options)
+
+
+def _begin(folder: Path, wanted: dict[str, Any], sides: tuple[Any, Any]) -> None:
+    """The folder is claimed when the archives and options have served, and not before."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "settings.json", wanted)
+    save_preparation(folder, *sides)
+
+
+def _dataset(source: Any) -> Any:
+    return _first(source, "") if hasattr(source, "to_dataset") and not hasattr(source, "data_vars") else source
+
+
+def _facts(pair: PlainPair) -> list[Any]:
+    return [
+        type(pair.operator).__name__,
+        list(pair.operator.fine_shape),
+        list(pair.operator.coarse_shape),
+        pair.periodic,
+    ]
+
+
+def _asked(given: Mapping[str, Variable]) -> list[Any]:
+    return [[name, variable.as_dict()] for name, variable in given.items()]
+
+
+def _refuse_another(folder: Path, key: Key, asked: list[Any]) -> dict[str, Any]:
+    """What makes the folder that of one configuration, if it is free or already is.
+
+    Raises:
+        OutputExists: if it holds a model of another configuration.
+    """
+    content = {"seed": np.asarray(jr.key_data(key)).tolist(), "asked": asked}
+    wanted, path = json.loads(json.dumps(content, default=str)), folder / "settings.json"
+    if path.exists() and json.loads(path.read_text(encoding="utf-8")) != wanted:
+        raise OutputExists(f"{folder}: holds a model in training with other options; choose another folder.")
+    if not path.exists() and (folder / PREPARATION).exists():
+        raise OutputExists(f"{folder}: is the folder of a `subgrid run`; choose another folder.")
+    return wanted

@@ -1,0 +1,256 @@
+"""The two sides of a model: from fields of the coarse archive to what is drawn for, and from draws to fine fields.
+
+    coarse file ─chain▶ anomalies ─debiaser▶ y′        C′ z = y′        z ─chain⁻¹▶ fine field
+
+C′ acts on the inner fields z of the fine chain: on anomalies where there are some, else on the fields themselves.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from jaxtyping import Bool, Float
+
+from subgrid.data.fields import DataError
+from subgrid.data.pooling.members import shared_labels
+from subgrid.data.times.steps import Step
+from subgrid.data.variables.quantities import Described
+from subgrid.data.variables.wanted import Variable
+from subgrid.downscaling.debiasing.series import SeriesDebiaser
+from subgrid.downscaling.debiasing.tried import DebiasingChoice
+from subgrid.downscaling.preparation.chain import Chain
+from subgrid.downscaling.preparation.climatology import ChangeSignal, Climatology, fit_climatology
+from subgrid.downscaling.preparation.pairing import MemberClimates, pairing_sentence
+from subgrid.downscaling.preparation.series import Series
+from subgrid.downscaling.preparation.steps import Cells, Changed, Masked
+from subgrid.types import Coarsening
+
+CHANGE_HARMONICS = 1
+"""Of the climates between which a change is taken; see `fit_change_signal`."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How files of the same variables are opened: as what the model took them to be, whatever they say.
+
+    Args:
+        names: of the channels.
+        descriptions: what each of them is taken to be.
+        units: of each channel in the model.
+        wanted: what was said of the variables when the archives were opened.
+        time_step: of the archives in words, such as "daily"; None where it is not known.
+        step: to which they were averaged when they were opened; None where they were not.
+        dated: whether fields have dates and places on the earth; else they are plain arrays.
+        period: first and last season year of the coarse archive; None for fields without dates.
+    """
+
+    names: tuple[str, ...]
+    descriptions: tuple[Described, ...]
+    units: tuple[str, ...] = ()
+    wanted: Mapping[str, Variable] = field(default_factory=dict)
+    time_step: str | None = None
+    step: Step | None = None
+    dated: bool = True
+    period: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class CoarseClimate:
+    """The smooth course of the year that changes of climate count from, physical units, on the whole coarse grid.
+
+    Args:
+        archive: of the whole coarse archive.
+        members: of each member, where they have labels by which a change is paired.
+    """
+
+    archive: Climatology
+    members: MemberClimates | None = None
+
+
+@dataclass(frozen=True)
+class CoarseSide:
+    """From fields of the coarse archive to what fine fields are drawn for.
+
+    Args:
+        reading: how its files are opened.
+        grid: coordinates of the coarse grid; the attribute "space" names its dimensions.
+        chain: from fields to what is debiased.
+        debiaser: T.
+        climate: what changes count from; None for fields without dates.
+        choice: by which the debiaser was found; None where method and strength were given.
+    """
+
+    reading: Reading
+    grid: xr.Dataset
+    chain: Chain
+    debiaser: SeriesDebiaser
+    climate: CoarseClimate | None = None
+    choice: DebiasingChoice | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the channels."""
+        return self.reading.names
+
+    @property
+    def kept(self) -> Bool[np.ndarray, "*coarse"] | None:
+        """Coarse cells in the constraint; None where all are."""
+        cells = self.chain.find(Cells)
+        return None if cells is None else cells.kept
+
+    def targets(self, series: Series) -> Float[np.ndarray, "n channel *kept"]:
+        """y′ = T(y) of a series on the whole coarse grid, of the climate that everything was fitted in.
+
+        Args:
+            series: fields of the coarse archive.
+
+        Returns:
+            Debiased inner fields.
+
+        Raises:
+            DataError: if a cell that the model was trained with holds no value.
+        """
+        self._require_values(series.values)
+        return self.debiaser.adjust(self.chain.forward(series.values, series.phase))
+
+    def change_to(self, series: Series) -> ChangeSignal:
+        """The coarse archive's own smoothed change from its climate to that of a series, on its grid.
+
+        Between the members that both have by their labels, or between all where no label is common.
+
+        Args:
+            series: of another period.
+
+        Returns:
+            The change.
+
+        Raises:
+            DataError: for fields without dates.
+        """
+        if self.climate is None:
+            raise DataError('coarse: the model knows no dates, so there is no change of climate; use change = "none".')
+        before, members = self.climate.archive, self.climate.members
+        shared = shared_labels(None if members is None else members.labels, series.labels)
+        if shared and members is not None:
+            paired = np.isin(np.asarray(series.labels)[series.member], shared)
+            series = series if paired.all() else series[paired]
+            before = before if len(shared) == len(members.labels) else members.of(shared)
+        climate = fit_climatology(series.values, series.phase, n_harmonics=CHANGE_HARMONICS)
+        return ChangeSignal(before, climate, tuple(each.kind.change for each in self.reading.descriptions))
+
+    def pairing_to(self, series: Series) -> str | None:
+        """What is to be said of the members between which `change_to` takes a change, if anything."""
+        members = None if self.climate is None else self.climate.members
+        return pairing_sentence(None if members is None else members.labels, series.labels)
+
+    def targets_without(self, change: ChangeSignal, series: Series) -> Float[np.ndarray, "n channel *kept"]:
+        """y′ of a series of another climate, less the archive's change and the debiaser's own.
+
+        With the change of mean already removed, what is left of a change of mean is not the model's: the debiaser made
+        it of a changed variance.
+
+        Args:
+            change: from `change_to`.
+            series: of the other period.
+
+        Returns:
+            Debiased inner fields.
+        """
+        stationary = np.asarray(change.remove(jnp.asarray(series.values), jnp.asarray(series.phase, jnp.float32)))
+        moved = self.targets(replace(series, values=stationary))
+        fitted = self.debiaser.adjust(self.debiaser.source)  # pyright: ignore[reportAttributeAccessIssue]
+        return moved - (moved.mean(0) - fitted.mean(0))
+
+    def _require_values(self, values: Float[np.ndarray, "n channel *coarse"]) -> None:
+        kept = self.kept
+        if kept is None:
+            return
+        lost = np.isnan(values[:, :, kept]).any((0, 1))
+        if lost.any():
+            places = np.argwhere(kept)[np.argmax(lost)]
+            raise DataError(
+                f"coarse: {int(lost.sum())} of the {lost.size} cells that the model was trained with hold no value, "
+                f"the first at {place_of_cell(self.grid, places)}; bring fields with the mask of the training "
+                "archive, or train with these."
+            )
+
+
+def place_of_cell(grid: xr.Dataset, index: Sequence[int] | np.ndarray) -> str:
+    """A cell of a grid by its coordinates, or by its numbers where it has none.
+
+    Args:
+        grid: its attribute "space" names the dimensions.
+        index: of the cell, a number along each.
+
+    Returns:
+        Words such as "lat = 40.25, lon = -3.75".
+    """
+    at = dict(zip(grid.attrs["space"], map(int, index), strict=True))
+    names = [name for name in ("lat", "lon") if name in grid] or [name for name in at if name in grid.coords]
+    if not names:
+        return f"position {list(at.values())}"
+    return ", ".join(f"{name} = {float(grid[name].isel({d: at[d] for d in grid[name].dims})):.4g}" for name in names)
+
+
+@dataclass(frozen=True)
+class FineSide:
+    """From inner fields to fine fields as files have them, and C′ of inner fields.
+
+    Args:
+        grid: coordinates of the fine grid, and empty variables with the attributes of the channels; its attribute
+            "space" names the dimensions.
+        chain: from fields to inner fields.
+        operator: C′.
+    """
+
+    grid: xr.Dataset
+    chain: Chain
+    operator: Coarsening
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the channels."""
+        return tuple(map(str, self.grid.data_vars))
+
+    @property
+    def space(self) -> tuple[int, ...]:
+        """Points along each dimension of space."""
+        return tuple(self.operator.fine_shape)
+
+    @property
+    def mask(self) -> Bool[np.ndarray, "*fine"]:
+        """Cells with values."""
+        masked = self.chain.find(Masked)
+        return np.ones(self.space, bool) if masked is None else masked.mask
+
+    def with_change(self, signal: ChangeSignal) -> "FineSide":
+        """The same, which puts a change of climate back on the way out, before bounds are kept.
+
+        Args:
+            signal: on the fine grid.
+
+        Returns:
+            The side.
+        """
+        bounded, *inner = self.chain.steps
+        return replace(self, chain=Chain((bounded, Changed(signal), *inner)))
+
+
+def grid_of_fields(fields: xr.Dataset, names: tuple[str, ...]) -> xr.Dataset:
+    """The coordinates of space of a dataset, and empty variables with its attributes.
+
+    Args:
+        fields: with times or samples, and members or not.
+        names: of the channels.
+
+    Returns:
+        A dataset whose attribute "space" names the dimensions.
+    """
+    from subgrid.data.fields import space_dims
+
+    space = list(space_dims(fields[names[0]]))
+    kept = {n: c for n, c in fields.coords.items() if set(map(str, c.dims)) <= set(space) and n != "realization"}
+    empty = {name: ((), np.float32(0), fields[name].attrs) for name in names}
+    return xr.Dataset(empty, kept, {**fields.attrs, "space": space}).drop_encoding()

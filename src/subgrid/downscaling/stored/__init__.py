@@ -1,0 +1,5 @@
+"""Parts of a model as kind and arrays: what is written is plain JSON and numbers, and no code."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,66 @@
+"""One part of a model in one Zarr store: its description as an attribute, its arrays beside each other."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from subgrid.data.fields import DataError
+from subgrid.data.store import write_zarr
+from subgrid.downscaling.stored.codec import decode, encode
+
+FORMAT = 1
+"""Raised where a stored part would mean something else."""
+
+
+def save_part(path: Path, part: Any) -> None:
+    """Writes a part, whole or not at all.
+
+    Args:
+        path: of the store, replaced if it is there.
+        part: as for `encode`.
+
+    Raises:
+        TypeError: as `encode`.
+
+    Examples:
+        >>> save_part(folder / "preparation.zarr", preparation)
+    """
+    description, arrays = encode(part)
+    variables = {name: (tuple(f"{name}.{axis}" for axis in range(array.ndim)), array) for name, array in arrays.items()}
+    attributes = {"format": FORMAT, "part": json.dumps(description)}
+    write_zarr(xr.Dataset(variables, attrs=attributes), path, overwrite=True)
+
+
+def load_part(path: Path) -> Any:
+    """What `save_part` wrote.
+
+    Args:
+        path: of the store.
+
+    Returns:
+        The part.
+
+    Raises:
+        DataError: if there is none, or one of another format or damaged.
+
+    Examples:
+        >>> preparation = load_part(folder / "preparation.zarr")
+    """
+    if not path.exists():
+        raise DataError(f"{path.parent}: holds no {path.name}; its training did not end, or it is no model.")
+    try:
+        with xr.open_zarr(path, chunks=None) as stored:
+            found = stored.load()
+        if found.attrs.get("format") != FORMAT:
+            raise DataError(
+                f"{path}: is of format {found.attrs.get('format')}, not {FORMAT}; fit the model anew."
+            )
+        arrays = {str(name): np.asarray(array.values) for name, array in found.data_vars.items()}
+        return decode(json.loads(found.attrs["part"]), arrays)
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(f"{path}: cannot be read ({type(error).__name__}: {error}); fit the model anew.") from error

@@ -1,0 +1,225 @@
+"""`downscale`: ensembles of a model, in memory or in a store filled work item by work item, to the same bits."""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax.random as jr
+import numpy as np
+import xarray as xr
+from jaxtyping import Float
+
+from subgrid.data.plain import Fields
+from subgrid.data.store import check_free, output_kind, write_dataset, write_zarr
+from subgrid.downscaling.climate.degenerate import require_finite_fields
+from subgrid.downscaling.model.blocks import time_blocks
+from subgrid.downscaling.model.draws import Diagnostics, SamplingSettings
+from subgrid.downscaling.model.folder import load
+from subgrid.downscaling.model.model import Model
+from subgrid.downscaling.model.output import ensemble_dataset, provenance, with_history
+from subgrid.downscaling.model.request import Change, Request, request_of
+from subgrid.downscaling.model.sampler import Sampler, sample_targets
+from subgrid.downscaling.settings import sort_settings
+from subgrid.downscaling.stored.part import save_part
+from subgrid.execution.runners import parse_scheduler, run
+from subgrid.execution.sampling import loader_of
+from subgrid.execution.store import Store
+from subgrid.execution.template import Template, create_store
+from subgrid.numerics.streams import draw_keys, substream
+from subgrid.training.progress import progress as progress_of
+from subgrid.types import Key
+
+STREAM = "ensemble"
+"""Of the draws, a stream of the key: in memory and in a store the same."""
+
+
+def downscale(
+    coarse: Fields,
+    model: Model | str | Path,
+    *,
+    n_members: int = 16,
+    change: Change = "ask",
+    out: str | Path | None = None,
+    scheduler: str = "serial",
+    progress: bool = True,
+    key: Key,
+    **settings: Any,
+) -> xr.Dataset:
+    """An ensemble of fine fields for every coarse field: draws from p(x | C′x = T(y)).
+
+    The fitted transport T of the model is applied to the new fields.
+
+    Args:
+        coarse: a path, Dataset or DataArray, on the grid of the coarse archive that the model was fitted on.
+        model: from `fit` or `load`, or its folder.
+        n_members: for each of the coarse archive's own members, default 16.
+        change: of the climate. "none": the fields are of the climate that the model was fitted in; "preserve": of
+            another one, ten years and more of them: the coarse model's own smoothed change is taken out first and put
+            back on the fine grid. "ask", the default: "none", and an error where the periods lie more than five years
+            apart.
+        out: a Zarr store (.zarr) or NetCDF file (.nc) to write to; None, the default, keeps all in memory. A store is
+            filled work item by work item: memory does not grow, and the same call goes on after a crash.
+        scheduler: of a store: "serial", "local:N", "slice:i/n" or "dask://host:port".
+        progress: whether to show how far it is; default True.
+        key: of all draws. Two calls with one key share their noise, time by time and member by member, which makes the
+            mean of their difference less noisy and the spread of its members no uncertainty; give each call a key of
+            its own for that.
+        **settings: of the sampler (`SamplingSettings`: `n_levels`, `guidance`, `method`, `n_particles`, `chunk`), and
+            `gaps` = "drop" to leave out times at which a needed cell lacks a value.
+
+    Returns:
+        A Dataset with "realization" (members of the coarse archive × `n_members`), the dimensions of its samples and
+        the fine grid; with `out` the same, opened lazily.
+
+    Raises:
+        DataError: for fields that cannot be used, lie on another grid, or are of another period without a word on it.
+        OutputExists: if `out` is there and not of the same call.
+        ValueError: for less than one member, and settings that do not go with the model.
+        TypeError: for a setting that does not exist.
+
+    Examples:
+        >>> ensemble = downscale("cnrm_new.nc", model, n_members=16, key=jax.random.key(1))
+    """
+    if n_members < 1:
+        raise ValueError(f"n_members must be at least 1, got {n_members}.")
+    gaps = settings.pop("gaps", "refuse")
+    [own] = sort_settings("downscale", settings, SamplingSettings)
+    sampling, parsed = SamplingSettings(**own), parse_scheduler(scheduler)
+    model = model if isinstance(model, Model) else load(model)
+    if out is not None and output_kind(out) == "file":
+        check_free(out, overwrite=False, kind="file", inputs=[])
+    request = request_of(coarse, model, change=change, gaps=gaps)
+    said = {"n_members": n_members, "change": change, **{name: str(value) for name, value in own.items()}}
+    attributes = provenance(
+        with_history(request.attributes, *request.notes), said, checkpoint=model.checkpoint, key=key
+    )
+    if out is not None and output_kind(out) != "file":
+        return _to_store(Path(out), model, request, n_members, sampling, attributes, parsed, progress, key)
+    sampler = Sampler(request.fine, model.draws(sampling))
+    drawn, told = _in_memory(sampler, request, n_members, progress, key)
+    dataset = ensemble_dataset(request, drawn, told, attributes)
+    if out is not None:
+        write_dataset(dataset, out)
+    return dataset
+
+
+def _in_memory(
+    sampler: Sampler, request: Request, n_members: int, progress: bool, key: Key
+) -> tuple[Float[np.ndarray, "n m channel *space"], Diagnostics]:
+    """Block by block, as a store's work items."""
+    n, fine = len(request.targets), request.fine
+    keys = draw_keys(substream(key, STREAM), np.arange(n), np.arange(n_members))
+    step, _ = time_blocks(n, n_members, int(np.prod(fine.space)) * len(fine.names))
+    parts: list[np.ndarray] = []
+    told: list[Diagnostics] = []
+    with progress_of("downscale", enabled=progress) as update:
+        for first in range(0, n, step):
+            block = slice(first, first + step)
+            phase = None if request.phase is None else request.phase[block]
+            drawn, found = sampler.with_diagnostics(request.targets[block], phase, keys=keys[block])
+            times = np.arange(n)[block]
+            require_finite_fields(drawn, fine.mask, fine.names, times, fine.grid)
+            parts.append(drawn)
+            told.append(found)
+            update(min(first + step, n), n)
+    return np.concatenate(parts), {name: np.concatenate([each[name] for each in told]) for name in told[0]}
+
+
+def _to_store(
+    out: Path, model: Model, request: Request, n_members: int, sampling: SamplingSettings,
+    attributes: Mapping[str, Any], scheduler: Any, progress: bool, key: Key,
+) -> xr.Dataset:  # fmt: skip
+    """A store beside which the targets lie until it is full."""
+    work = out.with_name(f".{out.name}.targets")
+    _save_targets(work, model, request)
+    store = _make_store(out, model, request, n_members, sampling, attributes, key)
+    loader = loader_of(
+        sample_targets,
+        folder=str(model.folder.resolve()),
+        targets=str(work.resolve() / "targets.zarr"),
+        change=None if request.change is None else str(work.resolve() / "change.zarr"),
+        sampling={each.name: getattr(sampling, each.name) for each in fields(sampling)},
+    )
+    with progress_of("downscale", enabled=progress) as update:
+        run(store, loader, scheduler, progress=partial(update))
+    if not store.pending():
+        shutil.rmtree(work, ignore_errors=True)
+    return xr.open_zarr(out)
+
+
+def _save_targets(work: Path, model: Model, request: Request) -> None:
+    space = tuple(f"coarse_{axis}" for axis in range(request.targets.ndim - 2))
+    arrays: dict[str, Any] = {"target": (("sample", "channel", *space), np.asarray(request.targets, np.float32))}
+    if request.phase is not None:
+        arrays["phase"] = ("sample", request.phase)
+    times = _times(request)
+    write_zarr(xr.Dataset(arrays, {"time": ("sample", times)}), work / "targets.zarr", overwrite=True)
+    if request.change is not None:
+        save_part(work / "change.zarr", request.change)
+
+
+def _times(request: Request) -> np.ndarray:
+    """The time of every sample, or its number."""
+    if "time" not in request.samples.coords or tuple(request.sizes) not in (("realization", "time"), ("time",)):
+        return np.arange(len(request.targets))
+    return np.tile(request.samples["time"].values, request.sizes.get("realization", 1))[request.there]
+
+
+def _make_store(
+    out: Path, model: Model, request: Request, n_members: int, sampling: SamplingSettings,
+    attributes: Mapping[str, Any], key: Key,
+) -> Store:  # fmt: skip
+    grid = request.fine.grid
+    variables = {name: dict(grid[name].attrs) for name in request.fine.names}
+    coordinates = grid.drop_vars(list(variables)).assign_coords(_sample_coordinates(request))
+    space = tuple(grid.attrs["space"])
+    n_values = len(variables) * int(np.prod(request.fine.space))
+    item, chunk = time_blocks(len(request.targets), n_members, n_values)
+    kept = {name: value for name, value in attributes.items() if name not in TEMPLATE_WRITES}
+    template = Template(
+        coordinates.drop_attrs(deep=False),
+        variables,
+        space=space,
+        n_members=n_members,
+        chunks={"time": chunk, "realization": n_members},
+        shards={"time": item, "realization": n_members},
+        attributes={name: value for name, value in kept.items() if name != "space"},
+    )
+    return create_store(
+        out,
+        template,
+        seed=tuple(np.asarray(jr.key_data(key)).tolist()),
+        stream=(STREAM,),
+        configuration={"targets": _digest(request.targets), **{k: str(v) for k, v in asdict(sampling).items()}},
+        checkpoint=model.checkpoint,
+    )
+
+
+SAMPLE_NAMES = {"time": "time_of_sample", "realization": "coarse_realization"}
+"""Of coordinates that would be taken for the dimensions of a store."""
+TEMPLATE_WRITES = ("configuration", "configuration_hash", "seed", "checkpoint", "subgrid_version", "Conventions")
+"""Attributes that a store has of its own."""
+
+
+def _sample_coordinates(request: Request) -> dict[str, Any]:
+    """One dimension "time" of all samples: what counted them before are coordinates along it."""
+    if tuple(request.sizes) in (("realization", "time"), ("time",)) and request.members is None:
+        return {"time": request.samples["time"].variable if "time" in request.samples else ("time", _times(request))}
+    places = np.unravel_index(np.flatnonzero(request.there), tuple(request.sizes.values()))
+    found: dict[str, Any] = {"time": ("time", _times(request))}
+    for dim, place in zip(request.sizes, places, strict=True):
+        if dim == "realization" and request.members is not None:
+            found["coarse_realization"] = ("time", request.members[place])
+        else:
+            values = request.samples[dim].values[place] if dim in request.samples.coords else place
+            found[SAMPLE_NAMES.get(dim, dim)] = ("time", values)
+    return found
+
+
+def _digest(values: np.ndarray) -> str:
+    from subgrid.training.origin import digest
+
+    return digest(np.asarray(values, np.float32))
