@@ -18,3 +18,10 @@ from .pipeline import (
     train as train,
     train_conditional as train_conditional,
 )
+from .verifying.result import (
+    Score as Score,
+    Verification as Verification,
+)
+from .verifying.verify import (
+    verify as verify,
+)
