@@ -15,3 +15,10 @@ from .evaluation import (
 from .model.fit import fit as fit
 from .model.folder import load as load
 from .model.model import Model as Model
+from .verifying.result import (
+    Score as Score,
+    Verification as Verification,
+)
+from .verifying.verify import (
+    verify as verify,
+)

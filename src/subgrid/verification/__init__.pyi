@@ -1,3 +1,8 @@
+from .block_means import (
+    block_means as block_means,
+    spread_skill_of_means as spread_skill_of_means,
+    unbroken_stretches as unbroken_stretches,
+)
 from .cells import (
     fair_crps_per_cell as fair_crps_per_cell,
     spread_skill_per_channel as spread_skill_per_channel,
@@ -52,6 +57,7 @@ from .masks import (
 )
 from .rank_tests import (
     FlatnessTest as FlatnessTest,
+    flatness_of_shares as flatness_of_shares,
     rank_flatness_test as rank_flatness_test,
     ranks_of_truth as ranks_of_truth,
 )

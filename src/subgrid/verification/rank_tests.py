@@ -113,7 +113,26 @@ def rank_flatness_test(
     """
     r = np.asarray(ranks).reshape(len(ranks), -1)
     _require_ranks(r, n_members, segment)
-    shares = _shares(r, n_members + 1)
+    return flatness_of_shares(_shares(r, n_members + 1), int(r.size), segment=segment)
+
+
+def flatness_of_shares(
+    shares: Float[np.ndarray, "case rank"], n_ranks: int, *, segment: Int[np.ndarray, " case"] | None = None
+) -> FlatnessTest:
+    """`rank_flatness_test` of the histogram of every case, for archives whose ranks are too many to keep.
+
+    Args:
+        shares: f_tk, the share of the entries of case t with rank k; rows that add up to 1.
+        n_ranks: number of all ranks, N.
+        segment: as for `rank_flatness_test`.
+
+    Returns:
+        The same result, its counts up to rounding where cases have different numbers of entries.
+
+    Examples:
+        >>> flatness_of_shares(np.full((20, 4), 0.25) + noise, 20 * 84).p_value
+    """
+    n_members = shares.shape[1] - 1
     p = shares.mean(axis=0)
     covariance, n_cases = _covariance_of_mean(shares, segment)
     effective = float((1 - np.sum(p**2)) / np.trace(covariance))
@@ -125,8 +144,8 @@ def rank_flatness_test(
         statistic=float(statistic),
         degrees_of_freedom=float(freedom),
         effective_samples=effective,
-        samples=int(r.size),
-        counts=np.bincount(r.ravel(), minlength=n_members + 1),
+        samples=n_ranks,
+        counts=np.rint(p * n_ranks).astype(np.int64),
     )
 
 

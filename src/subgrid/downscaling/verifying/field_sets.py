@@ -1,0 +1,265 @@
+"""Ensembles and references of every form that Subgrid writes, as sets of fields that are read sample by sample."""
+
+import json
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float, Int
+
+from subgrid.data.fields import DataError, channel_dims, sample_dims, space_dims
+from subgrid.data.pooling.members import MEMBER_DIMS
+
+Given: TypeAlias = str | Path | xr.Dataset | xr.DataArray
+Chosen: TypeAlias = str | Sequence[str] | Mapping[str, str] | None
+"""Names of variables; a mapping leads from names in the ensemble to those in the reference."""
+PLAIN = "ensemble"
+"""The variable of an ensemble whose dataset says its name in the attribute "variable"."""
+TRUTH = "truth"
+BESIDE = (TRUTH, "target")
+"""Variables of such a dataset that are no members."""
+RECORD, MARKERS = ".subgrid/work/store.json", ".subgrid/work/done"
+"""Of a store that work items fill (`subgrid.execution.store`, a layer above this one)."""
+
+
+@dataclass(frozen=True)
+class FieldSet:
+    """Fields of one variable, on disk or in memory, read as (sample, member, channel, *space).
+
+    Args:
+        array: with the dimensions below and perhaps "channel", in any order.
+        name: of the variable, as the result calls it.
+        source: what messages call it.
+        members: dimensions that count members; none for single fields.
+        lead: dimensions that count samples.
+        space: dimensions of a field, in the order in which they are read.
+        factor: by which values are multiplied when they are read.
+        offset: that is then added.
+    """
+
+    array: xr.DataArray
+    name: str
+    source: str
+    members: tuple[str, ...]
+    lead: tuple[str, ...]
+    space: tuple[str, ...]
+    factor: float = 1.0
+    offset: float = 0.0
+
+    @property
+    def units(self) -> str:
+        """The attribute "units", or an empty text."""
+        return str(self.array.attrs.get("units", ""))
+
+    @property
+    def n_samples(self) -> int:
+        return int(np.prod([self.array.sizes[d] for d in self.lead]))
+
+    @property
+    def n_members(self) -> int:
+        return int(np.prod([self.array.sizes[d] for d in self.members]))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one field, (channel, *space)."""
+        channel = [self.array.sizes[d] for d in channel_dims(self.array)] or [1]
+        return (*channel, *(self.array.sizes[d] for d in self.space))
+
+    def read(self, samples: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n member channel *space"]:
+        """The fields of some samples, counted as `lead` flattens; what is not finite is NaN."""
+        unique, place = np.unique(samples, return_inverse=True)
+        sizes = tuple(self.array.sizes[d] for d in self.lead)
+        numbers = zip(*(index.tolist() for index in np.unravel_index(unique, sizes)), strict=True)
+        # Runs of one outer index, each read at once: files take slices along one axis better than points along two.
+        runs = [(outer, [n[-1] for n in group]) for outer, group in groupby(numbers, key=lambda n: n[:-1])]
+        parts = [self._read_run(outer, inner) for outer, inner in runs]
+        values = np.concatenate(parts).reshape(len(unique), self.n_members, *self.shape)[place]
+        if (self.factor, self.offset) != (1.0, 0.0):
+            values = (values.astype(np.float64) * self.factor + self.offset).astype(np.float32)
+        return np.where(np.isfinite(values), values, np.float32(np.nan))
+
+    def _read_run(self, outer: tuple[int, ...], inner: list[int]) -> np.ndarray:
+        last = self.lead[-1]
+        chosen = self.array.isel({**dict(zip(self.lead, outer, strict=False)), last: as_slice(np.array(inner))})
+        order = (last, *self.members, *channel_dims(self.array), *self.space)
+        return np.asarray(chosen.transpose(*order).values, np.float32)
+
+    def coordinate(self, name: str) -> np.ndarray | None:
+        """A coordinate along the samples, flattened as they are; None where there is none."""
+        if name not in self.array.coords or not {*self.array[name].dims} <= {*self.lead} or not self.array[name].ndim:
+            return None
+        sizes = {d: self.array.sizes[d] for d in self.lead}
+        return self.array[name].variable.to_base_variable().set_dims(sizes).transpose(*self.lead).values.reshape(-1)
+
+
+def ensemble_sets(source: Given, variables: Chosen) -> dict[str, FieldSet]:
+    """Every variable of an ensemble that is wanted, by its name in the dataset.
+
+    Args:
+        source: as `verify` takes it.
+        variables: names, or None for all.
+
+    Returns:
+        The sets.
+
+    Raises:
+        DataError: for a store with items to do, a variable that is not there, and a dataset without fields.
+    """
+    dataset, said = open_dataset(source, name="ensemble")
+    found = [str(n) for n in dataset.data_vars if member_dims(dataset[n]) and space_dims(dataset[n])]
+    found = found or [name for name in _fields(dataset) if name not in BESIDE]
+    names = {str(dataset.attrs.get("variable", PLAIN)) if name == PLAIN else name: name for name in found}
+    wanted = list(names) if variables is None else [variables] if isinstance(variables, str) else list(variables)
+    for name in wanted:
+        if name not in (*names, *found):
+            raise DataError(f"{said}: no fields of {name!r}; it holds {', '.join(names) or '(none)'}.")
+    if not wanted:
+        raise DataError(f"{said}: holds no fields: no variable has dimensions of space beside those of samples.")
+    return {name: field_set(dataset[names.get(name, name)], name=name, source=said) for name in wanted}
+
+
+def reference_sets(source: Given, names: Sequence[str], variables: Chosen) -> dict[str, FieldSet]:
+    """The reference of every variable of an ensemble, by the ensemble's name.
+
+    Args:
+        source: as `verify` takes it.
+        names: of the ensemble's variables.
+        variables: as `verify` takes it.
+
+    Returns:
+        The sets, each without members.
+
+    Raises:
+        DataError: for a variable that has no counterpart, and a reference with members.
+    """
+    dataset, said = open_dataset(source, name="reference")
+    held = [TRUTH] if TRUTH in dataset.data_vars else _fields(dataset)
+    renamed = variables if isinstance(variables, Mapping) else {}
+    found = {}
+    for name in names:
+        own = renamed.get(name, name)
+        if own not in held and (own != name or len(held) != 1 or len(names) != 1):
+            raise DataError(
+                f"{said}: no variable {own!r} to compare with; it holds {', '.join(held) or '(none)'}. Say which one "
+                f"is meant: variables={{{name!r}: …}}."
+            )
+        chosen = own if own in held else held[0]
+        reference = field_set(dataset[chosen], name=chosen, source=said)
+        if reference.n_members > 1:
+            raise DataError(
+                f"{said}: {chosen} has {reference.n_members} members along {reference.members[0]!r}; a reference has "
+                f"none: choose one, for instance with .isel({reference.members[0]}=0)."
+            )
+        found[name] = reference
+    return found
+
+
+def field_set(array: xr.DataArray, *, name: str, source: str) -> FieldSet:
+    """One variable, its dimensions sorted by what they count.
+
+    Args:
+        array: of any order of dimensions; a single sample gets a dimension of its own.
+        name: of the variable.
+        source: for messages.
+
+    Returns:
+        The set.
+
+    Raises:
+        DataError: for a variable without dimensions of space.
+    """
+    members = member_dims(array)
+    if not (lead := tuple(d for d in sample_dims(array) if d not in members)):
+        lead = ("time" if "time" in array.coords else "sample",)
+        array = array.expand_dims(lead[0])
+    if not (space := space_dims(array)):
+        raise DataError(f"{source}: {name} has dimensions {array.dims}, none of space.")
+    return FieldSet(array, name, source, members, lead, space)
+
+
+def member_dims(array: xr.DataArray) -> tuple[str, ...]:
+    """All dimensions that count members: draws and, where both are there, members of the coarse model."""
+    named = [str(d) for d in array.dims if str(d).lower() in MEMBER_DIMS]
+    described = [
+        str(d) for d in array.dims if d in array.coords and array[d].attrs.get("standard_name") == "realization"
+    ]
+    return tuple(dict.fromkeys([*named, *described]))
+
+
+def cut(fields: FieldSet, places: Mapping[str, Int[np.ndarray, " n"]], order: tuple[str, ...]) -> FieldSet:
+    """The cells at some places of some axes, lazily, and the axes in an order."""
+    slices: dict[Hashable, Any] = {d: as_slice(index) for d, index in places.items()}
+    return replace(fields, array=fields.array.isel(slices), space=order)
+
+
+def as_slice(index: Int[np.ndarray, " n"]) -> slice | Int[np.ndarray, " n"]:
+    """Equal steps as a slice, which any file reads without a detour; else the index itself."""
+    steps = np.diff(index)
+    if len(index) == 0 or (len(steps) and (steps[0] == 0 or np.any(steps != steps[0]))):
+        return index
+    step = int(steps[0]) if len(steps) else 1
+    stop = int(index[-1]) + (1 if step > 0 else -1)
+    return slice(int(index[0]), None if stop < 0 else stop, step)
+
+
+def open_dataset(source: Given, *, name: str) -> tuple[xr.Dataset, str]:
+    """A dataset and what messages call it.
+
+    Args:
+        source: a dataset, a variable, or a path or URL.
+        name: for messages, where it is no path.
+
+    Returns:
+        Both.
+
+    Raises:
+        DataError: for what cannot be read, and a store that is not finished.
+    """
+    from subgrid.data.canonical import open_climate
+    from subgrid.data.sources.sources import expand, open_source
+
+    if isinstance(source, xr.Dataset):
+        return source, name
+    if isinstance(source, xr.DataArray):
+        return source.to_dataset(name=source.name or "field"), name
+    require_finished(source)
+    files = [file for file in expand(source) if not isinstance(file, xr.Dataset)]
+    if len(files) == 1:
+        return open_source(files[0]).dataset, str(source)
+    return open_climate(source, name=name), str(source)  # joins files along time
+
+
+def require_finished(path: str | Path) -> None:
+    """Passes for all but a store that work items fill and have not filled yet.
+
+    Args:
+        path: of a store, or anything else.
+
+    Raises:
+        DataError: with how much is missing.
+    """
+    record = Path(path) / RECORD
+    if not record.is_file():
+        return
+    layout = json.loads(record.read_text(encoding="utf-8"))
+    n_members, n_times = layout["shape"][:2]
+    n_items = -(-n_members // layout["members_per_item"]) * -(-n_times // layout["times_per_item"])
+    n_done = len(list((Path(path) / MARKERS).glob("*.json")))
+    if n_done < n_items:
+        raise DataError(
+            f"{path}: is not finished: {n_items - n_done} of {n_items} work items are still to do. Run what makes it "
+            f"again; `subgrid status {path}` shows which."
+        )
+
+
+def _fields(dataset: xr.Dataset) -> list[str]:
+    """Variables with samples and space; no bounds."""
+    return [
+        str(name)
+        for name, array in dataset.data_vars.items()
+        if space_dims(array) and sample_dims(array) and not str(name).endswith(("_bnds", "_bounds", "_vertices"))
+    ] or [str(name) for name, array in dataset.data_vars.items() if space_dims(array) and array.dtype.kind == "f"]

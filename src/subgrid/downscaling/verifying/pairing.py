@@ -1,0 +1,203 @@
+"""Which sample of the reference each sample of an ensemble belongs to, by dates, or by numbers that prove true."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Int
+
+from subgrid.data.fields import DataError
+from subgrid.data.times.calendars import calendar_of, step_days
+from subgrid.downscaling.verifying.field_sets import FieldSet
+
+REAL_WORLD = frozenset(("standard", "gregorian", "proleptic_gregorian"))
+"""Calendars whose dates since 1582 are the same."""
+TRIED = 64
+"""Pairs that are looked at to find out whether numbers mean the same samples; evenly spaced."""
+CLOSER = 0.9
+"""Mean squared error of true pairs over that of shuffled ones, at most: without any relation it is 1, and a prediction
+that explains a tenth of the variance has less. *Merely convenient.*"""
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Samples that belong together.
+
+    Args:
+        ensemble: samples of the ensemble, rising.
+        reference: the sample of the reference of each.
+        segment: stretch of consecutive samples that each belongs to; None where samples are apart from each other.
+        because: what says so, a sentence for the result.
+    """
+
+    ensemble: Int[np.ndarray, " n"]
+    reference: Int[np.ndarray, " n"]
+    segment: Int[np.ndarray, " n"] | None
+    because: str
+
+    def __len__(self) -> int:
+        return len(self.ensemble)
+
+
+def pair(ensemble: FieldSet, reference: FieldSet, *, wanted: bool | None) -> tuple[Pairing | None, tuple[str, ...]]:
+    """The samples that both have.
+
+    Args:
+        ensemble: the ensemble.
+        reference: on its grid and in its unit.
+        wanted: True if there must be pairs, False if none are to be made; None looks.
+
+    Returns:
+        The pairs, or None, and notes.
+
+    Raises:
+        DataError: for calendars or time steps that differ, dates that the reference has twice, and if there are no
+            pairs that are wanted.
+    """
+    if wanted is False:
+        return None, ("paired scores were not asked for",)
+    dates = date_coordinate(ensemble), date_coordinate(reference)
+    if None not in dates and len(reference.lead) == 1:
+        found, why = _by_dates(ensemble, reference, (str(dates[0]), str(dates[1])))
+    else:
+        found, why = _by_numbers(ensemble, reference, wanted=wanted)
+    if found is None and wanted:
+        raise DataError(
+            f"{ensemble.source} and {reference.source}: {why}; without paired=True their distributions are compared."
+        )
+    return found, () if found is not None else (f"{why}: distributions are compared",)
+
+
+def date_coordinate(fields: FieldSet) -> str | None:
+    """The coordinate along one dimension of samples that holds dates, if there is one."""
+    for name, coordinate in fields.array.coords.items():
+        if coordinate.ndim == 1 and coordinate.dims[0] in fields.lead and is_dated(coordinate):
+            return str(name)
+    return None
+
+
+def is_dated(coordinate: xr.DataArray) -> bool:
+    """Whether a coordinate of one dimension holds dates of any calendar."""
+    return coordinate.dtype.kind == "M" or isinstance(coordinate.to_index(), xr.CFTimeIndex)
+
+
+def _by_dates(ensemble: FieldSet, reference: FieldSet, names: tuple[str, str]) -> tuple[Pairing | None, str]:
+    ours, theirs = ensemble.array[names[0]], reference.array[names[1]]
+    unit = _common_step(ensemble, reference, ours, theirs)
+    keys = [_keys(np.asarray(values), unit) for values in (ensemble.coordinate(names[0]), theirs.values)]
+    place = _places(keys[1], reference, names[1])
+    chosen = np.array([i for i, key in enumerate(keys[0]) if key in place], np.int64)
+    if not len(chosen):
+        return None, "they share no dates"
+    _require_one_calendar(ensemble, reference, ours, theirs)
+    found = np.array([place[keys[0][i]] for i in chosen], np.int64)
+    days = _days(np.asarray(ensemble.coordinate(names[0]))[chosen])
+    dates = len({keys[0][i] for i in chosen})
+    of = f"{dates} dates from {min(keys[0][i] for i in chosen)} to {max(keys[0][i] for i in chosen)}"
+    return Pairing(chosen, found, _segments(days), f"paired by {of}, which both have"), ""
+
+
+def _common_step(ensemble: FieldSet, reference: FieldSet, ours: xr.DataArray, theirs: xr.DataArray) -> str:
+    """What dates are compared by: days and months have any hour or day. Steps of several days may be chosen days."""
+    steps = [step_days(_sorted(time)) for time in (ours, theirs)]
+    known = [step for step in steps if step is not None]
+    kinds = {"month" if 27 < step < 32 else "day" if step >= 1 else f"{step:g} days" for step in known}
+    if len(kinds) > 1:
+        raise DataError(
+            f"{ensemble.source} has a time step of {steps[0]:g} days and {reference.source} one of {steps[1]:g}; "
+            "average the finer one first, or compare distributions with paired=False."
+        )
+    return next(iter(kinds & {"month", "day"}), "second")
+
+
+def _sorted(time: xr.DataArray) -> xr.DataArray:
+    return xr.DataArray(np.unique(time.values), dims="time", name="time")
+
+
+def _keys(times: np.ndarray, unit: str) -> list[str]:
+    """Dates as text, up to a month, day or second."""
+    length = {"month": 7, "day": 10, "second": 19}[unit]
+    if times.dtype.kind == "M":
+        return [text[:length].replace("T", " ") for text in np.datetime_as_string(times, unit="s")]
+    return [time.strftime("%Y-%m-%d %H:%M:%S").strip().rjust(19, "0")[:length] for time in times]
+
+
+def _places(keys: list[str], reference: FieldSet, name: str) -> dict[str, int]:
+    place = {key: i for i, key in enumerate(keys)}
+    if len(place) < len(keys):
+        twice = next(key for i, key in enumerate(keys) if place[key] != i)
+        raise DataError(f"{reference.source}: {name} has {twice} twice; drop one of the two.")
+    return place
+
+
+def _require_one_calendar(ensemble: FieldSet, reference: FieldSet, ours: xr.DataArray, theirs: xr.DataArray) -> None:
+    first, second = calendar_of(ours), calendar_of(theirs)
+    if first != second and not {first, second} <= REAL_WORLD:
+        raise DataError(
+            f"{ensemble.source} is in the calendar {first!r} and {reference.source} in {second!r}, so their dates are "
+            f"not the same days; bring one to the other's with .convert_calendar({first!r}), or compare distributions "
+            "only with paired=False."
+        )
+
+
+def _days(times: np.ndarray) -> np.ndarray:
+    """Days since the first time."""
+    differences = times - times[0]
+    if differences.dtype.kind == "m":
+        return differences / np.timedelta64(1, "D")
+    return np.array([difference.total_seconds() / 86400 for difference in differences])
+
+
+def _segments(days: np.ndarray) -> Int[np.ndarray, " n"]:
+    """Labels of stretches without a gap; where time goes back, as between members of a model, the next one begins."""
+    steps = np.diff(days)
+    usual = np.median(steps[steps > 0]) if np.any(steps > 0) else 0.0
+    return np.concatenate([[0], np.cumsum((steps <= 0) | (steps > 1.5 * usual))]).astype(np.int64)
+
+
+def _by_numbers(ensemble: FieldSet, reference: FieldSet, *, wanted: bool | None) -> tuple[Pairing | None, str]:
+    """Pairs by the coordinates that count samples, or by position; believed where truth and members go together."""
+    columns = [(ensemble.coordinate(d), reference.coordinate(d)) for d in reference.lead]
+    if all(ours is not None and theirs is not None for ours, theirs in columns):
+        keys = [list(zip(*(_texts(c[side]) for c in columns), strict=True)) for side in (0, 1)]
+        place = {key: i for i, key in enumerate(keys[1])}
+        chosen = np.array([i for i, key in enumerate(keys[0]) if key in place], np.int64)
+        found, by = np.array([place[keys[0][i]] for i in chosen], np.int64), " and ".join(reference.lead)
+    elif ensemble.n_samples == reference.n_samples:
+        chosen = found = np.arange(ensemble.n_samples)
+        by = "position"
+    else:
+        return None, "they have neither dates nor numbers of samples in common"
+    if not len(chosen):
+        return None, f"they have no {by} in common"
+    if not wanted and not _go_together(ensemble, reference, chosen, found):
+        return None, f"samples of one {by} are no nearer to each other than others, so they are no pairs"
+    return Pairing(chosen, found, _runs(ensemble, chosen), f"paired by {by}: {len(chosen)} samples that both have"), ""
+
+
+def _texts(values: Any) -> list[str]:
+    return [f"{v:.9g}" if isinstance(v, float) else str(v) for v in np.asarray(values).tolist()]
+
+
+def _runs(ensemble: FieldSet, chosen: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"] | None:
+    """The run that each sample is of; None where samples do not follow each other in time."""
+    if "time" not in ensemble.lead:
+        return None
+    sizes = tuple(ensemble.array.sizes[d] for d in ensemble.lead)
+    outer = np.unravel_index(chosen, sizes)[:-1]
+    return np.zeros(len(chosen), np.int64) if not outer else np.ravel_multi_index(outer, sizes[:-1]).astype(np.int64)
+
+
+def _go_together(
+    ensemble: FieldSet, reference: FieldSet, chosen: Int[np.ndarray, " n"], found: Int[np.ndarray, " n"]
+) -> bool:
+    """Whether the ensemble mean is nearer to its own truth than to that of another sample."""
+    tried = np.unique(np.linspace(0, len(chosen) - 1, min(TRIED, len(chosen))).round().astype(int))
+    if len(tried) < 2:
+        return False
+    means = np.stack([np.nanmean(ensemble.read(chosen[[i]])[0], axis=0) for i in tried])
+    truths = np.stack([reference.read(found[[i]])[0, 0] for i in tried])
+    own = np.nanmean((means - truths) ** 2)
+    other = np.nanmean((means - np.roll(truths, len(tried) // 2, axis=0)) ** 2)
+    return bool(own < CLOSER * other)

@@ -1,0 +1,188 @@
+"""The front door: an ensemble and a reference in, scores with their floors out."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from subgrid.downscaling.verifying.field_sets import Chosen, FieldSet, Given, ensemble_sets, reference_sets
+from subgrid.downscaling.verifying.matching import in_units_of, on_grid_of
+from subgrid.downscaling.verifying.paired_scores import PairedSums, paired_rows, paired_sums
+from subgrid.downscaling.verifying.pairing import Pairing, pair
+from subgrid.downscaling.verifying.result import Score, Verification
+from subgrid.downscaling.verifying.set_scores import set_rows
+from subgrid.types import NotedReport, ProgressReport
+
+MEANING = (
+    "paired scores mean something only if the coarse fields follow the reference's own samples (a reanalysis, or the "
+    "coarsened reference), not those of a free-running model of the same dates"
+)
+
+
+@dataclass(frozen=True)
+class Matched:
+    """One variable of an ensemble and its reference, on one grid and in one unit.
+
+    Args:
+        name: of the variable.
+        ensemble: its fields.
+        reference: the reference, on the ensemble's grid and in its unit.
+        pairing: the samples that both have; None for distributions only.
+        notes: what was found and done, a sentence each.
+    """
+
+    name: str
+    ensemble: FieldSet
+    reference: FieldSet
+    pairing: Pairing | None
+    notes: tuple[str, ...]
+
+
+def verify(
+    ensemble: Given,
+    reference: Given,
+    *,
+    variables: Chosen = None,
+    paired: bool | None = None,
+    progress: bool = True,
+) -> Verification:
+    """Scores of an ensemble against a reference, each beside its floor.
+
+    Where both have the same dates (or the same samples), every sample of the ensemble is compared with its own truth:
+    CRPS, error of the ensemble mean, spread/skill, and whether the truth's rank among the members is uniform. Always,
+    the distributions are compared: W1, KLD, covRMSE, MELR, MMD, with one half of the reference against the other as the
+    floor. The result says which was done. Values stay on disk and are read in blocks, so archives may be of any length.
+
+    Args:
+        ensemble: a Dataset, a variable, or a path or URL of a Zarr store or NetCDF file: any ensemble that Subgrid
+            writes, or one with a dimension "realization", "member" or the like.
+        reference: fine fields without members, given in the same way; a folder or pattern of files too. Its grid has
+            the ensemble's cells to .001 degrees, in any order of axes; its unit is converted.
+        variables: names in the ensemble, by default all; {"tas": "tg"} where the reference has other names.
+        paired: False compares distributions only, as is right for a free-running climate model that shares its dates
+            with the reference and not its weather; True insists on pairs. By default dates that both have make pairs;
+            numbers (trajectory 3, sample 7) do if the ensemble is nearer to its own truth than to another.
+        progress: whether to show how much is done; default True.
+
+    Returns:
+        A table of scores, with notes on how they were made. A score outside its floor, or that fails its test, says so.
+
+    Raises:
+        DataError: naming the file and what to do, for a store that is not finished, grids and units that do not go
+            together, calendars that differ, and variables without a counterpart.
+
+    Examples:
+        >>> verify("ensemble.zarr", "EOBS_Iberia_tas.nc", variables={"tas": "tg"})
+    """
+    rows: list[Score] = []
+    notes: list[str] = []
+    n_pairs = 0
+    with _progress(progress) as update:
+        for matched in match(ensemble, reference, variables=variables, paired=paired):
+            found, said = _scores(matched, update)
+            rows += found
+            notes += [*matched.notes, *said]
+            n_pairs = max(n_pairs, 0 if matched.pairing is None else len(matched.pairing))
+    return Verification(tuple(rows), n_pairs, tuple(dict.fromkeys(notes)))
+
+
+def match(
+    ensemble: Given, reference: Given, *, variables: Chosen = None, paired: bool | None = None
+) -> Iterator[Matched]:
+    """Every variable of an ensemble with its reference, nothing but coordinates and a few samples read.
+
+    Args:
+        ensemble: as for `verify`.
+        reference: as for `verify`.
+        variables: as for `verify`.
+        paired: as for `verify`.
+
+    Yields:
+        What belongs together.
+
+    Raises:
+        DataError: as `verify`.
+    """
+    ours = ensemble_sets(ensemble, variables)
+    theirs = reference_sets(reference, list(ours), variables)
+    for name, fields in ours.items():
+        given = theirs[name]
+        placed, cut = on_grid_of(fields, given)
+        converted, changed = in_units_of(fields, placed)
+        pairing, why = pair(fields, converted, wanted=paired)
+        said = tuple(f"{name}: {note}" for note in (*cut, *changed, *why))
+        yield Matched(name, fields, converted, pairing, said)
+
+
+def sums_of(matched: Matched, *, report: ProgressReport | None = None) -> PairedSums:
+    """What paired scores and their maps are made of.
+
+    Args:
+        matched: with pairs.
+        report: `report(done, total)`.
+
+    Returns:
+        Sums over all pairs.
+
+    Raises:
+        ValueError: if there are no pairs.
+    """
+    if matched.pairing is None:
+        raise ValueError(f"{matched.name}: ensemble and reference have no samples in common.")
+    return paired_sums(matched.ensemble, matched.reference, matched.pairing, report=report)
+
+
+def _scores(matched: Matched, update: NotedReport) -> tuple[list[Score], tuple[str, ...]]:
+    """All rows of one variable."""
+    name, units, pairing = matched.name, matched.ensemble.units, matched.pairing
+    rows: list[Score] = []
+    notes: tuple[str, ...] = ()
+    if pairing is not None:
+        sums = sums_of(matched, report=lambda done, total: update(done, total, f"{name}: pairs"))
+        rows += paired_rows(sums, pairing, variable=name, units=units)
+        notes = (_paired_note(matched, pairing, sums), MEANING)
+    report: ProgressReport = lambda done, total: update(done, total, f"{name}: distributions")  # noqa: E731
+    found, said = set_rows(matched.ensemble, matched.reference, pairing, variable=name, report=report)
+    return [*rows, *found], (*notes, *said)
+
+
+def _paired_note(matched: Matched, pairing: Pairing, sums: PairedSums) -> str:
+    """How the pairs were found, and how many cells and members count."""
+    cells = sums.maps["count"] > 0
+    said = f"{matched.name}: {pairing.because}, at {cells.sum()} of {cells.size} cells"
+    whole = int(np.isfinite(sums.shares).all(axis=1).sum())
+    if matched.ensemble.n_members > 1 and whole < len(pairing):
+        said += f"; {len(pairing) - whole} samples lack members or values, and are not among the ranks"
+    return said
+
+
+@contextmanager
+def _progress(shown: bool) -> Iterator[NotedReport]:
+    """A bar, or nothing."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description:<22}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("elapsed"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), disable=not shown, transient=True) as bar:
+        task = bar.add_task("verify", total=None)
+
+        def update(done: int, total: int, note: str) -> None:
+            bar.update(task, completed=done, total=total, description=note)
+
+        yield update
