@@ -20,7 +20,7 @@ from subgrid.downscaling.model.draws import Diagnostics, SamplingSettings
 from subgrid.downscaling.model.folder import load
 from subgrid.downscaling.model.model import Model
 from subgrid.downscaling.model.output import ensemble_dataset, provenance, with_history
-from subgrid.downscaling.model.request import Change, Request, request_of
+from subgrid.downscaling.model.request import Change, Request, Wanted, request_of
 from subgrid.downscaling.model.sampler import Sampler, sample_targets
 from subgrid.downscaling.settings import sort_settings
 from subgrid.downscaling.stored.part import save_part
@@ -43,7 +43,6 @@ def downscale(
     n_members: int = 16,
     change: Change = "ask",
     out: str | Path | None = None,
-    scheduler: str = "serial",
     progress: bool = True,
     key: Key,
     **settings: Any,
@@ -62,13 +61,13 @@ def downscale(
             apart.
         out: a Zarr store (.zarr) or NetCDF file (.nc) to write to; None, the default, keeps all in memory. A store is
             filled work item by work item: memory does not grow, and the same call goes on after a crash.
-        scheduler: of a store: "serial", "local:N", "slice:i/n" or "dask://host:port".
         progress: whether to show how far it is; default True.
         key: of all draws. Two calls with one key share their noise, time by time and member by member, which makes the
             mean of their difference less noisy and the spread of its members no uncertainty; give each call a key of
             its own for that.
-        **settings: of the sampler (`SamplingSettings`: `n_levels`, `guidance`, `method`, `n_particles`, `chunk`), and
-            `gaps` = "drop" to leave out times at which a needed cell lacks a value.
+        **settings: of the sampler (`SamplingSettings`: `n_levels`, `guidance`, `method`, `n_particles`, `chunk`), of
+            what is wanted (`Wanted`: `time`, `region`, `points`, `nearest`, `gaps`), and `scheduler` of a store:
+            "serial", the default, "local:N", "slice:i/n" or "dask://host:port".
 
     Returns:
         A Dataset with "realization" (members of the coarse archive × `n_members`), the dimensions of its samples and
@@ -85,14 +84,14 @@ def downscale(
     """
     if n_members < 1:
         raise ValueError(f"n_members must be at least 1, got {n_members}.")
-    gaps = settings.pop("gaps", "refuse")
-    [own] = sort_settings("downscale", settings, SamplingSettings)
-    sampling, parsed = SamplingSettings(**own), parse_scheduler(scheduler)
+    parsed = parse_scheduler(settings.pop("scheduler", "serial"))
+    own, part = sort_settings("downscale", settings, SamplingSettings, Wanted)
+    sampling, wanted = SamplingSettings(**own), Wanted(**part)
     model = model if isinstance(model, Model) else load(model)
     if out is not None and output_kind(out) == "file":
         check_free(out, overwrite=False, kind="file", inputs=[])
-    request = request_of(coarse, model, change=change, gaps=gaps)
-    said = {"n_members": n_members, "change": change, **{name: str(value) for name, value in own.items()}}
+    request = request_of(coarse, model, change=change, wanted=wanted)
+    said = {"n_members": n_members, "change": change, **{name: str(value) for name, value in (own | part).items()}}
     attributes = provenance(
         with_history(request.attributes, *request.notes), said, checkpoint=model.checkpoint, key=key
     )
@@ -121,7 +120,7 @@ def _in_memory(
             phase = None if request.phase is None else request.phase[block]
             drawn, found = sampler.with_diagnostics(request.targets[block], phase, keys=keys[block])
             times = np.arange(n)[block]
-            require_finite_fields(drawn, fine.mask, fine.names, times, fine.grid)
+            require_finite_fields(drawn, fine.given_mask, fine.names, times, fine.grid)
             parts.append(drawn)
             told.append(found)
             update(min(first + step, n), n)
@@ -140,7 +139,7 @@ def _to_store(
         sample_targets,
         folder=str(model.folder.resolve()),
         targets=str(work.resolve() / "targets.zarr"),
-        change=None if request.change is None else str(work.resolve() / "change.zarr"),
+        fine=str(work.resolve() / "fine.zarr"),
         sampling={each.name: getattr(sampling, each.name) for each in fields(sampling)},
     )
     with progress_of("downscale", enabled=progress) as update:
@@ -157,8 +156,7 @@ def _save_targets(work: Path, model: Model, request: Request) -> None:
         arrays["phase"] = ("sample", request.phase)
     times = _times(request)
     write_zarr(xr.Dataset(arrays, {"time": ("sample", times)}), work / "targets.zarr", overwrite=True)
-    if request.change is not None:
-        save_part(work / "change.zarr", request.change)
+    save_part(work / "fine.zarr", request.fine)
 
 
 def _times(request: Request) -> np.ndarray:
@@ -176,7 +174,7 @@ def _make_store(
     variables = {name: dict(grid[name].attrs) for name in request.fine.names}
     coordinates = grid.drop_vars(list(variables)).assign_coords(_sample_coordinates(request))
     space = tuple(grid.attrs["space"])
-    n_values = len(variables) * int(np.prod(request.fine.space))
+    n_values = len(variables) * int(np.prod(request.fine.given_mask.shape))
     item, chunk = time_blocks(len(request.targets), n_members, n_values)
     kept = {name: value for name, value in attributes.items() if name not in TEMPLATE_WRITES}
     template = Template(

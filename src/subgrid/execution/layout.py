@@ -22,8 +22,9 @@ class Layout:
     """The facts a store is written by; see `subgrid.execution.template.Template` for where they come from.
 
     `dims`, `shape`, `chunks` and `shards` go together, member and time in front; without sharding `shards` equals
-    `chunks`. `coordinates` holds a digest of each. `seed` is a number, or the
-    words of a key. `stream` names the random stream of the draws; it is empty in stores of earlier versions, whose streams had no names: they can be read and not continued.
+    `chunks`. `coordinates` holds a digest of each. `seed` is a number, or the words of a key. `stream` names the random
+    stream of the draws; it is empty in stores of earlier versions, whose streams had no names: they can be read and not
+    continued.
     """
 
     variables: tuple[str, ...]

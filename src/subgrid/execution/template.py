@@ -263,6 +263,7 @@ def _write(partial: Path, template: Template, layout: Layout) -> None:
 
     with warnings.catch_warnings():  # xarray reads consolidated metadata faster, and complains without it
         warnings.filterwarnings("ignore", message="Consolidated metadata")
+        warnings.filterwarnings("ignore", message=".*FixedLengthUTF32")  # names of stations: read back by xarray
         _empty_dataset(template, layout).to_zarr(partial, zarr_format=3, consolidated=True, compute=False)
     # A group with one array of nothing: readers that walk the hierarchy do not look into an array's folder, and so meet
     # no stray file.

@@ -129,9 +129,7 @@ def _fit_plain(
     folder: Path, fine, coarse, variables, operator, settings: FitSettings, others, progress: bool, key
 ) -> None:
     if settings.prior == "refined-gaussian":
-        raise ValueError(
-            'prior = "refined-gaussian" is of anomalies; of plain arrays "network" is.'
-        )
+        raise ValueError('prior = "refined-gaussian" is of anomalies; of plain arrays "network" is.')
     network, training = sort_settings("fit", others, PriorSettings, TrainingSettings, without=BY_DATA)
     pair = open_plain_pair(fine, coarse, variables, operator, settings)
     shifted = bool(training.get("translation_invariant"))

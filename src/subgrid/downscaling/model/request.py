@@ -1,14 +1,15 @@
 """What an ensemble is asked for: targets, their times and names, and the way back, before anything is drawn."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import xarray as xr
 from jaxtyping import Bool, Float
 
 from subgrid.data.canonical import check_climate, open_climate
+from subgrid.data.checks.places import show_time
 from subgrid.data.fields import DataError, sample_dims, samples_of
 from subgrid.data.plain import Fields, open_plain, stacked
 from subgrid.data.pooling.members import available_samples
@@ -17,7 +18,7 @@ from subgrid.downscaling.climate.coarse_fit import check_grid, check_step
 from subgrid.downscaling.climate.domain import interpolation
 from subgrid.downscaling.model.model import Model
 from subgrid.downscaling.model.sides import FineSide
-from subgrid.downscaling.preparation.climatology import ChangeSignal
+from subgrid.downscaling.model.windows import at_points, cut_to, read_points
 from subgrid.downscaling.preparation.series import Series, series_of
 from subgrid.downscaling.stored.opening import opening
 
@@ -26,6 +27,52 @@ FEWEST_YEARS = 10
 """Of fields whose own change of climate is kept: a smooth course of the year over fewer is weather."""
 FAR = 5
 """Years between the periods of two archives beyond which it is asked whether their climate is the same."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which part of a coarse archive is downscaled, and which of the fine grid is given out.
+
+    Args:
+        gaps: of coarse cells that the model was trained with: "refuse", the default, or "drop" the times that lack a
+            value.
+        time: first and last time, as ("2001", "2005-06") or "2001:2005-06"; all by default. A change of climate is
+            taken from the whole archive in any case.
+        region: south, west, north, east of what is given out, degrees; all of the fine grid by default.
+        points: places to give out in place of fields: a CSV file (`read_points`), or a Dataset with `lat` and `lon`
+            along "point".
+        nearest: whether a place gets the nearest cell with values; by default it lies between the four around it.
+
+    Raises:
+        ValueError: for a region and points at once, and a region that is not four numbers.
+    """
+
+    gaps: Literal["refuse", "drop"] = "refuse"
+    time: str | tuple[str | None, str | None] | None = None
+    region: Sequence[float] | None = None
+    points: Any = None
+    nearest: bool = False
+
+    def __post_init__(self):
+        if self.region is not None and self.points is not None:
+            raise ValueError("give a region or points, not both; points inside a region are points.")
+        if self.region is not None and len(self.region) != 4:
+            raise ValueError(f"region must be south, west, north, east, got {self.region!r}.")
+
+    def span(self) -> slice:
+        """First and last time, None for an open end."""
+        ends = self.time.split(":") if isinstance(self.time, str) else self.time or (None, None)
+        first, last = ends[0] or None, ends[-1] or None
+        return slice(first, last)
+
+    def of(self, fine: FineSide) -> FineSide:
+        """The fine side, given out on what is wanted."""
+        if self.region is not None:
+            return cut_to(fine, self.region)
+        if self.points is None:
+            return fine
+        points = self.points if isinstance(self.points, xr.Dataset) else read_points(self.points)
+        return at_points(fine, points, nearest=self.nearest)
 
 
 @dataclass(frozen=True)
@@ -40,7 +87,6 @@ class Request:
         there: (samples,), which of them there are, as members may differ in length.
         members: labels of the coarse archive's own members; None where there is one.
         fine: the way back, with the change to put back.
-        change: put back on the fine grid; None for none.
         notes: what was done or assumed, a sentence each.
         attributes: of the coarse archive.
     """
@@ -52,13 +98,16 @@ class Request:
     there: Bool[np.ndarray, " samples"]
     members: np.ndarray | None
     fine: FineSide
-    change: ChangeSignal | None
     notes: tuple[str, ...]
     attributes: dict
 
 
 def request_of(
-    coarse: Fields, model: Model, *, change: Change = "ask", gaps: Literal["refuse", "drop"] = "refuse"
+    coarse: Fields,
+    model: Model,
+    *,
+    change: Change = "ask",
+    wanted: Wanted = Wanted(),  # noqa: B008 frozen
 ) -> Request:
     """Opens coarse fields as the model's own were, and debiases them.
 
@@ -66,7 +115,7 @@ def request_of(
         coarse: a path, Dataset or DataArray, on the grid of the training archive.
         model: the fitted model.
         change: of the climate, as for `downscale`.
-        gaps: of cells that the model was trained with: "refuse", or "drop" the times that lack a value.
+        wanted: what of it.
 
     Returns:
         What to draw for.
@@ -75,16 +124,20 @@ def request_of(
         DataError: for fields that cannot be used, lie on another grid, or are of another climate without a word on it.
     """
     if model.coarse.reading.dated:
-        return _dated(coarse, model, change, gaps)
-    return _plain(coarse, model, change)
+        return _dated(coarse, model, change, wanted)
+    return _plain(coarse, model, change, wanted)
 
 
-def _plain(coarse: Fields, model: Model, change: Change) -> Request:
+def _plain(coarse: Fields, model: Model, change: Change, wanted: Wanted) -> Request:
     if change == "preserve":
         raise DataError("coarse: the model knows no dates, so there is no change of climate; leave out change.")
     side = model.coarse
     dataset = open_plain(coarse, list(side.names), name="coarse", units=side.reading.units)
     field = stacked(dataset)
+    if wanted.time is not None:
+        if "time" not in field.coords:
+            raise DataError("coarse: has no coordinate of time to choose by.")
+        field = field.sel(time=wanted.span())
     samples = samples_of(field, source=str(coarse) if isinstance(coarse, str) else "coarse")
     shape = tuple(model.fine.operator.coarse_shape)
     if samples.values.shape[2:] != shape:
@@ -102,48 +155,72 @@ def _plain(coarse: Fields, model: Model, change: Change) -> Request:
         {dim: field.sizes[dim] for dim in lead},
         np.ones(len(samples), bool),
         None,
-        model.fine,
-        None,
+        wanted.of(model.fine),
         (),
         dict(dataset.attrs),
     )
 
 
-def _dated(coarse: Fields, model: Model, change: Change, gaps: Literal["refuse", "drop"]) -> Request:
+def _dated(coarse: Fields, model: Model, change: Change, wanted: Wanted) -> Request:
     side = model.coarse
-    wanted = opening(side.reading)
+    variables = opening(side.reading)
     source = coarse.to_dataset(name=coarse.name or side.names[0]) if isinstance(coarse, xr.DataArray) else coarse
-    opened = open_climate(source, wanted, name="coarse", step=side.reading.step)
+    opened = open_climate(source, variables, name="coarse", step=side.reading.step)
     check_grid(side, opened)
-    dataset = check_climate(opened, name="coarse", gaps=gaps, needed=side.kept)
+    dataset = check_climate(opened, name="coarse", gaps=wanted.gaps, needed=side.kept)
     check_step(side, dataset)
     series = series_of(dataset, side.names)
     notes = list(notes_of(dataset))
     if change == "ask":
         _require_same_period(side.reading.period, series)
-    signal, fine = None, model.fine
+    fine = model.fine
     if change == "preserve":
         _require_long(series)
         found = side.change_to(series)
-        targets, signal = side.targets_without(found, series), found.on(interpolation(dataset, model.fine.grid))
-        fine = fine.with_change(signal)
+        targets = side.targets_without(found, series)
+        fine = fine.with_change(found.on(interpolation(dataset, model.fine.grid)))
         notes += [said] if (said := side.pairing_to(series)) else []
     else:
         targets = side.targets(series)
-    time = dataset["time"].drop_vars([n for n in dataset["time"].coords if n != "time"]).drop_encoding()
+    there = available_samples(dataset)
+    now = _chosen_times(dataset, wanted)
+    kept = np.tile(now, len(there) // len(now))
+    time = dataset["time"][now].drop_vars([n for n in dataset["time"].coords if n != "time"]).drop_encoding()
     members = np.asarray(dataset["realization"].values) if dataset.sizes.get("realization", 1) > 1 else None
     return Request(
-        targets,
-        series.phase,
+        targets[kept[there]],
+        series.phase[kept[there]],
         xr.Dataset(coords={"time": time.variable}),
-        {"realization": dataset.sizes.get("realization", 1), "time": dataset.sizes["time"]},
-        available_samples(dataset),
+        {"realization": dataset.sizes.get("realization", 1), "time": time.size},
+        there[kept],
         members,
-        fine,
-        signal,
+        wanted.of(fine),
         tuple(notes),
         dict(dataset.attrs),
     )
+
+
+def _chosen_times(dataset: xr.Dataset, wanted: Wanted) -> Bool[np.ndarray, " time"]:
+    """Which times are wanted.
+
+    Raises:
+        DataError: if there are none, with the times that there are.
+    """
+    chosen = np.ones(dataset.sizes["time"], bool)
+    if wanted.time is not None:
+        index, span = dataset["time"].to_index(), wanted.span()
+        try:
+            within = index.slice_indexer(span.start, span.stop)
+        except Exception as error:
+            raise DataError(f"time: {wanted.time!r} is no span of dates such as 2001:2005-06.") from error
+        chosen[:] = False
+        chosen[within] = True
+        if not chosen.any():
+            raise DataError(
+                f"time: nothing of the coarse archive, {show_time(index[0])} to {show_time(index[-1])}, lies within "
+                f"{wanted.time!r}."
+            )
+    return chosen
 
 
 def _years(series: Series) -> tuple[int, int]:
@@ -178,7 +255,7 @@ def _require_long(series: Series) -> None:
     years = len(np.unique(series.season_year))
     if years < FEWEST_YEARS:
         raise DataError(
-            f"coarse: {years} season year{'s' * (years > 1)} of fields {'do' if years > 1 else 'does'} not tell a change "
-            f"of climate, {FEWEST_YEARS} and more do; downscale them together with the rest of their period, or with "
+            f"coarse: {years} season year{'s' * (years > 1)} of fields {'do' if years > 1 else 'does'} not tell a "
+            f"change of climate, {FEWEST_YEARS} and more do; downscale them together with the rest of their period, or with "
             'change = "none".'
         )

@@ -58,17 +58,18 @@ class Sampler:
         fields, told = self.draws(
             np.repeat(targets, m, axis=0), keys.reshape(-1), expected(self.fine.chain, when, t * m, shape)
         )
-        fields = self.fine.chain.inverse(fields, when)
+        fields = self.fine.restore(fields, when)
         return fields.reshape(t, m, *fields.shape[1:]), {name: each.reshape(t, m) for name, each in told.items()}
 
 
-def sample_targets(*, folder: str, targets: str, change: str | None = None, sampling: dict | None = None):
+def sample_targets(*, folder: str, targets: str, fine: str | None = None, sampling: dict | None = None):
     """The sampler of a folder's targets, for `execution`: loaded once in every process that samples.
 
     Args:
         folder: of the model or the run.
         targets: path of a store of targets, from the folder.
-        change: path of a change of climate to put back, from the folder; none by default.
+        fine: path of a stored `FineSide`, from the folder: with a change of climate, or a part of the grid; by default
+            the model's own.
         sampling: of `SamplingSettings`.
 
     Returns:
@@ -83,8 +84,8 @@ def sample_targets(*, folder: str, targets: str, change: str | None = None, samp
 
     root = Path(folder)
     model = load(root)
-    fine = model.fine if change is None else model.fine.with_change(load_part(root / change))
-    sampler = Sampler(fine, model.draws(SamplingSettings(**(sampling or {}))))
+    side = model.fine if fine is None else load_part(root / fine)
+    sampler = Sampler(side, model.draws(SamplingSettings(**(sampling or {}))))
     source = xr.open_zarr(root / targets, chunks=None)
 
     def draw(
@@ -93,7 +94,7 @@ def sample_targets(*, folder: str, targets: str, change: str | None = None, samp
         chosen = source.isel(sample=times)
         phase = chosen.phase.values if "phase" in chosen else None
         fields = sampler(chosen.target.values, phase, keys=keys)
-        require_finite_fields(fields, fine.mask, fine.names, chosen.time.values, fine.grid)
+        require_finite_fields(fields, side.given_mask, side.names, chosen.time.values, side.grid)
         return fields
 
     return draw

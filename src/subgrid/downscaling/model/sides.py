@@ -7,6 +7,7 @@ C′ acts on the inner fields z of the fine chain: on anomalies where there are 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -203,11 +204,13 @@ class FineSide:
             "space" names the dimensions.
         chain: from fields to inner fields.
         operator: C′.
+        window: what of the fields is given out, as `model.windows` makes it; None for all. `grid` is that of this part.
     """
 
     grid: xr.Dataset
     chain: Chain
     operator: Coarsening
+    window: Any = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -224,6 +227,40 @@ class FineSide:
         """Cells with values."""
         masked = self.chain.find(Masked)
         return np.ones(self.space, bool) if masked is None else masked.mask
+
+    @property
+    def given_mask(self) -> Bool[np.ndarray, "*given"]:
+        """Where what is given out has values."""
+        return self.mask if self.window is None else self.window(self.mask.astype(np.float32)) > 0
+
+    def restore(
+        self, fields: Float[np.ndarray, "n channel *fine"], phase: Float[np.ndarray, " n"] | None
+    ) -> Float[np.ndarray, "n channel *given"]:
+        """Fine fields as files have them, of what is given out.
+
+        Args:
+            fields: (n, channel, *fine), inner fields.
+            phase: (n,), of the year; None for fields without dates.
+
+        Returns:
+            Fields, NaN outside the mask.
+        """
+        whole = self.chain.inverse(fields, phase)
+        if self.window is None:
+            return whole
+        return np.where(self.given_mask, self.window(np.where(self.mask, whole, 0.0)), np.nan).astype(np.float32)
+
+    def given_out(self, grid: xr.Dataset, window: Any) -> "FineSide":
+        """The same, of which a part is given out.
+
+        Args:
+            grid: of this part.
+            window: from fields of the whole grid to those of the part.
+
+        Returns:
+            The side.
+        """
+        return replace(self, grid=grid, window=window)
 
     def with_change(self, signal: ChangeSignal) -> "FineSide":
         """The same, which puts a change of climate back on the way out, before bounds are kept.

@@ -59,6 +59,8 @@ def decode(description: Any, arrays: Mapping[str, np.ndarray]) -> Any:
     match description:
         case {"array": name, **more}:
             return jnp.asarray(arrays[name]) if more["jax"] else np.asarray(arrays[name])
+        case {"texts": texts, "shape": shape}:
+            return np.array(texts, dtype=str).reshape(shape)
         case {"tuple": items}:
             return tuple(decode(item, arrays) for item in items)
         case {"mapping": items}:
@@ -81,6 +83,8 @@ def _encode(part: Any, path: str, arrays: Arrays) -> Any:
             return part
         case np.generic():
             return part.item()
+        case np.ndarray() if part.dtype.kind in "UO":  # a few names, which arrays of numbers have no room for
+            return {"texts": [str(each) for each in part.ravel()], "shape": list(part.shape)}
         case np.ndarray() | jax.Array():
             arrays[path] = np.asarray(part)
             return {"array": path, "jax": isinstance(part, jax.Array)}

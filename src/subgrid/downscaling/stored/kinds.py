@@ -29,6 +29,8 @@ KINDS = {
     "standardise": "subgrid.data.normalise:Standardiser",
     "quantity": "subgrid.data.variables.quantities:Described",
     "variable": "subgrid.data.variables.wanted:Variable",
+    "cut": "subgrid.downscaling.model.windows:Cut",
+    "points": "subgrid.downscaling.model.windows:AtPoints",
     "coarse side": "subgrid.downscaling.model.sides:CoarseSide",
     "fine side": "subgrid.downscaling.model.sides:FineSide",
     "reading": "subgrid.downscaling.model.sides:Reading",
