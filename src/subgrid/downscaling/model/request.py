@@ -107,7 +107,7 @@ def request_of(
     model: Model,
     *,
     change: Change = "ask",
-    wanted: Wanted = Wanted(),  # noqa: B008 frozen
+    wanted: Wanted = Wanted(),
 ) -> Request:
     """Opens coarse fields as the model's own were, and debiases them.
 
@@ -256,6 +256,6 @@ def _require_long(series: Series) -> None:
     if years < FEWEST_YEARS:
         raise DataError(
             f"coarse: {years} season year{'s' * (years > 1)} of fields {'do' if years > 1 else 'does'} not tell a "
-            f"change of climate, {FEWEST_YEARS} and more do; downscale them together with the rest of their period, or with "
+            f"change of climate, {FEWEST_YEARS} and more do; downscale them together with their whole period, or with "
             'change = "none".'
         )
