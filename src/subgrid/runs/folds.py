@@ -72,7 +72,7 @@ def fold_table(folds: Folds, metrics: Mapping[str, Mapping[str, Any]]) -> ScoreT
     shown = (*folds.columns, INDEPENDENT)
     rows = []
     for key in shared:
-        row = {part: value for part, value in tables[names[0]][key].items() if part in DESCRIPTION[:4]}
+        row = {part: value for part, value in tables[names[0]][key].items() if part in DESCRIPTION[:5]}
         rows.append(row | {f"{n}: {column}": tables[n][key].get(column) for column in shown for n in names})
     columns = tuple(f"{n}: {column}" for column in shown for n in names)
     return ScoreTable(rows, columns, title="Folds, named by what they were learned on")
