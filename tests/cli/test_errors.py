@@ -24,7 +24,7 @@ from subgrid.training.fitting import TrainingDiverged, TrainingInterrupted
         (OutputError("out: cannot be written."), 1, "cannot be written"),
         (OSError(errno.ENOSPC, "No space left on device"), 1, "no space left on the disk"),
         (TrainingDiverged("the loss became nan"), 1, "the loss became nan"),
-        (KeyboardInterrupt(), 130, "interrupted; the same command resumes"),
+        (KeyboardInterrupt(), 130, "interrupted; what is finished stays"),
         (typer.Abort(), 130, "interrupted"),
         (TrainingInterrupted(40, None), 130, "interrupted after 40 steps"),
         (RuntimeError("what?"), 1, "RuntimeError: what? (not a known failure; --debug shows the traceback)"),
@@ -37,8 +37,14 @@ def test_codes_and_sentences(error, code, said, capsys):
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("subgrid: ")
-    assert captured.err.count("\n") == 1
+    assert captured.err.count("\n") == (2 if code == 130 else 1)
     assert said in captured.err
+
+
+def test_what_was_interrupted_says_the_whole_command_that_goes_on(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["/somewhere/bin/subgrid", "run", "my file.toml", "--set", "a.b=1"])
+    explain(KeyboardInterrupt())
+    assert capsys.readouterr().err.splitlines()[-1] == "subgrid: to go on: subgrid run 'my file.toml' --set a.b=1"
 
 
 def test_own_warnings_are_one_sentence_and_others_as_usual():

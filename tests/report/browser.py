@@ -14,7 +14,11 @@ PROBE = """
 <script>
 window.addEventListener("load", () => {
   const images = [...document.images].map(image => image.complete ? image.naturalWidth : 0);
-  parent.postMessage({images, page: document.documentElement.scrollWidth, window: window.innerWidth}, "*");
+  const floor = document.querySelector("td.floor"), table = document.querySelector(".scroll");
+  parent.postMessage({
+    images, page: document.documentElement.scrollWidth, window: window.innerWidth,
+    floor: floor && floor.getBoundingClientRect(), hidden: table && table.scrollWidth - table.clientWidth,
+  }, "*");
 });
 </script>
 """

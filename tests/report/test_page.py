@@ -17,9 +17,11 @@ TABLE = [
     {"group": "Coarse grid", "metric": "covRMSE", "raw": 0.343, "debiased": 0.081, "cubic": None, "generated": None,
      "floor": 0.054, "target": "0", "about": "error of the covariance"},
     {"group": "Coarse grid", "metric": "W1", "raw": 0.2, "debiased": 0.01, "cubic": None, "generated": None,
-     "floor": 0.01, "target": "0", "about": "Wasserstein-1 distance"},
+     "floor": 0.01, "target": "0", "about": "Wasserstein-1 distance", "units": "mm day-1"},
     {"group": "Perfect model", "metric": "spread/skill", "raw": None, "debiased": None, "cubic": None,
-     "generated": 0.97, "floor": 1.01, "target": "1", "about": "spread over error"},
+     "generated": 0.97, "floor": 1.01, "target": "1", "about": "spread over error", "units": "1"},
+    {"group": "Perfect model", "metric": "rank flatness p", "raw": None, "debiased": None, "cubic": 0.31,
+     "generated": 1.5e-16, "floor": None, "target": ">.05", "about": "a test", "units": "1"},
 ]  # fmt: skip
 TITLE = "Ensembles <script>alert('x')</script> & floors"
 
@@ -44,12 +46,13 @@ class Reader(HTMLParser):
 
     def handle_endtag(self, tag):
         if tag in ("td", "th"):
+            self.rows[-1][-1] = " ".join(self.rows[-1][-1].split())
             self._in_cell = False
 
     def handle_data(self, data):
         self.text.append(data)
         if self._in_cell:
-            self.rows[-1][-1] += data.strip().replace("\u200b", "")
+            self.rows[-1][-1] += data.replace("\u200b", "")
 
 
 @pytest.fixture(scope="module", params=[(32,), (16, 16)], ids=["1d", "2d"])
@@ -103,18 +106,27 @@ def test_every_row_of_the_table_is_there_with_dashes_for_none(page):
     assert rows[0] == ["Metric", "raw", "debiased", "cubic", "generated", "noise floor"]
     assert ["Coarse grid"] in rows and ["Perfect model"] in rows
     assert ["covRMSE", "0.343", "0.0810", "—", "—", "0.0540"] in rows
-    assert ["W1", "0.200", "0.0100", "—", "—", "0.0100"] in rows
+    assert ["W1mm day⁻¹", "0.200", "0.0100", "—", "—", "0.0100"] in rows
     # Where the target is not zero, the metric says so.
-    assert ["spread/skillbest 1", "—", "—", "—", "0.970", "1.01"] in rows
+    assert ["spread/skill1, best 1", "—", "—", "—", "0.970", "1.01"] in rows
+    assert ["rank flatness p1, wanted > .05", "—", "—", "0.310", "1.50×10⁻¹⁶", "—"] in rows
 
 
 def test_cells_say_how_many_floors_they_are_and_which_is_best(page):
     text = page.read_text()
     assert "6.4× floor" in text and "1.5× floor" in text  # .343/.054 and .081/.054
-    best = [
-        attributes["class"] for tag, attributes in Reader(text).tags if tag == "td" and "best" in attributes["class"]
-    ]
-    assert best == ["debiased best", "debiased best"]
+    marked = [attributes["class"] for tag, attributes in Reader(text).tags if tag == "td"]
+    assert [each for each in marked if "best" in each] == ["debiased best", "debiased best"]
+    # And words say it too, for those who see no tint.
+    assert text.count('<small class="mark">best</small>') == 2
+
+
+def test_a_score_that_misses_its_bound_is_marked_with_a_word(page):
+    text = page.read_text()
+    marked = [attributes["class"] for tag, attributes in Reader(text).tags if tag == "td"]
+    assert [each for each in marked if "fails" in each] == ["generated fails long"]  # not the cubic one, of .31
+    assert '1.50×10⁻¹⁶<small class="mark">fails</small>' in text
+    assert "nearer than the next candidate by more than the noise" in text  # what the marks mean, below the table
 
 
 def test_explanations_stand_on_the_page(page):
@@ -175,6 +187,26 @@ def test_the_console_would_have_been_heard(tmp_path):
     page.write_text("<!doctype html><script>console.error('heard')</script>")
     _, messages = browse(page, tmp_path, 1200)
     assert "CONSOLE" in messages and "heard" in messages
+
+
+WIDE = [
+    {"group": "tas: unpaired", "metric": "W1", "target": "0", "units": "K", "independent fields": 82.0,
+     **dict.fromkeys(("raw", "quantile mapping", "bcsd", "analogues", "interpolation + noise"), 0.0816),
+     "generated": 1.46e-5, "floor": 0.0459},
+]  # fmt: skip
+
+
+@NEEDS_CHROMIUM
+@pytest.mark.parametrize("width", [1280, 800])
+def test_the_noise_floor_of_a_wide_table_is_seen_without_scrolling(tmp_path, width):
+    columns = ("raw", "quantile mapping", "bcsd", "analogues", "interpolation + noise", "generated", "floor")
+    shared = {"configuration": "", "shown": [], "notes": [], "timings": {}, "summary": []}
+    path = tmp_path / "report.html"
+    path.write_text(render_page(title="wide", table=WIDE, columns=columns, **shared), encoding="utf-8")
+    document, _ = browse(framed(path, tmp_path, width), tmp_path, 1400)
+    found = json.loads(re.search(r'<div id="probe">(.*?)</div>', document).group(1))
+    assert found["window"] == width and 0 < found["floor"]["left"] < found["floor"]["right"] <= width
+    assert found["hidden"] == 0  # nor does any other column lie outside
 
 
 @NEEDS_CHROMIUM

@@ -10,7 +10,6 @@ from subgrid.runs.estimates import Estimate, estimates
 from subgrid.runs.kinds import Kind
 from subgrid.runs.launch import dry_run, launch
 from subgrid.runs.record import read_record, write_record
-from subgrid.runs.runner import no_bar
 
 from .letters import EXPERIMENT, WORD, Stopped, __name__ as MODULE
 
@@ -19,7 +18,7 @@ GIB = 2**30
 
 def finished(folder, *settings, until=None, **changes):
     """A run whose records tell other numbers than it took."""
-    launch(EXPERIMENT, None, folder, [WORD, *settings], until=until, bar=no_bar)
+    launch(EXPERIMENT, None, folder, [WORD, *settings], until=until, progress=False)
     for name, numbers in changes.items():
         write_record(folder, replace(read_record(folder, name), **numbers))
 
@@ -53,7 +52,7 @@ def test_what_is_spent_already_is_not_counted_again(tmp_path):
     finished(tmp_path / "other", write={"seconds": 8.0})
     run = tmp_path / "run"
     with pytest.raises(Stopped):
-        launch(EXPERIMENT, None, run, [WORD, "letters.stop=true"], bar=no_bar)
+        launch(EXPERIMENT, None, run, [WORD, "letters.stop=true"], progress=False)
     for spent, left in ((5.0, 3.0), (20.0, 0.0)):
         write_record(run, replace(read_record(run, "write"), seconds=spent))
         assert expected(run)["write"].seconds == left

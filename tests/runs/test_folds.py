@@ -8,7 +8,7 @@ import pytest
 from subgrid.runs.config import ConfigError
 from subgrid.runs.experiment import Experiment, Folds
 from subgrid.runs.folds import fold_table, run_folds
-from subgrid.runs.runner import no_bar
+from subgrid.training.progress import recording
 
 from .letters import EXPERIMENT, RECIPE, record_of
 
@@ -27,7 +27,9 @@ def file(tmp_path):
 
 def folded(file, folder, *overrides, experiment=EXPERIMENT):
     said = []
-    return run_folds(experiment, file, folder, overrides, bar=no_bar, say=said.append), said
+    with recording(lambda sentence: said.append(sentence.strip())):
+        table = run_folds(experiment, file, folder, overrides, progress=False)
+    return table, [sentence for sentence in said if sentence.split(":")[0] not in ("write", "copy", "score", "report")]
 
 
 def test_a_table_has_a_row_a_metric_that_all_folds_have_and_columns_by_fold():

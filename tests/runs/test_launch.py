@@ -5,7 +5,6 @@ import pytest
 from subgrid.data.store import OutputExists
 from subgrid.runs.config import ConfigError
 from subgrid.runs.launch import dry_run, launch
-from subgrid.runs.runner import no_bar
 
 from .letters import EXPERIMENT, WORD
 
@@ -17,7 +16,7 @@ def file(tmp_path):
 
 
 def launched(file, folder, *overrides, **options):
-    return launch(EXPERIMENT, file, folder, overrides, bar=no_bar, **options)
+    return launch(EXPERIMENT, file, folder, overrides, progress=False, **options)
 
 
 def test_a_run_makes_all_but_what_belongs_to_a_comparison(file, tmp_path):
@@ -62,7 +61,7 @@ def test_a_dry_run_plans_and_refuses_like_a_run_and_writes_nothing(file, tmp_pat
     before = (folder / "config.toml").read_bytes()
     _, planned = dry_run(EXPERIMENT, file, folder, ["letters.n=5"], until="copy")
     assert [(each.stage.name, each.action) for each in planned] == [("write", "keep"), ("copy", "make")]
-    for call in (dry_run, lambda *of: launch(*of, bar=no_bar)):
+    for call in (dry_run, lambda *of: launch(*of, progress=False)):
         with pytest.raises(OutputExists, match=r"word\.txt was made with letters\.word = 'alpha', not 'beta'"):
             call(EXPERIMENT, file, folder, ["letters.word=beta"])
     assert (folder / "config.toml").read_bytes() == before

@@ -6,7 +6,6 @@ import pytest
 
 from subgrid.runs.launch import launch
 from subgrid.runs.page import read_metrics
-from subgrid.runs.runner import no_bar
 
 from .letters import EXPERIMENT, WORD
 
@@ -19,7 +18,7 @@ SHAPE = {
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("letters") / "run"
-    return launch(EXPERIMENT, None, folder, [WORD, "run.name=first <try>", "run.seed=3"], bar=no_bar)[0]
+    return launch(EXPERIMENT, None, folder, [WORD, "run.name=first <try>", "run.seed=3"], progress=False)[0]
 
 
 def test_metrics_have_one_shape_and_what_the_experiment_adds(run):

@@ -9,7 +9,6 @@ from subgrid.data.store import OutputExists
 from subgrid.runs.folds import run_folds
 from subgrid.runs.launch import launch
 from subgrid.runs.publishing import publish
-from subgrid.runs.runner import no_bar
 
 from .letters import EXPERIMENT, WORD
 
@@ -18,7 +17,7 @@ from .letters import EXPERIMENT, WORD
 def run(tmp_path):
     (tmp_path / "ink.txt").write_text("black")
     source = f"letters.source={tmp_path / 'ink.txt'}"
-    return launch(EXPERIMENT, None, tmp_path / "run", [WORD, source], bar=no_bar)[0]
+    return launch(EXPERIMENT, None, tmp_path / "run", [WORD, source], progress=False)[0]
 
 
 def published(run, target, **options):
@@ -67,7 +66,7 @@ def test_a_configuration_that_was_changed_by_hand_is_not_published_as_that_of_th
 
 def test_folds_are_published_as_their_first_with_the_table_of_all(tmp_path):
     (tmp_path / "a.toml").write_text('[letters]\nword = "alpha"\n')
-    run_folds(EXPERIMENT, tmp_path / "a.toml", tmp_path / "folds", bar=no_bar, say=lambda sentence: None)
+    run_folds(EXPERIMENT, tmp_path / "a.toml", tmp_path / "folds", progress=False)
     files = publish(EXPERIMENT, tmp_path / "folds", tmp_path / "out", overwrite=False)
     assert files == ["config.toml", "folds.md", "metrics.json", "open.svg", "table.md"]
     assert 'half = "first"' in (tmp_path / "out" / "config.toml").read_text()

@@ -21,7 +21,7 @@ from subgrid.runs.record import (
     spent,
     write_record,
 )
-from subgrid.runs.runner import make_stages, no_bar
+from subgrid.runs.runner import make_stages
 from subgrid.runs.stage import Stage
 
 from .letters import opened
@@ -121,15 +121,15 @@ class Waiting:
 def test_an_interrupted_stage_leaves_its_seconds_a_resumed_one_adds_to_them_and_one_made_anew_replaces_them(tmp_path):
     waiting, run = Waiting(), opened(tmp_path)
     with pytest.raises(KeyboardInterrupt):
-        make_stages(run, [waiting.stage()], bar=no_bar)
+        make_stages(run, [waiting.stage()], progress=False)
     stopped = read_record(tmp_path, "train")
     assert stopped.seconds >= 0.1 and not stopped.finished and seconds_of(tmp_path) == {}
     write_record(tmp_path, replace(stopped, seconds=1000.0))
     waiting.interrupted = False
-    make_stages(run, [waiting.stage()], bar=no_bar)
+    make_stages(run, [waiting.stage()], progress=False)
     assert seconds_of(tmp_path)["train"] >= 1000.1
     run.path("model").unlink()
-    make_stages(run, [waiting.stage()], bar=no_bar)
+    make_stages(run, [waiting.stage()], progress=False)
     assert 0.1 <= seconds_of(tmp_path)["train"] < 1000
 
 

@@ -9,7 +9,7 @@ from filelock import FileLock
 from subgrid.data.store import OutputExists
 from subgrid.runs.experiment import keep_config
 from subgrid.runs.launch import launch
-from subgrid.runs.runner import make_stages, no_bar
+from subgrid.runs.runner import make_stages
 from subgrid.runs.stage import Stage
 
 from .letters import EXPERIMENT, WORD, LettersRun, Stopped, actions, opened, planned, record_of, stages
@@ -19,7 +19,7 @@ ALL = ("write", "copy", "score", "report")
 
 def made(folder, *settings, **options) -> LettersRun:
     """The run after all that was asked for; its `made` tells what that took."""
-    run, left = launch(EXPERIMENT, None, folder, [WORD, *settings], bar=no_bar, **options)
+    run, left = launch(EXPERIMENT, None, folder, [WORD, *settings], progress=False, **options)
     assert left is None
     return run
 
@@ -245,7 +245,7 @@ def test_a_shared_stage_may_be_made_by_several(tmp_path):
 
     stage = Stage("all", make, ("all.txt",), shared=True)
     with FileLock(tmp_path / "records" / "all.lock"):
-        assert make_stages(run, [stage], bar=no_bar) is None
+        assert make_stages(run, [stage], progress=False) is None
     assert both == ["made"]
 
 
@@ -258,16 +258,16 @@ def test_what_others_finish_meanwhile_is_kept(tmp_path):
     def meanwhile(run, update):
         run.path("all.txt").touch()
         other = opened(tmp_path)
-        make_stages(other, stages(other.config), until=["copy"], bar=no_bar)
+        make_stages(other, stages(other.config), until=["copy"], progress=False)
         assert other.made == ["write", "copy"]
 
     first = Stage("all", meanwhile, ("all.txt",))
-    make_stages(run, [first, *steps], until=["all", "copy"], bar=no_bar)
+    make_stages(run, [first, *steps], until=["all", "copy"], progress=False)
     assert run.made == []
 
 
 def test_what_others_go_on_with_is_reported_and_what_comes_after_is_left(tmp_path):
-    run, left = launch(EXPERIMENT, None, tmp_path, [WORD, "letters.others=true"], bar=no_bar)
+    run, left = launch(EXPERIMENT, None, tmp_path, [WORD, "letters.others=true"], progress=False)
     assert left == "two copies are still to do; submit them."
     assert run.made == ["write", "copy"] and not (tmp_path / "metrics.json").exists()
     assert not record_of(tmp_path, "copy")["finished"]
@@ -283,19 +283,29 @@ def test_a_stage_that_is_left_to_others_is_reported_before_it_is_made_and_not_wh
 
     options = {"name": "all", "make": make, "parts": ("all.txt",)}
     ours, theirs = Stage(**options), Stage(**options, left=lambda run: "the others do it.")
-    assert make_stages(run, [theirs], bar=no_bar) == "the others do it." and not made_here
-    assert make_stages(run, [ours], bar=no_bar) is None and made_here
-    assert make_stages(run, [theirs], bar=no_bar) is None
+    assert make_stages(run, [theirs], progress=False) == "the others do it." and not made_here
+    assert make_stages(run, [ours], progress=False) is None and made_here
+    assert make_stages(run, [theirs], progress=False) is None
 
 
 def test_a_stage_that_leaves_no_part_fails(tmp_path):
     with pytest.raises(RuntimeError, match=r"stage 'all' ended without all\.txt"):
-        make_stages(opened(tmp_path), [Stage("all", lambda run, update: None, ("all.txt",))], bar=no_bar)
+        make_stages(opened(tmp_path), [Stage("all", lambda run, update: None, ("all.txt",))], progress=False)
     assert not record_of(tmp_path, "all")["finished"]
 
 
-def test_what_was_made_is_said_once(tmp_path):
-    said = []
-    made(tmp_path, say=said.append)
-    made(tmp_path, say=said.append)
-    assert said == ["wrote alpha"]
+def test_what_was_made_is_said_once(tmp_path, capsys):
+    for _ in range(2):
+        launch(EXPERIMENT, None, tmp_path, [WORD])
+    captured = capsys.readouterr()
+    assert captured.err == "  wrote alpha\n" and captured.out == ""
+    launch(EXPERIMENT, None, tmp_path / "silent", [WORD], progress=False)
+    assert capsys.readouterr().err == ""
+
+
+def test_what_goes_on_is_said_to_and_what_begins_is_not(tmp_path, capsys):
+    with pytest.raises(Stopped):
+        launch(EXPERIMENT, None, tmp_path, [WORD, "letters.stop=true"])
+    assert capsys.readouterr().err == ""
+    launch(EXPERIMENT, None, tmp_path, [WORD])
+    assert capsys.readouterr().err.splitlines() == ["write: goes on with what was done before", "  wrote alpha"]

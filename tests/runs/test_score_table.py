@@ -35,6 +35,23 @@ def test_markdown_has_a_line_a_metric_and_dashes_for_what_is_not_there():
     ]
 
 
+def test_markdown_names_units_and_what_fails_its_test():
+    rows = [
+        {"group": "tas", "metric": "W1", "target": "0", "units": "K", "generated": 0.4, "floor": 0.46},
+        {"group": "tas", "metric": "rank flatness p", "target": ">.05", "units": "1", "generated": 1.5e-16},
+        {"group": "pr", "metric": "rank flatness p", "target": ">.05", "units": "1", "generated": 0.2},
+    ]
+    assert ScoreTable(rows, ("generated", "floor")).as_markdown().splitlines()[2:] == [
+        "| tas | W1 [K] | 0.4 | 0.46 |",
+        "| tas | rank flatness p [1] | 1.5e-16 (fails) | – |",
+        "| pr | rank flatness p [1] | 0.2 | – |",
+    ]
+    assert columns_of(rows) == ("generated", "floor")
+    by_candidate = ScoreTable(rows[:1], ("generated", "floor"), by_candidate=True)
+    assert by_candidate.as_markdown().splitlines()[0] == "| tas | W1 [K] |"
+    assert by_candidate.by_metric().columns == ("W1 [K]",)
+
+
 def test_where_candidates_are_many_markdown_has_a_table_a_group_and_a_line_a_candidate():
     assert MANY.as_markdown().splitlines() == [
         "| moons | W2 | path energy |",

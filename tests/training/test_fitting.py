@@ -112,7 +112,9 @@ def test_interrupt_saves_and_says_so(tmp_path, uninterrupted):
             signal.raise_signal(signal.SIGINT)
 
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(TrainingInterrupted, match=rf"after 30 steps, saved in {tmp_path}; run the same command again"):
+    with pytest.raises(
+        TrainingInterrupted, match=rf"after 30 steps, saved in {tmp_path}; the same call goes on"
+    ):
         train(checkpoints=Checkpoints(tmp_path), report=interrupt)
     assert signal.getsignal(signal.SIGINT) is before
     assert Checkpoints(tmp_path).latest() == 30

@@ -5,8 +5,8 @@ import sys
 import warnings
 from typing import Any
 
-INTERRUPTED = 130
-"""The shell's code for Ctrl-C."""
+from subgrid.runs.run_log import command
+from subgrid.training.interruption import INTERRUPTED, TrainingInterrupted
 
 
 def explain(error: BaseException) -> int:
@@ -17,8 +17,9 @@ def explain(error: BaseException) -> int:
     if hasattr(error, "show") and hasattr(error, "exit_code"):  # a usage error of typer, which words it itself
         worded.show()
         return worded.exit_code
-    if isinstance(error, typer.Abort | KeyboardInterrupt) or type(error).__name__ == "TrainingInterrupted":
-        _say(str(error) or "interrupted; the same command resumes.")
+    if isinstance(error, typer.Abort | KeyboardInterrupt | TrainingInterrupted):
+        _say(str(error) or "interrupted; what is finished stays.")
+        _say(f"to go on: {command()}")
         return INTERRUPTED
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         _say("no space left on the disk; the unfinished output was removed.")

@@ -122,11 +122,10 @@ def folds(
 
     How much of a score is an accident of what was trained on. Each fold is a whole run; the same call resumes.
     """
-    from subgrid.cli.progress import progress_bar, say
     from subgrid.runs.folds import run_folds
 
     folder = output or Path("runs") / f"{config.stem}_folds"
-    run_folds(_experiment(config, overrides), config, folder, overrides or (), bar=progress_bar, say=say).show()
+    run_folds(_experiment(config, overrides), config, folder, overrides or ()).show()
     typer.echo(f"wrote {folder / 'folds.md'}")
 
 
@@ -244,10 +243,7 @@ def train(
     ] = None,
 ) -> None:
     """Trains the prior on fine fields alone. Ctrl-C saves; the same call resumes."""
-    from subgrid.cli.progress import progress_bar
-
-    options = {"stream": stream, "join": join, "bar": progress_bar}
-    single_steps().train(_configuration(config, overrides), fine, output, variable, **options)
+    single_steps().train(_configuration(config, overrides), fine, output, variable, stream=stream, join=join)
     typer.echo(f"trained {output}")
 
 
@@ -269,11 +265,9 @@ def downscale(
 
     Without `--config`, the settings are those that the model was trained with.
     """
-    from subgrid.cli.progress import progress_bar
-
     steps = single_steps()
     settings = _configuration(steps.settings_of(model) if config is None else config, overrides)
-    steps.downscale(settings, coarse, model, output, reference, variable, overwrite, bar=progress_bar)
+    steps.downscale(settings, coarse, model, output, reference, variable, overwrite)
     typer.echo(f"wrote {output}")
 
 
@@ -331,10 +325,9 @@ def _launch(
     until: str | None = None,
 ) -> None:
     """Makes what is asked for, and shows it."""
-    from subgrid.cli.progress import progress_bar, say
     from subgrid.runs.launch import launch
 
-    run, left = launch(experiment, config, folder, overrides or (), goal=goal, until=until, bar=progress_bar, say=say)
+    run, left = launch(experiment, config, folder, overrides or (), goal=goal, until=until)
     if left is not None:
         typer.echo(left)
     elif until is not None:
@@ -363,12 +356,15 @@ def _show(experiment: "Experiment", run: "Run", goal: str) -> None:
 def run() -> int:
     """The entry point: returns the exit code, after one clear sentence for what went wrong."""
     from subgrid.cli.errors import explain, plain_warnings
+    from subgrid.training.interruption import answered
 
     plain_warnings()
     debug = "--debug" in sys.argv
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
-        return app(standalone_mode=False, args=[argument for argument in sys.argv[1:] if argument != "--debug"]) or 0
+        with answered("stopping when what is computed now is done", second="Ctrl-C again stops at once", leave=True):
+            return app(standalone_mode=False, args=arguments) or 0
     except (Exception, KeyboardInterrupt) as error:
         if debug:
             raise

@@ -13,6 +13,11 @@ from .plates import (
     Section as Section,
     embed as embed,
 )
+from .plots import (
+    members as members,
+    reliability as reliability,
+    score_map as score_map,
+)
 from .summaries import (
     density as density,
     effective_points as effective_points,

@@ -10,6 +10,7 @@ import jinja2
 from subgrid.report import style
 from subgrid.report.plates import Section
 from subgrid.report.style import Number
+from subgrid.report.verdicts import BEST, FAILS, MARKS, best_candidate, fails
 
 COLUMNS = ("raw", "debiased", "cubic", "generated", "floor")
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -32,7 +33,8 @@ def render_page(
         title: of the page.
         summary: what was run, as (name, value).
         table: rows with keys `group`, `metric`, one for each of `columns` (numbers; None or absent: nothing to say),
-            `target` ("0", "1", …: the best possible value) and `about` (one sentence).
+            `target` ("0", "1", …: the best possible value; ">.05": a bound), `units` ("1" without any) and `about` (one
+            sentence).
         columns: keys of the rows of `table`, in order; known ones (`subgrid.report.style.LABELS`) have their colour.
             "floor" holds the noise floor, which other columns are measured in.
         configuration: the resolved TOML, shown folded.
@@ -55,6 +57,7 @@ def render_page(
         colours={column: style.COLOURS.get(column, style.MUTED) for column in columns},
         groups=_groups(table, columns),
         glossary={row["metric"]: row["about"] for row in table if row.get("about")},
+        marks=MARKS,
         sections=shown,
         notes=notes,
         timings=_timings(timings),
@@ -112,25 +115,33 @@ def _groups(table: list[dict[str, Any]], columns: tuple[str, ...]) -> dict[str, 
     """Rows by group, in the order of their first row, cells formatted."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in table:
-        shown = {"metric": row["metric"], "target": row.get("target", "0"), "cells": _cells(row, columns)}
+        shown = {"metric": row["metric"], "goal": _goal(row), "cells": _cells(row, columns)}
         shown["explained"] = bool(row.get("about"))
         groups.setdefault(row["group"], []).append(shown)
     return groups
 
 
+def _goal(row: dict[str, Any]) -> str:
+    """Below a metric: its units, and what is best or wanted of it where that is not 0."""
+    units, target = style.raised(row.get("units", "")), row.get("target", "0")
+    aim = "" if target in ("0", "–") else f"wanted {target[0]} {target[1:]}" if target[0] in "<>" else f"best {target}"
+    return ", ".join(filter(None, (units, aim)))
+
+
 def _cells(row: dict[str, Any], columns: tuple[str, ...]) -> list[dict[str, Any]]:
-    values = {column: row.get(column) for column in columns}
-    best = _best({role: value for role, value in values.items() if role != "floor"}, row.get("target", "0"))
+    candidates = [column for column in columns if column != "floor"]
+    best = best_candidate(row, candidates)
+    failing = {column for column in candidates if fails(row.get(column), row.get("target", "0"))}
     return [
         {
             "column": column,
-            "text": number(value),
-            "missing": value is None,
-            "long": len(number(value)) > 7,
-            "best": column in best,
+            "text": number(row.get(column)),
+            "missing": row.get(column) is None,
+            "long": len(number(row.get(column))) > 7,
+            "mark": BEST if column == best else FAILS if column in failing else "",
             "note": _note(row, column),
         }
-        for column, value in values.items()
+        for column in columns
     ]
 
 
@@ -146,15 +157,6 @@ def _rests_on(row: dict[str, Any]) -> str:
     """How many independent fields a row's floor rests on, where that is known."""
     n = row.get("independent fields")
     return "" if n is None or row.get("floor") is None else f"{n:.0f} fields"
-
-
-def _best(values: dict[str, Number | None], target: str) -> set[str]:
-    """Columns nearest to the target, where there is a number to be near to and more than one to choose from."""
-    known = {role: value for role, value in values.items() if value is not None and math.isfinite(value)}
-    if target not in ("0", "1") or len(known) < 2:
-        return set()
-    distances = {role: abs(value - float(target)) for role, value in known.items()}
-    return {role for role, distance in distances.items() if distance == min(distances.values())}
 
 
 def _multiple(value: Number | None, floor: Number | None, target: str) -> str:

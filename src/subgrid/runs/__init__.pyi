@@ -55,6 +55,5 @@ from .score_table import (
 )
 from .stage import (
     Stage as Stage,
-    Update as Update,
     all_but as all_but,
 )

@@ -15,14 +15,14 @@ from subgrid.runs.config import ConfigError, read_tables
 from subgrid.runs.experiment import Experiment, Folds
 from subgrid.runs.launch import launch
 from subgrid.runs.page import read_metrics
-from subgrid.runs.runner import Bar, Say
 from subgrid.runs.score_table import DESCRIPTION, ScoreTable
+from subgrid.training.progress import say
 
 INDEPENDENT = "independent fields"
 
 
 def run_folds(
-    experiment: Experiment, path: Path, folder: Path, overrides: Sequence[str] = (), *, bar: Bar, say: Say
+    experiment: Experiment, path: Path, folder: Path, overrides: Sequence[str] = (), *, progress: bool = True
 ) -> ScoreTable:
     """All folds, each resumed where it stands, and their table.
 
@@ -31,8 +31,7 @@ def run_folds(
         path: of the configuration.
         folder: that holds a run folder for each.
         overrides: "table.key=value".
-        bar: opens a progress bar.
-        say: called with sentences about what was made.
+        progress: whether progress, and sentences about what was made, are shown.
 
     Returns:
         The scores of all folds, in folds.md too.
@@ -49,8 +48,9 @@ def run_folds(
     metrics: dict[str, dict[str, Any]] = {}
     unfinished: list[str] = []
     for name, value in folds.values.items():
-        say(f"{name}: {folds.key} = {value}")
-        run, left = launch(experiment, path, folder / name, [*overrides, f'{folds.key}="{value}"'], bar=bar, say=say)
+        say(f"  {name}: {folds.key} = {value}", enabled=progress)
+        settings = [*overrides, f'{folds.key}="{value}"']
+        run, left = launch(experiment, path, folder / name, settings, progress=progress)
         if left is not None:
             unfinished.append(f"{name}: {left}")
         else:
@@ -72,7 +72,7 @@ def fold_table(folds: Folds, metrics: Mapping[str, Mapping[str, Any]]) -> ScoreT
     shown = (*folds.columns, INDEPENDENT)
     rows = []
     for key in shared:
-        row = {part: value for part, value in tables[names[0]][key].items() if part in DESCRIPTION[:4]}
+        row = {part: value for part, value in tables[names[0]][key].items() if part in DESCRIPTION[:5]}
         rows.append(row | {f"{n}: {column}": tables[n][key].get(column) for column in shown for n in names})
     columns = tuple(f"{n}: {column}" for column in shown for n in names)
     return ScoreTable(rows, columns, title="Folds, named by what they were learned on")

@@ -6,8 +6,11 @@ from pathlib import Path
 from subgrid.runs.config import ConfigError, suggestion
 from subgrid.runs.experiment import Experiment, keep_config, open_run
 from subgrid.runs.run import Run
-from subgrid.runs.runner import Bar, Planned, Say, make_stages, plan
+from subgrid.runs.run_log import run_log
+from subgrid.runs.runner import Planned, make_stages, plan
 from subgrid.runs.stage import Stage
+
+LOG = "log.txt"
 
 
 def launch(
@@ -18,8 +21,7 @@ def launch(
     *,
     goal: str = "run",
     until: str | None = None,
-    bar: Bar,
-    say: Say = lambda _: None,
+    progress: bool = True,
 ) -> tuple[Run, str | None]:
     """Makes what a configuration asks for; the same call goes on where one was stopped.
 
@@ -30,8 +32,7 @@ def launch(
         overrides: "table.key=value".
         goal: "run", "simulate", or a comparison that this kind of experiment offers.
         until: name of the last stage that is wanted.
-        bar: opens a progress bar.
-        say: called with sentences about what was made.
+        progress: whether progress, and sentences about what was made, are shown; RUN/log.txt has them in any case.
 
     Returns:
         The run, and None or a sentence on what others have still to do.
@@ -42,9 +43,17 @@ def launch(
     """
     run = open_run(experiment, path, folder, overrides)
     stages, wanted = wanted_stages(experiment, run, goal=goal, until=until)
-    left = make_stages(run, stages, until=wanted, bar=bar, say=say, start=keep_config)
-    if left is None:
-        keep_config(run)
+    with run_log(run.path(LOG)) as log:
+
+        def start(run: Run) -> None:
+            keep_config(run)
+            log.begin()  # after the configuration, which tells that the folder is that of a run
+
+        left = make_stages(run, stages, until=wanted, progress=progress, start=start)
+        if left is None:
+            keep_config(run)
+        else:
+            log.write(left)
     return run, left
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -22,11 +22,9 @@ from subgrid.runs.record import (
     write_record,
 )
 from subgrid.runs.run import Run
-from subgrid.runs.stage import Stage, Update, in_order, inherited, values_of
+from subgrid.runs.stage import Stage, in_order, inherited, values_of
+from subgrid.training.progress import progress as shown, say
 
-Bar: TypeAlias = Callable[[str], AbstractContextManager[Update]]
-"""Opens a progress bar of a name."""
-Say: TypeAlias = Callable[[str], None]
 Action: TypeAlias = Literal["keep", "make", "go on", "remake"]
 
 
@@ -143,8 +141,7 @@ def make_stages(
     stages: Sequence[Stage],
     *,
     until: Sequence[str] | None = None,
-    bar: Bar,
-    say: Say = lambda _: None,
+    progress: bool = True,
     start: Callable[[Run], None] = lambda run: None,
 ) -> str | None:
     """Makes what is wanted and not there yet; the same call goes on where one was stopped.
@@ -153,8 +150,7 @@ def make_stages(
         run: with its folder, which need not exist.
         stages: of its experiment.
         until: names of the stages that are wanted; all by default.
-        bar: opens a progress bar.
-        say: called with sentences about what was made.
+        progress: whether progress, and sentences about what was made, are shown.
         start: called before a stage is made, when no other process can make it: nothing is written before.
 
     Returns:
@@ -176,7 +172,7 @@ def make_stages(
                 mine = plan(run, stages, until=[stage.name])[-1]
                 if mine.action != "keep":
                     start(run)
-                    _make(run, mine, bar)
+                    _make(run, mine, progress)
         except Unfinished as others:
             return str(others)
         except Busy:
@@ -184,11 +180,11 @@ def make_stages(
                 return f"{stage.name!r} is left to another process, which is making it in {run.folder}."
             raise
         for sentence in stage.sentences(run):
-            say(sentence)
+            say(f"  {sentence}", enabled=progress)
     return None
 
 
-def _make(run: Run, planned: Planned, bar: Bar) -> None:
+def _make(run: Run, planned: Planned, progress: bool) -> None:
     """Makes one stage, its record before and after it."""
     stage, record = planned.stage, planned.record
     if planned.action == "remake" and stage.if_changed == "refuse":
@@ -200,7 +196,7 @@ def _make(run: Run, planned: Planned, bar: Bar) -> None:
     write_record(run.folder, record)
     started, finished = time.monotonic(), False
     try:
-        with bar(stage.name) as update:
+        with shown(stage.name, enabled=progress, resumed=planned.action == "go on") as update:
             stage.make(run, update)
         missing = [part for part in stage.parts if not run.path(part).exists()]
         if missing:
@@ -237,12 +233,3 @@ def _lock(folder: Path, stage: Stage) -> FileLock:
     path = record_path(folder, stage.name).with_suffix(".lock")
     path.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(path)
-
-
-@contextmanager
-def no_bar(name: str) -> Iterator[Update]:
-    """Shows nothing."""
-
-    def update(done: int, total: int, note: str = "") -> None: ...
-
-    yield update

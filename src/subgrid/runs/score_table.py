@@ -3,8 +3,10 @@
 A row is one metric: {"group", "metric", "target", "about"} and a number a column. Columns are candidates: baselines,
 methods, and "floor", the noise floor. A row may say more of its numbers:
 
+    "units"               of the numbers, "1" without any
     "deviations"          {column: standard deviation over repetitions}
     "independent fields"  how many the floor rests on
+    "noise"               what a difference of two columns must exceed to mean something; without it the floor tells
 """
 
 import json
@@ -13,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-DESCRIPTION = ("group", "metric", "target", "about", "deviations", "independent fields")
+from subgrid.report.verdicts import FAILS, fails
+
+DESCRIPTION = ("group", "metric", "target", "about", "units", "deviations", "independent fields", "noise")
 """What a row holds beside its numbers."""
 TITLE = "Scores (noise floor: the metric between two independent sets of the reference)"
 
@@ -49,15 +53,13 @@ class ScoreTable:
         for group in dict.fromkeys(row["group"] for row in self.rows):
             own = [row for row in self.rows if row["group"] == group]
             for column in self.used:
-                found = {row["metric"]: row[column] for row in own if row.get(column) is not None}
-                spread = {
-                    row["metric"]: row["deviations"][column] for row in own if column in row.get("deviations", {})
-                }
+                found = {named(row): row[column] for row in own if row.get(column) is not None}
+                spread = {named(row): row["deviations"][column] for row in own if column in row.get("deviations", {})}
                 if found:
                     about = own[0].get("about", "")
                     head = {"group": f"{group}: {about}" if about else group, "metric": label(column), "target": "–"}
                     rows.append({**head, "about": "", "deviations": spread, **found})
-        return ScoreTable(rows, tuple(dict.fromkeys(row["metric"] for row in self.rows)))
+        return ScoreTable(rows, tuple(dict.fromkeys(named(row) for row in self.rows)))
 
     def as_dict(self) -> dict[str, Any]:
         """What `metrics.json` holds of it."""
@@ -70,7 +72,7 @@ class ScoreTable:
             return "\n".join(self._of_candidates(group) for group in dict.fromkeys(row["group"] for row in self.rows))
         names = [label(column) for column in self.used]
         lines = [["", "metric", *names], ["---"] * (2 + len(names))]
-        lines += [[row["group"], row["metric"], *(cell(row, c) for c in self.used)] for row in self.rows]
+        lines += [[row["group"], named(row), *(cell(row, c) for c in self.used)] for row in self.rows]
         return _joined(lines)
 
     def _of_candidates(self, group: str) -> str:
@@ -81,7 +83,7 @@ class ScoreTable:
         """A group with a line a candidate: the header, and the candidates that have a number."""
         rows = [row for row in self.rows if row["group"] == group]
         found = [[label(c), *(cell(row, c) for row in rows)] for c in self.used]
-        return [[group, *(row["metric"] for row in rows)], *(line for line in found if set(line[1:]) != {"–"})]
+        return [[group, *map(named, rows)], *(line for line in found if set(line[1:]) != {"–"})]
 
     def show(self) -> None:
         """Prints the table: a section a group, or where candidates are many a table a group."""
@@ -114,7 +116,7 @@ class ScoreTable:
                 shown.add_section()
             first = row["group"] if row["group"] != previous else ""
             numbers = [*(cell(row, c, fields=True) for c in columns), *([distance] if any(distances) else [])]
-            shown.add_row(first, row["metric"], *numbers, row.get("target", "0"))
+            shown.add_row(first, named(row), *numbers, row.get("target", "0"))
             previous = row["group"]
         return shown
 
@@ -155,13 +157,21 @@ def label(column: str) -> str:
     return "noise floor" if column == "floor" else column
 
 
+def named(row: dict[str, Any]) -> str:
+    """The metric with its units, where they are known: W1 [K]."""
+    return f"{row['metric']} [{row['units']}]" if row.get("units") else row["metric"]
+
+
 def cell(row: dict[str, Any], column: str, *, fields: bool = False) -> str:
-    """A number as text, with its deviation; beside a floor, if asked for, how many fields it rests on."""
+    """A number as text, with its deviation, and a word where it fails its test; beside a floor, if asked for, how many
+    fields it rests on."""
     value = row.get(column)
     if value is None:
         return "–"
     deviation = row.get("deviations", {}).get(column)
     text = number(value) if deviation is None else f"{number(value)} ± {deviation:.2g}"
+    if column != "floor" and fails(value, row.get("target", "0")):
+        return f"{text} ({FAILS})"
     n = row.get("independent fields") if fields and column == "floor" else None
     return text if n is None else f"{text} ({n:.0f})"
 

@@ -2,19 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, TypeAlias
 
 from subgrid.runs.config import Table
+from subgrid.training.progress import Update as Update
 
 Dependencies: TypeAlias = Mapping[str, tuple[str, ...]]
 """Tables of the configuration, and the keys of each; () is the whole table."""
-
-
-@runtime_checkable
-class Update(Protocol):
-    """Moves a progress bar: update(done, total, "what is being done")."""
-
-    def __call__(self, done: int, total: int, note: str = "") -> None: ...
 
 
 @dataclass(frozen=True)

@@ -29,10 +29,13 @@ from .feed import (
 )
 from .fitting import (
     TrainingDiverged as TrainingDiverged,
-    TrainingInterrupted as TrainingInterrupted,
     TrainingSchedule as TrainingSchedule,
     fit as fit,
     warmup_cosine as warmup_cosine,
+)
+from .interruption import (
+    TrainingInterrupted as TrainingInterrupted,
+    answered as answered,
 )
 from .log import (
     all_of as all_of,
@@ -44,6 +47,13 @@ from .origin import (
     digest as digest,
     key_data as key_data,
     require_same_origin as require_same_origin,
+)
+from .progress import (
+    Update as Update,
+    progress as progress,
+    recording as recording,
+    say as say,
+    starts_at as starts_at,
 )
 from .steps import (
     State as State,

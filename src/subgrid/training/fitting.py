@@ -5,7 +5,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -17,23 +16,13 @@ from jaxtyping import Scalar
 from subgrid.training.checkpoint import CheckpointMismatch, Checkpoints
 from subgrid.training.distributed import any_process, is_first_process, require_same_step
 from subgrid.training.feed import Streamed, dispatches
+from subgrid.training.interruption import TrainingInterrupted, answered
 from subgrid.training.log import MetricsReport
+from subgrid.training.progress import starts_at
 from subgrid.training.steps import Model, averaged_model, compile_steps, init_state
 from subgrid.types import Key, PyTree
 
-
-class TrainingInterrupted(Exception):
-    """Ctrl-C arrived; the state after `step` steps is saved, and the same call resumes from it.
-
-    Args:
-        step: steps taken.
-        folder: of the checkpoints; None where there are none, and nothing is saved.
-    """
-
-    def __init__(self, step: int, folder: Path | None):
-        self.step, self.folder = step, folder
-        saved = f"saved in {folder}; run the same command again to resume" if folder else "nothing was saved"
-        super().__init__(f"training interrupted after {step} steps, {saved}.")
+WITHOUT_SAVING = "Ctrl-C again stops now, without saving"
 
 
 class TrainingDiverged(ArithmeticError):
@@ -165,8 +154,11 @@ def fit(
             f"{where}: holds {first} steps, n_steps = {n_steps}; ask for as many or more, or choose another folder."
         )
     require_same_step(first)
+    if first < n_steps:
+        starts_at(first, n_steps)
     feed = dispatches(data, first, n_steps, size)
-    with _deferred_interrupt() as interrupted, closing(feed):
+    stopping = "stopping after this step" + (", and saving" if checkpoints else "")
+    with _deferred_interrupt() as interrupted, answered(stopping, second=WITHOUT_SAVING), closing(feed):
         for step, dispatch in zip(range(first, n_steps, size), feed, strict=True):
             state, metrics = run(state, dispatch, key)
             done = step + size

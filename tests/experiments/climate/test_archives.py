@@ -9,7 +9,6 @@ import xarray as xr
 from subgrid.experiments import KINDS
 from subgrid.experiments.climate.scored_fields import ScoredFields
 from subgrid.runs.launch import launch
-from subgrid.runs.runner import no_bar
 from subgrid.verification.cells import wasserstein_1_per_cell
 from subgrid.verification.dependence import correlation_rmse
 
@@ -69,7 +68,7 @@ def test_iberia_with_the_gaussian_part_alone(tmp_path):
         "[debias]\nmethod = 'gaussian'\nstrength = 1.0\n"
         "[prior]\nn_steps = 0\nchannels = [8]\ndirections = [100]\n[sampling]\nn_members = 3\nn_levels = 12\n"
     )
-    run, left = launch(KINDS["climate"].load(), config, tmp_path / "run", until="sample", bar=no_bar)
+    run, left = launch(KINDS["climate"].load(), config, tmp_path / "run", until="sample", progress=False)
     assert left is None
     scores, mask = ScoredFields(run), run.domain.mask
     reference, member = scores.reference[:, 0], scores.ensemble("ensemble", "tas")[:, 0]

@@ -7,7 +7,7 @@ from subgrid.experiments.downscale.config import DownscaleConfig
 from subgrid.experiments.downscale.run import DownscaleRun
 from subgrid.runs.experiment import load_config, open_run
 from subgrid.runs.launch import launch
-from subgrid.runs.runner import Planned, no_bar, plan
+from subgrid.runs.runner import Planned, plan
 
 SETTINGS = [
     "data.translation_invariant=false",
@@ -57,6 +57,6 @@ def planned(folder: Path, settings=(), until=None) -> dict[str, Planned]:
 
 def finished(folder: Path, settings=(), **options) -> DownscaleRun:
     """The run after all that was asked for."""
-    run, left = launch(EXPERIMENT, None, folder, settings, bar=no_bar, **options)
+    run, left = launch(EXPERIMENT, None, folder, settings, progress=False, **options)
     assert left is None and isinstance(run, DownscaleRun)
     return run

@@ -61,17 +61,19 @@ def test_train_and_downscale_on_single_files(method, archives, tmp_path):
     assert np.abs(kept).max() < (1e-2 if method == "diffusion" else 1e-4)
 
 
-def test_steps_of_python_tell_a_bar_of_their_own_how_far_they_are(archives, tmp_path):
+def test_steps_show_how_far_they_are(archives, tmp_path, monkeypatch):
     reported = []
 
     @contextmanager
-    def bar(name):
+    def bar(name, *, enabled):
+        assert enabled
         yield lambda done, total, note="": reported.append((name, done, total))
 
+    monkeypatch.setattr(steps, "shown", bar)
     settings = [*(each.removeprefix("--set=") for each in TINY), "coarsening.factor=4", "debias.method=gaussian"]
     config, model, coarse = configured(settings), tmp_path / "model", archives / "coarse.nc"
-    steps.train(config, archives / "fine.nc", model, None, bar=bar)
-    steps.downscale(config, coarse, model, tmp_path / "out.zarr", archives / "fine.nc", None, False, bar=bar)
+    steps.train(config, archives / "fine.nc", model, None)
+    steps.downscale(config, coarse, model, tmp_path / "out.zarr", archives / "fine.nc", None, False)
     assert list(dict.fromkeys(name for name, _, _ in reported)) == ["train", "downscale"]
     assert ("train", 20, 20) in reported and ("downscale", 64 * 3, 64 * 3) in reported
     table = steps.verify(tmp_path / "out.zarr", archives / "fine.nc", tmp_path / "metrics.json", None, False)

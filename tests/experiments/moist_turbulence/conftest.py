@@ -7,7 +7,6 @@ import pytest
 
 from subgrid.experiments.moist_turbulence import EXPERIMENT
 from subgrid.runs.launch import launch
-from subgrid.runs.runner import no_bar
 
 TINY = """
 [turbulence]
@@ -54,7 +53,7 @@ def tiny(tmp_path_factory) -> Path:
 def simulated(tiny, tmp_path_factory) -> Path:
     """A run folder with both archives, and nothing made from them."""
     folder = tmp_path_factory.mktemp("simulated") / "run"
-    launch(EXPERIMENT, tiny, folder, goal="simulate", bar=no_bar)
+    launch(EXPERIMENT, tiny, folder, goal="simulate", progress=False)
     return folder
 
 
@@ -63,6 +62,6 @@ def finished(simulated, tiny, tmp_path_factory) -> Path:
     """A finished run folder."""
     folder = tmp_path_factory.mktemp("finished") / "run"
     shutil.copytree(simulated, folder)
-    _, left = launch(EXPERIMENT, tiny, folder, bar=no_bar)
+    _, left = launch(EXPERIMENT, tiny, folder, progress=False)
     assert left is None
     return folder

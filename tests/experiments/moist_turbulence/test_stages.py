@@ -18,7 +18,6 @@ from subgrid.experiments.moist_turbulence.stages import RECIPE
 from subgrid.runs.launch import dry_run, launch
 from subgrid.runs.publishing import publish
 from subgrid.runs.record import record_path
-from subgrid.runs.runner import no_bar
 from subgrid.runs.stage import in_order
 
 EXPERIMENT = KINDS["turbulence"].load()
@@ -73,7 +72,7 @@ def test_a_finished_run_is_left_as_it_is_and_a_lost_method_is_made_again_alike(f
     shutil.rmtree(folder / "downscaled" / "dsbm-imf.zarr")
     again = [each.stage.name for each in dry_run(EXPERIMENT, tiny, folder)[1] if each.action != "keep"]
     assert again == ["downscale with dsbm-imf", "score", "report"]
-    launch(EXPERIMENT, tiny, folder, until="downscale with dsbm-imf", bar=no_bar)
+    launch(EXPERIMENT, tiny, folder, until="downscale with dsbm-imf", progress=False)
     after = read_fields(folder / "downscaled" / "dsbm-imf.zarr")[0]
     np.testing.assert_array_equal(after, before)
 
@@ -83,7 +82,7 @@ def test_other_settings_are_refused_where_something_was_made_with_them(finished,
     refused = r"models/dsbm-imf was made with bridge.variance = 0.3, not 0.5; remove models/dsbm-imf to make it anew"
     kept = (finished / "config.toml").read_text()
     with pytest.raises(OutputExists, match=refused):
-        launch(EXPERIMENT, tiny, finished, ["bridge.variance=0.5"], bar=no_bar)
+        launch(EXPERIMENT, tiny, finished, ["bridge.variance=0.5"], progress=False)
     assert (finished / "config.toml").read_text() == kept
     _, planned = dry_run(EXPERIMENT, tiny, finished, ['evaluation.methods=["dsbm-imf"]'])
     assert {each.stage.name: each.action for each in planned} == {
@@ -121,7 +120,7 @@ def test_a_default_of_today_is_not_taken_for_what_an_older_folder_was_made_with(
     path.write_text(json.dumps(record))
     refused = "models/dsbm-imf was made by a version that had no normalisation.normal_scores; remove models/dsbm-imf to"
     with pytest.raises(OutputExists, match=re.escape(refused)):
-        launch(EXPERIMENT, tiny, folder, bar=no_bar)
+        launch(EXPERIMENT, tiny, folder, progress=False)
 
 
 def test_what_has_no_record_is_neither_gone_on_with_nor_published(simulated, tiny, tmp_path):
@@ -130,6 +129,6 @@ def test_what_has_no_record_is_neither_gone_on_with_nor_published(simulated, tin
     shutil.rmtree(folder / "records")
     refused = f"{folder}: coarse.zarr has no record of what it was made from"
     with pytest.raises(OutputExists, match=re.escape(refused)):
-        launch(EXPERIMENT, tiny, folder, bar=no_bar)
+        launch(EXPERIMENT, tiny, folder, progress=False)
     with pytest.raises(DataError, match="What is there is not published"):
         publish(EXPERIMENT, folder, tmp_path / "published", overwrite=False)

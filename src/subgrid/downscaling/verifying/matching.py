@@ -42,7 +42,7 @@ def on_grid_of(ensemble: FieldSet, reference: FieldSet) -> Matched:
         )
     if len(ensemble.space) != len(reference.space):
         raise _other_grid(ensemble, reference)
-    own, other = _position(ensemble), _position(reference)
+    own, other = place_of(ensemble), place_of(reference)
     if own is None or other is None:
         return _on_plain_axes(ensemble, reference)
     if own.lat.degrees.ndim != other.lat.degrees.ndim:
@@ -83,8 +83,15 @@ def in_units_of(ensemble: FieldSet, reference: FieldSet) -> Matched:
     return converted, (f"the reference is converted from {given} to {wanted}",)
 
 
-def _position(fields: FieldSet) -> Position | None:
-    """Latitude and longitude of two axes of space; None for stations, lines and planes."""
+def place_of(fields: FieldSet) -> Position | None:
+    """Latitude and longitude of two axes of space.
+
+    Args:
+        fields: of any grid.
+
+    Returns:
+        Both axes; None for stations, lines and planes.
+    """
     dataset = fields.array.to_dataset(name="field")
     if not has_position(dataset, "field"):
         return None
@@ -168,7 +175,7 @@ def _other_grid(ensemble: FieldSet, reference: FieldSet) -> DataError:
 
 def _described(fields: FieldSet) -> str:
     """A grid in words: how many cells, from where to where."""
-    position = _position(fields)
+    position = place_of(fields)
     if position is None:
         axes = [(d, _numbers(fields.array, d)) for d in fields.space]
     else:

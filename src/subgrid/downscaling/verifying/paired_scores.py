@@ -1,6 +1,7 @@
 """Scores of members against their own truth, summed block by block: memory does not grow with the archive."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +31,9 @@ DETERMINED = 1e-3
 """Of the mean range of truth and members: entries with less hold one value, and their ranks are those of rounding
 errors. C′x determines them, or it does not rain at all."""
 SUMS = ("crps", "absolute", "variance", "square")
+Block = tuple[
+    Int[np.ndarray, " n"], Float[np.ndarray, "n member channel *space"], Float[np.ndarray, "n channel *space"]
+]
 ABOUT = {
     "CRPS": "fair continuous ranked probability score, mean over cells and samples; floor: the score of this ensemble "
     "where one of its own members plays the truth",
@@ -67,15 +71,6 @@ class PairedSums:
         return np.where(count > 0, self.maps[name] / np.maximum(count, 1), np.nan)
 
 
-@dataclass(frozen=True)
-class _Block:
-    """Scores of every entry (case, channel, *space) of cases with the same members, NaN where one is missing."""
-
-    of: dict[str, np.ndarray]
-    own: dict[str, np.ndarray]
-    ranks: np.ndarray | None = field(default=None)
-
-
 def paired_sums(
     ensemble: FieldSet, reference: FieldSet, pairing: Pairing, *, report: ProgressReport | None = None
 ) -> PairedSums:
@@ -97,23 +92,41 @@ def paired_sums(
     maps = {name: np.zeros(shape) for name in (*SUMS, "error", "count")}
     cases = {name: np.zeros((2, n)) for name in (*SUMS, "count")}
     sums = PairedSums(maps, cases, np.full((n, ensemble.n_members + 1), np.nan))
-    size = max(1, BLOCK_BYTES // (4 * ensemble.n_members * int(np.prod(shape))))
-    for start in range(0, n, size):
-        block = np.arange(start, min(start + size, n))
-        x, y = ensemble.read(pairing.ensemble[block]), reference.read(pairing.reference[block])[:, 0]
-        there = np.isfinite(x).any(axis=tuple(range(2, x.ndim)))
-        for members in np.unique(there, axis=0):
-            if members.any():
-                chosen = (there == members).all(axis=1)
-                _add(sums, block[chosen], x[chosen][:, members], y[chosen])
-        if report is not None:
-            report(int(block[-1]) + 1, n)
+    for block, x, y in paired_blocks(ensemble, reference, pairing, report=report):
+        _add(sums, block, x, y)
     if not cases["count"].any():
         raise DataError(
             f"{ensemble.source} and {reference.source}: no cell has a value of {ensemble.name} in both at any time "
             "that they share; are their masks of the same place?"
         )
     return sums
+
+
+def paired_blocks(
+    ensemble: FieldSet, reference: FieldSet, pairing: Pairing, *, report: ProgressReport | None = None
+) -> Iterator[Block]:
+    """Members and truth of all pairs, some at a time; those that have the same members together.
+
+    Args:
+        ensemble: the ensemble.
+        reference: on the same grid, in the same unit.
+        pairing: of their samples.
+        report: `report(done, total)` after each block, in samples.
+
+    Yields:
+        Numbers of pairs, members (case, member, channel, *space) without those that a sample lacks, and the truth.
+    """
+    size = max(1, BLOCK_BYTES // (4 * ensemble.n_members * int(np.prod(ensemble.shape))))
+    for start in range(0, len(pairing), size):
+        block = np.arange(start, min(start + size, len(pairing)))
+        x, y = ensemble.read(pairing.ensemble[block]), reference.read(pairing.reference[block])[:, 0]
+        there = np.isfinite(x).any(axis=tuple(range(2, x.ndim)))
+        for members in np.unique(there, axis=0):
+            if members.any():
+                chosen = (there == members).all(axis=1)
+                yield block[chosen], x[chosen][:, members], y[chosen]
+        if report is not None:
+            report(int(block[-1]) + 1, len(pairing))
 
 
 def _add(sums: PairedSums, cases: Int[np.ndarray, " n"], x: np.ndarray, y: np.ndarray) -> None:

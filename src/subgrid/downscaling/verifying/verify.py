@@ -1,7 +1,6 @@
 """The front door: an ensemble and a reference in, scores with their floors out."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +11,8 @@ from subgrid.downscaling.verifying.paired_scores import PairedSums, paired_rows,
 from subgrid.downscaling.verifying.pairing import Pairing, pair
 from subgrid.downscaling.verifying.result import Score, Verification
 from subgrid.downscaling.verifying.set_scores import set_rows
-from subgrid.types import NotedReport, ProgressReport
+from subgrid.training.progress import progress as show_progress
+from subgrid.types import ProgressReport
 
 MEANING = (
     "paired scores mean something only if the coarse fields follow the reference's own samples (a reanalysis, or the "
@@ -78,12 +78,11 @@ def verify(
     rows: list[Score] = []
     notes: list[str] = []
     n_pairs = 0
-    with _progress(progress) as update:
-        for matched in match(ensemble, reference, variables=variables, paired=paired):
-            found, said = _scores(matched, update)
-            rows += found
-            notes += [*matched.notes, *said]
-            n_pairs = max(n_pairs, 0 if matched.pairing is None else len(matched.pairing))
+    for matched in match(ensemble, reference, variables=variables, paired=paired):
+        found, said = _scores(matched, progress=progress)
+        rows += found
+        notes += [*matched.notes, *said]
+        n_pairs = max(n_pairs, 0 if matched.pairing is None else len(matched.pairing))
     return Verification(tuple(rows), n_pairs, tuple(dict.fromkeys(notes)))
 
 
@@ -133,17 +132,18 @@ def sums_of(matched: Matched, *, report: ProgressReport | None = None) -> Paired
     return paired_sums(matched.ensemble, matched.reference, matched.pairing, report=report)
 
 
-def _scores(matched: Matched, update: NotedReport) -> tuple[list[Score], tuple[str, ...]]:
+def _scores(matched: Matched, *, progress: bool) -> tuple[list[Score], tuple[str, ...]]:
     """All rows of one variable."""
     name, units, pairing = matched.name, matched.ensemble.units, matched.pairing
     rows: list[Score] = []
     notes: tuple[str, ...] = ()
     if pairing is not None:
-        sums = sums_of(matched, report=lambda done, total: update(done, total, f"{name}: pairs"))
+        with show_progress(f"verify {name}, pairs", enabled=progress) as update:
+            sums = sums_of(matched, report=update)
         rows += paired_rows(sums, pairing, variable=name, units=units)
         notes = (_paired_note(matched, pairing, sums), MEANING)
-    report: ProgressReport = lambda done, total: update(done, total, f"{name}: distributions")  # noqa: E731
-    found, said = set_rows(matched.ensemble, matched.reference, pairing, variable=name, report=report)
+    with show_progress(f"verify {name}, distributions", enabled=progress) as update:
+        found, said = set_rows(matched.ensemble, matched.reference, pairing, variable=name, report=update)
     return [*rows, *found], (*notes, *said)
 
 
@@ -155,34 +155,3 @@ def _paired_note(matched: Matched, pairing: Pairing, sums: PairedSums) -> str:
     if matched.ensemble.n_members > 1 and whole < len(pairing):
         said += f"; {len(pairing) - whole} samples lack members or values, and are not among the ranks"
     return said
-
-
-@contextmanager
-def _progress(shown: bool) -> Iterator[NotedReport]:
-    """A bar, or nothing."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description:<22}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("elapsed"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), disable=not shown, transient=True) as bar:
-        task = bar.add_task("verify", total=None)
-
-        def update(done: int, total: int, note: str) -> None:
-            bar.update(task, completed=done, total=total, description=note)
-
-        yield update

@@ -22,9 +22,9 @@ from subgrid.experiments.downscale.run import DownscaleRun
 from subgrid.experiments.downscale.scoring import COLUMNS
 from subgrid.runs.config import ConfigError, read_tables
 from subgrid.runs.experiment import check_own_folder
-from subgrid.runs.runner import Bar
 from subgrid.runs.score_table import ScoreTable
 from subgrid.training.distributed import is_first_process, join_from_text
+from subgrid.training.progress import progress as shown
 from subgrid.types import Coarsening
 
 LARGEST_SHARE = 0.25
@@ -39,7 +39,7 @@ def train(
     *,
     stream: bool | None = None,
     join: str | None = None,
-    bar: Bar,
+    progress: bool = True,
 ) -> None:
     """A prior from one archive of fine fields.
 
@@ -68,7 +68,7 @@ def train(
     operator, jitter = _own_operator(config, fields.shape[2:], fine), _own_jitter(config)
     if is_first_process():
         write_text(stored, config.as_toml())
-    with bar("train") as update:
+    with shown("train", enabled=progress) as update:
         key = DownscaleRun(config, output).key("prior")
         train_on(config, fields, output, operator=operator, jitter=jitter, update=update, key=key)
 
@@ -131,7 +131,7 @@ def downscale(
     variable: str | None,
     overwrite: bool,
     *,
-    bar: Bar,
+    progress: bool = True,
 ) -> None:
     """An ensemble of fine fields for every coarse field, dimensions and coordinates of the input kept.
 
@@ -150,11 +150,11 @@ def downscale(
     if reference is not None:
         fine = samples_of(open_field(reference, variable), source=str(reference))
         check_aligned(samples, fine, operator)
-        with bar("fit debiaser") as update:
+        with shown("fit debiaser", enabled=progress) as update:
             debias_key = key("debias", config.debias.method)
             debiaser, summary = fit_debiaser(config, samples, fine, operator, update=update, key=debias_key)
         targets = apply_debiaser(debiaser, targets)
-    with bar("downscale") as update:
+    with shown("downscale", enabled=progress) as update:
         ensemble, diagnostics = sample_with_diagnostics(
             upsampler,
             targets,
