@@ -2,16 +2,12 @@
 
     import jax, subgrid
 
-    fine, coarse = subgrid.open_field("fine.nc"), subgrid.open_field("coarse.nc")
-    operator = subgrid.Subsample((192,), 8)
-    prior = subgrid.train(fine, folder="model", key=jax.random.key(0))
-    debiaser = subgrid.fit_debiaser(coarse, fine, operator, key=jax.random.key(1))
-    ensemble = subgrid.downscale(coarse, prior, debiaser, operator, n_members=16, key=jax.random.key(2))
+    model = subgrid.fit("fine.nc", "coarse.nc", folder="model", key=jax.random.key(0))
+    ensemble = subgrid.downscale("coarse_new.nc", model, n_members=16, key=jax.random.key(1))
+    print(subgrid.verify(ensemble, "fine_new.nc"))
+    subgrid.plot.members(ensemble)
 
-Climate archives, with CF metadata, units, calendars and masks:
-
-    model = subgrid.train_climate("fine.nc", "coarse.nc", ["tas"], folder="model", key=jax.random.key(0))
-    ensemble = subgrid.downscale_climate("coarse_new.nc", model, n_members=16, key=jax.random.key(1))
+The same calls take climate archives, with units, calendars, masks and members, and plain arrays.
 
 These names are loaded when first used, so that `import subgrid` itself imports neither jax nor xarray.
 """

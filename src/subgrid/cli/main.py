@@ -3,11 +3,12 @@
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from subgrid.experiments import DEFAULT, KINDS, single_steps
+from subgrid.cli import models
+from subgrid.experiments import DEFAULT, KINDS
 
 if TYPE_CHECKING:
     from subgrid.runs.experiment import Experiment
@@ -22,13 +23,12 @@ app = typer.Typer(
 Learns a transport that removes the bias of coarse fields and a generative prior of fine fields, then samples fine
 fields that agree with each debiased coarse field.
 
-Start with `subgrid demo`. For your own files: `subgrid run CONFIG.toml`, or step by step `train`, `downscale`,
-`verify`. `subgrid init KIND` writes a configuration to start from, and `subgrid explain KEY` tells what a key is; every
-command that computes from one takes `--set table.key=value`. Exit codes are 0 (done), 1 (failed), 2 (wrong input), 130
-(interrupted).""",
+Start with `subgrid demo`. For your own files: `inspect`, `fit`, `downscale`, `verify`, each one call of the library.
+An experiment with held-out data, scores and a report is `subgrid run CONFIG.toml`; `subgrid init KIND` writes a
+configuration to start from, and `subgrid explain KEY` tells what a key is. Exit codes are 0 (done), 1 (failed), 2
+(wrong input), 130 (interrupted).""",
 )
 
-Output = Annotated[Path, typer.Option("--output", "-o", help="Where to write; must not exist yet.")]
 RunFolder = Annotated[
     Path, typer.Option("--output", "-o", help="Folder to write into; one of the same configuration is continued.")
 ]
@@ -36,9 +36,7 @@ Settings = Annotated[Path | None, typer.Option("--config", "-c", help="TOML file
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="Override a key: `--set training.n_steps=8000`. Repeatable.")
 ]
-VariableOption = Annotated[str | None, typer.Option("--variable", help="Variable to read, if a file holds several.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
 
 
 def _show_version(wanted: bool) -> bool:
@@ -67,6 +65,13 @@ def _run_help() -> str:
         "Runs the whole experiment of a configuration file; the same call resumes a run that was stopped.\n\n"
         f"The table in the file tells which kind of experiment it is:\n\n{kinds}"
     )
+
+
+app.command("inspect")(models.inspect_files)
+app.command("fit")(models.fit_model)
+app.command("downscale")(models.downscale_fields)
+app.command("verify")(models.verify_ensemble)
+app.command("status")(models.status)
 
 
 @app.command("demo")
@@ -182,106 +187,11 @@ def explain(
     typer.echo(explained(key, KINDS))
 
 
-@app.command("inspect")
-def inspect_files(
-    files: Annotated[list[str], typer.Argument(help="Archives: NetCDF files, Zarr stores, folders or globs.")],
-    variables: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--variable", help="What is asked for: `tas`, `tas=tg` (name in files), `x={bounds=[0, 1]}`; repeat."
-        ),
-    ] = None,
-    step: Annotated[
-        str | None, typer.Option(help="`day` or `month`: whether two archives fit when both are averaged.")
-    ] = None,
-    values: Annotated[bool, typer.Option("--values", help="Read every value, not samples of large files.")] = False,
-) -> None:
-    """Says what Subgrid sees in climate files, whether two of them fit together, and what to change if not."""
-    from subgrid.cli.inspect import print_inspection, wanted_of
-    from subgrid.data.inspection.inspection import inspect
-
-    if step not in (None, "day", "month"):
-        raise typer.BadParameter(f"it must be day or month, not {step!r}.", param_hint="--step")
-    inspection = inspect(*files, variables=wanted_of(variables), step=step, values=values)
-    print_inspection(inspection)
-    if inspection.problems:
-        raise typer.Exit(2)
-
-
-@app.command("status")
-def status(
-    store: Annotated[Path, typer.Argument(help="Ensemble store, for example RUN/ensemble.zarr.")],
-    repair: Annotated[bool, typer.Option("--repair", help="Mark damaged items as not done.")] = False,
-) -> None:
-    """Shows what of an ensemble is done, and which of its files are missing or corrupt."""
-    from subgrid.cli.status import show_status
-
-    show_status(store, repair_damage=repair)
-
-
 @app.command("simulate")
 def simulate(output: RunFolder, config: Settings = None, overrides: Overrides = None) -> None:
     """Writes a pair of unpaired archives, OUTPUT/fine.zarr and OUTPUT/coarse.zarr; what is there already stays."""
     _launch(KINDS[DEFAULT].load(), config, output, overrides, goal="simulate")
     typer.echo(f"wrote {output}/fine.zarr and {output}/coarse.zarr")
-
-
-@app.command("train")
-def train(
-    fine: Annotated[Path, typer.Argument(help="Fine fields: NetCDF file or Zarr store.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Model folder; an unfinished one is resumed.")],
-    variable: VariableOption = None,
-    config: Settings = None,
-    overrides: Overrides = None,
-    stream: Annotated[
-        bool | None,
-        typer.Option("--stream/--in-memory", help="Read batches from disk; default: if larger than memory / 4."),
-    ] = None,
-    join: Annotated[
-        str | None,
-        typer.Option(help="Train on several hosts: `auto` (SLURM, Open MPI, TPU pods) or `host:port,i/n`."),
-    ] = None,
-) -> None:
-    """Trains the prior on fine fields alone. Ctrl-C saves; the same call resumes."""
-    single_steps().train(_configuration(config, overrides), fine, output, variable, stream=stream, join=join)
-    typer.echo(f"trained {output}")
-
-
-@app.command("downscale")
-def downscale(
-    coarse: Annotated[Path, typer.Argument(help="Coarse fields to downscale: NetCDF file or Zarr store.")],
-    model: Annotated[Path, typer.Option("--model", "-m", help="Model folder made by `train`.")],
-    output: Output,
-    reference: Annotated[
-        Path | None,
-        typer.Option(help="Fine archive to debias against; without it the coarse fields are taken as unbiased."),
-    ] = None,
-    variable: VariableOption = None,
-    config: Settings = None,
-    overrides: Overrides = None,
-    overwrite: Overwrite = False,
-) -> None:
-    """Debiases coarse fields and samples an ensemble of fine fields for each, into one Zarr store or .nc file.
-
-    Without `--config`, the settings are those that the model was trained with.
-    """
-    steps = single_steps()
-    settings = _configuration(steps.settings_of(model) if config is None else config, overrides)
-    steps.downscale(settings, coarse, model, output, reference, variable, overwrite)
-    typer.echo(f"wrote {output}")
-
-
-@app.command("verify")
-def verify(
-    ensemble: Annotated[Path, typer.Argument(help="Ensemble made by `downscale`.")],
-    reference: Annotated[Path, typer.Option("--reference", "-r", help="Fine fields to score against.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="JSON file of the metrics.")] = Path("metrics.json"),
-    variable: VariableOption = None,
-    overwrite: Overwrite = False,
-) -> None:
-    """Scores an ensemble against fine reference fields, noise floor beside every metric."""
-    single_steps().verify(ensemble, reference, output, variable, overwrite).show()
-    typer.echo(f"wrote {output}")
 
 
 @app.command("publish")
@@ -306,13 +216,6 @@ def _experiment(config: Path, overrides: list[str] | None) -> "Experiment":
     from subgrid.runs.experiment import kind_of
 
     return KINDS[kind_of(config, KINDS, overrides=overrides or (), default=DEFAULT)].load()
-
-
-def _configuration(path: Path | None, overrides: list[str] | None) -> Any:
-    """Of the single steps."""
-    from subgrid.runs.experiment import load_config
-
-    return load_config(KINDS[DEFAULT].load(), path, overrides or ())
 
 
 def _launch(

@@ -138,3 +138,24 @@ def _converted(field: xr.DataArray, unit: str, name: str) -> xr.DataArray:
             f"{name}: {field.name} is in {own!r}, and the model in {unit!r}; convert it, or correct the attribute."
         ) from error
     return (field * factor + offset).assign_attrs({**field.attrs, "units": unit})
+
+
+def has_dates_and_places(dataset: xr.Dataset) -> bool:
+    """Whether fields have dates, and latitude and longitude.
+
+    Args:
+        dataset: an archive, opened.
+
+    Returns:
+        True if all are among its coordinates, by name or standard name.
+    """
+    names = {str(name).lower() for name in dataset.variables}
+    standard = {str(each.attrs.get("standard_name", "")) for each in dataset.variables.values()}
+    placed = ({"lat", "latitude"} & names or "latitude" in standard) and (
+        {"lon", "longitude", "long"} & names or "longitude" in standard
+    )
+    dated = any(
+        each.dtype.kind == "M" or (each.dtype == object and each.size and hasattr(each.values.flat[0], "calendar"))
+        for each in dataset.coords.values()
+    )
+    return bool(placed) and dated

@@ -5,12 +5,10 @@ A new kind is a folder with an `EXPERIMENT` and one line here. Another package a
     subgrid.experiments.KINDS["rain"] = Kind("my_package.rain", "Rain gauges to radar.")
 """
 
-from types import ModuleType
-
 from subgrid.runs.kinds import Kind
 
 DEFAULT = "data"
-"""The kind of the demo, of the single steps, and of files that leave its own table out."""
+"""The kind of the demo, and of files that leave its own table out."""
 KINDS: dict[str, Kind] = {
     "data": Kind("subgrid.experiments.downscale", "Downscale fields from two archives, or simulated ones."),
     "climate": Kind("subgrid.experiments.climate", "Downscale CF archives: units, calendars, masks, change, maps."),
@@ -21,10 +19,3 @@ KINDS: dict[str, Kind] = {
     "sampler_errors": Kind("subgrid.experiments.sampler_errors", "What samplers cost in accuracy; no network."),
 }
 """By the table that names each in a configuration file."""
-
-
-def single_steps() -> ModuleType:
-    """train, downscale and verify on single files, with the configuration of the default kind."""
-    from subgrid.experiments.downscale import steps
-
-    return steps

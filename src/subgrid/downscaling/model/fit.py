@@ -15,7 +15,7 @@ from typing import Any
 import jax.random as jr
 import numpy as np
 
-from subgrid.data.plain import Fields, open_plain
+from subgrid.data.plain import Fields, has_dates_and_places, open_plain
 from subgrid.data.sources.sources import read_sources
 from subgrid.data.store import OutputExists, write_json
 from subgrid.data.variables.wanted import Variable, Variables, wanted_variables
@@ -23,7 +23,7 @@ from subgrid.downscaling.climate.refinement import RefinementSettings
 from subgrid.downscaling.model.dated import open_dated, require_given
 from subgrid.downscaling.model.folder import PREPARATION, is_finished, load, save_preparation
 from subgrid.downscaling.model.model import Model
-from subgrid.downscaling.model.plain import BY_DATA, PlainPair, has_dates_and_places, open_plain_pair
+from subgrid.downscaling.model.plain import BY_DATA, PlainPair, open_plain_pair
 from subgrid.downscaling.model.settings import FitSettings
 from subgrid.downscaling.prior.model import PriorSettings
 from subgrid.downscaling.prior.training import TrainingSettings

@@ -16,9 +16,13 @@ import numpy as np
 import xarray as xr
 from jax.experimental import sparse
 
-from subgrid.downscaling.stored.kinds import class_of, kind_of
+from subgrid.downscaling.stored.kinds import KINDS, class_of, kind_of
 
 Arrays = dict[str, np.ndarray]
+
+
+class LaterVersion(ValueError):
+    """A description that says more than this version understands."""
 
 
 def encode(part: Any) -> tuple[Any, Arrays]:
@@ -51,12 +55,15 @@ def decode(description: Any, arrays: Mapping[str, np.ndarray]) -> Any:
         The part.
 
     Raises:
-        KeyError: for a kind or an array that there is not.
+        KeyError: for an array or a field that there is not.
+        LaterVersion: for a kind or a field that this version does not know.
 
     Examples:
         >>> decode(*encode(Subsample((192,), 8)))
     """
     match description:
+        case {"kind": kind, **fields}:  # first: a field may have the name of one of the forms below
+            return _part(kind, {name: decode(value, arrays) for name, value in fields.items()})
         case {"array": name, **more}:
             return jnp.asarray(arrays[name]) if more["jax"] else np.asarray(arrays[name])
         case {"texts": texts, "shape": shape}:
@@ -65,12 +72,6 @@ def decode(description: Any, arrays: Mapping[str, np.ndarray]) -> Any:
             return tuple(decode(item, arrays) for item in items)
         case {"mapping": items}:
             return {name: decode(item, arrays) for name, item in items.items()}
-        case {"kind": "sparse matrix", **inner}:
-            return _sparse({name: decode(value, arrays) for name, value in inner.items()})
-        case {"kind": "coordinates", **inner}:
-            return _dataset({name: decode(value, arrays) for name, value in inner.items()})
-        case {"kind": kind, **fields}:
-            return _made(class_of(kind), {name: decode(value, arrays) for name, value in fields.items()})
         case list():
             return [decode(item, arrays) for item in description]
     return description
@@ -86,8 +87,9 @@ def _encode(part: Any, path: str, arrays: Arrays) -> Any:
         case np.ndarray() if part.dtype.kind in "UO":  # a few names, which arrays of numbers have no room for
             return {"texts": [str(each) for each in part.ravel()], "shape": list(part.shape)}
         case np.ndarray() | jax.Array():
-            arrays[path] = np.asarray(part)
-            return {"array": path, "jax": isinstance(part, jax.Array)}
+            name = _free_name(path, arrays)
+            arrays[name] = np.asarray(part)
+            return {"array": name, "jax": isinstance(part, jax.Array)}
         case sparse.BCOO():
             flags = ("indices_sorted", "unique_indices")
             facts = {"data": part.data, "indices": part.indices, "shape": tuple(part.shape)}
@@ -106,10 +108,31 @@ def _encode(part: Any, path: str, arrays: Arrays) -> Any:
     return {"kind": kind} | inside((field.name, getattr(part, field.name)) for field in dataclasses.fields(part))
 
 
-def _made(cls: type, fields: Mapping[str, Any]) -> Any:
+def _free_name(path: str, arrays: Arrays) -> str:
+    """A name that no other array has, in one store: the keys of mappings may hold dots and slashes."""
+    name = path.replace("/", "|")
+    while name in arrays:
+        name += "_"
+    return name
+
+
+def _part(kind: str, fields: Mapping[str, Any]) -> Any:
+    match kind:
+        case "sparse matrix":
+            return _sparse(fields)
+        case "coordinates":
+            return _dataset(fields)
+    if kind not in KINDS:
+        raise LaterVersion(f"a part of the kind {kind!r}")
+    return _made(kind, class_of(kind), fields)
+
+
+def _made(kind: str, cls: type, fields: Mapping[str, Any]) -> Any:
     """An instance with these fields: what its `__init__` once computed is not computed again."""
     part = object.__new__(cls)
     known = {field.name: field for field in dataclasses.fields(cls)}
+    if unknown := [name for name in fields if name not in known]:
+        raise LaterVersion(f"{unknown[0]!r} of a part of the kind {kind!r}")
     for name, field in known.items():
         if name in fields:
             object.__setattr__(part, name, fields[name])

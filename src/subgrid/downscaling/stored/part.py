@@ -9,7 +9,7 @@ import xarray as xr
 
 from subgrid.data.fields import DataError
 from subgrid.data.store import write_zarr
-from subgrid.downscaling.stored.codec import decode, encode
+from subgrid.downscaling.stored.codec import LaterVersion, decode, encode
 
 FORMAT = 1
 """Raised where a stored part would mean something else."""
@@ -50,17 +50,24 @@ def load_part(path: Path) -> Any:
         >>> preparation = load_part(folder / "preparation.zarr")
     """
     if not path.exists():
-        raise DataError(f"{path.parent}: holds no {path.name}; its training did not end, or it is no model.")
+        raise DataError(f"{path.parent}: holds no {path.name}; it is no model, or its fit did not come so far.")
     try:
         with xr.open_zarr(path, chunks=None) as stored:
             found = stored.load()
         if found.attrs.get("format") != FORMAT:
             raise DataError(
-                f"{path}: is of format {found.attrs.get('format')}, not {FORMAT}; fit the model anew."
+                f"{path}: is of format {found.attrs.get('format')}, and this version of Subgrid reads {FORMAT}; use the "
+                "version that wrote it, or fit the model anew."
             )
         arrays = {str(name): np.asarray(array.values) for name, array in found.data_vars.items()}
         return decode(json.loads(found.attrs["part"]), arrays)
     except DataError:
         raise
-    except Exception as error:
-        raise DataError(f"{path}: cannot be read ({type(error).__name__}: {error}); fit the model anew.") from error
+    except LaterVersion as error:
+        raise DataError(
+            f"{path}: holds {error}, which this version of Subgrid does not know; use the later version that wrote it, "
+            "or fit the model anew."
+        ) from error
+    except Exception as error:  # whatever the libraries below raise for a damaged store
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        raise DataError(f"{path}: is damaged and cannot be read ({said}); fit the model anew.") from error

@@ -1,0 +1,207 @@
+"""`subgrid inspect`, `fit`, `downscale`, `verify`, `status`: the library's own functions, one call each."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Variables = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--variable",
+        help="What is asked for: `tas`, `tas=tg` (name in files), `x={bounds=[0, 1]}`; repeat for several.",
+    ),
+]
+Given = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="A setting by its name, as in Python: `--set n_steps=4000`. Repeatable."),
+]
+SettingsFile = Annotated[
+    Path | None, typer.Option("--config", "-c", help="TOML file of settings by their names, without tables.")
+]
+Seed = Annotated[int, typer.Option(help="Of everything random.")]
+
+
+def inspect_files(
+    files: Annotated[list[str], typer.Argument(help="Archives: NetCDF files, Zarr stores, folders or globs.")],
+    variables: Variables = None,
+    step: Annotated[
+        str | None, typer.Option(help="`day` or `month`: whether two archives fit when both are averaged.")
+    ] = None,
+    values: Annotated[bool, typer.Option("--values", help="Read every value, not samples of large files.")] = False,
+) -> None:
+    """Says what Subgrid sees in climate files, whether two of them fit together, and what to change if not."""
+    from subgrid.cli.inspect import print_inspection, wanted_of
+    from subgrid.data.inspection.inspection import inspect
+
+    if step not in (None, "day", "month"):
+        raise typer.BadParameter(f"it must be day or month, not {step!r}.", param_hint="--step")
+    inspection = inspect(*files, variables=wanted_of(variables), step=step, values=values)
+    print_inspection(inspection)
+    if inspection.problems:
+        raise typer.Exit(2)
+
+
+def fit_model(
+    fine: Annotated[str, typer.Argument(help="Fine archive: NetCDF file, Zarr store, folder, glob or URL.")],
+    coarse: Annotated[str, typer.Argument(help="Coarse archive; the two share no dates.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Model folder; an unfinished one is resumed.")],
+    variables: Variables = None,
+    operator: Annotated[
+        int | None,
+        typer.Option(help="Of plain arrays: every n-th fine point is a coarse one; default: by coordinates."),
+    ] = None,
+    seed: Seed = 0,
+    config: SettingsFile = None,
+    given: Given = None,
+) -> None:
+    """Fits a model: units, climatology, debiasing and a prior of fine fields. Ctrl-C saves; the same call resumes.
+
+    Settings are those of `subgrid.fit` in Python: `--set prior=network`, `--set debias=quantile-mapping`,
+    `--set n_steps=4000`; the guide *Fitting* lists them.
+    """
+    import jax.random as jr
+
+    from subgrid.cli.inspect import wanted_of
+    from subgrid.downscaling.model.fit import fit
+
+    settings = _settings(config, given)
+    model = fit(fine, coarse, wanted_of(variables), folder=output, operator=operator, key=jr.key(seed), **settings)
+    typer.echo(repr(model))
+
+
+def downscale_fields(
+    coarse: Annotated[str, typer.Argument(help="Coarse fields: NetCDF file, Zarr store, folder, glob or URL.")],
+    model: Annotated[Path, typer.Option("--model", "-m", help="Folder of `fit`, or of a finished `run`.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write; must not exist yet.")],
+    members: Annotated[int, typer.Option(help="Members for each of the coarse archive's own.")] = 16,
+    change: Annotated[
+        str, typer.Option(help="Climate of another period: `none`, `preserve` the coarse model's change, or `ask`.")
+    ] = "ask",
+    region: Annotated[str | None, typer.Option(help="`SOUTH,WEST,NORTH,EAST` in degrees, to write no more.")] = None,
+    time: Annotated[str | None, typer.Option(help="`FIRST:LAST`, such as 2041:2050-06.")] = None,
+    points: Annotated[Path | None, typer.Option(help="CSV file with lat, lon and name: stations, not fields.")] = None,
+    nearest: Annotated[
+        bool, typer.Option("--nearest", help="Stations get the nearest cell; else interpolated.")
+    ] = False,
+    form: Annotated[
+        str | None, typer.Option("--format", help="`zarr` or `netcdf`; default: by the ending of the output.")
+    ] = None,
+    scheduler: Annotated[str, typer.Option(help="`serial`, `local:N`, `slice:i/n`, `dask://host:port`.")] = "serial",
+    seed: Seed = 0,
+    given: Given = None,
+) -> None:
+    """Debiases coarse fields by the model's own transport, and draws an ensemble of fine fields for each.
+
+    A Zarr store is filled piece by piece: the same call goes on after a stop. Other settings are those of
+    `subgrid.downscale` in Python: `--set n_levels=32`, `--set guidance=moment-matching`, `--set gaps=drop`.
+    """
+    import jax.random as jr
+
+    from subgrid.execution.ensembles import downscale
+
+    part = {"time": time, "region": None if region is None else _region(region), "points": points}
+    settings = {name: value for name, value in part.items() if value is not None} | _settings(None, given)
+    out = _named(output, form)
+    downscale(
+        coarse, model, n_members=members, change=_change(change), out=out, scheduler=scheduler,
+        key=jr.key(seed), **settings, **({"nearest": True} if nearest else {}),
+    )  # fmt: skip
+    typer.echo(f"wrote {out}")
+
+
+def verify_ensemble(
+    ensemble: Annotated[str, typer.Argument(help="Ensemble of `downscale` or of a run.")],
+    reference: Annotated[str, typer.Option("--reference", "-r", help="Fine fields to score against.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="JSON file of the scores.")] = Path("metrics.json"),
+    variables: Annotated[list[str] | None, typer.Option("--variable", help="Of the ensemble; default: all.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")] = False,
+) -> None:
+    """Scores an ensemble against fine fields, its noise floor beside every score.
+
+    Where dates agree, each field against its own truth (CRPS, spread/skill, ranks); distributions in any case.
+    """
+    from subgrid.data.store import check_free, write_json
+    from subgrid.downscaling.verifying.verify import verify
+
+    inputs = [Path(each) for each in (ensemble, reference) if Path(each).exists()]
+    check_free(output, overwrite=overwrite, kind="file", inputs=inputs)
+    found = verify(ensemble, reference, variables=variables)
+    write_json(output, {**found.as_dict(), "ensemble": ensemble, "reference": reference})
+    typer.echo(repr(found))
+    typer.echo(f"wrote {output}")
+
+
+def status(
+    store: Annotated[Path, typer.Argument(help="Ensemble store, for example RUN/ensemble.zarr.")],
+    repair: Annotated[bool, typer.Option("--repair", help="Mark damaged items as not done.")] = False,
+) -> None:
+    """Shows what of an ensemble is done, and which of its files are missing or corrupt."""
+    from subgrid.cli.status import show_status
+
+    show_status(store, repair_damage=repair)
+
+
+def _settings(config: Path | None, given: list[str] | None) -> dict[str, Any]:
+    """Settings by their names, of a file and then of the options `--set`."""
+    import tomllib
+
+    from subgrid.data.fields import DataError
+
+    settings: dict[str, Any] = {}
+    if config is not None:
+        try:
+            settings |= tomllib.loads(config.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise DataError(f"{config}: cannot be read ({error.strerror}).") from error
+        except tomllib.TOMLDecodeError as error:
+            raise DataError(f"{config}: is no TOML ({error}).") from error
+    for text in given or ():
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise DataError(f"--set {text}: write it as NAME=VALUE, such as --set n_steps=4000.")
+        table, _, key = name.strip().rpartition(".")
+        place = settings.setdefault(table, {}) if table else settings
+        place[key] = _value(value.strip())
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
+
+
+def _value(text: str) -> Any:
+    """As in TOML; a bare word is a text."""
+    import tomllib
+
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _region(text: str) -> tuple[float, ...]:
+    try:
+        found = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        found = ()
+    if len(found) != 4:
+        raise typer.BadParameter(f"write it as SOUTH,WEST,NORTH,EAST, not {text!r}.", param_hint="--region")
+    return found
+
+
+def _change(text: str) -> Any:
+    if text not in ("ask", "none", "preserve"):
+        raise typer.BadParameter(f"it must be none, preserve or ask, not {text!r}.", param_hint="--change")
+    return text
+
+
+def _named(output: Path, form: str | None) -> Path:
+    """The output, with the ending of its format where it has none; an ending that contradicts it is refused."""
+    from subgrid.data.store import output_kind
+
+    if form is None:
+        return output
+    if form not in ("zarr", "netcdf"):
+        raise typer.BadParameter(f"it must be zarr or netcdf, not {form!r}.", param_hint="--format")
+    if not output.suffix:
+        return output.with_name(f"{output.name}.{'nc' if form == 'netcdf' else 'zarr'}")
+    if (output_kind(output) == "file") != (form == "netcdf"):
+        raise typer.BadParameter(f"{output} does not end as {form} does.", param_hint="--format")
+    return output
