@@ -29,7 +29,7 @@ from subgrid.execution.sampling import loader_of
 from subgrid.execution.store import Store
 from subgrid.execution.template import Template, create_store
 from subgrid.numerics.streams import draw_keys, substream
-from subgrid.training.progress import progress as progress_of
+from subgrid.training.progress import progress as progress_of, say
 from subgrid.types import Key
 
 STREAM = "ensemble"
@@ -91,6 +91,8 @@ def downscale(
     if out is not None and output_kind(out) == "file":
         check_free(out, overwrite=False, kind="file", inputs=[])
     request = request_of(coarse, model, change=change, wanted=wanted)
+    for note in request.notes:
+        say(f"coarse: {note}", enabled=progress)
     said = {"n_members": n_members, "change": change, **{name: str(value) for name, value in (own | part).items()}}
     attributes = provenance(
         with_history(request.attributes, *request.notes), said, checkpoint=model.checkpoint, key=key

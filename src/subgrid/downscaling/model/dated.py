@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from subgrid.data.canonical import check_climate, open_climate
 from subgrid.data.fields import DataError
+from subgrid.data.pooling.pooling import notes_of
 from subgrid.data.sources.sources import Source
 from subgrid.data.variables.wanted import Variable
 from subgrid.downscaling.climate.coarse_fit import fit_coarse
@@ -47,6 +48,12 @@ class DatedPair:
     series: Series
     anomalies: Chain
     predictors: Float[np.ndarray, "p y x"] | None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was done to the archives when they were opened, a sentence each."""
+        pairs = (("fine", self.fine), ("coarse", self.coarse))
+        return tuple(f"{name}: {note}" for name, dataset in pairs for note in notes_of(dataset))
 
     def sides(self, settings: FitSettings, given: Mapping[str, Variable], report: Any) -> tuple[CoarseSide, FineSide]:
         """Debiasing, chosen and fitted, and the way back to fine fields.

@@ -6,7 +6,6 @@ same bits.
 """
 
 import json
-import logging
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
@@ -29,10 +28,8 @@ from subgrid.downscaling.prior.model import PriorSettings
 from subgrid.downscaling.prior.training import TrainingSettings
 from subgrid.downscaling.settings import sort_settings
 from subgrid.numerics.streams import substream
-from subgrid.training.progress import progress as progress_of
+from subgrid.training.progress import progress as progress_of, say
 from subgrid.types import Key
-
-LOG = logging.getLogger("subgrid")
 
 
 def fit(
@@ -117,8 +114,12 @@ def _fit_dated(folder: Path, fine, coarse, given, settings: FitSettings, others,
     )
     wanted = _refuse_another(folder, key, [_asked(given), settings.asked(), refinement])
     pair = open_dated(_dataset(fine), _dataset(coarse), given, settings)
+    for note in pair.notes:
+        say(note, enabled=progress)
     with progress_of("debias", enabled=progress) as update:
         sides = pair.sides(settings, given, lambda done, _: update(done, 0, "left-out years"))
+    for sentence in () if sides[0].choice is None else sides[0].choice.sentences():
+        say(sentence, enabled=progress)
     _begin(folder, wanted, sides)
     with progress_of("train", enabled=progress) as update:
         report = lambda step, numbers: update(step, network.n_steps, f"loss {numbers['loss']:.4f}")  # noqa: E731
@@ -138,7 +139,7 @@ def _fit_plain(
     schedule, size = TrainingSettings(**training), pair.network(settings, network)
     wanted = _refuse_another(folder, key, [list(pair.names), _facts(pair), settings.asked(), network, training])
     for note in pair.notes:
-        LOG.info("%s", note)
+        say(note, enabled=progress)
     with progress_of("debias", enabled=progress) as update:
         coarse_side, fine_side, _ = pair.sides(
             settings, folder=folder, report=update, key=substream(key, "debias"), shifted=shifted
