@@ -328,7 +328,7 @@ def is_trained(folder: str | Path) -> bool:
 
 
 def load_climate_prior(folder: str | Path) -> ClimatePrior:
-    """The prior that `train_climate` or `subgrid run` saved.
+    """The prior that `fit` or `subgrid run` saved.
 
     Args:
         folder: of the prior, MODEL or RUN/model.

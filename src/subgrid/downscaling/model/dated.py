@@ -19,14 +19,14 @@ from subgrid.downscaling.climate.degenerate import require_variation
 from subgrid.downscaling.climate.domain import Domain, connect, fine_side, fit_anomalies
 from subgrid.downscaling.climate.orography import static_predictors
 from subgrid.downscaling.climate.refinement import RefinementSettings
-from subgrid.downscaling.debiasing.choice import AnomalySample
+from subgrid.downscaling.debiasing.choice import CANDIDATES, AnomalySample, n_fits
 from subgrid.downscaling.model.refined import train_refined
 from subgrid.downscaling.model.settings import FitSettings
 from subgrid.downscaling.model.sides import CoarseSide, FineSide
 from subgrid.downscaling.preparation.chain import Chain
 from subgrid.downscaling.preparation.series import Series, series_of
 from subgrid.training.log import MetricsReport
-from subgrid.types import Key
+from subgrid.types import Key, ProgressReport
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,15 @@ class DatedPair:
         pairs = (("fine", self.fine), ("coarse", self.coarse))
         return tuple(f"{name}: {note}" for name, dataset in pairs for note in notes_of(dataset))
 
-    def sides(self, settings: FitSettings, given: Mapping[str, Variable], report: Any) -> tuple[CoarseSide, FineSide]:
+    def sides(
+        self, settings: FitSettings, given: Mapping[str, Variable], update: ProgressReport
+    ) -> tuple[CoarseSide, FineSide]:
         """Debiasing, chosen and fitted, and the way back to fine fields.
 
         Args:
             settings: of the fit.
             given: what is said of the variables.
-            report: of the choice of a debiaser, called as report(done, {}).
+            update: of the choice of a debiaser, called as update(done, total) with pairs of folds.
 
         Returns:
             Both sides.
@@ -75,9 +77,17 @@ class DatedPair:
         require_variation(self.coarse[names], coarse, transforms, name="coarse", cells=kept)
         fields = self.anomalies.forward(self.series.values, self.series.phase)
         target = AnomalySample(domain.coarsen(fields), self.series.phase, self.series.season_year)
-        options = {"method": settings.debias, **settings.debias_options}
+        options: dict[str, Any] = {"method": settings.debias, **settings.debias_options}
+        methods = tuple(options.get("candidates", CANDIDATES)) if settings.debias == "auto" else (settings.debias,)
+        total = n_fits(coarse.season_year, self.series.season_year, methods)
         side = fit_coarse(
-            self.coarse, coarse, domain, target, n_harmonics=settings.n_harmonics, report=report, **options
+            self.coarse,
+            coarse,
+            domain,
+            target,
+            n_harmonics=settings.n_harmonics,
+            report=lambda done, _: update(done, total),
+            **options,
         )
         reading = replace(side.reading, wanted=dict(given), step=settings.step)
         return replace(side, reading=reading), fine_side(self.fine, domain, self.anomalies)

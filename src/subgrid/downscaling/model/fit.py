@@ -117,7 +117,7 @@ def _fit_dated(folder: Path, fine, coarse, given, settings: FitSettings, others,
     for note in pair.notes:
         say(note, enabled=progress)
     with progress_of("debias", enabled=progress) as update:
-        sides = pair.sides(settings, given, lambda done, _: update(done, 0, "left-out years"))
+        sides = pair.sides(settings, given, update)
     for sentence in () if sides[0].choice is None else sides[0].choice.sentences():
         say(sentence, enabled=progress)
     _begin(folder, wanted, sides)

@@ -1,6 +1,7 @@
 """Training the prior of anomalies, a Gaussian that a network may refine, and the post-processing of its draws."""
 
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +20,14 @@ from subgrid.downscaling.preparation.steps import expected
 from subgrid.downscaling.spread.calibration import SpreadCalibration
 from subgrid.downscaling.spread.post_processing import (
     MEMBERS,
+    PASSES,
     POST_PROCESSING,
     fit_post_processing,
     save_post_processing,
 )
 from subgrid.numerics.streams import draw_keys, substream
 from subgrid.training.log import MetricsReport
+from subgrid.training.progress import progress
 from subgrid.types import Key
 
 
@@ -71,8 +74,11 @@ def train_refined(
 
         def draws(calibration: SpreadCalibration) -> Float[np.ndarray, "n m channel y x"]:
             each = calibration, climatology
+            update(next(passes), PASSES + 1)
             drawn = draw_anomalies(prior, conditional, targets, keys, n_levels=n_levels, calibration=each)
             return prior.normalised(drawn).reshape(len(fields), MEMBERS, *prior.denoiser.base.mean.shape)
 
-        found = fit_post_processing(prior, conditional, conditions, fields, groups, domain.mask, draws)
+        passes = count()
+        with progress("calibrate spread", enabled=report is not None) as update:
+            found = fit_post_processing(prior, conditional, conditions, fields, groups, domain.mask, draws)
         save_post_processing(model, found)

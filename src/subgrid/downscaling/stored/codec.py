@@ -74,6 +74,8 @@ def decode(description: Any, arrays: Mapping[str, np.ndarray]) -> Any:
             return {name: decode(item, arrays) for name, item in items.items()}
         case list():
             return [decode(item, arrays) for item in description]
+        case dict():
+            raise LaterVersion(f"a description with {', '.join(map(str, description)) or 'nothing'}")
     return description
 
 
@@ -152,7 +154,7 @@ def _sparse(fields: Mapping[str, Any]) -> sparse.BCOO:
 
 def _described(dataset: xr.Dataset) -> dict[str, Any]:
     """Coordinates and attributes of a grid, and variables that hold no more than their attributes."""
-    describe = lambda each: {"dims": each.dims, "values": each.values, "attrs": _plain(each.attrs)}  # noqa: E731
+    describe = lambda each: {"dims": each.dims, "values": np.asarray(each.values), "attrs": _plain(each.attrs)}  # noqa: E731
     return {
         "coords": {str(name): describe(each.variable) for name, each in dataset.coords.items()},
         "variables": {str(name): describe(each.variable) for name, each in dataset.data_vars.items()},

@@ -1,5 +1,6 @@
 """One part of a model in one Zarr store: its description as an attribute, its arrays beside each other."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import xarray as xr
 
 from subgrid.data.fields import DataError
 from subgrid.data.store import write_zarr
-from subgrid.downscaling.stored.codec import LaterVersion, decode, encode
+from subgrid.downscaling.stored.codec import Arrays, LaterVersion, decode, encode
 
 FORMAT = 1
 """Raised where a stored part would mean something else."""
@@ -30,7 +31,7 @@ def save_part(path: Path, part: Any) -> None:
     """
     description, arrays = encode(part)
     variables = {name: (tuple(f"{name}.{axis}" for axis in range(array.ndim)), array) for name, array in arrays.items()}
-    attributes = {"format": FORMAT, "part": json.dumps(description)}
+    attributes = {"format": FORMAT, "part": json.dumps(description), "digest": _digest(arrays)}
     write_zarr(xr.Dataset(variables, attrs=attributes), path, overwrite=True)
 
 
@@ -60,6 +61,8 @@ def load_part(path: Path) -> Any:
                 "version that wrote it, or fit the model anew."
             )
         arrays = {str(name): np.asarray(array.values) for name, array in found.data_vars.items()}
+        if found.attrs.get("digest") not in (None, _digest(arrays)):  # Zarr fills with zeros what is lost of an array
+            raise DataError(f"{path}: is damaged, its numbers are not those that were written; fit the model anew.")
         return decode(json.loads(found.attrs["part"]), arrays)
     except DataError:
         raise
@@ -71,3 +74,21 @@ def load_part(path: Path) -> Any:
     except Exception as error:  # whatever the libraries below raise for a damaged store
         said = " ".join(f"{type(error).__name__}: {error}".split())
         raise DataError(f"{path}: is damaged and cannot be read ({said}); fit the model anew.") from error
+
+
+def _digest(arrays: Arrays) -> str:
+    """Of all arrays, by name."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name in sorted(arrays):
+        array = np.asarray(arrays[name])
+        match array.dtype.kind:
+            case "f" | "c":
+                content = np.where(np.isnan(array), array.dtype.type(np.nan), array).tobytes()  # NaN has many forms
+            case "m" | "M":
+                content = array.astype(f"{array.dtype.kind}8[ns]").tobytes()  # as xarray reads them
+            case "O" | "U":
+                content = "\0".join(map(str, array.ravel())).encode()
+            case _:
+                content = array.astype(array.dtype.newbyteorder("=")).tobytes()
+        digest.update(f"{name} {array.shape} ".encode() + content)
+    return digest.hexdigest()

@@ -12,7 +12,6 @@ from subgrid.downscaling.climate.baselines import (
     fit_interpolated_quantile_mapping,
     fit_spatial_disaggregation,
 )
-from subgrid.downscaling.climate.domain import change_kinds
 from subgrid.downscaling.debiasing.static import fit_quantile_mapping
 from subgrid.downscaling.interpolation.linear import bilinear
 
@@ -36,7 +35,7 @@ def baselines(scores: "ScoredFields") -> dict[str, np.ndarray]:
     debiased = domain.regridding.scatter(np.asarray(jax.vmap(table)(jnp.asarray(unseen[..., kept]))))
     coarsened = domain.regridding.scatter(coarsened)
     kinds: tuple[Anomaly, ...] = tuple(
-        "ratio" if kind == "multiplicative" else "difference" for kind in change_kinds(domain.descriptions)
+        "ratio" if each.kind.change == "multiplicative" else "difference" for each in domain.descriptions
     )
     bcsd = fit_spatial_disaggregation(coarsened, scores.training, over_kept, anomaly=kinds)
     analogues = fit_analogues(coarsened, scores.training)

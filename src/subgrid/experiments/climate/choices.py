@@ -8,10 +8,11 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from subgrid.downscaling.debiasing.of_anomalies import THEN_MARGINALS
 from subgrid.downscaling.climate.prior import load_climate_prior
 from subgrid.downscaling.climate.prior_choice import PriorChoice
 from subgrid.downscaling.climate.sampler import gaussian_conditional
+from subgrid.downscaling.debiasing.of_anomalies import THEN_MARGINALS
+from subgrid.downscaling.preparation.steps import expected
 from subgrid.downscaling.spread.calibration import cell_variances
 from subgrid.downscaling.spread.post_processing import load_post_processing
 from subgrid.experiments.climate.run import ClimateRun
@@ -69,7 +70,8 @@ def spread_maps(run: ClimateRun, channel: int) -> dict[str, np.ndarray]:
     cut = tuple(slice(0, size) for size in domain.mask.shape)
     own = np.sqrt(cell_variances(given, np.ones_like(calibration.component_scales)))[channel][cut]
     middle = np.median(run.fine_series.phase[run.trained(run.fine_series)])[None]
-    climatology = prior.normalised(run.fine_anomalies.mean(middle))[0]
+    shape = (len(prior.scale), *domain.mask.shape)
+    climatology = prior.normalised(expected(run.fine_anomalies, middle, 1, shape))[0]
     usual = calibration.width(prior.denoiser.base.mean, jnp.ones(()), jnp.asarray(climatology))
     usual = np.asarray(usual)[channel][cut]
     shown = lambda field: np.where(domain.mask, field, np.nan)  # noqa: E731
@@ -78,6 +80,7 @@ def spread_maps(run: ClimateRun, channel: int) -> dict[str, np.ndarray]:
 
 def debiasing_in_words(run: ClimateRun) -> str:
     """Method and strength, for the summary."""
-    options = run.fitted.options
+    fitted: Any = run.fitted.debiaser  # `FittedOn`, of every run
+    options = fitted.options
     marginals = " and marginals" if options["marginals"] and options["method"] in THEN_MARGINALS else ""
     return f"{options['method']}{marginals}, strength {options['strength']:g}"

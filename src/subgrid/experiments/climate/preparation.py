@@ -8,17 +8,20 @@ import xarray as xr
 
 from subgrid.data.pooling.pooling import notes_of
 from subgrid.data.store import write_zarr
-from subgrid.downscaling.climate import domain as climate, model as climate_model
-from subgrid.downscaling.climate.coarse_fit import CoarseFit, check_grid, check_step, save_coarse
-from subgrid.downscaling.preparation.series import Series
-from subgrid.downscaling.climate.folder import save_grid
-from subgrid.downscaling.climate.output import with_history
+from subgrid.downscaling.climate.coarse_fit import check_grid, check_step
+from subgrid.downscaling.climate.domain import fine_side, interpolation
 from subgrid.downscaling.climate.refinement import RefinementSettings
-from subgrid.downscaling.climate.sampler import save_domain
 from subgrid.downscaling.debiasing.choice import n_fits
+from subgrid.downscaling.model.folder import save_preparation
+from subgrid.downscaling.model.output import with_history
+from subgrid.downscaling.model.refined import train_refined
+from subgrid.downscaling.model.sides import CoarseSide, FineSide
+from subgrid.downscaling.preparation.series import Series, series_of
+from subgrid.downscaling.stored.part import save_part
 from subgrid.experiments.climate.run import ClimateRun
-from subgrid.experiments.climate.sampling import refuse_slice
+from subgrid.experiments.climate.sampling import SCENARIO_FINE, refuse_slice
 from subgrid.runs.stage import Update
+from subgrid.training.log import MetricsReport
 
 
 def prepare(run: ClimateRun, update: Update) -> None:
@@ -30,17 +33,23 @@ def prepare(run: ClimateRun, update: Update) -> None:
     table = run.config.debias
     methods = table.candidates if table.method == "auto" else (table.method,)
     pairs = n_fits(coarse.season_year[run.trained(coarse)], fine.season_year[run.trained(fine)], methods)
-    fit = run.fit(report=lambda done, _: update(done, pairs + 3, "left-out years"))
+    sides = _sides(run, lambda done, _: update(done, pairs + 3, "left-out years"))
     update(pairs + 1, pairs + 3, "debias")
     chosen, unseen = _downscaled(run, coarse), _downscaled(run, fine)
-    _save_targets(run, "targets", fit.targets(coarse[chosen]), coarse[chosen], run.coarse)
+    _save_targets(run, "targets", sides[0].targets(coarse[chosen]), coarse[chosen], run.coarse)
     _save_targets(run, "perfect_targets", run.coarsened[unseen], fine[unseen], run.fine)
     update(pairs + 2, pairs + 3, "change")
-    change = None if run.scenario is None else _scenario_targets(run, fit, run.scenario)
-    save_grid(run.folder, run.fine, run.config.climate.names)
-    save_coarse(run.folder, replace(fit, wanted=run.config.climate.wanted, step=run.config.climate.step))
-    save_domain(run.folder, run.domain, run.fine_anomalies, change)
+    if run.scenario is not None:
+        _save_scenario(run, *sides, run.scenario)
+    save_preparation(run.folder, *sides)
     update(pairs + 3, pairs + 3)
+
+
+def _sides(run: ClimateRun, report: MetricsReport) -> tuple[CoarseSide, FineSide]:
+    """Both sides of the model that the run folder is."""
+    coarse, table = run.fit(report=report), run.config.climate
+    reading = replace(coarse.reading, wanted=table.wanted, step=table.step)
+    return replace(coarse, reading=reading), fine_side(run.fine, run.domain, run.fine_anomalies)
 
 
 def _downscaled(run: ClimateRun, series: Series) -> np.ndarray:
@@ -49,16 +58,15 @@ def _downscaled(run: ClimateRun, series: Series) -> np.ndarray:
     return np.flatnonzero(trained if trained.all() else ~trained)
 
 
-def _scenario_targets(run: ClimateRun, fit: CoarseFit, scenario: xr.Dataset):
-    """Targets of the scenario in the climate of the reference, and the change to put back, on the fine grid."""
-    check_grid(fit, scenario)
-    check_step(fit, scenario)
-    series = climate.series_of(scenario, run.config.climate.names)
-    signal = fit.change_to(series)
-    said = fit.pairing_to(series)
+def _save_scenario(run: ClimateRun, coarse: CoarseSide, fine: FineSide, scenario: xr.Dataset) -> None:
+    """Targets of the scenario in the climate of the reference, and the fine side that puts its change back."""
+    check_grid(coarse, scenario)
+    check_step(coarse, scenario)
+    series = series_of(scenario, run.config.climate.names)
+    signal, said = coarse.change_to(series), coarse.pairing_to(series)
     notes = () if said is None else (said,)
-    _save_targets(run, "scenario_targets", fit.targets_without(signal, series), series, scenario, notes)
-    return signal.on(climate.interpolation(run.coarse, run.fine))
+    _save_targets(run, "scenario_targets", coarse.targets_without(signal, series), series, scenario, notes)
+    save_part(run.path(SCENARIO_FINE), fine.with_change(signal.on(interpolation(run.coarse, run.fine))))
 
 
 def _save_targets(
@@ -85,7 +93,7 @@ def train(run: ClimateRun, update: Update) -> None:
     chosen = np.flatnonzero(run.trained(series))
     keys = set(RefinementSettings.__dataclass_fields__)
     settings = RefinementSettings(**{k: v for k, v in table.model_dump().items() if k in keys})
-    climate_model.train_on(
+    train_refined(
         run.folder,
         run.domain,
         run.fine_anomalies,

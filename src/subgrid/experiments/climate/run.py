@@ -10,12 +10,15 @@ import xarray as xr
 from subgrid.data.canonical import check_climate, open_climate
 from subgrid.data.fields import DataError
 from subgrid.downscaling.climate import domain as climate
-from subgrid.downscaling.climate.coarse_fit import CoarseFit, fit_coarse, load_coarse, masked_alike
+from subgrid.downscaling.climate.coarse_fit import fit_coarse, masked_alike
 from subgrid.downscaling.climate.degenerate import require_variation
-from subgrid.downscaling.climate.domain import Anomalies, Domain
-from subgrid.downscaling.preparation.series import Series
+from subgrid.downscaling.climate.domain import Domain
 from subgrid.downscaling.climate.orography import static_predictors
 from subgrid.downscaling.debiasing.choice import QUICK, AnomalySample
+from subgrid.downscaling.model.folder import load_preparation
+from subgrid.downscaling.model.sides import CoarseSide
+from subgrid.downscaling.preparation.chain import Chain
+from subgrid.downscaling.preparation.series import Series, series_of
 from subgrid.experiments.climate.config import ClimateConfig, sources
 from subgrid.runs.run import Run
 from subgrid.training.log import MetricsReport
@@ -25,9 +28,10 @@ from subgrid.training.log import MetricsReport
 class ClimateRun(Run[ClimateConfig]):
     """A climate run: the archives it reads, each opened once, and what is fitted on them.
 
-    RUN/domain.zarr            mask, C′, climatology of the reference, change
-    RUN/grid.zarr              the fine grid and the attributes of the variables
-    RUN/debiasing.zarr         what is fitted on the coarse archive
+    Its folder is that of a model: `subgrid.load` reads its preparation and its prior.
+
+    RUN/preparation.zarr       both sides of the model: chains, C′, debiasing, grids
+    RUN/scenario.fine.zarr     its fine side, which puts the change of the scenario back, if there is one
     RUN/targets.zarr           debiased coarse anomalies to downscale
     RUN/perfect_targets.zarr   coarsened reference anomalies (season years not trained on)
     RUN/scenario_targets.zarr  the same for the scenario, if there is one
@@ -83,16 +87,16 @@ class ClimateRun(Run[ClimateConfig]):
     @cached_property
     def fine_series(self) -> Series:
         """The reference."""
-        return climate.series_of(self.fine, self.config.climate.names)
+        return series_of(self.fine, self.config.climate.names)
 
     @cached_property
     def coarse_series(self) -> Series:
         """The coarse archive on its whole grid."""
-        return climate.series_of(self.coarse, self.config.climate.names)
+        return series_of(self.coarse, self.config.climate.names)
 
     @cached_property
-    def fine_anomalies(self) -> Anomalies:
-        """Between values and anomalies of the reference."""
+    def fine_anomalies(self) -> Chain:
+        """From values to anomalies of the reference."""
         series = self.fine_series
         return climate.fit_anomalies(
             series[self.trained(series)], self.domain.transforms, n_harmonics=self.config.climate.n_harmonics
@@ -101,11 +105,12 @@ class ClimateRun(Run[ClimateConfig]):
     @cached_property
     def coarsened(self) -> np.ndarray:
         """C′ of the anomalies of the whole reference."""
-        return self.domain.coarsen(self.fine_anomalies.of(self.fine_series))
+        series = self.fine_series
+        return self.domain.coarsen(self.fine_anomalies.forward(series.values, series.phase))
 
     def fit(
         self, method: str | None = None, *, quick_strengths: bool = False, report: MetricsReport | None = None
-    ) -> CoarseFit:
+    ) -> CoarseSide:
         """What is fitted on the coarse archive, by the configured method or by another.
 
         With `quick_strengths` a strength "auto" is 1 for methods that take long to fit.
@@ -142,9 +147,9 @@ class ClimateRun(Run[ClimateConfig]):
             )  # fmt: skip
 
     @cached_property
-    def fitted(self) -> CoarseFit:
+    def fitted(self) -> CoarseSide:
         """What `prepare` fitted on the coarse archive."""
-        return load_coarse(self.folder)
+        return load_preparation(self.folder)[0]
 
     def trained(self, series: Series) -> np.ndarray:
         """Which samples everything is fitted on."""

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from subgrid.downscaling.climate.folder import checkpoint_id, load_grid, time_blocks
-from subgrid.downscaling.climate.sampler import climate_sampler
+from subgrid.downscaling.model.blocks import time_blocks
+from subgrid.downscaling.model.folder import checkpoint_id, load_preparation
+from subgrid.downscaling.model.sampler import sample_targets
 from subgrid.execution import runners
 from subgrid.execution.sampling import loader_of
 from subgrid.execution.store import open_store
@@ -19,6 +20,8 @@ from subgrid.runs.stage import Update
 
 NOT_SAMPLED: Any = {"run": {"name"}, "climate": set(PATHS), "comparison": True, "sampling": {"scheduler"}}
 """What an ensemble does not depend on: of archives their contents count, and not their paths."""
+SCENARIO_FINE = "scenario.fine.zarr"
+"""The fine side of a run that puts the change of the scenario back."""
 
 
 def products(config: ClimateConfig) -> dict[str, str]:
@@ -87,11 +90,11 @@ def _sample_store(run: ClimateRun, targets: str, output: str, update: Update) ->
     """One ensemble: the store is made or found, and what is pending of it is done; returns how many items were."""
     store = _make_store(run, targets, output)
     loader = loader_of(
-        climate_sampler,
+        sample_targets,
         folder=str(run.folder.resolve()),
-        targets=targets,
-        n_levels=run.config.sampling.n_levels,
-        with_change=targets == "scenario_targets",
+        targets=f"{targets}.zarr",
+        fine=SCENARIO_FINE if targets == "scenario_targets" else None,
+        sampling={"n_levels": run.config.sampling.n_levels},
     )
     name = output.removesuffix(".zarr").replace("_", " ")
     show = lambda done, total, *_: update(done, total, name)  # noqa: E731
@@ -121,7 +124,7 @@ def _make_store(run: ClimateRun, targets: str, output: str):
     with xr.open_zarr(run.path(f"{targets}.zarr"), chunks=None) as source:
         time, member, given = source.time.variable, source.member_of_model.values, source.attrs
         labels = source.member_label.values if "member_label" in source else member
-    grid, n_members = load_grid(run.folder), run.config.sampling.n_members
+    grid, n_members = load_preparation(run.folder)[1].grid, run.config.sampling.n_members
     variables = {name: dict(grid[name].attrs) for name in run.config.climate.names}
     coordinates = grid.drop_vars(list(variables)).assign_coords(time=("time", time.values, time.attrs))
     if member.any():

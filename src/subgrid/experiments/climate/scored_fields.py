@@ -7,9 +7,9 @@ import numpy as np
 import xarray as xr
 
 from subgrid.downscaling.climate.baselines import fit_local_noise
-from subgrid.downscaling.preparation.series import Series, series_of
-from subgrid.downscaling.preparation.pairing import paired_samples
 from subgrid.downscaling.interpolation.linear import bilinear
+from subgrid.downscaling.preparation.pairing import paired_samples
+from subgrid.downscaling.preparation.series import Series, series_of
 from subgrid.experiments.climate.baselines import baselines
 from subgrid.experiments.climate.metrics import rank_flatness
 from subgrid.experiments.climate.run import ClimateRun

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
+from subgrid.downscaling.model.folder import PREPARATION
 from subgrid.experiments.climate.choices import prior_sentences
 from subgrid.experiments.climate.config import (
     PATHS,
@@ -16,7 +17,7 @@ from subgrid.experiments.climate.debiaser_comparison import compare_debiasers
 from subgrid.experiments.climate.page import page
 from subgrid.experiments.climate.preparation import prepare, train
 from subgrid.experiments.climate.run import ClimateRun
-from subgrid.experiments.climate.sampling import is_whole, left_to_others, products, sample
+from subgrid.experiments.climate.sampling import SCENARIO_FINE, is_whole, left_to_others, products, sample
 from subgrid.experiments.climate.scoring import score
 from subgrid.runs.experiment import Folds, Recipe
 from subgrid.runs.page import METRICS, report_stage
@@ -41,7 +42,7 @@ def stages(config: ClimateConfig) -> list[Stage]:
     prepared = Stage(
         "prepare",
         prepare,
-        ("domain.zarr", "grid.zarr", "debiasing.zarr", *targets),
+        (PREPARATION, *([SCENARIO_FINE] if table.scenario else []), *targets),
         depends_on={**CLIMATE, "debias": ()},
         inputs=files_of(table, "fine", "coarse", "scenario"),
         sentences=_choice_sentences,
