@@ -57,8 +57,8 @@ def load_part(path: Path) -> Any:
             found = stored.load()
         if found.attrs.get("format") != FORMAT:
             raise DataError(
-                f"{path}: is of format {found.attrs.get('format')}, and this version of Subgrid reads {FORMAT}; use the "
-                "version that wrote it, or fit the model anew."
+                f"{path}: is of format {found.attrs.get('format')}, and this version of Subgrid reads {FORMAT}; use "
+                "the version that wrote it, or fit the model anew."
             )
         arrays = {str(name): np.asarray(array.values) for name, array in found.data_vars.items()}
         if found.attrs.get("digest") not in (None, _digest(arrays)):  # Zarr fills with zeros what is lost of an array
