@@ -46,7 +46,7 @@ def iberia() -> list[tuple[str, float, str]]:
 
     from subgrid.data.canonical import check_climate, open_climate
     from subgrid.downscaling.climate.domain import connect, fit_anomalies
-from subgrid.downscaling.preparation.series import series_of
+    from subgrid.downscaling.preparation.series import series_of
 
     def read() -> None:
         for name in (FINE, COARSE):
@@ -59,7 +59,7 @@ from subgrid.downscaling.preparation.series import series_of
     def prepared() -> None:
         fine, coarse = checked()
         domain, series = connect(fine, coarse, ["tas"]), series_of(fine, ["tas"])
-        fit_anomalies(series, domain.transforms).of(series)
+        fit_anomalies(series, domain.transforms).forward(series.values, series.phase)
 
     taken = interleaved_seconds({"read": read, "checked": checked, "prepared": prepared}, repeats=5)
     floor = taken["read"][0]

@@ -17,9 +17,10 @@ import numpy as np
 import xarray as xr
 
 from subgrid.data.store import write_zarr
-from subgrid.downscaling.climate.folder import checkpoint_id, time_blocks
-from subgrid.downscaling.climate.model import train_climate
-from subgrid.downscaling.climate.sampler import climate_sampler
+from subgrid.downscaling.model.blocks import time_blocks
+from subgrid.downscaling.model.fit import fit
+from subgrid.downscaling.model.folder import checkpoint_id, load_preparation
+from subgrid.downscaling.model.sampler import sample_targets
 from subgrid.execution import runners
 from subgrid.execution.sampling import loader_of
 from subgrid.execution.store import Store
@@ -52,11 +53,14 @@ def prepare(folder: Path, shape: tuple[int, int], n_times: int) -> Path:
     """A model of synthetic fields, and the targets of an ensemble."""
     fine, coarse = (archive(shape, factor, seed) for factor, seed in ((1, 0), (FACTOR, 1)))
     options = {"n_components": (60,), "n_steps": 0}
-    model = train_climate(fine, coarse, ["tas"], folder=folder, **options, key=jax.random.key(0))
-    (n_kept,) = model.sampler.domain.operator.coarse_shape
+    model = fit(fine, coarse, ["tas"], folder=folder, progress=False, **options, key=jax.random.key(0))
+    (n_kept,) = model.fine.operator.coarse_shape
     targets = np.random.default_rng(2).normal(size=(n_times, 1, n_kept)).astype(np.float32)
     phase = np.arange(n_times) % 90 / 365
-    stored = xr.Dataset({"target": (("sample", "channel", "kept"), targets), "phase": ("sample", phase)})
+    days = np.datetime64("1901-01-01", "ns") + np.arange(n_times) * np.timedelta64(1, "D")
+    stored = xr.Dataset(
+        {"target": (("sample", "channel", "kept"), targets), "phase": ("sample", phase)}, {"time": ("sample", days)}
+    )
     write_zarr(stored, folder / "targets.zarr")
     return folder
 
@@ -85,7 +89,7 @@ def measured(folder: Path, *, n_times: int, scheduler: str = "serial", cores: in
 
 def child(folder: Path, n_times: int, scheduler: str) -> dict[str, float]:
     """What `measured` returns, in this process."""
-    loader = loader_of(climate_sampler, folder=str(folder), targets="targets", n_levels=N_LEVELS, with_change=False)
+    loader = loader_of(sample_targets, folder=str(folder), targets="targets.zarr", sampling={"n_levels": N_LEVELS})
     chosen = runners.parse_scheduler(scheduler)
     with tempfile.TemporaryDirectory(dir=folder) as outputs:
         store = make_store(folder, Path(outputs) / "ensemble.zarr", n_times)
@@ -105,8 +109,7 @@ def peak_bytes() -> float:
 
 def make_store(folder: Path, path: Path, n_times: int) -> Store:
     """An empty ensemble as a climate run makes it."""
-    with xr.open_zarr(folder / "grid.zarr", chunks=None) as stored:
-        grid = stored.load()
+    grid = load_preparation(folder)[1].grid
     n_values = grid.sizes["lat"] * grid.sizes["lon"]
     days = np.datetime64("1901-01-01", "ns") + np.arange(n_times) * np.timedelta64(1, "D")
     item, chunk = time_blocks(n_times, N_MEMBERS, n_values)
