@@ -10,6 +10,8 @@ from subgrid.downscaling.preparation.climatology import ChangeSignal, Climatolog
 from subgrid.downscaling.preparation.transforms import ChannelTransforms
 
 Phase = Float[Array, " n"] | None
+Fields = Float[np.ndarray | Array, "n channel *space"]
+"""Steps hand on what they have, of NumPy or JAX."""
 
 
 class Cells(eqx.Module):
@@ -21,7 +23,7 @@ class Cells(eqx.Module):
 
     kept: Bool[np.ndarray, "*space"]
 
-    def forward(self, x: Float[np.ndarray, "n channel *space"], phase: Phase) -> Float[np.ndarray, "n channel cell"]:
+    def forward(self, x: Fields, phase: Phase) -> Float[np.ndarray, "n channel cell"]:
         return np.asarray(x)[:, :, self.kept]
 
     def inverse(self, z: Float[np.ndarray, "n channel cell"], phase: Phase) -> Float[np.ndarray, "n channel *space"]:
@@ -39,11 +41,46 @@ class Masked(eqx.Module):
 
     mask: Bool[np.ndarray, "*space"]
 
-    def forward(self, x: Float[np.ndarray, "n channel *space"], phase: Phase) -> Float[np.ndarray, "n channel *space"]:
+    def forward(self, x: Fields, phase: Phase) -> Float[np.ndarray, "n channel *space"]:
         return np.where(self.mask, x, 0.0).astype(np.float32)
 
-    def inverse(self, z: Float[np.ndarray, "n channel *space"], phase: Phase) -> Float[np.ndarray, "n channel *space"]:
+    def inverse(self, z: Fields, phase: Phase) -> Float[np.ndarray, "n channel *space"]:
         return np.where(self.mask, z, np.nan).astype(np.float32)
+
+
+class Filled(eqx.Module):
+    """A value for each channel where fields have none; the way back has NaN there.
+
+    Args:
+        mask: (*space), True where fields have values.
+        values: (channel,), such as the means of the channels: 0 after they are standardised.
+    """
+
+    mask: Bool[np.ndarray, "*space"]
+    values: Float[np.ndarray, " channel"]
+
+    def forward(self, x: Fields, phase: Phase) -> Float[np.ndarray, "n channel *space"]:
+        along = (slice(None), *([None] * self.mask.ndim))
+        return np.where(self.mask, x, self.values[along]).astype(np.float32)
+
+    def inverse(self, z: Fields, phase: Phase) -> Float[np.ndarray, "n channel *space"]:
+        return np.where(self.mask, z, np.nan).astype(np.float32)
+
+
+class Centred(eqx.Module):
+    """Departures from a mean field: anomalies of fields without dates.
+
+    Args:
+        mean: (channel, *space).
+    """
+
+    mean: Float[np.ndarray, "channel *space"]
+
+    def forward(self, x: Fields, phase: Phase) -> Float[np.ndarray, "n channel *space"]:
+        return (np.asarray(x) - self.mean).astype(np.float32)
+
+    def inverse(self, z: Fields, phase: Phase) -> Float[np.ndarray, "n channel *space"]:
+        return (np.asarray(z) + self.mean).astype(np.float32)
 
 
 class Bounded(eqx.Module):
@@ -59,10 +96,10 @@ class Bounded(eqx.Module):
     lowest: Float[np.ndarray, " channel"]
     highest: Float[np.ndarray, " channel"]
 
-    def forward(self, x: Float[np.ndarray, "n channel *space"], phase: Phase) -> Float[np.ndarray, "n channel *space"]:
+    def forward(self, x: Fields, phase: Phase) -> Fields:
         return x
 
-    def inverse(self, z: Float[np.ndarray, "n channel *space"], phase: Phase) -> Float[np.ndarray, "n channel *space"]:
+    def inverse(self, z: Fields, phase: Phase) -> Float[np.ndarray, "n channel *space"]:
         along = (slice(None), *([None] * (z.ndim - 2)))
         return np.clip(np.asarray(z), self.lowest[along], self.highest[along])
 
@@ -76,10 +113,10 @@ class Transformed(eqx.Module):
 
     transforms: ChannelTransforms
 
-    def forward(self, x: Float[np.ndarray, "n channel *space"], phase: Phase) -> Float[Array, "n channel *space"]:
+    def forward(self, x: Fields, phase: Phase) -> Float[Array, "n channel *space"]:
         return self.transforms.forward_series(x)
 
-    def inverse(self, z: Float[Array, "n channel *space"], phase: Phase) -> Float[Array, "n channel *space"]:
+    def inverse(self, z: Fields, phase: Phase) -> Float[Array, "n channel *space"]:
         return self.transforms.inverse_series(z)
 
 
@@ -92,10 +129,10 @@ class Anomaly(eqx.Module):
 
     climatology: Climatology
 
-    def forward(self, x: Float[Array, "n channel *space"], phase: Phase) -> Float[Array, "n channel *space"]:
+    def forward(self, x: Fields, phase: Phase) -> Float[Array, "n channel *space"]:
         return self.climatology.remove(jnp.asarray(x), phase)  # pyright: ignore[reportArgumentType]
 
-    def inverse(self, z: Float[Array, "n channel *space"], phase: Phase) -> Float[Array, "n channel *space"]:
+    def inverse(self, z: Fields, phase: Phase) -> Float[Array, "n channel *space"]:
         return self.climatology.restore(jnp.asarray(z, jnp.float32), phase)  # pyright: ignore[reportArgumentType]
 
 
@@ -108,10 +145,10 @@ class Changed(eqx.Module):
 
     signal: ChangeSignal
 
-    def forward(self, x: Float[np.ndarray, "n channel *space"], phase: Phase) -> Float[Array, "n channel *space"]:
+    def forward(self, x: Fields, phase: Phase) -> Float[Array, "n channel *space"]:
         return self.signal.remove(jnp.asarray(x), phase)  # pyright: ignore[reportArgumentType]
 
-    def inverse(self, z: Float[Array, "n channel *space"], phase: Phase) -> Float[Array, "n channel *space"]:
+    def inverse(self, z: Fields, phase: Phase) -> Float[Array, "n channel *space"]:
         return self.signal.add(jnp.asarray(z), phase)  # pyright: ignore[reportArgumentType]
 
 
