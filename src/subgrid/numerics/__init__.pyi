@@ -20,6 +20,7 @@ from .noise import (
 )
 from .operators import (
     BlockMean as BlockMean,
+    PaddedCoarsening as PaddedCoarsening,
     SparseCoarsening as SparseCoarsening,
     Subsample as Subsample,
 )

@@ -6,7 +6,7 @@ matrix-free or sparse, differentiable, and Equinox modules, so they pass through
 
 import math
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -215,6 +215,66 @@ class SparseCoarsening(eqx.Module):
         # Factor by factor: cheaper than their product, and the rounding of (C′C′ᵀ)⁻¹ as one matrix would grow with 1/λ.
         modes = _apply(self.eigenvectors.T, y, self.coarse_shape, self.eigenvalues.shape)
         return self.adjoint(_apply(self.eigenvectors, modes * inverse, self.eigenvalues.shape, self.coarse_shape))
+
+
+class PaddedCoarsening(eqx.Module):
+    """C′ on a grid that was padded at its far ends, for a network: it reads the part of the field that exists.
+
+    Args:
+        operator: C′ on the grid itself.
+        padded: space shape of the padded grid.
+
+    Raises:
+        ValueError: for a padded grid that is smaller, or of another number of axes.
+
+    Examples:
+        >>> PaddedCoarsening(Subsample((19, 29), 1), (20, 32)).fine_shape
+        (20, 32)
+    """
+
+    operator: Any
+    """C′ on the grid itself."""
+    fine_shape: Spatial = eqx.field(static=True)
+    """Space shape of padded fields."""
+    coarse_shape: Spatial = eqx.field(static=True)
+    """Space shape of coarse fields."""
+
+    def __init__(self, operator: Any, padded: Sequence[int]):
+        inner = tuple(operator.fine_shape)
+        if len(padded) != len(inner) or any(wide < n for wide, n in zip(padded, inner, strict=True)):
+            raise ValueError(f"a grid of {inner} points cannot be padded to {tuple(padded)}.")
+        self.operator, self.fine_shape, self.coarse_shape = operator, tuple(padded), tuple(operator.coarse_shape)
+
+    def __call__(self, x: Float[Array, "*fine"]) -> Float[Array, "*coarse"]:
+        return self.operator(x[(..., *(slice(0, n) for n in self.operator.fine_shape))])
+
+    def adjoint(self, y: Float[Array, "*coarse"]) -> Float[Array, "*fine"]:
+        """C′ᵀy, zero where the grid was padded.
+
+        Args:
+            y: a coarse field, with any leading axes.
+
+        Returns:
+            A padded fine field.
+        """
+        return self._pad(self.operator.adjoint(y))
+
+    def pseudo_inverse(self, y: Float[Array, "*coarse"], ridge: float | Scalar = 0.0) -> Float[Array, "*fine"]:
+        """C′ᵀ(C′C′ᵀ + ridge·I)⁻¹y, zero where the grid was padded.
+
+        Args:
+            y: a coarse field, with any leading axes.
+            ridge: not negative.
+
+        Returns:
+            A padded fine field.
+        """
+        return self._pad(self.operator.pseudo_inverse(y, ridge))
+
+    def _pad(self, x: Array) -> Array:
+        grow = [(0, 0)] * (x.ndim - len(self.fine_shape))
+        grow += [(0, wide - n) for wide, n in zip(self.fine_shape, self.operator.fine_shape, strict=True)]
+        return jnp.pad(x, grow)
 
 
 AnyCoarsening: TypeAlias = Subsample | BlockMean | SparseCoarsening

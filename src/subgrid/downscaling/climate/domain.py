@@ -174,30 +174,3 @@ def interpolation(coarse: xr.Dataset, fine: xr.Dataset):
     weights = sparse.BCOO.from_scipy_sparse(interpolate.weights.astype(np.float32))
     shape = interpolate.inside.shape
     return lambda fields: (weights @ fields.reshape(len(fields), -1).T).T.reshape(len(fields), *shape)
-
-
-class PaddedCoarsening(eqx.Module):
-    """C′ on a grid padded for the network: it reads the part of the field that exists."""
-
-    operator: Coarsening
-    fine_shape: tuple[int, ...] = eqx.field(static=True)
-    coarse_shape: tuple[int, ...] = eqx.field(static=True)
-
-    def __init__(self, operator: Coarsening, padded: tuple[int, ...]):
-        self.operator, self.fine_shape, self.coarse_shape = operator, tuple(padded), tuple(operator.coarse_shape)
-
-    def __call__(self, x: Float[Array, "*fine"]) -> Float[Array, "*coarse"]:
-        return self.operator(x[..., : self.operator.fine_shape[0], : self.operator.fine_shape[1]])
-
-    def adjoint(self, y: Float[Array, "*coarse"]) -> Float[Array, "*fine"]:
-        return self._pad(self.operator.adjoint(y))
-
-    def pseudo_inverse(
-        self, y: Float[Array, "*coarse"], ridge: float | Float[Array, ""] = 0.0
-    ) -> Float[Array, "*fine"]:
-        return self._pad(self.operator.pseudo_inverse(y, ridge))
-
-    def _pad(self, x: Array) -> Array:
-        grow = [(0, 0)] * (x.ndim - 2)
-        grow += [(0, wide - n) for wide, n in zip(self.fine_shape, self.operator.fine_shape, strict=True)]
-        return jnp.pad(x, grow)

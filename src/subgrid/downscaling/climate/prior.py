@@ -31,7 +31,7 @@ from subgrid.diffusion.gaussian_conditional import ConditionalGaussian, conditio
 from subgrid.diffusion.gaussian_prior import GaussianPrior, fit_gaussian_prior
 from subgrid.diffusion.refinement import Refined
 from subgrid.downscaling.climate.conditions import Conditions, TrainingAnomalies
-from subgrid.downscaling.climate.domain import PaddedCoarsening
+from subgrid.numerics.operators import PaddedCoarsening
 from subgrid.downscaling.climate.network_gain import MEMBERS, NetworkGain, compare_draws
 from subgrid.downscaling.climate.prior_choice import PriorChoice, choose_prior, taper_of
 from subgrid.downscaling.climate.refinement import (
@@ -344,7 +344,7 @@ def load_climate_prior(folder: str | Path) -> ClimatePrior:
     if not path.exists():
         raise DataError(
             f"{folder}: holds no climate prior (no settings.json); make one with `subgrid run` on a configuration with "
-            "the table [climate], or with `subgrid.train_climate`."
+            "the table [climate], or with `subgrid.fit`."
         )
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))

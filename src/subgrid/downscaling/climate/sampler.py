@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, PRNGKeyArray, Shaped
 
 from subgrid.diffusion.gaussian_conditional import ConditionalGaussian, condition
-from subgrid.downscaling.climate.domain import PaddedCoarsening
+from subgrid.numerics.operators import PaddedCoarsening
 from subgrid.downscaling.climate.prior import ClimatePrior
 from subgrid.downscaling.spread.calibration import SpreadCalibration
 from subgrid.downscaling.spread.draws import conditional_draws

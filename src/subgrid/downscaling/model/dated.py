@@ -20,6 +20,7 @@ from subgrid.downscaling.climate.domain import Domain, connect, fine_side, fit_a
 from subgrid.downscaling.climate.orography import static_predictors
 from subgrid.downscaling.climate.refinement import RefinementSettings
 from subgrid.downscaling.debiasing.choice import CANDIDATES, AnomalySample, n_fits
+from subgrid.downscaling.model.networks import NetworkFit, network_fit
 from subgrid.downscaling.model.refined import train_refined
 from subgrid.downscaling.model.settings import FitSettings
 from subgrid.downscaling.model.sides import CoarseSide, FineSide
@@ -75,8 +76,7 @@ class DatedPair:
         coarse = series_of(self.coarse, names)
         transforms, kept = domain.transforms, domain.regridding.kept
         require_variation(self.coarse[names], coarse, transforms, name="coarse", cells=kept)
-        fields = self.anomalies.forward(self.series.values, self.series.phase)
-        target = AnomalySample(domain.coarsen(fields), self.series.phase, self.series.season_year)
+        target = AnomalySample(domain.coarsen(self.inner), self.series.phase, self.series.season_year)
         options: dict[str, Any] = {"method": settings.debias, **settings.debias_options}
         methods = tuple(options.get("candidates", CANDIDATES)) if settings.debias == "auto" else (settings.debias,)
         total = n_fits(coarse.season_year, self.series.season_year, methods)
@@ -91,6 +91,33 @@ class DatedPair:
         )
         reading = replace(side.reading, wanted=dict(given), step=settings.step)
         return replace(side, reading=reading), fine_side(self.fine, domain, self.anomalies)
+
+    @property
+    def inner(self) -> Float[np.ndarray, "n channel y x"]:
+        """Anomalies of the fine fields, 0 outside the mask."""
+        return np.nan_to_num(self.anomalies.forward(self.series.values, self.series.phase))
+
+    def network(self, settings: FitSettings, network: dict[str, Any], training: dict[str, Any]) -> NetworkFit:
+        """A network on the anomalies, in place of a refined Gaussian, and its training.
+
+        Args:
+            settings: of the fit.
+            network: settings that are given.
+            training: settings that are given.
+
+        Returns:
+            The network, built once without weights.
+
+        Raises:
+            ValueError: for settings that do not go together.
+        """
+        shape = self.series.values.shape[1:]
+        return network_fit(settings.prior, shape, network, training, padding="zero", jitter=settings.jitter)
+
+    def train_network(self, network: NetworkFit, folder: Path, *, report: MetricsReport | None, key: Key) -> None:
+        """The network, in FOLDER/model; resumes."""
+        operator = self.domain.regridding.operator
+        network.train(self.inner, operator, folder=folder / "model", report=report, key=key)
 
     def train(
         self, folder: Path, settings: FitSettings, network: RefinementSettings, report: MetricsReport | None, key: Key

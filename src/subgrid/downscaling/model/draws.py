@@ -5,7 +5,7 @@ draws(targets, keys, expected) -> fields, diagnostics        one draw a target a
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -28,7 +28,8 @@ from subgrid.downscaling.upsampling.choices import guidance, noise_grid, samplin
 from subgrid.downscaling.upsampling.guided import DiffusionUpsampler, method_for
 from subgrid.downscaling.upsampling.level_checks import warn_of_levels
 from subgrid.downscaling.upsampling.particles import ParticleUpsampler, collapse
-from subgrid.types import Coarsening, Key, Upsampler
+from subgrid.numerics.operators import PaddedCoarsening
+from subgrid.types import Coarsening
 
 AnyPrior: TypeAlias = Prior | ClimatePrior | ConditionalModel | BridgeUpsampler
 Diagnostics: TypeAlias = dict[str, Float[np.ndarray, " n"]]
@@ -73,6 +74,8 @@ class SamplingSettings:
         return self.guidance is None and self.method is None and self.n_particles == 1
 
 
+@runtime_checkable
+@runtime_checkable
 class Draws(Protocol):
     """One draw of an inner field for each target and key, given what 0 stands for at its time."""
 
@@ -121,10 +124,12 @@ class UpsamplerDraws:
 
     Args:
         upsampler: y′, key ↦ x.
+        shape: of space, to which fields are cut that are drawn on a padded grid.
         chunk: fields at a time.
     """
 
     upsampler: Any
+    shape: tuple[int, ...]
     chunk: int = 256
 
     def __call__(self, targets, keys, expected):
@@ -132,9 +137,10 @@ class UpsamplerDraws:
         chunk = self.chunk // self.upsampler.n_particles or 1 if particles else self.chunk
         drawn = [_draw_chunk(self.upsampler, *part) for part in _chunks(targets, keys, min(chunk, len(targets)))]
         whole = jax.tree.map(lambda *parts: np.concatenate([np.asarray(p) for p in parts])[: len(targets)], *drawn)
-        if not particles:
-            return whole, {}
-        fields, found = whole
+        fields, found = whole if particles else (whole, None)
+        fields = fields[(slice(None), slice(None), *(slice(0, n) for n in self.shape))]
+        if found is None:
+            return fields, {}
         collapse(found.effective_sizes[:, None], self.upsampler.n_particles, np.asarray(self.upsampler.noise_levels))
         return fields, {
             "effective_size": found.effective_sizes.min(-1),
@@ -153,17 +159,6 @@ def _chunks(targets: np.ndarray, keys: Any, chunk: int):
     for first in range(0, len(targets), chunk):
         place = np.arange(first, first + chunk) % len(targets)
         yield jnp.asarray(targets[place]), keys[place]
-
-
-class Cropped(eqx.Module):
-    """Draws on a grid that was padded for the network, cut to the fields."""
-
-    upsampler: Upsampler
-    shape: tuple[int, ...] = eqx.field(static=True)
-
-    def __call__(self, y: Float[Array, "channel *coarse"], *, key: Key) -> Float[Array, "channel *fine"]:
-        cells = tuple(slice(0, size) for size in self.shape)
-        return self.upsampler(y, key=key)[(slice(None), *cells)]
 
 
 def draws_of(
@@ -201,14 +196,27 @@ def draws_of(
         case ClimatePrior():
             upsampler = _guided_refined(prior, operator, settings)
         case Prior():
-            upsampler = _guided_network(prior, operator, settings)
+            upsampler = _guided_network(prior, on_grid_of(prior.settings.space, operator), settings)
         case ConditionalModel():
             _refuse(settings, "a conditional model", ("guidance", "n_particles"), "fit a prior, which is guided")
             upsampler = _conditional(prior, settings)
         case BridgeUpsampler():
             _refuse(settings, "a bridge", ("guidance", "n_particles", "method", "n_levels"), "it steps by itself")
             upsampler = prior
-    return UpsamplerDraws(upsampler, settings.chunk)
+    return UpsamplerDraws(upsampler, tuple(operator.fine_shape), settings.chunk)
+
+
+def on_grid_of(space: tuple[int, ...], operator: Coarsening) -> Coarsening:
+    """C′ on the grid of a network, which is padded where the network cannot take the fields' own.
+
+    Args:
+        space: of the network.
+        operator: C′ of fields.
+
+    Returns:
+        The operator itself where the grids are one.
+    """
+    return operator if tuple(space) == tuple(operator.fine_shape) else PaddedCoarsening(operator, space)
 
 
 def _refuse(settings: SamplingSettings, kind: str, names: tuple[str, ...], instead: str) -> None:
@@ -237,10 +245,7 @@ def _guided_refined(prior: ClimatePrior, operator: Coarsening, settings: Samplin
     denoiser = prior.denoiser if prior.refined else prior.denoiser.base
     trained = prior.settings.sigma_min, prior.settings.sigma_max
     standardiser = Standardiser(jnp.zeros_like(scale), scale)
-    upsampler = _guided(
-        denoiser, gaussian_conditional(prior, operator), standardiser, trained, settings, "gaussian-gain"
-    )
-    return Cropped(upsampler, tuple(operator.fine_shape))
+    return _guided(denoiser, gaussian_conditional(prior, operator), standardiser, trained, settings, "gaussian-gain")
 
 
 def _guided(

@@ -6,8 +6,9 @@ same bits.
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import fields, replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,15 @@ from subgrid.downscaling.climate.refinement import RefinementSettings
 from subgrid.downscaling.model.dated import open_dated, require_given
 from subgrid.downscaling.model.folder import PREPARATION, is_finished, load, save_preparation
 from subgrid.downscaling.model.model import Model
-from subgrid.downscaling.model.plain import BY_DATA, PlainPair, open_plain_pair
+from subgrid.downscaling.model.networks import BY_DATA
+from subgrid.downscaling.model.plain import PlainPair, open_plain_pair
 from subgrid.downscaling.model.settings import FitSettings
+from subgrid.downscaling.model.sides import CoarseSide, FineSide
 from subgrid.downscaling.prior.model import PriorSettings
 from subgrid.downscaling.prior.training import TrainingSettings
 from subgrid.downscaling.settings import sort_settings
 from subgrid.numerics.streams import substream
+from subgrid.training.log import MetricsReport
 from subgrid.training.progress import progress as progress_of, say
 from subgrid.types import Key
 
@@ -40,7 +44,7 @@ def fit(
     folder: str | Path,
     operator: Any = None,
     progress: bool = True,
-    key: Key,
+    key: Key | int,
     **settings: Any,
 ) -> Model:
     """Fits a model on a fine and a coarse archive that share no dates.
@@ -57,7 +61,8 @@ def fit(
         operator: of plain arrays, C′: an operator, a factor f for every f-th point, or a sparse matrix (coarse points,
             fine points); by default as the coordinates say.
         progress: whether to show how far it is; default True.
-        key: of everything random.
+        key: of everything random, or the seed of one. With `join` it must be a seed, as JAX, which makes keys, may not
+            have been used before.
         **settings: of the fit (`FitSettings`), of the network and its training (`RefinementSettings`; for other priors
             `PriorSettings` and `TrainingSettings`), by their names.
 
@@ -79,13 +84,42 @@ def fit(
     own = {field.name for field in fields(FitSettings)}
     chosen = FitSettings(**{name: value for name, value in settings.items() if name in own})
     others = {name: value for name, value in settings.items() if name not in own}
-    given = wanted_variables(variables)
+    call = _Call(folder, fine, coarse, variables, operator, chosen, others, progress, key)
     if _is_dated(fine, coarse, chosen):
-        _fit_dated(folder, fine, coarse, given, chosen, others, progress, key)
+        _fit_dated(call)
     else:
-        chosen = replace(chosen, prior="conditional-diffusion" if chosen.prior == "auto" else chosen.prior)
-        _fit_plain(folder, fine, coarse, variables, operator, chosen, others, progress, key)
+        _fit_plain(call)
     return load(folder)
+
+
+@dataclass(frozen=True)
+class _Call:
+    """What `fit` was given, sorted."""
+
+    folder: Path
+    fine: Any
+    coarse: Any
+    variables: Variables | None
+    operator: Any
+    settings: FitSettings
+    others: dict[str, Any]
+    progress: bool
+    key: Key
+
+    def say(self, *sentences: str) -> None:
+        for sentence in sentences:
+            say(sentence, enabled=self.progress)
+
+    @contextmanager
+    def training(self, n_steps: int) -> Iterator[MetricsReport]:
+        with progress_of("train", enabled=self.progress) as update:
+            yield lambda step, numbers: update(step, n_steps, f"loss {numbers['loss']:.4f}")
+
+    def begin(self, wanted: dict[str, Any], sides: tuple[CoarseSide, FineSide]) -> None:
+        """The folder is claimed when the archives and options have served, and not before."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_json(self.folder / "settings.json", wanted)
+        save_preparation(self.folder, *sides)
 
 
 def _is_dated(fine: Fields, coarse: Fields, settings: FitSettings) -> bool:
@@ -101,61 +135,54 @@ def _first(source: Any, name: str) -> Any:
     return read_sources(source, name=name)[0].dataset
 
 
-def _fit_dated(folder: Path, fine, coarse, given, settings: FitSettings, others, progress: bool, key: Key) -> None:
-    if settings.prior not in ("auto", "refined-gaussian"):
-        raise ValueError(
-            f'prior = "{settings.prior}" is of plain arrays; with anomalies it is "refined-gaussian" (or give '
-            'preparation = "standardise").'
-        )
-    [refinement] = sort_settings("fit", others, RefinementSettings)
-    network = RefinementSettings(**refinement)
+def _fit_dated(call: _Call) -> None:
+    settings, refines = call.settings, call.settings.prior in ("auto", "refined-gaussian")
+    if call.operator is not None:
+        raise ValueError("operator is of plain arrays; with dates and places C′ follows from the coordinates.")
+    classes = (RefinementSettings,) if refines else (PriorSettings, TrainingSettings)
+    network, *training = sort_settings("fit", call.others, *classes, without=BY_DATA)
     given = require_given(
-        given, lambda: [str(name) for name in open_plain(_first(fine, "fine"), name="fine").data_vars]
+        wanted_variables(call.variables), lambda: list(map(str, open_plain(_first(call.fine, "fine")).data_vars))
     )
-    wanted = _refuse_another(folder, key, [_asked(given), settings.asked(), refinement])
-    pair = open_dated(_dataset(fine), _dataset(coarse), given, settings)
-    for note in pair.notes:
-        say(note, enabled=progress)
-    with progress_of("debias", enabled=progress) as update:
+    wanted = _refuse_another(call.folder, call.key, [_asked(given), settings.asked(), network, *training])
+    pair = open_dated(_dataset(call.fine), _dataset(call.coarse), given, settings)
+    call.say(*pair.notes)
+    refinement = RefinementSettings(**network) if refines else None
+    size = None if refines else pair.network(settings, network, *training)
+    if size is not None:
+        call.say(str(size.cost(len(pair.series))))
+    with progress_of("debias", enabled=call.progress) as update:
         sides = pair.sides(settings, given, update)
-    for sentence in () if sides[0].choice is None else sides[0].choice.sentences():
-        say(sentence, enabled=progress)
-    _begin(folder, wanted, sides)
-    with progress_of("train", enabled=progress) as update:
-        report = lambda step, numbers: update(step, network.n_steps, f"loss {numbers['loss']:.4f}")  # noqa: E731
-        pair.train(folder, settings, network, report, key)
+    call.say(*(() if sides[0].choice is None else sides[0].choice.sentences()))
+    call.begin(wanted, sides)
+    if size is not None:
+        with call.training(size.training.n_steps) as report:
+            pair.train_network(size, call.folder, report=report, key=substream(call.key, "prior"))
+    if refinement is not None:
+        with call.training(refinement.n_steps) as report:
+            pair.train(call.folder, settings, refinement, report, call.key)
 
 
-def _fit_plain(
-    folder: Path, fine, coarse, variables, operator, settings: FitSettings, others, progress: bool, key
-) -> None:
+def _fit_plain(call: _Call) -> None:
+    settings = call.settings
     if settings.prior == "refined-gaussian":
         raise ValueError('prior = "refined-gaussian" is of anomalies; of plain arrays "network" is.')
-    network, training = sort_settings("fit", others, PriorSettings, TrainingSettings, without=BY_DATA)
-    pair = open_plain_pair(fine, coarse, variables, operator, settings)
+    settings = replace(settings, prior="conditional-diffusion") if settings.prior == "auto" else settings
+    network, training = sort_settings("fit", call.others, PriorSettings, TrainingSettings, without=BY_DATA)
+    pair = open_plain_pair(call.fine, call.coarse, call.variables, call.operator, settings)
     shifted = bool(training.get("translation_invariant"))
     if shifted and not pair.periodic:
         raise ValueError("translation_invariant needs periodic=True, as it shifts fields; set both or neither.")
-    schedule, size = TrainingSettings(**training), pair.network(settings, network)
-    wanted = _refuse_another(folder, key, [list(pair.names), _facts(pair), settings.asked(), network, training])
-    for note in pair.notes:
-        say(note, enabled=progress)
-    with progress_of("debias", enabled=progress) as update:
-        coarse_side, fine_side, _ = pair.sides(
-            settings, folder=folder, report=update, key=substream(key, "debias"), shifted=shifted
-        )
-    _begin(folder, wanted, (coarse_side, fine_side))
-    with progress_of("train", enabled=progress) as update:
-        report = lambda step, numbers: update(step, schedule.n_steps, f"loss {numbers['loss']:.4f}")  # noqa: E731
-        options = {"keep_levels": "sigma_max" in network, "report": report, "key": substream(key, "prior")}
-        pair.train(folder, settings, size, schedule, **options)
-
-
-def _begin(folder: Path, wanted: dict[str, Any], sides: tuple[Any, Any]) -> None:
-    """The folder is claimed when the archives and options have served, and not before."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "settings.json", wanted)
-    save_preparation(folder, *sides)
+    size, names = pair.network(settings, network, training), list(pair.names)
+    asked = [names, _facts(pair), settings.asked(), network, training]
+    wanted = _refuse_another(call.folder, call.key, asked)
+    call.say(*pair.notes, str(size.cost(len(pair.fine_samples))))
+    with progress_of("debias", enabled=call.progress) as update:
+        options = {"folder": call.folder, "report": update, "key": substream(call.key, "debias")}
+        coarse_side, fine_side, _ = pair.sides(settings, shifted=shifted, **options)
+    call.begin(wanted, (coarse_side, fine_side))
+    with call.training(size.training.n_steps) as report:
+        pair.train(size, call.folder, report=report, key=substream(call.key, "prior"))
 
 
 def _dataset(source: Any) -> Any:
@@ -168,6 +195,7 @@ def _facts(pair: PlainPair) -> list[Any]:
         list(pair.operator.fine_shape),
         list(pair.operator.coarse_shape),
         pair.periodic,
+        pair.streamed is not None,
     ]
 
 

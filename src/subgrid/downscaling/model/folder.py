@@ -6,6 +6,8 @@ FOLDER/model/              the prior, and what is done to its draws
 """
 
 import hashlib
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -13,13 +15,15 @@ import jax
 from subgrid.data.fields import DataError
 from subgrid.downscaling.climate.prior import load_climate_prior
 from subgrid.downscaling.conditional.model import is_conditional, load_conditional
-from subgrid.downscaling.model.draws import AnyPrior
+from subgrid.downscaling.debiasing.series import Fieldwise
+from subgrid.downscaling.debiasing.static import NoDebiasing
+from subgrid.downscaling.model.draws import AnyPrior, on_grid_of
 from subgrid.downscaling.model.model import Model
 from subgrid.downscaling.model.sides import CoarseSide, FineSide
 from subgrid.downscaling.prior.model import load_prior
 from subgrid.downscaling.spread.post_processing import POST_PROCESSING, load_post_processing
 from subgrid.downscaling.stored.part import load_part, save_part
-from subgrid.downscaling.upsampling.bridge import is_fitted, load_upsampler
+from subgrid.downscaling.upsampling.bridge import is_fitted, load_upsampler, starts_raw
 from subgrid.training.origin import digest
 
 PREPARATION = "preparation.zarr"
@@ -87,6 +91,8 @@ def load(folder: str | Path) -> Model:
     if not is_finished(folder):
         raise DataError(f"{folder}: its model is not finished; the call or command that began it goes on with it.")
     prior = _load_prior(folder / "model", fine)
+    if starts_raw(folder / "model"):  # the bridge of raw fields debiases them itself
+        coarse = replace(coarse, debiaser=Fieldwise(NoDebiasing()))
     post = load_post_processing(folder / "model") if (folder / "model" / POST_PROCESSING).exists() else None
     return Model(coarse, fine, prior, post, folder)
 
@@ -136,7 +142,8 @@ def _load_prior(model: Path, fine: FineSide) -> AnyPrior:
     if is_fitted(model):
         return load_upsampler(model)
     if is_conditional(model):
-        return load_conditional(model, fine.operator)
+        stored = json.loads((model / "conditional.json").read_text(encoding="utf-8"))
+        return load_conditional(model, on_grid_of(tuple(stored["network"]["space"]), fine.operator))
     if '"refinement"' in (model / "settings.json").read_text(encoding="utf-8"):
         return load_climate_prior(model)
     return load_prior(model)

@@ -1,7 +1,6 @@
 """Fitting a model on plain arrays: no dates, no places on the earth; fields as they are, standardised in the prior."""
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,23 +9,20 @@ import xarray as xr
 from subgrid.data.fields import DataError, Samples, samples_of
 from subgrid.data.grids.alignment import check_aligned
 from subgrid.data.plain import Fields, open_plain, stacked
+from subgrid.data.stream import StreamedFields
 from subgrid.data.variables.quantities import Described
 from subgrid.data.variables.wanted import Variables
-from subgrid.downscaling.conditional.model import NOISE_RANGE, ConditionalSettings, train_conditional
 from subgrid.downscaling.debiasing.fit import fit_debiaser_array
 from subgrid.downscaling.debiasing.series import Fieldwise
 from subgrid.downscaling.debiasing.settings import debias_settings
 from subgrid.downscaling.model.coarsening import coarsening_of, looks_periodic
+from subgrid.downscaling.model.large import is_streamed, seen_by_debiaser, streamed_fields
+from subgrid.downscaling.model.networks import NetworkFit, network_fit
 from subgrid.downscaling.model.settings import FitSettings
 from subgrid.downscaling.model.sides import CoarseSide, FineSide, Reading, grid_of_fields
 from subgrid.downscaling.preparation.chain import Chain
-from subgrid.downscaling.prior.model import PriorSettings, build_network, train_prior
-from subgrid.downscaling.prior.training import TrainingSettings
 from subgrid.training.log import MetricsReport
-from subgrid.types import Coarsening, Key, NotedReport
-
-BY_DATA = ("n_channels", "space", "padding")
-"""Settings of a network that the data decide."""
+from subgrid.types import Coarsening, Debiaser, Key, NotedReport
 
 
 @dataclass(frozen=True)
@@ -35,11 +31,12 @@ class PlainPair:
 
     Args:
         fine: the fine archive, a variable a channel.
-        coarse: the coarse one.
-        fine_samples: its fields.
+        coarse: the coarse one, in the units of the fine one.
+        fine_samples: fine fields; of an archive that stays on disk some, evenly out of all of it.
         coarse_samples: its fields.
         operator: C′.
         periodic: whether space wraps around.
+        streamed: the fine archive, where it stays on disk.
         notes: what was assumed, a sentence each.
     """
 
@@ -49,6 +46,7 @@ class PlainPair:
     coarse_samples: Samples
     operator: Coarsening
     periodic: bool
+    streamed: StreamedFields | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -56,28 +54,22 @@ class PlainPair:
         """Of the channels."""
         return tuple(map(str, self.fine.data_vars))
 
-    def network(self, settings: FitSettings, given: dict[str, Any]) -> PriorSettings:
-        """The network that fits the fields, built once so that what does not go together is said before training.
+    def network(self, settings: FitSettings, network: dict[str, Any], training: dict[str, Any]) -> NetworkFit:
+        """The network that fits the fields, and its training.
 
         Args:
             settings: of the fit.
-            given: settings of the network.
+            network: settings that are given.
+            training: settings that are given.
 
         Returns:
-            All its settings.
+            The network, built once without weights.
 
         Raises:
-            ValueError: for a grid that the network cannot take.
+            ValueError: for settings that do not go together, or a grid that the network cannot take.
         """
-        shape, conditional = self.fine_samples.values.shape, settings.prior.startswith("conditional")
-        levels: dict[str, Any] = {"sigma_min": NOISE_RANGE[0], "sigma_max": NOISE_RANGE[1]} if conditional else {}
-        padding = ("periodic" if self.periodic else "reflect",)
-        network = PriorSettings(shape[1], shape[2:], padding=padding, **(levels | given))
-        import equinox as eqx
-        import jax.random as jr
-
-        eqx.filter_eval_shape(partial(build_network, network, shape[1]), key=jr.key(0))
-        return network
+        padding, shape = "periodic" if self.periodic else "reflect", self.fine_samples.values.shape[1:]
+        return network_fit(settings.prior, shape, network, training, padding=padding, jitter=settings.jitter)
 
     def sides(
         self, settings: FitSettings, *, folder: Path, report: NotedReport | None, key: Key, shifted: bool
@@ -105,33 +97,35 @@ class PlainPair:
             self.coarse_samples.values, self.fine_samples.values, self.operator, chosen,
             method=method, folder=folder / "debias", report=report, key=key,
         )  # fmt: skip
-        units = tuple(str(self.coarse[n].attrs.get("units", "")) for n in self.names)
-        described = tuple(Described("other", "plain fields", (None, None), "none") for _ in self.names)
-        reading = Reading(self.names, described, units, dated=False)
-        coarse_grid = grid_of_fields(self.coarse, self.names)
-        coarse = CoarseSide(reading, coarse_grid[list(coarse_grid.coords)], Chain(), Fieldwise(debiaser))
-        return coarse, FineSide(grid_of_fields(self.fine, self.names), Chain(), self.operator), summary
+        return *plain_sides(self.fine, self.coarse, self.operator, debiaser), summary
 
-    def train(
-        self,
-        folder: Path,
-        settings: FitSettings,
-        network: PriorSettings,
-        training: TrainingSettings,
-        *,
-        keep_levels: bool,
-        report: MetricsReport | None,
-        key: Key,
-    ) -> None:
+    def train(self, network: NetworkFit, folder: Path, *, report: MetricsReport | None, key: Key) -> None:
         """The prior, or the conditional model, in FOLDER/model; resumes."""
-        options: Any = {"folder": folder / "model", "report": report, "key": key}
-        fields = self.fine_samples.values
-        if settings.prior == "network":
-            train_prior(fields, network, training, **options)
-            return
-        kind = "flow" if settings.prior == "conditional-flow" else "diffusion"
-        conditional = ConditionalSettings(kind, network, settings.jitter)
-        train_conditional(fields, self.operator, conditional, training, keep_levels=keep_levels, **options)
+        fields = self.fine_samples.values if self.streamed is None else self.streamed
+        network.train(fields, self.operator, folder=folder / "model", report=report, key=key)
+
+
+def plain_sides(
+    fine: xr.Dataset, coarse: xr.Dataset, operator: Coarsening, debiaser: Debiaser
+) -> tuple[CoarseSide, FineSide]:
+    """Both sides of a model of plain arrays: fields as they are.
+
+    Args:
+        fine: the fine archive, a variable a channel, for its grid and attributes.
+        coarse: the coarse one.
+        operator: C′.
+        debiaser: T, a map of one field.
+
+    Returns:
+        The sides.
+    """
+    names = tuple(map(str, fine.data_vars))
+    units = tuple(str(coarse[name].attrs.get("units", "")) for name in names)
+    described = tuple(Described("other", "plain fields", (None, None), "none") for _ in names)
+    reading = Reading(names, described, units, dated=False)
+    grid = grid_of_fields(coarse, names)
+    side = CoarseSide(reading, grid[list(grid.coords)], Chain(), Fieldwise(debiaser))
+    return side, FineSide(grid_of_fields(fine, names), Chain(), operator)
 
 
 def open_plain_pair(
@@ -153,18 +147,37 @@ def open_plain_pair(
         DataError: for archives that cannot be used or do not fit together.
     """
     fine_data = open_plain(fine, variables, name="fine")
-    coarse_data = open_plain(coarse, variables or list(map(str, fine_data.data_vars)), name="coarse")
-    samples = samples_of(stacked(fine_data), source=_source(fine, "fine"))
+    units = [str(field.attrs.get("units", "")) for field in fine_data.data_vars.values()]
+    names = variables or list(map(str, fine_data.data_vars))
+    coarse_data = open_plain(coarse, names, name="coarse", units=units)
+    samples, streamed = _fine_samples(fine, fine_data, variables, settings.stream)
     coarse_samples = samples_of(stacked(coarse_data), source=_source(coarse, "coarse"))
     for each in (samples, coarse_samples):
         if len(each) < 2:
             raise DataError(f"{each.source}: holds {len(each)} sample; training needs at least 2.")
     connecting = coarsening_of(samples, coarse_samples, operator)
     check_aligned(coarse_samples, samples, connecting)
-    if settings.periodic is None:
-        periodic, note = looks_periodic(samples)
-        return PlainPair(fine_data, coarse_data, samples, coarse_samples, connecting, periodic, (note,))
-    return PlainPair(fine_data, coarse_data, samples, coarse_samples, connecting, settings.periodic)
+    periodic, note = (settings.periodic, None) if settings.periodic is not None else looks_periodic(samples)
+    notes = (*_streaming_in_words(samples, streamed), *([note] if note else []))
+    return PlainPair(fine_data, coarse_data, samples, coarse_samples, connecting, periodic, streamed, notes)
+
+
+def _fine_samples(
+    fine: Fields, opened: xr.Dataset, variables: Variables | None, wanted: bool | None
+) -> tuple[Samples, StreamedFields | None]:
+    """All fine fields; or some of them, and all on disk."""
+    source = _source(fine, "fine")
+    if not is_streamed(fine, opened, wanted):
+        return samples_of(stacked(opened), source=source), None
+    streamed = streamed_fields(source, opened, variables)
+    return seen_by_debiaser(streamed, opened, source=source), streamed
+
+
+def _streaming_in_words(samples: Samples, streamed: StreamedFields | None) -> list[str]:
+    if streamed is None:
+        return []
+    n = streamed.shape[0]
+    return [f"{samples.source}: is trained on from the disk; debiasing sees {len(samples)} of its {n} fields"]
 
 
 def _source(given: object, name: str) -> str:

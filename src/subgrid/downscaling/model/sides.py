@@ -25,7 +25,7 @@ from subgrid.downscaling.preparation.chain import Chain
 from subgrid.downscaling.preparation.climatology import ChangeSignal, Climatology, fit_climatology
 from subgrid.downscaling.preparation.pairing import MemberClimates, pairing_sentence
 from subgrid.downscaling.preparation.series import Series
-from subgrid.downscaling.preparation.steps import Cells, Changed, Masked
+from subgrid.downscaling.preparation.steps import Cells, Changed, Filled, Masked
 from subgrid.types import Coarsening
 
 CHANGE_HARMONICS = 1
@@ -225,7 +225,7 @@ class FineSide:
     @property
     def mask(self) -> Bool[np.ndarray, "*fine"]:
         """Cells with values."""
-        masked = self.chain.find(Masked)
+        masked = self.chain.find(Masked) or self.chain.find(Filled)
         return np.ones(self.space, bool) if masked is None else masked.mask
 
     @property

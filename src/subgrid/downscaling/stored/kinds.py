@@ -10,9 +10,12 @@ from functools import cache
 KINDS = {
     "subsample": "subgrid.numerics.operators:Subsample",
     "block mean": "subgrid.numerics.operators:BlockMean",
+    "padded coarsening": "subgrid.numerics.operators:PaddedCoarsening",
     "sparse coarsening": "subgrid.numerics.operators:SparseCoarsening",
     "chain": "subgrid.downscaling.preparation.chain:Chain",
     "cells": "subgrid.downscaling.preparation.steps:Cells",
+    "centre": "subgrid.downscaling.preparation.steps:Centred",
+    "fill": "subgrid.downscaling.preparation.steps:Filled",
     "mask": "subgrid.downscaling.preparation.steps:Masked",
     "bounds": "subgrid.downscaling.preparation.steps:Bounded",
     "transform": "subgrid.downscaling.preparation.steps:Transformed",
