@@ -50,10 +50,12 @@ def weather(n: int, lat: np.ndarray, lon: np.ndarray, seed: int) -> np.ndarray:
     return np.einsum("nk,kij->nij", wave[..., 0], np.cos(phase)) + np.einsum("nk,kij->nij", wave[..., 1], np.sin(phase))
 
 
-def temperature(grid: tuple, seed: int, *, first: int = 1990, bias: float = 0.0, calendar: str = "standard"):
-    """tas in K: a slope from south to north, weather of a few degrees, a bias."""
+def temperature(
+    grid: tuple, seed: int, *, first: int = 1990, n: int = 4, bias: float = 0.0, calendar: str = "standard"
+):
+    """tas in K of n Januaries: a slope from south to north, weather of a few degrees, a bias."""
     lat, lon = grid
-    time = winters(first, calendar=calendar)
+    time = winters(first, n, calendar=calendar)
     values = 285.0 + bias - 0.8 * (lat[:, None] - 39) + 3 * weather(len(time), lat, lon, seed)
     return _dataset("tas", values, time, grid, {"units": "K", "standard_name": "air_temperature"})
 

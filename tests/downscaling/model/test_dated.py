@@ -1,7 +1,6 @@
-"""The climate path from Python: everything fitted in one call, new fields downscaled in another."""
+"""Archives with dates from Python: everything fitted in one call, new fields downscaled in another."""
 
 import json
-from pathlib import Path
 
 import jax
 import numpy as np
@@ -11,32 +10,26 @@ import xarray as xr
 import subgrid
 from subgrid.data.fields import DataError
 from subgrid.data.store import OutputExists
-from subgrid.downscaling.preparation.series import Series, series_of
-from subgrid.downscaling.climate.folder import time_blocks
-from subgrid.downscaling.climate.model import ClimateModel, load_climate_model
+from subgrid.downscaling.climate.coarse_fit import FittedOn
+from subgrid.downscaling.climate.prior import ClimatePrior
+from subgrid.downscaling.model import refined
+from subgrid.downscaling.model.model import Model
+from subgrid.downscaling.preparation.series import series_of
 
-from ..climate_pair import COARSE, FINE, TINY, rain, temperature, with_sea
+from ..climate_pair import COARSE, FINE, rain, temperature, with_sea
+from ..dated import downscale, fit
 
-OPTIONS = {"n_components": (5, 10), "debias_options": {"n_quantiles": 20}, "n_levels": 4, **TINY}
 NEW = temperature(COARSE, seed=9, bias=2.0, first=2001)
 
 
-def train(folder: Path, fine=None, coarse=None, variables=("tas",), **options) -> ClimateModel:
-    fine = with_sea(temperature(FINE, seed=1)) if fine is None else fine
-    coarse = temperature(COARSE, seed=2, bias=2.0) if coarse is None else coarse
-    given = {"folder": folder, "key": jax.random.key(0), **OPTIONS}
-    return subgrid.train_climate(fine, coarse, list(variables), **given | options)
-
-
-def downscale(coarse, model, **options) -> xr.Dataset:
-    return subgrid.downscale_climate(
-        coarse, model, **{"n_members": 3, "n_levels": 4, "key": jax.random.key(1), **options}
-    )
+def prior_of(model: Model) -> ClimatePrior:
+    assert isinstance(model.prior, ClimatePrior)
+    return model.prior
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory) -> ClimateModel:
-    return train(tmp_path_factory.mktemp("climate") / "model")
+def model(tmp_path_factory) -> Model:
+    return fit(tmp_path_factory.mktemp("climate") / "model")
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +45,7 @@ def test_the_output_has_names_coordinates_units_and_its_history(model, ensemble)
     assert ensemble.tas.attrs["units"] == "K" and ensemble.tas.dtype == np.float32
     assert ensemble.lat.attrs["standard_name"] == "latitude"
     first, *rest = ensemble.attrs["history"].splitlines()
-    assert "downscale_climate" in first and rest == ["made by a test"]
+    assert "downscaled by subgrid.downscale" in first and rest == ["made by a test"]
     assert ensemble.attrs["Conventions"] == "CF-1.11"
     assert ensemble.attrs["subgrid_version"] == subgrid.__version__
     assert ensemble.attrs["checkpoint"] == model.checkpoint
@@ -74,11 +67,10 @@ def test_the_sea_holds_nothing_and_land_everything(ensemble):
 def test_every_member_coarsens_to_the_debiased_field(model, ensemble):
     series = series_of(NEW, ["tas"])
     targets = model.coarse.targets(series)
-    fine = model.sampler.domain
+    fine = model.fine
     for member in range(3):
         values = np.where(fine.mask, ensemble.tas.values[member], 0)[:, None].astype(np.float32)
-        given = Series(values, series.phase, series.season_year, series.time, series.member)
-        coarsened = np.asarray(jax.vmap(fine.operator)(np.where(fine.mask, fine.anomalies.of(given), 0)))
+        coarsened = np.asarray(jax.vmap(fine.operator)(fine.chain.forward(values, series.phase)))
         # Last noise level .002 of a spread of 2 K, and float32 at 285 K.
         np.testing.assert_allclose(coarsened, targets, atol=0.03)
 
@@ -121,12 +113,14 @@ def test_other_conventions_give_the_bits_of_their_canonical_twin(model, ensemble
 @pytest.mark.slow
 def test_training_on_other_conventions_gives_the_same_model(model, tmp_path):
     fine = around_the_globe(upside_down(with_sea(temperature(FINE, seed=1))))
-    independent = train(
+    independent = fit(
         tmp_path / "independent", fine=fine, coarse=around_the_globe(upside_down(temperature(COARSE, 2, bias=2.0)))
     )
-    for a, b in zip(*(jax.tree.leaves(m.sampler.prior.denoiser.base) for m in (model, independent)), strict=True):
+    for a, b in zip(*(jax.tree.leaves(prior_of(m).denoiser.base) for m in (model, independent)), strict=True):
         np.testing.assert_array_equal(a, b)
-    np.testing.assert_array_equal(independent.coarse.target, model.coarse.target)
+    one, other = (m.coarse.debiaser for m in (model, independent))
+    assert isinstance(one, FittedOn) and isinstance(other, FittedOn)
+    np.testing.assert_array_equal(one.target, other.target)
 
 
 def test_a_calendar_without_leap_days_keeps_its_dates(model, ensemble):
@@ -151,11 +145,11 @@ def test_members_of_the_coarse_model_become_members_of_the_ensemble(model, ensem
 
 def test_the_change_signal_is_preserved(model):
     """The model warms by 5 K − 2 K; output minus training climate warms as much, wherever the model does."""
-    later = temperature(COARSE, seed=3, bias=5.0, first=2080)
+    later = temperature(COARSE, seed=3, bias=5.0, first=2080, n=10)
     trained_on = temperature(COARSE, seed=2, bias=2.0)
     now, then = downscale(trained_on, model), downscale(later, model, change="preserve")
     given = float(later.tas.mean() - trained_on.tas.mean())
-    # The same 120 days of either: their means are fixed by the targets, so what is left is interpolation at the edges
+    # The same days of either: their means are fixed by the targets, so what is left is interpolation at the edges
     # and the fine cells that no coarse cell constrains.
     assert float(then.tas.mean() - now.tas.mean()) == pytest.approx(given, abs=0.25)
     without = float(downscale(later, model).tas.mean() - now.tas.mean())
@@ -166,7 +160,7 @@ def test_the_change_signal_is_preserved(model):
 def test_rain_and_temperature_together(tmp_path):
     fine = with_sea(temperature(FINE, seed=1)).merge(with_sea(rain(FINE, seed=1)))
     coarse = temperature(COARSE, seed=2, bias=2.0).merge(rain(COARSE, seed=2, factor=0.7))
-    model = train(tmp_path / "model", fine=fine, coarse=coarse, variables=("tas", "pr"))
+    model = fit(tmp_path / "model", fine=fine, coarse=coarse, variables=("tas", "pr"))
     found = downscale(coarse, model)
     amount = found.pr.values[np.isfinite(found.pr.values)]
     assert amount.min() == 0 and found.pr.attrs["units"] == "mm day-1"
@@ -185,14 +179,14 @@ def test_a_static_predictor_and_another_debiaser(tmp_path):
         },
     )
     options = {"orography": height, "debias": "quantile-delta-mapping"}
-    found = train(tmp_path / "model", **options)
-    assert found.sampler.prior.denoiser.predictors.shape[0] == 2
-    assert downscale(NEW.isel(time=slice(40)), load_climate_model(found.folder)).sizes["time"] == 40
+    found = fit(tmp_path / "model", **options)
+    assert prior_of(found).denoiser.predictors.shape[0] == 2
+    assert downscale(NEW.isel(time=slice(40)), subgrid.load(found.folder)).sizes["time"] == 40
 
 
 def test_what_cannot_be_is_refused(model, tmp_path):
-    with pytest.raises(OutputExists, match="trained model already"):
-        train(model.folder)
+    with pytest.raises(OutputExists, match="finished model already"):
+        fit(model.folder)
     with pytest.raises(DataError, match=r"its lat, .* is not that of the archive"):
         downscale(temperature((COARSE[0] + 1, COARSE[1]), seed=9), model)
     with pytest.raises(Exception, match="change"):
@@ -200,9 +194,22 @@ def test_what_cannot_be_is_refused(model, tmp_path):
     with pytest.raises(ValueError, match="n_members must be at least 1"):
         downscale(NEW, model, n_members=0)
     with pytest.raises(TypeError, match="n_step"):
-        train(tmp_path / "other", n_step=20)
-    with pytest.raises(DataError, match="holds no climate prior"):
-        load_climate_model(tmp_path / "absent")
+        fit(tmp_path / "other", n_step=20)
+    with pytest.raises(DataError, match="there is no such folder"):
+        subgrid.load(tmp_path / "absent")
+    with pytest.raises(DataError, match=r"holds no model \(preparation.zarr is not there\)"):
+        subgrid.load(tmp_path)
+
+
+def test_fields_of_another_period_need_a_word_on_their_climate(model):
+    far = NEW.isel(time=slice(5))
+    said = r'of 2001 to 2001, and the model was fitted on 1990 to 1993; .* change = "none"'
+    with pytest.raises(DataError, match=said):
+        downscale(far, model, change="ask")
+    with pytest.raises(DataError, match="1 season year of fields does not tell a change of climate, 10 and more do"):
+        downscale(far, model, change="preserve")
+    near = temperature(COARSE, seed=9, bias=2.0, first=1995).isel(time=slice(5))
+    np.testing.assert_array_equal(downscale(near, model, change="ask").tas, downscale(near, model).tas)
 
 
 def test_archives_that_do_not_fit_together_are_refused_before_anything_is_trained(tmp_path):
@@ -210,39 +217,33 @@ def test_archives_that_do_not_fit_together_are_refused_before_anything_is_traine
     summer = temperature(COARSE, seed=2)
     summer = summer.assign_coords(time=summer.time + np.timedelta64(181, "D"))
     with pytest.raises(DataError, match="the archives share no season"):
-        train(tmp_path / "model", coarse=summer)
+        fit(tmp_path / "model", coarse=summer)
     with pytest.raises(DataError, match=r"is finer than fine .*swap the two"):
-        train(tmp_path / "model", fine=temperature(COARSE, seed=2), coarse=temperature(FINE, seed=1))
+        fit(tmp_path / "model", fine=temperature(COARSE, seed=2), coarse=temperature(FINE, seed=1))
     far = temperature((COARSE[0] - 60, COARSE[1]), seed=2)
     with pytest.raises(DataError, match="they do not overlap"):
-        train(tmp_path / "model", coarse=far)
+        fit(tmp_path / "model", coarse=far)
     assert not (tmp_path / "model").exists()
 
 
 def test_too_few_days_for_the_quantiles_are_reported_before_anything_is_trained(tmp_path):
-    reports = []
     with pytest.raises(DataError, match=r"n_quantiles = 121 .* 120 coarse and 120 fine days. Lower debias.n_quantiles"):
-        train(tmp_path / "m", debias_options={"n_quantiles": 121}, report=lambda *a: reports.append(a))
-    assert reports == [] and not (tmp_path / "m").exists()  # so the mended call may use the same folder
+        fit(tmp_path / "m", debias_options={"n_quantiles": 121})
+    assert not (tmp_path / "m").exists()  # so the mended call may use the same folder
 
 
-@pytest.mark.slow
-def test_an_unfinished_model_of_other_options_is_refused(tmp_path):
-    def stop(step, metrics):
+def test_an_unfinished_model_of_other_options_is_refused_and_the_same_call_goes_on(model, tmp_path, monkeypatch):
+    """Stopped between the prior and the post-processing of its draws; to the same bits as in one go."""
+
+    def stop(*_):
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "model", report=stop)
+    with monkeypatch.context() as patch:
+        patch.setattr(refined, "fit_post_processing", stop)
+        with pytest.raises(KeyboardInterrupt):
+            fit(tmp_path / "model")
+    with pytest.raises(DataError, match="its model is not finished"):
+        subgrid.load(tmp_path / "model")
     with pytest.raises(OutputExists, match="other options"):
-        train(tmp_path / "model", n_harmonics=2)
-    train(tmp_path / "model")
-
-
-@pytest.mark.parametrize(
-    ("n_times", "n_members", "n_values"), [(900, 16, 551), (7, 3, 168), (10**5, 50, 10**6), (61, 16, 10**5)]
-)
-def test_work_items_are_whole_chunks_and_bounded(n_times, n_members, n_values):
-    item, chunk = time_blocks(n_times, n_members, n_values)
-    assert item % chunk == 0 and 1 <= chunk <= item
-    assert item - chunk < n_times
-    assert item == 1 or item * n_members * n_values <= 2**24
+        fit(tmp_path / "model", n_harmonics=2)
+    assert fit(tmp_path / "model").checkpoint == model.checkpoint
