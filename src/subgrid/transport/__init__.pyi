@@ -102,6 +102,7 @@ from .sinkhorn import (
     SinkhornNotConverged as SinkhornNotConverged,
     SinkhornSummary as SinkhornSummary,
     fit_entropic_map as fit_entropic_map,
+    suggested_epsilon as suggested_epsilon,
 )
 from .spectral_bridge import (
     RefinedDrift as RefinedDrift,

@@ -9,10 +9,18 @@ import numpy as np
 import pytest
 
 from subgrid.downscaling.debiasing import fit as fit_debias
-from subgrid.downscaling.debiasing.fit import _error_progress, apply_debiaser, correct, fit_debiaser_array
+from subgrid.downscaling.debiasing.fit import (
+    _error_progress,
+    apply_debiaser,
+    chosen_in_words,
+    correct,
+    fit_debiaser_array,
+)
 from subgrid.downscaling.debiasing.settings import DebiasSettings, debias_settings, require_corrections
 from subgrid.downscaling.debiasing.static import Composed, NoDebiasing
 from subgrid.numerics.operators import Subsample
+from subgrid.training.progress import recording
+from subgrid.transport.sinkhorn import SinkhornNotConverged, suggested_epsilon
 
 IDENTITY = Subsample((4,), 1)
 
@@ -145,3 +153,56 @@ def test_corrections_restore_what_the_entropic_map_blurs(invariant):
     # Gumbels is 1.14/√2 = .81.
     assert spread[()][0] > 0.15 > 0.08 > spread["covariance", "marginals"][0]
     assert spread["covariance", "marginals"][1] == pytest.approx(1.14 / np.sqrt(2), abs=0.12)
+
+
+def red(n, size, seed):
+    """Periodic fields (n, 1, size, size) whose amplitudes fall as k^-1.5, of unit variance."""
+    k = np.hypot(*np.meshgrid(*[np.fft.fftfreq(size) * size] * 2))
+    amplitude = np.where(k > 0, np.maximum(k, 1) ** -1.5, 0.0)
+    noise = np.random.default_rng(seed).normal(size=(n, size, size))
+    fields = np.fft.ifft2(np.fft.fft2(noise) * amplitude).real
+    return (fields / fields.std())[:, None].astype(np.float32)
+
+
+@pytest.mark.parametrize(("mean", "spread", "size"), [(0.0, 1.0, 64), (290.0, 5.0, 16)])
+def test_an_epsilon_from_the_fields_suits_every_unit(mean, spread, size):
+    """Some dozens of fields, K and mK, near 0 and near 300: the map of scaled fields is the scaled map.
+
+    By powers of two all of float32 is scaled, and the map to the bit. By others the fields are rounded otherwise, by
+    6e-8 of them; a field between two targets moves the more, the less epsilon is beside the cost (1e4 times, measured).
+    """
+    coarse, fine = mean + 1 + 1.2 * spread * red(40, size, 1), mean + spread * red(48, size, 2)
+    settings, operator = debias_settings(corrections=()), Subsample((size, size), 1)
+
+    def mapped(unit):
+        scaled = coarse * np.float32(unit), fine * np.float32(unit)
+        debiaser, summary = fit_debiaser_array(*scaled, operator, settings, key=jr.key(0))
+        assert summary["doublings"] == 0
+        return apply_debiaser(debiaser, scaled[0]) / np.float64(unit)
+
+    as_it_is = mapped(1.0)
+    assert as_it_is.std() == pytest.approx(fine.std(), rel=0.15)  # it is no blur
+    np.testing.assert_array_equal(mapped(1024.0), as_it_is)
+    for unit in (1000.0, 1e-3):
+        np.testing.assert_allclose(mapped(unit), as_it_is, atol=2e-3 * as_it_is.std())
+
+
+def test_an_epsilon_is_doubled_until_the_solver_converges_and_said():
+    coarse, fine, said = red(30, 8, 1), red(32, 8, 2), []
+    settings = debias_settings(corrections=(), max_iterations=60)
+    with recording(said.append):
+        _, summary = fit_debiaser_array(coarse, fine, Subsample((8, 8), 1), settings, key=jr.key(0))
+    n = summary["doublings"]
+    assert 0 < n == len(said) and "Sinkhorn reached a marginal error" in said[0] and "twice" in said[0]
+    ends = np.random.default_rng(0).permutation(coarse), fine  # of all fields, in any order, it is the same
+    assert summary["epsilon"] == pytest.approx(2**n * suggested_epsilon(*map(jnp.asarray, ends)), rel=1e-5)
+    assert f"doubled {n} time" in str(chosen_in_words(summary))
+
+
+def test_an_epsilon_that_is_given_is_kept_or_refused():
+    coarse, fine, operator = red(30, 8, 1), red(32, 8, 2), Subsample((8, 8), 1)
+    settings = debias_settings(corrections=(), max_iterations=40, epsilon=0.01)
+    with pytest.raises(SinkhornNotConverged, match=r"epsilon = 0\.01;"):
+        fit_debiaser_array(coarse, fine, operator, settings, key=jr.key(0))
+    _, summary = fit_debiaser_array(coarse, fine, operator, debias_settings(corrections=(), epsilon=9.0), key=jr.key(0))
+    assert summary["epsilon"] == 9.0 and chosen_in_words(summary) is None

@@ -1,7 +1,7 @@
 """Fitting a debiaser T by name: from two unpaired archives of arrays to one map of a coarse field."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, assert_never, get_args
@@ -22,6 +22,7 @@ from subgrid.downscaling.debiasing.settings import (
 )
 from subgrid.downscaling.debiasing.static import Composed, NoDebiasing, fit_quantile_mapping
 from subgrid.numerics.streams import substream
+from subgrid.training.progress import say
 from subgrid.transport.ends import Ends
 from subgrid.transport.gaussian import fit_gaussian_map
 from subgrid.types import Coarsening, Debiaser, Key, NotedReport
@@ -39,6 +40,9 @@ DebiasMethod: TypeAlias = Literal[
 CORRECTION_SAMPLES = 65_536
 """Shifted fields that the corrections of a translation-invariant transport are fitted on: a covariance of 24 points is
 then known to half a percent, and every per-mille quantile by some sixty values, if the fields behind them are many."""
+
+MOST_DOUBLINGS = 6
+"""Of an ε chosen from the fields: at 64 times of it a plan is so blurred that the method itself does not suit."""
 
 
 def fit_debiaser_array(
@@ -139,21 +143,52 @@ def _corrected_transport(
 def _entropic_map(
     source: Array, target: Array, settings: EntropicSettings, report: NotedReport | None
 ) -> tuple[Debiaser, dict[str, Any]]:
-    from subgrid.transport.sinkhorn import fit_entropic_map
+    """With the ε that is given; or with one that suits the fields, doubled until the solver converges."""
+    from subgrid.transport.sinkhorn import SinkhornNotConverged, fit_entropic_map, suggested_epsilon
 
-    progress = None if report is None else _error_progress(report, settings.tolerance)
-    debiaser, summary = fit_entropic_map(
-        source,
-        target,
-        epsilon=settings.epsilon,
-        tolerance=settings.tolerance,
-        max_iterations=settings.max_iterations,
-        report=progress,
-    )
-    return debiaser, asdict(summary)
+    options: dict[str, Any] = {"tolerance": settings.tolerance, "max_iterations": settings.max_iterations}
+    if settings.epsilon is not None:
+        options["report"] = None if report is None else _error_progress(report, settings.tolerance)
+        debiaser, summary = fit_entropic_map(source, target, epsilon=settings.epsilon, **options)
+        return debiaser, asdict(summary)
+    first = suggested_epsilon(source, target)
+    for doublings in range(MOST_DOUBLINGS + 1):
+        epsilon = first * 2**doublings
+        note = f" at epsilon = {epsilon:.3g}"
+        options["report"] = None if report is None else _error_progress(report, settings.tolerance, note)
+        try:
+            debiaser, summary = fit_entropic_map(source, target, epsilon=epsilon, **options)
+        except SinkhornNotConverged as error:
+            if doublings == MOST_DOUBLINGS:
+                raise
+            say(f"debias: {error} It goes on with twice that epsilon.", enabled=False)
+        else:
+            return debiaser, {**asdict(summary), "doublings": doublings}
+    raise AssertionError("the last attempt returns or raises")
 
 
-def _error_progress(report: NotedReport, tolerance: float) -> Callable[[int, float], None]:
+def chosen_in_words(summary: Mapping[str, Any]) -> str | None:
+    """What entropic transport chose from the data.
+
+    Args:
+        summary: of `fit_debiaser_array`.
+
+    Returns:
+        A sentence; None of other methods, and of an ε that was given.
+
+    Examples:
+        >>> chosen_in_words({"epsilon": 0.2, "doublings": 1, "iterations": 340})
+        'entropic transport: epsilon = 0.2, chosen from the fields and doubled 1 time to converge; 340 iterations'
+    """
+    if "doublings" not in summary:
+        return None
+    n = summary["doublings"]
+    doubled = f" and doubled {n} time{'s' * (n > 1)} to converge" if n else ""
+    chosen = f"epsilon = {summary['epsilon']:.3g}, chosen from the fields{doubled}"
+    return f"entropic transport: {chosen}; {summary['iterations']} iterations"
+
+
+def _error_progress(report: NotedReport, tolerance: float, note: str = "") -> Callable[[int, float], None]:
     """Progress in percent of the way to the tolerance: the error falls geometrically, so its logarithm keeps time."""
     start: float | None = None
 
@@ -162,7 +197,7 @@ def _error_progress(report: NotedReport, tolerance: float) -> Callable[[int, flo
         start = start or error
         way = math.log(max(start / tolerance, 1 + 1e-6))
         done = 1 - math.log(max(error / tolerance, 1.0)) / way
-        report(max(0, min(100, round(100 * done))), 100, f"error {error:.0e}")
+        report(max(0, min(100, round(100 * done))), 100, f"error {error:.0e}{note}")
 
     return tell
 

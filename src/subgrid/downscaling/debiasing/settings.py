@@ -27,13 +27,14 @@ class EntropicSettings:
 
     Args:
         n_samples: fields used of each archive, default 4096; time and memory grow with the square.
-        epsilon: entropy, in units of the squared field, default .1; as for `fit_entropic_map`.
+        epsilon: entropy, in units of the squared field; None, the default, chooses it from the fields by
+            `suggested_epsilon`, and doubles it where the solver does not converge.
         tolerance: error of the marginals at which the iteration stops, default .01; as for `fit_entropic_map`.
         max_iterations: of the solver, default 5000; as for `fit_entropic_map`.
     """
 
     n_samples: int = 4096
-    epsilon: float = 0.1
+    epsilon: float | None = None
     tolerance: float = 1e-2
     max_iterations: int = 5000
 

@@ -44,8 +44,9 @@ class DebiasTable(Table):
     method: DebiasMethod = "entropic-ot"
     n_samples: Positive = 4096
     """Of each set, for optimal transport: time and memory grow with the square."""
-    epsilon: PositiveFloat = 0.1
-    """Entropy in units of the squared field, cost the full squared distance (twice the square of the blur)."""
+    epsilon: PositiveFloat | None = None
+    """Entropy in units of the squared field, cost the full squared distance (twice the square of the blur); by default
+    chosen from the fields, and doubled where the solver does not converge."""
     tolerance: PositiveFloat = 1e-2
     max_iterations: Positive = 5000
     corrections: Annotated[tuple[Literal["covariance", "marginals"], ...], AsTuple] = ("covariance", "marginals")

@@ -5,13 +5,14 @@ from typing import Any
 
 from subgrid.data.fields import Samples
 from subgrid.downscaling.conditional.model import train_conditional
-from subgrid.downscaling.debiasing.fit import fit_debiaser_array
+from subgrid.downscaling.debiasing.fit import chosen_in_words, fit_debiaser_array
 from subgrid.downscaling.debiasing.settings import debias_settings
 from subgrid.downscaling.prior.model import train_prior
 from subgrid.downscaling.prior.training import Fields
 from subgrid.experiments.downscale import build
 from subgrid.experiments.downscale.config import DownscaleConfig
 from subgrid.runs.stage import Update
+from subgrid.training.progress import say
 from subgrid.types import Coarsening, Debiaser, Key
 
 
@@ -54,7 +55,7 @@ def fit_debiaser(
     chosen = config.debias.model_dump()
     method = chosen.pop("method")
     common = {name: getattr(config.data, name) for name in ("translation_invariant", "periodic")}
-    return fit_debiaser_array(
+    debiaser, summary = fit_debiaser_array(
         coarse.values,
         fine.values,
         operator,
@@ -64,3 +65,6 @@ def fit_debiaser(
         report=update,
         key=key,
     )
+    if said := chosen_in_words(summary):
+        say(said)
+    return debiaser, summary

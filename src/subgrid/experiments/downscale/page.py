@@ -108,13 +108,21 @@ def _notes(metrics: dict[str, Any]) -> list[str]:
     return [*notes, *_debias_notes(metrics["debias"])]
 
 
+def _chosen(summary: dict[str, Any]) -> str:
+    """How ε came about, where it was not given."""
+    if "doublings" not in summary:
+        return ""
+    n = summary["doublings"]
+    return "; chosen from the fields" + (f" and doubled {n} time{'s' * (n > 1)} to converge" if n else "")
+
+
 def _debias_notes(summary: dict[str, Any]) -> list[str]:
     """What the debiaser's solver reported: of entropic transport and of a rectified flow; others report nothing."""
     if "marginal_error" in summary:
         return [
-            f"Entropic transport: {summary['n_source']} x {summary['n_target']} samples, epsilon {summary['epsilon']} "
-            f"(cost the full squared distance), {summary['iterations']} iterations, marginal error "
-            f"{summary['marginal_error']:.1e}."
+            f"Entropic transport: {summary['n_source']} x {summary['n_target']} samples, epsilon "
+            f"{summary['epsilon']:.3g} (cost the full squared distance{_chosen(summary)}), {summary['iterations']} "
+            f"iterations, marginal error {summary['marginal_error']:.1e}."
         ]
     if "rounds" in summary:
         first, second = summary["rounds"]
