@@ -109,17 +109,32 @@ def mend(element, kind):
 
 
 def entries(package):
-    """What mkdocstrings takes: a heading for each module of a package, and each of its public names."""
+    """What mkdocstrings takes: a heading for each module of a package, and each of its public names.
+
+    What a package hands on from one inside it that has public names of its own is described there, and once.
+    """
     lines = []
     for module, names in public_names(package).items():
+        inner = module.rpartition(".")[0]
+        if inner and set(names) <= handed_on(f"{package}.{inner}"):
+            continue
         lines += [f"## {module.replace('_', ' ')}", ""]
         lines += [line for name in names for line in (f"::: {package}.{module}.{name}".rstrip("."), "")]
     return "\n".join(lines)
 
 
+def handed_on(package):
+    """The public names of a package inside another; none where it has no stub."""
+    return {name for names in public_names(package).values() for name in names} if stub_of(package).exists() else set()
+
+
+def stub_of(package):
+    return ROOT / "src" / package.replace(".", "/") / "__init__.pyi"
+
+
 def public_names(package):
     """Names by module, as the stub beside the package's __init__ lists them; a module listed whole has the name ""."""
-    stub = ROOT / "src" / package.replace(".", "/") / "__init__.pyi"
+    stub = stub_of(package)
     found = {}
     for node in ast.parse(stub.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.ImportFrom) and node.module is None:

@@ -350,6 +350,7 @@ axes[0].legend(fontsize=8)
 # %% [markdown]
 # ## Where this leads
 #
-# `subgrid.train` does section 5 for your fields and `subgrid.downscale` section 6, after a debiasing step for coarse
-# fields that are not simply coarsened fine ones. The tests of the package hold every sampler and every guidance to
-# such closed forms. See the [pipeline](../guide/pipeline.md) and the page on [guidance](../guide/guidance.md).
+# `subgrid.fit` with `prior="network"` does section 5 for your fields, and `subgrid.downscale` section 6, after a
+# debiasing step for coarse fields that are not simply coarsened fine ones. The tests of the package hold every sampler
+# and every guidance to such closed forms. See [fitting](../guide/fitting.md) and the page on
+# [guidance](../guide/guidance.md).

@@ -222,5 +222,6 @@ assert covariance_error(generated, covariance1) < 0.12  # 2000 samples: .03; and
 # %% [markdown]
 # ## Where this leads
 #
-# `debias.method` in a configuration takes "flow-matching", "rectified-flow", "interpolant" and "schrodinger-bridge".
-# The tutorial [a Schrödinger bridge in fifty lines](schroedinger_bridge.md) builds the last from nothing.
+# `debias` of `subgrid.fit`, and `debias.method` in a configuration, take "flow-matching", "rectified-flow",
+# "interpolant" and "schrodinger-bridge". The tutorial [a Schrödinger bridge in fifty lines](schroedinger_bridge.md)
+# builds the last from nothing.
