@@ -82,7 +82,7 @@ class StreamedFields:
 
     Args:
         path: a Zarr store or NetCDF file.
-        variable: in it.
+        variable: in it; or several, on one grid, channel after channel.
         memory: bytes that two windows of all lanes take at most, 512 MiB by default.
 
     Examples:
@@ -91,22 +91,27 @@ class StreamedFields:
     """
 
     path: Path
-    variable: str
+    variable: str | tuple[str, ...]
     memory: int = 2**29
 
     @cached_property
     def blocks(self) -> Blocks:
         """The archive as blocks of samples; it is opened once."""
-        return _blocks(
-            _opened(_lazily(self.path, self.variable), [self.variable], str(self.path)), None, _as_is, str(self.path)
-        )
+        names = list(self._names)
+        return _blocks(_opened(_lazily(self.path, names), names, str(self.path)), None, _as_is, str(self.path))
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return (self.variable,) if isinstance(self.variable, str) else self.variable
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of all samples together, (n, channel, *space)."""
-        field = self.blocks.dataset[self.variable]
-        sizes = [field.sizes[d] for d in (*channel_dims(field), *space_dims(field))]
-        return (int(self.blocks.lengths.sum()), *([] if channel_dims(field) else [1]), *sizes)
+        fields = [self.blocks.dataset[name] for name in self._names]
+        n_channels = sum(field.sizes[d] for field in fields for d in channel_dims(field))
+        n_channels += sum(not channel_dims(field) for field in fields)
+        space = [fields[0].sizes[d] for d in space_dims(fields[0])]
+        return (int(self.blocks.lengths.sum()), n_channels, *space)
 
     def batches(self, batch_size: int, *, key: Key) -> BatchStream:
         """Shuffled batches in `LANES` lanes, or as many as divide the batch and there are blocks for.
@@ -157,7 +162,8 @@ class StreamedFields:
         digest = hashlib.blake2b(digest_size=16)
         for line in _remote_facts(url) if (url := url_of(self.path)) else _local_facts(self.path):
             digest.update(f"{line}\n".encode())
-        return [*self.shape, self.variable, self.memory, digest.hexdigest()]
+        variable = self.variable if isinstance(self.variable, str) else list(self.variable)
+        return [*self.shape, variable, self.memory, digest.hexdigest()]
 
 
 def _local_facts(path: Path) -> Iterator[str]:
@@ -180,9 +186,9 @@ def _as_is(block: xr.Dataset) -> xr.Dataset:
     return block
 
 
-def _lazily(path: Path, variable: str) -> str | Path | xr.Dataset:
+def _lazily(path: Path, names: list[str]) -> str | Path | xr.Dataset:
     """A Zarr store by its path; a NetCDF file opened, nothing read. Errors are those of `open_field`."""
-    return path if path.is_dir() else open_field(path, variable).to_dataset(name=variable)
+    return path if path.is_dir() else xr.Dataset({name: open_field(path, name) for name in names})
 
 
 def stream_batches(

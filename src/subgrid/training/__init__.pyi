@@ -15,6 +15,7 @@ from .distributed import (
     split_batch as split_batch,
     to_devices as to_devices,
     to_host_and_back as to_host_and_back,
+    wait_for_all as wait_for_all,
 )
 from .ema import (
     Average as Average,

@@ -87,6 +87,18 @@ def any_process(flag: bool) -> bool:
     return bool(np.any(process_allgather(np.asarray(flag))))
 
 
+def wait_for_all(name: str) -> None:
+    """Waits until all processes are here, as where the first one has written what the others are to read.
+
+    Args:
+        name: of the place, the same in all.
+    """
+    if jax.process_count() > 1:
+        from jax.experimental.multihost_utils import sync_global_devices
+
+        sync_global_devices(name)
+
+
 def require_same_step(step: int) -> None:
     """Makes sure that all processes go on from the same step; all must call it.
 

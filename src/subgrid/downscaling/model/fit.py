@@ -20,6 +20,7 @@ from subgrid.data.sources.sources import read_sources
 from subgrid.data.store import OutputExists, write_json
 from subgrid.data.variables.wanted import Variable, Variables, wanted_variables
 from subgrid.downscaling.climate.refinement import RefinementSettings
+from subgrid.downscaling.debiasing.fit import chosen_in_words
 from subgrid.downscaling.model.dated import open_dated, require_given
 from subgrid.downscaling.model.folder import PREPARATION, is_finished, load, save_preparation
 from subgrid.downscaling.model.model import Model
@@ -31,6 +32,7 @@ from subgrid.downscaling.prior.model import PriorSettings
 from subgrid.downscaling.prior.training import TrainingSettings
 from subgrid.downscaling.settings import sort_settings
 from subgrid.numerics.streams import substream
+from subgrid.training.distributed import is_first_process, join_from_text, wait_for_all
 from subgrid.training.log import MetricsReport
 from subgrid.training.progress import progress as progress_of, say
 from subgrid.types import Key
@@ -84,11 +86,15 @@ def fit(
     own = {field.name for field in fields(FitSettings)}
     chosen = FitSettings(**{name: value for name, value in settings.items() if name in own})
     others = {name: value for name, value in settings.items() if name not in own}
+    if chosen.join is not None:
+        join_from_text(chosen.join)
+    key = jr.key(key) if isinstance(key, int) else key
     call = _Call(folder, fine, coarse, variables, operator, chosen, others, progress, key)
     if _is_dated(fine, coarse, chosen):
         _fit_dated(call)
     else:
         _fit_plain(call)
+    wait_for_all("fit")
     return load(folder)
 
 
@@ -117,9 +123,10 @@ class _Call:
 
     def begin(self, wanted: dict[str, Any], sides: tuple[CoarseSide, FineSide]) -> None:
         """The folder is claimed when the archives and options have served, and not before."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_json(self.folder / "settings.json", wanted)
-        save_preparation(self.folder, *sides)
+        if is_first_process():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_json(self.folder / "settings.json", wanted)
+            save_preparation(self.folder, *sides)
 
 
 def _is_dated(fine: Fields, coarse: Fields, settings: FitSettings) -> bool:
@@ -179,7 +186,8 @@ def _fit_plain(call: _Call) -> None:
     call.say(*pair.notes, str(size.cost(len(pair.fine_samples))))
     with progress_of("debias", enabled=call.progress) as update:
         options = {"folder": call.folder, "report": update, "key": substream(call.key, "debias")}
-        coarse_side, fine_side, _ = pair.sides(settings, shifted=shifted, **options)
+        coarse_side, fine_side, summary = pair.sides(settings, shifted=shifted, **options)
+    call.say(*filter(None, [chosen_in_words(summary)]))
     call.begin(wanted, (coarse_side, fine_side))
     with call.training(size.training.n_steps) as report:
         pair.train(size, call.folder, report=report, key=substream(call.key, "prior"))

@@ -69,7 +69,13 @@ class PlainPair:
             ValueError: for settings that do not go together, or a grid that the network cannot take.
         """
         padding, shape = "periodic" if self.periodic else "reflect", self.fine_samples.values.shape[1:]
-        return network_fit(settings.prior, shape, network, training, padding=padding, jitter=settings.jitter)
+        made = network_fit(settings.prior, shape, network, training, padding=padding, jitter=settings.jitter)
+        if self.streamed is not None and tuple(made.network.space) != tuple(shape[1:]):
+            raise ValueError(
+                f"fields of {shape[1:]} points would be padded to {made.network.space} for this network, which is done "
+                "in memory only; choose patch and channels that divide them, or give stream=False."
+            )
+        return made
 
     def sides(
         self, settings: FitSettings, *, folder: Path, report: NotedReport | None, key: Key, shifted: bool

@@ -40,6 +40,10 @@ class FitSettings:
         periodic: of plain arrays, whether space wraps around; by default as their values look, which is said.
         jitter: of conditional models, standard deviation of the noise added to C′x in training, in units of the field;
             default 0.
+        stream: of plain arrays, whether fine fields stay on disk and are read batch by batch, while debiasing sees
+            evenly spaced stretches of them; by default where they would take more than a quarter of memory.
+        join: the processes of several hosts to train together with, "auto" or "host:port,i/n", as for
+            `training.join_from_text`; they share the folder. None for one process.
 
     Raises:
         ValueError: for a preparation or a prior that does not exist.
@@ -59,6 +63,8 @@ class FitSettings:
     orography_variable: str | None = None
     periodic: bool | None = None
     jitter: float = 0.0
+    stream: bool | None = None
+    join: str | None = None
 
     def __post_init__(self):
         for name, allowed in (("preparation", PreparationName), ("prior", PriorName)):
@@ -68,5 +74,7 @@ class FitSettings:
     def asked(self) -> dict[str, Any]:
         """Plain values, by which a folder is known to be that of one configuration."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        for aside in ("stream", "join"):  # decide where fields are read and by whom: what is read says so itself
+            del plain[aside]
         plain["orography"] = None if self.orography is None else str(self.orography)[:200]
         return plain

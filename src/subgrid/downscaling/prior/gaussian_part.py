@@ -65,7 +65,7 @@ def gaussian_part_of(fields: Fields, standardiser: Standardiser, training: Train
         >>> gaussian = gaussian_part_of(fields, standardiser_of(fields), TrainingSettings())
     """
     if isinstance(fields, StreamedFields):
-        few = _stretches(fields, MOST_FIELDS)
+        few = stretches(fields, MOST_FIELDS)
     else:
         of_spectrum = max(MOST_FIELDS, MOST_VALUES // fields[0].size)
         few = _evenly(fields, of_spectrum if training.translation_invariant else MOST_FIELDS)
@@ -96,11 +96,18 @@ def _n_components(values: Float[np.ndarray, "n d"]) -> int:
     return choose_n_components(values, np.arange(n) * 5 // n, candidates=candidates)[0]
 
 
-def _stretches(fields: StreamedFields, n: int) -> Float[np.ndarray, "n channel *space"]:
+def stretches(fields: StreamedFields, n: int) -> Float[np.ndarray, "n channel *space"]:
     """Evenly out of evenly spaced chunks, in the order of the archive, so that left-out fifths are stretches of it.
 
     Shuffled, every field that is left out would have its neighbours in time among the others, and too many components
     would look likely. Out of all chunks, where there are few, these are the fields of an archive in memory.
+
+    Args:
+        fields: on disk.
+        n: how many, at most.
+
+    Returns:
+        The fields.
     """
     blocks = fields.blocks
     chosen = _evenly(np.arange(len(blocks.lengths)), max(STRETCHES, math.ceil(n / blocks.lengths.mean())))

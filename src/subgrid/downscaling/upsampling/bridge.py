@@ -230,6 +230,20 @@ def is_fitted(folder: str | Path) -> bool:
     return path.exists() and json.loads(path.read_text(encoding="utf-8")).get("whole", True)
 
 
+def starts_raw(folder: str | Path) -> bool:
+    """Whether the folder holds a bridge from raw coarse fields, which debiases as it downscales.
+
+    Args:
+        folder: of a model; it need not exist.
+
+    Returns:
+        True for a whole bridge whose source is "raw".
+    """
+    if not is_fitted(folder):
+        return False
+    return json.loads((Path(folder) / "bridge.json").read_text(encoding="utf-8"))["source"] == "raw"
+
+
 def steps_done(folder: str | Path, settings: UpsamplerSettings) -> int:
     """Training steps of the iterations that are saved: where a fit goes on.
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
+import xarray as xr
 
 from subgrid.data.batches import random_shifts
 from subgrid.data.fields import DataError, Samples, hold_out, open_field, samples_of
@@ -22,6 +23,7 @@ class DownscaleRun(Run[DownscaleConfig]):
 
     RUN/fine.zarr, coarse.zarr   the simulated archives (if data.source is a simulator)
     RUN/debias/                  checkpoints of a debiaser that is trained
+    RUN/preparation.zarr         the debiaser, C′ and both grids: with RUN/model what `subgrid.load` finds
     RUN/debiased.zarr            every held-out coarse field, raw and debiased
     RUN/model/                   the prior, the conditional model, or the bridge
     RUN/ensemble.zarr            fine ensembles of debiased coarse fields (unpaired)
@@ -76,11 +78,15 @@ class DownscaleRun(Run[DownscaleConfig]):
         shapes = fine.values.shape[2:], coarse.values.shape[2:]
         return build.operator_of(self.config.coarsening, *shapes, source=coarse.source)
 
-    def _archive(self, which: str) -> Samples:
+    def field(self, which: str) -> xr.DataArray:
+        """The variable of the "fine" or the "coarse" archive, nothing of it read."""
         data, path = self.config.data, self.archive_path(which)
         if data.source == "files" and not is_there(path):
             raise DataError(f"data.{which} = {str(path)!r}: no such file or store (paths are taken from {Path.cwd()}).")
-        return samples_of(open_field(path, data.variable if data.source == "files" else "u"), source=str(path))
+        return open_field(path, data.variable if data.source == "files" else "u")
+
+    def _archive(self, which: str) -> Samples:
+        return samples_of(self.field(which), source=str(self.archive_path(which)))
 
     def _shifted(self, samples: Samples, stream: str) -> Samples:
         """Random shifts of held-out fields, where their distribution allows it: free samples, as many for every set."""

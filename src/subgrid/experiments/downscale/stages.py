@@ -11,9 +11,12 @@ import xarray as xr
 
 from subgrid.data.archive import trajectory_dataset
 from subgrid.data.fields import CONDITION_DIM
+from subgrid.data.plain import open_plain
 from subgrid.data.store import write_zarr
 from subgrid.downscaling.debiasing.fit import apply_debiaser
 from subgrid.downscaling.evaluation import debiasing_error
+from subgrid.downscaling.model.folder import PREPARATION, save_preparation
+from subgrid.downscaling.model.plain import plain_sides
 from subgrid.downscaling.upsampling.bridge import fit_upsampler, steps_done
 from subgrid.experiments.downscale import build
 from subgrid.experiments.downscale.checks import check_archives
@@ -54,7 +57,7 @@ def stages(config: DownscaleConfig) -> list[Stage]:
     simulated, archives, inputs = _archives(config)
     sampling: Dependencies = {"coarsening": (), "sampling": ()}
     debiased = Stage(
-        "debias", debias, ("debiased.zarr",), archives, DEBIASED, inputs=inputs, state=("debias",)
+        "debias", debias, ("debiased.zarr", PREPARATION), archives, DEBIASED, inputs=inputs, state=("debias",)
     )  # before training: it is quick, and it is where data of the wrong kind are found out
     perfect = {**sampling, "evaluation": ("n_shifts", "n_conditions")}
     unpaired = {**sampling, "evaluation": ("n_shifts", "n_unpaired", "unpaired_members")}
@@ -157,7 +160,7 @@ def simulate(which: Literal["fine", "coarse"], run: DownscaleRun, update: Update
 
 
 def debias(run: DownscaleRun, update: Update) -> None:
-    """Fits T on the training sets and applies it to every held-out coarse field."""
+    """Fits T on the training sets, keeps it for `subgrid.load`, and applies it to every held-out coarse field."""
     check_archives(run, (run.config.debias.method,))
     training, held_out = run.coarse
     debiaser, summary = fit_debiaser(
@@ -174,6 +177,8 @@ def debias(run: DownscaleRun, update: Update) -> None:
     fields = {"raw": (dims, held_out.values, held_out.attrs), "debiased": (dims, debiased, held_out.attrs)}
     coordinates = held_out.coords.drop_vars([*fields, "channel"], errors="ignore")
     attributes = {"config": run.config.as_toml(), "debias_summary": json.dumps(summary)}
+    fine, coarse = (open_plain(run.field(which), name=which) for which in ("fine", "coarse"))
+    save_preparation(run.folder, *plain_sides(fine, coarse, run.operator, debiaser))
     write_zarr(coordinates.assign(fields).assign_attrs(attributes), run.path("debiased.zarr"), overwrite=True)
 
 
