@@ -36,8 +36,9 @@ class Series:
     labels: tuple[str, ...] | None = None
 
     def __getitem__(self, chosen: Any) -> "Series":
-        parts: Any = (self.values, self.phase, self.season_year, self.time, self.member)
-        return Series(*(None if part is None else part[chosen] for part in parts), labels=self.labels)
+        parts = (self.values, self.phase, self.season_year, self.time, self.member)
+        taken: Any = [None if part is None else part[chosen] for part in parts]
+        return Series(*taken, labels=self.labels)
 
     def __len__(self) -> int:
         return len(self.values)
