@@ -74,7 +74,7 @@ def evidence_of(scores: ScoredFields, channel: int) -> ClimateEvidence:
     return ClimateEvidence(
         variable=name,
         quantity=run.domain.descriptions[channel].quantity,
-        units=str(run.fine[name].attrs.get("units", "")),
+        units=scores.units(channel),
         lat=run.fine.lat.values,
         lon=run.fine.lon.values,
         mask=run.domain.mask,
