@@ -22,7 +22,7 @@ def test_blocks_fit_80_columns_whole(capsys, monkeypatch):
         last_written=None,
     )
     monkeypatch.setattr(status, "status", lambda store: found)
-    status.show_status("anywhere")
+    status.show_status(Path("anywhere"))
     first, *table = capsys.readouterr().out.splitlines()
     assert "4 of 6 work items done, configuration 0123456789ab" in first
     assert max(map(len, table)) <= 80
