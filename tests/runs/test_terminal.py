@@ -61,7 +61,7 @@ def test_narrower_headings_are_broken_and_then_names(printed):
 
 
 def test_still_narrower_there_are_two_tables_of_the_lines_that_have_a_number_in_them(printed):
-    assert printed(42, title="") == [
+    assert printed(40, title="") == [
         "        quantile       noise",
         "         mapping       floor  best",
         "──────────────────────────────────",
@@ -70,16 +70,22 @@ def test_still_narrower_there_are_two_tables_of_the_lines_that_have_a_number_in_
         "aloft",
         "  CRPS         1           –     0",
         "",
-        "                               noise",
-        "                    bcsd       floor  best",
-        "──────────────────────────────────────────",
+        "                             noise",
+        "                  bcsd       floor  best",
+        "────────────────────────────────────────",
         "near surface",
-        "  W1               0.459  0.459 (82)     0",
-        "  rank flatness p   0.25           –  >.05",
+        "  W1             0.459  0.459 (82)     0",
+        "  rank flatness   0.25           –  >.05",
+        "  p",
         "aloft",
-        "  CRPS                 2           –     0",
+        "  CRPS               2           –     0",
         "",
     ]
+
+
+def test_a_narrower_gap_saves_a_table(printed):
+    assert sum("──" in line for line in printed(42)) == 1
+    assert sum("──" in line for line in printed(40)) == 2
 
 
 def results():

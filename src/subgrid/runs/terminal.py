@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 WIDEST = 200
 """Columns where the output is no terminal, and no `COLUMNS` says otherwise: nothing needs to be broken in a file."""
 GAP = 2
-"""Columns between two cells, and that a line is indented by below the heading of its group."""
+"""Columns between two cells, one less where that saves a table, and that a line is indented by below its group."""
 NOTHING = ("–", "")
 """Cells of what there is no number for."""
 
@@ -80,58 +80,64 @@ def print_numbers(names: Sequence[str], groups: Sequence[str], columns: Sequence
     console = terminal()
     if title:
         console.print(Text(title, style="italic"))
-    for part in _parts(console.width, names, columns):
+    for part, gap in _parts(console.width, names, columns):
         single = [column for column in part if not column.repeated]
         there = [i for i in range(len(names)) if any(column.cells[i] not in NOTHING for column in single)]
         shown = [replace(column, cells=[column.cells[i] for i in there]) for column in part]
         shown = [column for column in shown if set(column.cells) - set(NOTHING)]
-        _print_part(console, [names[i] for i in there], [groups[i] for i in there], shown)
+        _print_part(console, [names[i] for i in there], [groups[i] for i in there], shown, gap)
 
 
-def _parts(width: int, names: Sequence[str], columns: Sequence[Numbers]) -> Iterator[list[Numbers]]:
-    """All columns where they fit, with headings in one line or in several; else as many at a time as do."""
+def _parts(width: int, names: Sequence[str], columns: Sequence[Numbers]) -> Iterator[tuple[list[Numbers], int]]:
+    """All columns where they fit, with headings in one line or in several; else as many at a time as do. Their gap."""
     word = GAP + max((len(word) for name in names for word in name.split()), default=0)
     name = GAP + max(map(len, names), default=0)
     if name + sum(column.width + GAP for column in columns) <= width:
-        yield list(columns)
+        yield list(columns), GAP
         return
+    for gap in (GAP, 1):
+        if word + sum(column.least + gap for column in columns) <= width:
+            yield [column.broken for column in columns], gap
+            return
     repeated = sum(column.least + GAP for column in columns if column.repeated)
     chosen: list[Numbers] = []
     for column in (each for each in columns if not each.repeated):
         if chosen and word + repeated + sum(each.least + GAP for each in (*chosen, column)) > width:
-            yield [each.broken for each in columns if each.repeated or each in chosen]
+            yield [each.broken for each in columns if each.repeated or each in chosen], GAP
             chosen = []
         chosen.append(column)
-    yield [each.broken for each in columns if each.repeated or each in chosen]
+    yield [each.broken for each in columns if each.repeated or each in chosen], GAP
 
 
-def _print_part(console: "Console", names: Sequence[str], groups: Sequence[str], columns: Sequence[Numbers]) -> None:
+def _print_part(
+    console: "Console", names: Sequence[str], groups: Sequence[str], columns: Sequence[Numbers], gap: int
+) -> None:
     """One table; the widths are those of all its groups, whose headings may be as wide as the screen."""
     from rich.padding import Padding
     from rich.text import Text
 
     indent = GAP if any(groups) else 0
     widths = [max(map(len, (*column.heading.split("\n"), *column.cells))) for column in columns]
-    room = console.width - sum(width + GAP for width in widths)
+    room = console.width - sum(width + gap for width in widths)
     all_widths = [min(room, indent + max(map(len, names), default=0)), *widths]
-    head = _table(all_widths, vertical="bottom")
+    head = _table(all_widths, gap, vertical="bottom")
     head.add_row("", *(Text(column.heading, style="bold") for column in columns))
     console.print(head)
-    console.print(Text("─" * (sum(all_widths) + GAP * len(widths)), style="dim"))
+    console.print(Text("─" * (sum(all_widths) + gap * len(widths)), style="dim"))
     for group in dict.fromkeys(groups):
         if group:
             console.print(Text(group, style="bold"))
-        table = _table(all_widths)
+        table = _table(all_widths, gap)
         for i in (i for i, each in enumerate(groups) if each == group):
             table.add_row(Padding(Text(names[i]), (0, 0, 0, indent)), *(Text(column.cells[i]) for column in columns))
         console.print(table)
     console.print()
 
 
-def _table(widths: Sequence[int], *, vertical: Literal["top", "bottom"] = "top") -> "Table":
+def _table(widths: Sequence[int], gap: int, *, vertical: Literal["top", "bottom"] = "top") -> "Table":
     from rich.table import Table
 
-    table = Table.grid(padding=(0, GAP, 0, 0), pad_edge=False)
+    table = Table.grid(padding=(0, gap, 0, 0), pad_edge=False)
     table.add_column(width=widths[0])
     for width in widths[1:]:
         table.add_column(width=width, justify="right", no_wrap=True, vertical=vertical)
