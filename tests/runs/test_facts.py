@@ -21,6 +21,7 @@ from subgrid.runs.facts import n_parameters, runtime
             {"downscale": 4, "perfect model": 6},
             "1 min 35 s; training 5 s; 3 s a draw (10 draws, with compilation and writing)",
         ),
+        ({"sample": 2.9}, {"sample": 10}, "2.9 s; 0.29 s a draw (10 draws, with compilation and writing)"),
         ({"score": 3.0}, {"sample": 10}, "3 s"),  # nothing was trained, and sampled elsewhere
     ],
 )

@@ -32,7 +32,7 @@ def runtime(seconds: Mapping[str, float], draws: Mapping[str, int]) -> str:
     drawn = {stage: n for stage, n in draws.items() if n and stage in seconds}
     if n := sum(drawn.values()):
         each = sum(seconds[stage] for stage in drawn) / n
-        text = duration(each) if each >= 1 else f"{1000 * each:.2g} ms"
+        text = duration(each) if each >= 0.1 else f"{1000 * each:.2g} ms"
         words.append(f"{text} a draw ({n:,} draws, with compilation and writing)")
     return "; ".join(words)
 
