@@ -13,9 +13,9 @@ from subgrid.data.inspection.inspection import inspect
 from ..data.climate_files import DATA, archive, needs_data
 
 
-def printed(*sources) -> str:
+def printed(*sources, width=120) -> str:
     stream = io.StringIO()
-    print_inspection(inspect(*sources), console=Console(file=stream, width=120))
+    print_inspection(inspect(*sources), console=Console(file=stream, width=width))
     return stream.getvalue()
 
 
@@ -33,6 +33,23 @@ def test_nine_real_files_on_one_screen():
         "They fit together.",
     ):
         assert fragment in text
+
+
+@needs_data
+def test_on_80_columns_names_dates_and_ranges_are_whole():
+    text = printed(DATA / "iberia" / "CMIP5_Iberia_psl.rcp85.nc", DATA / "iberia" / "EOBS_Iberia_pr.nc", width=80)
+    assert max(map(len, text.splitlines())) <= 80 and "…" not in text
+    for whole in (
+        "CMIP5_Iberia_psl.rcp85.nc", "2080-12-01..2100-02-28,", "1804 daily, DJF", "97615..105152", "4 cells with gaps",
+    ):  # fmt: skip
+        assert whole in text
+
+
+def test_a_row_is_a_variable(tmp_path):
+    both = archive().assign(pr=archive("pr").pr)
+    both.to_netcdf(tmp_path / "both.nc")
+    rows = [line for line in printed(tmp_path / "both.nc", width=80).splitlines() if line.startswith(("both", " " * 8))]
+    assert [line.split()[:2] for line in rows if ": " in line] == [["both.nc", "tas:"], ["pr:", "mm"]]
 
 
 def test_problems_come_last():

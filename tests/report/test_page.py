@@ -106,10 +106,10 @@ def test_every_row_of_the_table_is_there_with_dashes_for_none(page):
     assert rows[0] == ["Metric", "raw", "debiased", "cubic", "generated", "noise floor"]
     assert ["Coarse grid"] in rows and ["Perfect model"] in rows
     assert ["covRMSE", "0.343", "0.0810", "—", "—", "0.0540"] in rows
-    assert ["W1mm day⁻¹", "0.200", "0.0100", "—", "—", "0.0100"] in rows
+    assert ["W1[mm day⁻¹]", "0.200", "0.0100", "—", "—", "0.0100"] in rows
     # Where the target is not zero, the metric says so.
-    assert ["spread/skill1, best 1", "—", "—", "—", "0.970", "1.01"] in rows
-    assert ["rank flatness p1, wanted > .05", "—", "—", "0.310", "1.50×10⁻¹⁶", "—"] in rows
+    assert ["spread/skill[1] best 1", "—", "—", "—", "0.970", "1.01"] in rows
+    assert ["rank flatness p[1] wanted > .05", "—", "—", "0.310", "1.50×10⁻¹⁶", "—"] in rows
 
 
 def test_cells_say_how_many_floors_they_are_and_which_is_best(page):

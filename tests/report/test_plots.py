@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 from matplotlib import pyplot
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from subgrid.data.fields import DataError
@@ -59,6 +60,9 @@ def test_a_map_of_the_bias_shows_the_bias_with_its_unit():
     np.testing.assert_allclose(np.ma.filled(mesh_of(axes).get_array(), np.nan), wanted, rtol=1e-4)
     low, high = mesh_of(axes).get_clim()
     assert low == -high  # white is no bias
+    # The three cells of the sea lie in a corner: three edges above them and one beside.
+    (outline,) = [c for c in axes.collections if isinstance(c, LineCollection)]
+    assert len(outline.get_segments()) == 4
     assert [a.get_xlabel() for a in axes.figure.axes][-1] == "bias of tas [K]"
     assert "80 samples" in axes.get_title(loc="left")
 
@@ -94,7 +98,9 @@ def test_spread_against_error_lies_as_far_above_the_diagonal_as_the_spread_is_to
 def test_fields_on_a_line_are_lines():
     ensemble, reference = pair()
     line, truth = (each.tas.isel(lat=2, drop=True) for each in (ensemble, reference))
-    axes = plots.members(line.drop_vars("lon"), sample=3, n_members=2)
+    axes, below = plots.members(line.drop_vars("lon"), sample=3, n_members=2)
+    spread = line.isel(time=3).std("realization", ddof=1)
+    np.testing.assert_allclose(below.get_lines()[0].get_ydata(), spread, rtol=1e-5)
     (mean,) = [each for each in axes.get_lines() if str(each.get_label()).startswith("mean of 8")]
     np.testing.assert_allclose(mean.get_ydata(), line.isel(time=3).mean("realization"), rtol=1e-5)
     assert axes.get_ylabel() == "tas [K]"

@@ -37,7 +37,7 @@ def test_the_page_holds_scores_summary_figures_notes_seconds_and_configuration(r
     text = run.path("report.html").read_text(encoding="utf-8")
     for word in ("first &lt;try&gt;", "alpha", "In plain style.", "a picture of letters", "What was written.", "copy"):
         assert word in text
-    assert "Seed" in text and "Machine" in text
+    assert "Seed" in text and "Machine" in text and "Runtime" in text
     assert "seed = 3" in text  # the configuration
     assert "all of them" in text and "20.0" in text  # the row of scores
     assert "<try>" not in text

@@ -112,9 +112,7 @@ def test_interrupt_saves_and_says_so(tmp_path, uninterrupted):
             signal.raise_signal(signal.SIGINT)
 
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(
-        TrainingInterrupted, match=rf"after 30 steps, saved in {tmp_path}; the same call goes on"
-    ):
+    with pytest.raises(TrainingInterrupted, match=rf"after 30 steps, saved in {tmp_path}; the same call goes on"):
         train(checkpoints=Checkpoints(tmp_path), report=interrupt)
     assert signal.getsignal(signal.SIGINT) is before
     assert Checkpoints(tmp_path).latest() == 30
@@ -133,6 +131,17 @@ def test_an_interrupt_is_never_raised_without_saving(tmp_path, monkeypatch):
     with pytest.raises(TrainingInterrupted) as interrupted:
         train(checkpoints=Checkpoints(tmp_path))
     assert Checkpoints(tmp_path).latest() == interrupted.value.step
+
+
+def test_an_interrupt_of_the_last_step_stops_what_comes_after_the_training(tmp_path, uninterrupted):
+    def interrupt(step, metrics):
+        if step == 80:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(TrainingInterrupted, match="after 80 steps"):
+        train(checkpoints=Checkpoints(tmp_path), report=interrupt)
+    assert_same_bits(train(checkpoints=Checkpoints(tmp_path)), uninterrupted[0])
+    assert_same_bits(train(report=interrupt), uninterrupted[0])  # nothing else has it
 
 
 def test_interrupt_without_checkpoints():

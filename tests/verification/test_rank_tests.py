@@ -1,5 +1,7 @@
 """The flatness test: its rate of false alarms on correlated ensembles, its power, and effective sample sizes."""
 
+import warnings
+
 import jax.random as jr
 import numpy as np
 import pytest
@@ -97,3 +99,11 @@ def test_bad_input_is_explained():
         rank_flatness_test(ranks, 4, segment=np.zeros(3, int))
     with pytest.raises(ValueError, match="without members"):
         ranks_of_truth(np.zeros((5, 3, 1, 2)), np.zeros((4, 1, 2)), key=jr.key(0))
+
+
+def test_a_truth_that_is_always_below_all_members_is_not_flat():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        test = rank_flatness_test(np.zeros((50, 4), int), 9)
+    # Fifty samples in one bin of ten: X² = 50 · 9.
+    assert test.statistic == pytest.approx(450) and test.p_value < 1e-10

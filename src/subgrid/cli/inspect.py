@@ -7,14 +7,16 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from subgrid.data.fields import DataError
 from subgrid.data.inspection.reports import FileReport, Fit, Inspection, VariableReport
 from subgrid.data.inspection.together import GridSummary
 from subgrid.data.variables.quantities import Described
+from subgrid.runs.terminal import terminal
 
-WIDTH = 120
 MOST_ROWS = 9
 """Files shown of each grid: two archives still fit a screen."""
 
@@ -24,11 +26,13 @@ def print_inspection(inspection: Inspection, *, console: Console | None = None) 
 
     print_inspection(inspect("coarse.nc", "fine.nc"))
     """
-    console = console or Console(width=WIDTH)
+    console = console or terminal()
     for reports in _by_grid(inspection.files):
-        console.print(_table(reports))
+        console.print(Text(_title(reports), style="italic"))
+        console.print(_table(reports, console.width))
         for line in _what_they_are(reports):
-            console.print(f"  {line}", highlight=False, markup=False)
+            console.print(Padding(Text(line), (0, 0, 0, 2)))
+        console.print()
     if inspection.fit is not None:
         _print_fit(inspection.fit, console)
     _print_advice(inspection, console)
@@ -42,28 +46,37 @@ def _by_grid(reports: tuple[FileReport, ...]) -> list[list[FileReport]]:
     return list(groups.values())
 
 
-def _table(reports: list[FileReport]) -> Table:
-    """The files on one grid, a line each."""
+def _title(reports: list[FileReport]) -> str:
+    """The grid, size and calendars of the files on it."""
     grid = reports[0].grid
     calendars = ", ".join(dict.fromkeys(report.period.calendar for report in reports if report.period is not None))
     size = _size(sum(report.n_bytes for report in reports))
     title = (
         "" if grid is None else f"{grid.kind} grid {' x '.join(map(str, grid.shape))}, {grid.resolution}, {grid.extent}"
     )
-    table = Table(
-        title=f"{title}; {size}" + (f"; {calendars}" if calendars else ""),
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        padding=(0, 1),
-        width=WIDTH,
-    )
-    for heading in ("file", "variable", "time", "values"):
-        table.add_column(heading, overflow="fold", no_wrap=heading == "time")
-    for report in reports[:MOST_ROWS]:
-        names = "\n".join(_units(variable) for variable in report.variables)
-        table.add_row(
-            Path(report.file).name, names, _time(report), "\n".join(_values(variable) for variable in report.variables)
-        )
+    return f"{title}; {size}" + (f"; {calendars}" if calendars else "")
+
+
+def _table(reports: list[FileReport], width: int) -> Table:
+    """The files on one grid, a row a variable; on a narrow terminal cells are broken between phrases, not in names."""
+    rows = [
+        (Path(report.file).name if i == 0 else "", _units(variable), _time(report) if i == 0 else "", _values(variable))
+        for report in reports[:MOST_ROWS]
+        for i, variable in enumerate(report.variables)
+    ]
+    if sum(max(map(len, column)) + 2 for column in zip(*rows, strict=True)) > width:
+        rows = [
+            (file, units.replace(" -> ", "\n-> "), time.replace(", ", ",\n", 1), values.replace(", ", ",\n"))
+            for file, units, time, values in rows
+        ]
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
+    whole = max(len(row[0]) for row in rows) <= width // 2
+    table.add_column("file", overflow="fold", no_wrap=whole)
+    table.add_column("variable", overflow="fold")
+    table.add_column("time", overflow="fold", no_wrap=True)
+    table.add_column("values", overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
     if len(reports) > MOST_ROWS:
         table.add_row(f"and {len(reports) - MOST_ROWS} more", "", "", "")
     return table

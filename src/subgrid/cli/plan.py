@@ -1,37 +1,51 @@
 """What a run would do, on the terminal."""
 
-from rich.console import Console
-from rich.markup import escape
+from rich.box import SIMPLE_HEAD
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from subgrid.report.page import duration
 from subgrid.runs.estimates import Estimate, estimates
 from subgrid.runs.run import Run
 from subgrid.runs.runner import Planned
 from subgrid.runs.stage import Dependencies
+from subgrid.runs.terminal import terminal
 
 ACTIONS = {"keep": "finished", "make": "to make", "go on": "goes on", "remake": "to make anew"}
 
 
 def show_plan(run: Run, planned: list[Planned]) -> None:
-    """Prints the stages, what is finished, what each is made from, and what it will take."""
+    """Prints the stages, what is finished, what each makes from what, and what it will take."""
     expected = estimates(run, planned)
-    table = Table("stage", "", "makes", "from", "time", "memory", title=str(run.folder))
+    console = terminal()
+    console.print(Text(str(run.folder), style="italic"), soft_wrap=True)
+    console.print(_table(planned, expected))
+    console.print(Text(_total(expected)))
+
+
+def _table(planned: list[Planned], expected: dict[str, Estimate]) -> Table:
+    """A row a stage; columns that say nothing are left out."""
+    time = any(each.seconds is not None for each in expected.values())
+    memory = any(each.memory is not None for each in expected.values())
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
+    for heading in ("stage", "", *(["time"] if time else []), *(["memory"] if memory else [])):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("makes, from what", overflow="fold")
     for each in planned:
-        stage, estimate = each.stage, expected.get(each.stage.name, Estimate())
-        inputs = [path for paths in stage.inputs.values() for path in paths]
-        sources = (*stage.needs, *_keys_in_words(stage.depends_on), *_keys_in_words(stage.grows_with), *inputs)
-        table.add_row(
-            stage.name,
-            ACTIONS[each.action],
-            ", ".join(stage.parts),
-            escape("; ".join(sources)),
-            "" if each.action == "keep" else _time(estimate),
-            "" if estimate.memory is None else f"{estimate.memory / 2**30:.1f} GiB",
-        )
-    console = Console(width=130)
-    console.print(table)
-    console.print(_total(expected))
+        stage, estimate = each.stage, expected.get(each.stage.name)
+        row = [stage.name, ACTIONS[each.action]]
+        row += [_time(estimate)] if time else []
+        row += [_memory(estimate)] if memory else []
+        table.add_row(*map(Text, row), Group(Text(", ".join(stage.parts)), Text(_sources(each), style="dim")))
+    return table
+
+
+def _sources(planned: Planned) -> str:
+    stage = planned.stage
+    inputs = [path for paths in stage.inputs.values() for path in paths]
+    sources = (*stage.needs, *_keys_in_words(stage.depends_on), *_keys_in_words(stage.grows_with), *inputs)
+    return f"from {'; '.join(sources)}" if sources else ""
 
 
 def _keys_in_words(dependencies: Dependencies) -> list[str]:
@@ -41,8 +55,14 @@ def _keys_in_words(dependencies: Dependencies) -> list[str]:
     ]
 
 
-def _time(estimate: Estimate) -> str:
-    return "?" if estimate.seconds is None else f"{duration(estimate.seconds)} (as {estimate.source})"
+def _time(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return ""
+    return "?" if estimate.seconds is None else duration(estimate.seconds)
+
+
+def _memory(estimate: Estimate | None) -> str:
+    return "" if estimate is None or estimate.memory is None else f"{estimate.memory / 2**30:.1f} GiB"
 
 
 def _total(expected: dict[str, Estimate]) -> str:
@@ -50,9 +70,8 @@ def _total(expected: dict[str, Estimate]) -> str:
         return "everything is finished."
     known = [each.seconds for each in expected.values() if each.seconds is not None]
     unknown = len(expected) - len(known)
-    text = f"{len(expected)} stages to make; those with a recorded time take {duration(sum(known))}"
-    return (
-        f"{text}; of {unknown} no time is known: no finished run of this kind lies beside it."
-        if unknown
-        else f"{text}."
-    )
+    sources = dict.fromkeys(each.source for each in expected.values() if each.source)
+    if not known:
+        return f"{len(expected)} stages to make; no time is known: no finished run of this kind lies beside it."
+    text = f"{len(expected)} stages to make, in {duration(sum(known))} as recorded in {', '.join(sources)}"
+    return f"{text}; of {unknown} no time is known." if unknown else f"{text}."

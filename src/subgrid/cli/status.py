@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from rich.console import Console
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from subgrid.execution.health import Status, repair, status
+from subgrid.runs.terminal import terminal
 
 MOST_BLOCKS = 40
 """Rows shown: longer runs of blocks in one state are shown in one line."""
@@ -17,7 +18,7 @@ def show_status(store: Path, *, repair_damage: bool = False) -> None:
     **Raises:** `DataError` if the path is no store of Subgrid.
     """
     found = status(store)
-    console = Console(width=110)
+    console = terminal()
     console.print(
         f"{found.path}: {found.n_done} of {found.n_items} work items done, configuration "
         f"{found.configuration_hash[:12]}, last written {found.last_written or 'never'}",
@@ -34,7 +35,7 @@ def show_status(store: Path, *, repair_damage: bool = False) -> None:
 
 def _blocks(found: Status) -> Table:
     """One row a run of time blocks with the same members done."""
-    table = Table("times", "from", "to", "members done")
+    table = Table("times", "from", "to", "members done", box=SIMPLE_HEAD, pad_edge=False)
     first, n = 0, len(found.time_blocks)
     for i in range(1, n + 1):
         if i < n and (found.done[i] == found.done[first]).all() and table.row_count < MOST_BLOCKS:

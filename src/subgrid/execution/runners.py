@@ -18,6 +18,7 @@ from subgrid.data.store import OutputError
 from subgrid.execution.sampling import Loader, load, run_item
 from subgrid.execution.store import Store, open_store, tidy
 from subgrid.execution.work_items import WorkItem, share
+from subgrid.training.progress import starts_at
 from subgrid.types import ProgressReport
 
 if TYPE_CHECKING:
@@ -138,6 +139,7 @@ def run_serial(
         >>> run_serial(store, loader, store.pending())
     """
     tidy(store)
+    starts_at(0, len(items))
     done = 0
     for number, item in enumerate(items, start=1):
         if not store.is_complete(item):
@@ -177,6 +179,7 @@ def run_dask(store: Store, loader: Loader, client: "Client", *, progress: Progre
 
     tidy(store)
     items = store.pending()
+    starts_at(0, len(items))
     n_local = _n_local(client)
     # Not pure: dask must not take an item for done because it once saw one of that name.
     futures = client.map(_run_on_worker, items, path=str(store.path), loader=loader, n_local=n_local, pure=False)

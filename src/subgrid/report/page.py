@@ -123,9 +123,9 @@ def _groups(table: list[dict[str, Any]], columns: tuple[str, ...]) -> dict[str, 
 
 def _goal(row: dict[str, Any]) -> str:
     """Below a metric: its units, and what is best or wanted of it where that is not 0."""
-    units, target = style.raised(row.get("units", "")), row.get("target", "0")
+    units, target = row.get("units", ""), row.get("target", "0")
     aim = "" if target in ("0", "–") else f"wanted {target[0]} {target[1:]}" if target[0] in "<>" else f"best {target}"
-    return ", ".join(filter(None, (units, aim)))
+    return " ".join(filter(None, (units and f"[{style.raised(units)}]", aim)))
 
 
 def _cells(row: dict[str, Any], columns: tuple[str, ...]) -> list[dict[str, Any]]:

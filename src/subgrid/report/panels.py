@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
-from matplotlib.collections import QuadMesh
+from matplotlib.collections import LineCollection, QuadMesh
 from matplotlib.colorbar import Colorbar
 from matplotlib.colors import Normalize
 from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -89,7 +89,7 @@ def grid_of(fields: FieldSet) -> Grid:
 
 
 def draw_field(axes: Axes, grid: Grid, field: Float[np.ndarray, "a b"], *, cmap: str, norm: Normalize) -> QuadMesh:
-    """A field of two axes in its cells; those without a value are grey, with an outline.
+    """A field of two axes in its cells; those without a value are grey, and apart by a line.
 
     Args:
         axes: to draw on.
@@ -107,8 +107,7 @@ def draw_field(axes: Axes, grid: Grid, field: Float[np.ndarray, "a b"], *, cmap:
     axes.set_facecolor(NOTHING)
     mesh = axes.pcolormesh(grid.x, grid.y, shown, cmap=cmap, norm=norm, shading="nearest", rasterized=True)
     missing = np.ma.getmaskarray(shown)
-    if missing.any() and not missing.all() and min(missing.shape) > 1:
-        axes.contour(grid.x, grid.y, (~missing).astype(float), levels=[0.5], colors="#374151", linewidths=0.6)
+    axes.add_collection(LineCollection(_outline(mesh, missing), colors="#374151", linewidths=0.6), autolim=False)
     axes.set_aspect(grid.stretch if grid.is_map or _alike(grid) else "auto")
     axes.set(xlabel=grid.labels[0], ylabel=grid.labels[1])
     for axis, words in ((axes.xaxis, _east), (axes.yaxis, _north)):
@@ -148,6 +147,16 @@ def colour_bar(mesh: QuadMesh, beside: list[Axes], label: str, *fields: np.ndarr
     bar.ax.xaxis.set_major_locator(MaxNLocator(4))
     bar.ax.grid(False)
     return bar
+
+
+def _outline(mesh: QuadMesh, missing: Bool[np.ndarray, "y x"]) -> list[np.ndarray]:
+    """The edges between cells with and without a value."""
+    corners = np.asarray(mesh.get_coordinates())
+    i, j = np.nonzero(missing[:, 1:] != missing[:, :-1])
+    upright = np.stack([corners[i, j + 1], corners[i + 1, j + 1]], axis=1)
+    i, j = np.nonzero(missing[1:] != missing[:-1])
+    level = np.stack([corners[i + 1, j], corners[i + 1, j + 1]], axis=1)
+    return list(np.concatenate([upright, level]))
 
 
 def _axis(fields: FieldSet, dim: str) -> tuple[np.ndarray, str]:

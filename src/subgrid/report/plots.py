@@ -37,7 +37,7 @@ def members(
     variable: str | None = None,
     channel: int = 0,
     axes: Axes | Sequence[Axes] | None = None,
-) -> Axes | list[Axes]:
+) -> list[Axes]:
     """Members of one sample beside the mean and the spread of all.
 
     A member looks like a field of the fine archive; the mean is smoother, and the spread, the standard deviation of the
@@ -49,10 +49,10 @@ def members(
         n_members: how many are shown, default 1.
         variable: default the first.
         channel: of fields with several, default the first.
-        axes: for fields of two axes `n_members` + 2, for fields on a line one; by default a new figure.
+        axes: for fields of two axes `n_members` + 2, for fields on a line two; by default a new figure.
 
     Returns:
-        The axes, in the order members, mean, spread; one axes for fields on a line.
+        The axes, in the order members, mean, spread; of fields on a line, one with all lines and one with the spread.
 
     Raises:
         DataError: for a sample or variable that is not there.
@@ -69,7 +69,7 @@ def members(
         raise DataError(f"{fields.source}: {_when(fields, number)} has {len(drawn)} members; a spread needs 2.")
     with style.context():
         if grid.y is None:
-            return _lines(_given(axes, 1, grid)[0], grid, drawn, fields, number, n_members)
+            return _lines(_given(axes, 2, grid), grid, drawn, fields, number, n_members)
         panels = _given(axes, min(n_members, len(drawn)) + 2, grid)
         return _panels(panels, grid, drawn, fields, number)
 
@@ -196,7 +196,8 @@ def _number(fields: FieldSet, sample: Sample) -> int:
     for i, date in enumerate(dates):
         if date.startswith(sample.replace("T", " ")):
             return i
-    known = f"dates from {dates[0]} to {dates[-1]}" if dates else "no dates"
+    after = next((f", {date} the next one after it" for date in sorted(dates) if date > sample), "")
+    known = f"dates from {dates[0]} to {dates[-1]}{after}" if dates else "no dates"
     raise DataError(f"{fields.source}: has no sample of {sample!r}; it has {known}.")
 
 
@@ -227,6 +228,9 @@ def _given(axes: Axes | Sequence[Axes] | None, n: int, grid: Grid | None) -> lis
     if axes is None:
         from matplotlib import pyplot
 
+        if n == 2 and grid is not None and grid.y is None:
+            made = pyplot.figure(figsize=(style.TILE_WIDTH, 4.0), layout="constrained")
+            return list(made.subplots(2, 1, height_ratios=(3, 1)))
         if n == 1 and (grid is None or grid.y is None):
             size = style.TILE_WIDTH, 3.2
         else:
@@ -265,9 +269,15 @@ def _panels(
 
 
 def _lines(
-    panel: Axes, grid: Grid, drawn: Float[np.ndarray, "member a"], fields: FieldSet, number: int, n_members: int
-) -> Axes:
-    """Members as thin lines, the mean, and a band of one standard deviation."""
+    panels: list[Axes],
+    grid: Grid,
+    drawn: Float[np.ndarray, "member a"],
+    fields: FieldSet,
+    number: int,
+    n_members: int,
+) -> list[Axes]:
+    """Members as thin lines, the mean, and a band of one standard deviation, which has a panel of its own too."""
+    panel, below = panels
     mean, spread = drawn.mean(axis=0), drawn.std(axis=0, ddof=1)
     colour = style.COLOURS["generated"]
     panel.fill_between(
@@ -278,10 +288,16 @@ def _lines(
         label = "members" if n_members > 1 else "member 1"
         panel.plot(grid.x, member, **look, label=label if i == 0 else None)
     panel.plot(grid.x, mean, color=colour, linewidth=1.8, label=f"mean of {len(drawn)} members")
-    panel.set(xlabel=grid.labels[0], ylabel=style.with_units(fields.name, fields.units))
-    panel.set(xlim=(grid.x.min(), grid.x.max()), title=_when(fields, number))
-    panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=3)
-    return panel
+    below.plot(grid.x, spread, color=colour, linewidth=1.4)
+    panel.set(ylabel=style.with_units(fields.name, fields.units))
+    below.set(xlabel=grid.labels[0], ylabel=style.with_units("spread", fields.units), ylim=(0, None))
+    for each in panels:
+        each.set_xlim(grid.x.min(), grid.x.max())
+    panel.tick_params(labelbottom=False)
+    below.yaxis.set_major_locator(MaxNLocator(3))
+    panel.set_title(_when(fields, number), pad=20)
+    style.legend_above(panel, columns=3)
+    return panels
 
 
 def _score(sums: PairedSums, score: MapScore) -> Float[np.ndarray, "channel *space"]:

@@ -19,7 +19,7 @@ MARKS = (
 """Under a table."""
 
 
-def fails(value: float | None, target: str) -> bool:
+def fails(value: float | int | None, target: str) -> bool:
     """Whether a score misses its bound.
 
     Args:

@@ -1,7 +1,7 @@
 """The page of a run, from what an experiment has to show: scores, sections, timings and configuration come together."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from subgrid.data.store import write_json, write_text
 from subgrid.report.page import render_page
 from subgrid.report.plates import Plate, Section
+from subgrid.runs.facts import runtime
 from subgrid.runs.machine import commit, machine_summary
 from subgrid.runs.record import records_of, seconds_of
 from subgrid.runs.run import Run
@@ -28,6 +29,8 @@ class Page:
         sections: figures, in reading order.
         notes: what a reader must know before believing the figures.
         public: which plates may be published; all by default.
+        draws: how many fields each stage drew that draws some, for the time of a draw; none by default, and where
+            several machines drew them.
     """
 
     title: str
@@ -35,6 +38,7 @@ class Page:
     sections: list[Section] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     public: Callable[[Plate], bool] = lambda plate: True
+    draws: Mapping[str, int] = field(default_factory=dict)
 
 
 def write_metrics(run: Run, table: ScoreTable, **more: Any) -> None:
@@ -102,17 +106,22 @@ def report_stage(page: Callable[[Any], Page], config: Any, *, needs: tuple[str, 
 
 def write_page(run: Run, page: Page) -> Path:
     """Writes RUN/report.html, whole or not at all."""
-    table = read_table(run.path(METRICS)).by_metric()
+    table, seconds = read_table(run.path(METRICS)).by_metric(), seconds_of(run.folder)
     machine = machine_summary()
     on = f"{machine['cores']} cores {machine['processor']}, {machine['devices']}, jax {machine['jax']}"
     text = render_page(
         title=page.title,
-        summary=[*page.summary, ("Seed", str(run.config.run.seed)), ("Machine", on)],
+        summary=[
+            *page.summary,
+            ("Runtime", runtime(seconds, page.draws)),
+            ("Seed", str(run.config.run.seed)),
+            ("Machine", on),
+        ],
         table=table.rows,
         columns=table.columns,
         configuration=run.config.as_toml(),
         shown=page.sections,
         notes=page.notes,
-        timings=seconds_of(run.folder),
+        timings=seconds,
     )
     return write_text(run.path(PAGE), text)

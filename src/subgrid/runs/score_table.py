@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from subgrid.report.verdicts import FAILS, fails
+from subgrid.runs.terminal import Numbers, print_numbers
 
 DESCRIPTION = ("group", "metric", "target", "about", "units", "deviations", "independent fields", "noise")
 """What a row holds beside its numbers."""
@@ -86,39 +87,23 @@ class ScoreTable:
         return [[group, *map(named, rows)], *(line for line in found if set(line[1:]) != {"–"})]
 
     def show(self) -> None:
-        """Prints the table: a section a group, or where candidates are many a table a group."""
-        from rich.console import Console
-        from rich.table import Table
-
+        """Prints the table, as wide as the terminal: a section a group; where candidates are many, a table a group."""
         if not self.by_candidate:
-            Console(width=36 + 16 * len(self.used)).print(self._by_metric(Table(title=self.title)))
+            groups, names = [row["group"] for row in self.rows], list(map(named, self.rows))
+            print_numbers(names, groups, self._columns(), title=self.title)
             return
-        Console(width=120).print(f"\n{self.title}", markup=False)
-        for group in self.on_terminal or dict.fromkeys(row["group"] for row in self.rows):
-            header, *lines = self.lines_of(group)
-            shown = Table(header[0])
-            for name in header[1:]:
-                shown.add_column(name, justify="right", no_wrap=True)
-            for line in lines:
-                shown.add_row(*line)
-            Console(width=40 + 18 * len(header)).print(shown)
+        for i, group in enumerate(self.on_terminal or dict.fromkeys(row["group"] for row in self.rows)):
+            (_, *headings), *lines = self.lines_of(group)
+            columns = [Numbers(name, [line[k] for line in lines]) for k, name in enumerate(headings, start=1)]
+            title = self.title if i == 0 else ""
+            print_numbers([line[0] for line in lines], [group] * len(lines), columns, title=title)
 
-    def _by_metric(self, shown: Any) -> Any:
-        """Fills a table of rich."""
-        columns, distances = self.used, [from_floor(row) for row in self.rows]
-        shown.add_column("")
-        shown.add_column("metric")
-        for column in [*map(label, columns), *(["from floor"] if any(distances) else []), "best"]:
-            shown.add_column(column, justify="right")
-        previous = None
-        for row, distance in zip(self.rows, distances, strict=True):
-            if previous not in (None, row["group"]):
-                shown.add_section()
-            first = row["group"] if row["group"] != previous else ""
-            numbers = [*(cell(row, c, fields=True) for c in columns), *([distance] if any(distances) else [])]
-            shown.add_row(first, named(row), *numbers, row.get("target", "0"))
-            previous = row["group"]
-        return shown
+    def _columns(self) -> list[Numbers]:
+        """Of a line a metric: candidates, the distance of the result from the floor, and what is best."""
+        found = [Numbers(label(c), [cell(row, c, fields=True) for row in self.rows], c == "floor") for c in self.used]
+        distances = Numbers("from floor", list(map(from_floor, self.rows)))
+        best = Numbers("best", [row.get("target", "0") for row in self.rows], repeated=True)
+        return [*found, *([distances] if any(distances.cells) else []), best]
 
 
 def read_table(path: Path) -> ScoreTable:

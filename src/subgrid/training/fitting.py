@@ -169,7 +169,7 @@ def fit(
             due = done == n_steps or done // schedule.checkpoint_every > step // schedule.checkpoint_every
             if checkpoints is not None and (due or stop):
                 checkpoints.save(done, state)
-            if stop and done < n_steps:
+            if stop and (done < n_steps or checkpoints is not None):  # a finished model that is not saved is returned
                 raise TrainingInterrupted(done, checkpoints.folder if checkpoints else None)
     return averaged_model(model, state)
 

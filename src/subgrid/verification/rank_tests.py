@@ -134,10 +134,13 @@ def flatness_of_shares(
     """
     n_members = shares.shape[1] - 1
     p = shares.mean(axis=0)
-    covariance, n_cases = _covariance_of_mean(shares, segment)
-    effective = float((1 - np.sum(p**2)) / np.trace(covariance))
+    # Where all cases have one histogram, as if the truth were below all members always, each counts as one sample.
+    effective, a_squared = float(len(shares)), 0.0
+    if np.ptp(shares, axis=0).any():
+        covariance, n_cases = _covariance_of_mean(shares, segment)
+        effective = float((1 - np.sum(p**2)) / np.trace(covariance))
+        a_squared = _eigenvalue_variation(covariance, n_members, n_cases)
     misfit = effective * np.sum((p - 1 / (n_members + 1)) ** 2) * (n_members + 1)
-    a_squared = _eigenvalue_variation(covariance, n_members, n_cases)
     statistic, freedom = misfit / (1 + a_squared), n_members / (1 + a_squared)
     return FlatnessTest(
         p_value=float(chi2.sf(statistic, freedom)),

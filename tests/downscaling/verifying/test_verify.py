@@ -90,7 +90,10 @@ def test_too_little_spread_is_said_in_words():
 
 def test_a_bias_tilts_the_ranks():
     members, truth = draws()
-    assert quiet(ensemble_of(members - 1), reference_of(truth))["rank flatness p"].verdict == "members too low"
+    low = quiet(ensemble_of(members - 1), reference_of(truth))["rank flatness p"]
+    assert low.value < 1e-10 and low.verdict == "members too low"
+    always = quiet(ensemble_of(members + 50), reference_of(truth))["rank flatness p"]
+    assert always.value < 1e-10 and always.verdict == "members too high"
 
 
 def test_a_shifted_ensemble_of_other_dates_has_the_shift_as_its_distance():
@@ -171,6 +174,19 @@ def test_calendars_that_differ_are_refused_where_dates_are_the_same():
     both = quiet(ensemble, reference.assign_coords(time=noleap))
     assert both.n_pairs == 50
     assert isinstance(noleap[0], cftime.datetime)
+
+
+def test_a_model_with_a_weather_of_its_own_is_not_paired_by_the_dates_that_it_shares():
+    n, times = 900, pd.date_range("2001-01-01", periods=900)
+    season = -10 * np.cos(2 * np.pi * np.arange(n) / 365.25)[:, None, None]
+    members, truth = draws(n_times=n, n_members=3)
+    other, _ = draws(n_times=n, n_members=3, seed=1)
+    reference = reference_of(truth + season, times)
+    free = quiet(ensemble_of(other + season[:, None], times), reference)
+    assert free.n_pairs == 0 and any("free-running model" in note for note in free.notes)
+    # A bias of many standard deviations does not hide that the days are the same.
+    assert quiet(ensemble_of(members + season[:, None] + 20, times), reference).n_pairs == n
+    assert quiet(ensemble_of(other + season[:, None], times), reference, paired=True).n_pairs == n
 
 
 def test_only_dates_that_both_have_are_compared():

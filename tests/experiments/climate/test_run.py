@@ -79,6 +79,13 @@ def test_a_whole_run_leaves_every_part(finished):
     page = (folder / "report.html").read_text()
     assert page.lower().startswith("<!doctype html>") and "wet days" in page and "perfect model" in page
     assert "Debiasers on left-out years" in page and "Spread, estimated from left-out years" in page
+    assert re.search(r"Gaussian of (5|10) components.*, no network; conditioned on C&#39;x in closed form", page)
+    assert re.search(r"; training [^;]+; [\d.]+ m?s a draw \(\d+ draws, with compilation and writing\)", page)
+    means = {row["group"]: row for row in metrics["table"] if row["metric"] == "spread/skill, 10-day means"}
+    assert set(means) == {"tas: perfect model", "pr: perfect model"}
+    ratios = ", ".join(f"{name} {means[f'{name}: perfect model']['generated']:.2f}" for name in ("tas", "pr"))
+    assert f"spread over skill of 10-day means is {ratios}" in page
+    assert all(row["units"] for row in metrics["table"])
     assert "http://" not in page.replace("http://www.w3.org", "")  # self-contained: only namespaces
     stages_made = {"prepare", "train", "sample", "score", "report"}
     assert {path.stem for path in (folder / "records").glob("*.json")} == stages_made

@@ -1,6 +1,8 @@
 """Runs with every way to sample p(x | C′x = y): what they leave, tell and resume."""
 
+import html
 import json
+import re
 
 import numpy as np
 import pytest
@@ -67,6 +69,23 @@ def test_metrics_and_report_tell_method_evaluations_and_inputs(run):
     }[method]
     for word in (*words, f"{beyond:.1%} of debiased fields beyond the 99 % quantile", f"at {ratio:.2g} times"):
         assert word in page
+
+
+def test_the_report_names_the_model_its_size_and_the_time_of_training_and_of_a_draw(run):
+    folder, method = run
+    page = html.unescape((folder / "report.html").read_text(encoding="utf-8"))
+    kinds = {
+        "conditional-diffusion": "components given C'x, refined by a UNet",
+        "conditional-flow": "components given C'x, refined by a UNet",
+        "diffusion": "unconditional diffusion: Gaussian of",
+    }
+    assert kinds[method] in page
+    # Weights of convolutions of the first level alone: more than ten times its width.
+    size = int(re.search(r"a UNet \([\d, ]+\) of ([\d,]+) parameters, trained in", page).group(1).replace(",", ""))
+    assert size > 80
+    draws = [xr.open_zarr(folder / f"{name}.zarr").sizes for name in ("ensemble", "perfect_model")]
+    n = sum(sizes["condition"] * sizes["member"] for sizes in draws)
+    assert re.search(rf"; training [\d.]+ s; [\d.]+ m?s a draw \({n} draws, with compilation and writing\)", page)
 
 
 def test_the_jitter_of_the_debiaser_is_what_debiasing_leaves(run):

@@ -7,6 +7,7 @@ import pytest
 import xarray as xr
 
 from subgrid.data.store import write_zarr
+from subgrid.downscaling.interpolation.cubic import cubic_interpolation
 from subgrid.experiments.downscale import scoring
 from subgrid.runs.record import Record, write_record
 
@@ -68,6 +69,18 @@ def test_perfect_model_scores_are_those_of_the_offsets(metrics):
     assert rows["Perfect model", "spread/skill"]["generated"] == pytest.approx(np.sqrt(4 / 3) / 2, rel=1e-3)
     assert rows["Perfect model", "constraint RMSE"]["cubic"] == pytest.approx(0, abs=1e-6)
     assert rows["Fine grid", "variability"]["cubic"] == 0
+
+
+def test_rows_have_units_and_the_crps_the_noise_of_its_difference(metrics):
+    found, rows, reference = metrics
+    assert rows["Perfect model", "CRPS"]["units"] == rows["Fine grid", "W1"]["units"] != "1"
+    assert {rows["Fine grid", name]["units"] for name in ("covRMSE", "MELRu", "KLD", "MMD", "constraint RMSE")} == {"1"}
+    # The ensemble scores 4/3 e in every case: the difference varies as the error of cubic interpolation does.
+    periodic = found["config"]["data"]["periodic"]
+    cubic = cubic_interpolation(reference[..., ::4], (4,), centred=False, periodic=periodic)
+    of_cases = np.abs(cubic - reference).reshape(len(reference), -1).mean(1)
+    expected = 2 * np.std(of_cases, ddof=1) / len(reference) ** 0.5
+    assert rows["Perfect model", "CRPS"]["noise"] == pytest.approx(expected, rel=1e-3)
 
 
 def test_the_truth_below_all_members_has_rank_zero(metrics):

@@ -13,6 +13,7 @@ from subgrid.data.normalise import Standardiser
 from subgrid.diffusion.gaussian_conditional import ConditionalGaussian
 from subgrid.diffusion.gaussian_steps import Gaussian
 from subgrid.diffusion.samplers import Method, draw
+from subgrid.training.progress import starts_at
 from subgrid.types import Coarsening, Denoiser, Key, ProgressReport
 
 Guide = Callable[[Denoiser, Coarsening, Float[Array, "channel *coarse"]], Denoiser]
@@ -160,6 +161,8 @@ def sample_members(
         keys = jax.vmap(lambda i, m: jr.fold_in(jr.fold_in(key, i), m))(condition, member)
         return jax.vmap(lambda field, k: draw_one(field, key=k))(y, keys)
 
+    if report is not None:
+        starts_at(0, total)
     ensemble = None
     for first in range(0, total, chunk):
         condition, member = np.divmod(np.arange(first, first + chunk) % total, n_members)  # the last chunk is filled up

@@ -1,5 +1,6 @@
 """Which sample of the reference each sample of an ensemble belongs to, by dates, or by numbers that prove true."""
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +14,16 @@ from subgrid.downscaling.verifying.field_sets import FieldSet
 
 REAL_WORLD = frozenset(("standard", "gregorian", "proleptic_gregorian"))
 """Calendars whose dates since 1582 are the same."""
-TRIED = 64
-"""Pairs that are looked at to find out whether numbers mean the same samples; evenly spaced."""
-CLOSER = 0.9
-"""Mean squared error of true pairs over that of shuffled ones, at most: without any relation it is 1, and a prediction
-that explains a tenth of the variance has less. *Merely convenient.*"""
+TRIED = 128
+"""Pairs that are looked at to find out whether they are pairs; evenly spaced."""
+FEWEST_TRIED = 8
+CLOSER = 0.8
+"""Mean squared distance of anomalies of pairs over that of others, at most: of fields without any relation it is 1 ± .1
+for as many as are tried, and of members of one condition a half or much less. *Merely convenient.*"""
+UNTOLD = (
+    "; nothing tells whether the coarse fields follow the reference's own days: those of a free-running model do not, "
+    "and paired=False is right for it"
+)
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,7 @@ def pair(ensemble: FieldSet, reference: FieldSet, *, wanted: bool | None) -> tup
         return None, ("paired scores were not asked for",)
     dates = date_coordinate(ensemble), date_coordinate(reference)
     if None not in dates and len(reference.lead) == 1:
-        found, why = _by_dates(ensemble, reference, (str(dates[0]), str(dates[1])))
+        found, why = _by_dates(ensemble, reference, (str(dates[0]), str(dates[1])), wanted=wanted)
     else:
         found, why = _by_numbers(ensemble, reference, wanted=wanted)
     if found is None and wanted:
@@ -82,7 +88,9 @@ def is_dated(coordinate: xr.DataArray) -> bool:
     return coordinate.dtype.kind == "M" or isinstance(coordinate.to_index(), xr.CFTimeIndex)
 
 
-def _by_dates(ensemble: FieldSet, reference: FieldSet, names: tuple[str, str]) -> tuple[Pairing | None, str]:
+def _by_dates(
+    ensemble: FieldSet, reference: FieldSet, names: tuple[str, str], *, wanted: bool | None
+) -> tuple[Pairing | None, str]:
     ours, theirs = ensemble.array[names[0]], reference.array[names[1]]
     unit = _common_step(ensemble, reference, ours, theirs)
     keys = [_keys(np.asarray(values), unit) for values in (ensemble.coordinate(names[0]), theirs.values)]
@@ -94,8 +102,16 @@ def _by_dates(ensemble: FieldSet, reference: FieldSet, names: tuple[str, str]) -
     found = np.array([place[keys[0][i]] for i in chosen], np.int64)
     days = _days(np.asarray(ensemble.coordinate(names[0]))[chosen])
     dates = len({keys[0][i] for i in chosen})
+    told = wanted or _go_together(ensemble, reference, chosen, found, _other_years([keys[0][i] for i in chosen]))
+    if told is False:
+        return None, (
+            f"they share {dates} dates, but the ensemble is no nearer to the reference of a date than to that of other "
+            "years, as that of a free-running model (paired=True insists)"
+        )
     of = f"{dates} dates from {min(keys[0][i] for i in chosen)} to {max(keys[0][i] for i in chosen)}"
-    return Pairing(chosen, found, _segments(days), f"paired by {of}, which both have"), ""
+    return Pairing(
+        chosen, found, _segments(days), f"paired by {of}, which both have{UNTOLD if told is None else ''}"
+    ), ""
 
 
 def _common_step(ensemble: FieldSet, reference: FieldSet, ours: xr.DataArray, theirs: xr.DataArray) -> str:
@@ -169,9 +185,10 @@ def _by_numbers(ensemble: FieldSet, reference: FieldSet, *, wanted: bool | None)
         by = "position"
     else:
         return None, "they have neither dates nor numbers of samples in common"
-    if not len(chosen):
-        return None, f"they have no {by} in common"
-    if not wanted and not _go_together(ensemble, reference, chosen, found):
+    if len(chosen) < (1 if wanted else 2):
+        return None, f"they have {len(chosen) or 'no'} {by} in common"
+    other = np.roll(np.arange(len(chosen)), len(chosen) // 2)
+    if not wanted and not _go_together(ensemble, reference, chosen, found, other):
         return None, f"samples of one {by} are no nearer to each other than others, so they are no pairs"
     return Pairing(chosen, found, _runs(ensemble, chosen), f"paired by {by}: {len(chosen)} samples that both have"), ""
 
@@ -189,15 +206,47 @@ def _runs(ensemble: FieldSet, chosen: Int[np.ndarray, " n"]) -> Int[np.ndarray, 
     return np.zeros(len(chosen), np.int64) if not outer else np.ravel_multi_index(outer, sizes[:-1]).astype(np.int64)
 
 
+def _other_years(keys: list[str]) -> Int[np.ndarray, " n"]:
+    """For each date one of another year and the same month, the nearest in day; −1 where there is none."""
+    by_month: dict[str, list[int]] = {}
+    for i, key in enumerate(keys):
+        by_month.setdefault(key[5:7], []).append(i)
+
+    def other(key: str) -> int:
+        others = [i for i in by_month[key[5:7]] if keys[i][:4] != key[:4]]
+        return min(others, key=lambda i: abs(_day(keys[i]) - _day(key)), default=-1)
+
+    return np.array([other(key) for key in keys], np.int64)
+
+
+def _day(key: str) -> int:
+    return int(key[8:10] or 1)
+
+
 def _go_together(
-    ensemble: FieldSet, reference: FieldSet, chosen: Int[np.ndarray, " n"], found: Int[np.ndarray, " n"]
-) -> bool:
-    """Whether the ensemble mean is nearer to its own truth than to that of another sample."""
-    tried = np.unique(np.linspace(0, len(chosen) - 1, min(TRIED, len(chosen))).round().astype(int))
-    if len(tried) < 2:
-        return False
-    means = np.stack([np.nanmean(ensemble.read(chosen[[i]])[0], axis=0) for i in tried])
-    truths = np.stack([reference.read(found[[i]])[0, 0] for i in tried])
-    own = np.nanmean((means - truths) ** 2)
-    other = np.nanmean((means - np.roll(truths, len(tried) // 2, axis=0)) ** 2)
-    return bool(own < CLOSER * other)
+    ensemble: FieldSet,
+    reference: FieldSet,
+    chosen: Int[np.ndarray, " n"],
+    found: Int[np.ndarray, " n"],
+    other: Int[np.ndarray, " n"],
+) -> bool | None:
+    """Whether the ensemble mean is nearer to its own truth than to another one; None where too few have another.
+
+    Anomalies from the mean over all that are tried are compared, so that a bias does not hide a relation.
+    """
+    known = np.flatnonzero(other >= 0)
+    tried = known[np.unique(np.linspace(0, len(known) - 1, min(TRIED, len(known))).round().astype(int))]
+    if len(tried) < min(FEWEST_TRIED, len(chosen)):
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of cells without any value
+        means = _anomalies(np.stack([np.nanmean(ensemble.read(chosen[[i]])[0], axis=0) for i in tried]))
+        own, others = (
+            _anomalies(np.stack([reference.read(index[[i]])[0, 0] for i in tried])) for index in (found, found[other])
+        )
+        near, far = np.nanmean((means - own) ** 2), np.nanmean((means - others) ** 2)
+    return bool(near < CLOSER * far)
+
+
+def _anomalies(fields: np.ndarray) -> np.ndarray:
+    return fields - np.nanmean(fields, axis=0)

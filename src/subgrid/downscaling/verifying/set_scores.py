@@ -28,6 +28,8 @@ SET_BYTES = 2**27
 """Of each set, in float32: of larger fields, fewer samples are taken, 32 at least."""
 MOST_CELLS = 2048
 """Between which covariances are compared, evenly spaced: their pairs are what costs. *Merely convenient.*"""
+DENSITY_CELLS = 256
+"""At which densities are estimated, evenly spaced: each takes half a million exponentials. *Merely convenient.*"""
 FEWEST = 8
 """Samples of each set: of fewer, no distribution is known."""
 OUTSIDE = 1.5
@@ -142,8 +144,8 @@ def _scores(
 ) -> dict[str, float]:
     """All scores by name; those of spectra where every cell has a value."""
     x, y = (jnp.asarray(fields[:, mask]) for fields in (pred, ref))
-    few = np.unique(np.linspace(0, x.shape[1] - 1, min(x.shape[1], MOST_CELLS)).round().astype(int))
-    divergence = np.asarray(kl_divergence_per_point(y[:, few], x[:, few]))
+    few, fewer = _evenly(x.shape[1], MOST_CELLS), _evenly(x.shape[1], DENSITY_CELLS)
+    divergence = np.asarray(kl_divergence_per_point(y[:, fewer], x[:, fewer]))
     known = divergence[np.isfinite(divergence)]
     scores = {
         "covRMSE": covariance_rmse(x[:, few], y[:, few]),
@@ -156,6 +158,11 @@ def _scores(
         energies = mean_energy_log_ratio(jnp.asarray(pred), jnp.asarray(ref), n_space)
         scores |= dict(zip(("MELRu", "MELRw"), energies, strict=True))
     return {name: float(value) for name, value in scores.items()}
+
+
+def _evenly(n_cells: int, n: int) -> Int[np.ndarray, " chosen"]:
+    """Up to n of the cells."""
+    return np.unique(np.linspace(0, n_cells - 1, min(n_cells, n)).round().astype(int))
 
 
 def _rows(

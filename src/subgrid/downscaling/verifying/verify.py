@@ -14,11 +14,6 @@ from subgrid.downscaling.verifying.set_scores import set_rows
 from subgrid.training.progress import progress as show_progress
 from subgrid.types import ProgressReport
 
-MEANING = (
-    "paired scores mean something only if the coarse fields follow the reference's own samples (a reanalysis, or the "
-    "coarsened reference), not those of a free-running model of the same dates"
-)
-
 
 @dataclass(frozen=True)
 class Matched:
@@ -60,9 +55,9 @@ def verify(
         reference: fine fields without members, given in the same way; a folder or pattern of files too. Its grid has
             the ensemble's cells to .001 degrees, in any order of axes; its unit is converted.
         variables: names in the ensemble, by default all; {"tas": "tg"} where the reference has other names.
-        paired: False compares distributions only, as is right for a free-running climate model that shares its dates
-            with the reference and not its weather; True insists on pairs. By default dates that both have make pairs;
-            numbers (trajectory 3, sample 7) do if the ensemble is nearer to its own truth than to another.
+        paired: False compares distributions only; True insists on pairs. By default dates that both have make pairs,
+            unless the ensemble is no nearer to the reference of a date than to that of other years, as that of a
+            free-running climate model; numbers (trajectory 3, sample 7) do, if it is nearer to them than to others.
         progress: whether to show how much is done; default True.
 
     Returns:
@@ -141,7 +136,7 @@ def _scores(matched: Matched, *, progress: bool) -> tuple[list[Score], tuple[str
         with show_progress(f"verify {name}, pairs", enabled=progress) as update:
             sums = sums_of(matched, report=update)
         rows += paired_rows(sums, pairing, variable=name, units=units)
-        notes = (_paired_note(matched, pairing, sums), MEANING)
+        notes = (_paired_note(matched, pairing, sums),)
     with show_progress(f"verify {name}, distributions", enabled=progress) as update:
         found, said = set_rows(matched.ensemble, matched.reference, pairing, variable=name, report=update)
     return [*rows, *found], (*notes, *said)

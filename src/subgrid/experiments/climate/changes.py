@@ -29,7 +29,8 @@ def change_row(scores: ScoredFields, change: dict[str, np.ndarray], channel: int
         each[chosen] for each, chosen in zip((run.coarse_series, scores.scenario), scores.changing, strict=True)
     )
     before, after = (_variance_of_mean(each.values[:, channel][:, kept], each.season_year) for each in (former, later))
-    return row_of(name, "change", "change", generated=error, floor=float(np.sqrt(np.mean(before + after))))
+    floor = float(np.sqrt(np.mean(before + after)))
+    return row_of(name, "change", "change", units=scores.units(channel), generated=error, floor=floor)
 
 
 def change_with_interval(scores: ScoredFields, generated: np.ndarray, channel: int) -> dict[str, Any]:
@@ -44,7 +45,7 @@ def change_with_interval(scores: ScoredFields, generated: np.ndarray, channel: i
     )
     found = {
         "variable": name,
-        "units": str(run.fine[name].attrs.get("units", "")),
+        "units": scores.units(channel),
         "change": after.mean() - before.mean(),
     }
     if run.config.sampling.common_noise:

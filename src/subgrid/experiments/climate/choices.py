@@ -16,6 +16,7 @@ from subgrid.downscaling.preparation.steps import expected
 from subgrid.downscaling.spread.calibration import cell_variances
 from subgrid.downscaling.spread.post_processing import load_post_processing
 from subgrid.experiments.climate.run import ClimateRun
+from subgrid.runs.facts import n_parameters
 
 
 def prior_sentences(folder: Path) -> list[str]:
@@ -38,6 +39,16 @@ def prior_sentences(folder: Path) -> list[str]:
         cost = json.loads(path.read_text(encoding="utf-8"))
         times = f"; a draw takes {cost['network'] / cost['gaussian']:.0f} times as long with it"
     return [*sentences, f"{prior.gain.sentence()}{times}"]
+
+
+def prior_in_words(run: ClimateRun) -> str:
+    """What kind of prior, its components, and its network with its size, for the summary."""
+    prior = load_climate_prior(run.path("model"))
+    gaussian = f"Gaussian of {prior.choice.n_components} components"
+    tapered = "" if prior.choice.support is None else ", tapered covariances"
+    size = f"network of {n_parameters(prior.denoiser.network):,} parameters"
+    network = f"refined by a {size}" if prior.refined else f"a {size} was trained and is not used"
+    return f"{gaussian}{tapered}, {'no network' if prior.gain is None else network}; conditioned on C'x in closed form"
 
 
 def prior_choice(run: ClimateRun) -> PriorChoice:

@@ -8,8 +8,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from subgrid.types import Key
-from subgrid.verification.cells import fair_crps_per_cell, spread_skill_per_channel, wasserstein_1_per_cell
+from subgrid.verification.block_means import spread_skill_of_means
+from subgrid.verification.cells import fair_crps_per_cell, wasserstein_1_per_cell
 from subgrid.verification.dependence import correlation_rmse, great_circle_distances, rank_correlation, variogram
+from subgrid.verification.ensembles import fair_crps
 from subgrid.verification.extremes import quantile_table, return_level, wet_day_frequency
 from subgrid.verification.rank_tests import FlatnessTest, rank_flatness_test, ranks_of_truth
 from subgrid.verification.spells import warm_spells, wet_and_dry_spells
@@ -40,12 +42,24 @@ ABOUT = {
     "reference's; less than .9 even for the floor, which has sampling errors of its own",
     "CRPS": f"fair continuous ranked probability score, mean over cells; {NOISE}: coarsened truth interpolated, and "
     "Gaussian noise of the one width that is best on the training years",
-    "spread/skill": "corrected ensemble spread over the error of the ensemble mean; 1 for a reliable ensemble",
+    "spread/skill": "corrected ensemble spread over the error of the ensemble mean, of single times; 1 for a reliable "
+    "ensemble; floor: with one of the members as truth",
+    "spread/skill, 5-day means": "the same of means over 5 days, in blocks that no gap cuts: below 1 where members are "
+    "more independent from day to day than the truth",
+    "spread/skill, 10-day means": "the same of means over 10 days",
     "rank flatness p": "p-value of a flat rank histogram, on the effective number of samples",
     "change": "root mean square difference over coarse cells between the output's change of the mean and the model's",
 }
-TARGETS = {"return level inside": "1", "spread/skill": "1", "rank flatness p": ">.05"}
-"""Best possible values; 0 for every other metric."""
+TARGETS = {"return level inside": "1", "rank flatness p": ">.05"} | {
+    metric: "1" for metric in ABOUT if metric.startswith("spread/skill")
+}
+"""Best possible values, and bounds; 0 for every other metric."""
+UNITS = dict.fromkeys(
+    ("CorrRMSE", "variogram", "spectrum", "rank correlation", "wet days", "heat waves", *TARGETS), "1"
+) | {"wet spells": "days"}
+"""Those of all other metrics are those of the field."""
+DAYS_AVERAGED = (5, 10)
+"""Beside single times: a few days are what weather persists for."""
 FEWEST_SEASON_YEARS = 4
 """In each set, for return levels: a generalised extreme value distribution has three parameters."""
 DISTANCE_BINS = 16
@@ -58,10 +72,10 @@ FieldSeries = Float[np.ndarray, "time y x"]
 SeasonYears = Int[np.ndarray, " time"]
 
 
-def row_of(name: str, mode: str, metric: str, **scores: float | None) -> dict[str, Any]:
-    """One row of the table. row_of("tas", "unpaired", "W1", generated=.4, floor=.46)"""
+def row_of(name: str, mode: str, metric: str, *, units: str, **more: float | None) -> dict[str, Any]:
+    """One row of the table; `units` are those of the field. row_of("tas", "unpaired", "W1", units="K", generated=.4)"""
     about = {"group": f"{name}: {mode}", "metric": metric, "target": TARGETS.get(metric, "0"), "about": ABOUT[metric]}
-    return about | scores
+    return about | {"units": UNITS.get(metric, units)} | more
 
 
 @dataclass(frozen=True)
@@ -194,26 +208,72 @@ def _return_level_scores(
     }
 
 
+@dataclass(frozen=True)
+class PerfectModel:
+    """Days with a known truth, and their ensemble; `stretch`, of equal steps in time; `step`, in days."""
+
+    truth: FieldSeries
+    ensemble: Float[np.ndarray, "time member y x"]
+    season_years: SeasonYears
+    stretch: Int[np.ndarray, " time"]
+    step: float
+
+
 def perfect_rows(
     name: str,
-    truth: FieldSeries,
-    ensemble: Float[np.ndarray, "time member y x"],
+    perfect: PerfectModel,
     *,
     mask: Bool[np.ndarray, "y x"],
-    noise: float | None,
+    units: str,
+    noise: Float[np.ndarray, " time"] | None,
     flatness: FlatnessTest,
     mode: str = "perfect model",
+    days_averaged: tuple[int, ...] = DAYS_AVERAGED,
 ) -> list[dict[str, Any]]:
-    """CRPS, spread/skill and rank flatness where the truth is known; `noise`, the CRPS of that baseline."""
-    truth, members = truth[:, None], ensemble[:, :, None]
+    """CRPS, spread/skill and rank flatness where the truth is known; `noise`, the CRPS of that baseline on each day."""
+    truth, members = perfect.truth[:, None], perfect.ensemble[:, :, None]
     crps = float(np.nanmean(fair_crps_per_cell(members, truth, mask=mask)))
     own = float(np.nanmean(fair_crps_per_cell(members[:, 1:], members[:, 0], mask=mask)))
-    ratio = float(spread_skill_per_channel(members, truth, mask=mask)[0])
+    found = {NOISE: None}
+    if noise is not None:
+        daily = crps_by_time(perfect.ensemble, perfect.truth, mask)
+        found = {NOISE: float(noise.mean()), "noise": two_standard_errors(noise - daily, perfect.season_years)}
     return [
-        row_of(name, mode, "CRPS", **{NOISE: noise}, generated=crps, floor=own),
-        row_of(name, mode, "spread/skill", generated=ratio),
-        row_of(name, mode, "rank flatness p", generated=flatness.p_value),
+        row_of(name, mode, "CRPS", units=units, **found, generated=crps, floor=own),
+        *_spread_rows(name, mode, perfect, mask, days_averaged),
+        row_of(name, mode, "rank flatness p", units=units, generated=flatness.p_value),
     ]
+
+
+def _spread_rows(
+    name: str, mode: str, perfect: PerfectModel, mask: np.ndarray, days_averaged: tuple[int, ...]
+) -> list[dict[str, Any]]:
+    """Of single times, and of means over as many days as stretches hold; the floor has a member as truth."""
+    truth, members = perfect.truth[:, None], perfect.ensemble[:, :, None]
+    lengths = {f"spread/skill, {days}-day means": round(days / perfect.step) for days in days_averaged}
+    lengths = {"spread/skill": 1} | {metric: n for metric, n in lengths.items() if n > 1}  # months are no days
+    rows = []
+    for metric, n in lengths.items():
+        ratio = spread_skill_of_means(members, truth, perfect.stretch, n, mask=mask)[0]
+        own = spread_skill_of_means(members[:, 1:], members[:, 0], perfect.stretch, n, mask=mask)[0]
+        if np.isfinite(ratio):  # of stretches that are long enough
+            rows.append(row_of(name, mode, metric, units="1", generated=float(ratio), floor=float(own)))
+    return rows
+
+
+def crps_by_time(
+    ensemble: Float[np.ndarray, "time member y x"], truth: FieldSeries, mask: Bool[np.ndarray, "y x"]
+) -> Float[np.ndarray, " time"]:
+    """Fair CRPS of every day, mean over the cells of the mask."""
+    days = zip(ensemble[..., mask], truth[..., mask], strict=True)
+    return np.array([fair_crps(members, cells).mean() for members, cells in days])
+
+
+def two_standard_errors(values: Float[np.ndarray, " time"], season_years: SeasonYears) -> float | None:
+    """Of the mean of a series, by how season years differ, which are the independent units; None of a single one."""
+    years = np.unique(season_years)
+    means = [values[season_years == year].mean() for year in years]
+    return 2 * float(np.std(means, ddof=1)) / len(years) ** 0.5 if len(years) > 1 else None
 
 
 def rank_flatness(

@@ -1,11 +1,23 @@
 """The page of a climate run."""
 
+from typing import Any
+
+import xarray as xr
+
 from subgrid.experiments.climate.changes import change_maps, change_sentence
-from subgrid.experiments.climate.choices import debiasing_in_words, prior_choice, prior_sentences, spread_maps
+from subgrid.experiments.climate.choices import (
+    debiasing_in_words,
+    prior_choice,
+    prior_in_words,
+    prior_sentences,
+    spread_maps,
+)
 from subgrid.experiments.climate.figures.choices import choice_plates
 from subgrid.experiments.climate.figures.evidence import ClimateEvidence, warnings_of
 from subgrid.experiments.climate.figures.sections import climate_sections
+from subgrid.experiments.climate.metrics import DAYS_AVERAGED
 from subgrid.experiments.climate.run import ClimateRun
+from subgrid.experiments.climate.sampling import is_slice, products
 from subgrid.experiments.climate.scored_fields import ScoredFields
 from subgrid.report.plates import Plate
 from subgrid.runs.page import Page, read_metrics
@@ -34,7 +46,18 @@ def page(run: ClimateRun) -> Page:
         names = {f"{name}-{figure}" for name in run.config.climate.names for figure in PUBLIC}
         return plate.name in names | choices
 
-    return Page(run.config.run.name, _summary(run), sections, notes, public)
+    return Page(run.config.run.name, _summary(run), sections, notes, public, _draws(run))
+
+
+def _draws(run: ClimateRun) -> dict[str, int]:
+    """Fields that were sampled; none where slices sampled them, whose times are not those of all."""
+    if is_slice(run.config):
+        return {}
+    n = 0
+    for store in products(run.config).values():
+        with xr.open_zarr(run.path(store), chunks=None) as stored:
+            n += stored.sizes["realization"] * stored.sizes["time"]
+    return {"sample": n}
 
 
 def _notes(scores: ScoredFields) -> list[str]:
@@ -55,10 +78,28 @@ def _notes(scores: ScoredFields) -> list[str]:
         "between the training years and the scored years of the reference itself; beside it stands how many "
         "independent fields it rests on, by their autocorrelation.",
         "Generated scores are means over members, each compared as one series, like the baselines.",
+        *_uses(read_metrics(scores.run)["table"]),
     ]
     n, scored = scores.run.config.sampling.n_members, scores.n_scored("ensemble")
     few = f"Scored are the first {scored} of {n} members, which fit into memory."
     return notes if scored == n else [*notes, few]
+
+
+def _uses(table: list[dict[str, Any]]) -> list[str]:
+    """What members that are drawn day by day may be used for, with the ratios of this run."""
+    longest = f"spread/skill, {max(DAYS_AVERAGED)}-day means"
+    rows = [row for row in table if row["metric"] == longest and row["group"].endswith(": perfect model")]
+    found = {row["group"].partition(":")[0]: row["generated"] for row in rows}
+    if not found:
+        return []
+    ratios = ", ".join(f"{name} {ratio:.2f}" for name, ratio in found.items())
+    return [
+        "Members are drawn day by day: what they add to the course of the coarse field is independent from one day to "
+        "the next. Use them for single days: values, quantiles, return levels, maps, how often a threshold is passed, "
+        "and for means over all members. Do not use their spread as the uncertainty of means or sums over several "
+        f"days, nor one member as a sequence (spells, soil, rivers): spread over skill of {max(DAYS_AVERAGED)}-day "
+        f"means is {ratios}, and 1 would be right."
+    ]
 
 
 def _sentence(text: str) -> str:
@@ -74,7 +115,7 @@ def evidence_of(scores: ScoredFields, channel: int) -> ClimateEvidence:
     return ClimateEvidence(
         variable=name,
         quantity=run.domain.descriptions[channel].quantity,
-        units=str(run.fine[name].attrs.get("units", "")),
+        units=scores.units(channel),
         lat=run.fine.lat.values,
         lon=run.fine.lon.values,
         mask=run.domain.mask,
@@ -104,5 +145,6 @@ def _summary(run: ClimateRun) -> list[tuple[str, str]]:
         ("Fine cells", f"{run.domain.mask.sum()} of {run.domain.mask.size}"),
         ("Training", config.climate.training),
         ("Debiasing", debiasing_in_words(run)),
+        ("Prior", prior_in_words(run)),
         ("Members", str(config.sampling.n_members)),
     ]

@@ -6,13 +6,14 @@ from functools import cached_property
 import numpy as np
 import xarray as xr
 
-from subgrid.downscaling.climate.baselines import fit_local_noise
+from subgrid.downscaling.climate.baselines import fit_local_noise, gaussian_crps
 from subgrid.downscaling.interpolation.linear import bilinear
 from subgrid.downscaling.preparation.pairing import paired_samples
 from subgrid.downscaling.preparation.series import Series, series_of
 from subgrid.experiments.climate.baselines import baselines
-from subgrid.experiments.climate.metrics import rank_flatness
+from subgrid.experiments.climate.metrics import PerfectModel, rank_flatness
 from subgrid.experiments.climate.run import ClimateRun
+from subgrid.verification.block_means import unbroken_stretches
 from subgrid.verification.effective import effective_sample_size
 from subgrid.verification.rank_tests import FlatnessTest
 
@@ -73,6 +74,24 @@ class ScoredFields:
         """One variable of an ensemble, (time, member, *space)."""
         with xr.open_zarr(self.run.path(f"{product}.zarr"), chunks=None) as stored:
             return np.moveaxis(stored[name][: self.n_scored(product)].values, 0, 1)
+
+    def units(self, channel: int) -> str:
+        """Of a variable of the reference, and so of every output."""
+        return str(self.run.fine[self.run.config.climate.names[channel]].attrs.get("units", ""))
+
+    def perfect_model(self, channel: int) -> PerfectModel:
+        """The reference that nothing was fitted on, and the ensemble of its coarsened fields."""
+        scored = self.run.fine_series[~self.split[0]]
+        days = elapsed_days(scored.time)
+        stretch = unbroken_stretches(days, scored.season_year, scored.member)
+        steps = np.diff(days)[np.diff(stretch) == 0]
+        return PerfectModel(
+            scored.values[:, channel],
+            self.ensemble("perfect_model", self.run.config.climate.names[channel]),
+            scored.season_year,
+            stretch,
+            float(np.median(steps)) if steps.size else np.inf,
+        )
 
     def n_scored(self, product: str) -> int:
         """How many members are read."""
@@ -138,7 +157,15 @@ class ScoredFields:
         return series_of(self.run.scenario, self.run.config.climate.names)
 
     @cached_property
-    def noise_score(self) -> np.ndarray:
-        """CRPS of interpolated coarsened truth plus the best constant Gaussian noise, one a channel."""
-        noise = fit_local_noise(self.smooth(self.training), self.training)
-        return noise.crps(self.smooth_reference, self.reference)
+    def noise_scores(self) -> list[np.ndarray]:
+        """CRPS of interpolated coarsened truth plus the best constant Gaussian noise, of every day, by channel."""
+        noise, mask = fit_local_noise(self.smooth(self.training), self.training), self.run.domain.mask
+        errors = (self.reference - self.smooth_reference)[..., mask]
+        return [np.nanmean(gaussian_crps(errors[:, c], float(w)), axis=1) for c, w in enumerate(noise.width)]
+
+
+def elapsed_days(time: np.ndarray) -> np.ndarray:
+    """Days since the first time, in its own calendar."""
+    if np.issubdtype(time.dtype, np.datetime64):
+        return (time - time[0]) / np.timedelta64(1, "D")
+    return np.array([each.total_seconds() / 86400 for each in time - time[0]])

@@ -13,6 +13,7 @@ from subgrid.experiments.climate.changes import change_maps, change_row, change_
 from subgrid.experiments.climate.choices import choices_of
 from subgrid.experiments.climate.metrics import (
     COLUMNS,
+    DAYS_AVERAGED,
     INDEPENDENT,
     WHERE,
     ScoredCells,
@@ -47,18 +48,18 @@ def score(run: ClimateRun, update: Update) -> None:
 
 def rows_of(scores: ScoredFields, generated: np.ndarray, channel: int) -> list[dict[str, Any]]:
     """All rows of one variable."""
-    noise = float(scores.noise_score[channel])
     name = scores.run.config.climate.names[channel]
-    rows, perfect = unpaired_rows(scores, generated, channel), scores.ensemble("perfect_model", name)
+    rows, perfect = unpaired_rows(scores, generated, channel), scores.perfect_model(channel)
     for kind, cells in scores.kinds.items():
         rows += perfect_rows(
             name,
-            scores.reference[:, channel],
             perfect,
             mask=cells,
-            noise=None if kind else noise,
+            units=scores.units(channel),
+            noise=None if kind else scores.noise_scores[channel],
             flatness=scores.flatness(channel, kind),
             mode=_mode("perfect model", kind),
+            days_averaged=() if kind else DAYS_AVERAGED,
         )
     if scores.run.config.climate.scenario:
         rows.append(change_row(scores, change_maps(scores, generated, channel), channel))
@@ -90,7 +91,8 @@ def unpaired_rows(scores: ScoredFields, generated: np.ndarray, channel: int) -> 
             found = {role: score(f[:, channel], scores.model_season_years) for role, f in scores.candidates.items()}
             members = [score(generated[:, m], scores.model_season_years) for m in range(generated.shape[1])]
             found |= {"generated": float(np.mean(members)), "floor": score(training, training_season_years)}
-            rows.append(row_of(name, _mode("unpaired", kind), metric, **found, **{INDEPENDENT: independent}))
+            found |= {INDEPENDENT: independent}
+            rows.append(row_of(name, _mode("unpaired", kind), metric, units=scores.units(channel), **found))
     return rows
 
 
@@ -102,4 +104,4 @@ def between_row(scores: ScoredFields, generated: list[np.ndarray], pair: tuple[i
     members = zip(*(np.moveaxis(generated[c], 1, 0) for c in pair), strict=True)
     found |= {"generated": float(np.mean([score(np.stack(both, axis=1)) for both in members]))}
     names = ", ".join(scores.run.config.climate.names[c] for c in pair)
-    return row_of(names, "unpaired", "rank correlation", **found, floor=score(scores.training[:, chosen]))
+    return row_of(names, "unpaired", "rank correlation", units="1", **found, floor=score(scores.training[:, chosen]))

@@ -5,13 +5,17 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from subgrid.downscaling.conditional.model import load_conditional
+from subgrid.downscaling.prior.model import load_prior
 from subgrid.downscaling.prior.training import loss_curve
+from subgrid.downscaling.upsampling.bridge import load_upsampler
 from subgrid.experiments.downscale.build import n_evaluations
 from subgrid.experiments.downscale.config import DownscaleConfig
 from subgrid.experiments.downscale.figures.evidence import Evidence, warnings_of
 from subgrid.experiments.downscale.figures.sections import sections
 from subgrid.experiments.downscale.run import DownscaleRun
 from subgrid.experiments.downscale.scoring import load_results
+from subgrid.runs.facts import n_parameters
 from subgrid.runs.page import Page, read_metrics
 
 
@@ -20,7 +24,16 @@ def page(run: DownscaleRun) -> Page:
     metrics = read_metrics(run)
     evidence = evidence_of(run, metrics)
     notes = [*_notes(metrics), *warnings_of(evidence)]
-    return Page(f"Downscaling report: {run.config.run.name}", _summary(run, metrics), sections(evidence), notes)
+    return Page(
+        f"Downscaling report: {run.config.run.name}",
+        _summary(run, metrics),
+        sections(evidence),
+        notes,
+        draws={
+            "downscale": evidence.generated.shape[0] * evidence.generated.shape[1],
+            "perfect model": evidence.perfect_ensemble.shape[0] * evidence.perfect_ensemble.shape[1],
+        },
+    )
 
 
 def evidence_of(run: DownscaleRun, metrics: dict[str, Any]) -> Evidence:
@@ -57,21 +70,32 @@ def _summary(run: DownscaleRun, metrics: dict[str, Any]) -> list[tuple[str, str]
         ),
         ("Grids", f"{grid(coarse)} to {grid(fine)} ({config.coarsening.kind}, factor {config.coarsening.factor})"),
         ("Debiasing", config.debias.method),
-        *(_bridge_summary(config) if config.downscaling.method == "bridge" else _prior_summary(config)),
+        *(_bridge_summary(run) if config.downscaling.method == "bridge" else _prior_summary(run)),
         *_particle_summary(config, metrics),
         *_input_summary(metrics),
     ]
 
 
-def _prior_summary(config: DownscaleConfig) -> list[tuple[str, str]]:
-    sampling, n = config.sampling, n_evaluations(config)
-    trained = f"UNet {config.prior.channels}, {config.training.n_steps} steps of {config.training.batch_size}"
-    match config.downscaling.method:
-        case "conditional-diffusion":
-            return [("Conditional diffusion", trained), ("Sampling", f"{sampling.method}, {n} evaluations a draw")]
-        case "conditional-flow":
-            return [("Conditional flow", trained), ("Sampling", f"{n} evaluations a draw")]
-    return [("Prior", trained), ("Sampling", f"{sampling.method}, {n} noise levels, {sampling.guidance}")]
+def _prior_summary(run: DownscaleRun) -> list[tuple[str, str]]:
+    """Which model, the size of its Gaussian part and of its network, how it was trained and is sampled."""
+    config, n = run.config, n_evaluations(run.config)
+    if config.downscaling.method == "diffusion":
+        prior = load_prior(run.path("model"))
+        guided = f"{config.sampling.method}, {n} noise levels, {config.sampling.guidance}"
+        gaussian = f"Gaussian of {len(prior.gaussian.variances)} components"
+        described = f"unconditional diffusion: {gaussian}, and {_network(prior.denoiser, config)}"
+        return [("Prior", described), ("Sampling", guided)]
+    model = load_conditional(run.path("model"), run.operator)
+    gaussian = f"Gaussian of {len(model.conditional.prior.variances)} components given C'x"
+    described = f"{gaussian}, refined by {_network(model.network, config)}"
+    if config.downscaling.method == "conditional-flow":
+        return [("Conditional flow", described), ("Sampling", f"{n} evaluations a draw")]
+    return [("Conditional diffusion", described), ("Sampling", f"{config.sampling.method}, {n} evaluations a draw")]
+
+
+def _network(network: Any, config: DownscaleConfig) -> str:
+    size = f"a UNet {config.prior.channels} of {n_parameters(network):,} parameters"
+    return f"{size}, trained in {config.training.n_steps} steps of {config.training.batch_size}"
 
 
 def _input_summary(metrics: dict[str, Any]) -> list[tuple[str, str]]:
@@ -91,11 +115,13 @@ def _particle_summary(config: DownscaleConfig, metrics: dict[str, Any]) -> list[
     return [("Particles", f"{config.sampling.particles} a member; medians over the perfect model: {size}, {fraction}")]
 
 
-def _bridge_summary(config: DownscaleConfig) -> list[tuple[str, str]]:
-    table = config.downscaling
+def _bridge_summary(run: DownscaleRun) -> list[tuple[str, str]]:
+    config, table = run.config, run.config.downscaling
+    size = n_parameters(load_upsampler(run.path("model")).drift)
+    network = f"a UNet {config.prior.channels} of {size:,} parameters"
     steps = f"{table.n_iterations} iterations of {table.n_steps} steps of {config.training.batch_size}"
     return [
-        ("Bridge", f"from {table.source} fields, σ = {table.sigma}; UNet {config.prior.channels}, {steps}"),
+        ("Bridge", f"from {table.source} fields, σ = {table.sigma}; {network}, {steps}"),
         ("Sampling", f"{table.n_sampling_steps} steps of the bridge's diffusion, not held to the coarse field"),
     ]
 

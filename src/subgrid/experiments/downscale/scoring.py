@@ -2,12 +2,13 @@
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from subgrid.downscaling.evaluation import compare, draw_conditions, ensemble_rows, perfect_model_rows, ranks
+from subgrid.downscaling.evaluation import Row, compare, draw_conditions, ensemble_rows, perfect_model_rows, ranks
 from subgrid.downscaling.interpolation.cubic import cubic_interpolation
 from subgrid.downscaling.prior.novelty import Outside
 from subgrid.experiments.downscale import build
@@ -15,6 +16,7 @@ from subgrid.experiments.downscale.run import DownscaleRun
 from subgrid.runs.page import write_metrics
 from subgrid.runs.score_table import ScoreTable
 from subgrid.runs.stage import Update
+from subgrid.verification.ensembles import fair_crps
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,8 @@ def _interpolate(run: DownscaleRun, coarse: np.ndarray) -> np.ndarray:
     )
 
 
+OF_THE_FIELD = ("W1", "variability", "CRPS")
+"""Metrics in units of the field; all others have none."""
 COLUMNS = ("raw", "debiased", "cubic", "generated", "floor")
 
 
@@ -109,10 +113,26 @@ def score(run: DownscaleRun, update: Update) -> None:
     update(3, 3)
     write_metrics(
         run,
-        ScoreTable([row.as_dict() for row in rows], COLUMNS),
+        ScoreTable([_described(row, reference.units, results) for row in rows], COLUMNS),
         rank_histogram=counts.tolist(),
         debias=results.debias_summary,
         sampling={"method": config.downscaling.method, "evaluations": build.n_evaluations(config)},
         **_particles(run),
         **_inputs(run),
     )
+
+
+def _described(row: Row, units: str, results: Results) -> dict[str, Any]:
+    """A row with its units; that of the CRPS with two standard errors of what cubic interpolation has more."""
+    more: dict[str, Any] = {"units": (units if row.metric in OF_THE_FIELD else "1")}
+    if row.metric == "CRPS":
+        more["noise"] = _two_standard_errors(results)
+    return row.as_dict() | more
+
+
+def _two_standard_errors(results: Results) -> float:
+    """Of the mean difference of the CRPS of cubic interpolation and of the ensemble, cases being independent."""
+    truth, members = jnp.asarray(results.perfect_truth), jnp.moveaxis(jnp.asarray(results.perfect_ensemble), 1, 0)
+    difference = np.abs(results.perfect_cubic - results.perfect_truth) - np.asarray(fair_crps(members, truth))
+    of_cases = difference.reshape(len(difference), -1).mean(1)
+    return 2 * float(of_cases.std(ddof=1)) / len(of_cases) ** 0.5
