@@ -10,16 +10,18 @@ import xarray as xr
 from subgrid.data.canonical import check_climate, open_climate, valid_mask
 from subgrid.data.fields import DataError
 from subgrid.data.pooling.pooling import notes_of
-from subgrid.downscaling.preparation.climatology import fit_change_signal
 from subgrid.downscaling.climate.degenerate import faults_in_words, require_finite_fields, require_variation
 from subgrid.downscaling.debiasing.of_anomalies import fit_climate_debiaser
 from subgrid.downscaling.debiasing.settings import ClimateDebiasMethod
+from subgrid.downscaling.model.model import Model
+from subgrid.downscaling.model.sides import grid_of_fields
+from subgrid.downscaling.preparation.climatology import fit_change_signal
 from subgrid.downscaling.preparation.series import series_of
 from subgrid.downscaling.preparation.transforms import CensoredRoot, ChannelTransforms, Unchanged
 from subgrid.transport.sinkhorn import SinkhornNotConverged
 
 from ..climate_pair import COARSE, FINE, rain, temperature, with_sea
-from .test_model import downscale, train
+from ..dated import downscale, fit
 
 NONE: dict[str, Any] = {"n_steps": 0, "debias": "quantile-mapping"}
 DYNAMIC = ("flow-matching", "interpolant", "rectified-flow", "schrodinger-bridge")
@@ -27,7 +29,7 @@ DYNAMIC = ("flow-matching", "interpolant", "rectified-flow", "schrodinger-bridge
 
 def refusal(fine, coarse, tmp_path, variable: str = "pr") -> str:
     with pytest.raises(DataError) as caught:
-        train(tmp_path / "model", fine, coarse, (variable,), **NONE)
+        fit(tmp_path / "model", fine, coarse, (variable,), **NONE)
     assert not (tmp_path / "model").exists() or not any((tmp_path / "model").iterdir())
     return str(caught.value)
 
@@ -72,7 +74,7 @@ def test_cells_that_never_change_are_said_and_stay(tmp_path):
     series = series_of(coarse, ["tas"])
     (said,) = require_variation(coarse, series, ChannelTransforms((Unchanged(),)), name="coarse")
     assert said == "tas never changes at 1 of 20 cells of coarse, the first at lat = 36.75, lon = -8.25"
-    model = train(tmp_path / "model", fine, coarse, **NONE)
+    model = fit(tmp_path / "model", fine, coarse, **NONE)
     found = downscale(coarse, model).tas
     assert np.isfinite(found).all()
     # One variance of all that the components leave is shared by all cells, these too: a limit of the prior.
@@ -83,7 +85,7 @@ def test_a_season_without_rain(tmp_path):
     fine, coarse = rain(FINE, 1), rain(COARSE, 2)
     for each in (fine, coarse):
         each.pr[60:] = 0.0  # two of four years
-    found = downscale(coarse, train(tmp_path / "model", fine, coarse, ("pr",), **NONE)).pr
+    found = downscale(coarse, fit(tmp_path / "model", fine, coarse, ("pr",), **NONE)).pr
     assert np.isfinite(found).all() and float(found.min()) >= 0
 
 
@@ -114,26 +116,33 @@ def test_no_debiaser_makes_a_nan_of_a_constant_cell(method, constant):
         assert np.ptp(moved[:, 0, 2]) < 1e-5
 
 
-def gappy() -> xr.Dataset:
-    coarse = temperature(COARSE, seed=2, bias=2.0)
+def gappy(n: int = 4) -> xr.Dataset:
+    coarse = temperature(COARSE, seed=2, bias=2.0, n=n)
     coarse.tas[50, 1, 2] = np.nan
     return coarse
+
+
+def constraint(model: Model) -> np.ndarray:
+    """Coarse cells in it."""
+    assert model.coarse.kept is not None
+    return model.coarse.kept
 
 
 @pytest.mark.slow
 def test_a_gap_of_the_coarse_model_and_every_advice_for_it(tmp_path):
     fine, coarse = with_sea(temperature(FINE, seed=1)), gappy()
     with pytest.raises(DataError, match=r"coarse: tas has no value .*fill them, drop .* 'drop', or leave .* 'mask'"):
-        train(tmp_path / "no", fine, coarse, **NONE)
-    whole = train(tmp_path / "whole", fine, coarse.ffill("time"), **NONE)
-    masked = train(tmp_path / "masked", fine, coarse, gaps="mask", **NONE)
-    dropped = train(tmp_path / "dropped", fine, coarse, gaps="drop", **NONE)
-    assert masked.coarse.kept.sum() == whole.coarse.kept.sum() - 1 and not masked.coarse.kept[1, 2]
-    assert dropped.coarse.kept.sum() == whole.coarse.kept.sum() and len(dropped.coarse.source) == 119
+        fit(tmp_path / "no", fine, coarse, **NONE)
+    whole = fit(tmp_path / "whole", fine, coarse.ffill("time"), **NONE)
+    masked = fit(tmp_path / "masked", fine, coarse, gaps="mask", **NONE)
+    dropped = fit(tmp_path / "dropped", fine, coarse, gaps="drop", **NONE)
+    inside, all_of, of_dropped = (constraint(model) for model in (masked, whole, dropped))
+    assert inside.sum() == all_of.sum() - 1 and not inside[1, 2]
+    assert of_dropped.sum() == all_of.sum() and dropped.coarse.debiaser.source.shape[0] == 119
     land = np.asarray(fine.tas[0].notnull())
-    for change in ("none", "preserve"):
-        found = downscale(coarse, masked, change=change).tas
-        assert found.sizes["time"] == 120
+    for change, given in (("none", coarse), ("preserve", gappy(n=10))):
+        found = downscale(given, masked, change=change).tas
+        assert found.sizes["time"] == given.sizes["time"]
         np.testing.assert_array_equal(found.notnull().values, np.broadcast_to(land, found.shape))
     with pytest.raises(DataError, match=r"such values\); fill them, or drop the times that lack them with gaps = 'dr"):
         downscale(coarse, whole)
@@ -145,10 +154,10 @@ def test_a_gap_of_the_coarse_model_and_every_advice_for_it(tmp_path):
 def test_a_gap_outside_of_the_constraint_is_no_matter(tmp_path):
     fine = with_sea(temperature(FINE, seed=1)).where(lambda d: d.lat > 39)  # coarse cells in the south are not kept
     coarse = temperature(COARSE, seed=2)
-    model = train(tmp_path / "model", fine, coarse, **NONE)
+    model = fit(tmp_path / "model", fine, coarse, **NONE)
     later = temperature(COARSE, seed=3)
     later.tas[5, 0, 0] = np.nan
-    assert not model.coarse.kept[0, 0]
+    assert not constraint(model)[0, 0]
     np.testing.assert_array_equal(downscale(later, model).tas, downscale(temperature(COARSE, seed=3), model).tas)
     assert downscale(later, model, gaps="drop").sizes["time"] == 120
     later.tas[:, 3, 3] = np.nan
@@ -194,17 +203,17 @@ def test_a_change_reaches_cells_next_to_those_without_values():
 
 
 def test_samples_that_are_no_numbers_are_placed():
-    grid = temperature(FINE, 1).tas[0]
-    mask = np.ones(grid.shape, bool)
+    grid = grid_of_fields(temperature(FINE, 1), ("tas",))
+    mask = np.ones((12, 14), bool)
     mask[0, 0] = False
-    fields = np.zeros((3, 2, 1, *grid.shape), np.float32)
+    fields = np.zeros((3, 2, 1, *mask.shape), np.float32)
     fields[..., 0, 0] = np.nan
     times = temperature(FINE, 1).time.values[:3]
-    require_finite_fields(fields, mask, ("tas",), times, grid.to_dataset())
+    require_finite_fields(fields, mask, ("tas",), times, grid)
     fields[2, 1, 0, 4, 5] = np.inf
     place = r"tas is no number \(inf\) at time = 1990-01-03, lat = 38.25, lon = -6.25 \(1 such values\)"
     with pytest.raises(DataError, match=place):
-        require_finite_fields(fields, mask, ("tas",), times, grid.to_dataset())
+        require_finite_fields(fields, mask, ("tas",), times, grid)
 
 
 @pytest.mark.parametrize(

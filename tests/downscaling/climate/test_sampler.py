@@ -13,20 +13,12 @@ import xarray as xr
 from subgrid.data.fields import DataError
 from subgrid.data.store import write_zarr
 from subgrid.data.variables.quantities import describe_name
-from subgrid.downscaling.preparation.climatology import fit_change_signal
 from subgrid.downscaling.climate.conditions import Conditions, TrainingAnomalies
-from subgrid.downscaling.climate.domain import Anomalies, Domain, connect, fit_anomalies
-from subgrid.downscaling.preparation.series import series_of
+from subgrid.downscaling.climate.domain import Domain, connect, fit_anomalies
 from subgrid.downscaling.climate.prior import ClimatePrior, train_climate_prior
 from subgrid.downscaling.climate.refinement import RefinementSettings
-from subgrid.downscaling.climate.sampler import (
-    FieldSampler,
-    climate_sampler,
-    draw_anomalies,
-    gaussian_conditional,
-    load_domain,
-    save_domain,
-)
+from subgrid.downscaling.climate.sampler import draw_anomalies, gaussian_conditional
+from subgrid.downscaling.preparation.series import series_of
 from subgrid.downscaling.preparation.transforms import is_bounded, is_censored, transforms_of
 from subgrid.downscaling.spread.calibration import widths
 from subgrid.downscaling.spread.post_processing import (
@@ -46,17 +38,16 @@ from ..climate_pair import COARSE, FINE, TINY, rain, temperature, with_sea
 LEVELS = 8
 
 
-def parts_of(folder, *variables: str) -> tuple[Domain, Anomalies, np.ndarray, ClimatePrior]:
+def parts_of(folder, *variables: str) -> tuple[Domain, np.ndarray, ClimatePrior]:
     fine, coarse = with_sea(temperature(FINE, seed=1)), temperature(COARSE, seed=2)
     fine, coarse = fine.merge(with_sea(rain(FINE, seed=1))), coarse.merge(rain(COARSE, seed=2))
     domain, series = connect(fine, coarse, variables), series_of(fine, variables)
-    anomalies = fit_anomalies(series, domain.transforms)
-    fields = np.nan_to_num(anomalies.of(series))
+    fields = np.nan_to_num(fit_anomalies(series, domain.transforms).forward(series.values, series.phase))
     settings = RefinementSettings(**TINY)
     training = TrainingAnomalies(fields, series.season_year, domain.mask.astype(np.float32))
     options = {"settings": settings, "n_components": (5, 10), "folder": folder / "model", "key": jr.key(0)}
     prior = train_climate_prior(training, conditions_of(domain, len(fields)), **options)
-    return domain, anomalies, fields, replace(prior, gain=None)
+    return domain, fields, replace(prior, gain=None)
 
 
 def conditions_of(domain: Domain, n: int) -> Conditions:
@@ -67,7 +58,7 @@ def conditions_of(domain: Domain, n: int) -> Conditions:
 @pytest.fixture(scope="module")
 def calibrated(wet) -> PostProcessing:
     """Of four groups of 30 days."""
-    domain, _, fields, prior = wet
+    domain, fields, prior = wet
     conditions, n_members = conditions_of(domain, len(fields)), 2
     conditional = gaussian_conditional(prior, conditions.operator)
     targets = np.repeat(domain.coarsen(fields), n_members, axis=0)
@@ -93,7 +84,7 @@ def wet(tmp_path_factory):
 
 
 def test_draws_keep_their_targets(warm):
-    domain, _, fields, prior = warm
+    domain, fields, prior = warm
     targets = domain.coarsen(fields[:6])
     drawn = draw_anomalies(
         prior, gaussian_conditional(prior, domain.regridding.operator), targets, jr.split(jr.key(1), 6), n_levels=LEVELS
@@ -105,7 +96,7 @@ def test_draws_keep_their_targets(warm):
 
 def test_a_gaussian_priors_draws_have_the_conditional_mean_and_variance(warm):
     """E[x | y] = ΣC′ᵀ(C′ΣC′ᵀ)⁻¹y and its variance, from dense matrices of the fitted distribution."""
-    domain, _, fields, prior = warm
+    domain, fields, prior = warm
     base, n = prior.denoiser.base, 256
     y = domain.coarsen(fields[:1])
     drawn = draw_anomalies(
@@ -138,7 +129,7 @@ def _unit(inside: np.ndarray, i: int) -> np.ndarray:
 
 
 def test_each_draw_follows_from_its_key_alone_in_whatever_block(warm):
-    domain, _, fields, prior = warm
+    domain, fields, prior = warm
     targets, keys = domain.coarsen(fields[:7]), jr.split(jr.key(3), 7)
     conditional = gaussian_conditional(prior, domain.regridding.operator)
 
@@ -150,7 +141,7 @@ def test_each_draw_follows_from_its_key_alone_in_whatever_block(warm):
 
 
 def test_marginals_of_training_draws_become_those_of_the_training_fields(wet):
-    domain, _, fields, prior = wet
+    domain, fields, prior = wet
     targets = domain.coarsen(fields)
     keys = jr.split(jr.key(4), len(targets))
     drawn = draw_anomalies(prior, gaussian_conditional(prior, domain.regridding.operator), targets, keys, n_levels=4)
@@ -199,7 +190,7 @@ def test_only_rain_has_marginals_and_a_spread_by_what_is_expected(calibrated, wa
 
 
 def test_calibrated_draws_keep_their_targets(wet, calibrated):
-    domain, _, fields, prior = wet
+    domain, fields, prior = wet
     targets, keys = domain.coarsen(fields[:6]), jr.split(jr.key(8), 6)
     conditional = gaussian_conditional(prior, domain.regridding.operator)
     each = calibrated.calibration, np.zeros_like(fields[:6])
@@ -210,72 +201,3 @@ def test_calibrated_draws_keep_their_targets(wet, calibrated):
 def test_a_folder_without_post_processing_is_unfinished(tmp_path):
     with pytest.raises(DataError, match=r"has no post_processing\.zarr; training was not finished"):
         load_post_processing(tmp_path)
-
-
-def test_rain_is_never_negative_and_the_sea_holds_nothing(wet):
-    domain, anomalies, fields, prior = wet
-    series_phase = np.full(20, 0.03)
-    fine = _fine(domain, anomalies, None)
-    drawn = FieldSampler(prior, fine, None, 4)(
-        domain.coarsen(fields[:20]), series_phase, keys=jr.split(jr.key(5), (20, 2))
-    )
-    assert drawn.shape == (20, 2, 2, 12, 14)
-    np.testing.assert_array_equal(np.isnan(drawn), np.broadcast_to(~domain.mask, drawn.shape))
-    amount = drawn[:, :, 1, domain.mask]
-    assert amount.min() == 0
-    assert amount[amount > 0].min() >= 0.1  # dry, or at least the threshold of the transform
-
-
-def test_a_change_is_put_back_where_it_was_taken(warm):
-    domain, anomalies, fields, prior = warm
-    rng = np.random.default_rng(0)
-    first = rng.normal(285, 1, (30, 1, 12, 14)).astype(np.float32)
-    phase = np.linspace(0, 0.08, 30)
-    signal = fit_change_signal(first, phase, first + 3, phase, kinds=["additive"])
-    sampler = FieldSampler(prior, _fine(domain, anomalies, None), None, 4)
-    targets, keys = domain.coarsen(fields[:3]), jr.split(jr.key(6), (3, 2))
-    now, later = sampler(targets, phase[:3], keys=keys), sampler(targets, phase[:3], keys=keys, change=signal)
-    np.testing.assert_allclose((later - now)[..., domain.mask], 3, atol=1e-3)  # rounding at 285 K
-
-
-def test_a_domain_comes_back_from_disk(warm, tmp_path):
-    domain, anomalies, fields, _ = warm
-    first = np.random.default_rng(0).normal(285, 1, (30, 1, 12, 14)).astype(np.float32)
-    phase = np.linspace(0, 0.08, 30)
-    signal = fit_change_signal(first, phase, first + 3, phase, kinds=["additive"])
-    for change in (None, signal):
-        save_domain(tmp_path, domain, anomalies, change)
-        found = load_domain(tmp_path)
-        assert found.variables == ("tas",) and (found.change is None) == (change is None)
-        np.testing.assert_array_equal(found.mask, domain.mask)
-        given = jnp.asarray(fields[0])
-        np.testing.assert_allclose(found.operator(given), domain.regridding.operator(given), atol=1e-6)  # sum order
-        np.testing.assert_array_equal(found.anomalies.back(fields[:2], phase[:2])[..., domain.mask],
-                                      anomalies.back(fields[:2], phase[:2])[..., domain.mask])  # fmt: skip
-
-
-@pytest.mark.slow
-def test_the_sampler_of_a_folder_is_that_of_its_parts(wet, calibrated, tmp_path):
-    domain, anomalies, fields, _ = wet
-    training = TrainingAnomalies(fields, np.repeat(np.arange(4), 30), domain.mask.astype(np.float32))
-    options = {"settings": RefinementSettings(**TINY), "n_components": (5, 10), "key": jr.key(0)}
-    train_climate_prior(training, conditions_of(domain, len(fields)), folder=tmp_path / "model", **options)
-    save_post_processing(tmp_path / "model", calibrated)
-    save_domain(tmp_path, domain, anomalies, None)
-    phase, targets = np.linspace(0, 0.08, 5), domain.coarsen(fields[:5])
-    stored = xr.Dataset({"target": (("sample", "channel", "kept"), targets), "phase": ("sample", phase)})
-    write_zarr(stored, tmp_path / "targets.zarr")
-    keys = jr.split(jr.key(7), (2, 3))
-    draw = climate_sampler(folder=str(tmp_path), targets="targets", n_levels=4, with_change=True)
-    found = draw(np.array([1, 4]), np.arange(3), keys=keys)
-    assert found.shape == (2, 3, 2, 12, 14) and found.dtype == np.float32
-    again = draw(np.array([4]), np.arange(1, 3), keys=keys[1:, 1:])
-    # The same draws; only the way back from anomalies sees another number of days.
-    np.testing.assert_allclose(again[0], found[1, 1:], rtol=1e-6)
-
-
-def _fine(domain: Domain, anomalies: Anomalies, change):
-    from subgrid.downscaling.climate.sampler import FineDomain
-
-    clean = Anomalies(anomalies.transforms, jax.tree.map(jnp.nan_to_num, anomalies.climatology))
-    return FineDomain(domain.variables, domain.descriptions, domain.mask, domain.regridding.operator, clean, change)
