@@ -10,16 +10,16 @@ import pytest
 import xarray as xr
 from hypothesis import HealthCheck, given, settings
 
+import subgrid
 from subgrid.data.canonical import check_climate, open_climate
 from subgrid.data.variables.wanted import Variable
-from subgrid.downscaling.climate.model import downscale_climate, train_climate
 
 from .archives import archives
 from .truths import Truth, differences
 from .written import Writing, name_of, store, tolerance_of
 
 FREELY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-OPTIONS = {"debias": "gaussian", "n_components": (4,), "n_steps": 0}
+OPTIONS = {"debias": "gaussian", "n_components": (4,), "n_steps": 0, "progress": False}
 
 
 def check_written(truth: Truth, writing: Writing) -> None:
@@ -71,10 +71,10 @@ def ensemble(history: Writing, later: Writing, folder: Path) -> xr.DataArray:
     folder.mkdir()
     wanted = {"tas": Variable(("tas", "t2m", "tg", "air"))}
     coarse = store(HISTORY, history, folder)
-    model = train_climate(fine(), coarse, wanted, folder=folder / "model", key=jax.random.key(0), **OPTIONS)
+    model = subgrid.fit(fine(), coarse, wanted, folder=folder / "model", key=jax.random.key(0), **OPTIONS)
     (folder / "later").mkdir()
     scenario = store(LATER, later, folder / "later")
-    return downscale_climate(scenario, model, n_members=3, n_levels=4, key=jax.random.key(1)).tas
+    return subgrid.downscale(scenario, model, n_members=3, n_levels=4, progress=False, key=jax.random.key(1)).tas
 
 
 @pytest.mark.slow  # a minute: four models are trained
