@@ -32,7 +32,7 @@ from subgrid.numerics.operators import PaddedCoarsening
 from subgrid.types import Coarsening
 
 AnyPrior: TypeAlias = Prior | ClimatePrior | ConditionalModel | BridgeUpsampler
-Diagnostics: TypeAlias = dict[str, Float[np.ndarray, " n"]]
+Diagnostics: TypeAlias = dict[str, Float[np.ndarray, "*draws"]]
 SOLVER_ITERATIONS = 4
 """Of the moment-matching solve: the error that they leave is below that of 32 noise levels."""
 N_LEVELS = {"guided": 32, "refined": 8}
@@ -74,7 +74,6 @@ class SamplingSettings:
         return self.guidance is None and self.method is None and self.n_particles == 1
 
 
-@runtime_checkable
 @runtime_checkable
 class Draws(Protocol):
     """One draw of an inner field for each target and key, given what 0 stands for at its time."""
