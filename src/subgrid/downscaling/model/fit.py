@@ -180,6 +180,8 @@ def _fit_plain(call: _Call) -> None:
     shifted = bool(training.get("translation_invariant"))
     if shifted and not pair.periodic:
         raise ValueError("translation_invariant needs periodic=True, as it shifts fields; set both or neither.")
+    if shifted and pair.chains[0].steps:
+        raise ValueError("translation_invariant does not go with a mask, which shifts with no field; leave it out.")
     size, names = pair.network(settings, network, training), list(pair.names)
     asked = [names, _facts(pair), settings.asked(), network, training]
     wanted = _refuse_another(call.folder, call.key, asked)

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import numpy as np
 import xarray as xr
 
 from subgrid.data.fields import DataError, Samples, samples_of
@@ -12,15 +13,18 @@ from subgrid.data.plain import Fields, open_plain, stacked
 from subgrid.data.stream import StreamedFields
 from subgrid.data.variables.quantities import Described
 from subgrid.data.variables.wanted import Variables
+from subgrid.downscaling.debiasing.dynamic import TransportMethod
 from subgrid.downscaling.debiasing.fit import fit_debiaser_array
 from subgrid.downscaling.debiasing.series import Fieldwise
 from subgrid.downscaling.debiasing.settings import debias_settings
 from subgrid.downscaling.model.coarsening import coarsening_of, looks_periodic
 from subgrid.downscaling.model.large import is_streamed, seen_by_debiaser, streamed_fields
+from subgrid.downscaling.model.masks import MaskedField, masked_coarsening, without_mask
 from subgrid.downscaling.model.networks import NetworkFit, network_fit
 from subgrid.downscaling.model.settings import FitSettings
 from subgrid.downscaling.model.sides import CoarseSide, FineSide, Reading, grid_of_fields
 from subgrid.downscaling.preparation.chain import Chain
+from subgrid.downscaling.preparation.steps import Cells, Filled
 from subgrid.training.log import MetricsReport
 from subgrid.types import Coarsening, Debiaser, Key, NotedReport
 
@@ -37,6 +41,7 @@ class PlainPair:
         operator: C′.
         periodic: whether space wraps around.
         streamed: the fine archive, where it stays on disk.
+        chains: of the coarse and the fine fields: what of them is masked.
         notes: what was assumed, a sentence each.
     """
 
@@ -47,6 +52,7 @@ class PlainPair:
     operator: Coarsening
     periodic: bool
     streamed: StreamedFields | None = None
+    chains: tuple[Chain, Chain] = (Chain(), Chain())
     notes: tuple[str, ...] = ()
 
     @property
@@ -99,11 +105,13 @@ class PlainPair:
         chosen = debias_settings(
             **{"translation_invariant": shifted, "periodic": self.periodic, **settings.debias_options}
         )
+        if self.chains[0].steps and method in get_args(TransportMethod):
+            raise ValueError(f'debias = "{method}" is of whole grids; for fields with a mask take "entropic-ot".')
         debiaser, summary = fit_debiaser_array(
-            self.coarse_samples.values, self.fine_samples.values, self.operator, chosen,
+            self.chains[0].forward(self.coarse_samples.values), self.fine_samples.values, self.operator, chosen,
             method=method, folder=folder / "debias", report=report, key=key,
         )  # fmt: skip
-        return *plain_sides(self.fine, self.coarse, self.operator, debiaser), summary
+        return *plain_sides(self.fine, self.coarse, self.operator, debiaser, self.chains), summary
 
     def train(self, network: NetworkFit, folder: Path, *, report: MetricsReport | None, key: Key) -> None:
         """The prior, or the conditional model, in FOLDER/model; resumes."""
@@ -112,7 +120,11 @@ class PlainPair:
 
 
 def plain_sides(
-    fine: xr.Dataset, coarse: xr.Dataset, operator: Coarsening, debiaser: Debiaser
+    fine: xr.Dataset,
+    coarse: xr.Dataset,
+    operator: Coarsening,
+    debiaser: Debiaser,
+    chains: tuple[Chain, Chain] = (Chain(), Chain()),
 ) -> tuple[CoarseSide, FineSide]:
     """Both sides of a model of plain arrays: fields as they are.
 
@@ -121,6 +133,7 @@ def plain_sides(
         coarse: the coarse one.
         operator: C′.
         debiaser: T, a map of one field.
+        chains: of the coarse and the fine fields.
 
     Returns:
         The sides.
@@ -130,8 +143,8 @@ def plain_sides(
     described = tuple(Described("other", "plain fields", (None, None), "none") for _ in names)
     reading = Reading(names, described, units, dated=False)
     grid = grid_of_fields(coarse, names)
-    side = CoarseSide(reading, grid[list(grid.coords)], Chain(), Fieldwise(debiaser))
-    return side, FineSide(grid_of_fields(fine, names), Chain(), operator)
+    side = CoarseSide(reading, grid[list(grid.coords)], chains[0], Fieldwise(debiaser))
+    return side, FineSide(grid_of_fields(fine, names), chains[1], operator)
 
 
 def open_plain_pair(
@@ -156,27 +169,43 @@ def open_plain_pair(
     units = [str(field.attrs.get("units", "")) for field in fine_data.data_vars.values()]
     names = variables or list(map(str, fine_data.data_vars))
     coarse_data = open_plain(coarse, names, name="coarse", units=units)
-    samples, streamed = _fine_samples(fine, fine_data, variables, settings.stream)
-    coarse_samples = samples_of(stacked(coarse_data), source=_source(coarse, "coarse"))
+    samples, streamed, fine_mask = _fine_samples(fine, fine_data, variables, settings.stream)
+    coarse_field = without_mask(stacked(coarse_data))
+    coarse_samples = samples_of(coarse_field.field, source=_source(coarse, "coarse"))
     for each in (samples, coarse_samples):
         if len(each) < 2:
             raise DataError(f"{each.source}: holds {len(each)} sample; training needs at least 2.")
     connecting = coarsening_of(samples, coarse_samples, operator)
     check_aligned(coarse_samples, samples, connecting)
+    masked = fine_mask is not None or coarse_field.mask is not None
+    chains, notes = (Chain(), Chain()), _streaming_in_words(samples, streamed)
+    if masked:
+        masks = None if fine_mask is None else fine_mask.mask, coarse_field.mask
+        connecting, kept = masked_coarsening(connecting, *masks, minimum_valid=settings.minimum_valid)
+        inside = () if fine_mask is None else (Filled(np.asarray(fine_mask.mask), fine_mask.fill),)
+        chains = Chain((Cells(kept),)), Chain(inside)
+        notes += [f"masked: {_share(masks[0])} of the fine and {_share(masks[1])} of the coarse points hold values"]
     periodic, note = (settings.periodic, None) if settings.periodic is not None else looks_periodic(samples)
-    notes = (*_streaming_in_words(samples, streamed), *([note] if note else []))
-    return PlainPair(fine_data, coarse_data, samples, coarse_samples, connecting, periodic, streamed, notes)
+    notes += [note] if note else []
+    return PlainPair(
+        fine_data, coarse_data, samples, coarse_samples, connecting, periodic, streamed, chains, tuple(notes)
+    )
+
+
+def _share(mask: np.ndarray | None) -> str:
+    return "all" if mask is None else f"{int(mask.sum())} of {mask.size}"
 
 
 def _fine_samples(
     fine: Fields, opened: xr.Dataset, variables: Variables | None, wanted: bool | None
-) -> tuple[Samples, StreamedFields | None]:
-    """All fine fields; or some of them, and all on disk."""
+) -> tuple[Samples, StreamedFields | None, MaskedField | None]:
+    """All fine fields, and their mask; or some of them, and all on disk."""
     source = _source(fine, "fine")
     if not is_streamed(fine, opened, wanted):
-        return samples_of(stacked(opened), source=source), None
+        found = without_mask(stacked(opened))
+        return samples_of(found.field, source=source), None, None if found.mask is None else found
     streamed = streamed_fields(source, opened, variables)
-    return seen_by_debiaser(streamed, opened, source=source), streamed
+    return seen_by_debiaser(streamed, opened, source=source), streamed, None
 
 
 def _streaming_in_words(samples: Samples, streamed: StreamedFields | None) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -16,6 +17,7 @@ from subgrid.data.pooling.members import available_samples
 from subgrid.data.pooling.pooling import notes_of
 from subgrid.downscaling.climate.coarse_fit import check_grid, check_step
 from subgrid.downscaling.climate.domain import interpolation
+from subgrid.downscaling.model.masks import without_mask
 from subgrid.downscaling.model.model import Model
 from subgrid.downscaling.model.sides import FineSide
 from subgrid.downscaling.model.windows import at_points, cut_to, read_points
@@ -138,14 +140,19 @@ def _plain(coarse: Fields, model: Model, change: Change, wanted: Wanted) -> Requ
         if "time" not in field.coords:
             raise DataError("coarse: has no coordinate of time to choose by.")
         field = field.sel(time=wanted.span())
-    samples = samples_of(field, source=str(coarse) if isinstance(coarse, str) else "coarse")
-    shape = tuple(model.fine.operator.coarse_shape)
+    found = without_mask(field) if side.kept is not None else None
+    source = str(coarse) if isinstance(coarse, str | Path) else "coarse"
+    samples = samples_of(field if found is None else found.field, source=source)
+    shape = tuple(model.fine.operator.coarse_shape) if side.kept is None else side.kept.shape
     if samples.values.shape[2:] != shape:
         raise DataError(
             f"{samples.source}: fields have the grid {samples.values.shape[2:]}; the model was trained with {shape}."
         )
     lead = sample_dims(field)
-    series = Series(samples.values, None, samples.trajectory, np.arange(len(samples)), np.zeros(len(samples), int))
+    values = samples.values
+    if found is not None and found.mask is not None:
+        values = np.where(found.mask, values, np.nan)  # the side says which points it needs
+    series = Series(values, None, samples.trajectory, np.arange(len(samples)), np.zeros(len(samples), int))
     targets = side.targets(series)
     coordinates = {n: c.variable for n, c in field.coords.items() if set(map(str, c.dims)) <= set(lead)}
     return Request(

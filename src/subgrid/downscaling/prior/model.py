@@ -215,15 +215,15 @@ def load_prior(folder: str | Path) -> Prior:
     if not path.exists():
         if (Path(folder) / "bridge.json").exists():
             raise DataError(
-                f"{folder}: holds a fitted bridge, which is no prior; `subgrid downscale` without --config finds it."
+                f"{folder}: holds a fitted bridge, which is no prior; `subgrid.load` of the folder around it finds it."
             )
-        raise DataError(f"{folder}: holds no trained model (no settings.json); train one with `subgrid train`.")
+        raise DataError(f"{folder}: holds no trained model (no settings.json); make one with `subgrid fit`.")
     try:
         stored = dict(json.loads(path.read_text(encoding="utf-8")))
         if "refinement" in stored:
             raise DataError(
-                f"{folder}: holds the prior of a climate run, which has a calendar, units and a mask; downscale with "
-                "it by `subgrid run` on its configuration, or by `subgrid.downscale_climate`."
+                f"{folder}: holds the prior of a climate run, which has a calendar, units and a mask; "
+                "`subgrid.load` of the folder around it finds the whole model."
             )
         found = stored.pop("format", 1)
         if found != FORMAT:
