@@ -3,9 +3,9 @@
 import sys
 
 from subgrid.cli.main import run
-from subgrid.downscaling.climate import folder
+from subgrid.downscaling.model import blocks
 
-folder.DRAWS_AT_ONCE = 24
+blocks.DRAWS_AT_ONCE = 24
 
 if __name__ == "__main__":
     sys.exit(run())

@@ -3,9 +3,11 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+import xarray as xr
 
-from subgrid.downscaling.climate import folder as climate_folder
+from subgrid.downscaling.model import blocks
 from subgrid.experiments.climate import stages
 from subgrid.runs.page import Page, write_metrics
 from subgrid.runs.score_table import ScoreTable
@@ -29,10 +31,16 @@ def finished(pair, tmp_path_factory) -> tuple[Path, Outcome]:
     """A finished run of 8 work items an ensemble, and what it said."""
     folder = tmp_path_factory.mktemp("finished") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(climate_folder, "DRAWS_AT_ONCE", 24)
+        patch.setattr(blocks, "DRAWS_AT_ONCE", 24)
         outcome = called("run", pair / "run.toml", "-o", folder)
     assert outcome.code == 0, outcome.err
     return folder, outcome
+
+
+@pytest.fixture
+def small_work_items(monkeypatch):
+    """8 times an item with 3 members: 8 items for 60 days, as the finished run has them."""
+    monkeypatch.setattr(blocks, "DRAWS_AT_ONCE", 24)
 
 
 @pytest.fixture
@@ -61,3 +69,8 @@ def chunks(folder: Path) -> dict[str, bytes]:
     """Every chunk of every ensemble."""
     files = [p for name in STORES for p in sorted((folder / f"{name}.zarr").glob("*/c/**/*")) if p.is_file()]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def values(folder: Path, store: str, name: str = "tas") -> np.ndarray:
+    with xr.open_zarr(folder / f"{store}.zarr", chunks=None) as stored:
+        return stored[name].values

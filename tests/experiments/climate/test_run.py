@@ -16,40 +16,26 @@ import pytest
 import xarray as xr
 from filelock import FileLock
 
-import subgrid as library
-from subgrid.downscaling.climate import folder as climate_folder
 from subgrid.execution.store import MARKERS
 from subgrid.experiments import KINDS
 from subgrid.experiments.climate import stages
 from subgrid.experiments.climate.changes import change_sentence, change_with_interval
-from subgrid.experiments.climate.run import ClimateRun
 from subgrid.experiments.climate.scored_fields import ScoredFields
-from subgrid.numerics.streams import stream
 from subgrid.runs.experiment import open_run
 from subgrid.runs.launch import dry_run
 from subgrid.runs.record import read_record, record_path, write_record
 
 from ...downscaling.climate_pair import write_configuration, write_pair
 from ...tiny import Call
-from .conftest import STORES, chunks, continued
+from .conftest import STORES, chunks, continued, values
 
 CLIMATE = KINDS["climate"].load()
-
-
-@pytest.fixture(autouse=True)
-def small_work_items(monkeypatch):
-    """8 times an item with 3 members: 8 items for 60 days."""
-    monkeypatch.setattr(climate_folder, "DRAWS_AT_ONCE", 24)
+pytestmark = pytest.mark.usefixtures("small_work_items")
 
 
 def in_own_process(arguments: list) -> subprocess.Popen:
     command = [sys.executable, str(Path(__file__).with_name("climate_kill.py")), *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def values(folder: Path, store: str, name: str = "tas") -> np.ndarray:
-    with xr.open_zarr(folder / f"{store}.zarr", chunks=None) as stored:
-        return stored[name].values
 
 
 def correlation(first: np.ndarray, second: np.ndarray) -> float:
@@ -262,9 +248,8 @@ def test_a_publication_shows_scores_and_no_fields_of_the_reference(subgrid: Call
 
 
 def test_parts_that_are_deleted_come_back_to_the_same_bits(subgrid: Call, pair, finished, undrawn, tmp_path):
-    folder = continued(
-        finished, tmp_path, "domain.zarr", "targets.zarr", "ensemble.zarr", "metrics.json", "report.html"
-    )
+    removed = ("preparation.zarr", "scenario.fine.zarr", "targets.zarr", "ensemble.zarr", "metrics.json", "report.html")
+    folder = continued(finished, tmp_path, *removed)
     marker = sorted((folder / "scenario.zarr").rglob("*.json"))
     marker = next(path for path in marker if path.name.startswith("t00000008"))
     marker.unlink()
@@ -277,8 +262,8 @@ def test_parts_that_are_deleted_come_back_to_the_same_bits(subgrid: Call, pair, 
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ("run.seed=1", "domain.zarr was made with run.seed = 0, not 1"),
-        ("debias.method=none", "domain.zarr was made with debias.method = 'auto', not 'none'"),
+        ("run.seed=1", "preparation.zarr was made with run.seed = 0, not 1"),
+        ("debias.method=none", "preparation.zarr was made with debias.method = 'auto', not 'none'"),
         ("prior.n_steps=40", "model was made with prior.n_steps = 20, not 40"),
         ("sampling.n_members=4", "ensemble.zarr was made with sampling.n_members = 3, not 4"),
         ("sampling.n_levels=5", "model was made with sampling.n_levels = 4, not 5"),
@@ -324,7 +309,7 @@ def test_slices_wait_for_a_prepared_run(subgrid: Call, pair, tmp_path):
     assert outcome.code == 2 and "sampling.scheduler=none" in outcome.complaint
     outcome = subgrid("run", pair / "run.toml", "-o", tmp_path / "run", "--set=sampling.scheduler=fast")
     assert outcome.code == 2 and "slice:i/n" in outcome.complaint
-    assert not (tmp_path / "run" / "domain.zarr").exists()
+    assert not (tmp_path / "run" / "preparation.zarr").exists()
 
 
 def test_preparing_alone_samples_nothing(subgrid: Call, pair, finished, tmp_path):
@@ -349,17 +334,6 @@ def test_killed_at_random_moments_and_resumed(subgrid: Call, pair, finished, uns
     outcome = subgrid("run", pair / "run.toml", "-o", folder)
     assert outcome.code == 0, f"{outcome.err}; seed {seed}"
     assert chunks(folder) == chunks(finished[0]), f"seed {seed}"
-
-
-def test_the_run_folder_is_a_model_for_python_with_the_same_bits(pair, finished):
-    """The days that a run downscales are its unseen season years, and the key of a draw counts times from the first."""
-    with xr.open_dataset(pair / "coarse.nc") as coarse:
-        unseen = coarse[["tas", "pr"]].isel(time=coarse.time.dt.year.values % 2 == 0).load()
-    found = library.downscale_climate(
-        unseen, finished[0], n_members=3, n_levels=4, key=stream(0, *ClimateRun.stream_name("historical"))
-    )
-    for name in ("tas", "pr"):
-        np.testing.assert_array_equal(found[name].values, values(finished[0], "ensemble", name))
 
 
 @pytest.mark.slow
