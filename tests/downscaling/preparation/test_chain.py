@@ -11,7 +11,9 @@ from subgrid.downscaling.preparation.steps import (
     Anomaly,
     Bounded,
     Cells,
+    Centred,
     Changed,
+    Filled,
     Masked,
     Transformed,
     expected,
@@ -56,6 +58,8 @@ def steps(seed: int) -> dict[str, Step]:
         "transform": Transformed(TRANSFORMS),
         "anomaly": Anomaly(smooth(seed, 5.0)),
         "change": Changed(signal),
+        "centre": Centred(np.asarray(smooth(seed, 2.0).mean_coefficients[0])),
+        "fill": Filled(MASK, np.float32([1, 2, 3, 4])),
         "mask": Masked(MASK),
         "cells": Cells(MASK),
     }
@@ -67,7 +71,7 @@ CLOSE = {"rtol": 2e-6, "atol": 3e-4}
 
 
 def require_undone(chain: Chain, x: np.ndarray, phase: np.ndarray | None = PHASE) -> None:
-    there = np.broadcast_to(MASK, x.shape) if any(isinstance(s, Masked | Cells) for s in chain.steps) else True
+    there = np.broadcast_to(MASK, x.shape) if any(isinstance(s, Masked | Filled | Cells) for s in chain.steps) else True
     back = chain.inverse(chain.forward(x, phase), phase)
     assert back.dtype == np.float32 and back.shape == x.shape
     np.testing.assert_allclose(back, np.where(there, x, np.nan), **CLOSE)
@@ -87,8 +91,8 @@ def test_every_chain_is_undone(seed, order, n, cells):
     chosen = sorted(order[:n], key=lambda name: NAMES.index(name) if name in ("bounds", "transform") else 9)
     made = steps(seed)
     parts = tuple(made[name] for name in chosen)
-    if cells and not {"anomaly", "change"} & set(chosen):
-        parts = (*(p for p in parts if not isinstance(p, Masked)), made["cells"])
+    if cells and not {"anomaly", "change", "centre"} & set(chosen):
+        parts = (*(p for p in parts if not isinstance(p, Masked | Filled)), made["cells"])
     require_undone(Chain(parts), physical(seed))
 
 
@@ -110,7 +114,7 @@ def test_what_is_missing_stays_missing(name):
     x[1:3, :, 1, 1] = np.nan
     chain = Chain((steps(0)[name],))
     back = chain.inverse(chain.forward(x, PHASE), PHASE)
-    hidden = np.broadcast_to(~MASK, x.shape) if name in ("mask", "cells") else np.zeros(x.shape, bool)
+    hidden = np.broadcast_to(~MASK, x.shape) if name in ("fill", "mask", "cells") else np.zeros(x.shape, bool)
     np.testing.assert_array_equal(np.isnan(back), np.isnan(x) | hidden)
 
 

@@ -24,7 +24,7 @@ from subgrid.downscaling.preparation.chain import Chain
 from subgrid.downscaling.preparation.climatology import ChangeSignal, Climatology
 from subgrid.downscaling.preparation.normal_score import NormalScore
 from subgrid.downscaling.preparation.pairing import MemberClimates
-from subgrid.downscaling.preparation.steps import Anomaly, Bounded, Cells, Changed, Masked, Transformed
+from subgrid.downscaling.preparation.steps import Anomaly, Bounded, Cells, Centred, Changed, Filled, Masked, Transformed
 from subgrid.downscaling.preparation.transforms import Arcsine, CensoredRoot, ChannelTransforms, Root, Unchanged
 from subgrid.networks.layers import (
     Convolution,
@@ -36,7 +36,7 @@ from subgrid.networks.layers import (
 )
 from subgrid.networks.mlp import MLP
 from subgrid.networks.unet import UNet, UNetSettings
-from subgrid.numerics.operators import BlockMean, SparseCoarsening, Subsample
+from subgrid.numerics.operators import BlockMean, PaddedCoarsening, SparseCoarsening, Subsample
 from subgrid.transport.bridge import Bridge, ProbabilityFlow
 from subgrid.transport.gaussian import GaussianMap
 from subgrid.transport.linear_velocity import CorrectedVelocity, LinearVelocity
@@ -104,9 +104,12 @@ EXAMPLES: dict[str, Any] = {
     "subsample": Subsample((12, 8), (3, 2)),
     "block mean": BlockMean((12, 8), (3, 2)),
     "sparse coarsening": SparseCoarsening(abs(numbers(3, 12)), fine_shape=(3, 4), coarse_shape=(3,)),
+    "padded coarsening": PaddedCoarsening(BlockMean((6, 4), 2), (8, 8)),
     "chain": CHAIN,
     "cells": Cells(KEPT),
     "mask": Masked(KEPT),
+    "fill": Filled(KEPT, numbers(2)),
+    "centre": Centred(numbers(2, 4)),
     "bounds": CHAIN.steps[0],
     "transform": Transformed(TRANSFORMS),
     "anomaly": Anomaly(CLIMATOLOGY),
