@@ -118,6 +118,7 @@ def _chosen(dataset: xr.Dataset, variables: Variables | None, name: str) -> dict
             )
         return {each: dataset[each] for each in held}
     found: dict[str, xr.DataArray] = {}
+    held = [str(each) for each in dataset.data_vars if dataset[each].ndim]  # one that is asked for may lack samples
     for variable, given in wanted.items():
         called = name_in(held, variable, given)
         if called is None:
