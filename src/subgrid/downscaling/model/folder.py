@@ -29,6 +29,8 @@ from subgrid.training.origin import digest
 PREPARATION = "preparation.zarr"
 DESCRIPTIONS = ("settings.json", "conditional.json", "bridge.json")
 """Of a prior, a conditional model and a bridge: each is written last, so that what has one is whole."""
+ORIGINS = {"settings.json": "training.json", "conditional.json": "training.json", "bridge.json": "fit.json"}
+"""What the training of each was begun with, its fields and its key among them."""
 EARLIER = ("domain.zarr", "debiasing.zarr")
 
 
@@ -113,7 +115,7 @@ def is_finished(folder: Path) -> bool:
 
 
 def checkpoint_id(folder: Path) -> str:
-    """What names the prior in a folder: a digest of its settings, normalisation, choices and post-processing.
+    """What names the prior in a folder: a digest of its settings, data and key, choices and post-processing.
 
     Args:
         folder: of the model or the run.
@@ -128,6 +130,9 @@ def checkpoint_id(folder: Path) -> str:
     if description is None or not is_finished(folder):
         raise DataError(f"{folder}: its model is not finished; the call or command that began it goes on with it.")
     found = hashlib.sha256(description.read_bytes())
+    origin = description.with_name(ORIGINS[description.name])
+    if origin.exists():  # a refined Gaussian has its choices, which follow from the data, in its description
+        found.update(origin.read_bytes())
     if (folder / "model" / POST_PROCESSING).exists():
         post = load_post_processing(folder / "model")
         found.update(digest(*jax.tree.leaves((post.calibration, post.marginals))).encode())

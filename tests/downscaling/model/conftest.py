@@ -1,0 +1,15 @@
+"""A tiny model of dated archives that several files ask questions of; nothing is trained, the Gaussian is enough."""
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def dated_model(tmp_path_factory):
+    """tas and pr of 1990 to 1993, debiased by quantile mapping."""
+    from ..climate_pair import COARSE, FINE, rain, temperature, with_sea
+    from ..dated import fit
+
+    fine = with_sea(temperature(FINE, seed=1).merge(rain(FINE, seed=1)))
+    coarse = temperature(COARSE, seed=2, bias=2.0).merge(rain(COARSE, seed=2, factor=0.7))
+    options = {"debias": "quantile-mapping", "debias_options": {"n_quantiles": 20, "strength": 1.0}, "n_steps": 0}
+    return fit(tmp_path_factory.mktemp("dated") / "model", fine, coarse, ("tas", "pr"), **options)
