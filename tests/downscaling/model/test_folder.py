@@ -67,7 +67,9 @@ def nonzero(network, seed: int):
     arrays, static = eqx.partition(network, eqx.is_inexact_array)
     leaves, tree = jax.tree.flatten(arrays)
     keys = jr.split(jr.key(seed), len(leaves))
-    return eqx.combine(jax.tree.unflatten(tree, [0.1 * jr.normal(k, x.shape) for k, x in zip(keys, leaves)]), static)
+    return eqx.combine(
+        jax.tree.unflatten(tree, [0.1 * jr.normal(k, x.shape) for k, x in zip(keys, leaves, strict=True)]), static
+    )
 
 
 def guided(folder: Path, seed: int = 0) -> None:

@@ -41,14 +41,21 @@ def coarsening_of(fine: Samples, coarse: Samples, given: Coarsening | int | obje
 
 
 def _operator(given: object, fine: tuple[int, ...], coarse: tuple[int, ...], source: str) -> Coarsening:
-    if isinstance(given, int):
-        try:
-            return Subsample(fine, given)
-        except ValueError as error:
-            raise DataError(f"{source}: {error}") from error
     if hasattr(given, "pseudo_inverse"):
         return given  # pyright: ignore[reportReturnType]
-    return SparseCoarsening(given, fine_shape=fine, coarse_shape=coarse)
+    try:
+        if isinstance(given, int | np.integer):
+            return Subsample(fine, int(given))
+        return SparseCoarsening(given, fine_shape=fine, coarse_shape=coarse)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"{source}: operator = {_short(given)} is no C′ ({error}); give an operator, a factor or a sparse matrix "
+            "(coarse points, fine points)."
+        ) from error
+
+
+def _short(given: object) -> str:
+    return repr(given) if isinstance(given, int | np.integer | str) else f"a {type(given).__name__}"
 
 
 def _factors(fine: tuple[int, ...], coarse: tuple[int, ...], source: str) -> tuple[int, ...]:

@@ -45,7 +45,9 @@ def ensemble_dataset(
         """(n, m, …) to (realization, *samples, …), NaN where a member lacks a time."""
         whole = np.full((len(request.there), *each.shape[1:]), np.nan, np.float32)
         whole[request.there] = each
-        apart = whole.reshape(of_archive, *samples.values(), *each.shape[1:])
+        apart = whole.reshape(*request.sizes.values(), *each.shape[1:])
+        first = [*request.sizes].index(MEMBER) if MEMBER in request.sizes else None
+        apart = apart[None] if first is None else np.moveaxis(apart, first, 0)
         moved = np.moveaxis(apart, 1 + len(samples), 1)
         return moved.reshape(of_archive * m, *samples.values(), *each.shape[2:])
 
