@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from subgrid.downscaling.debiasing.fit import DebiasMethod
+from subgrid.execution.ensembles import STREAM
 from subgrid.execution.work_items import sample_keys
 from subgrid.experiments import KINDS
 from subgrid.experiments.climate.config import ClimateConfig, ClimateSamplingTable, ClimateTable
@@ -204,10 +205,11 @@ def test_streams_that_are_asked_for_are_declared_and_declared_ones_are_asked_for
 
 
 def test_a_prior_and_its_draws_from_one_key_of_the_user_are_apart():
-    """`train_climate` and `downscale_climate` with the same key, as an example may have it."""
+    """`fit` and `downscale` with the same key, as an example may have it."""
     key = jr.key(0)
     training = [substream(substream(key, "prior"), name) for name in ("network", "training", "left-out error")]
-    draws = words(draw_keys(key, TIMES, MEMBERS), draw_keys(substream(key, "spread calibration"), TIMES, MEMBERS))
+    uses = (substream(key, name) for name in (STREAM, "spread calibration"))
+    draws = words(*(draw_keys(use, TIMES, MEMBERS) for use in uses))
     assert not {*draws} & {word for each in training for word in with_children(each)}
     assert len({*draws}) == len(draws)
 
