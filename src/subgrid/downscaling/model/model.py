@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Bool
 
 from subgrid.downscaling.climate.prior import ClimatePrior
 from subgrid.downscaling.conditional.model import ConditionalModel
@@ -13,6 +14,9 @@ from subgrid.downscaling.preparation.steps import Transformed
 from subgrid.downscaling.preparation.transforms import is_bounded
 from subgrid.downscaling.prior.model import Prior
 from subgrid.downscaling.spread.post_processing import PostProcessing
+
+LINE = 100
+"""Characters of a line in words."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -70,14 +74,11 @@ class Model:
         coarse, fine = self.coarse, self.fine
         units = coarse.reading.units or ("",) * len(self.variables)
         shown = (f"{name} [{unit}]" if unit else name for name, unit in zip(self.variables, units, strict=True))
-        kept, cells = int(np.prod(fine.operator.coarse_shape)), int(fine.mask.sum())
-        grids = f"{_by(fine.space)} cells" + (f", {cells} with values" if cells < fine.mask.size else "")
+        kept = np.ones(fine.operator.coarse_shape, bool) if coarse.kept is None else coarse.kept
         return {
             "variables": ", ".join(shown),
-            "fine grid": grids,
-            "coarse grid": f"{_by(tuple(coarse.grid.attrs['shape']))} cells, {kept} values in the constraint"
-            if "shape" in coarse.grid.attrs
-            else f"{kept} values in the constraint",
+            "fine grid": _grid(fine.mask, "with values"),
+            "coarse grid": _grid(kept, "in the constraint"),
             "coarse chain": " → ".join(map(_step, coarse.chain.steps)) or "as it is",
             "fine chain": " → ".join(map(_step, fine.chain.steps)) or "as it is",
             "C′": type(fine.operator).__name__,
@@ -90,7 +91,10 @@ class Model:
     def __repr__(self) -> str:
         facts = self.facts()
         width = max(map(len, facts))
-        return "\n".join(["subgrid.Model", *(f"  {name:<{width}}  {value}" for name, value in facts.items())])
+        room = LINE - width - 4
+        shown = facts | {"folder": _end(facts["folder"], room)}
+        lines = (f"  {name:<{width}}  {_beginning(value, room)}" for name, value in shown.items())
+        return "\n".join(["subgrid.Model", *lines])
 
     def _repr_html_(self) -> str:
         from html import escape
@@ -132,6 +136,26 @@ def _millions(module: object) -> str:
 
     n = sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(module, eqx.is_inexact_array)))
     return f"{n / 1e6:.2g} million" if n >= 1e5 else str(n)
+
+
+def _beginning(text: str, room: int) -> str:
+    """As many parts of a list as fit, and how many more there are."""
+    if len(text) <= room:
+        return text
+    parts = text.split(", ")
+    for n in range(len(parts) - 1, 0, -1):
+        if len(said := f"{', '.join(parts[:n])} and {len(parts) - n} more") <= room:
+            return said
+    return f"{text[: room - 2]} …"
+
+
+def _end(path: str, room: int) -> str:
+    return path if len(path) <= room else f"…{path[1 - room :]}"
+
+
+def _grid(cells: Bool[np.ndarray, "*space"], what: str) -> str:
+    n = int(cells.sum())
+    return f"{_by(cells.shape)} cells" + (f", {n} {what}" if n < cells.size else "")
 
 
 def _by(shape: tuple[int, ...]) -> str:
