@@ -41,8 +41,19 @@ def draw_anomalies(
     """One draw of p(x | C′x = y) for every target and key, cut to the grid of C′.
 
     A Gaussian prior's draws are exact and need no levels; where a network refines it, its residual is discretised.
-    With a `calibration`, and the climatology of every target, its distance from the conditional mean is scaled (see
-    `spread_calibration.py`). Arguments are those of `conditional_draws`, in the units of the anomalies.
+    With a `calibration` its distance from the conditional mean is scaled (see `spread/calibration.py`).
+
+    Args:
+        prior: of the fine anomalies.
+        conditional: its Gaussian under C′, from `gaussian_conditional`.
+        targets: (n, channel, kept), y, in the units of the anomalies.
+        keys: (n,), one for each draw.
+        n_levels: of noise, where a network refines the Gaussian.
+        calibration: of the spread, and (n, channel, y, x), what is expected at the time of every target; default none.
+        chunk: draws at a time; by default as for `conditional_draws`.
+
+    Returns:
+        Anomalies (n, channel, y, x), in their units.
     """
     normal = None if calibration is None else (calibration[0], prior.normalised(calibration[1]))
     drawn = conditional_draws(
