@@ -10,13 +10,13 @@ import xarray as xr
 from hypothesis import given, settings, strategies as st
 
 from subgrid.data.variables.quantities import describe_name
+from subgrid.downscaling.debiasing.series import Fieldwise, InTransformedSpace
+from subgrid.downscaling.debiasing.static import Composed, fit_quantile_mapping
 from subgrid.downscaling.preparation.climatology import (
     fit_change_preserving,
     fit_change_signal,
     fit_climatology,
 )
-from subgrid.downscaling.debiasing.series import Fieldwise, InTransformedSpace
-from subgrid.downscaling.debiasing.static import Composed, fit_quantile_mapping
 from subgrid.downscaling.preparation.transforms import transforms_of
 from subgrid.transport.shrinkage import fit_shrunk_gaussian_map
 

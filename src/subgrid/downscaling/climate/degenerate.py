@@ -109,8 +109,8 @@ def require_finite_fields(
     raise DataError(
         f"the sampled {variables[channel]} is no number ({fields[(time, member, channel, *cell)]}) at time = "
         f"{show_time(times[time])}, {place_of_cell(grid, cell)} ({int(bad.sum())} such values): this coarse "
-        "field is far outside of what the model was trained on, or the model is damaged; leave this time out, or train again with "
-        "another debias.method."
+        "field is far outside of what the model was trained on, or the model is damaged; leave this time out, or train "
+        "again with another debias.method."
     )
 
 

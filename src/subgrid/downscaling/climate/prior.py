@@ -31,7 +31,6 @@ from subgrid.diffusion.gaussian_conditional import ConditionalGaussian, conditio
 from subgrid.diffusion.gaussian_prior import GaussianPrior, fit_gaussian_prior
 from subgrid.diffusion.refinement import Refined
 from subgrid.downscaling.climate.conditions import Conditions, TrainingAnomalies
-from subgrid.numerics.operators import PaddedCoarsening
 from subgrid.downscaling.climate.network_gain import MEMBERS, NetworkGain, compare_draws
 from subgrid.downscaling.climate.prior_choice import PriorChoice, choose_prior, taper_of
 from subgrid.downscaling.climate.refinement import (
@@ -44,6 +43,7 @@ from subgrid.downscaling.climate.refinement import (
 )
 from subgrid.downscaling.spread.calibration import conditional_means
 from subgrid.downscaling.spread.draws import conditional_draws
+from subgrid.numerics.operators import PaddedCoarsening
 from subgrid.numerics.streams import draw_keys, substream
 from subgrid.training.checkpoint import Checkpoints, load_weights, save_weights
 from subgrid.training.distributed import is_first_process

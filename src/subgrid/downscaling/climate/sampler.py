@@ -6,10 +6,10 @@ import numpy as np
 from jaxtyping import Float, PRNGKeyArray, Shaped
 
 from subgrid.diffusion.gaussian_conditional import ConditionalGaussian, condition
-from subgrid.numerics.operators import PaddedCoarsening
 from subgrid.downscaling.climate.prior import ClimatePrior
 from subgrid.downscaling.spread.calibration import SpreadCalibration
 from subgrid.downscaling.spread.draws import conditional_draws
+from subgrid.numerics.operators import PaddedCoarsening
 from subgrid.types import Coarsening
 
 
