@@ -76,10 +76,11 @@ def archives(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def model(archives, tmp_path_factory) -> Path:
-    """A prior trained for twenty steps on fine.nc, which is good for any C′."""
-    from .tiny import PRIOR, TINY, called
+    """A model of both archives, its guided prior trained for twenty steps."""
+    from subgrid import fit
 
     folder = tmp_path_factory.mktemp("models") / "model"
-    outcome = called("train", archives / "fine.nc", "-o", folder, *TINY, PRIOR)
-    assert outcome.code == 0, outcome.err
+    network = {"channels": (16,), "n_blocks": 1, "n_steps": 20, "batch_size": 8, "steps_per_dispatch": 10}
+    given = {"prior": "network", "debias_options": {"n_quantiles": 10}, "progress": False}
+    fit(archives / "fine.nc", archives / "coarse.nc", folder=folder, key=0, **network, **given)
     return folder
