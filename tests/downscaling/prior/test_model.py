@@ -216,7 +216,7 @@ def test_two_dimensions_and_one_padding_for_all():
 @pytest.mark.parametrize(
     ("file", "advice"),
     [
-        ("settings.json", "holds the prior of a climate run.*`subgrid.downscale_climate`"),
+        ("settings.json", "holds the prior of a climate run.*`subgrid.load` of the folder around it"),
         ("bridge.json", "holds a fitted bridge, which is no prior"),
     ],
 )
