@@ -39,8 +39,9 @@ def open_plain(
     Examples:
         >>> fine = open_plain("fine.zarr", ["u", "v"])
     """
-    dataset = split_channels(_read(source, name))
-    chosen = _chosen(dataset, variables, name)
+    whole = _read(source, name)
+    dataset = split_channels(whole)
+    chosen = _chosen(dataset, whole, variables, name)
     first = next(iter(chosen.values()))
     for variable, field in chosen.items():
         if set(field.dims) != set(first.dims):
@@ -64,6 +65,9 @@ def split_channels(dataset: xr.Dataset) -> xr.Dataset:
     Returns:
         The dataset; variables without channels are untouched.
 
+    Raises:
+        DataError: for a channel that would have the name of another variable.
+
     Examples:
         >>> list(split_channels(xr.Dataset({"u": (("time", "channel", "x"), np.zeros((3, 2, 8)))})))
         ['u_0', 'u_1']
@@ -76,7 +80,12 @@ def split_channels(dataset: xr.Dataset) -> xr.Dataset:
         labels = field[CHANNEL_DIM].values if CHANNEL_DIM in field.coords else np.arange(field.sizes[CHANNEL_DIM])
         for i, label in enumerate(labels):
             single = field.isel({CHANNEL_DIM: i}).drop_vars(CHANNEL_DIM, errors="ignore")
-            parts[str(variable) if len(labels) == 1 else f"{variable}_{label}"] = single
+            part = str(variable) if len(labels) == 1 else f"{variable}_{label}"
+            if part in parts or (part != variable and part in dataset):
+                raise DataError(
+                    f"the channel {label} of {variable} would be {part}, which there is already; rename one."
+                )
+            parts[part] = single
     return xr.Dataset(parts, attrs=dataset.attrs)
 
 
@@ -106,12 +115,12 @@ def _read(source: Fields, name: str) -> xr.Dataset:
     return files[0].dataset
 
 
-def _chosen(dataset: xr.Dataset, variables: Variables | None, name: str) -> dict[str, xr.DataArray]:
+def _chosen(dataset: xr.Dataset, whole: xr.Dataset, variables: Variables | None, name: str) -> dict[str, xr.DataArray]:
+    """Of a dataset with a variable a channel, and the same before it was taken apart."""
     held = [str(each) for each in dataset.data_vars if dataset[each].ndim > 1]
     wanted = wanted_variables(variables)
     if wanted is None:
-        whole = {each.rpartition("_")[0] or each for each in held}
-        if len(held) != 1 and len(whole) != 1:
+        if not held or (len(held) != 1 and sum(each.ndim > 1 for each in whole.data_vars.values()) != 1):
             raise DataError(
                 f"{name}: holds the variables {', '.join(held) or '(none)'}; say which with variables=[…], on the "
                 "command line --variable."

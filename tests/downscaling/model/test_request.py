@@ -108,5 +108,5 @@ def test_units_and_names_of_new_files_are_those_of_the_model(dated_model):
 
 
 def test_another_grid_is_refused(dated_model):
-    with pytest.raises(DataError, match="coarse: its lat, 3 values .* is not that of the archive"):
+    with pytest.raises(DataError, match=r"coarse: its lat, 3 values .* is not that of the archive"):
         request_of(years(1995, 1).isel(lat=slice(3)), dated_model)

@@ -1,0 +1,123 @@
+"""Plain fields from any source: one variable a channel, on one grid, in the units of the model."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from subgrid.data.fields import DataError, samples_of
+from subgrid.data.plain import open_plain, split_channels, stacked
+
+RNG = np.random.default_rng(0)
+U = xr.DataArray(RNG.normal(size=(3, 4)), {"x": np.arange(4.0)}, ("time", "x"), "u", {"units": "m s-1"})
+V = (2 * U.transpose("x", "time")).rename("v").assign_attrs(units="km h-1")
+
+
+def channels(*labels) -> xr.DataArray:
+    coords = {"channel": list(labels)} if labels else {}
+    return xr.DataArray(
+        RNG.normal(size=(3, len(labels) or 2, 4)), coords, ("time", "channel", "x"), "w", {"units": "m"}
+    )
+
+
+def test_an_array_a_dataset_a_file_and_a_store_are_one(tmp_path):
+    U.to_netcdf(tmp_path / "u.nc")
+    U.to_dataset().to_zarr(tmp_path / "u.zarr")
+    for source in (U, U.to_dataset(), tmp_path / "u.nc", str(tmp_path / "u.zarr")):
+        found = open_plain(source)
+        assert list(found.data_vars) == ["u"] and found.u.attrs["units"] == "m s-1"
+        np.testing.assert_array_equal(found.u, U)
+
+
+def test_an_array_without_a_name_is_a_field():
+    assert list(open_plain(U.rename(None)).data_vars) == ["field"]
+
+
+def test_variables_in_the_order_that_is_asked_for_and_of_one_order_of_dimensions():
+    found = open_plain(xr.merge([U, V]), ["v", "u"])
+    assert list(found.data_vars) == ["v", "u"] and found.u.dims == found.v.dims == V.dims
+    np.testing.assert_array_equal(found.u, U.transpose("x", "time"))
+
+
+def test_names_in_files_may_be_others():
+    found = open_plain(xr.merge([U, V]), {"east": "u", "north": ["nothing", "v"]})
+    assert list(found.data_vars) == ["east", "north"]
+    np.testing.assert_array_equal(found.north, V.transpose(*found.north.dims))
+
+
+@pytest.mark.parametrize(("labels", "names"), [((), ["w_0", "w_1"]), (("a", "b"), ["w_a", "w_b"]), ((7,), ["w"])])
+def test_channels_are_variables(labels, names):
+    field = channels(*labels)
+    found = open_plain(field)
+    assert list(found.data_vars) == names
+    for i, name in enumerate(names):
+        np.testing.assert_array_equal(found[name], field.isel(channel=i))
+        assert found[name].attrs == {"units": "m"} and "channel" not in found[name].coords
+
+
+def test_stacked_channels_come_back_as_they_were():
+    field = channels("a", "b")
+    found = stacked(open_plain(field))
+    np.testing.assert_array_equal(found.transpose(*field.dims), field)
+    np.testing.assert_array_equal(samples_of(found, source="u").values, field.values.astype(np.float32))
+
+
+def test_split_variables_stay_beside_others():
+    found = split_channels(xr.Dataset({"w": channels(), "u": U}, attrs={"title": "t"}))
+    assert list(found.data_vars) == ["w_0", "w_1", "u"] and found.attrs == {"title": "t"}
+
+
+def test_a_channel_is_not_put_over_a_variable():
+    for order in (["w", "w_0"], ["w_0", "w"]):
+        dataset = xr.Dataset({"w": channels(), "w_0": U})[order]
+        with pytest.raises(DataError, match="the channel 0 of w would be w_0, which there is already"):
+            split_channels(dataset)
+
+
+@pytest.mark.parametrize("names", [("u", "v"), ("wind_u", "wind_v"), ("wind_u", "wind_u_error")])
+def test_several_variables_are_asked_about_whatever_their_names(names):
+    """Names that begin alike are no channels of one variable: one of them may be an error, or a count."""
+    dataset = xr.Dataset(dict.fromkeys(names, U))
+    with pytest.raises(DataError, match=f"fine: holds the variables {names[0]}, {names[1]}; say which"):
+        open_plain(dataset)
+    assert list(open_plain(dataset, names[0]).data_vars) == [names[0]]
+
+
+def test_numbers_beside_the_fields_are_no_variables():
+    found = open_plain(xr.Dataset({"u": U, "viscosity": 0.1, "weight": ("x", np.ones(4))}))
+    assert list(found.data_vars) == ["u"]
+
+
+@pytest.mark.parametrize(
+    ("source", "variables", "message"),
+    [
+        (xr.Dataset(), None, r"fine: holds the variables \(none\)"),
+        (xr.Dataset({"u": U}), ["w"], "fine: no variable 'w'; it holds u"),
+        (
+            xr.Dataset({"u": U, "z": (("time", "y"), np.zeros((3, 2)))}),
+            ["u", "z"],
+            "variables of one model share their",
+        ),
+    ],
+)
+def test_what_cannot_be_used_is_said(source, variables, message):
+    with pytest.raises(DataError, match=message):
+        open_plain(source, variables)
+
+
+def test_units_are_those_of_the_model():
+    found = open_plain(xr.merge([U, V]), ["u", "v"], units=["km h-1", "km h-1"])
+    np.testing.assert_allclose(found.u, 3.6 * U.transpose(*found.u.dims), rtol=1e-12)
+    np.testing.assert_array_equal(found.v, V.transpose(*found.v.dims))
+    assert found.u.attrs["units"] == found.v.attrs["units"] == "km h-1"
+    assert U.attrs["units"] == "m s-1"  # what was given is as it was
+
+
+def test_what_has_no_units_stays_as_it_is():
+    bare = U.drop_attrs()
+    np.testing.assert_array_equal(open_plain(bare, units=["km h-1"]).u, bare)
+    np.testing.assert_array_equal(open_plain(U, units=[""]).u, U)
+
+
+def test_units_of_something_else_are_refused():
+    with pytest.raises(DataError, match="coarse: u is in 'm s-1', and the model in 'kg'; convert it"):
+        open_plain(U, units=["kg"], name="coarse")
