@@ -1,11 +1,15 @@
 """`downscale`: ensembles of a model, in memory or in a store filled work item by work item, to the same bits."""
 
+import contextlib
+import hashlib
+import json
 import shutil
+import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import jax.random as jr
 import numpy as np
@@ -13,7 +17,7 @@ import xarray as xr
 from jaxtyping import Float
 
 from subgrid.data.plain import Fields
-from subgrid.data.store import check_free, output_kind, write_dataset, write_zarr
+from subgrid.data.store import OutputExists, check_free, output_kind, write_dataset, write_zarr
 from subgrid.downscaling.climate.degenerate import require_finite_fields
 from subgrid.downscaling.model.blocks import time_blocks
 from subgrid.downscaling.model.draws import Diagnostics, SamplingSettings
@@ -23,10 +27,11 @@ from subgrid.downscaling.model.output import ensemble_dataset, provenance, with_
 from subgrid.downscaling.model.request import Change, Request, Wanted, request_of
 from subgrid.downscaling.model.sampler import Sampler, sample_targets
 from subgrid.downscaling.settings import sort_settings
+from subgrid.downscaling.stored.codec import encode
 from subgrid.downscaling.stored.part import save_part
-from subgrid.execution.runners import parse_scheduler, run
+from subgrid.execution.runners import Serial, parse_scheduler, run
 from subgrid.execution.sampling import loader_of
-from subgrid.execution.store import Store
+from subgrid.execution.store import WORK, Store
 from subgrid.execution.template import Template, create_store
 from subgrid.numerics.streams import draw_keys, substream
 from subgrid.training.progress import progress as progress_of, say
@@ -34,6 +39,8 @@ from subgrid.types import Key
 
 STREAM = "ensemble"
 """Of the draws, a stream of the key: in memory and in a store the same."""
+TARGETS = f"{WORK}/targets"
+"""In a store, where readers do not look: what is sampled from, until it is full."""
 
 
 def downscale(
@@ -75,8 +82,9 @@ def downscale(
 
     Raises:
         DataError: for fields that cannot be used, lie on another grid, or are of another period without a word on it.
-        OutputExists: if `out` is there and not of the same call.
-        ValueError: for less than one member, and settings that do not go with the model.
+        OutputExists: if `out` is there and not of the same call, or is the input.
+        ValueError: for less than one member, a change that does not exist, settings that do not go with the model, and
+            a scheduler without a store.
         TypeError: for a setting that does not exist.
 
     Examples:
@@ -84,12 +92,15 @@ def downscale(
     """
     if n_members < 1:
         raise ValueError(f"n_members must be at least 1, got {n_members}.")
-    parsed = parse_scheduler(settings.pop("scheduler", "serial"))
+    if change not in get_args(Change):
+        raise ValueError(f"change must be one of {', '.join(get_args(Change))}, got {change!r}.")
+    scheduler = parse_scheduler(settings.pop("scheduler", "serial"))
+    stored = _is_store(out, coarse)
+    if not stored and scheduler != Serial():
+        raise ValueError("scheduler is of a Zarr store, which is filled piece by piece; name one as the output.")
     own, part = sort_settings("downscale", settings, SamplingSettings, Wanted)
     sampling, wanted = SamplingSettings(**own), Wanted(**part)
     model = model if isinstance(model, Model) else load(model)
-    if out is not None and output_kind(out) == "file":
-        check_free(out, overwrite=False, kind="file", inputs=[])
     request = request_of(coarse, model, change=change, wanted=wanted)
     for note in request.notes:
         say(f"coarse: {note}", enabled=progress)
@@ -97,14 +108,29 @@ def downscale(
     attributes = provenance(
         with_history(request.attributes, *request.notes), said, checkpoint=model.checkpoint, key=key
     )
-    if out is not None and output_kind(out) != "file":
-        return _to_store(Path(out), model, request, n_members, sampling, attributes, parsed, progress, key)
+    if out is not None and stored:
+        return _to_store(Path(out), model, request, n_members, sampling, attributes, scheduler, progress, key)
     sampler = Sampler(request.fine, model.draws(sampling))
     drawn, told = _in_memory(sampler, request, n_members, progress, key)
     dataset = ensemble_dataset(request, drawn, told, attributes)
     if out is not None:
         write_dataset(dataset, out)
     return dataset
+
+
+def _is_store(out: str | Path | None, coarse: Fields) -> bool:
+    """Whether a store is wanted, which may be there already; a file, or memory, is made in one go.
+
+    Raises:
+        OutputExists: for an output that is there, except a store, and one that is, holds or lies in the input.
+    """
+    if out is None:
+        return False
+    stored, inputs = output_kind(out) == "store", [coarse] if isinstance(coarse, str | Path) else []
+    check_free(out, overwrite=True, kind="store" if stored else "file", inputs=inputs)
+    if not stored and Path(out).exists():
+        raise OutputExists(f"{out}: exists already; choose another output, or remove it first.")
+    return stored
 
 
 def _in_memory(
@@ -133,32 +159,41 @@ def _to_store(
     out: Path, model: Model, request: Request, n_members: int, sampling: SamplingSettings,
     attributes: Mapping[str, Any], scheduler: Any, progress: bool, key: Key,
 ) -> xr.Dataset:  # fmt: skip
-    """A store beside which the targets lie until it is full."""
-    work = out.with_name(f".{out.name}.targets")
-    _save_targets(work, model, request)
+    """A store in whose working folder the targets lie until it is full."""
     store = _make_store(out, model, request, n_members, sampling, attributes, key)
-    loader = loader_of(
-        sample_targets,
-        folder=str(model.folder.resolve()),
-        targets=str(work.resolve() / "targets.zarr"),
-        fine=str(work.resolve() / "fine.zarr"),
-        sampling={each.name: getattr(sampling, each.name) for each in fields(sampling)},
-    )
-    with progress_of("downscale", enabled=progress) as update:
-        run(store, loader, scheduler, progress=partial(update))
+    targets = store.path / TARGETS
+    if store.pending():
+        _save_targets(targets, request)
+        loader = loader_of(
+            sample_targets,
+            folder=str(model.folder.resolve()),
+            targets=str(targets / "targets.zarr"),
+            fine=str(targets / "fine.zarr"),
+            sampling={each.name: getattr(sampling, each.name) for each in fields(sampling)},
+        )
+        with progress_of("downscale", enabled=progress) as update:
+            run(store, loader, scheduler, progress=partial(update))
     if not store.pending():
-        shutil.rmtree(work, ignore_errors=True)
+        shutil.rmtree(targets, ignore_errors=True)
     return xr.open_zarr(out)
 
 
-def _save_targets(work: Path, model: Model, request: Request) -> None:
+def _save_targets(folder: Path, request: Request) -> None:
+    """What every process that fills the store samples from, if it is not there; of two that write it, one wins."""
+    if folder.exists():
+        return
     space = tuple(f"coarse_{axis}" for axis in range(request.targets.ndim - 2))
     arrays: dict[str, Any] = {"target": (("sample", "channel", *space), np.asarray(request.targets, np.float32))}
     if request.phase is not None:
         arrays["phase"] = ("sample", request.phase)
-    times = _times(request)
-    write_zarr(xr.Dataset(arrays, {"time": ("sample", times)}), work / "targets.zarr", overwrite=True)
-    save_part(work / "fine.zarr", request.fine)
+    aside = folder.with_name(f"{folder.name}-{uuid.uuid4().hex}")
+    try:
+        write_zarr(xr.Dataset(arrays, {"time": ("sample", _times(request))}), aside / "targets.zarr")
+        save_part(aside / "fine.zarr", request.fine)
+        with contextlib.suppress(OSError):  # another process was faster: a folder with content is not replaced
+            aside.rename(folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _times(request: Request) -> np.ndarray:
@@ -175,8 +210,10 @@ def _make_store(
     grid = request.fine.grid
     variables = {name: dict(grid[name].attrs) for name in request.fine.names}
     coordinates = grid.drop_vars(list(variables)).assign_coords(_sample_coordinates(request))
-    space = tuple(grid.attrs["space"])
-    n_values = len(variables) * int(np.prod(request.fine.given_mask.shape))
+    space, shape = tuple(grid.attrs["space"]), request.fine.given_mask.shape
+    counted = {dim: np.arange(n) for dim, n in zip(space, shape, strict=True) if dim not in coordinates.sizes}
+    coordinates = coordinates.assign_coords(counted)  # a store knows its sizes by its coordinates
+    n_values = len(variables) * int(np.prod(shape))
     item, chunk = time_blocks(len(request.targets), n_members, n_values)
     kept = {name: value for name, value in attributes.items() if name not in TEMPLATE_WRITES}
     template = Template(
@@ -193,7 +230,7 @@ def _make_store(
         template,
         seed=tuple(np.asarray(jr.key_data(key)).tolist()),
         stream=(STREAM,),
-        configuration={"targets": _digest(request.targets), **{k: str(v) for k, v in asdict(sampling).items()}},
+        configuration={"targets": _digest(request), **{k: str(v) for k, v in asdict(sampling).items()}},
         checkpoint=model.checkpoint,
     )
 
@@ -219,7 +256,10 @@ def _sample_coordinates(request: Request) -> dict[str, Any]:
     return found
 
 
-def _digest(values: np.ndarray) -> str:
-    from subgrid.training.origin import digest
-
-    return digest(np.asarray(values, np.float32))
+def _digest(request: Request) -> str:
+    """Of what is drawn for, and of the way back to files: two changes of climate may leave the same targets."""
+    description, arrays = encode(request.fine)
+    found = hashlib.sha256(json.dumps(description).encode())
+    for each in (np.asarray(request.targets, np.float32), *arrays.values()):
+        found.update(each.tobytes())
+    return found.hexdigest()[:32]

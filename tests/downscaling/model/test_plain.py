@@ -183,6 +183,15 @@ def test_a_store_has_the_bits_of_memory_and_goes_on_after_a_kill(model, coarse, 
         downscaled(coarse, model, **{**options, "key": jr.key(5)})
 
 
+def test_a_store_of_fields_without_coordinates_of_space_counts_their_points(fine, coarse, tmp_path):
+    bare = [field.drop_vars("x") for field in (fine, coarse)]
+    model = subgrid.fit(*bare, operator=FACTOR, folder=tmp_path / "model", key=jr.key(0), **QUICK)
+    stored = downscaled(bare[1], model, n_members=2, out=tmp_path / "e.zarr")
+    np.testing.assert_array_equal(stored.x, np.arange(FINE))
+    in_memory = downscaled(bare[1], model, n_members=2)
+    np.testing.assert_array_equal(stored.u.values, in_memory.u.values.reshape(stored.u.shape))
+
+
 def test_a_netcdf_file_holds_the_same(model, ensemble, coarse, tmp_path):
     downscaled(coarse, model, n_members=3, out=tmp_path / "e.nc")
     with xr.open_dataset(tmp_path / "e.nc", decode_times=False) as stored:
