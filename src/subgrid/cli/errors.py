@@ -13,6 +13,8 @@ def explain(error: BaseException) -> int:
     """Prints the error's message and returns the exit code."""
     import typer
 
+    from subgrid.downscaling.settings import UnknownSetting
+
     worded: Any = error
     if hasattr(error, "show") and hasattr(error, "exit_code"):  # a usage error of typer, which words it itself
         worded.show()
@@ -26,7 +28,7 @@ def explain(error: BaseException) -> int:
         return 1
     if isinstance(error, ValueError | TypeError | ArithmeticError | OSError):
         _say(str(error).strip() or type(error).__name__)
-        return 2 if isinstance(error, ValueError | FileNotFoundError) else 1
+        return 2 if isinstance(error, ValueError | FileNotFoundError | UnknownSetting) else 1
     _say(f"{type(error).__name__}: {str(error).strip()} (not a known failure; --debug shows the traceback)")
     return 1
 

@@ -20,6 +20,10 @@ SettingsFile = Annotated[
     Path | None, typer.Option("--config", "-c", help="TOML file of settings by their names, without tables.")
 ]
 Seed = Annotated[int, typer.Option(help="Of everything random.")]
+OF_DOWNSCALE = {
+    name: f"--{name}" for name in ("model", "change", "region", "time", "points", "nearest", "scheduler")
+} | {"n_members": "--members", "out": "--output", "key": "--seed"}
+"""Arguments of `subgrid.downscale` that are options of their own."""
 
 
 def inspect_files(
@@ -63,9 +67,16 @@ def fit_model(
     import jax.random as jr
 
     from subgrid.cli.inspect import wanted_of
+    from subgrid.cli.settings import read_settings
+    from subgrid.downscaling.climate.refinement import RefinementSettings
     from subgrid.downscaling.model.fit import fit
+    from subgrid.downscaling.model.settings import FitSettings
+    from subgrid.downscaling.prior.model import PriorSettings
+    from subgrid.downscaling.prior.training import TrainingSettings
 
-    settings = _settings(config, given)
+    options = {"variables": "--variable", "folder": "--output", "operator": "--operator", "key": "--seed"}
+    classes = FitSettings, RefinementSettings, PriorSettings, TrainingSettings
+    settings = read_settings(config, given, options=options, classes=classes)
     model = fit(fine, coarse, wanted_of(variables), folder=output, operator=operator, key=jr.key(seed), **settings)
     typer.echo(repr(model))
 
@@ -98,16 +109,22 @@ def downscale_fields(
     """
     import jax.random as jr
 
+    from subgrid.cli.settings import read_settings
+    from subgrid.data.store import output_kind
+    from subgrid.downscaling.model.draws import SamplingSettings
     from subgrid.execution.ensembles import downscale
+    from subgrid.execution.store import open_store
 
+    settings = read_settings(None, given, options=OF_DOWNSCALE, classes=(SamplingSettings,))
     part = {"time": time, "region": None if region is None else _region(region), "points": points}
-    settings = {name: value for name, value in part.items() if value is not None} | _settings(None, given)
+    settings |= {name: value for name, value in part.items() if value is not None} | {"nearest": nearest}
     out = _named(output, form)
     downscale(
-        coarse, model, n_members=members, change=_change(change), out=out, scheduler=scheduler,
-        key=jr.key(seed), **settings, **({"nearest": True} if nearest else {}),
+        coarse, model, n_members=members, change=_change(change), out=out, scheduler=scheduler, key=jr.key(seed),
+        **settings,
     )  # fmt: skip
-    typer.echo(f"wrote {out}")
+    left = len(open_store(out).pending()) if output_kind(out) == "store" else 0
+    typer.echo(f"{out}: {left} work items are left to other calls" if left else f"wrote {out}")
 
 
 def verify_ensemble(
@@ -140,40 +157,6 @@ def status(
     from subgrid.cli.status import show_status
 
     show_status(store, repair_damage=repair)
-
-
-def _settings(config: Path | None, given: list[str] | None) -> dict[str, Any]:
-    """Settings by their names, of a file and then of the options `--set`."""
-    import tomllib
-
-    from subgrid.data.fields import DataError
-
-    settings: dict[str, Any] = {}
-    if config is not None:
-        try:
-            settings |= tomllib.loads(config.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise DataError(f"{config}: cannot be read ({error.strerror}).") from error
-        except tomllib.TOMLDecodeError as error:
-            raise DataError(f"{config}: is no TOML ({error}).") from error
-    for text in given or ():
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise DataError(f"--set {text}: write it as NAME=VALUE, such as --set n_steps=4000.")
-        table, _, key = name.strip().rpartition(".")
-        place = settings.setdefault(table, {}) if table else settings
-        place[key] = _value(value.strip())
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
-
-
-def _value(text: str) -> Any:
-    """As in TOML; a bare word is a text."""
-    import tomllib
-
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
 
 
 def _region(text: str) -> tuple[float, ...]:

@@ -6,6 +6,10 @@ from dataclasses import fields
 from typing import Any
 
 
+class UnknownSetting(TypeError):
+    """A setting that does not exist; the message names the nearest that does."""
+
+
 def sort_settings(
     caller: str, settings: Mapping[str, Any], *classes: type, without: Collection[str] = ()
 ) -> list[dict[str, Any]]:
@@ -21,7 +25,7 @@ def sort_settings(
         Of each class the settings that are its own.
 
     Raises:
-        TypeError: for a setting that no class has; it names the nearest that exists.
+        UnknownSetting: for a setting that no class has; it names the nearest that exists.
     """
     names = [{each.name for each in fields(one)} - set(without) for one in classes]
     known = set().union(*names)
@@ -29,5 +33,5 @@ def sort_settings(
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(known))}."
-            raise TypeError(f"{caller} has no setting {name!r}; {hint}")
+            raise UnknownSetting(f"{caller} has no setting {name!r}; {hint}")
     return [{name: value for name, value in settings.items() if name in own} for own in names]
