@@ -69,7 +69,7 @@ def test_split_variables_stay_beside_others():
 def test_a_channel_is_not_put_over_a_variable():
     for order in (["w", "w_0"], ["w_0", "w"]):
         dataset = xr.Dataset({"w": channels(), "w_0": U})[order]
-        with pytest.raises(DataError, match="the channel 0 of w would be w_0, which there is already"):
+        with pytest.raises(DataError, match="the channel 0 of w would be w_0, as another variable"):
             split_channels(dataset)
 
 

@@ -32,10 +32,18 @@ def test_json_keeps_it():
     assert read.hash == LAYOUT.hash
 
 
+def test_json_keeps_the_words_of_a_key():
+    words = replace(LAYOUT, seed=(0, 4294967295))
+    read = layout_of(json.loads(json.dumps(asdict(words))))
+    assert read == words and read.hash == words.hash
+    check_same("out", read, words)
+
+
 @pytest.mark.parametrize(
     "change",
     [
         {"seed": 4},
+        {"seed": (0, 3)},
         {"stream": ("climate", "scenario")},
         {"variables": ("pr", "tas")},
         {"configuration": {"guide": {"steps": 4}}},

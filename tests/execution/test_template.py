@@ -46,6 +46,15 @@ def test_coordinates_and_attributes_come_back(make_store):
         assert json.loads(found.attrs["configuration"]) == {"guide": {"name": "moment-matching"}}
 
 
+def test_the_words_of_a_key_are_kept_and_the_same_key_goes_on(make_store):
+    store = make_store(seed=(3, 2**32 - 1))
+    with xr.open_zarr(store.path) as found:
+        assert found.attrs["seed"] == "[3, 4294967295]"
+    assert make_store(seed=(3, 2**32 - 1)).layout == store.layout
+    with pytest.raises(OutputExists, match=r"seed = \[3, 4294967295\] instead of \[3, 5\]"):
+        make_store(seed=(3, 5))
+
+
 def test_format_is_sharded_zarr_3(make_store):
     array = zarr.open_array(make_store().path / "tas", mode="r")
     assert (array.metadata.zarr_format, array.chunks, array.shards) == (3, (2, 2, 5, 6), (2, 4, 5, 6))

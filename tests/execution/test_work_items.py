@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from subgrid.execution.work_items import WorkItem, blocks, sample_keys, share, work_items
+from subgrid.numerics.streams import draw_keys, substream
 
 COUNT = st.integers(1, 40)
 
@@ -33,6 +34,19 @@ def test_keys_are_those_of_the_position_in_whatever_block():
     other = jr.key_data(sample_keys(seed, ("a", "c"), np.arange(10), np.arange(4)))
     assert len({tuple(key) for key in np.concatenate([keys, other]).reshape(-1, 2)}) == 80
     assert len({tuple(key) for key in np.asarray(keys).reshape(-1, 2)}) == 40
+
+
+def test_the_words_of_a_key_give_what_the_key_gives():
+    """So that a store draws what is drawn in memory; the key of a number is that number's seed."""
+    times, members, key = np.arange(3, 6), np.arange(2), jr.split(jr.key(5), 3)[1]
+    wanted = jr.key_data(draw_keys(substream(key, "a", "b"), times, members))
+    words = tuple(np.asarray(jr.key_data(key)).tolist())
+    np.testing.assert_array_equal(jr.key_data(sample_keys(words, ("a", "b"), times, members)), wanted)
+    of_number, of_words = (
+        jr.key_data(sample_keys(seed, ("a",), times, members))
+        for seed in (7, tuple(np.asarray(jr.key_data(jr.key(7))).tolist()))
+    )
+    np.testing.assert_array_equal(of_number, of_words)
 
 
 def test_bad_numbers():

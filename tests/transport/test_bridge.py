@@ -11,10 +11,10 @@ import pytest
 from subgrid.numerics.integration import integrate
 from subgrid.transport.bridge import (
     Bridge,
+    ProbabilityFlow,
     bridge_point,
     bridge_times,
     drift_loss,
-    ProbabilityFlow,
     sample_bridge,
     sample_bridge_path,
 )
@@ -104,6 +104,11 @@ def test_probability_flow_joins_the_ends():
     np.testing.assert_allclose(move(mean, times), far_mean, atol=1e-3)
     np.testing.assert_allclose(matrix @ spread @ matrix.T, far_spread, atol=5e-3)  # second order: 64 steps
     np.testing.assert_allclose(move(move(mean + 0.3, times), times[::-1]), mean + 0.3, atol=1e-3)
+
+
+def test_probability_flow_is_half_the_difference_of_the_drifts_and_hands_the_context_on():
+    flow = ProbabilityFlow(Bridge(lambda x, t, context: 3 * x + t + context, lambda x, t, context: x - context, SIGMA))
+    np.testing.assert_allclose(flow(jnp.asarray([1.0, 2.0]), 0.5, jnp.asarray(4.0)), [5.25, 6.25])
 
 
 @pytest.mark.parametrize("direction", ["forward", "backward"])

@@ -82,9 +82,7 @@ def split_channels(dataset: xr.Dataset) -> xr.Dataset:
             single = field.isel({CHANNEL_DIM: i}).drop_vars(CHANNEL_DIM, errors="ignore")
             part = str(variable) if len(labels) == 1 else f"{variable}_{label}"
             if part in parts or (part != variable and part in dataset):
-                raise DataError(
-                    f"the channel {label} of {variable} would be {part}, which there is already; rename one."
-                )
+                raise DataError(f"the channel {label} of {variable} would be {part}, as another variable; rename one.")
             parts[part] = single
     return xr.Dataset(parts, attrs=dataset.attrs)
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from subgrid.data.variables import unit_spellings
-from subgrid.data.variables.unit_spellings import UnknownUnit, parse_unit, same_unit
+from subgrid.data.variables.unit_spellings import UnknownUnit, between_units, parse_unit, same_unit
 
 CELSIUS = (
     "degree_C|degrees_C|degreeC|deg_C|degrees_Celsius|degree_celsius|degrees_celsius|Celsius|celsius|celcius|degC|Deg_C|oC|"
@@ -103,3 +103,39 @@ def test_the_registry_is_made_without_a_word_and_others_keep_theirs(caplog, monk
         assert caplog.messages == []
         logging.getLogger("pint.util").warning("something else")
         assert caplog.messages == ["something else"]
+
+
+CONVERSIONS = {
+    ("degC", "K"): (-40.0, 233.15),
+    ("K", "degC"): (233.15, -40.0),
+    ("degF", "degC"): (-40.0, -40.0),
+    ("degF", "K"): (32.0, 273.15),
+    ("K", "degF"): (373.15, 212.0),
+    ("m s-1", "km h-1"): (10.0, 36.0),
+    ("knots", "m s-1"): (900.0, 463.0),
+    ("hPa", "Pa"): (1013.25, 101325.0),
+    ("%", "1"): (55.0, 0.55),
+    ("g kg-1", "kg kg-1"): (7.0, 0.007),
+    ("mm day-1", "m s-1"): (86.4, 1e-6),
+}
+"""A value in the first unit and the same in the second, from tables of physics."""
+
+
+@pytest.mark.parametrize("units", CONVERSIONS)
+def test_values_between_units(units):
+    value, wanted = CONVERSIONS[units]
+    factor, offset = between_units(*units)
+    assert factor * value + offset == pytest.approx(wanted, rel=1e-9, abs=1e-9)
+    back, ahead = between_units(*reversed(units))
+    assert back * wanted + ahead == pytest.approx(value, rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("units", [("K", "m"), ("mm", "mm day-1"), ("kg", "1")])
+def test_there_is_nothing_between_units_of_other_things(units):
+    with pytest.raises(ValueError, match="is no unit of what"):
+        between_units(*units)
+
+
+def test_there_is_nothing_between_what_is_no_unit():
+    with pytest.raises(ValueError, match="furlongs of joy"):
+        between_units("furlongs of joy", "m")
