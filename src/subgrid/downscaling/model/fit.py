@@ -17,7 +17,7 @@ import numpy as np
 
 from subgrid.data.plain import Fields, has_dates_and_places, open_plain
 from subgrid.data.sources.sources import read_sources
-from subgrid.data.store import OutputExists, write_json
+from subgrid.data.store import OutputExists, check_free, write_json
 from subgrid.data.variables.wanted import Variable, Variables, wanted_variables
 from subgrid.downscaling.climate.refinement import RefinementSettings
 from subgrid.downscaling.debiasing.fit import chosen_in_words
@@ -36,6 +36,9 @@ from subgrid.training.distributed import is_first_process, join_from_text, wait_
 from subgrid.training.log import MetricsReport
 from subgrid.training.progress import progress as progress_of, say
 from subgrid.types import Key
+
+OWN = ("settings.json", PREPARATION, "debias")
+"""What tells the folder of a fit: the last alone where it was stopped in the training of a transport."""
 
 
 def fit(
@@ -73,7 +76,7 @@ def fit(
 
     Raises:
         DataError: for archives that cannot be used or do not fit together.
-        OutputExists: if the folder holds a finished model, or one of other options.
+        OutputExists: if the folder holds a finished model, one of other options, or something else.
         TypeError: for a setting that does not exist.
         ValueError: for settings that do not go together.
 
@@ -83,6 +86,7 @@ def fit(
     folder = Path(folder)
     if is_finished(folder):
         raise OutputExists(f"{folder}: holds a finished model already; use subgrid.load, or choose another folder.")
+    _require_own(folder, [each for each in (fine, coarse) if isinstance(each, str | Path)])
     own = {field.name for field in fields(FitSettings)}
     chosen = FitSettings(**{name: value for name, value in settings.items() if name in own})
     others = {name: value for name, value in settings.items() if name not in own}
@@ -127,6 +131,20 @@ class _Call:
             self.folder.mkdir(parents=True, exist_ok=True)
             write_json(self.folder / "settings.json", wanted)
             save_preparation(self.folder, *sides)
+
+
+def _require_own(folder: Path, inputs: list[str | Path]) -> None:
+    """Passes a path that is free, or the folder of a fit or a run.
+
+    Raises:
+        OutputExists: for anything else, which a model would be mixed with.
+    """
+    if not folder.exists():
+        check_free(folder, inputs=inputs)
+    elif not folder.is_dir():
+        raise OutputExists(f"{folder}: is a file; choose another folder for the model.")
+    elif not any((folder / name).exists() for name in OWN) and any(folder.iterdir()):
+        raise OutputExists(f"{folder}: exists and is not a model folder; choose another folder for the model.")
 
 
 def _is_dated(fine: Fields, coarse: Fields, settings: FitSettings) -> bool:
