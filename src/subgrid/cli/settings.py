@@ -36,7 +36,7 @@ def read_settings(
         if not isinstance(place, dict):
             raise DataError(f"--set {text}: {table} is {place!r}, which has no {key}.")
         place[key] = _value(value.strip())
-    settings = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
+    settings = _with_tuples(settings)
     for name, option in options.items():
         if name in settings:
             raise DataError(f"{name} is no setting but an option of the command: {option}.")
@@ -59,6 +59,13 @@ def _value(text: str) -> Any:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
+
+
+def _with_tuples(value: Any) -> Any:
+    """As a caller in Python would write it: settings are compared and hashed."""
+    if isinstance(value, dict):
+        return {name: _with_tuples(each) for name, each in value.items()}
+    return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
 
 
 def _check_types(settings: Mapping[str, Any], classes: Iterable[type]) -> None:
