@@ -64,8 +64,6 @@ def fit_model(
     Settings are those of `subgrid.fit` in Python: `--set prior=network`, `--set debias=quantile-mapping`,
     `--set n_steps=4000`; the guide *Fitting* lists them.
     """
-    import jax.random as jr
-
     from subgrid.cli.inspect import wanted_of
     from subgrid.cli.settings import read_settings
     from subgrid.downscaling.climate.refinement import RefinementSettings
@@ -77,7 +75,7 @@ def fit_model(
     options = {"variables": "--variable", "folder": "--output", "operator": "--operator", "key": "--seed"}
     classes = FitSettings, RefinementSettings, PriorSettings, TrainingSettings
     settings = read_settings(config, given, options=options, classes=classes)
-    model = fit(fine, coarse, wanted_of(variables), folder=output, operator=operator, key=jr.key(seed), **settings)
+    model = fit(fine, coarse, wanted_of(variables), folder=output, operator=operator, key=seed, **settings)
     typer.echo(repr(model))
 
 
