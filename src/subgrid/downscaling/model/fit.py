@@ -143,7 +143,7 @@ def _require_own(folder: Path, inputs: list[str | Path]) -> None:
         check_free(folder, inputs=inputs)
     elif not folder.is_dir():
         raise OutputExists(f"{folder}: is a file; choose another folder for the model.")
-    elif not any((folder / name).exists() for name in OWN) and any(folder.iterdir()):
+    elif not any((folder / name).exists() for name in OWN) and any(".partial-" not in p.name for p in folder.iterdir()):
         raise OutputExists(f"{folder}: exists and is not a model folder; choose another folder for the model.")
 
 
