@@ -171,6 +171,7 @@ def test_nothing_is_guessed_again_from_the_name_of_a_variable(dated_model, monke
     transforms, bounds = found.fine.chain.find(Transformed), found.fine.chain.find(Bounded)
     assert [type(each).__name__ for each in transforms.transforms.parts] == ["Unchanged", "CensoredRoot"]
     np.testing.assert_array_equal(bounds.highest, [np.inf, np.inf])
+    assert found.coarse.debiaser.options["marginals"] is True  # which was not asked for: a default, kept
     after = downscale(NEW, found)
     for name in ("tas", "pr"):
         np.testing.assert_array_equal(after[name], before[name])

@@ -11,6 +11,7 @@ import pytest
 from subgrid.downscaling.climate.coarse_fit import FittedOn
 from subgrid.downscaling.debiasing.dynamic import TransportMethod, fit_transport
 from subgrid.downscaling.debiasing.fit import DebiasMethod, fit_debiaser_array
+from subgrid.downscaling.debiasing.of_anomalies import settled_options
 from subgrid.downscaling.debiasing.series import Fieldwise
 from subgrid.downscaling.debiasing.settings import ClimateDebiasMethod, TransportSettings, debias_settings
 from subgrid.downscaling.stored.part import load_part, save_part
@@ -97,3 +98,26 @@ def test_of_anomalies(method, options, tmp_path):
     wanted = debiaser.adjust(new)
     assert np.isfinite(wanted).all() and (method == "none") == np.array_equal(wanted, new)
     np.testing.assert_array_equal(found.adjust(new), wanted)
+
+
+@pytest.mark.parametrize("method", ["gaussian", "flow-matching"])
+def test_what_was_not_asked_for_is_kept_too(method):
+    """A default that changes later changes no model: all arguments are in it."""
+    found = settled_options(method=method, n_quantiles=7)
+    dynamic = {
+        "n_steps": 500,
+        "batch_size": 128,
+        "learning_rate": 5e-4,
+        "sigma": 0.5,
+        "n_iterations": 4,
+        "n_flow_steps": 8,
+    }
+    assert found == {
+        "method": method,
+        "strength": 1.0,
+        "marginals": True,
+        "n_quantiles": 7,
+        "explained_variance": 0.9,
+        "hidden": (128, 128),
+        **(training | {"n_flow_steps": 8} if method == "flow-matching" else {}),
+    }

@@ -15,7 +15,7 @@ from subgrid.data.times.steps import NAMES, common_step, name_of_step
 from subgrid.downscaling.climate.degenerate import faults_in_words
 from subgrid.downscaling.climate.domain import Domain, fit_anomalies
 from subgrid.downscaling.debiasing.choice import CANDIDATES, STRENGTHS, AnomalySample, choose_debiasing
-from subgrid.downscaling.debiasing.of_anomalies import check_quantiles, fit_climate_debiaser
+from subgrid.downscaling.debiasing.of_anomalies import check_quantiles, fit_climate_debiaser, settled_options
 from subgrid.downscaling.debiasing.series import SeriesDebiaser
 from subgrid.downscaling.debiasing.settings import ClimateDebiasMethod
 from subgrid.downscaling.model.sides import CHANGE_HARMONICS, CoarseClimate, CoarseSide, Reading
@@ -114,7 +114,7 @@ def fit_coarse(
                 own, target, methods=methods, strengths=strengths, n_harmonics=n_harmonics, report=report, **options
             )
         method, strength = choice.method, choice.strength
-    resolved = {"method": method, "strength": 1.0 if strength == "auto" else strength, **options}
+    resolved = settled_options(method=method, strength=1.0 if strength == "auto" else strength, **options)
     return CoarseSide(
         reading_of(coarse, series, domain),
         _grid(coarse),

@@ -1,7 +1,8 @@
 """Debiasing of anomalies: what two archives of anomalies have left to differ in is their distributions alone."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
+from inspect import signature
 from typing import Any, get_args
 
 import jax.numpy as jnp
@@ -93,6 +94,26 @@ def fit_climate_debiaser(
         mapping = fit_quantile_mapping(jnp.asarray(series.adjust(source)), second, n_quantiles=n_quantiles)
         series = Fieldwise(Composed((transport, mapping)))
     return series if method in POOLED else _weakened(series, strength)
+
+
+def settled_options(**given: Any) -> dict[str, Any]:
+    """Arguments of `fit_climate_debiaser`, those that were not given with their defaults of now.
+
+    Args:
+        **given: by their names.
+
+    Returns:
+        All that decide the debiaser: kept with a model, they mean the same in a version with other defaults.
+
+    Examples:
+        >>> settled_options(method="gaussian")["n_quantiles"]
+        100
+    """
+    arguments = signature(fit_climate_debiaser).parameters.values()
+    found = {each.name: each.default for each in arguments if each.kind is each.KEYWORD_ONLY} | given
+    if found["method"] not in get_args(TransportMethod):
+        return found
+    return {name: value for name, value in asdict(DYNAMIC).items() if name != "channels"} | found
 
 
 def _weakened(series: SeriesDebiaser, strength: float) -> SeriesDebiaser:
