@@ -1,7 +1,5 @@
 from .ensemble_datasets import (
     conditions_dataset as conditions_dataset,
-    ensemble_coordinates as ensemble_coordinates,
-    ensemble_dataset as ensemble_dataset,
 )
 from .evaluation import (
     compare as compare,

@@ -9,7 +9,10 @@ import xarray as xr
 
 from subgrid.data.fields import CONDITION_DIM, DataError, Samples, samples_of
 from subgrid.downscaling import ensemble_datasets
-from subgrid.downscaling.climate import output
+from subgrid.downscaling.model import output
+from subgrid.downscaling.model.request import Request
+from subgrid.downscaling.model.sides import FineSide
+from subgrid.downscaling.preparation.chain import Chain
 from subgrid.downscaling.verifying import paired_scores, set_scores
 from subgrid.downscaling.verifying.verify import verify
 from subgrid.execution.store import write_item
@@ -244,20 +247,19 @@ def line(seed, n_runs=10, n_times=8, n=32):
     return xr.DataArray(fields, {**coordinates, "x": np.arange(n) / 4.0}, dims, "u", {"units": "1"})
 
 
-def plain_ensemble(coarse, fine, n_members=6):
+def plain_ensemble(fine, n_members=6):
     """What `downscale` gives, as a dataset: members that hold the coarse values and noise between."""
-    operator, rng = Subsample((32,), 4), np.random.default_rng(5)
-    samples = samples_of(fine, source="fine").values
-    noise = rng.normal(size=(len(samples), n_members, *samples.shape[1:])).astype(np.float32)
+    rng = np.random.default_rng(5)
+    noise = rng.normal(size=(n_members, *fine.shape)).astype(np.float32)
     noise[..., ::4] = 0
-    targets = samples_of(coarse, source="coarse").values
-    return ensemble_datasets.ensemble_dataset(coarse, samples[:, None] + noise, targets, operator)
+    members = (fine + xr.DataArray(noise, dims=("realization", *fine.dims))).transpose("realization", ...)
+    return members.assign_coords(realization=np.arange(n_members)).assign_attrs(fine.attrs).to_dataset(name="u")
 
 
 def test_a_plain_ensemble_of_the_coarsened_reference_is_paired_with_it_by_its_numbers(tmp_path):
     fine = line(0)
-    dataset = plain_ensemble(fine.isel(x=slice(None, None, 4)), fine)
-    found = quiet(dataset["ensemble"].rename("u"), fine)
+    dataset = plain_ensemble(fine)
+    found = quiet(dataset["u"], fine)
     assert found.n_pairs == 80
     # The truth is the mean, so E|x − y| = sqrt(2/π) less E|x − x'|/2 = 1/√π, at three points of four.
     assert value(found, "CRPS") == pytest.approx(0.75 * (np.sqrt(2 / np.pi) - NOISE_SCORE), abs=0.02)
@@ -271,10 +273,10 @@ def test_a_plain_ensemble_of_the_coarsened_reference_is_paired_with_it_by_its_nu
 
 def test_archives_that_merely_count_alike_are_not_paired():
     coarse, fine = line(1), line(2)
-    found = quiet(plain_ensemble(coarse.isel(x=slice(None, None, 4)), coarse), fine)
+    found = quiet(plain_ensemble(coarse), fine)
     assert found.n_pairs == 0
     assert any("so they are no pairs" in note for note in found.notes)
-    assert quiet(plain_ensemble(coarse.isel(x=slice(None, None, 4)), coarse), fine, paired=True).n_pairs == 80
+    assert quiet(plain_ensemble(coarse), fine, paired=True).n_pairs == 80
 
 
 def test_an_experiment_that_keeps_its_truth_is_verified_by_it(tmp_path):
@@ -327,10 +329,20 @@ def test_a_store_of_work_items_is_read_when_it_is_finished(tmp_path):
 
 def test_several_members_of_a_climate_model_are_members_of_one_ensemble(tmp_path):
     members, truth = draws()
-    coarse = xr.Dataset(coords={"time": TIMES, "realization": ["r1", "r2"]})
-    grid = xr.Dataset({"tas": ((), 0.0, {"units": "K"})}, {"lat": LAT, "lon": LON}, {"space": ("lat", "lon")})
+    grid = xr.Dataset({"tas": ((), 0.0, {"units": "K"})}, {"lat": LAT, "lon": LON}, {"space": ["lat", "lon"]})
     by_model = np.concatenate([members[:, :6], members[:, 6:]])[:, :, None]  # one model member after the other
-    made = output.ensemble_dataset(by_model, grid, ["tas"], coarse, {})
+    request = Request(
+        targets=np.zeros((2 * len(TIMES), 1, 1), np.float32),
+        phase=None,
+        samples=xr.Dataset(coords={"time": TIMES}),
+        sizes={"realization": 2, "time": len(TIMES)},
+        there=np.ones(2 * len(TIMES), bool),
+        members=np.array(["r1", "r2"]),
+        fine=FineSide(grid, Chain(), Subsample((len(LAT), len(LON)), 1)),
+        notes=(),
+        attributes={},
+    )
+    made = output.ensemble_dataset(request, by_model, {}, {})
     made.to_netcdf(tmp_path / "ensemble.nc")
     found = quiet(tmp_path / "ensemble.nc", reference_of(truth))
     wanted = quiet(ensemble_of(members), reference_of(truth))
