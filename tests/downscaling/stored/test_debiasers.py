@@ -119,5 +119,5 @@ def test_what_was_not_asked_for_is_kept_too(method):
         "n_quantiles": 7,
         "explained_variance": 0.9,
         "hidden": (128, 128),
-        **(training | {"n_flow_steps": 8} if method == "flow-matching" else {}),
+        **(dynamic if method == "flow-matching" else {}),
     }
