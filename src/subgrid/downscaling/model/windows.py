@@ -26,7 +26,7 @@ class Cut(eqx.Module):
 
     bounds: tuple[tuple[int, int], ...]
 
-    def __call__(self, fields: Float[np.ndarray, "*lead"]) -> Float[np.ndarray, "*lead"]:
+    def __call__(self, fields: Float[np.ndarray, "*fields"]) -> Float[np.ndarray, "*given"]:
         return fields[(..., *(slice(*each) for each in self.bounds))]
 
 
@@ -43,7 +43,7 @@ class AtPoints(eqx.Module):
     weights: Float[np.ndarray, "place corner"]
     n_space: int
 
-    def __call__(self, fields: Float[np.ndarray, "*lead"]) -> Float[np.ndarray, "*lead place"]:
+    def __call__(self, fields: Float[np.ndarray, "*fields"]) -> Float[np.ndarray, "*given place"]:
         flat = fields.reshape(*fields.shape[: fields.ndim - self.n_space], -1)
         return np.einsum("...pc,pc->...p", flat[..., self.cells], self.weights).astype(np.float32)
 
