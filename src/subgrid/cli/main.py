@@ -259,7 +259,7 @@ def _show(experiment: "Experiment", run: "Run", goal: str) -> None:
 def run() -> int:
     """The entry point: returns the exit code, after one clear sentence for what went wrong."""
     from subgrid.cli.errors import explain, plain_warnings
-    from subgrid.training.interruption import answered
+    from subgrid.training.interruption import INTERRUPTED, answered
 
     plain_warnings()
     debug = "--debug" in sys.argv
@@ -267,7 +267,8 @@ def run() -> int:
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
         with answered("stopping when what is computed now is done", second="Ctrl-C again stops at once", leave=True):
-            return app(standalone_mode=False, args=arguments) or 0
+            code = app(standalone_mode=False, args=arguments) or 0
+        return explain(KeyboardInterrupt()) if code == INTERRUPTED else code  # typer turns the one into the other
     except (Exception, KeyboardInterrupt) as error:
         if debug:
             raise
