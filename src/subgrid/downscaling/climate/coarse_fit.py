@@ -139,7 +139,8 @@ def reading_of(coarse: xr.Dataset, series: Series, domain: Domain) -> Reading:
     units = tuple(str(coarse[name].attrs.get("units", "")) for name in domain.variables)
     period = int(series.season_year.min()), int(series.season_year.max())
     step = name_of_step(coarse["time"])
-    return Reading(domain.variables, domain.descriptions, units, time_step=step, period=period)
+    changes = tuple(each.kind.change for each in domain.descriptions)
+    return Reading(domain.variables, domain.descriptions, units, time_step=step, period=period, changes=changes)
 
 
 def _climate(series: Series) -> CoarseClimate:

@@ -133,7 +133,7 @@ def debias_settings(**settings: Any) -> DebiasSettings:
         0.5
     """
     classes = DebiasSettings, EntropicSettings, TransportSettings
-    common, entropic, dynamic = sort_settings("fit_debiaser", settings, *classes, without=("entropic", "dynamic"))
+    common, entropic, dynamic = sort_settings("debias_options", settings, *classes, without=("entropic", "dynamic"))
     if "corrections" in common:
         common["corrections"] = tuple(common["corrections"])
     return DebiasSettings(**common, entropic=EntropicSettings(**entropic), dynamic=TransportSettings(**dynamic))

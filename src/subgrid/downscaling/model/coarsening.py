@@ -70,7 +70,7 @@ def _factors(fine: tuple[int, ...], coarse: tuple[int, ...], source: str) -> tup
     if any(f % c for f, c in zip(fine, coarse, strict=True)):
         raise DataError(
             f"{source}: the fine grid, {fine}, is no multiple of the coarse one, {coarse}; give C′ as a sparse matrix "
-            "(operator=…), cut one of the grids, or give both coordinates of latitude and longitude."
+            "(operator=…), or cut one of the grids."
         )
     return tuple(f // c for f, c in zip(fine, coarse, strict=True))
 

@@ -120,12 +120,19 @@ class DatedPair:
         network.train(self.inner, operator, folder=folder / "model", report=report, key=key)
 
     def train(
-        self, folder: Path, settings: FitSettings, network: RefinementSettings, report: MetricsReport | None, key: Key
+        self,
+        folder: Path,
+        settings: FitSettings,
+        network: RefinementSettings,
+        *,
+        report: MetricsReport | None,
+        show: bool = True,
+        key: Key,
     ) -> None:
         """The prior and its post-processing, in FOLDER/model; resumes."""
         train_refined(
             folder, self.domain, self.anomalies, self.series, predictors=self.predictors, settings=network,
-            n_components=settings.n_components, n_levels=settings.n_levels, report=report, key=key,
+            n_components=settings.n_components, n_levels=settings.n_levels, report=report, show=show, key=key,
         )  # fmt: skip
 
 

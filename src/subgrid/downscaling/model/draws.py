@@ -3,6 +3,7 @@
 draws(targets, keys, expected) -> fields, diagnostics        one draw a target and key
 """
 
+import warnings
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeAlias, runtime_checkable
@@ -37,6 +38,12 @@ SOLVER_ITERATIONS = 4
 """Of the moment-matching solve: the error that they leave is below that of 32 noise levels."""
 N_LEVELS = {"guided": 32, "refined": 8}
 """Noise levels by default: of a guided network; of a Gaussian that a network refines, whose Gaussian part is exact."""
+
+
+UNCALIBRATED = (
+    "another guidance, sampler or particles draw from the prior as it is: the calibration of its spread, and the "
+    "marginals of bounded variables, are of its own sampler and are left out"
+)
 
 
 @dataclass(frozen=True)
@@ -193,6 +200,8 @@ def draws_of(
             n_levels = settings.n_levels or N_LEVELS["refined"]
             return RefinedDraws(prior, gaussian_conditional(prior, operator), post, n_levels, mask, bounded)
         case ClimatePrior():
+            if post is not None:
+                warnings.warn(UNCALIBRATED, stacklevel=2)
             upsampler = _guided_refined(prior, operator, settings)
         case Prior():
             upsampler = _guided_network(prior, on_grid_of(prior.settings.space, operator), settings)

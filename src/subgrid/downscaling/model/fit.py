@@ -123,6 +123,7 @@ class _Call:
     @contextmanager
     def training(self, n_steps: int) -> Iterator[MetricsReport]:
         with progress_of("train", enabled=self.progress) as update:
+            update(0, n_steps, "fits the Gaussian part, compiles")
             yield lambda step, numbers: update(step, n_steps, f"loss {numbers['loss']:.4f}")
 
     def begin(self, wanted: dict[str, Any], sides: tuple[CoarseSide, FineSide]) -> None:
@@ -185,7 +186,7 @@ def _fit_dated(call: _Call) -> None:
             pair.train_network(size, call.folder, report=report, key=substream(call.key, "prior"))
     if refinement is not None:
         with call.training(refinement.n_steps) as report:
-            pair.train(call.folder, settings, refinement, report, call.key)
+            pair.train(call.folder, settings, refinement, report=report, show=call.progress, key=call.key)
 
 
 def _fit_plain(call: _Call) -> None:
@@ -203,6 +204,8 @@ def _fit_plain(call: _Call) -> None:
     size, names = pair.network(settings, network, training), list(pair.names)
     asked = [names, _facts(pair), settings.asked(), network, training]
     wanted = _refuse_another(call.folder, call.key, asked)
+    if settings.debias == "auto" and not shifted and (few := pair.corrections_in_words) is not None:
+        call.say(few)
     call.say(*pair.notes, str(size.cost(len(pair.fine_samples))))
     with progress_of("debias", enabled=call.progress) as update:
         options = {"folder": call.folder, "report": update, "key": substream(call.key, "debias")}

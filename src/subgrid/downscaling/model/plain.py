@@ -102,8 +102,10 @@ class PlainPair:
             ValueError: as `fit_debiaser_array`.
         """
         method: Any = "entropic-ot" if settings.debias == "auto" else settings.debias
+        few = self._few_to_correct()
+        corrections = {"corrections": ("marginals",)} if settings.debias == "auto" and few and not shifted else {}
         chosen = debias_settings(
-            **{"translation_invariant": shifted, "periodic": self.periodic, **settings.debias_options}
+            **{**corrections, "translation_invariant": shifted, "periodic": self.periodic, **settings.debias_options}
         )
         if self.chains[0].steps and method in get_args(TransportMethod):
             raise ValueError(f'debias = "{method}" is of whole grids; for fields with a mask take "entropic-ot".')
@@ -112,6 +114,18 @@ class PlainPair:
             method=method, folder=folder / "debias", report=report, key=key,
         )  # fmt: skip
         return *plain_sides(self.fine, self.coarse, self.operator, debiaser, self.chains), summary
+
+    def _few_to_correct(self) -> bool:
+        """Whether the half of an archive that is held back cannot tell a covariance of all coarse values."""
+        values = self.fine_samples.values.shape[1] * int(np.prod(self.operator.coarse_shape))
+        return min(len(self.coarse_samples), len(self.fine_samples)) // 2 <= values
+
+    @property
+    def corrections_in_words(self) -> str | None:
+        """What is said of corrections that few fields leave out."""
+        if not self._few_to_correct():
+            return None
+        return "too few fields to correct the covariance of debiased ones, of which the marginals alone are corrected"
 
     def train(self, network: NetworkFit, folder: Path, *, report: MetricsReport | None, key: Key) -> None:
         """The prior, or the conditional model, in FOLDER/model; resumes."""

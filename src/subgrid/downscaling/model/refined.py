@@ -43,11 +43,13 @@ def train_refined(
     n_components: Sequence[int],
     n_levels: int,
     report: MetricsReport | None,
+    show: bool = True,
     key: Key,
 ) -> None:
     """The prior of the fine anomalies of a training series, and what its draws need, in FOLDER/model; resumes.
 
-    Arguments and errors are those of `train_climate_prior` and `fit_post_processing`; `n_levels`, of noise.
+    Arguments and errors are those of `train_climate_prior` and `fit_post_processing`; `n_levels`, of noise; `show`,
+    whether the progress of the calibration is shown.
     """
     model, groups = folder / "model", series.season_year
     fields = np.nan_to_num(anomalies.forward(series.values, series.phase))
@@ -79,6 +81,6 @@ def train_refined(
             return prior.normalised(drawn).reshape(len(fields), MEMBERS, *prior.denoiser.base.mean.shape)
 
         passes = count()
-        with progress("calibrate spread", enabled=report is not None) as update:
+        with progress("calibrate spread", enabled=show) as update:
             found = fit_post_processing(prior, conditional, conditions, fields, groups, domain.mask, draws)
         save_post_processing(model, found)

@@ -25,7 +25,7 @@ from subgrid.downscaling.preparation.chain import Chain
 from subgrid.downscaling.preparation.climatology import ChangeSignal, Climatology, fit_climatology
 from subgrid.downscaling.preparation.pairing import MemberClimates, pairing_sentence
 from subgrid.downscaling.preparation.series import Series
-from subgrid.downscaling.preparation.steps import Cells, Changed, Filled, Masked
+from subgrid.downscaling.preparation.steps import Bounded, Cells, Changed, Filled, Masked
 from subgrid.types import Coarsening
 
 CHANGE_HARMONICS = 1
@@ -45,6 +45,8 @@ class Reading:
         step: to which they were averaged when they were opened; None where they were not.
         dated: whether fields have dates and places on the earth; else they are plain arrays.
         period: first and last season year of the coarse archive; None for fields without dates.
+        changes: how each channel changes with climate, "additive" or "multiplicative"; those of the quantities where
+            it is empty.
     """
 
     names: tuple[str, ...]
@@ -55,6 +57,7 @@ class Reading:
     step: Step | None = None
     dated: bool = True
     period: tuple[int, int] | None = None
+    changes: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,8 @@ class CoarseSide:
             series = series if paired.all() else series[paired]
             before = before if len(shared) == len(members.labels) else members.of(shared)
         climate = fit_climatology(series.values, series.phase, n_harmonics=CHANGE_HARMONICS)
-        return ChangeSignal(before, climate, tuple(each.kind.change for each in self.reading.descriptions))
+        kinds: Any = tuple(each.kind.change for each in self.reading.descriptions)
+        return ChangeSignal(before, climate, self.reading.changes or kinds)
 
     def pairing_to(self, series: Series) -> str | None:
         """What is to be said of the members between which `change_to` takes a change, if anything."""
@@ -271,8 +275,9 @@ class FineSide:
         Returns:
             The side.
         """
-        bounded, *inner = self.chain.steps
-        return replace(self, chain=Chain((bounded, Changed(signal), *inner)))
+        steps = self.chain.steps
+        n = 1 if steps and isinstance(steps[0], Bounded) else 0
+        return replace(self, chain=Chain((*steps[:n], Changed(signal), *steps[n:])))
 
 
 def grid_of_fields(fields: xr.Dataset, names: tuple[str, ...]) -> xr.Dataset:
