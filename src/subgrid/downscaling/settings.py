@@ -6,6 +6,39 @@ from dataclasses import fields
 from typing import Any
 
 
+def require_at_least(least: int, settings: Any, *names: str) -> None:
+    """Passes if settings are no less than a number, every one of a tuple.
+
+    Args:
+        least: the number.
+        settings: a dataclass.
+        *names: of its fields, numbers or tuples of numbers.
+
+    Raises:
+        ValueError: naming the first that is less, or a tuple of none.
+    """
+    for name in names:
+        value = getattr(settings, name)
+        each = value if isinstance(value, tuple | list) else (value,)
+        if not each or not min(each) >= least:
+            raise ValueError(f"{name} must be at least {least}, got {value!r}.")
+
+
+def require_levels(settings: Any) -> None:
+    """Passes if noise levels are a range.
+
+    Args:
+        settings: with `sigma_min` and `sigma_max`.
+
+    Raises:
+        ValueError: if they do not rise, or from 0.
+    """
+    if not 0 < settings.sigma_min < settings.sigma_max:
+        raise ValueError(
+            f"sigma_min must be positive and below sigma_max, got {settings.sigma_min} and {settings.sigma_max}."
+        )
+
+
 class UnknownSetting(TypeError):
     """A setting that does not exist; the message names the nearest that does."""
 

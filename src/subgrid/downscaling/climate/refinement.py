@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from subgrid.diffusion.objective import denoising_loss, log_uniform_levels
 from subgrid.diffusion.refinement import Refined, residual_scale
+from subgrid.downscaling.settings import require_at_least, require_levels
 from subgrid.networks.unet import UNet, UNetSettings
 from subgrid.types import Key
 
@@ -28,6 +29,9 @@ class RefinementSettings:
         learning_rate: its peak; it falls along a cosine.
         sigma_min: smallest noise level, in standard deviations of the anomalies.
         sigma_max: largest one.
+
+    Raises:
+        ValueError: for widths or numbers that are too small, and noise levels that do not rise from above 0.
     """
 
     channels: tuple[int, ...] = (32, 64)
@@ -38,6 +42,13 @@ class RefinementSettings:
     learning_rate: float = 1e-3
     sigma_min: float = 2e-3
     sigma_max: float = 80.0
+
+    def __post_init__(self):
+        require_at_least(0, self, "n_steps")
+        require_at_least(1, self, "channels", "n_blocks", "patch", "batch_size")
+        require_levels(self)
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate must be positive, got {self.learning_rate}.")
 
 
 def padded_shape(space: tuple[int, ...], settings: RefinementSettings) -> tuple[int, ...]:

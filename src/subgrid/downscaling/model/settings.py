@@ -8,6 +8,7 @@ from subgrid.data.checks.checks import Gaps
 from subgrid.data.sources.sources import Source
 from subgrid.data.times.steps import Step
 from subgrid.downscaling.climate.prior import N_COMPONENTS
+from subgrid.downscaling.settings import require_at_least
 
 PreparationName: TypeAlias = Literal["auto", "anomalies", "standardise"]
 PriorName: TypeAlias = Literal["auto", "refined-gaussian", "network", "conditional-diffusion", "conditional-flow"]
@@ -46,7 +47,7 @@ class FitSettings:
             `training.join_from_text`; they share the folder. None for one process.
 
     Raises:
-        ValueError: for a preparation or a prior that does not exist.
+        ValueError: for a preparation or a prior that does not exist, and numbers out of their range.
     """
 
     preparation: PreparationName = "auto"
@@ -70,6 +71,10 @@ class FitSettings:
         for name, allowed in (("preparation", PreparationName), ("prior", PriorName)):
             if (value := getattr(self, name)) not in get_args(allowed):
                 raise ValueError(f"{name} must be one of {', '.join(get_args(allowed))}, got {value!r}.")
+        require_at_least(1, self, "n_components", "n_levels")
+        require_at_least(0, self, "n_harmonics", "jitter", "minimum_valid")
+        if self.minimum_valid > 1:
+            raise ValueError(f"minimum_valid must be a share from 0 to 1, got {self.minimum_valid}.")
 
     def asked(self) -> dict[str, Any]:
         """Plain values, by which a folder is known to be that of one configuration."""

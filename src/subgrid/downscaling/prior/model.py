@@ -30,6 +30,7 @@ from subgrid.downscaling.prior.training import (
     standardiser_of,
     train_on_fields,
 )
+from subgrid.downscaling.settings import require_at_least, require_levels
 from subgrid.networks.unet import UNet, UNetSettings
 from subgrid.numerics.streams import substream
 from subgrid.training.checkpoint import CheckpointMismatch, load_weights, save_weights
@@ -58,6 +59,9 @@ class PriorSettings:
         checkpoint: whether blocks are computed again in the backward pass, for memory; default False.
         sigma_min: smallest noise level of the training, in standard deviations of the field; default .002.
         sigma_max: largest one, default 80.
+
+    Raises:
+        ValueError: for widths or numbers below 1, and noise levels that do not rise from above 0.
     """
 
     n_channels: int
@@ -71,6 +75,10 @@ class PriorSettings:
     checkpoint: bool = False
     sigma_min: float = 2e-3
     sigma_max: float = 80.0
+
+    def __post_init__(self):
+        require_at_least(1, self, "n_channels", "space", "channels", "n_blocks", "patch")
+        require_levels(self)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, Scalar
 from subgrid.data.batches import draw_batch, random_shifts
 from subgrid.data.normalise import Standardiser, fit_standardiser
 from subgrid.data.stream import StreamedFields
+from subgrid.downscaling.settings import require_at_least
 from subgrid.numerics.streams import substream
 from subgrid.training.checkpoint import Checkpoints
 from subgrid.training.distributed import is_first_process
@@ -47,6 +48,10 @@ class TrainingSettings:
         checkpoint_every: steps between checkpoints, default 1000.
         translation_invariant: whether every batch is shifted at random along the space axes, which must be periodic.
         tensorboard: whether a log for TensorBoard is written too.
+
+    Raises:
+        ValueError: for numbers of steps or fields below 1, steps that do not fill their compiled calls, a rate that is
+            not positive, and an average that is none.
     """
 
     n_steps: int = 4000
@@ -58,6 +63,18 @@ class TrainingSettings:
     checkpoint_every: int = 1000
     translation_invariant: bool = False
     tensorboard: bool = False
+
+    def __post_init__(self):
+        require_at_least(1, self, "n_steps", "batch_size", "steps_per_dispatch", "checkpoint_every")
+        require_at_least(0, self, "warmup", "ema_decay")
+        if self.n_steps % self.steps_per_dispatch:
+            raise ValueError(
+                f"n_steps must be a multiple of steps_per_dispatch = {self.steps_per_dispatch}, got {self.n_steps}."
+            )
+        if not self.learning_rate > 0 or self.ema_decay >= 1:
+            raise ValueError(
+                f"learning_rate must be positive and ema_decay below 1, got {self.learning_rate} and {self.ema_decay}."
+            )
 
 
 @dataclass(frozen=True)
