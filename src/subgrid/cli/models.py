@@ -129,7 +129,10 @@ def verify_ensemble(
     ensemble: Annotated[str, typer.Argument(help="Ensemble of `downscale` or of a run.")],
     reference: Annotated[str, typer.Option("--reference", "-r", help="Fine fields to score against.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="JSON file of the scores.")] = Path("metrics.json"),
-    variables: Annotated[list[str] | None, typer.Option("--variable", help="Of the ensemble; default: all.")] = None,
+    variables: Annotated[
+        list[str] | None,
+        typer.Option("--variable", help="Of the ensemble; `tas=tg` where the reference has another name."),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")] = False,
 ) -> None:
     """Scores an ensemble against fine fields, its noise floor beside every score.
@@ -141,7 +144,8 @@ def verify_ensemble(
 
     inputs = [Path(each) for each in (ensemble, reference) if Path(each).exists()]
     check_free(output, overwrite=overwrite, kind="file", inputs=inputs)
-    found = verify(ensemble, reference, variables=variables)
+    pairs = [each.partition("=") for each in variables or ()]
+    found = verify(ensemble, reference, variables={name: other or name for name, _, other in pairs} or None)
     write_json(output, {**found.as_dict(), "ensemble": ensemble, "reference": reference})
     typer.echo(repr(found))
     typer.echo(f"wrote {output}")

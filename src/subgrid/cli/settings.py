@@ -40,8 +40,7 @@ def read_settings(
     for name, option in options.items():
         if name in settings:
             raise DataError(f"{name} is no setting but an option of the command: {option}.")
-    _check_types(settings, classes)
-    return settings
+    return settings | _checked(settings, classes)
 
 
 def _of_file(config: Path) -> dict[str, Any]:
@@ -68,14 +67,17 @@ def _with_tuples(value: Any) -> Any:
     return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
 
 
-def _check_types(settings: Mapping[str, Any], classes: Iterable[type]) -> None:
+def _checked(settings: Mapping[str, Any], classes: Iterable[type]) -> dict[str, Any]:
+    """The settings that the classes have, each of its type: 1 where a number with decimals is meant is 1.0."""
     from pydantic import ConfigDict, TypeAdapter, ValidationError
 
     form = ConfigDict(strict=True, arbitrary_types_allowed=True)
     types: dict[str, Any] = {each.name: each.type for one in classes for each in fields(one)}
+    found: dict[str, Any] = {}
     for name in settings.keys() & types.keys():
         try:
-            TypeAdapter(types[name], config=form).validate_python(settings[name])
+            found[name] = TypeAdapter(types[name], config=form).validate_python(settings[name])
         except ValidationError as error:
             wanted = error.errors()[0]["msg"].removeprefix("Input ")
             raise DataError(f"{name} = {settings[name]!r}: it {wanted}.") from error
+    return found
