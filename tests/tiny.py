@@ -1,10 +1,11 @@
-"""A tiny pair of archives, settings of a tiny model, and a way to call the command line in-process."""
+"""A tiny pair of archives, settings of a tiny run, and a way to call the command line in-process."""
 
 import io
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -50,6 +51,20 @@ def called(*arguments) -> Outcome:
         patch.setattr(sys, "argv", ["subgrid", *map(str, arguments)])
         code = run()
     return Outcome(code, out.getvalue(), err.getvalue())
+
+
+def refuses(outcome: Outcome, code: int, *fragments: str) -> None:
+    """Passes if a command failed with this code and one sentence, in which all fragments are."""
+    assert outcome.code == code, outcome.err
+    assert "Traceback" not in outcome.err, outcome.err
+    assert len(outcome.complaint.splitlines()) == 1, outcome.err
+    for fragment in fragments:
+        assert fragment in outcome.complaint, f"{fragment!r} is not in {outcome.complaint!r}"
+
+
+def left_behind(folder: Path) -> list[str]:
+    """Names of what is in a folder."""
+    return sorted(entry.name for entry in folder.iterdir())
 
 
 def waves(n_samples: int, n_points: int, seed: int) -> xr.Dataset:

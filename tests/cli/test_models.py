@@ -148,6 +148,9 @@ def test_verify_writes_the_scores_of_python(archives, plain, tmp_path):
     plainly = json.loads(json.dumps(expected.as_dict()))
     assert written == {**plainly, "ensemble": str(plain), "reference": str(archives / "fine.nc")}
     assert outcome.out == f"{expected!r}\nwrote {tmp_path / 'scores.json'}\n"
+    opened(archives / "fine.nc").rename(u="wind").assign(other=lambda d: d.wind).to_netcdf(tmp_path / "renamed.nc")
+    renamed = ("-r", tmp_path / "renamed.nc", "-o", tmp_path / "again.json", "--variable", "u=wind")
+    assert succeeded("verify", plain, *renamed).out.startswith(repr(expected))
 
 
 # Climate fields.
