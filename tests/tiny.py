@@ -26,7 +26,6 @@ TINY = [
     "--set=debias.epsilon=2.0",
     "--set=debias.n_quantiles=10",
 ]
-PRIOR = "--set=downscaling.method=diffusion"
 
 
 @dataclass(frozen=True)

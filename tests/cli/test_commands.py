@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from subgrid.downscaling.prior.model import load_prior
+from subgrid import load
 from subgrid.experiments.downscale import page
 
-from ..tiny import PRIOR, TINY, called, waves
+from ..tiny import TINY, called, waves
 
 QUICK = [
     "--set=data.n_trajectories=8",
@@ -223,10 +223,20 @@ def test_debiasing_that_cannot_be_is_found_out_before_training(archives, subgrid
     assert not (tmp_path / "run" / "model").exists()
 
 
-def test_help_names_every_command(subgrid):
+COMMANDS = (
+    "inspect fit downscale verify status demo run folds debias samplers init explain simulate publish"  # in this order
+)
+
+
+def test_help_names_every_command_and_each_has_its_own(subgrid):
     text = subgrid("--help").out
-    for command in ("simulate", "train", "downscale", "verify", "run", "demo", "debias", "samplers", "init", "explain"):
-        assert re.search(rf"\b{command}\b", text)
+    assert re.findall(r"^│ (\w+) ", text.partition("Commands")[2], re.MULTILINE) == COMMANDS.split()
+    for command in COMMANDS.split():
+        outcome = subgrid(command, "--help")
+        assert outcome.code == 0 and outcome.err == ""
+        assert re.search(rf"Usage: .*{command} ", outcome.out) and "--help" in outcome.out
+    said = " ".join(subgrid("run", "--help").out.split())
+    assert "[climate]:" in said and "[data]:" in said  # every kind of experiment, by the table that names it
 
 
 def test_simulate_writes_both_archives_with_their_coordinates(subgrid, tmp_path):
@@ -246,25 +256,28 @@ def test_verify_scores_the_reference_itself_at_its_floor(subgrid, tmp_path):
     first.to_netcdf(tmp_path / "fine.nc")
     outcome = subgrid("verify", tmp_path / "e.zarr", "-r", tmp_path / "fine.nc", "-o", tmp_path / "m.json")
     assert outcome.code == 0, outcome.err
-    rows = {row["metric"]: row for row in json.loads((tmp_path / "m.json").read_text())["table"]}
+    rows = {row["metric"]: row for row in json.loads((tmp_path / "m.json").read_text())["rows"]}
     # Same distribution, other draws: W1 of 200 against 100 samples is of the size of its floor, 100 against 100.
-    assert 0.3 < rows["W1"]["generated"] / rows["W1"]["floor"] < 2
+    assert 0.3 < rows["W1"]["value"] / rows["W1"]["floor"] < 2
 
 
 @pytest.mark.slow
 def test_interrupted_training_says_how_to_resume_and_resumes_to_the_same_bits(archives, tmp_path):
-    longer = [option for option in TINY if "n_steps" not in option] + ["--set=training.n_steps=2000"]
-    command = lambda name: ["train", str(archives / "fine.nc"), "-o", str(tmp_path / name), *longer, PRIOR]  # noqa: E731
+    settings = ("prior=network", "debias=none", "channels=[16]", "n_blocks=1", "batch_size=8", "n_steps=2000")
+    command = lambda name: [  # noqa: E731
+        "fit", str(archives / "fine.nc"), str(archives / "coarse.nc"), "-o", str(tmp_path / name),
+        *(f"--set={setting}" for setting in settings),
+    ]  # fmt: skip
     assert called(*command("whole")).code == 0
     installed = str(Path(sys.executable).parent / "subgrid")
     process = subprocess.Popen([installed, *command("cut")], stderr=subprocess.PIPE, text=True)
-    log = tmp_path / "cut" / "training.jsonl"
+    log = tmp_path / "cut" / "model" / "training.jsonl"
     while not (log.exists() and log.read_text().count("\n") > 2) and process.poll() is None:
         time.sleep(0.05)
     process.send_signal(2)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 130, errors
-    assert "run the same command again to resume" in errors
+    assert "the same call goes on from there" in errors
     assert called(*command("cut")).code == 0
-    whole, cut = (jax.tree.leaves(load_prior(tmp_path / name).denoiser) for name in ("whole", "cut"))
+    whole, cut = (jax.tree.leaves(load(tmp_path / name).prior) for name in ("whole", "cut"))
     assert all(np.array_equal(a, b) for a, b in zip(whole, cut, strict=True))

@@ -94,8 +94,11 @@ def test_a_store_holds_the_same_and_the_format_gives_the_ending(archives, model,
     np.testing.assert_array_equal(opened(tmp_path / "e.zarr").u, opened(plain).u)
     shown = succeeded("status", tmp_path / "e.zarr").out
     assert "1 of 1 work items done" in shown
-    few = downscaled(archives / "coarse.nc", model, tmp_path / "few.nc", "--time", "0:1.5", "--format", "netcdf")
-    assert few.sizes["time"] == 4  # every half
+    few = downscaled(archives / "coarse.nc", model, tmp_path / "few.nc", "--time", "2:12.5", "--format", "netcdf")
+    np.testing.assert_array_equal(few.time, np.arange(2, 13, 0.5))
+    for span in ("40:50", "early:late"):
+        refused = called("downscale", archives / "coarse.nc", "-m", model, "-o", tmp_path / "no.nc", "--time", span)
+        assert refused.code == 2 and span in refused.complaint
     for arguments in (("-o", "e.nc", "--format", "zarr"), ("-o", "e", "--format", "grib")):
         assert called("downscale", archives / "coarse.nc", "-m", model, *arguments).code == 2
 
@@ -167,6 +170,17 @@ def pair(tmp_path_factory) -> Path:
     lines = [f"{name}, {lat}, {lon}" for name, (lat, lon) in PLACES.items()]
     (folder / "stations.csv").write_text("\n".join(["name, lat, lon", *lines]) + "\n")
     return folder
+
+
+def test_inspect_says_whether_two_archives_fit(pair, tmp_path):
+    """Exit code 2 where they do not, and what to change; `--variable` as `fit` takes it."""
+    fits = succeeded("inspect", pair / "coarse.nc", pair / "fine.nc", "--variable", "tas")
+    assert fits.out.rstrip().endswith("They fit together.") and "2080" not in fits.out
+    temperature((COARSE[0] - 60, COARSE[1]), seed=2).to_netcdf(tmp_path / "south.nc")
+    apart = called("inspect", tmp_path / "south.nc", pair / "fine.nc")
+    assert apart.code == 2 and "change: " in apart.out and "do not overlap" in apart.out
+    assert "They fit together" not in apart.out and apart.err == ""
+    assert called("inspect", pair / "coarse.nc", "--step", "year").code == 2
 
 
 @pytest.fixture(scope="module")

@@ -62,12 +62,15 @@ def test_metrics_and_report_tell_the_medians_of_the_perfect_model(run):
 
 
 def test_downscale_tells_it_for_every_sample(run, archives, subgrid, tmp_path):
-    output = tmp_path / "out.zarr"
-    outcome = subgrid("downscale", archives / "coarse.nc", "-m", run / "model", "-o", output, "--set=sampling.chunk=64")
+    """The model of a run is used with the sampler that the call names; ten of its coarse fields, as NetCDF."""
+    sampler = [f"--set={each}" for each in ("n_particles=4", "guidance=gaussian-gain", "n_levels=4", "chunk=64")]
+    arguments = ("-o", tmp_path / "e.nc", "--members", "3", "--time", "0:4.5", *sampler)
+    outcome = subgrid("downscale", archives / "coarse.nc", "-m", run, *arguments)
     assert outcome.code == 0, outcome.err
-    store = xr.open_zarr(output)
-    assert store.effective_size.dims == store.effective_fraction.dims == ("time", "member")
-    assert store.effective_size.shape == (64, 3)
+    with xr.open_dataset(tmp_path / "e.nc", decode_times=False) as found:
+        for name in DIAGNOSTICS:
+            assert found[name].dims == ("realization", "time") and found[name].shape == (3, 10)
+        assert np.all((found.effective_size >= 0.999) & (found.effective_size <= 4.001))
 
 
 def test_a_method_whose_steps_have_no_density_is_refused():
