@@ -7,11 +7,25 @@ import pytest
 
 import subgrid
 
+HEAVY = {"jax", "numpy", "scipy", "pandas", "xarray", "zarr", "dask", "matplotlib", "equinox", "optax"}
+"""What takes a tenth of a second or more to import: this, and not the noise of a clock, is what keeps a start short."""
 
-def test_import_loads_neither_jax_nor_xarray():
-    code = "import sys, subgrid; print([m for m in ('jax', 'xarray', 'matplotlib', 'equinox') if m in sys.modules])"
+
+def heavy_after(code: str) -> str:
+    """Which of them a process has imported that ran some code."""
+    code += f"; import sys; print(sorted({HEAVY} & set(sys.modules)), file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    return done.stderr.strip()
+
+
+def test_import_loads_nothing_heavy():
+    assert heavy_after("import subgrid") == "[]"
+    assert heavy_after("import subgrid; dir(subgrid); subgrid.__all__") == "[]"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["fit", "--help"], ["downscale", "--help"]])
+def test_help_loads_nothing_heavy(arguments):
+    assert heavy_after(f"import sys; sys.argv[1:] = {arguments}; from subgrid.cli.main import run; run()") == "[]"
 
 
 @pytest.mark.parametrize("name", subgrid.__all__)
