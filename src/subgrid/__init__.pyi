@@ -1,3 +1,4 @@
+from . import plot as plot
 from .data.canonical import check_climate as check_climate, open_climate as open_climate
 from .data.fields import open_field as open_field
 from .data.front import open as open
@@ -7,7 +8,5 @@ from .downscaling.model.folder import load as load
 from .downscaling.verifying.verify import verify as verify
 from .execution.ensembles import downscale as downscale
 from .numerics.operators import BlockMean as BlockMean, SparseCoarsening as SparseCoarsening, Subsample as Subsample
-
-from . import plot as plot
 
 __version__: str

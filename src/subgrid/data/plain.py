@@ -13,7 +13,7 @@ import xarray as xr
 from subgrid.data.fields import CHANNEL_DIM, DataError, channel_dims
 from subgrid.data.sources.sources import Source, read_sources
 from subgrid.data.variables.unit_spellings import between_units, same_unit
-from subgrid.data.variables.wanted import Variables, name_in, wanted_variables
+from subgrid.data.variables.wanted import Variable, Variables, name_in, wanted_variables
 
 Fields: TypeAlias = Source | xr.DataArray
 
@@ -130,8 +130,24 @@ def _chosen(dataset: xr.Dataset, whole: xr.Dataset, variables: Variables | None,
         called = name_in(held, variable, given)
         if called is None:
             raise DataError(f"{name}: no variable {variable!r}; it holds {', '.join(held) or 'none'}.")
-        found[variable] = dataset[called].rename(variable)
+        found[variable] = _as_given(dataset[called].rename(variable), given, name)
     return found
+
+
+def _as_given(field: xr.DataArray, given: Variable, name: str) -> xr.DataArray:
+    """With the units and the missing values that are given.
+
+    Raises:
+        DataError: for what only climate archives know.
+    """
+    if given.bounds is not None or given.quantity is not None:
+        raise DataError(
+            f"{name}: bounds and quantity of {field.name} are of archives with dates, latitudes and longitudes; plain "
+            "arrays are taken as they are, so leave them out."
+        )
+    for value in given.missing:
+        field = field.where(field != value) if isinstance(value, int | float) else field
+    return field if given.units is None else field.assign_attrs({**field.attrs, "units": given.units})
 
 
 def _converted(field: xr.DataArray, unit: str, name: str) -> xr.DataArray:

@@ -6,7 +6,7 @@ import json
 import shutil
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
@@ -109,7 +109,9 @@ def downscale(
         with_history(request.attributes, *request.notes), said, checkpoint=model.checkpoint, key=key
     )
     if out is not None and stored:
-        return _to_store(Path(out), model, request, n_members, sampling, attributes, scheduler, progress, key)
+        model.draws(sampling)  # settings that do not go with the model are refused before a store is made
+        asked = {name: text for name, text in said.items() if name != "chunk"}
+        return _to_store(Path(out), model, request, n_members, sampling, asked, attributes, scheduler, progress, key)
     sampler = Sampler(request.fine, model.draws(sampling))
     drawn, told = _in_memory(sampler, request, n_members, progress, key)
     dataset = ensemble_dataset(request, drawn, told, attributes)
@@ -156,11 +158,11 @@ def _in_memory(
 
 
 def _to_store(
-    out: Path, model: Model, request: Request, n_members: int, sampling: SamplingSettings,
+    out: Path, model: Model, request: Request, n_members: int, sampling: SamplingSettings, asked: Mapping[str, Any],
     attributes: Mapping[str, Any], scheduler: Any, progress: bool, key: Key,
 ) -> xr.Dataset:  # fmt: skip
     """A store in whose working folder the targets lie until it is full."""
-    store = _make_store(out, model, request, n_members, sampling, attributes, key)
+    store = _make_store(out, model, request, n_members, asked, attributes, key)
     targets = store.path / TARGETS
     if store.pending():
         _save_targets(targets, request)
@@ -170,10 +172,13 @@ def _to_store(
             targets=str(targets / "targets.zarr"),
             fine=str(targets / "fine.zarr"),
             sampling={each.name: getattr(sampling, each.name) for each in fields(sampling)},
+            version=f"{model.checkpoint} {_digest(request)}",
         )
         with progress_of("downscale", enabled=progress) as update:
             run(store, loader, scheduler, progress=partial(update))
-    if not store.pending():
+    if left := len(store.pending()):
+        say(f"{left} work items of {out} are left to other slices", enabled=progress)
+    else:
         shutil.rmtree(targets, ignore_errors=True)
     return xr.open_zarr(out)
 
@@ -204,7 +209,7 @@ def _times(request: Request) -> np.ndarray:
 
 
 def _make_store(
-    out: Path, model: Model, request: Request, n_members: int, sampling: SamplingSettings,
+    out: Path, model: Model, request: Request, n_members: int, asked: Mapping[str, Any],
     attributes: Mapping[str, Any], key: Key,
 ) -> Store:  # fmt: skip
     grid = request.fine.grid
@@ -213,8 +218,8 @@ def _make_store(
     space, shape = tuple(grid.attrs["space"]), request.fine.given_mask.shape
     counted = {dim: np.arange(n) for dim, n in zip(space, shape, strict=True) if dim not in coordinates.sizes}
     coordinates = coordinates.assign_coords(counted)  # a store knows its sizes by its coordinates
-    n_values = len(variables) * int(np.prod(shape))
-    item, chunk = time_blocks(len(request.targets), n_members, n_values)
+    drawn = len(variables) * int(np.prod(request.fine.space))  # memory is that of whole fields, whatever is given out
+    item, chunk = time_blocks(len(request.targets), n_members, drawn)
     kept = {name: value for name, value in attributes.items() if name not in TEMPLATE_WRITES}
     template = Template(
         coordinates.drop_attrs(deep=False),
@@ -230,7 +235,7 @@ def _make_store(
         template,
         seed=tuple(np.asarray(jr.key_data(key)).tolist()),
         stream=(STREAM,),
-        configuration={"targets": _digest(request), **{k: str(v) for k, v in asdict(sampling).items()}},
+        configuration={"targets": _digest(request), **asked},
         checkpoint=model.checkpoint,
     )
 

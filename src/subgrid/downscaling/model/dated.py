@@ -2,9 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
+import jax.numpy as jnp
+import jax.random as jr
 import numpy as np
 import xarray as xr
 from jaxtyping import Float
@@ -18,7 +22,7 @@ from subgrid.downscaling.climate.coarse_fit import fit_coarse
 from subgrid.downscaling.climate.degenerate import require_variation
 from subgrid.downscaling.climate.domain import Domain, connect, fine_side, fit_anomalies
 from subgrid.downscaling.climate.orography import static_predictors
-from subgrid.downscaling.climate.refinement import RefinementSettings
+from subgrid.downscaling.climate.refinement import RefinementSettings, padded_shape, refining_network
 from subgrid.downscaling.debiasing.choice import CANDIDATES, AnomalySample, n_fits
 from subgrid.downscaling.model.networks import NetworkFit, network_fit
 from subgrid.downscaling.model.refined import train_refined
@@ -26,7 +30,9 @@ from subgrid.downscaling.model.settings import FitSettings
 from subgrid.downscaling.model.sides import CoarseSide, FineSide
 from subgrid.downscaling.preparation.chain import Chain
 from subgrid.downscaling.preparation.series import Series, series_of
+from subgrid.training.cost import Cost, training_cost
 from subgrid.training.log import MetricsReport
+from subgrid.training.origin import digest
 from subgrid.types import Key, ProgressReport
 
 
@@ -49,6 +55,30 @@ class DatedPair:
     series: Series
     anomalies: Chain
     predictors: Float[np.ndarray, "p y x"] | None
+
+    def digests(self) -> list[str]:
+        """What names the values of both archives."""
+        return [digest(self.series.values), digest(*(self.coarse[name].values for name in self.domain.variables))]
+
+    def cost(self, network: RefinementSettings) -> Cost:
+        """What the training of a refining network will take.
+
+        Args:
+            network: its settings.
+
+        Returns:
+            Time and memory.
+        """
+        channels, static = self.series.values.shape[1], 1 + (0 if self.predictors is None else len(self.predictors))
+        made = eqx.filter_eval_shape(partial(refining_network, channels, static, network), key=jr.key(0))
+        one = jnp.zeros((2 * channels + static, *padded_shape(self.series.values.shape[2:], network)))
+        return training_cost(
+            made,
+            lambda net: net(one, jnp.zeros(())),
+            batch_size=network.batch_size,
+            n_steps=network.n_steps,
+            data_bytes=4.0 * self.series.values.size,
+        )
 
     @property
     def notes(self) -> tuple[str, ...]:

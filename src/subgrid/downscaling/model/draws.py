@@ -104,6 +104,7 @@ class RefinedDraws:
         n_levels: of noise.
         mask: cells with values.
         bounded: channels whose transform keeps bounds.
+        chunk: fields at a time; None for as many as keep a million values, at most 256.
     """
 
     prior: ClimatePrior
@@ -112,12 +113,19 @@ class RefinedDraws:
     n_levels: int
     mask: Bool[np.ndarray, "*fine"]
     bounded: tuple[bool, ...]
+    chunk: int | None = None
 
     def __call__(self, targets, keys, expected):
         post = self.post
         calibration = None if post is None else (post.calibration, expected)
         fields = draw_anomalies(
-            self.prior, self.conditional, targets, keys, n_levels=self.n_levels, calibration=calibration
+            self.prior,
+            self.conditional,
+            targets,
+            keys,
+            n_levels=self.n_levels,
+            calibration=calibration,
+            chunk=self.chunk,
         )
         if post is not None and post.marginals is not None:
             fields = apply_marginals(post.marginals, fields, self.mask, self.bounded)
@@ -198,7 +206,8 @@ def draws_of(
     match prior:
         case ClimatePrior() if settings.is_default:
             n_levels = settings.n_levels or N_LEVELS["refined"]
-            return RefinedDraws(prior, gaussian_conditional(prior, operator), post, n_levels, mask, bounded)
+            chunk = None if settings.chunk == SamplingSettings().chunk else settings.chunk
+            return RefinedDraws(prior, gaussian_conditional(prior, operator), post, n_levels, mask, bounded, chunk)
         case ClimatePrior():
             if post is not None:
                 warnings.warn(UNCALIBRATED, stacklevel=2)

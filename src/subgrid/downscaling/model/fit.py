@@ -165,18 +165,23 @@ def _fit_dated(call: _Call) -> None:
     settings, refines = call.settings, call.settings.prior in ("auto", "refined-gaussian")
     if call.operator is not None:
         raise ValueError("operator is of plain arrays; with dates and places C′ follows from the coordinates.")
+    if refines and settings.join is not None:
+        raise ValueError("join is of networks; a refined Gaussian is fitted by one process, so leave it out.")
     classes = (RefinementSettings,) if refines else (PriorSettings, TrainingSettings)
     network, *training = sort_settings("fit", call.others, *classes, without=BY_DATA)
     given = require_given(
         wanted_variables(call.variables), lambda: list(map(str, open_plain(_first(call.fine, "fine")).data_vars))
     )
-    wanted = _refuse_another(call.folder, call.key, [_asked(given), settings.asked(), network, *training])
     pair = open_dated(_dataset(call.fine), _dataset(call.coarse), given, settings)
+    asked = [_asked(given), settings.asked(), network, *training, *pair.digests()]
+    wanted = _refuse_another(call.folder, call.key, asked)
     call.say(*pair.notes)
     refinement = RefinementSettings(**network) if refines else None
     size = None if refines else pair.network(settings, network, *training)
     if size is not None:
         call.say(str(size.cost(len(pair.series))))
+    elif refinement is not None and refinement.n_steps:
+        call.say(str(pair.cost(refinement)))
     with progress_of("debias", enabled=call.progress) as update:
         sides = pair.sides(settings, given, update)
     call.say(*(() if sides[0].choice is None else sides[0].choice.sentences()))
@@ -202,7 +207,7 @@ def _fit_plain(call: _Call) -> None:
     if shifted and pair.chains[0].steps:
         raise ValueError("translation_invariant does not go with a mask, which shifts with no field; leave it out.")
     size, names = pair.network(settings, network, training), list(pair.names)
-    asked = [names, _facts(pair), settings.asked(), network, training]
+    asked = [names, _facts(pair), settings.asked(), network, training, *pair.digests()]
     wanted = _refuse_another(call.folder, call.key, asked)
     if settings.debias == "auto" and not shifted and (few := pair.corrections_in_words) is not None:
         call.say(few)
@@ -243,7 +248,9 @@ def _refuse_another(folder: Path, key: Key, asked: list[Any]) -> dict[str, Any]:
     content = {"seed": np.asarray(jr.key_data(key)).tolist(), "asked": asked}
     wanted, path = json.loads(json.dumps(content, default=str)), folder / "settings.json"
     if path.exists() and json.loads(path.read_text(encoding="utf-8")) != wanted:
-        raise OutputExists(f"{folder}: holds a model in training with other options; choose another folder.")
+        raise OutputExists(
+            f"{folder}: holds a model in training of other options or archives; choose another."
+        )
     if not path.exists() and (folder / PREPARATION).exists():
         raise OutputExists(f"{folder}: is the folder of a `subgrid run`; choose another folder.")
     return wanted

@@ -1,6 +1,8 @@
 """Fitting a model on plain arrays: no dates, no places on the earth; fields as they are, standardised in the prior."""
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,7 +14,7 @@ from subgrid.data.grids.alignment import check_aligned
 from subgrid.data.plain import Fields, open_plain, stacked
 from subgrid.data.stream import StreamedFields
 from subgrid.data.variables.quantities import Described
-from subgrid.data.variables.wanted import Variables
+from subgrid.data.variables.wanted import Variable, Variables, wanted_variables
 from subgrid.downscaling.debiasing.dynamic import TransportMethod
 from subgrid.downscaling.debiasing.fit import fit_debiaser_array
 from subgrid.downscaling.debiasing.series import Fieldwise
@@ -26,6 +28,7 @@ from subgrid.downscaling.model.sides import CoarseSide, FineSide, Reading, grid_
 from subgrid.downscaling.preparation.chain import Chain
 from subgrid.downscaling.preparation.steps import Cells, Filled
 from subgrid.training.log import MetricsReport
+from subgrid.training.origin import digest
 from subgrid.types import Coarsening, Debiaser, Key, NotedReport
 
 
@@ -43,6 +46,7 @@ class PlainPair:
         streamed: the fine archive, where it stays on disk.
         chains: of the coarse and the fine fields: what of them is masked.
         notes: what was assumed, a sentence each.
+        wanted: what was said of the variables, by which other files are opened.
     """
 
     fine: xr.Dataset
@@ -54,6 +58,12 @@ class PlainPair:
     streamed: StreamedFields | None = None
     chains: tuple[Chain, Chain] = (Chain(), Chain())
     notes: tuple[str, ...] = ()
+    wanted: Mapping[str, Variable] = field(default_factory=dict)
+
+    def digests(self) -> list[Any]:
+        """What names the values of both archives."""
+        fine = self.fine_samples.values if self.streamed is None else json.dumps(self.streamed.facts(), default=str)
+        return [fine if isinstance(fine, str) else digest(fine), digest(self.coarse_samples.values)]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -113,7 +123,8 @@ class PlainPair:
             self.chains[0].forward(self.coarse_samples.values), self.fine_samples.values, self.operator, chosen,
             method=method, folder=folder / "debias", report=report, key=key,
         )  # fmt: skip
-        return *plain_sides(self.fine, self.coarse, self.operator, debiaser, self.chains), summary
+        coarse, fine = plain_sides(self.fine, self.coarse, self.operator, debiaser, self.chains)
+        return replace(coarse, reading=replace(coarse.reading, wanted=dict(self.wanted))), fine, summary
 
     def _few_to_correct(self) -> bool:
         """Whether the half of an archive that is held back cannot tell a covariance of all coarse values."""
@@ -153,7 +164,7 @@ def plain_sides(
         The sides.
     """
     names = tuple(map(str, fine.data_vars))
-    units = tuple(str(coarse[name].attrs.get("units", "")) for name in names)
+    units = tuple(str(fine[name].attrs.get("units") or coarse[name].attrs.get("units", "")) for name in names)
     described = tuple(Described("other", "plain fields", (None, None), "none") for _ in names)
     reading = Reading(names, described, units, dated=False)
     grid = grid_of_fields(coarse, names)
@@ -180,7 +191,7 @@ def open_plain_pair(
         DataError: for archives that cannot be used or do not fit together.
     """
     fine_data = open_plain(fine, variables, name="fine")
-    units = [str(field.attrs.get("units", "")) for field in fine_data.data_vars.values()]
+    units = [str(each.attrs.get("units", "")) for each in fine_data.data_vars.values()]
     names = variables or list(map(str, fine_data.data_vars))
     coarse_data = open_plain(coarse, names, name="coarse", units=units)
     samples, streamed, fine_mask = _fine_samples(fine, fine_data, variables, settings.stream)
@@ -202,7 +213,16 @@ def open_plain_pair(
     periodic, note = (settings.periodic, None) if settings.periodic is not None else looks_periodic(samples)
     notes += [note] if note else []
     return PlainPair(
-        fine_data, coarse_data, samples, coarse_samples, connecting, periodic, streamed, chains, tuple(notes)
+        fine_data,
+        coarse_data,
+        samples,
+        coarse_samples,
+        connecting,
+        periodic,
+        streamed,
+        chains,
+        tuple(notes),
+        wanted_variables(variables) or {},
     )
 
 

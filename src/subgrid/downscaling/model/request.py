@@ -46,7 +46,7 @@ class Wanted:
         nearest: whether a place gets the nearest cell with values; by default it lies between the four around it.
 
     Raises:
-        ValueError: for a region and points at once, and a region that is not four numbers.
+        ValueError: for a region and points at once, a region that is not four numbers, and unknown `gaps`.
     """
 
     gaps: Literal["refuse", "drop"] = "refuse"
@@ -56,6 +56,8 @@ class Wanted:
     nearest: bool = False
 
     def __post_init__(self):
+        if self.gaps not in ("refuse", "drop"):
+            raise ValueError(f'gaps must be "refuse" or "drop", got {self.gaps!r}.')
         if self.region is not None and self.points is not None:
             raise ValueError("give a region or points, not both; points inside a region are points.")
         if self.region is not None and len(self.region) != 4:
@@ -134,12 +136,11 @@ def _plain(coarse: Fields, model: Model, change: Change, wanted: Wanted) -> Requ
     if change == "preserve":
         raise DataError("coarse: the model knows no dates, so there is no change of climate; leave out change.")
     side = model.coarse
-    dataset = open_plain(coarse, list(side.names), name="coarse", units=side.reading.units)
+    known = side.reading.wanted or list(side.names)
+    dataset = open_plain(coarse, known, name="coarse", units=side.reading.units)
     field = stacked(dataset)
     if wanted.time is not None:
-        if "time" not in field.coords:
-            raise DataError("coarse: has no coordinate of time to choose by.")
-        field = field.sel(time=wanted.span())
+        field = _within(field, wanted)
     found = without_mask(field) if side.kept is not None else None
     source = str(coarse) if isinstance(coarse, str | Path) else "coarse"
     samples = samples_of(field if found is None else found.field, source=source)
@@ -168,6 +169,26 @@ def _plain(coarse: Fields, model: Model, change: Change, wanted: Wanted) -> Requ
     )
 
 
+def _within(field: xr.DataArray, wanted: Wanted) -> xr.DataArray:
+    """Plain fields of the wanted times, which may be numbers.
+
+    Raises:
+        DataError: without such times, or for what is no span of them.
+    """
+    if "time" not in field.indexes:
+        raise DataError("coarse: has no coordinate of time to choose by.")
+    index, span = field.indexes["time"], wanted.span()
+    try:
+        if index.dtype.kind in "fiu":
+            span = slice(*(None if end is None else float(end) for end in (span.start, span.stop)))
+        chosen = field.isel(time=index.slice_indexer(span.start, span.stop))
+    except Exception as error:
+        raise DataError(f"time: {wanted.time!r} is no span of the archive's times, such as 0:10 of numbers.") from error
+    if not chosen.sizes["time"]:
+        raise DataError(f"time: nothing of {index[0]} to {index[-1]} lies within {wanted.time!r}.")
+    return chosen
+
+
 def _dated(coarse: Fields, model: Model, change: Change, wanted: Wanted) -> Request:
     side = model.coarse
     variables = opening(side.reading)
@@ -178,8 +199,11 @@ def _dated(coarse: Fields, model: Model, change: Change, wanted: Wanted) -> Requ
     check_step(side, dataset)
     series = series_of(dataset, side.names)
     notes = list(notes_of(dataset))
+    there = available_samples(dataset)
+    now = _chosen_times(dataset, wanted)
+    kept = np.tile(now, len(there) // len(now))
     if change == "ask":
-        _require_same_period(side.reading.period, series)
+        _require_same_period(side.reading.period, series[kept[there]])
     fine = model.fine
     if change == "preserve":
         _require_long(series)
@@ -189,9 +213,6 @@ def _dated(coarse: Fields, model: Model, change: Change, wanted: Wanted) -> Requ
         notes += [said] if (said := side.pairing_to(series)) else []
     else:
         targets = side.targets(series)
-    there = available_samples(dataset)
-    now = _chosen_times(dataset, wanted)
-    kept = np.tile(now, len(there) // len(now))
     time = dataset["time"][now].drop_vars([n for n in dataset["time"].coords if n != "time"]).drop_encoding()
     members = np.asarray(dataset["realization"].values) if dataset.sizes.get("realization", 1) > 1 else None
     return Request(
@@ -244,7 +265,7 @@ def _require_same_period(trained: tuple[int, int] | None, series: Series) -> Non
     if trained is None:
         return
     first, last = _years(series)
-    if first <= trained[1] + FAR and last >= trained[0] - FAR:
+    if first >= trained[0] - FAR and last <= trained[1] + FAR:
         return
     raise DataError(
         f"coarse: its fields are of {first} to {last}, and the model was fitted on {trained[0]} to {trained[1]}; say "

@@ -62,7 +62,9 @@ class Sampler:
         return fields.reshape(t, m, *fields.shape[1:]), {name: each.reshape(t, m) for name, each in told.items()}
 
 
-def sample_targets(*, folder: str, targets: str, fine: str | None = None, sampling: dict | None = None):
+def sample_targets(
+    *, folder: str, targets: str, fine: str | None = None, sampling: dict | None = None, version: str = ""
+):
     """The sampler of a folder's targets, for `execution`: loaded once in every process that samples.
 
     Args:
@@ -71,6 +73,7 @@ def sample_targets(*, folder: str, targets: str, fine: str | None = None, sampli
         fine: path of a stored `FineSide`, from the folder: with a change of climate, or a part of the grid; by default
             the model's own.
         sampling: of `SamplingSettings`.
+        version: of what lies at these paths: a process that loaded another one loads anew.
 
     Returns:
         `sample(times, members, *, keys)`: fields (time, member, channel, *space) as files have them.

@@ -68,7 +68,7 @@ class FitSettings:
     join: str | None = None
 
     def __post_init__(self):
-        for name, allowed in (("preparation", PreparationName), ("prior", PriorName)):
+        for name, allowed in (("preparation", PreparationName), ("prior", PriorName), ("gaps", Gaps)):
             if (value := getattr(self, name)) not in get_args(allowed):
                 raise ValueError(f"{name} must be one of {', '.join(get_args(allowed))}, got {value!r}.")
         require_at_least(1, self, "n_components", "n_levels")
