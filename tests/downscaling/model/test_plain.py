@@ -153,7 +153,7 @@ def test_a_finished_folder_and_one_of_other_options_are_left_alone(model, fine, 
         subgrid.fit(fine, coarse, folder=model.folder, key=jr.key(0), **TINY)
     shutil.copytree(model.folder, tmp_path / "m")
     (tmp_path / "m" / "model" / "conditional.json").unlink()
-    with pytest.raises(OutputExists, match="with other options"):
+    with pytest.raises(OutputExists, match="of other options"):
         subgrid.fit(fine, coarse, folder=tmp_path / "m", key=jr.key(0), **QUICK)
     with pytest.raises(DataError, match="not finished"):
         subgrid.load(tmp_path / "m")

@@ -248,9 +248,7 @@ def _refuse_another(folder: Path, key: Key, asked: list[Any]) -> dict[str, Any]:
     content = {"seed": np.asarray(jr.key_data(key)).tolist(), "asked": asked}
     wanted, path = json.loads(json.dumps(content, default=str)), folder / "settings.json"
     if path.exists() and json.loads(path.read_text(encoding="utf-8")) != wanted:
-        raise OutputExists(
-            f"{folder}: holds a model in training of other options or archives; choose another."
-        )
+        raise OutputExists(f"{folder}: holds a model in training of other options or archives; choose another.")
     if not path.exists() and (folder / PREPARATION).exists():
         raise OutputExists(f"{folder}: is the folder of a `subgrid run`; choose another folder.")
     return wanted
