@@ -1,8 +1,8 @@
 """Pictures of ensembles, a line each: axes in, axes out.
 
-    subgrid.plot.members(ensemble)
-    subgrid.plot.score_map(scores)
-    subgrid.plot.reliability(ensemble, reference)
+subgrid.plot.members(ensemble)
+subgrid.plot.score_map(scores)
+subgrid.plot.reliability(ensemble, reference)
 """
 
 import lazy_loader

@@ -7,12 +7,12 @@ import pytest
 import xarray as xr
 from scipy.stats import norm
 
-from subgrid.downscaling.debiasing.series import SeriesDebiaser
 from subgrid.downscaling.debiasing.bias_adjustment import (
     fit_dynamical_transport,
     fit_empirical_quantile_mapping,
     fit_quantile_delta_mapping,
 )
+from subgrid.downscaling.debiasing.series import SeriesDebiaser
 
 xsdba = pytest.importorskip("xsdba", reason="xsdba is not installed: no classical bias adjustment to test.")
 

@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from subgrid.downscaling.debiasing.of_anomalies import fit_climate_debiaser
 from subgrid.downscaling.debiasing.choice import AnomalySample, choose_debiasing
+from subgrid.downscaling.debiasing.of_anomalies import fit_climate_debiaser
 from subgrid.downscaling.debiasing.tried import DebiasingChoice
 from subgrid.transport.shrinkage import fit_shrunk_gaussian_map
 

@@ -34,7 +34,9 @@ def test_block_means_are_those_of_the_points_with_values():
     blocks = np.where(LAND, x, np.nan).reshape(4, 2, 4, 2)
     share = LAND.reshape(4, 2, 4, 2).mean((1, 3))
     np.testing.assert_array_equal(kept, share >= 0.5)
-    np.testing.assert_allclose(operator(jnp.asarray(np.where(LAND, x, 1e3))), np.nanmean(blocks, (1, 3))[kept], rtol=1e-5)
+    np.testing.assert_allclose(
+        operator(jnp.asarray(np.where(LAND, x, 1e3))), np.nanmean(blocks, (1, 3))[kept], rtol=1e-5
+    )
 
 
 def test_of_points_those_with_values_on_both_grids_are_kept():
