@@ -1,6 +1,5 @@
 """Samplers against Gaussians, for which the exact denoiser, and so the exact answer, are known."""
 
-import inspect
 import re
 from itertools import pairwise
 from typing import get_args
@@ -12,7 +11,6 @@ import jax.random as jr
 import numpy as np
 import pytest
 
-import subgrid
 from subgrid.diffusion.denoiser import gaussian_denoiser
 from subgrid.diffusion.gaussian_steps import GaussianODE, GaussianSDE, IsotropicGaussian
 from subgrid.diffusion.guidance.known_values import inpainting
@@ -31,6 +29,7 @@ from subgrid.diffusion.samplers import (
     sample,
     sample_with,
 )
+from subgrid.downscaling.model.draws import SamplingSettings
 from subgrid.experiments.downscale import EXPERIMENT
 from subgrid.experiments.downscale.build import grid_of, method_of
 from subgrid.experiments.downscale.config import DownscaleConfig, PriorTable
@@ -131,7 +130,7 @@ def test_what_misses_one_percent_says_so(method, known):
 
 def test_the_defaults_are_within_one_percent():
     gaussian = UNIT  # of `downscale`, of the configuration, and of `diffusion_bridge.decode` with and without noise
-    method = inspect.signature(subgrid.downscale).parameters["method"].default(gaussian)
+    method = SamplingSettings().stepping(gaussian)
     assert method_of(DownscaleConfig())(gaussian) == method
     assert std_of(method, grid_of(DownscaleConfig(), (2e-3, 80.0))) == pytest.approx(1.0, rel=0.01)
     for process in get_args(PriorTable.model_fields["process"].annotation):  # variance exploding, preserving, cosine

@@ -120,5 +120,5 @@ def test_bad_settings():
     odd = fields[..., :7]
     with pytest.raises(ValueError, match="2 levels need a coarse grid divisible by 2, not of 7 points; name at most 1"):
         fit_transport(Ends(odd, odd), TransportSettings(channels=(8, 8)), method="interpolant", key=jr.key(0))
-    with pytest.raises(TypeError, match="fit_debiaser has no setting 'n_step'; did you mean 'n_steps'"):
+    with pytest.raises(TypeError, match="debias_options has no setting 'n_step'; did you mean 'n_steps'"):
         debias_settings(n_step=3)

@@ -76,6 +76,13 @@ class SamplingSettings:
                 raise ValueError(f"{name} must be at least 1, got {value}.")
 
     @property
+    def stepping(self) -> Any:
+        """How to step down the noise levels, given the Gaussian conditional; by default exact for Gaussians."""
+        if self.method is None:
+            return GaussianSDE
+        return sampling_method(self.method) if isinstance(self.method, str) else method_for(self.method)
+
+    @property
     def is_default(self) -> bool:
         """Whether sampler and guidance are those that suit the prior."""
         return self.guidance is None and self.method is None and self.n_particles == 1
@@ -246,7 +253,7 @@ def _refuse(settings: SamplingSettings, kind: str, names: tuple[str, ...], inste
 def _conditional(model: ConditionalModel, settings: SamplingSettings) -> Any:
     if model.settings.kind == "flow" and settings.method is not None:
         raise ValueError('method does not go with a conditional model of the kind "flow", which steps by itself.')
-    upsampler = conditional_upsampler(model, n_evaluations=settings.n_levels, method=_method(settings))
+    upsampler = conditional_upsampler(model, n_evaluations=settings.n_levels, method=settings.stepping)
     warn_of_levels(upsampler)
     return upsampler
 
@@ -273,7 +280,7 @@ def _guided(
     settings: SamplingSettings,
     usual: str,
 ) -> DiffusionUpsampler | ParticleUpsampler:
-    method = _method(settings)
+    method = settings.stepping
     noise_range = sampling_range(leading_std(conditional.prior), trained, method)
     levels = noise_grid("exponential", settings.n_levels or N_LEVELS["guided"], noise_range)
     guide = _guide(settings, conditional, usual)
@@ -289,12 +296,6 @@ def _guided(
         upsampler = DiffusionUpsampler(*parts, method)
     warn_of_levels(upsampler)
     return upsampler
-
-
-def _method(settings: SamplingSettings) -> Any:
-    if settings.method is None:
-        return GaussianSDE
-    return sampling_method(settings.method) if isinstance(settings.method, str) else method_for(settings.method)
 
 
 def _guide(settings: SamplingSettings, conditional: ConditionalGaussian, usual: str) -> Any:
