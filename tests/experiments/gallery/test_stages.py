@@ -40,6 +40,7 @@ def test_a_run_draws_what_it_keeps_and_trains_once(subgrid, monkeypatch, tmp_pat
         "report.html",
         "config.toml",
         "records",
+        "log.txt",
     }
     # Both pages are of both sets.
     assert '"pinwheel"' in (folder / "transport.html").read_text()
