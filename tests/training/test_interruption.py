@@ -33,6 +33,14 @@ SECONDS = 4.0
 """Of one compiled call: more than the second in which the answer must be there."""
 
 
+@pytest.fixture(autouse=True)
+def interruptible():
+    """Started in the background of a script, a process ignores Ctrl-C, and so would these tests."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture(scope="module")
 def rounds():
     """How many turns take half of that, on this machine now; a call has two steps."""
