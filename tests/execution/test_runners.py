@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import toy_sampler
 
-from subgrid.data.store import OutputError
+from subgrid.data.store import MARKERS, OutputError
 from subgrid.execution.health import status
 from subgrid.execution.runners import (
     Dask,
@@ -28,7 +28,7 @@ from subgrid.execution.runners import (
     run_serial,
 )
 from subgrid.execution.sampling import loader_of
-from subgrid.execution.store import ASIDE, MARKERS
+from subgrid.execution.store import ASIDE
 
 from .conftest import SPACE, array_digests, chunk_digests
 

@@ -12,12 +12,12 @@ from hypothesis import given, settings, strategies as st
 from hypothesis.extra.numpy import arrays
 
 from subgrid.data.fields import DataError
-from subgrid.data.store import OutputError
+from subgrid.data.store import MARKERS, RECORD, OutputError
 from subgrid.execution import files
 from subgrid.execution.files import place
 from subgrid.execution.health import status
 from subgrid.execution.layout import check_aligned
-from subgrid.execution.store import ASIDE, MARKERS, RECORD, Store, open_store, read_marker, round_bits, write_item
+from subgrid.execution.store import ASIDE, Store, open_store, read_marker, round_bits, write_item
 from subgrid.execution.work_items import WorkItem
 
 from .conftest import SPACE, chunk_digests

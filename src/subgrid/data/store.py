@@ -25,6 +25,10 @@ OTHER_FORMATS = (
 KEPT_ENCODING = ("units", "calendar", "grid_mapping", "bounds", "coordinates")
 ZARR_MARKS = ("zarr.json", ".zgroup", ".zmetadata")
 """What tells a Zarr store, of either format, from any other folder."""
+WORK = ".subgrid/work"
+"""What a store that is filled piece by piece keeps of its making, and below it the record of what it is to be, and a
+marker for each piece that is done."""
+RECORD, MARKERS = f"{WORK}/store.json", f"{WORK}/done"
 
 
 class OutputError(OSError):

@@ -17,7 +17,7 @@ import xarray as xr
 from jaxtyping import Float
 
 from subgrid.data.plain import Fields
-from subgrid.data.store import OutputExists, check_free, output_kind, write_dataset, write_zarr
+from subgrid.data.store import WORK, OutputExists, check_free, output_kind, write_dataset, write_zarr
 from subgrid.downscaling.climate.degenerate import require_finite_fields
 from subgrid.downscaling.model.blocks import time_blocks
 from subgrid.downscaling.model.draws import Diagnostics, SamplingSettings
@@ -31,7 +31,7 @@ from subgrid.downscaling.stored.codec import encode
 from subgrid.downscaling.stored.part import save_part
 from subgrid.execution.runners import Serial, parse_scheduler, run
 from subgrid.execution.sampling import loader_of
-from subgrid.execution.store import WORK, Store
+from subgrid.execution.store import Store
 from subgrid.execution.template import Template, create_store
 from subgrid.numerics.streams import draw_keys, substream
 from subgrid.training.progress import progress as progress_of, say

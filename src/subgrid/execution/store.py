@@ -19,15 +19,12 @@ import numpy as np
 from jaxtyping import Float
 
 from subgrid.data.fields import DataError
-from subgrid.data.store import OutputError
+from subgrid.data.store import MARKERS, RECORD, WORK, OutputError
 from subgrid.execution.files import check_name, inside, place, remove_stale
 from subgrid.execution.layout import Layout, check_aligned, layout_of
 from subgrid.execution.work_items import WorkItem
 
-WORK = ".subgrid/work"
-RECORD = f"{WORK}/store.json"
 ASIDE = f"{WORK}/partial"
-MARKERS = f"{WORK}/done"
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,10 @@ import numpy as np
 import xarray as xr
 
 import subgrid
-from subgrid.data.store import OutputError, OutputExists, output_kind
+from subgrid.data.store import RECORD, WORK, OutputError, OutputExists, output_kind
 from subgrid.execution.files import check_name, inside, place, sync_tree
 from subgrid.execution.layout import MEMBER, TIME, Layout, check_same
-from subgrid.execution.store import ASIDE, RECORD, WORK, Store, is_store, open_store
+from subgrid.execution.store import ASIDE, Store, is_store, open_store
 
 MANTISSA_BITS = 23
 """Of a float32, besides the leading one."""

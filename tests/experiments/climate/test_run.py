@@ -16,7 +16,7 @@ import pytest
 import xarray as xr
 from filelock import FileLock
 
-from subgrid.execution.store import MARKERS
+from subgrid.data.store import MARKERS
 from subgrid.experiments import KINDS
 from subgrid.experiments.climate import stages
 from subgrid.experiments.climate.changes import change_sentence, change_with_interval

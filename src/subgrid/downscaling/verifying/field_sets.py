@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 
 from subgrid.data.fields import DataError, channel_dims, sample_dims, space_dims
 from subgrid.data.pooling.members import MEMBER_DIMS
+from subgrid.data.store import MARKERS, RECORD
 
 Given: TypeAlias = str | Path | xr.Dataset | xr.DataArray
 Chosen: TypeAlias = str | Sequence[str] | Mapping[str, str] | None
@@ -22,8 +23,6 @@ PLAIN = "ensemble"
 TRUTH = "truth"
 BESIDE = (TRUTH, "target")
 """Variables of such a dataset that are no members."""
-RECORD, MARKERS = ".subgrid/work/store.json", ".subgrid/work/done"
-"""Of a store that work items fill (`subgrid.execution.store`, a layer above this one)."""
 
 
 @dataclass(frozen=True)
