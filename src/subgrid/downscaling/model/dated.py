@@ -25,7 +25,7 @@ from subgrid.downscaling.climate.orography import static_predictors
 from subgrid.downscaling.climate.refinement import RefinementSettings, padded_shape, refining_network
 from subgrid.downscaling.debiasing.choice import CANDIDATES, AnomalySample, n_fits
 from subgrid.downscaling.model.networks import NetworkFit, network_fit
-from subgrid.downscaling.model.refined import train_refined
+from subgrid.downscaling.model.refined import FineAnomalies, RefinedSettings, train_refined
 from subgrid.downscaling.model.settings import FitSettings
 from subgrid.downscaling.model.sides import CoarseSide, FineSide
 from subgrid.downscaling.preparation.chain import Chain
@@ -160,10 +160,9 @@ class DatedPair:
         key: Key,
     ) -> None:
         """The prior and its post-processing, in FOLDER/model; resumes."""
-        train_refined(
-            folder, self.domain, self.anomalies, self.series, predictors=self.predictors, settings=network,
-            n_components=settings.n_components, n_levels=settings.n_levels, report=report, show=show, key=key,
-        )  # fmt: skip
+        fine = FineAnomalies(self.domain, self.anomalies, self.series, self.predictors)
+        chosen = RefinedSettings(network, settings.n_components, settings.n_levels)
+        train_refined(folder, fine, chosen, report=report, show=show, key=key)
 
 
 def open_dated(fine: Source, coarse: Source, given: Mapping[str, Variable], settings: FitSettings) -> DatedPair:

@@ -1,6 +1,7 @@
 """Training the prior of anomalies, a Gaussian that a network may refine, and the post-processing of its draws."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
@@ -31,40 +32,76 @@ from subgrid.training.progress import progress
 from subgrid.types import Key
 
 
+@dataclass(frozen=True)
+class FineAnomalies:
+    """What a refined Gaussian is trained on.
+
+    Args:
+        domain: mask and C′.
+        anomalies: from fine fields to their anomalies.
+        series: the fine fields to train on.
+        predictors: (p, y, x), static fields for the network; None for none.
+    """
+
+    domain: Domain
+    anomalies: Chain
+    series: Series
+    predictors: Float[np.ndarray, "p y x"] | None = None
+
+
+@dataclass(frozen=True)
+class RefinedSettings:
+    """How a refined Gaussian is fitted.
+
+    Args:
+        network: that refines it, and its training.
+        n_components: numbers of principal components to choose from.
+        n_levels: of noise, in draws.
+    """
+
+    network: RefinementSettings
+    n_components: Sequence[int]
+    n_levels: int
+
+
 @faults_in_words("the fit of the prior")
 def train_refined(
     folder: Path,
-    domain: Domain,
-    anomalies: Chain,
-    series: Series,
+    fine: FineAnomalies,
+    settings: RefinedSettings,
     *,
-    predictors: Float[np.ndarray, "p y x"] | None,
-    settings: RefinementSettings,
-    n_components: Sequence[int],
-    n_levels: int,
     report: MetricsReport | None,
     show: bool = True,
     key: Key,
 ) -> None:
-    """The prior of the fine anomalies of a training series, and what its draws need, in FOLDER/model; resumes.
+    """The prior of fine anomalies, and what its draws need, in FOLDER/model; resumes.
 
-    Arguments and errors are those of `train_climate_prior` and `fit_post_processing`; `n_levels`, of noise; `show`,
-    whether the progress of the calibration is shown.
+    Args:
+        folder: of the model or the run.
+        fine: what to train on.
+        settings: of the fit.
+        report: of the training, called as report(step, metrics).
+        show: whether the progress of the calibration is shown.
+        key: of everything random.
+
+    Raises:
+        ValueError: as `train_climate_prior` and `fit_post_processing`.
     """
+    domain, series = fine.domain, fine.series
     model, groups = folder / "model", series.season_year
-    fields = np.nan_to_num(anomalies.forward(series.values, series.phase))
+    fields = np.nan_to_num(fine.anomalies.forward(series.values, series.phase))
     conditions = Conditions(
         domain.regridding.operator,
         domain.rows,
         domain.distances if domain.mask.sum() * len(domain.variables) <= MOST_VALUES else None,
-        expected(anomalies, series.phase, len(series), fields.shape[1:]),
+        expected(fine.anomalies, series.phase, len(series), fields.shape[1:]),
         domain.transforms,
     )
     if not is_trained(model):
-        training = TrainingAnomalies(fields, groups, domain.mask.astype(np.float32), predictors)
+        training = TrainingAnomalies(fields, groups, domain.mask.astype(np.float32), fine.predictors)
         train_climate_prior(
-            training, conditions, settings=settings, n_components=n_components, n_levels=n_levels, folder=model,
-            report=report, key=substream(key, "prior"),
+            training, conditions, settings=settings.network, n_components=settings.n_components,
+            n_levels=settings.n_levels, folder=model, report=report, key=substream(key, "prior"),
         )  # fmt: skip
     if not (model / POST_PROCESSING).exists():
         prior = load_climate_prior(model)
@@ -77,7 +114,7 @@ def train_refined(
         def draws(calibration: SpreadCalibration) -> Float[np.ndarray, "n m channel y x"]:
             each = calibration, climatology
             update(next(passes), PASSES + 1)
-            drawn = draw_anomalies(prior, conditional, targets, keys, n_levels=n_levels, calibration=each)
+            drawn = draw_anomalies(prior, conditional, targets, keys, n_levels=settings.n_levels, calibration=each)
             return prior.normalised(drawn).reshape(len(fields), MEMBERS, *prior.denoiser.base.mean.shape)
 
         passes = count()

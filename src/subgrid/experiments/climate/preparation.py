@@ -14,7 +14,7 @@ from subgrid.downscaling.climate.refinement import RefinementSettings
 from subgrid.downscaling.debiasing.choice import n_fits
 from subgrid.downscaling.model.folder import save_preparation
 from subgrid.downscaling.model.output import with_history
-from subgrid.downscaling.model.refined import train_refined
+from subgrid.downscaling.model.refined import FineAnomalies, RefinedSettings, train_refined
 from subgrid.downscaling.model.sides import CoarseSide, FineSide
 from subgrid.downscaling.preparation.series import Series, series_of
 from subgrid.downscaling.stored.part import save_part
@@ -92,16 +92,11 @@ def train(run: ClimateRun, update: Update) -> None:
     table, series = run.config.prior, run.fine_series
     chosen = np.flatnonzero(run.trained(series))
     keys = set(RefinementSettings.__dataclass_fields__)
-    settings = RefinementSettings(**{k: v for k, v in table.model_dump().items() if k in keys})
+    network = RefinementSettings(**{k: v for k, v in table.model_dump().items() if k in keys})
     train_refined(
         run.folder,
-        run.domain,
-        run.fine_anomalies,
-        series[chosen],
-        predictors=run.predictors,
-        settings=settings,
-        n_components=table.directions,
-        n_levels=run.config.sampling.n_levels,
-        report=lambda step, numbers: update(step, settings.n_steps, f"loss {numbers['loss']:.4f}"),
+        FineAnomalies(run.domain, run.fine_anomalies, series[chosen], run.predictors),
+        RefinedSettings(network, table.directions, run.config.sampling.n_levels),
+        report=lambda step, numbers: update(step, network.n_steps, f"loss {numbers['loss']:.4f}"),
         key=run.key("training"),
     )
