@@ -3,7 +3,7 @@
 import xarray as xr
 
 from subgrid.data.canonical import open_climate
-from subgrid.data.plain import Fields, has_dates_and_places, open_plain
+from subgrid.data.plain import Fields, as_dataset, has_dates_and_places, open_plain
 from subgrid.data.sources.sources import read_sources
 from subgrid.data.times.steps import Step
 from subgrid.data.variables.wanted import Variables
@@ -33,8 +33,7 @@ def open(
     Examples:
         >>> fine = subgrid.open("EOBS_*.nc", ["tas"])
     """
-    if isinstance(source, xr.DataArray):
-        source = source.to_dataset(name=source.name or "field")
+    source = as_dataset(source)
     if has_dates_and_places(read_sources(source, name=name)[0].dataset):
         return open_climate(source, variables, name=name, step=step)
     return open_plain(source, variables, name=name)

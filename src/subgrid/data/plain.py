@@ -56,6 +56,19 @@ def open_plain(
     return xr.Dataset({n: field.transpose(*first.dims) for n, field in converted.items()}, attrs=dataset.attrs)
 
 
+def as_dataset(source: Fields, name: str = "field") -> Source:
+    """A DataArray as a Dataset of one variable; any other source as it is.
+
+    Args:
+        source: of fields.
+        name: of a variable without one.
+
+    Returns:
+        What `read_sources` takes.
+    """
+    return source.to_dataset(name=source.name or name) if isinstance(source, xr.DataArray) else source
+
+
 def split_channels(dataset: xr.Dataset) -> xr.Dataset:
     """A dataset without channel dimensions: a variable for each channel.
 
@@ -102,8 +115,7 @@ def stacked(dataset: xr.Dataset) -> xr.DataArray:
 
 
 def _read(source: Fields, name: str) -> xr.Dataset:
-    if isinstance(source, xr.DataArray):
-        return source.to_dataset(name=source.name or "field")
+    source = as_dataset(source)
     files = read_sources(source, name=name)
     if len(files) > 1:
         raise DataError(

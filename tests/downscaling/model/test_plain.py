@@ -24,34 +24,15 @@ from subgrid.execution.runners import run
 from subgrid.numerics.operators import BlockMean, SparseCoarsening, Subsample
 
 from ...diffusion.gaussian_fields import matrix_of, posterior, ring
+from ..plain_waves import waves
 from .gaussian_models import network_model
 
-FINE, FACTOR, LENGTH = 32, 4, 8.0
+FINE, FACTOR = 32, 4
 TINY = {
     "channels": (8,), "n_blocks": 1, "patch": 2, "n_steps": 10, "steps_per_dispatch": 10, "batch_size": 8,
     "progress": False,
 }  # fmt: skip
 QUICK = {**TINY, "debias": "none"}
-
-
-def waves(n_points: int, n_runs: int, n_times: int, seed: int, *, bias: float = 0.0, noise: float = 0.0):
-    """Random waves of wavenumbers 1 and 2 about 3 + bias, dimensions (x, trajectory, time): space first on purpose.
-
-    Eight points determine waves; of noise they do not.
-    """
-    draw = np.random.default_rng(seed)
-    x = np.arange(n_points) * LENGTH / n_points
-    phases = draw.uniform(0, 2 * np.pi, (2, n_runs, n_times, 1))
-    angle = 2 * np.pi * x / LENGTH
-    values = 3 + bias + np.cos(angle + phases[0]) + 0.5 * np.cos(2 * angle + phases[1])
-    values = values + noise * draw.normal(size=values.shape)
-    coords = {
-        "x": ("x", x, {"units": "m"}),
-        "time": ("time", np.arange(n_times) * 6.0, {"units": "hours"}),
-        "height": ((), 2.0, {"units": "m"}),
-    }
-    field = xr.DataArray(values, coords, ("trajectory", "time", "x"), "u", {"units": "m s-1", "long_name": "velocity"})
-    return field.transpose("x", "trajectory", "time")
 
 
 def surfaces(shape: tuple[int, int], n: int, seed: int, *, middles: bool = False) -> xr.DataArray:

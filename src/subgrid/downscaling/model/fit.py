@@ -15,7 +15,7 @@ from typing import Any
 import jax.random as jr
 import numpy as np
 
-from subgrid.data.plain import Fields, has_dates_and_places, open_plain
+from subgrid.data.plain import Fields, as_dataset, has_dates_and_places, open_plain
 from subgrid.data.sources.sources import read_sources
 from subgrid.data.store import OutputExists, check_free, write_json
 from subgrid.data.variables.wanted import Variable, Variables, wanted_variables
@@ -156,9 +156,7 @@ def _is_dated(fine: Fields, coarse: Fields, settings: FitSettings) -> bool:
 
 def _first(source: Any, name: str) -> Any:
     """The first file of an archive, lazily."""
-    if hasattr(source, "to_dataset") and not hasattr(source, "data_vars"):
-        return source.to_dataset(name=source.name or "field")
-    return read_sources(source, name=name)[0].dataset
+    return read_sources(as_dataset(source), name=name)[0].dataset
 
 
 def _fit_dated(call: _Call) -> None:
@@ -172,7 +170,7 @@ def _fit_dated(call: _Call) -> None:
     given = require_given(
         wanted_variables(call.variables), lambda: list(map(str, open_plain(_first(call.fine, "fine")).data_vars))
     )
-    pair = open_dated(_dataset(call.fine), _dataset(call.coarse), given, settings)
+    pair = open_dated(as_dataset(call.fine), as_dataset(call.coarse), given, settings)
     asked = [_asked(given), settings.asked(), network, *training, *pair.digests()]
     wanted = _refuse_another(call.folder, call.key, asked)
     call.say(*pair.notes)
@@ -219,10 +217,6 @@ def _fit_plain(call: _Call) -> None:
     call.begin(wanted, (coarse_side, fine_side))
     with call.training(size.training.n_steps) as report:
         pair.train(size, call.folder, report=report, key=substream(call.key, "prior"))
-
-
-def _dataset(source: Any) -> Any:
-    return _first(source, "") if hasattr(source, "to_dataset") and not hasattr(source, "data_vars") else source
 
 
 def _facts(pair: PlainPair) -> list[Any]:

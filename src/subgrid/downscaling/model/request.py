@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from subgrid.data.canonical import check_climate, open_climate
 from subgrid.data.checks.places import show_time
 from subgrid.data.fields import DataError, sample_dims, samples_of
-from subgrid.data.plain import Fields, open_plain, stacked
+from subgrid.data.plain import Fields, as_dataset, open_plain, stacked
 from subgrid.data.pooling.members import available_samples
 from subgrid.data.pooling.pooling import notes_of
 from subgrid.downscaling.climate.coarse_fit import check_grid, check_step
@@ -192,8 +192,7 @@ def _within(field: xr.DataArray, wanted: Wanted) -> xr.DataArray:
 def _dated(coarse: Fields, model: Model, change: Change, wanted: Wanted) -> Request:
     side = model.coarse
     variables = opening(side.reading)
-    source = coarse.to_dataset(name=coarse.name or side.names[0]) if isinstance(coarse, xr.DataArray) else coarse
-    opened = open_climate(source, variables, name="coarse", step=side.reading.step)
+    opened = open_climate(as_dataset(coarse, side.names[0]), variables, name="coarse", step=side.reading.step)
     check_grid(side, opened)
     dataset = check_climate(opened, name="coarse", gaps=wanted.gaps, needed=side.kept)
     check_step(side, dataset)
