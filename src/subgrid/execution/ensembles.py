@@ -111,7 +111,9 @@ def downscale(
     if out is not None and stored:
         model.draws(sampling)  # settings that do not go with the model are refused before a store is made
         asked = {name: text for name, text in said.items() if name != "chunk"}
-        return _to_store(Path(out), model, request, n_members, sampling, asked, attributes, scheduler, progress, key)
+        store = _make_store(Path(out), model, request, n_members, asked, attributes, key)
+        _fill(store, model, request, sampling, scheduler, progress)
+        return xr.open_zarr(out)
     sampler = Sampler(request.fine, model.draws(sampling))
     drawn, told = _in_memory(sampler, request, n_members, progress, key)
     dataset = ensemble_dataset(request, drawn, told, attributes)
@@ -157,12 +159,10 @@ def _in_memory(
     return np.concatenate(parts), {name: np.concatenate([each[name] for each in told]) for name in told[0]}
 
 
-def _to_store(
-    out: Path, model: Model, request: Request, n_members: int, sampling: SamplingSettings, asked: Mapping[str, Any],
-    attributes: Mapping[str, Any], scheduler: Any, progress: bool, key: Key,
-) -> xr.Dataset:  # fmt: skip
-    """A store in whose working folder the targets lie until it is full."""
-    store = _make_store(out, model, request, n_members, asked, attributes, key)
+def _fill(
+    store: Store, model: Model, request: Request, sampling: SamplingSettings, scheduler: Any, progress: bool
+) -> None:
+    """Does what is pending of a store, in whose working folder the targets lie until it is full."""
     targets = store.path / TARGETS
     if store.pending():
         _save_targets(targets, request)
@@ -177,10 +177,9 @@ def _to_store(
         with progress_of("downscale", enabled=progress) as update:
             run(store, loader, scheduler, progress=partial(update))
     if left := len(store.pending()):
-        say(f"{left} work items of {out} are left to other slices", enabled=progress)
+        say(f"{left} work items of {store.path} are left to other slices", enabled=progress)
     else:
         shutil.rmtree(targets, ignore_errors=True)
-    return xr.open_zarr(out)
 
 
 def _save_targets(folder: Path, request: Request) -> None:
