@@ -82,6 +82,7 @@ def test_the_number_of_components_is_the_true_one(trained):
     assert len(prior.denoiser.base.variances) == 3
 
 
+@pytest.mark.slow
 def test_components_that_span_the_grid_are_not_tapered(trained):
     """Random patterns of the whole grid have as much covariance far as near: to damp it costs CRPS."""
     _, prior = trained

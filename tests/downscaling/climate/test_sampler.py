@@ -140,6 +140,7 @@ def test_each_draw_follows_from_its_key_alone_in_whatever_block(warm):
     np.testing.assert_array_equal(later, whole[[6, 2]])
 
 
+@pytest.mark.slow
 def test_marginals_of_training_draws_become_those_of_the_training_fields(wet):
     domain, fields, prior = wet
     targets = domain.coarsen(fields)

@@ -232,6 +232,7 @@ def test_too_few_days_for_the_quantiles_are_reported_before_anything_is_trained(
     assert not (tmp_path / "m").exists()  # so the mended call may use the same folder
 
 
+@pytest.mark.slow
 def test_an_unfinished_model_of_other_options_is_refused_and_the_same_call_goes_on(model, tmp_path, monkeypatch):
     """Stopped between the prior and the post-processing of its draws; to the same bits as in one go."""
 

@@ -11,6 +11,8 @@ from subgrid.data.fields import DataError
 from subgrid.downscaling.model.masks import masked_coarsening, without_mask
 from subgrid.numerics.operators import BlockMean, Subsample
 
+from ...cases import few
+
 FINE, COARSE = (8, 8), (4, 4)
 LAND = np.ones(FINE, bool)
 LAND[:3, :4] = False
@@ -58,7 +60,7 @@ def test_a_mask_is_the_same_at_all_times_or_none():
     assert without_mask(array(values).expand_dims("channel")).mask is None
 
 
-@pytest.mark.parametrize("prior", ["network", "conditional-diffusion"])
+@pytest.mark.parametrize("prior", few(["conditional-diffusion", "network"]))
 def test_members_have_the_mask_and_keep_to_the_debiased_field(tmp_path, prior):
     fine = array(np.where(LAND, fields(40, 1), np.nan))
     raw = fields(30, 2, bias=2.0).reshape(30, 4, 2, 4, 2).mean((2, 4))

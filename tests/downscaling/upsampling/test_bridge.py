@@ -20,6 +20,8 @@ from subgrid.downscaling.upsampling.bridge import (
 from subgrid.downscaling.upsampling.guided import sample_ensemble
 from subgrid.training.checkpoint import CheckpointMismatch
 
+pytestmark = pytest.mark.slow
+
 TINY = UpsamplerSettings(
     1, (4,), (4,), translation_invariant=True, channels=(8,), n_blocks=1, n_iterations=2, n_steps=20, batch_size=16,
     n_sampling_steps=10,
