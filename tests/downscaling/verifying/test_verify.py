@@ -302,13 +302,13 @@ def test_an_experiment_that_keeps_its_truth_is_verified_by_it(tmp_path):
     assert CONDITION_DIM in dataset.dims
 
 
-def climate_store(path, members, n_items=None):
-    grid = xr.Dataset(coords={"time": TIMES, "lat": LAT, "lon": LON})
+def climate_store(path, members, n_items=None, times=TIMES, **labels):
+    grid = xr.Dataset(coords={"time": times, "lat": LAT, "lon": LON, **labels})
     template = Template(
         grid,
         {"tas": {"units": "K"}},
         space=("lat", "lon"),
-        n_members=N_MEMBERS,
+        n_members=members.shape[1],
         shards={"time": 100},
         chunks={"time": 50},
     )
@@ -327,26 +327,48 @@ def test_a_store_of_work_items_is_read_when_it_is_finished(tmp_path):
         quiet(climate_store(tmp_path / "part.zarr", members, 2), reference_of(truth))
 
 
-def test_several_members_of_a_climate_model_are_members_of_one_ensemble(tmp_path):
-    members, truth = draws()
+def test_members_of_the_coarse_model_are_scored_apart_wherever_they_lie(tmp_path):
+    """In memory and in NetCDF along "realization", in a store along "time": the same scores, the mean over them."""
+    members, truth = draws(n_members=6)
+    others, _ = draws(seed=1, n_members=6)
+    by_model = np.concatenate([members, others + 1])  # one after the other
+    made = output.ensemble_dataset(request_for("r2", "r10"), by_model[:, :, None], {}, {})
+    made.to_netcdf(tmp_path / "ensemble.nc")
+    labels = {"coarse_realization": ("time", np.repeat(["r2", "r10"], N_TIMES))}
+    climate_store(tmp_path / "ensemble.zarr", by_model, times=np.tile(TIMES, 2), **labels)
+    reference = reference_of(truth)
+    wanted = quiet(made, reference, paired=True)
+    apart = [quiet(ensemble_of(each), reference, paired=True) for each in (members, others + 1)]
+    assert wanted.n_pairs == 2 * N_TIMES
+    assert value(wanted, "CRPS") == pytest.approx(np.mean([value(each, "CRPS") for each in apart]), rel=1e-6)
+    for name in ("ensemble.nc", "ensemble.zarr"):
+        found = quiet(tmp_path / name, reference, paired=True)
+        assert [row.value for row in found.rows] == pytest.approx([row.value for row in wanted.rows], nan_ok=True)
+
+
+def test_a_member_of_the_coarse_model_may_have_fewer_draws_than_another():
+    members, truth = draws(n_members=6)
+    made = output.ensemble_dataset(request_for("a", "b"), np.concatenate([members, members])[:, :, None], {}, {})
+    found = quiet(made.isel(realization=slice(10)), reference_of(truth))
+    first, last = (quiet(ensemble_of(members[:, :n]), reference_of(truth)) for n in (6, 4))
+    assert value(found, "CRPS") == pytest.approx((value(first, "CRPS") + value(last, "CRPS")) / 2, rel=1e-6)
+
+
+def request_for(*labels):
+    """Of as many members of the coarse model as there are labels."""
     grid = xr.Dataset({"tas": ((), 0.0, {"units": "K"})}, {"lat": LAT, "lon": LON}, {"space": ["lat", "lon"]})
-    by_model = np.concatenate([members[:, :6], members[:, 6:]])[:, :, None]  # one model member after the other
-    request = Request(
-        targets=np.zeros((2 * len(TIMES), 1, 1), np.float32),
+    n = len(labels) * N_TIMES
+    return Request(
+        targets=np.zeros((n, 1, 1), np.float32),
         phase=None,
         samples=xr.Dataset(coords={"time": TIMES}),
-        sizes={"realization": 2, "time": len(TIMES)},
-        there=np.ones(2 * len(TIMES), bool),
-        members=np.array(["r1", "r2"]),
+        sizes={"realization": len(labels), "time": N_TIMES},
+        there=np.ones(n, bool),
+        members=np.array(labels),
         fine=FineSide(grid, Chain(), Subsample((len(LAT), len(LON)), 1)),
         notes=(),
         attributes={},
     )
-    made = output.ensemble_dataset(request, by_model, {}, {})
-    made.to_netcdf(tmp_path / "ensemble.nc")
-    found = quiet(tmp_path / "ensemble.nc", reference_of(truth))
-    wanted = quiet(ensemble_of(members), reference_of(truth))
-    assert value(found, "CRPS") == pytest.approx(value(wanted, "CRPS"), rel=1e-6)
 
 
 def test_every_variable_has_its_rows_and_one_without_a_counterpart_is_named():

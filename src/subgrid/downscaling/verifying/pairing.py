@@ -201,9 +201,8 @@ def _runs(ensemble: FieldSet, chosen: Int[np.ndarray, " n"]) -> Int[np.ndarray, 
     """The run that each sample is of; None where samples do not follow each other in time."""
     if "time" not in ensemble.lead:
         return None
-    sizes = tuple(ensemble.array.sizes[d] for d in ensemble.lead)
-    outer = np.unravel_index(chosen, sizes)[:-1]
-    return np.zeros(len(chosen), np.int64) if not outer else np.ravel_multi_index(outer, sizes[:-1]).astype(np.int64)
+    outer = np.unravel_index(chosen, ensemble.counts)[:-1]
+    return np.ravel_multi_index(outer, ensemble.counts[:-1]).astype(np.int64)
 
 
 def _other_years(keys: list[str]) -> Int[np.ndarray, " n"]:
