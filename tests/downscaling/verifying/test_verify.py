@@ -1,5 +1,7 @@
 """Scores of ensembles whose distribution is known, in every form that Subgrid writes."""
 
+import time
+
 import cftime
 import numpy as np
 import pandas as pd
@@ -13,7 +15,7 @@ from subgrid.downscaling.model import output
 from subgrid.downscaling.model.request import Request
 from subgrid.downscaling.model.sides import FineSide
 from subgrid.downscaling.preparation.chain import Chain
-from subgrid.downscaling.verifying import paired_scores, set_scores
+from subgrid.downscaling.verifying import paired_scores, pairing, set_scores
 from subgrid.downscaling.verifying.verify import verify
 from subgrid.execution.store import write_item
 from subgrid.execution.template import Template, create_store
@@ -190,6 +192,24 @@ def test_a_model_with_a_weather_of_its_own_is_not_paired_by_the_dates_that_it_sh
     # A bias of many standard deviations does not hide that the days are the same.
     assert quiet(ensemble_of(members + season[:, None] + 20, times), reference).n_pairs == n
     assert quiet(ensemble_of(other + season[:, None], times), reference, paired=True).n_pairs == n
+
+
+def test_the_other_year_of_a_date_is_the_nearest_day_of_its_month():
+    draw = np.random.default_rng(0)
+    days = np.sort(draw.choice(5 * 365, 200, replace=False))
+    keys = [str(day) for day in np.datetime64("1999-01-01") + draw.permutation(days)]
+    other = pairing._other_years(keys)
+    for i, key in enumerate(keys):
+        others = [j for j, each in enumerate(keys) if each[5:7] == key[5:7] and each[:4] != key[:4]]
+        assert other[i] == min(others, key=lambda j: abs(int(keys[j][8:]) - int(key[8:])), default=-1)
+
+
+def test_many_dates_are_paired_at_once():
+    """30 000 dates, in time that grows with their number; with its square it was some minutes."""
+    keys = [str(day) for day in np.datetime64("1900-01-01") + np.arange(30_000)]
+    start = time.process_time()
+    assert (pairing._other_years(keys) >= 0).all()
+    assert time.process_time() - start < 5
 
 
 def test_only_dates_that_both_have_are_compared():
