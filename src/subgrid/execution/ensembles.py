@@ -17,6 +17,7 @@ import xarray as xr
 from jaxtyping import Float
 
 from subgrid.data.plain import Fields
+from subgrid.data.pooling.members import COARSE_MEMBER
 from subgrid.data.store import WORK, OutputExists, check_free, output_kind, write_dataset, write_zarr
 from subgrid.downscaling.climate.degenerate import require_finite_fields
 from subgrid.downscaling.model.blocks import time_blocks
@@ -239,7 +240,7 @@ def _make_store(
     )
 
 
-SAMPLE_NAMES = {"time": "time_of_sample", "realization": "coarse_realization"}
+SAMPLE_NAMES = {"time": "time_of_sample", "realization": COARSE_MEMBER}
 """Of coordinates that would be taken for the dimensions of a store."""
 TEMPLATE_WRITES = ("configuration", "configuration_hash", "seed", "checkpoint", "subgrid_version", "Conventions")
 """Attributes that a store has of its own."""
@@ -253,7 +254,7 @@ def _sample_coordinates(request: Request) -> dict[str, Any]:
     found: dict[str, Any] = {"time": ("time", _times(request))}
     for dim, place in zip(request.sizes, places, strict=True):
         if dim == "realization" and request.members is not None:
-            found["coarse_realization"] = ("time", request.members[place])
+            found[COARSE_MEMBER] = ("time", request.members[place])
         else:
             values = request.samples[dim].values[place] if dim in request.samples.coords else place
             found[SAMPLE_NAMES.get(dim, dim)] = ("time", values)

@@ -79,6 +79,18 @@ def network_model() -> GaussianModel:
     return GaussianModel(prior, FineSide(grid, Chain(), Subsample((n,), 3)), y[None, None], None, *wanted, matrix)
 
 
+def wave_prior() -> tuple[Prior, Subsample]:
+    """24 periodic points with waves of three wavenumbers and nothing else, every fourth given: five tell the sixth."""
+    n = 24
+    angle = 2 * np.pi * np.arange(n) / n
+    waves = np.stack([wave(k * angle) for k in (1, 2, 3) for wave in (np.cos, np.sin)])[:, None] / np.sqrt(n / 2)
+    parts = np.zeros((1, n)), waves, np.array([5.0, 4.5, 4.0, 3.5, 3.0, 2.5]), 0.0, np.ones((1, n))
+    gaussian = GaussianPrior(*(jnp.asarray(part, jnp.float32) for part in parts))
+    standardiser = Standardiser(jnp.zeros(1), jnp.ones(1))
+    denoiser = Preconditioned(ExactNetwork(gaussian))
+    return Prior(PriorSettings(1, (n,)), denoiser, standardiser, gaussian), Subsample((n,), 4)
+
+
 SIDE, PADDED = 5, 6
 MASK = np.ones((SIDE, SIDE), bool)
 MASK[0, :2] = False

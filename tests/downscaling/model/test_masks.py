@@ -8,7 +8,8 @@ import xarray as xr
 
 import subgrid
 from subgrid.data.fields import DataError
-from subgrid.downscaling.model.masks import masked_coarsening, without_mask
+from subgrid.downscaling.model import masks
+from subgrid.downscaling.model.masks import masked_coarsening, rows_of, without_mask
 from subgrid.numerics.operators import BlockMean, Subsample
 
 from ...cases import few
@@ -48,6 +49,18 @@ def test_of_points_those_with_values_on_both_grids_are_kept():
     np.testing.assert_array_equal(kept, LAND[::2, ::2] & coarse)
     x = np.arange(64.0).reshape(FINE)
     np.testing.assert_allclose(operator(jnp.asarray(x)), x[::2, ::2][kept])
+
+
+@pytest.mark.parametrize("block", [2**22, 150])
+def test_rows_are_those_of_the_operator_and_hold_nothing_but_them(block, monkeypatch):
+    monkeypatch.setattr(masks, "VALUES_AT_ONCE", block)
+    for operator in (BlockMean(FINE, 2), Subsample(FINE, 2)):
+        rows = rows_of(operator)
+        x = np.random.default_rng(0).normal(size=FINE)
+        np.testing.assert_allclose(rows @ x.ravel(), np.ravel(operator(jnp.asarray(x))), atol=1e-6)
+        assert rows.nnz == (64 if isinstance(operator, BlockMean) else 16)
+    masked, _ = masked_coarsening(BlockMean(FINE, 2), LAND, None, minimum_valid=0.5)
+    assert masked.matrix.nse == sum(n for n in LAND.reshape(4, 2, 4, 2).sum((1, 3)).ravel() if n >= 2)
 
 
 def test_a_mask_is_the_same_at_all_times_or_none():

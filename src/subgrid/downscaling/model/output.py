@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
+from subgrid.data.pooling.members import COARSE_MEMBER
 from subgrid.downscaling.model.draws import Diagnostics
 from subgrid.downscaling.model.request import Request
 from subgrid.types import Key
@@ -60,7 +61,7 @@ def ensemble_dataset(
     coordinates |= {name: (lead, by_member(each)) for name, each in diagnostics.items()}
     if request.members is not None:
         labels = np.repeat(request.members, m)
-        coordinates["coarse_realization"] = (MEMBER, labels, {"long_name": "member of the coarse model"})
+        coordinates[COARSE_MEMBER] = (MEMBER, labels, {"long_name": "member of the coarse model"})
     return xr.Dataset(variables, coordinates, dict(attributes))
 
 
