@@ -11,7 +11,9 @@ import numpy as np
 import xarray as xr
 
 from subgrid.data.fields import CHANNEL_DIM, DataError, channel_dims
+from subgrid.data.grids.coordinates import gridded_variables
 from subgrid.data.sources.sources import Source, read_sources
+from subgrid.data.times.stamps import has_dates
 from subgrid.data.variables.unit_spellings import between_units, same_unit
 from subgrid.data.variables.wanted import Variable, Variables, name_in, wanted_variables
 
@@ -183,15 +185,27 @@ def has_dates_and_places(dataset: xr.Dataset) -> bool:
         dataset: an archive, opened.
 
     Returns:
-        True if all are among its coordinates, by name or standard name.
+        True if some variable has both, by the rules by which climate archives are read.
+
+    Examples:
+        >>> has_dates_and_places(xr.open_dataset("nemo.nc"))  # nav_lat, nav_lon, time_counter
+        True
     """
-    names = {str(name).lower() for name in dataset.variables}
-    standard = {str(each.attrs.get("standard_name", "")) for each in dataset.variables.values()}
-    placed = ({"lat", "latitude"} & names or "latitude" in standard) and (
-        {"lon", "longitude", "long"} & names or "longitude" in standard
-    )
-    dated = any(
-        each.dtype.kind == "M" or (each.dtype == object and each.size and hasattr(each.values.flat[0], "calendar"))
-        for each in dataset.coords.values()
-    )
-    return bool(placed) and dated
+    return not what_is_lacking(dataset)
+
+
+def what_is_lacking(dataset: xr.Dataset) -> str:
+    """What keeps an archive from being one with dates and places on the earth, in words.
+
+    Args:
+        dataset: an archive, opened.
+
+    Returns:
+        "latitudes and longitudes", "dates", or both; an empty text where nothing is lacking.
+    """
+    placed = gridded_variables(dataset, kinds="fiuSUO")
+    if any(has_dates(dataset, name) for name in placed):
+        return ""
+    dated = any(has_dates(dataset, str(name)) for name in dataset.data_vars)
+    missing = [*([] if placed else ["latitudes and longitudes"]), *([] if dated and not placed else ["dates"])]
+    return " and ".join(missing)

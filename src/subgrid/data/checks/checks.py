@@ -16,6 +16,7 @@ from subgrid.data.checks.extremes import check_extremes, check_suspects
 from subgrid.data.checks.fills import Suspect
 from subgrid.data.checks.missing import NoNumber
 from subgrid.data.checks.places import file_at, place, show_time
+from subgrid.data.checks.shares import check_share
 from subgrid.data.fields import DataError
 from subgrid.data.pooling.pooling import AVAILABLE, NOTES, file_of
 from subgrid.data.sources.sources import first_line
@@ -154,6 +155,7 @@ def check_values(field: xr.DataArray, *, name: str, gaps: Gaps = "refuse", neede
         empty += _count(census, values.reshape(*present.shape, n_cells), present, start)
     census.low, census.high = check_suspects(field, census.suspects, (census.low, census.high), name)
     _check_census(field, census, empty, name, gaps)
+    check_share(field, census.high, name)
     return census
 
 

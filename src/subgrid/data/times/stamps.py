@@ -126,6 +126,27 @@ def are_monthly(parts: Sequence[tuple[xr.Dataset, str, str]]) -> bool:
     return is_monthly(xr.DataArray(np.unique(every), dims="time"))
 
 
+def has_dates(dataset: xr.Dataset, variable: str) -> bool:
+    """Whether a variable has a date for each of its fields.
+
+    Args:
+        dataset: decoded.
+        variable: in it.
+
+    Returns:
+        False for a variable without times, and for times that are numbers.
+
+    Examples:
+        >>> has_dates(xr.open_dataset("wrf.nc"), "RAINNC")
+        True
+    """
+    try:
+        found = _axis(dataset, variable, variable)
+    except DataError:
+        return False
+    return found is not None and is_dated(dataset[found[1]].variable)
+
+
 def _own_stamps(dataset: xr.Dataset, variable: str, file: str) -> np.ndarray | None:
     """The dates of a variable as they are in a file; None where bounds or forecasts say what they stand for."""
     try:

@@ -4,6 +4,7 @@ Temperatures become K, precipitation mm day-1, pressures Pa and so on (`quantiti
 not know keeps its units. What a variable measures decides, not its units alone: m s-1 is a wind as well as a rain rate.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,7 +13,7 @@ import xarray as xr
 
 from subgrid.data.fields import DataError
 from subgrid.data.variables.quantities import QUANTITIES, Described, Quantity
-from subgrid.data.variables.unit_spellings import ZEROS, Unit, UnknownUnit, parse_unit, registry
+from subgrid.data.variables.unit_spellings import DIMENSIONLESS, ZEROS, Unit, UnknownUnit, parse_unit, registry
 
 WATER_DENSITY = 1000.0
 """In kg m-3."""
@@ -142,6 +143,22 @@ def can_be(units: str, quantity: str) -> bool:
         return _line(parse_unit(units), kind, quantity, 1.0) is not None
     except UnknownUnit:
         return False
+
+
+def is_number(units: str) -> bool:
+    """Whether units are those of a pure number, such as "1" or "0-1", and neither missing nor per cent.
+
+    Args:
+        units: the attribute.
+
+    Returns:
+        False for all others.
+
+    Examples:
+        >>> is_number("%")
+        False
+    """
+    return bool(units.strip()) and re.fullmatch(DIMENSIONLESS, units.strip().lower()) is not None
 
 
 def implausible(described: Described, low: float, high: float) -> Literal["too low", "too high"] | None:

@@ -15,7 +15,8 @@ from typing import Any
 import jax.random as jr
 import numpy as np
 
-from subgrid.data.plain import Fields, as_dataset, has_dates_and_places, open_plain
+from subgrid.data.fields import DataError
+from subgrid.data.plain import Fields, as_dataset, open_plain, what_is_lacking
 from subgrid.data.sources.sources import read_sources
 from subgrid.data.store import OutputExists, check_free, write_json
 from subgrid.data.variables.wanted import Variable, Variables, wanted_variables
@@ -149,9 +150,23 @@ def _require_own(folder: Path, inputs: list[str | Path]) -> None:
 
 
 def _is_dated(fine: Fields, coarse: Fields, settings: FitSettings) -> bool:
+    """Whether both archives have dates and places.
+
+    Raises:
+        DataError: if one has them and the other does not: then something of the other is not as it should be.
+    """
     if settings.preparation != "auto":
         return settings.preparation == "anomalies"
-    return all(has_dates_and_places(_first(each, name)) for each, name in ((fine, "fine"), (coarse, "coarse")))
+    lacking = {name: what_is_lacking(_first(each, name)) for name, each in (("fine", fine), ("coarse", coarse))}
+    without = [name for name in lacking if lacking[name]]
+    if len(without) == 1:
+        (name,) = without
+        other = "coarse" if name == "fine" else "fine"
+        raise DataError(
+            f"{name}: has no {lacking[name]}, and {other} has both dates and places; `subgrid inspect` says what of it "
+            'cannot be read; or give preparation = "standardise" to take both as plain arrays.'
+        )
+    return not without
 
 
 def _first(source: Any, name: str) -> Any:
