@@ -10,8 +10,10 @@ from typing import Any, TypeAlias
 import numpy as np
 import xarray as xr
 
+from subgrid.data.checks.missing import OF_FILE_VALUES, packing_of, without_missing
 from subgrid.data.fields import CHANNEL_DIM, DataError, channel_dims
 from subgrid.data.grids.coordinates import gridded_variables
+from subgrid.data.pooling.pooling import NOTES
 from subgrid.data.sources.sources import Source, read_sources
 from subgrid.data.times.stamps import has_dates
 from subgrid.data.variables.unit_spellings import between_units, same_unit
@@ -51,11 +53,12 @@ def open_plain(
                 f"{name}: {variable} has the dimensions {field.dims}, and {first.name} {first.dims}; variables of one "
                 "model share their grid."
             )
-    converted = {
-        variable: _converted(field, unit, name)
-        for (variable, field), unit in zip(chosen.items(), units or [""] * len(chosen), strict=True)
-    }
-    return xr.Dataset({n: field.transpose(*first.dims) for n, field in converted.items()}, attrs=dataset.attrs)
+    result = xr.Dataset(attrs=dataset.attrs)
+    for (variable, field), unit in zip(chosen.items(), units or [""] * len(chosen), strict=True):
+        valid, notes = _valid(field)
+        result[variable] = _converted(valid, unit, name).transpose(*first.dims)
+        result[variable].encoding = {**field.encoding, NOTES: notes}
+    return result
 
 
 def as_dataset(source: Fields, name: str = "field") -> Source:
@@ -146,6 +149,14 @@ def _chosen(dataset: xr.Dataset, whole: xr.Dataset, variables: Variables | None,
             raise DataError(f"{name}: no variable {variable!r}; it holds {', '.join(held) or 'none'}.")
         found[variable] = _as_given(dataset[called].rename(variable), given, name)
     return found
+
+
+def _valid(field: xr.DataArray) -> tuple[xr.DataArray, tuple[str, ...]]:
+    """Without what the attributes of a file call no value, without these attributes, and what was left out."""
+    packing = packing_of(field)
+    if not packing.declared and not any(OF_FILE_VALUES.fullmatch(str(name)) for name in field.attrs):
+        return field, ()
+    return without_missing(field if field.chunks is not None else field.chunk(), packing)
 
 
 def _as_given(field: xr.DataArray, given: Variable, name: str) -> xr.DataArray:

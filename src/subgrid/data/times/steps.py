@@ -97,7 +97,10 @@ def advice(*names: str | None) -> str:
     step = common_step(*names)
     if step is None:
         return "average the finer one before, for instance with dataset.resample(time='YS').mean()"
-    return f"average both with step = '{step}' (climate.step in a configuration, --step {step} of subgrid inspect)"
+    return (
+        f"average both with step = '{step}' (climate.step in a configuration, --step {step} of "
+        f"`subgrid inspect`, --set step={step} of `subgrid fit`)"
+    )
 
 
 def how_to_average(field: xr.DataArray) -> How:

@@ -11,8 +11,7 @@ import xarray as xr
 from jaxtyping import Float
 
 from subgrid.data.fields import DataError
-from subgrid.data.variables.unit_spellings import UnknownUnit, parse_unit
-from subgrid.data.variables.units import AMOUNTS
+from subgrid.data.variables.units import is_amount
 
 AT_MOST, AT_LEAST = 400, 50
 """Consecutive times that are looked at: as many as fit `SAMPLE_BYTES`, in these limits."""
@@ -41,12 +40,13 @@ def refuse_totals(field: xr.DataArray, quantity: str, units: str, *, file: str) 
         file: for messages.
 
     Raises:
-        DataError: for totals that run on, or begin anew at some hours, months or when a bucket is full, with both readings.
+        DataError: for totals that run on, or begin anew at some hours, in each month or when a bucket is full, with
+            both readings.
 
     Examples:
         >>> refuse_totals(open_climate("wrf.nc").RAINNC, "precipitation", "mm", file="wrf.nc")
     """
-    if "time" not in field.dims or field.sizes["time"] <= RISES or not _is_amount(quantity, units):
+    if "time" not in field.dims or field.sizes["time"] <= RISES or not is_amount(quantity, units):
         return
     values, time = _sample(field)
     if values.size == 0:
@@ -64,13 +64,6 @@ def refuse_totals(field: xr.DataArray, quantity: str, units: str, *, file: str) 
         f"itself); if it is a rate that its units leave out, say so: variables = {{{field.name} = {{units = "
         f"{rate!r}}}}}."
     )
-
-
-def _is_amount(quantity: str, units: str) -> bool:
-    try:
-        return parse_unit(units).dimensionality in AMOUNTS.get(quantity, ())
-    except UnknownUnit:
-        return False
 
 
 def _sample(field: xr.DataArray) -> tuple[Float[np.ndarray, "time cell"], xr.DataArray]:

@@ -118,6 +118,8 @@ def _instead(unit: Unit, text: str, quantity: str) -> str:
     """What to say of a variable whose units do not fit: those of a rate for amounts, else another quantity."""
     if unit.dimensionality in AMOUNTS.get(quantity, ()):
         return f"units = '{text} day-1'"
+    if is_angle(unit):
+        return "units = " + repr("degC" if quantity.startswith("temperature") else QUANTITIES[quantity].units)
     fitting = (name for name, kind in QUANTITIES.items() if name != quantity and kind.units and can_be(text, name))
     return f"quantity = {next(fitting, 'other')!r}"
 
@@ -143,6 +145,38 @@ def can_be(units: str, quantity: str) -> bool:
         return _line(parse_unit(units), kind, quantity, 1.0) is not None
     except UnknownUnit:
         return False
+
+
+def is_amount(quantity: str, units: str) -> bool:
+    """Whether units are those of what is summed up over a time step.
+
+    Args:
+        quantity: a key of `QUANTITIES`.
+        units: of its values.
+
+    Returns:
+        True for mm of precipitation or J m-2 of radiation, for instance.
+
+    Examples:
+        >>> is_amount("precipitation", "mm")
+        True
+    """
+    try:
+        return parse_unit(units).dimensionality in AMOUNTS.get(quantity, ())
+    except UnknownUnit:
+        return False
+
+
+def is_angle(unit: Unit) -> bool:
+    """Whether a unit is one of angles, which no quantity of the table has.
+
+    Args:
+        unit: from `parse_unit`.
+
+    Returns:
+        True for degrees and radians.
+    """
+    return str(unit.unit) in ("degree", "radian")
 
 
 def is_number(units: str) -> bool:
@@ -203,6 +237,8 @@ def _line(
     unit: Unit, kind: Quantity, quantity: str, step_days: float | xr.DataArray | None
 ) -> tuple[float | xr.DataArray, float] | None:
     """(factor, offset) of the conversion; None if the dimensions do not agree."""
+    if is_angle(unit):
+        return None  # pint takes it for a number, and a degree for .017
     ureg = registry()
     amount, days = ureg.Quantity(unit.scale, unit.unit), 1.0
     if quantity in AMOUNTS and "common_month" in str(unit.unit) and _is_months(step_days):
