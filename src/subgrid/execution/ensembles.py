@@ -107,7 +107,10 @@ def downscale(
         say(f"coarse: {note}", enabled=progress)
     said = {"n_members": n_members, "change": change, **{name: str(value) for name, value in (own | part).items()}}
     attributes = provenance(
-        with_history(request.attributes, *request.notes), said, checkpoint=model.checkpoint, key=key
+        with_history(request.attributes, *request.notes, *model.coarse.reading.notes),
+        said,
+        checkpoint=model.checkpoint,
+        key=key,
     )
     if out is not None and stored:
         model.draws(sampling)  # settings that do not go with the model are refused before a store is made

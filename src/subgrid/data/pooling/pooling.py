@@ -22,10 +22,10 @@ from subgrid.data.times.totals import refuse_totals
 from subgrid.data.variables.quantities import Described
 
 PARTS = "parts"
-UNITS_FOUND = "units_found"
+UNITS_FOUND, UNITS_GIVEN = "units_found", "units_given"
 NOTES = "notes"
-"""Keys of a variable's encoding that keep its files, its units in them and what was done to it when they were opened;
-for messages and the history of outputs. They are not written."""
+"""Keys of a variable's encoding that keep its files, its units in them and as given, and what was done to it when they
+were opened; for messages and the history of outputs. They are not written."""
 GRID_TOLERANCE = 0.01
 """Coordinates that agree to this part of a cell are equal: files store them with different precision."""
 
@@ -117,7 +117,8 @@ def pool(fields: Sequence[ClimateField], *, name: str, step: Step | None = None)
 def _known_of(fields: list[ClimateField]) -> dict[str, Any]:
     """What messages about a variable need of its files."""
     stored = [field.stored for field in fields if field.stored is not None]
-    return {PARTS: [_part(field) for field in fields], UNITS_FOUND: fields[0].units, STORED: stored}
+    units = {UNITS_FOUND: fields[0].units, UNITS_GIVEN: fields[0].given_units}
+    return {PARTS: [_part(field) for field in fields], STORED: stored, **units}
 
 
 def notes_of(dataset: xr.Dataset) -> tuple[str, ...]:
@@ -220,12 +221,10 @@ def _part(field: ClimateField) -> tuple[str, Any, Any, str | None]:
 
 
 def _check_calendars(fields: Sequence[ClimateField]) -> None:
-    known: dict[str, str] = {}
-    for field in fields:
-        if "time" in field.data.dims:
-            known.setdefault(calendar_of(field.data["time"]), field.file)
+    timed = [field for field in reversed(fields) if "time" in field.data.dims]
+    known = {calendar_of(field.data["time"]): field.file for field in timed}
     if len(known) > 1:
-        (one, file), (two, other) = list(known.items())[:2]
+        (one, file), (two, other) = list(known.items())[:-3:-1]
         raise DataError(
             f"{file} has the calendar {one} and {other} {two}; open them as two archives, or convert one with "
             f"dataset.convert_calendar({one!r})."

@@ -1,6 +1,6 @@
 """Fitting a model on archives with dates and places: units, masks, day-of-year anomalies, and what is left of them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -35,6 +35,9 @@ from subgrid.training.log import MetricsReport
 from subgrid.training.origin import digest
 from subgrid.types import Key, ProgressReport
 
+SAY_WHICH = "say which with variables=[…], on the command line --variable."
+"""The end of what is said where several variables are there to choose from."""
+
 
 @dataclass(frozen=True)
 class DatedPair:
@@ -47,6 +50,7 @@ class DatedPair:
         series: the fine fields.
         anomalies: from fine fields to their anomalies.
         predictors: (p, *fine), static fields for the network; None for none.
+        still: what is said of fine cells that never change.
     """
 
     fine: xr.Dataset
@@ -55,10 +59,13 @@ class DatedPair:
     series: Series
     anomalies: Chain
     predictors: Float[np.ndarray, "p y x"] | None
+    still: tuple[str, ...] = ()
 
     def digests(self) -> list[str]:
-        """What names the values of both archives."""
-        return [digest(self.series.values), digest(*(self.coarse[name].values for name in self.domain.variables))]
+        """What names the values of both archives, and of predictors."""
+        static = [] if self.predictors is None else [digest(self.predictors)]
+        coarse = digest(*(self.coarse[name].values for name in self.domain.variables))
+        return [digest(self.series.values), coarse, *static]
 
     def cost(self, network: RefinementSettings) -> Cost:
         """What the training of a refining network will take.
@@ -105,7 +112,7 @@ class DatedPair:
         names, domain = list(self.domain.variables), self.domain
         coarse = series_of(self.coarse, names)
         transforms, kept = domain.transforms, domain.regridding.kept
-        require_variation(self.coarse[names], coarse, transforms, name="coarse", cells=kept)
+        still = require_variation(self.coarse[names], coarse, transforms, name="coarse", cells=kept)
         target = AnomalySample(domain.coarsen(self.inner), self.series.phase, self.series.season_year)
         options: dict[str, Any] = {"method": settings.debias, **settings.debias_options}
         methods = tuple(options.get("candidates", CANDIDATES)) if settings.debias == "auto" else (settings.debias,)
@@ -119,7 +126,8 @@ class DatedPair:
             report=lambda done, _: update(done, total),
             **options,
         )
-        reading = replace(side.reading, wanted=dict(given), step=settings.step)
+        notes = fitted_on({"fine": (*notes_of(self.fine), *self.still), "coarse": (*notes_of(self.coarse), *still)})
+        reading = replace(side.reading, wanted=dict(given), step=settings.step, notes=notes)
         return replace(side, reading=reading), fine_side(self.fine, domain, self.anomalies)
 
     @property
@@ -190,20 +198,50 @@ def open_dated(fine: Source, coarse: Source, given: Mapping[str, Variable], sett
     if settings.orography is not None:
         predictors = static_predictors(settings.orography, fine_data, variable=settings.orography_variable)
     series = series_of(fine_data, names)
-    require_variation(fine_data[names], series, domain.transforms, name="fine", fewest_years=2, cells=domain.mask)
+    still = require_variation(
+        fine_data[names], series, domain.transforms, name="fine", fewest_years=2, cells=domain.mask
+    )
     anomalies = fit_anomalies(series, domain.transforms, n_harmonics=settings.n_harmonics)
-    return DatedPair(fine_data, coarse_data, domain, series, anomalies, predictors)
+    return DatedPair(fine_data, coarse_data, domain, series, anomalies, predictors, still)
 
 
-def require_given(given: Mapping[str, Variable] | None, count: Callable[[], list[str]]) -> Mapping[str, Variable]:
-    """The variables that were named, or the one that there is.
+def fitted_on(notes: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """What is said of the archives of a fit, as the history of its outputs says it.
+
+    Args:
+        notes: sentences on each archive, by its name.
+
+    Returns:
+        A line each.
+    """
+    return tuple(f"{name} archive of the model: {note}" for name, said in notes.items() for note in said)
+
+
+def require_given(
+    given: Mapping[str, Variable] | None, fine: Callable[[], list[str]], coarse: Callable[[], list[str]]
+) -> Mapping[str, Variable]:
+    """The variables that were named, or the one that there is in both archives.
+
+    Args:
+        given: what was named.
+        fine: gives the names of the variables of the fine archive.
+        coarse: the same of the coarse one.
+
+    Returns:
+        The variables.
 
     Raises:
-        DataError: if there are several to choose from.
+        DataError: if there are several to choose from, or none.
     """
     if given:
         return given
-    found = count()
-    if len(found) == 1:
-        return {found[0]: Variable()}
-    raise DataError(f"fine: holds the variables {', '.join(found) or '(none)'}; say which as `variables`.")
+    held, others = fine(), coarse()
+    common = [name for name in held if name in others]
+    if len(common) == 1 or (len(held) == 1 and not common):
+        return {name: Variable() for name in common or held}
+    if common:
+        raise DataError(f"fine and coarse hold the variables {', '.join(common)}; {SAY_WHICH}")
+    raise DataError(
+        f"fine holds {', '.join(held) or 'no variable'} and coarse {', '.join(others) or 'none'}, which have no name "
+        f"in common; say which mean the same, as in variables = {{tas = 'tg'}}, on the command line --variable tas=tg."
+    )

@@ -9,13 +9,16 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax.random as jr
 import numpy as np
 
-from subgrid.data.plain import Fields, as_dataset, has_dates_and_places, open_plain
+from subgrid.data.fields import DataError
+from subgrid.data.grids.coordinates import gridded_variables
+from subgrid.data.plain import Fields, as_dataset, what_is_lacking
 from subgrid.data.sources.sources import read_sources
 from subgrid.data.store import OutputExists, check_free, write_json
 from subgrid.data.variables.wanted import Variable, Variables, wanted_variables
@@ -149,9 +152,29 @@ def _require_own(folder: Path, inputs: list[str | Path]) -> None:
 
 
 def _is_dated(fine: Fields, coarse: Fields, settings: FitSettings) -> bool:
+    """Whether both archives have dates and places.
+
+    Raises:
+        DataError: if one has them and the other does not: then something of the other is not as it should be.
+    """
     if settings.preparation != "auto":
         return settings.preparation == "anomalies"
-    return all(has_dates_and_places(_first(each, name)) for each, name in ((fine, "fine"), (coarse, "coarse")))
+    lacking = {name: what_is_lacking(_first(each, name)) for name, each in (("fine", fine), ("coarse", coarse))}
+    without = [name for name in lacking if lacking[name]]
+    if len(without) == 1:
+        (name,) = without
+        other = "coarse" if name == "fine" else "fine"
+        raise DataError(
+            f"{name}: has no {lacking[name]}, and {other} has both dates and places; `subgrid inspect` says what of it "
+            'cannot be read; or give preparation = "standardise" to take both as plain arrays.'
+        )
+    return not without
+
+
+def _on_grids(source: Any, name: str) -> list[str]:
+    """The variables of all files of an archive that lie on a grid."""
+    files = read_sources(as_dataset(source), name=name)
+    return list(dict.fromkeys(each for file in files for each in gridded_variables(file.dataset)))
 
 
 def _first(source: Any, name: str) -> Any:
@@ -167,9 +190,10 @@ def _fit_dated(call: _Call) -> None:
         raise ValueError("join is of networks; a refined Gaussian is fitted by one process, so leave it out.")
     classes = (RefinementSettings,) if refines else (PriorSettings, TrainingSettings)
     network, *training = sort_settings("fit", call.others, *classes, without=BY_DATA)
-    given = require_given(
-        wanted_variables(call.variables), lambda: list(map(str, open_plain(_first(call.fine, "fine")).data_vars))
-    )
+    if not refines and settings.orography is not None:
+        raise ValueError("orography is a predictor of the network that refines a Gaussian; leave it out of others.")
+    held = partial(_on_grids, call.fine, "fine"), partial(_on_grids, call.coarse, "coarse")
+    given = require_given(wanted_variables(call.variables), *held)
     pair = open_dated(as_dataset(call.fine), as_dataset(call.coarse), given, settings)
     asked = [_asked(given), settings.asked(), network, *training, *pair.digests()]
     wanted = _refuse_another(call.folder, call.key, asked)
@@ -196,6 +220,8 @@ def _fit_plain(call: _Call) -> None:
     settings = call.settings
     if settings.prior == "refined-gaussian":
         raise ValueError('prior = "refined-gaussian" is of anomalies; of plain arrays "network" is.')
+    if settings.orography is not None:
+        raise ValueError("orography is of archives with dates and places; of plain arrays leave it out.")
     settings = replace(settings, prior="conditional-diffusion") if settings.prior == "auto" else settings
     network, training = sort_settings("fit", call.others, PriorSettings, TrainingSettings, without=BY_DATA)
     pair = open_plain_pair(call.fine, call.coarse, call.variables, call.operator, settings)

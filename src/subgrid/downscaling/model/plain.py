@@ -12,6 +12,7 @@ import xarray as xr
 from subgrid.data.fields import DataError, Samples, samples_of
 from subgrid.data.grids.alignment import check_aligned
 from subgrid.data.plain import Fields, open_plain, stacked
+from subgrid.data.pooling.pooling import notes_of
 from subgrid.data.stream import StreamedFields
 from subgrid.data.variables.quantities import Described
 from subgrid.data.variables.wanted import Variable, Variables, wanted_variables
@@ -124,7 +125,8 @@ class PlainPair:
             method=method, folder=folder / "debias", report=report, key=key,
         )  # fmt: skip
         coarse, fine = plain_sides(self.fine, self.coarse, self.operator, debiaser, self.chains)
-        return replace(coarse, reading=replace(coarse.reading, wanted=dict(self.wanted))), fine, summary
+        reading = replace(coarse.reading, wanted=dict(self.wanted), notes=self.notes)
+        return replace(coarse, reading=reading), fine, summary
 
     def _few_to_correct(self) -> bool:
         """Whether the half of an archive that is held back cannot tell a covariance of all coarse values."""
@@ -212,6 +214,8 @@ def open_plain_pair(
         notes += [f"masked: {_share(masks[0])} of the fine and {_share(masks[1])} of the coarse points hold values"]
     periodic, note = (settings.periodic, None) if settings.periodic is not None else looks_periodic(samples)
     notes += [note] if note else []
+    said = {"fine": notes_of(fine_data), "coarse": notes_of(coarse_data)}
+    notes += [f"{which}: {each}" for which, every in said.items() for each in every]
     return PlainPair(
         fine_data,
         coarse_data,

@@ -35,9 +35,10 @@ def prepare(run: ClimateRun, update: Update) -> None:
     pairs = n_fits(coarse.season_year[run.trained(coarse)], fine.season_year[run.trained(fine)], methods)
     sides = _sides(run, lambda done, _: update(done, pairs + 3, "left-out years"))
     update(pairs + 1, pairs + 3, "debias")
+    said = sides[0].reading.notes
     chosen, unseen = _downscaled(run, coarse), _downscaled(run, fine)
-    _save_targets(run, "targets", sides[0].targets(coarse[chosen]), coarse[chosen], run.coarse)
-    _save_targets(run, "perfect_targets", run.coarsened[unseen], fine[unseen], run.fine)
+    _save_targets(run, "targets", sides[0].targets(coarse[chosen]), coarse[chosen], run.coarse, said)
+    _save_targets(run, "perfect_targets", run.coarsened[unseen], fine[unseen], run.fine, said)
     update(pairs + 2, pairs + 3, "change")
     if run.scenario is not None:
         _save_scenario(run, *sides, run.scenario)
@@ -64,7 +65,7 @@ def _save_scenario(run: ClimateRun, coarse: CoarseSide, fine: FineSide, scenario
     check_step(coarse, scenario)
     series = series_of(scenario, run.config.climate.names)
     signal, said = coarse.change_to(series), coarse.pairing_to(series)
-    notes = () if said is None else (said,)
+    notes = (*(() if said is None else (said,)), *coarse.reading.notes)
     _save_targets(run, "scenario_targets", coarse.targets_without(signal, series), series, scenario, notes)
     save_part(run.path(SCENARIO_FINE), fine.with_change(signal.on(interpolation(run.coarse, run.fine))))
 
