@@ -1,4 +1,4 @@
-"""Pure mathematics, nothing learned: coarsening operators and Fourier tools."""
+"""Pure mathematics, nothing learned: coarsening operators, modes and spectra of boxes, Fourier tools."""
 
 import lazy_loader
 

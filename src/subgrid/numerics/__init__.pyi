@@ -15,6 +15,9 @@ from .integration import (
 from .localisation import (
     gaspari_cohn as gaspari_cohn,
 )
+from .modes import (
+    Box as Box,
+)
 from .noise import (
     standard_normal as standard_normal,
 )
@@ -23,6 +26,15 @@ from .operators import (
     PaddedCoarsening as PaddedCoarsening,
     SparseCoarsening as SparseCoarsening,
     Subsample as Subsample,
+)
+from .spectra import (
+    Flat as Flat,
+    MeasuredSpectrum as MeasuredSpectrum,
+    PowerLaw as PowerLaw,
+    Spectrum as Spectrum,
+    limit_variance as limit_variance,
+    measure_spectrum as measure_spectrum,
+    point_variance as point_variance,
 )
 from .spectral import (
     DeviceStatistics as DeviceStatistics,

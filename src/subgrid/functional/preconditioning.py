@@ -1,0 +1,118 @@
+"""Networks as score operators: what is known of Gaussian data is given, and the network learns the rest.
+
+    G(v, s) = c_skip v + c_out N(c_in v, ¼ log s),
+    c_in = S^{−1/2},   c_skip = λ₁/S,   c_out = √(sλ₁λ₂/S),      S = λ₁ + sλ₂
+
+mode by mode, λ₁ measured from the data: input and target of the network then have the same variance in every mode, at
+every level, and for Gaussian data nothing is left to learn. Beyond the modes of the training grid λ₁ goes on by a power
+law, so that further resolution starts as a Gaussian of the right spectrum instead of empty. (Karras et al. 2022,
+arXiv:2206.00364, have the same with one number for all modes: `PointwiseOperator`.)
+"""
+
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Num, Scalar
+
+from subgrid.functional.gaussian_field import GaussianField
+from subgrid.functional.operators import noisy_variances, posterior_variances, shrinkage
+from subgrid.numerics.modes import Box
+from subgrid.types import Spatial
+
+
+class BandNetwork(eqx.Module):
+    """A network between white modes of a band: what it sees is cut to them, whatever the grid.
+
+    By default it runs on the grid whose modes these are, and what it gives has no others: any network then is the same
+    operator on every finer grid, at the same cost. With `on_given_grid` it runs on the grid of the field, and what it
+    gives beyond the band is kept: for networks that are one operator on all grids by themselves. Fields are scaled to
+    unit variance at a point on both sides.
+
+    Args:
+        network: N(features, t), from channels (and known channels) to channels.
+        box: of the modes.
+        grid: of the band, that of the training.
+        on_given_grid: where the network runs, default not.
+    """
+
+    network: eqx.Module
+    box: Box = eqx.field(static=True)
+    grid: Spatial = eqx.field(static=True)
+    on_given_grid: bool = eqx.field(static=True, default=False)
+
+    def __call__(self, modes: Num[Array, "..."], shape: Spatial, t: Scalar, known: Any = None) -> Num[Array, "..."]:
+        """White modes from white modes of a grid, both E|c|² = 1."""
+        box, place = self.box, shape if self.on_given_grid else self.grid
+        size = np.sqrt(box.weights(self.grid).sum())
+        band = box.resize_modes(modes, shape, self.grid)
+        features = box.from_modes(box.resize_modes(band, self.grid, place), place) / size
+        result = self.network(_joined(features, known, box), t)  # pyright: ignore[reportCallIssue]
+        return box.resize_modes(size * box.to_modes(result), place, shape)
+
+
+class ModewiseOperator(eqx.Module):
+    """The denoised form G(v, s, known) of a network, preconditioned in every mode.
+
+    Args:
+        network: N(features, t) between fields of unit variance, t = ¼ log s.
+        data: Gaussian of the measured spectrum of the data (`fit_gaussian_field`).
+        noise: N(0, C).
+
+    Examples:
+        >>> operator = ModewiseOperator(BandNetwork(network, noise.box, (64,)), data, noise)
+        >>> operator(v, jnp.array(0.1))  # v on 64 points or any finer grid
+    """
+
+    network: BandNetwork
+    data: GaussianField = eqx.field(static=True)
+    noise: GaussianField = eqx.field(static=True)
+
+    def __call__(
+        self, v: Float[Array, "channel *space"], s: Scalar | float, known: Any = None
+    ) -> Float[Array, "channel *space"]:
+        box, shape = self.noise.box, v.shape[1:]
+        total = noisy_variances(self.data, self.noise, shape, s)
+        modes = box.to_modes(v)
+        white = modes / jnp.sqrt(jnp.where(total > 0, total, jnp.inf))
+        learned = self.network(white, shape, jnp.log(s) / 4, known)
+        spread = jnp.sqrt(posterior_variances(self.data, self.noise, shape, s))
+        return box.from_modes(shrinkage(self.data, self.noise, shape, s) * modes + spread * learned, shape)
+
+
+class PointwiseOperator(eqx.Module):
+    """G(v, s, known) of a network on the grid of v, preconditioned by variances at points of the training grid.
+
+        p = p₁ + s p₂:   c_in = p^{−1/2},   c_skip = p₁/p,   c_out = √(s p₁p₂/p)
+
+    What other networks get, beyond the training grid too: only a network that is one operator on all grids, and noise
+    that is a function, make this one. Kept for comparison.
+
+    Args:
+        network: N(features, t), t = ¼ log s.
+        data_variance: p₁.
+        noise_variance: p₂, of N(0, C) at a point of the training grid.
+        box: where fields live.
+    """
+
+    network: eqx.Module
+    data_variance: float = eqx.field(static=True)
+    noise_variance: float = eqx.field(static=True)
+    box: Box = eqx.field(static=True)
+
+    def __call__(
+        self, v: Float[Array, "channel *space"], s: Scalar | float, known: Any = None
+    ) -> Float[Array, "channel *space"]:
+        eta = s * self.noise_variance
+        total = self.data_variance + eta
+        features = _joined(v / jnp.sqrt(total), known, self.box)
+        learned = self.network(features, jnp.log(s) / 4)  # pyright: ignore[reportCallIssue]
+        return self.data_variance / total * v + jnp.sqrt(eta * self.data_variance / total) * learned
+
+
+def _joined(features: Float[Array, "..."], known: Any, box: Box) -> Float[Array, "..."]:
+    """Known fields, given on any grid, as channels beside the features."""
+    if known is None:
+        return features
+    return jnp.concatenate([features, box.resize(jnp.asarray(known, features.dtype), features.shape[1:])])
