@@ -126,6 +126,7 @@ def test_a_run_that_was_killed_between_a_part_and_its_record_goes_on(demo, subgr
     assert json.loads((folder / "metrics.json").read_text())["table"] == before["table"]
 
 
+@pytest.mark.slow
 def test_publication_holds_numbers_configuration_and_every_figure_of_the_page(demo, published):
     run, folder = demo[0], published
     names = {path.name for path in folder.iterdir()}

@@ -88,6 +88,7 @@ def test_downscale_draws_what_python_draws(archives, model, plain):
     assert found.attrs["seed"] == "[0, 3]"
 
 
+@pytest.mark.slow
 def test_a_store_holds_the_same_and_the_format_gives_the_ending(archives, model, plain, tmp_path):
     outcome = succeeded(
         "downscale", archives / "coarse.nc", "-m", model, "-o", tmp_path / "e", "--format", "zarr", *QUICK, "--seed", 3

@@ -111,6 +111,7 @@ def scaled(seed, factor=1.0):
     return Scaled(network(seed), np.float32([factor]))
 
 
+@pytest.mark.slow
 def test_a_drift_has_the_formula_of_the_iteration_that_trained_it(tmp_path):
     seen = []
 

@@ -155,6 +155,7 @@ def test_marginals_of_training_draws_become_those_of_the_training_fields(wet):
     assert after.mean() < 0.2 * before.mean()
 
 
+@pytest.mark.slow
 def test_training_days_are_drawn_as_wide_as_if_they_had_been_left_out(calibrated):
     """A prior that finds its own days nearer by a common factor: their spread is then that of left-out days, each."""
     left_out = np.exp(np.random.default_rng(0).normal(size=40)).astype(np.float32)

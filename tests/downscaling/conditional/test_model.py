@@ -71,7 +71,7 @@ def trained(request, tmp_path_factory):
     return folder, train(folder, request.param, TRAINING)
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=few(KINDS))
 def short(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     return folder, request.param, train(folder, request.param)
@@ -266,6 +266,7 @@ def shared_number() -> np.ndarray:
     return (rng.normal(size=(512, 1, 1)) + 0.1 * rng.normal(size=(512, 1, N))).astype(np.float32)
 
 
+@pytest.mark.slow
 def test_levels_reach_to_where_smooth_fields_look_gaussian(tmp_path):
     training = dataclasses.replace(SHORT, n_steps=20)
     model = train(tmp_path, "diffusion", training, fields=shared_number(), jitter=10.0)
@@ -278,6 +279,7 @@ def test_levels_reach_to_where_smooth_fields_look_gaussian(tmp_path):
     assert json.loads((tmp_path / "training.json").read_text())["network"]["sigma_max"] == NETWORK.sigma_max
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "options"), few([("diffusion", {"keep_levels": True}), ("flow", {})]))
 def test_levels_that_were_chosen_or_play_no_part_stay(tmp_path, kind, options):
     training = dataclasses.replace(SHORT, n_steps=20)

@@ -143,6 +143,7 @@ def test_members_of_the_coarse_model_become_members_of_the_ensemble(model, ensem
     assert float(found.tas[3:].mean() - found.tas[:3].mean()) == pytest.approx(1, abs=0.3)
 
 
+@pytest.mark.slow
 def test_the_change_signal_is_preserved(model):
     """The model warms by 5 K − 2 K; output minus training climate warms as much, wherever the model does."""
     later = temperature(COARSE, seed=3, bias=5.0, first=2080, n=10)

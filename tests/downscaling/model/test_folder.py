@@ -163,6 +163,7 @@ def test_the_checkpoint_is_that_of_the_data_and_the_key_too(tmp_path):
     assert ids[0] == ids[1] != ids[2] and all(len(each) == 16 for each in ids)
 
 
+@pytest.mark.slow
 def test_nothing_is_guessed_again_from_the_name_of_a_variable(dated_model, monkeypatch):
     """A table that has come to say otherwise changes no model: transforms and bounds are the model's own."""
     before = downscale(NEW, dated_model.folder)

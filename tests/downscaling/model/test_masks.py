@@ -92,6 +92,7 @@ def test_members_have_the_mask_and_keep_to_the_debiased_field(tmp_path, prior):
     assert abs(float(ensemble.t.mean()) - float(fine.mean())) < 0.2  # the bias of 2 is gone
 
 
+@pytest.mark.slow
 def test_a_point_that_the_model_needs_must_hold_a_value(tmp_path):
     fine, coarse = array(np.where(LAND, fields(40, 1), np.nan)), array(fields(30, 2)[:, ::2, ::2])
     settings = {"debias": "none", "prior": "network", "periodic": False, "progress": False, **TINY}

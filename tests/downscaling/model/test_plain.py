@@ -192,6 +192,7 @@ def test_units_of_a_new_file_are_converted_to_those_of_the_model(model, coarse, 
         downscaled(coarse.assign_attrs(units="K"), model)
 
 
+@pytest.mark.slow
 def test_units_of_the_archives_are_brought_together(fine, coarse, tmp_path):
     in_km = (coarse * 3.6).assign_attrs(coarse.attrs, units="km h-1")
     options = {"debias": "gaussian", "prior": "network", "key": jr.key(0)}
@@ -291,6 +292,7 @@ def two_fields(n_points: int, seed: int) -> xr.Dataset:
     return xr.Dataset({"u": u, "v": v})
 
 
+@pytest.mark.slow
 def test_several_variables_are_channels_and_come_back_each_by_its_name(tmp_path):
     fine, coarse = two_fields(FINE, 0), two_fields(FINE // FACTOR, 1)
     made = subgrid.fit(fine, coarse, ["v", "u"], folder=tmp_path / "m", key=jr.key(0), **QUICK)

@@ -79,6 +79,7 @@ def test_a_path_a_dataset_and_an_array_ask_the_same(dated_model, tmp_path):
     assert found.sizes == {"realization": 1, "time": 30} and found.members is None
 
 
+@pytest.mark.slow
 def test_one_variable_may_be_an_array(tmp_path):
     options = {"debias": "quantile-mapping", "debias_options": {"n_quantiles": 20, "strength": 1.0}, "n_steps": 0}
     model = fit(tmp_path / "model", **options)

@@ -125,6 +125,7 @@ def test_samples_of_pairs():
     assert before.all() and after.all()
 
 
+@pytest.mark.slow
 def test_members_of_unequal_lengths_train_and_downscale(tmp_path):
     """Times that one member lacks are no samples: they are not filled with anything, and come out without value."""
     for label, n in (("r1i1p1", 365), ("r2i1p1", 200)):
