@@ -234,8 +234,7 @@ def steps_among(parts: list[tuple[SourceFile, str, str, Variable]]) -> dict[str,
     own: dict[str, list[tuple[xr.Dataset, str, str]]] = {}
     for file, new, old, _ in parts:
         own.setdefault(new, []).append((file.dataset, old, file.name))
-    found = {new: step_of_parts(files) for new, files in own.items()}
-    return {new: step for new, step in found.items() if step is not None}
+    return {new: step for new, files in own.items() if (step := step_of_parts(files)) is not None}
 
 
 def wanted_in(file: SourceFile, wanted: dict[str, Variable] | None) -> Iterator[tuple[str, str, Variable]]:

@@ -14,7 +14,7 @@ import xarray as xr
 
 from subgrid.data.blocks import BLOCK_BYTES
 from subgrid.data.canonical import field_of, looked_for, require_held, steps_among, wanted_in
-from subgrid.data.checks.checks import check_sample, check_values, counted, show_time
+from subgrid.data.checks.checks import check_values, counted, show_time
 from subgrid.data.checks.fills import STEP_DAYS
 from subgrid.data.fields import DataError, space_dims
 from subgrid.data.inspection.fit import files_in_words, fit_together
@@ -251,7 +251,6 @@ def _with_problems(looks: list[_Look], wanted: dict[str, Variable] | None) -> li
 
 
 def _variable(field: xr.DataArray, found: ClimateField, file: str, budget: _Budget) -> VariableReport:
-    check_sample(field.to_dataset(), name=file)
     looked_at = field
     if "time" in field.dims and not budget.whole(4 * field.size):
         n_times = field.sizes["time"]

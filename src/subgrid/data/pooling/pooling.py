@@ -15,6 +15,7 @@ import xarray as xr
 from subgrid.data.checks.fills import STORED, Stored
 from subgrid.data.fields import DataError
 from subgrid.data.pooling.members import AVAILABLE, MEMBER_LABEL, NUMBERED, label_of, natural_key
+from subgrid.data.pooling.sentences import said_once
 from subgrid.data.times.calendars import calendar_of
 from subgrid.data.times.hours import same_hours
 from subgrid.data.times.steps import Step, averaged, check_one_step
@@ -109,7 +110,7 @@ def pool(fields: Sequence[ClimateField], *, name: str, step: Step | None = None)
     merged = _merged(list(series.values()), name)
     for variable in series:
         own = [field for field in fields if field.name == variable]
-        notes = tuple(dict.fromkeys([*(note for field in own for note in field.notes), *averages[variable]]))
+        notes = said_once([*(note for field in own for note in field.notes), *averages[variable]])
         merged[variable].encoding = {**_known_of(own), NOTES: notes}
     return merged
 
@@ -134,8 +135,7 @@ def notes_of(dataset: xr.Dataset) -> tuple[str, ...]:
         >>> notes_of(open_climate("era5.nc"))
         ('t2m: the 2 values of expver are merged',)
     """
-    every = (note for field in dataset.data_vars.values() for note in field.encoding.get(NOTES, ()))
-    return tuple(dict.fromkeys(every))
+    return said_once(note for field in dataset.data_vars.values() for note in field.encoding.get(NOTES, ()))
 
 
 def pooled(dataset: xr.Dataset) -> xr.Dataset:

@@ -280,7 +280,7 @@ def _from_metadata(field: xr.DataArray) -> Described:
     bare = re.sub(SUFFIXES, "", str(field.name or "").lower()) or str(field.name).lower()
     for name in dict.fromkeys((str(field.name or "").lower(), bare)):
         matching = [q for q, kind in QUANTITIES.items() if re.fullmatch(kind.names, name)]
-        fitting = [q for q in matching if _fits(field, q)]
+        fitting = [q for q in matching if _fits(field, q)] or (matching if _has_unknown_units(field) else [])
         if fitting:
             by_units = ", and units" if len(matching) > 1 or standard_name else ""
             return _as_range(Described(fitting[0], f"its name, {field.name!r}{by_units}", OPEN, "none"), field)
@@ -328,6 +328,13 @@ def _fits(field: xr.DataArray, quantity: str) -> bool:
     if quantity in ("relative humidity", "fraction") and re.search(r"g\b|mol|m\W*3", units):
         return False  # kg/kg and the like are numbers too, and shares of something else
     return can_be(units, quantity)
+
+
+def _has_unknown_units(field: xr.DataArray) -> bool:
+    """Whether the units of a file are none: then its name stands, and the units are refused where they are read."""
+    from subgrid.data.variables.unit_spellings import is_unit
+
+    return not is_unit(str(field.attrs.get("units", "")))
 
 
 def _with_bounds(found: Described, bounds: Bounds) -> Described:
