@@ -20,6 +20,7 @@ import numpy as np
 import xarray as xr
 
 import subgrid
+from subgrid.data.leftovers import owner, remove_leftovers
 from subgrid.data.store import RECORD, WORK, OutputError, OutputExists, output_kind
 from subgrid.execution.files import check_name, inside, place, sync_tree
 from subgrid.execution.layout import MEMBER, TIME, Layout, check_same
@@ -105,9 +106,11 @@ def create_store(
     layout = _layout(template, seed, stream, configuration, checkpoint, bit_rounding)
     if path.exists():
         return _existing(path, layout)
-    partial = path.with_name(f".{path.name}.partial-{uuid.uuid4().hex}")
+    aside = f".{path.name}.partial-"
+    partial = path.with_name(f"{aside}{owner()}-{uuid.uuid4().hex}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(path.parent, aside)
         _write(partial, template, layout)
         _move_into_place(partial, path)
     except OSError as error:

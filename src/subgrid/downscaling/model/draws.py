@@ -4,7 +4,7 @@ draws(targets, keys, expected) -> fields, diagnostics        one draw a target a
 """
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -20,7 +20,7 @@ from subgrid.diffusion.gaussian_steps import GaussianSDE
 from subgrid.downscaling.climate.prior import ClimatePrior
 from subgrid.downscaling.climate.sampler import draw_anomalies, gaussian_conditional
 from subgrid.downscaling.conditional.model import ConditionalModel
-from subgrid.downscaling.conditional.upsample import conditional_upsampler
+from subgrid.downscaling.conditional.upsample import conditional_upsampler, usual_evaluations
 from subgrid.downscaling.prior.model import Prior
 from subgrid.downscaling.prior.noise_range import leading_std, sampling_range
 from subgrid.downscaling.spread.post_processing import PostProcessing, apply_marginals
@@ -86,6 +86,28 @@ class SamplingSettings:
     def is_default(self) -> bool:
         """Whether sampler and guidance are those that suit the prior."""
         return self.guidance is None and self.method is None and self.n_particles == 1
+
+
+def n_levels_of(prior: AnyPrior, settings: SamplingSettings) -> int | None:
+    """Noise levels, or evaluations of a conditional model, that fields are drawn with.
+
+    Args:
+        prior: of inner fields.
+        settings: of the sampler.
+
+    Returns:
+        Those that were asked for, or else those that suit the prior; None for a bridge, which steps by itself.
+    """
+    match prior:
+        case _ if settings.n_levels is not None:
+            return settings.n_levels
+        case ClimatePrior() if settings.is_default:
+            return N_LEVELS["refined"]
+        case ClimatePrior() | Prior():
+            return N_LEVELS["guided"]
+        case ConditionalModel():
+            return usual_evaluations(prior)
+    return None
 
 
 @runtime_checkable
@@ -210,6 +232,7 @@ def draws_of(
     Warns:
         LevelWarning: where the noise levels do not suffice.
     """
+    settings = replace(settings, n_levels=n_levels_of(prior, settings))
     match prior:
         case ClimatePrior() if settings.is_default:
             n_levels = settings.n_levels or N_LEVELS["refined"]
