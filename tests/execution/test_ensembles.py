@@ -10,8 +10,10 @@ import pytest
 import xarray as xr
 
 import subgrid
+from subgrid.cli.status import show_status
 from subgrid.data.store import WORK
-from subgrid.downscaling.model.draws import N_LEVELS
+from subgrid.downscaling.model.draws import N_LEVELS, OF_PARTICLES
+from subgrid.execution.health import status
 
 from ..downscaling.plain_waves import waves
 
@@ -69,6 +71,22 @@ def test_what_a_killed_call_left_in_a_store_is_removed_by_the_next(coarse, model
     assert np.isfinite(stored.u).all()
     assert not list((work / "partial").iterdir()) and not (work / "targets").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["e.zarr"]
+
+
+@pytest.mark.filterwarnings("ignore:GaussianSDE at 3")
+def test_what_particles_tell_of_the_draws_is_kept_in_a_store(coarse, model, tmp_path, capsys):
+    options = {"n_particles": 2, "n_levels": 3, "guidance": None}
+    stored = downscaled(coarse, model, out=tmp_path / "e.zarr", **options)
+    assert {*OF_PARTICLES} <= {*map(str, stored.coords)}  # as in memory
+    for name, attributes in OF_PARTICLES.items():
+        assert stored[name].dims == ("realization", "time") and stored[name].attrs == attributes
+        assert ((stored[name] > 0) & (stored[name] <= 2)).all()
+    sizes = stored.effective_size.values
+    assert status(tmp_path / "e.zarr").told["effective_size"] == (sizes.min(), np.median(sizes))
+    show_status(tmp_path / "e.zarr")
+    assert f"effective size of the draws: {sizes.min():.3g} at least" in capsys.readouterr().out
+    found = subgrid.verify(stored, waves(32, 2, 4, 0), progress=False, paired=False)
+    assert any(f"an effective size of {sizes.min():.3g} at least" in note for note in found.notes)
 
 
 def test_a_file_that_cannot_be_written_leaves_nothing(coarse, model, tmp_path, monkeypatch):

@@ -166,7 +166,7 @@ def _to_store(
     attributes: Mapping[str, Any], scheduler: Any, progress: bool, key: Key,
 ) -> xr.Dataset:  # fmt: skip
     """A store in whose working folder the targets lie until it is full."""
-    store = _make_store(out, model, request, n_members, asked, attributes, key)
+    store = _make_store(out, model, request, n_members, sampling, asked, attributes, key)
     targets = store.path / TARGETS
     if store.pending():
         _save_targets(store, request)
@@ -218,7 +218,7 @@ def _times(request: Request) -> np.ndarray:
 
 
 def _make_store(
-    out: Path, model: Model, request: Request, n_members: int, asked: Mapping[str, Any],
+    out: Path, model: Model, request: Request, n_members: int, sampling: SamplingSettings, asked: Mapping[str, Any],
     attributes: Mapping[str, Any], key: Key,
 ) -> Store:  # fmt: skip
     grid = request.fine.grid
@@ -238,6 +238,7 @@ def _make_store(
         chunks={"time": chunk, "realization": n_members},
         shards={"time": item, "realization": n_members},
         attributes={name: value for name, value in kept.items() if name != "space"},
+        diagnostics=sampling.diagnostics,
     )
     return create_store(
         out,

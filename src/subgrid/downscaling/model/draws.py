@@ -4,6 +4,7 @@ draws(targets, keys, expected) -> fields, diagnostics        one draw a target a
 """
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol, TypeAlias, runtime_checkable
@@ -40,6 +41,14 @@ N_LEVELS = {"guided": 32, "refined": 8}
 """Noise levels by default: of a guided network; of a Gaussian that a network refines, whose Gaussian part is exact."""
 
 
+OF_PARTICLES = {
+    "effective_size": {"long_name": "smallest effective number of weighted particles", "units": "1"},
+    "effective_fraction": {
+        "long_name": "how even the weights of paths are, 1 for particles in no need of them",
+        "units": "1",
+    },
+}
+"""What particles tell of each draw, with its attributes."""
 UNCALIBRATED = (
     "another guidance, sampler or particles draw from the prior as it is: the calibration of its spread, and the "
     "marginals of bounded variables, are of its own sampler and are left out"
@@ -81,6 +90,11 @@ class SamplingSettings:
         if self.method is None:
             return GaussianSDE
         return sampling_method(self.method) if isinstance(self.method, str) else method_for(self.method)
+
+    @property
+    def diagnostics(self) -> Mapping[str, Mapping[str, str]]:
+        """Attributes, by name, of what draws tell of themselves."""
+        return OF_PARTICLES if self.n_particles > 1 else {}
 
     @property
     def is_default(self) -> bool:
@@ -185,10 +199,8 @@ class UpsamplerDraws:
         if found is None:
             return fields, {}
         collapse(found.effective_sizes[:, None], self.upsampler.n_particles, np.asarray(self.upsampler.noise_levels))
-        return fields, {
-            "effective_size": found.effective_sizes.min(-1),
-            "effective_fraction": found.effective_fraction,
-        }
+        told = found.effective_sizes.min(-1), found.effective_fraction
+        return fields, dict(zip(OF_PARTICLES, told, strict=True))
 
 
 @eqx.filter_jit
