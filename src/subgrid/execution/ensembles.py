@@ -16,12 +16,13 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
+from subgrid.data.leftovers import owner
 from subgrid.data.plain import Fields
 from subgrid.data.pooling.members import COARSE_MEMBER
 from subgrid.data.store import WORK, OutputExists, check_free, output_kind, write_dataset, write_zarr
 from subgrid.downscaling.climate.degenerate import require_finite_fields
 from subgrid.downscaling.model.blocks import time_blocks
-from subgrid.downscaling.model.draws import Diagnostics, SamplingSettings
+from subgrid.downscaling.model.draws import Diagnostics, SamplingSettings, n_levels_of
 from subgrid.downscaling.model.folder import load
 from subgrid.downscaling.model.model import Model
 from subgrid.downscaling.model.output import ensemble_dataset, provenance, with_history
@@ -32,7 +33,7 @@ from subgrid.downscaling.stored.codec import encode
 from subgrid.downscaling.stored.part import save_part
 from subgrid.execution.runners import Serial, parse_scheduler, run
 from subgrid.execution.sampling import loader_of
-from subgrid.execution.store import Store
+from subgrid.execution.store import ASIDE, Store, tidy
 from subgrid.execution.template import Template, create_store
 from subgrid.numerics.streams import draw_keys, substream
 from subgrid.training.progress import progress as progress_of, say
@@ -105,7 +106,9 @@ def downscale(
     request = request_of(coarse, model, change=change, wanted=wanted)
     for note in request.notes:
         say(f"coarse: {note}", enabled=progress)
-    said = {"n_members": n_members, "change": change, **{name: str(value) for name, value in (own | part).items()}}
+    n_levels = n_levels_of(model.prior, sampling)
+    given = {name: str(value) for name, value in (own | part | {"n_levels": n_levels}).items() if value is not None}
+    said = {"n_members": n_members, "change": change, **given}
     attributes = provenance(
         with_history(request.attributes, *request.notes, *model.coarse.reading.notes),
         said,
@@ -169,7 +172,7 @@ def _fill(
     """Does what is pending of a store, in whose working folder the targets lie until it is full."""
     targets = store.path / TARGETS
     if store.pending():
-        _save_targets(targets, request)
+        _save_targets(store, request)
         loader = loader_of(
             sample_targets,
             folder=str(model.folder.resolve()),
@@ -184,17 +187,22 @@ def _fill(
         say(f"{left} work items of {store.path} are left to other slices", enabled=progress)
     else:
         shutil.rmtree(targets, ignore_errors=True)
+        tidy(store)
 
 
-def _save_targets(folder: Path, request: Request) -> None:
-    """What every process that fills the store samples from, if it is not there; of two that write it, one wins."""
+def _save_targets(store: Store, request: Request) -> None:
+    """What every process that fills the store samples from, if it is not there; of two that write it, one wins.
+
+    It is made where half-written files of the store are, which `tidy` removes after their process was killed.
+    """
+    folder = store.path / TARGETS
     if folder.exists():
         return
     space = tuple(f"coarse_{axis}" for axis in range(request.targets.ndim - 2))
     arrays: dict[str, Any] = {"target": (("sample", "channel", *space), np.asarray(request.targets, np.float32))}
     if request.phase is not None:
         arrays["phase"] = ("sample", request.phase)
-    aside = folder.with_name(f"{folder.name}-{uuid.uuid4().hex}")
+    aside = store.path / ASIDE / f"{owner()}-{uuid.uuid4().hex}"
     try:
         write_zarr(xr.Dataset(arrays, {"time": ("sample", _times(request))}), aside / "targets.zarr")
         save_part(aside / "fine.zarr", request.fine)
@@ -212,7 +220,7 @@ def _times(request: Request) -> np.ndarray:
 
 
 def _make_store(
-    out: Path, model: Model, request: Request, n_members: int, asked: Mapping[str, Any],
+    out: Path, model: Model, request: Request, n_members: int, sampling: SamplingSettings, asked: Mapping[str, Any],
     attributes: Mapping[str, Any], key: Key,
 ) -> Store:  # fmt: skip
     grid = request.fine.grid
@@ -232,6 +240,7 @@ def _make_store(
         chunks={"time": chunk, "realization": n_members},
         shards={"time": item, "realization": n_members},
         attributes={name: value for name, value in kept.items() if name != "space"},
+        diagnostics=sampling.diagnostics,
     )
     return create_store(
         out,
