@@ -66,11 +66,11 @@ def fit_model(
     """
     from subgrid.cli.inspect import wanted_of
     from subgrid.cli.settings import read_settings
-    from subgrid.downscaling.climate.refinement import RefinementSettings
     from subgrid.downscaling.model.fit import fit
     from subgrid.downscaling.model.settings import FitSettings
     from subgrid.downscaling.prior.model import PriorSettings
     from subgrid.downscaling.prior.training import TrainingSettings
+    from subgrid.downscaling.refined.refinement import RefinementSettings
 
     options = {"variables": "--variable", "folder": "--output", "operator": "--operator", "key": "--seed"}
     classes = FitSettings, RefinementSettings, PriorSettings, TrainingSettings

@@ -12,10 +12,10 @@ from subgrid.data.normalise import Standardiser
 from subgrid.diffusion.denoiser import Preconditioned
 from subgrid.diffusion.gaussian_prior import GaussianPrior
 from subgrid.diffusion.refinement import Refined
-from subgrid.downscaling.climate.network_gain import NetworkGain
-from subgrid.downscaling.climate.prior import ClimatePrior
-from subgrid.downscaling.climate.prior_choice import PriorChoice
-from subgrid.downscaling.climate.refinement import RefinementSettings
+from subgrid.downscaling.refined.network_gain import NetworkGain
+from subgrid.downscaling.refined.prior import RefinedPrior
+from subgrid.downscaling.refined.prior_choice import PriorChoice
+from subgrid.downscaling.refined.refinement import RefinementSettings
 from subgrid.downscaling.model.draws import SamplingSettings, draws_of
 from subgrid.downscaling.model.sampler import Sampler
 from subgrid.downscaling.model.sides import FineSide
@@ -122,7 +122,7 @@ def refined_model(*, network: bool = False) -> GaussianModel:
     refined = Refined(base, Nothing(2), jnp.zeros((1, PADDED, PADDED)))
     gain = NetworkGain(1.0, 0.5, 0.01, 100, 50.0) if network else None
     choice = PriorChoice(None, len(variances) - 1, {}, {})
-    prior = ClimatePrior(refined, RefinementSettings(patch=2, channels=(4,)), scale, choice, gain)
+    prior = RefinedPrior(refined, RefinementSettings(patch=2, channels=(4,)), scale, choice, gain)
     climatology = Climatology(jnp.asarray(rng.normal(size=(3, 2, SIDE, SIDE)), jnp.float32))
     free = np.float32([np.inf] * 2)
     chain = Chain((Bounded(-free, free), Anomaly(climatology), Masked(MASK)))

@@ -12,7 +12,7 @@ from subgrid.data.fields import DataError
 from subgrid.data.store import OutputExists
 from subgrid.data.variables.wanted import Variable
 from subgrid.downscaling.climate.coarse_fit import FittedOn
-from subgrid.downscaling.climate.prior import ClimatePrior
+from subgrid.downscaling.refined.prior import RefinedPrior
 from subgrid.downscaling.model import refined
 from subgrid.downscaling.model.dated import open_dated, require_given
 from subgrid.downscaling.model.model import Model
@@ -25,8 +25,8 @@ from ..dated import downscale, fit
 NEW = temperature(COARSE, seed=9, bias=2.0, first=2001)
 
 
-def prior_of(model: Model) -> ClimatePrior:
-    assert isinstance(model.prior, ClimatePrior)
+def prior_of(model: Model) -> RefinedPrior:
+    assert isinstance(model.prior, RefinedPrior)
     return model.prior
 
 

@@ -2,13 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
-import equinox as eqx
-import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
 import xarray as xr
 from jaxtyping import Float
@@ -22,18 +18,15 @@ from subgrid.downscaling.climate.coarse_fit import fit_coarse
 from subgrid.downscaling.climate.degenerate import require_variation
 from subgrid.downscaling.climate.domain import Domain, connect, fine_side, fit_anomalies
 from subgrid.downscaling.climate.orography import static_predictors
-from subgrid.downscaling.climate.refinement import RefinementSettings, padded_shape, refining_network
 from subgrid.downscaling.debiasing.choice import CANDIDATES, AnomalySample, n_fits
-from subgrid.downscaling.model.networks import NetworkFit, network_fit
-from subgrid.downscaling.model.refined import FineAnomalies, RefinedSettings, train_refined
+from subgrid.downscaling.model.anomalies import dated_anomalies
+from subgrid.downscaling.model.inner import InnerFields
 from subgrid.downscaling.model.settings import FitSettings
 from subgrid.downscaling.model.sides import CoarseSide, FineSide
 from subgrid.downscaling.preparation.chain import Chain
 from subgrid.downscaling.preparation.series import Series, series_of
-from subgrid.training.cost import Cost, training_cost
-from subgrid.training.log import MetricsReport
 from subgrid.training.origin import digest
-from subgrid.types import Key, ProgressReport
+from subgrid.types import ProgressReport
 
 SAY_WHICH = "say which with variables=[…], on the command line --variable."
 """The end of what is said where several variables are there to choose from."""
@@ -66,26 +59,6 @@ class DatedPair:
         static = [] if self.predictors is None else [digest(self.predictors)]
         coarse = digest(*(self.coarse[name].values for name in self.domain.variables))
         return [digest(self.series.values), coarse, *static]
-
-    def cost(self, network: RefinementSettings) -> Cost:
-        """What the training of a refining network will take.
-
-        Args:
-            network: its settings.
-
-        Returns:
-            Time and memory.
-        """
-        channels, static = self.series.values.shape[1], 1 + (0 if self.predictors is None else len(self.predictors))
-        made = eqx.filter_eval_shape(partial(refining_network, channels, static, network), key=jr.key(0))
-        one = jnp.zeros((2 * channels + static, *padded_shape(self.series.values.shape[2:], network)))
-        return training_cost(
-            made,
-            lambda net: net(one, jnp.zeros(())),
-            batch_size=network.batch_size,
-            n_steps=network.n_steps,
-            data_bytes=4.0 * self.series.values.size,
-        )
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -130,47 +103,27 @@ class DatedPair:
         reading = replace(side.reading, wanted=dict(given), step=settings.step, notes=notes)
         return replace(side, reading=reading), fine_side(self.fine, domain, self.anomalies)
 
-    @property
+    @cached_property
     def inner(self) -> Float[np.ndarray, "n channel y x"]:
         """Anomalies of the fine fields, 0 outside the mask."""
         return np.nan_to_num(self.anomalies.forward(self.series.values, self.series.phase))
 
-    def network(self, settings: FitSettings, network: dict[str, Any], training: dict[str, Any]) -> NetworkFit:
-        """A network on the anomalies, in place of a refined Gaussian, and its training.
+    def inner_fields(self) -> InnerFields:
+        """What a prior is trained on: anomalies, with what a network sees beside them."""
+        domain = self.domain
+        return InnerFields(
+            self.inner,
+            domain.regridding.operator,
+            "zero",
+            lambda: dated_anomalies(domain, self.anomalies, self.series, self.predictors),
+            self._raw,
+            1 if self.predictors is None else 1 + len(self.predictors),
+        )
 
-        Args:
-            settings: of the fit.
-            network: settings that are given.
-            training: settings that are given.
-
-        Returns:
-            The network, built once without weights.
-
-        Raises:
-            ValueError: for settings that do not go together.
-        """
-        shape = self.series.values.shape[1:]
-        return network_fit(settings.prior, shape, network, training, padding="zero", jitter=settings.jitter)
-
-    def train_network(self, network: NetworkFit, folder: Path, *, report: MetricsReport | None, key: Key) -> None:
-        """The network, in FOLDER/model; resumes."""
-        operator = self.domain.regridding.operator
-        network.train(self.inner, operator, folder=folder / "model", report=report, key=key)
-
-    def train(
-        self,
-        folder: Path,
-        settings: FitSettings,
-        network: RefinementSettings,
-        *,
-        report: MetricsReport | None,
-        show: bool = True,
-        key: Key,
-    ) -> None:
-        """The prior and its post-processing, in FOLDER/model; resumes."""
-        fine = FineAnomalies(self.domain, self.anomalies, self.series, self.predictors)
-        chosen = RefinedSettings(network, settings.n_components, settings.n_levels)
-        train_refined(folder, fine, chosen, report=report, show=show, key=key)
+    def _raw(self, side: CoarseSide) -> Float[np.ndarray, "n channel kept"]:
+        """Anomalies of the coarse archive before they are debiased."""
+        coarse = series_of(self.coarse, list(self.domain.variables))
+        return side.chain.forward(coarse.values, coarse.phase)
 
 
 def open_dated(fine: Source, coarse: Source, given: Mapping[str, Variable], settings: FitSettings) -> DatedPair:

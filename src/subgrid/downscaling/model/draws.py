@@ -18,12 +18,12 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped
 from subgrid.data.normalise import Standardiser
 from subgrid.diffusion.gaussian_conditional import ConditionalGaussian, condition
 from subgrid.diffusion.gaussian_steps import GaussianSDE
-from subgrid.downscaling.climate.prior import ClimatePrior
-from subgrid.downscaling.climate.sampler import draw_anomalies, gaussian_conditional
 from subgrid.downscaling.conditional.model import ConditionalModel
 from subgrid.downscaling.conditional.upsample import conditional_upsampler, usual_evaluations
 from subgrid.downscaling.prior.model import Prior
 from subgrid.downscaling.prior.noise_range import leading_std, sampling_range
+from subgrid.downscaling.refined.prior import RefinedPrior
+from subgrid.downscaling.refined.sampler import draw_anomalies, gaussian_conditional
 from subgrid.downscaling.spread.post_processing import PostProcessing, apply_marginals
 from subgrid.downscaling.upsampling.bridge import BridgeUpsampler
 from subgrid.downscaling.upsampling.choices import guidance, noise_grid, sampling_method
@@ -33,7 +33,7 @@ from subgrid.downscaling.upsampling.particles import ParticleUpsampler, collapse
 from subgrid.numerics.operators import PaddedCoarsening
 from subgrid.types import Coarsening
 
-AnyPrior: TypeAlias = Prior | ClimatePrior | ConditionalModel | BridgeUpsampler
+AnyPrior: TypeAlias = Prior | RefinedPrior | ConditionalModel | BridgeUpsampler
 Diagnostics: TypeAlias = dict[str, Float[np.ndarray, "*draws"]]
 SOLVER_ITERATIONS = 4
 """Of the moment-matching solve: the error that they leave is below that of 32 noise levels."""
@@ -150,7 +150,7 @@ class RefinedDraws:
         chunk: fields at a time; None for as many as keep a million values, at most 256.
     """
 
-    prior: ClimatePrior
+    prior: RefinedPrior
     conditional: ConditionalGaussian
     post: PostProcessing | None
     n_levels: int
@@ -246,11 +246,11 @@ def draws_of(
     """
     settings = replace(settings, n_levels=n_levels_of(prior, settings))
     match prior:
-        case ClimatePrior() if settings.is_default:
+        case RefinedPrior() if settings.is_default:
             n_levels = settings.n_levels or N_LEVELS["refined"]
             chunk = None if settings.chunk == SamplingSettings().chunk else settings.chunk
             return RefinedDraws(prior, gaussian_conditional(prior, operator), post, n_levels, mask, bounded, chunk)
-        case ClimatePrior():
+        case RefinedPrior():
             if post is not None:
                 warnings.warn(UNCALIBRATED, stacklevel=2)
             upsampler = _guided_refined(prior, operator, settings)
@@ -299,7 +299,7 @@ def _guided_network(prior: Prior, operator: Coarsening, settings: SamplingSettin
     return _guided(prior.denoiser, conditional, prior.standardiser, trained, settings, "moment-matching")
 
 
-def _guided_refined(prior: ClimatePrior, operator: Coarsening, settings: SamplingSettings) -> Any:
+def _guided_refined(prior: RefinedPrior, operator: Coarsening, settings: SamplingSettings) -> Any:
     scale = jnp.asarray(prior.scale)
     denoiser = prior.denoiser if prior.refined else prior.denoiser.base
     trained = prior.settings.sigma_min, prior.settings.sigma_max

@@ -10,13 +10,14 @@ from subgrid.data.pooling.pooling import notes_of
 from subgrid.data.store import write_zarr
 from subgrid.downscaling.climate.coarse_fit import check_grid, check_step
 from subgrid.downscaling.climate.domain import fine_side, interpolation
-from subgrid.downscaling.climate.refinement import RefinementSettings
 from subgrid.downscaling.debiasing.choice import n_fits
+from subgrid.downscaling.model.anomalies import dated_anomalies
 from subgrid.downscaling.model.folder import save_preparation
 from subgrid.downscaling.model.output import with_history
-from subgrid.downscaling.model.refined import FineAnomalies, RefinedSettings, train_refined
+from subgrid.downscaling.model.refined import RefinedSettings, train_refined
 from subgrid.downscaling.model.sides import CoarseSide, FineSide
 from subgrid.downscaling.preparation.series import Series, series_of
+from subgrid.downscaling.refined.refinement import RefinementSettings
 from subgrid.downscaling.stored.part import save_part
 from subgrid.experiments.climate.run import ClimateRun
 from subgrid.experiments.climate.sampling import SCENARIO_FINE, refuse_slice
@@ -96,7 +97,7 @@ def train(run: ClimateRun, update: Update) -> None:
     network = RefinementSettings(**{k: v for k, v in table.model_dump().items() if k in keys})
     train_refined(
         run.folder,
-        FineAnomalies(run.domain, run.fine_anomalies, series[chosen], run.predictors),
+        dated_anomalies(run.domain, run.fine_anomalies, series[chosen], run.predictors),
         RefinedSettings(network, table.directions, run.config.sampling.n_levels),
         report=lambda step, numbers: update(step, network.n_steps, f"loss {numbers['loss']:.4f}"),
         key=run.key("training"),
