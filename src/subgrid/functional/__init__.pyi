@@ -9,12 +9,45 @@ from .borders import (
     border_steps as border_steps,
     require_periodic as require_periodic,
 )
+from .couplings import (
+    CameronMartinTransport as CameronMartinTransport,
+    choose_transport as choose_transport,
+)
+from .distances import (
+    gaussian_wasserstein_2 as gaussian_wasserstein_2,
+)
+from .flow import (
+    ModewiseVelocity as ModewiseVelocity,
+    PointwiseVelocity as PointwiseVelocity,
+    Solved as Solved,
+    flow_loss as flow_loss,
+    follow_flow as follow_flow,
+    gaussian_flow_velocity as gaussian_flow_velocity,
+    path_variances as path_variances,
+    solve_adaptively as solve_adaptively,
+)
 from .gaussian_field import (
     GaussianField as GaussianField,
     as_gain as as_gain,
     field_of as field_of,
     fit_gaussian_field as fit_gaussian_field,
     white_field as white_field,
+)
+from .guidance import (
+    condition_on_cutoff as condition_on_cutoff,
+    from_white as from_white,
+    gaussian_conditional as gaussian_conditional,
+    to_white as to_white,
+    white_form as white_form,
+)
+from .langevin import (
+    annealed_langevin as annealed_langevin,
+    langevin as langevin,
+    langevin_step as langevin_step,
+)
+from .levels import (
+    level_range as level_range,
+    variance_levels as variance_levels,
 )
 from .objective import (
     operator_loss as operator_loss,
@@ -39,6 +72,18 @@ from .preconditioning import (
     BandNetwork as BandNetwork,
     ModewiseOperator as ModewiseOperator,
     PointwiseOperator as PointwiseOperator,
+)
+from .resolution import (
+    SuperResolved as SuperResolved,
+    extend as extend,
+    require_modes as require_modes,
+    super_resolve as super_resolve,
+)
+from .reverse import (
+    encode as encode,
+    probability_flow as probability_flow,
+    reverse_diffusion as reverse_diffusion,
+    start as start,
 )
 from .smoothing import (
     heat_factors as heat_factors,

@@ -48,7 +48,7 @@ class BandNetwork(eqx.Module):
         size = np.sqrt(box.weights(self.grid).sum())
         band = box.resize_modes(modes, shape, self.grid)
         features = box.from_modes(box.resize_modes(band, self.grid, place), place) / size
-        result = self.network(_joined(features, known, box), t)  # pyright: ignore[reportCallIssue]
+        result = self.network(with_known(features, known, box), t)  # pyright: ignore[reportCallIssue]
         return box.resize_modes(size * box.to_modes(result), place, shape)
 
 
@@ -106,12 +106,12 @@ class PointwiseOperator(eqx.Module):
     ) -> Float[Array, "channel *space"]:
         eta = s * self.noise_variance
         total = self.data_variance + eta
-        features = _joined(v / jnp.sqrt(total), known, self.box)
+        features = with_known(v / jnp.sqrt(total), known, self.box)
         learned = self.network(features, jnp.log(s) / 4)  # pyright: ignore[reportCallIssue]
         return self.data_variance / total * v + jnp.sqrt(eta * self.data_variance / total) * learned
 
 
-def _joined(features: Float[Array, "..."], known: Any, box: Box) -> Float[Array, "..."]:
+def with_known(features: Float[Array, "..."], known: Any, box: Box) -> Float[Array, "..."]:
     """Known fields, given on any grid, as channels beside the features."""
     if known is None:
         return features

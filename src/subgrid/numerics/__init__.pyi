@@ -46,6 +46,9 @@ from .spectral import (
     refine as refine,
     root_mean_square as root_mean_square,
 )
+from .spectral_cutoff import (
+    SpectralCutoff as SpectralCutoff,
+)
 from .stratified import (
     stratified_uniforms as stratified_uniforms,
 )

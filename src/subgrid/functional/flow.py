@@ -1,0 +1,264 @@
+"""Flow matching in function space: from a Gaussian measure to the data, along straight lines.
+
+    x_t = t x₁ + a(t) x₀,      x₀ ~ N(0, C₀),  a = 1 − (1 − σ)t,      E[dx_t/dt | x_t] = v(x_t, t)
+
+For Gaussian data N(m, C₁) and V = a²λ₀ + t²λ₁, mode by mode,
+
+    v = m + (tλ₁ − (1 − σ)aλ₀)/V (x − tm),      Var[dx_t/dt | x_t] = λ₀λ₁/V.
+
+The rate of a mode reaches ½√(λ₀/λ₁), or its inverse: the rougher of base and data sets the cost of an adaptive solver,
+the same at every resolution for measures on functions, growing with it for white noise. As in `reverse.py`, the
+Gaussian part can be taken out of the integration: w = V^{−1/2}(x − tm) is constant for a Gaussian.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree, Scalar, Shaped
+
+from subgrid.functional.gaussian_field import GaussianField, as_gain
+from subgrid.functional.objective import square_loss
+from subgrid.functional.preconditioning import BandNetwork, with_known
+from subgrid.numerics.integration import Step, heun_step, integrate
+from subgrid.numerics.modes import Box
+from subgrid.numerics.stratified import stratified_uniforms
+from subgrid.types import Key, Spatial, Velocity
+
+
+class Solved(NamedTuple):
+    """What an adaptive solver found, and what it took."""
+
+    field: Float[Array, "channel *space"]
+    """At the end."""
+    n_evaluations: Scalar
+    """Of the velocity."""
+
+
+class ModewiseVelocity(eqx.Module):
+    """v(x, t, known): the exact velocity of a Gaussian of the data's spectrum, and what a network adds.
+
+        v = v_G(x, t) + √(λ₀λ₁/V) N(V^{−1/2} x, t)
+
+    Args:
+        network: between fields of unit variance; t goes to it as itself.
+        data: N(0, C₁), of the measured spectrum.
+        base: N(0, C₀).
+        sigma_min: σ, default 0.
+
+    Examples:
+        >>> velocity = ModewiseVelocity(BandNetwork(network, base.box, (64,)), data, base)
+    """
+
+    network: BandNetwork
+    data: GaussianField = eqx.field(static=True)
+    base: GaussianField = eqx.field(static=True)
+    sigma_min: float = eqx.field(static=True, default=0.0)
+
+    def __call__(
+        self, x: Float[Array, "channel *space"], t: Scalar | float, known: Any = None
+    ) -> Float[Array, "channel *space"]:
+        box, shape = self.base.box, x.shape[1:]
+        total, rate = path_variances(self.data, self.base, shape, t, sigma_min=self.sigma_min)
+        modes = box.to_modes(x)
+        learned = self.network(modes / jnp.sqrt(_or_infinity(total)), shape, jnp.asarray(t), known)
+        both = as_gain(self.base.mode_variances(shape) * self.data.mode_variances(shape))
+        return box.from_modes(rate * modes + jnp.sqrt(both / _or_infinity(total)) * learned, shape)
+
+
+class PointwiseVelocity(eqx.Module):
+    """v(x, t, known) = N(x, t): a network alone, on the grid of x. Kept for comparison.
+
+    Args:
+        network: N(features, t), one operator on all grids by itself.
+        box: where fields live.
+    """
+
+    network: eqx.Module
+    box: Box = eqx.field(static=True)
+
+    def __call__(
+        self, x: Float[Array, "channel *space"], t: Scalar | float, known: Any = None
+    ) -> Float[Array, "channel *space"]:
+        return self.network(with_known(x, known, self.box), jnp.asarray(t))  # pyright: ignore[reportCallIssue]
+
+
+def path_variances(
+    data: GaussianField, base: GaussianField, shape: Spatial, t: Scalar | float, *, sigma_min: float = 0.0
+) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    """V, the variances of the modes of x_t for Gaussian data, and their rate (tλ₁ − (1 − σ)aλ₀)/V = V̇/(2V).
+
+    Args:
+        data: N(0, C₁).
+        base: N(0, C₀).
+        shape: of the grid.
+        t: time, 0 at the base and 1 at the data.
+        sigma_min: σ, default 0.
+
+    Returns:
+        V and V̇/(2V) of the stored modes.
+    """
+    first, zeroth = as_gain(data.mode_variances(shape)), as_gain(base.mode_variances(shape))
+    kept = 1 - sigma_min
+    a = 1 - kept * t
+    total = a**2 * zeroth + t**2 * first
+    return total, (t * first - kept * a * zeroth) / _or_infinity(total)
+
+
+def gaussian_flow_velocity(
+    data: GaussianField,
+    base: GaussianField,
+    mean: Float[Array, "channel *grid"] | None = None,
+    *,
+    sigma_min: float = 0.0,
+) -> Velocity:
+    """The exact velocity to Gaussian data: v = m + (tλ₁ − (1 − σ)aλ₀)/V (x − tm), mode by mode.
+
+    Args:
+        data: N(0, C₁).
+        base: N(0, C₀).
+        mean: m on any grid, default 0.
+        sigma_min: σ, default 0.
+
+    Returns:
+        v(x, t), on any grid.
+
+    References:
+        Kerrigan, Migliorini & Smyth (2023), arXiv:2305.17209.
+    """
+
+    def velocity(x, t, known=None):
+        shape = x.shape[1:]
+        centre = jnp.zeros(()) if mean is None else data.box.resize(mean, shape)
+        _, rate = path_variances(data, base, shape, t, sigma_min=sigma_min)
+        return centre + data.box.multiply(x - t * centre, rate)
+
+    return velocity
+
+
+def flow_loss(
+    velocity: Velocity,
+    x0: Float[Array, "batch channel *space"],
+    x1: Float[Array, "batch channel *space"],
+    *,
+    sigma_min: float = 0.0,
+    known: PyTree[Shaped[Array, "batch ..."]] | None = None,
+    key: Key,
+) -> Scalar:
+    """The L² error of a velocity over pairs, mean over points: ⟨(v(x_t, t) − x₁ + (1 − σ)x₀)²⟩, t stratified.
+
+    Args:
+        velocity: v(x, t, known).
+        x0: draws of the base.
+        x1: data.
+        sigma_min: σ, default 0.
+        known: what each pair is conditioned on, default nothing.
+        key: random key.
+
+    Returns:
+        A scalar.
+    """
+
+    def error(a, b, given, t):
+        x = t * b + (1 - (1 - sigma_min) * t) * a
+        return square_loss(velocity(x, t, given) - b + (1 - sigma_min) * a)
+
+    return jnp.mean(jax.vmap(error)(x0, x1, known, stratified_uniforms(len(x0), key=key)))
+
+
+def follow_flow(
+    velocity: Velocity,
+    x: Float[Array, "channel *space"],
+    *,
+    data: GaussianField | None = None,
+    base: GaussianField | None = None,
+    sigma_min: float = 0.0,
+    n_steps: int = 32,
+    backward: bool = False,
+    step: Step = heun_step,
+) -> Float[Array, "channel *space"]:
+    """The other end of the flow from x, by equal steps in t.
+
+    Args:
+        velocity: v(x, t).
+        x: a draw of the base, or data where `backward`.
+        data: N(0, C₁), whose part of the flow from `base` is then exact; default None: all is integrated.
+        base: N(0, C₀), where `data` is given.
+        sigma_min: σ, default 0.
+        n_steps: default 32.
+        backward: from data to base, default not.
+        step: of integration, default Heun's.
+
+    Returns:
+        A sample of the data, or of the base.
+
+    Raises:
+        ValueError: n_steps < 1.
+    """
+    if n_steps < 1:
+        raise ValueError(f"n_steps must be at least 1, got {n_steps}.")
+    ends = (1.0, 0.0) if backward else (0.0, 1.0)
+    times = jnp.linspace(*ends, n_steps + 1)
+    if data is None or base is None:
+        return integrate(velocity, x, times, step=step)
+    shape, box = x.shape[1:], base.box
+
+    def scaled(z, t, power):
+        total, _ = path_variances(data, base, shape, t, sigma_min=sigma_min)
+        return box.multiply(z, jnp.where(total > 0, _or_infinity(total) ** power, 0.0))
+
+    def rate(w, t):
+        x = scaled(w, t, 0.5)
+        _, growth = path_variances(data, base, shape, t, sigma_min=sigma_min)
+        return scaled(velocity(x, t) - box.multiply(x, growth), t, -0.5)
+
+    return scaled(integrate(rate, scaled(x, times[0], -0.5), times, step=step), times[-1], 0.5)
+
+
+def solve_adaptively(
+    rate: Callable[[Array, Scalar], Array],
+    x: Float[Array, "channel *space"],
+    *,
+    start: float = 0.0,
+    end: float = 1.0,
+    tolerance: float = 1e-5,
+    max_steps: int = 4096,
+) -> Solved:
+    """dx/dt = rate(x, t) by steps of Dormand and Prince that the error decides, and the number of evaluations.
+
+    Args:
+        rate: of x and t, such as a velocity.
+        x: at the start.
+        start: time, default 0.
+        end: time, default 1, before or after the start.
+        tolerance: relative and absolute, of the root mean square over points, default 1e-5.
+        max_steps: default 4096.
+
+    Returns:
+        The field at the end, and how often the rate was evaluated: 2 to begin, 6 a step, whether accepted or not.
+
+    Raises:
+        EquinoxRuntimeError: of diffrax, for more steps than `max_steps`.
+
+    Examples:
+        >>> solve_adaptively(velocity, base.sample((256,), key=key)).n_evaluations
+    """
+    solution = diffrax.diffeqsolve(
+        diffrax.ODETerm(lambda t, x, args: rate(x, t)),  # pyright: ignore[reportArgumentType]
+        diffrax.Dopri5(),
+        t0=start,
+        t1=end,
+        dt0=None,
+        y0=x,
+        stepsize_controller=diffrax.PIDController(rtol=tolerance, atol=tolerance),
+        max_steps=max_steps,
+    )
+    assert solution.ys is not None  # saved at the end by default
+    return Solved(solution.ys[-1], 2 + 6 * solution.stats["num_steps"])
+
+
+def _or_infinity(values: Array) -> Array:
+    return jnp.where(values > 0, values, jnp.inf)

@@ -1,0 +1,150 @@
+"""Flows in function space: the exact velocity of Gaussians, what it costs to solve, and losses on its floor."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+
+from subgrid.functional.flow import (
+    ModewiseVelocity,
+    PointwiseVelocity,
+    flow_loss,
+    follow_flow,
+    gaussian_flow_velocity,
+    path_variances,
+    solve_adaptively,
+)
+from subgrid.functional.gaussian_field import GaussianField, field_of, white_field
+from subgrid.functional.preconditioning import BandNetwork
+from subgrid.numerics.spectra import PowerLaw
+
+from .small import ROUGH, SMOOTH, Multiplier, Nothing, amplitudes, wave, waves
+
+EXACT = gaussian_flow_velocity(SMOOTH, ROUGH)
+FIRST, ZEROTH = (field.mode_variances((16,))[:5] for field in (SMOOTH, ROUGH))
+
+
+@pytest.mark.parametrize("sigma_min", [0.0, 0.1])
+def test_the_exact_velocity_is_the_regression_on_the_path(sigma_min):
+    # E[dx_t/dt | x_t] of jointly Gaussian dx_t/dt and x_t: their covariance over the variance, at any time.
+    t, kept = 0.3, 1 - sigma_min
+    a = 1 - kept * t
+    slope = (t * FIRST - kept * a * ZEROTH) / (a**2 * ZEROTH + t**2 * FIRST)
+    velocity = gaussian_flow_velocity(SMOOTH, ROUGH, 2 * wave(9), sigma_min=sigma_min)
+    with jax.enable_x64(True):
+        centre = 2 * wave(16)
+        found = jax.jit(jax.vmap(lambda x: velocity(t * centre + x, t) - centre))(waves(16))
+    np.testing.assert_allclose(np.diag(amplitudes(found)), slope, rtol=1e-6)
+
+
+def test_the_flow_carries_the_base_to_the_data():
+    with jax.enable_x64(True):
+        plain = jax.jit(jax.vmap(lambda x: follow_flow(EXACT, x, n_steps=128)))(waves(16))
+        exact = jax.jit(jax.vmap(lambda x: follow_flow(EXACT, x, data=SMOOTH, base=ROUGH, n_steps=2)))(waves(16))
+        back = jax.jit(jax.vmap(lambda x: follow_flow(EXACT, x, data=SMOOTH, base=ROUGH, n_steps=2, backward=True)))(
+            exact
+        )
+    np.testing.assert_allclose(np.diag(amplitudes(plain)), np.sqrt(FIRST / ZEROTH), rtol=5e-3)  # of Heun's steps
+    np.testing.assert_allclose(np.diag(amplitudes(exact)), np.sqrt(FIRST / ZEROTH), rtol=1e-6)
+    np.testing.assert_allclose(back, waves(16), atol=1e-6)
+
+
+def test_the_largest_rate_of_a_mode():
+    # ½√(λ₀/λ₁), at the ratio 1e-4 of the specification: 50.005 is the exact maximum.
+    data, base = field_of(PowerLaw(0.0, 1.0, 1e-2)), field_of(PowerLaw(0.0, 1.0))
+    with jax.enable_x64(True):
+        rates = [abs(float(path_variances(data, base, (3,), t)[1][0])) for t in np.linspace(0.985, 0.995, 101)]
+    assert max(rates) == pytest.approx(50.005, abs=0.02)
+
+
+def evaluations(base, n):
+    """Of scipy's RK45 at 1e-5 on the amplitudes of modes, as in the specification."""
+    data = GaussianField(2.0, 5.0, variance=1.0)
+    first, zeroth = (np.asarray(field.mode_variances((n,))) for field in (data, base))
+    start = np.sqrt(zeroth) * np.random.default_rng(0).normal(size=len(zeroth))
+    rate = lambda t, x: (t * first - (1 - t) * zeroth) / ((1 - t) ** 2 * zeroth + t**2 * first) * x  # noqa: E731
+    return solve_ivp(rate, (0, 1), start, rtol=1e-5, atol=1e-5).nfev
+
+
+@pytest.mark.parametrize(
+    ("base", "table"),
+    [
+        (GaussianField(2.0, 5.0, variance=1.0), [26, 14, 14, 14]),
+        (GaussianField(1.6, 5.0, variance=1.0), [26, 26, 26, 14]),
+        (GaussianField(1.0, 5.0, variance=1.0), [50, 50, 38, 38]),
+        (white_field(), [98, 116, 116, 128]),
+    ],
+)
+def test_evaluations_of_the_specification(base, table):
+    found = [evaluations(base, n) for n in (64, 256, 1024, 4096)]
+    np.testing.assert_allclose(found, table, atol=12)  # two steps of six: of another random start
+    white = base.variance((4096,)) > 100
+    assert (found[-1] > found[0]) if white else (found[-1] <= found[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("alpha", [2.0, 1.6, None])
+def test_evaluations_between_fields(alpha):
+    """Slow: six programs of an adaptive solver are compiled. The same in quick form is above."""
+    base = white_field() if alpha is None else GaussianField(alpha, 5.0, variance=1.0)
+    velocity = gaussian_flow_velocity(GaussianField(2.0, 5.0, variance=1.0), base)
+    with jax.enable_x64(True):
+        coarse, fine = (
+            int(solve_adaptively(velocity, base.sample((n,), key=jr.key(0))).n_evaluations) for n in (64, 4096)
+        )
+    assert fine > 1.4 * coarse if alpha is None else fine <= coarse
+
+
+def test_an_adaptive_solution_and_its_cost():
+    with jax.enable_x64(True):
+        solve = jax.jit(jax.vmap(lambda x: solve_adaptively(EXACT, x, tolerance=1e-8)))
+        field, n = solve(waves(16))
+    np.testing.assert_allclose(np.diag(amplitudes(field)), np.sqrt(FIRST / ZEROTH), rtol=1e-5)
+    assert np.all((np.asarray(n) - 2) % 6 == 0) and np.all(np.asarray(n) > 50)
+
+
+def test_the_loss_of_the_exact_velocity_is_the_variance_that_is_left():
+    # Σ ∫ λ₀λ₁/V dt = Σ √(λ₀λ₁) π/2.
+    n, data, base = 3000, GaussianField(2.0, 5.0, variance=1.0), GaussianField(1.0, 5.0, variance=1.0)
+    velocity = gaussian_flow_velocity(data, base)
+    untrained = ModewiseVelocity(BandNetwork(Nothing(), base.box, (16,)), data, base)
+
+    @jax.jit
+    def losses(key):
+        first, second, third = jr.split(key, 3)
+        x0 = jax.vmap(lambda k: base.sample((16,), key=k))(jr.split(first, n))
+        x1 = jax.vmap(lambda k: data.sample((16,), key=k))(jr.split(second, n))
+        return flow_loss(velocity, x0, x1, key=third), flow_loss(untrained, x0, x1, key=third)
+
+    exact, same = losses(jr.key(0))
+    roots = np.sqrt(data.mode_variances((16,)) * base.mode_variances((16,)))
+    floor = np.sum(base.box.weights((16,)) * roots) * np.pi / 2
+    assert float(exact) == pytest.approx(floor, rel=0.06)  # three standard errors of 3000 draws
+    assert float(same) == pytest.approx(float(exact), rel=1e-4)
+
+
+def test_a_network_between_modes_is_one_velocity_on_all_grids():
+    velocity = ModewiseVelocity(BandNetwork(Multiplier(1, 1, key=jr.key(0)), ROUGH.box, (9,)), SMOOTH, ROUGH)
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(1, 16)), jnp.float32)
+    coarse = jax.jit(lambda x: velocity(ROUGH.box.resize(x, (9,)), 0.4))(x)
+    fine = jax.jit(lambda x: ROUGH.box.resize(velocity(x, 0.4), (9,)))(x)
+    np.testing.assert_allclose(fine, coarse, atol=1e-5)
+    added = jax.jit(lambda x: velocity(ROUGH.box.resize(x, (9,)), 0.4) - EXACT(ROUGH.box.resize(x, (9,)), 0.4))(x)
+    assert float(jnp.abs(added).max()) > 1e-3
+
+
+def test_the_network_alone_sees_known_fields_of_any_grid():
+    velocity = PointwiseVelocity(Second(), ROUGH.box)
+    np.testing.assert_allclose(
+        jax.jit(lambda x, known: velocity(x, 0.5, known))(wave(16), wave(9, 3)), wave(16, 3), atol=1e-6
+    )
+    with pytest.raises(ValueError, match="n_steps must be at least 1, got 0"):
+        follow_flow(EXACT, wave(16), n_steps=0)
+
+
+class Second(eqx.Module):
+    def __call__(self, x, t):
+        return x[1:]
