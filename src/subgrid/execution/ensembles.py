@@ -118,7 +118,7 @@ def downscale(
     if out is not None and stored:
         model.draws(sampling)  # settings that do not go with the model are refused before a store is made
         asked = {name: text for name, text in said.items() if name != "chunk"}
-        store = _make_store(Path(out), model, request, n_members, asked, attributes, key)
+        store = _make_store(Path(out), model, request, n_members, sampling, asked, attributes, key)
         _fill(store, model, request, sampling, scheduler, progress)
         return xr.open_zarr(out)
     sampler = Sampler(request.fine, model.draws(sampling))

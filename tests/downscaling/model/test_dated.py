@@ -12,12 +12,12 @@ from subgrid.data.fields import DataError
 from subgrid.data.store import OutputExists
 from subgrid.data.variables.wanted import Variable
 from subgrid.downscaling.climate.coarse_fit import FittedOn
-from subgrid.downscaling.refined.prior import RefinedPrior
 from subgrid.downscaling.model import refined
 from subgrid.downscaling.model.dated import open_dated, require_given
 from subgrid.downscaling.model.model import Model
 from subgrid.downscaling.model.settings import FitSettings
 from subgrid.downscaling.preparation.series import series_of
+from subgrid.downscaling.refined.prior import RefinedPrior
 
 from ..climate_pair import COARSE, FINE, rain, temperature, with_sea
 from ..dated import downscale, fit

@@ -115,9 +115,9 @@ def n_levels_of(prior: AnyPrior, settings: SamplingSettings) -> int | None:
     match prior:
         case _ if settings.n_levels is not None:
             return settings.n_levels
-        case ClimatePrior() if settings.is_default:
+        case RefinedPrior() if settings.is_default:
             return N_LEVELS["refined"]
-        case ClimatePrior() | Prior():
+        case RefinedPrior() | Prior():
             return N_LEVELS["guided"]
         case ConditionalModel():
             return usual_evaluations(prior)
