@@ -10,7 +10,10 @@ import pytest
 
 # Programs of the tests run for less time than they take to compile: without optimisation of the machine code, which
 # changes no formula, they compile in half the time. `make test-all` compiles as for users.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false")
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1",
+)
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parent.parent / ".cache" / "jax"))
 # Smaller programs take longer to write than they save where they are met again: in the other worker, or in a process
 # that a test starts (measured: all of them, 20 ms each).

@@ -221,6 +221,7 @@ def test_transport_that_does_not_converge_is_a_failure(subgrid, archives, tmp_pa
     assert left_behind(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_full_disk(subgrid, archives, model, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()

@@ -112,6 +112,7 @@ def test_an_ensemble_that_was_removed_is_made_again_and_its_scores_are_the_same(
     assert after["seconds"]["train"] == before["seconds"]["train"]  # the model is that of the first call
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_between_a_part_and_its_record_goes_on(demo, subgrid, tmp_path, monkeypatch):
     """Every stage, though its parts are there: it is made again over them, or goes on from its checkpoints."""
     folder = tmp_path / "copy"
@@ -125,6 +126,7 @@ def test_a_run_that_was_killed_between_a_part_and_its_record_goes_on(demo, subgr
     assert json.loads((folder / "metrics.json").read_text())["table"] == before["table"]
 
 
+@pytest.mark.slow
 def test_publication_holds_numbers_configuration_and_every_figure_of_the_page(demo, published):
     run, folder = demo[0], published
     names = {path.name for path in folder.iterdir()}
@@ -140,6 +142,7 @@ def test_publication_holds_numbers_configuration_and_every_figure_of_the_page(de
     assert (folder / "table.md").read_text(encoding="utf-8").count("\n") == n_rows + 2
 
 
+@pytest.mark.slow
 def test_publishing_again_replaces_the_publication_and_nothing_else(demo, published, subgrid, tmp_path):
     run, folder = demo[0], tmp_path / "ks"
     shutil.copytree(published, folder)
@@ -190,6 +193,7 @@ def own_run(archives, folder) -> Path:
     return folder / "run"
 
 
+@pytest.mark.slow
 def test_run_on_own_files_keeps_names_units_and_coordinates(archives, subgrid, tmp_path):
     run = own_run(archives, tmp_path)
     fine, coarse = (xr.open_dataset(archives / f"{name}.nc") for name in ("fine", "coarse"))

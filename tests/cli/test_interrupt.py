@@ -7,7 +7,10 @@ import subprocess
 import sys
 import time
 
+import pytest
 
+
+@pytest.mark.slow
 def test_an_interrupted_fit_is_saved_and_goes_on_by_the_command_that_is_named(archives, tmp_path):
     settings = ("prior=network", "debias=none", "channels=[8]", "n_blocks=1", "batch_size=8", "n_steps=200000")
     arguments = ["fit", str(archives / "fine.nc"), str(archives / "coarse.nc"), "-o", str(tmp_path / "model")]

@@ -40,6 +40,7 @@ def opened(path: Path) -> xr.Dataset:
 # Plain fields.
 
 
+@pytest.mark.slow
 def test_fit_takes_a_file_of_settings_and_options_and_makes_the_model_of_python(archives, model, tmp_path):
     """The options override the file; the session's model is fitted in Python, with the same key."""
     (tmp_path / "settings.toml").write_text(
@@ -57,6 +58,7 @@ def test_fit_takes_a_file_of_settings_and_options_and_makes_the_model_of_python(
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_seed_and_operator_are_those_of_the_call(archives, tmp_path):
     """Every fourth point is C′ by the coordinates too; the seed decides the model."""
     tiny = ["channels=[8]", "n_blocks=1", "patch=2", "n_steps=10", "steps_per_dispatch=10", "batch_size=8"]
@@ -86,6 +88,7 @@ def test_downscale_draws_what_python_draws(archives, model, plain):
     assert found.attrs["seed"] == "[0, 3]"
 
 
+@pytest.mark.slow
 def test_a_store_holds_the_same_and_the_format_gives_the_ending(archives, model, plain, tmp_path):
     outcome = succeeded(
         "downscale", archives / "coarse.nc", "-m", model, "-o", tmp_path / "e", "--format", "zarr", *QUICK, "--seed", 3
@@ -112,6 +115,7 @@ def in_items(archives, model):
         yield ["downscale", archives / "coarse.nc", "-m", model, *QUICK, "--seed", 3], drawn
 
 
+@pytest.mark.slow
 def test_a_store_is_filled_by_the_command_that_is_named_after_it_was_stopped(in_items, tmp_path, monkeypatch):
     """Stopped after the first of its work items; another seed is refused meanwhile."""
     command, expected = [*in_items[0], "-o", tmp_path / "e.zarr"], in_items[1]
@@ -274,6 +278,7 @@ def test_stations_get_their_nearest_cell(pair, climate, whole, tmp_path):
     assert refused.code == 2 and "has no column 'lat', but station, y" in refused.complaint
 
 
+@pytest.mark.slow
 def test_verify_scores_a_climate_ensemble(pair, whole, tmp_path):
     succeeded("verify", pair / "ensemble.zarr", "-r", pair / "fine.nc", "-o", tmp_path / "scores.json")
     expected = library.verify(whole, pair / "fine.nc", progress=False)

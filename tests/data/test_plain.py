@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from subgrid.data.canonical import open_climate
 from subgrid.data.fields import DataError, samples_of
-from subgrid.data.plain import open_plain, split_channels, stacked
+from subgrid.data.plain import has_dates_and_places, open_plain, split_channels, stacked, what_is_lacking
+from subgrid.data.pooling.pooling import notes_of
+
+from .climate_files import archive
 
 RNG = np.random.default_rng(0)
 U = xr.DataArray(RNG.normal(size=(3, 4)), {"x": np.arange(4.0)}, ("time", "x"), "u", {"units": "m s-1"})
@@ -121,3 +125,32 @@ def test_what_has_no_units_stays_as_it_is():
 def test_units_of_something_else_are_refused():
     with pytest.raises(DataError, match="coarse: u is in 'm s-1', and the model in 'kg'; convert it"):
         open_plain(U, units=["kg"], name="coarse")
+
+
+def test_what_a_file_calls_no_value_is_none_and_its_attributes_are_left_out():
+    found = open_plain(U.assign_attrs(valid_range=[-0.5, 0.5], actual_range=[-9.0, 9.0], missing_value=7.0))
+    assert found.u.attrs == {"units": "m s-1"}
+    np.testing.assert_array_equal(found.u, U.where(abs(U) <= 0.5))
+    assert "values outside -0.5 to 0.5 m s-1 are missing, by its valid_range" in notes_of(found)[0]
+    assert U.attrs == {"units": "m s-1"} and notes_of(open_plain(U)) == ()
+
+
+PLACED = archive()
+
+
+@pytest.mark.parametrize(
+    ("dataset", "lacking"),
+    [
+        (PLACED, ""),
+        (PLACED.rename(lat="nav_lat", lon="nav_lon", time="time_counter"), ""),
+        (PLACED.rename(lat="yc", lon="xc"), ""),  # by their units
+        (PLACED.assign_coords(time=range(6)), "dates"),
+        (PLACED.drop_vars(["lat", "lon"]), "latitudes and longitudes"),
+        (PLACED.drop_vars(["lat", "lon", "time"]), "latitudes and longitudes and dates"),
+    ],
+)
+def test_dates_and_places_are_those_that_climate_archives_are_read_by(dataset, lacking):
+    assert what_is_lacking(dataset) == lacking
+    assert has_dates_and_places(dataset) == (not lacking)
+    if not lacking:
+        assert float(open_climate(dataset).tas.mean()) == pytest.approx(float(PLACED.tas.mean()), rel=1e-6)

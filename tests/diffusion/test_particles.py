@@ -193,7 +193,10 @@ def gaussian_fields(support) -> tuple[GaussianPrior, np.ndarray]:
     return GaussianPrior(*(jnp.asarray(part, jnp.float32) for part in parts)), covariance
 
 
-@pytest.mark.parametrize("support", [np.ones(SHAPE), INSIDE], ids=["everywhere", "with a gap"])
+@pytest.mark.parametrize(
+    "support",
+    [pytest.param(np.ones(SHAPE), id="everywhere", marks=pytest.mark.slow), pytest.param(INSIDE, id="with a gap")],
+)
 @pytest.mark.parametrize("noise", [0.0, np.linspace(0.01, 0.3, 6)[None]], ids=["exact", "noisy"])
 @pytest.mark.parametrize("guide", GUIDES)
 def test_gaussian_weights_are_equal_at_four_levels(guide, noise, support):
@@ -288,6 +291,7 @@ def test_the_effective_fraction_is_that_of_single_particles(noise, rel):
     assert pooled == pytest.approx(fraction, rel=rel)
 
 
+@pytest.mark.slow
 def test_particles_that_are_not_numbers_die_out():
     operator, y = BlockMean((4,), 4), jnp.array([OBSERVED])
     broken = lambda x, sigma: jnp.where(x[0] > 3, jnp.nan, denoise_mixture(x, sigma))  # noqa: E731

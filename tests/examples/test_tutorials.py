@@ -16,7 +16,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
         "jax_as_accelerated_numpy",
         pytest.param("diffusion_from_scratch", marks=pytest.mark.slow),  # half a minute each, and what they
         pytest.param("diffusion_to_transport", marks=pytest.mark.slow),  # call has tests of its own
-        "schroedinger_bridge",
+        pytest.param("schroedinger_bridge", marks=pytest.mark.slow),
     ],
 )
 def test_tutorial_runs(name, tmp_path):

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import socket
 
 import pytest
 
@@ -70,7 +71,7 @@ def test_failure_leaves_the_old_file(tmp_path, monkeypatch):
 
 
 def test_only_leftovers_of_dead_processes_are_removed(tmp_path):
-    host = files.socket.gethostname()
+    host = socket.gethostname()
     dead = os.posix_spawn("/bin/true", ["true"], {})
     os.waitpid(dead, 0)
     names = [f"{host}-{dead}-aa", f"{host}-{os.getpid()}-bb", f"elsewhere-{dead}-cc"]

@@ -77,6 +77,7 @@ def test_every_runner_gives_the_same_bits(make_store, two_workers, tmp_path):
     assert len(os.sched_getaffinity(0)) == 1 or not set(eval(first)) & set(eval(second))
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_and_resumed(make_store, spawn):
     loader = loader_of(toy_sampler.load_gaussian, shape=SHAPE, pause=0.04)
     whole, killed = make_store("whole.zarr", n_times=80), make_store("killed.zarr", n_times=80)

@@ -9,6 +9,8 @@ import pytest
 
 from subgrid.networks.unet import UNet, UNetSettings
 
+from ..cases import few
+
 KINDS = {
     "1-D": {"n_space": 1, "attention_levels": ()},
     "1-D attention": {"n_space": 1, "attention_levels": (0, 1)},
@@ -28,7 +30,7 @@ def build(n_space, *, attention_levels=(), perturbed=True, **options):
     return eqx.combine(jax.tree.unflatten(tree, noisy), static) if perturbed else network
 
 
-@pytest.fixture(scope="module", params=KINDS, ids=KINDS)
+@pytest.fixture(scope="module", params=few(KINDS, 2), ids=KINDS)
 def case(request):
     network = build(**KINDS[request.param])
     x = jr.normal(jr.key(2), (2, *(16, 8)[: network.stem.weight.ndim - 2]))
@@ -71,6 +73,7 @@ def test_half_precision_is_close():
     assert (half != full).any()
 
 
+@pytest.mark.slow
 def test_checkpointing_changes_no_gradient():
     x = jr.normal(jr.key(2), (2, 16))
     loss = eqx.filter_jit(eqx.filter_grad(lambda network: jnp.mean(network(x, NOISE) ** 2)))

@@ -55,7 +55,7 @@ class Reader(HTMLParser):
             self.rows[-1][-1] += data.replace("\u200b", "")
 
 
-@pytest.fixture(scope="module", params=[(32,), (16, 16)], ids=["1d", "2d"])
+@pytest.fixture(scope="module", params=[(32,), pytest.param((16, 16), marks=pytest.mark.slow)], ids=["1d", "2d"])
 def page(request, tmp_path_factory):
     text = render_page(
         title=TITLE,

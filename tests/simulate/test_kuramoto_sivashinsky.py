@@ -101,6 +101,7 @@ def test_initial_conditions():
     assert u.var() == pytest.approx(30 / 12 / 2, rel=0.05)
 
 
+@pytest.mark.slow
 def test_trajectories():
     seen = []
     run = lambda: trajectories(  # noqa: E731

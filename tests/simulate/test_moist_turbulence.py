@@ -219,6 +219,7 @@ def test_supersaturation_of_the_coupled_system(coarse):
     np.testing.assert_allclose(rain.mean() + change.mean(), 1.0, atol=4 * rain.std() / np.sqrt(2 * 200 / 10))
 
 
+@pytest.mark.slow
 def test_frames_hold_only_kept_modes_and_no_mean_vorticity(coarse):
     hat = np.abs(np.fft.rfft2(coarse[0, -1], norm="forward"))
     largest = 10  # 3 × 10 < 32

@@ -135,6 +135,7 @@ def test_two_devices_give_the_losses_of_one(archive, alone):
     assert_same_curve(alone, two)
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_losses_of_one(archive, alone, tmp_path):
     first, second = map(answer, two_processes(archive, folder=tmp_path))
     assert first["devices"] == second["devices"] == 2

@@ -118,6 +118,7 @@ def test_training_answers_within_a_second_and_saves_after_the_step(started):
     assert "step 4" in training.text and "step 6" not in training.text
 
 
+@pytest.mark.slow
 def test_a_second_leaves_a_command_line_at_once_without_saving(started):
     training = started("with answered('stopping', leave=True):\n    train()")
     training.interrupt()
@@ -127,6 +128,7 @@ def test_a_second_leaves_a_command_line_at_once_without_saving(started):
     assert "step 4" not in training.text and "interrupted after" not in training.text
 
 
+@pytest.mark.slow
 def test_elsewhere_it_is_answered_at_once_and_raised_when_the_call_is_over(rounds):
     # As in sampling: nothing of Subgrid runs while a compiled call does.
     script = SLOW.replace("ROUNDS", str(rounds)) + textwrap.dedent("""

@@ -35,6 +35,7 @@ def test_the_oracle_is_at_the_floor(found):
     assert 0 < found.source_floor < 0.04  # two sets of 4096: about 1/√2048 = .022
 
 
+@pytest.mark.slow
 def test_coupling_of_the_oracle(found):
     assert found.forward_covariance == pytest.approx(GOLDEN, abs=0.06)  # five standard errors of 8192 products
     assert found.backward_covariance == pytest.approx(GOLDEN, abs=0.06)
@@ -74,6 +75,7 @@ def test_sliced_distance():
     assert shifted == pytest.approx(2 * 5 / np.pi / float(jnp.sqrt(jnp.mean(z.var(0)))), rel=0.03)
 
 
+@pytest.mark.slow
 def test_log_is_cut_where_a_loop_resumes(tmp_path, oracle):
     bridge = Bridge(oracle.forward, oracle.backward, 1.0)
     record = log_diagnostics(tmp_path / "run", ENDS, n=64, n_steps=4, key=jr.key(9))

@@ -83,6 +83,7 @@ def test_simulated_pairs_start_at_the_archive_and_end_at_the_other_distribution(
     np.testing.assert_allclose(joint, [[1, GOLDEN], [GOLDEN, 1]], atol=0.12)
 
 
+@pytest.mark.slow
 def test_stopped_and_resumed_it_ends_with_the_same_bits(tmp_path):
     whole = fit(TINY)
     seen = []
@@ -110,6 +111,7 @@ def scaled(seed, factor=1.0):
     return Scaled(network(seed), np.float32([factor]))
 
 
+@pytest.mark.slow
 def test_a_drift_has_the_formula_of_the_iteration_that_trained_it(tmp_path):
     seen = []
 

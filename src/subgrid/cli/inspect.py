@@ -14,6 +14,7 @@ from rich.text import Text
 from subgrid.data.fields import DataError
 from subgrid.data.inspection.reports import FileReport, Fit, Inspection, VariableReport
 from subgrid.data.inspection.together import GridSummary
+from subgrid.data.pooling.sentences import without_examples
 from subgrid.data.variables.quantities import Described
 from subgrid.runs.terminal import terminal
 
@@ -170,10 +171,12 @@ def _print_advice(inspection: Inspection, console: Console) -> None:
 
 def _noted(reports: tuple[FileReport, ...]) -> dict[str, tuple[str, ...]]:
     """Every sentence once, with the files that it is about."""
+    first: dict[str, str] = {}
     found: dict[str, list[str]] = {}
     for report in reports:
         for sentence in (*report.notes, *report.advice):
-            found.setdefault(sentence, []).append(report.file)
+            said = first.setdefault(without_examples(sentence), sentence)
+            found.setdefault(said, []).append(report.file)
     return {sentence: tuple(files) for sentence, files in found.items()}
 
 

@@ -22,7 +22,7 @@ SettingsFile = Annotated[
 Seed = Annotated[int, typer.Option(help="Of everything random.")]
 OF_DOWNSCALE = {
     name: f"--{name}" for name in ("model", "change", "region", "time", "points", "nearest", "scheduler")
-} | {"n_members": "--members", "out": "--output", "key": "--seed"}
+} | {"variables": "--variable", "n_members": "--members", "out": "--output", "key": "--seed"}
 """Arguments of `subgrid.downscale` that are options of their own."""
 
 
@@ -66,11 +66,11 @@ def fit_model(
     """
     from subgrid.cli.inspect import wanted_of
     from subgrid.cli.settings import read_settings
-    from subgrid.downscaling.climate.refinement import RefinementSettings
     from subgrid.downscaling.model.fit import fit
     from subgrid.downscaling.model.settings import FitSettings
     from subgrid.downscaling.prior.model import PriorSettings
     from subgrid.downscaling.prior.training import TrainingSettings
+    from subgrid.downscaling.refined.refinement import RefinementSettings
 
     options = {"variables": "--variable", "folder": "--output", "operator": "--operator", "key": "--seed"}
     classes = FitSettings, RefinementSettings, PriorSettings, TrainingSettings
@@ -96,6 +96,10 @@ def downscale_fields(
     form: Annotated[
         str | None, typer.Option("--format", help="`zarr` or `netcdf`; default: by the ending of the output.")
     ] = None,
+    variables: Annotated[
+        list[str] | None,
+        typer.Option("--variable", help="Of these files: `tas=tg` (name in files), `tas={missing=-9999}`; repeatable."),
+    ] = None,
     scheduler: Annotated[str, typer.Option(help="`serial`, `local:N`, `slice:i/n`, `dask://host:port`.")] = "serial",
     seed: Seed = 0,
     given: Given = None,
@@ -107,6 +111,7 @@ def downscale_fields(
     """
     import jax.random as jr
 
+    from subgrid.cli.inspect import wanted_of
     from subgrid.cli.settings import read_settings
     from subgrid.data.store import output_kind
     from subgrid.downscaling.model.draws import SamplingSettings
@@ -114,7 +119,12 @@ def downscale_fields(
     from subgrid.execution.store import open_store
 
     settings = read_settings(None, given, options=OF_DOWNSCALE, classes=(SamplingSettings,))
-    part = {"time": time, "region": None if region is None else _region(region), "points": points}
+    part = {
+        "variables": wanted_of(variables),
+        "time": time,
+        "region": None if region is None else _region(region),
+        "points": points,
+    }
     settings |= {name: value for name, value in part.items() if value is not None} | {"nearest": nearest}
     out = _named(output, form)
     downscale(

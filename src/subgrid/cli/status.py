@@ -25,6 +25,8 @@ def show_status(store: Path, *, repair_damage: bool = False) -> None:
         soft_wrap=True,
     )
     console.print(_blocks(found))
+    for name, (smallest, middle) in found.told.items():
+        console.print(f"{name.replace('_', ' ')} of the draws: {smallest:.3g} at least, {middle:.3g} in the middle")
     for damage in found.damage:
         console.print(f"damaged: {damage.file} ({damage.reason})", markup=False, soft_wrap=True)
     if found.damage and repair_damage:

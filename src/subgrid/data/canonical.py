@@ -27,10 +27,11 @@ from subgrid.data.grids.coordinates import gridded_variables, on_canonical_grid
 from subgrid.data.pooling.members import single_member, with_canonical_members
 from subgrid.data.pooling.pooling import NOTES, ClimateField, member_label, notes_of, pool
 from subgrid.data.sources.sources import Source, SourceFile, read_sources
-from subgrid.data.times.stamps import TIME_DIMS, are_monthly, with_canonical_times
+from subgrid.data.times.calendars import step_name
+from subgrid.data.times.stamps import TIME_DIMS, CutStep, step_of_parts, with_canonical_times
 from subgrid.data.times.steps import Step
 from subgrid.data.variables.quantities import describe
-from subgrid.data.variables.units import conversion
+from subgrid.data.variables.units import conversion, is_amount
 from subgrid.data.variables.wanted import Variable, Variables, name_in, wanted_variables
 
 LOG = logging.getLogger("subgrid")
@@ -133,7 +134,8 @@ def _mask(checked: xr.Dataset, found: dict[str, Census], gaps: Gaps, said: dict[
                 f"{name}: every cell of {variable} has gaps, so gaps = 'mask' would leave none; fill the gaps, or drop "
                 "the times that have some with gaps = 'drop'."
             )
-        said[variable].append(f"{variable}: {_cells(chosen)} with gaps are left out at all times")
+        are = "is" if chosen.sum() == 1 else "are"
+        said[variable].append(f"{variable}: {_cells(chosen)} with gaps {are} left out at all times")
 
 
 def _without_times(checked: xr.Dataset, found: dict[str, Census], said: dict[str, list[str]], name: str) -> xr.Dataset:
@@ -214,25 +216,25 @@ def read_fields(source: Source, variables: Variables | None = None, *, name: str
     files = read_sources(source, name=name)
     require_held(wanted, files)
     parts = [(file, *each) for file in files for each in wanted_in(file, wanted)]
-    monthly = monthly_among(parts)
-    fields = [field_of(file, old, new, given, monthly=new in monthly) for file, new, old, given in parts]
+    steps = steps_among(parts)
+    fields = [field_of(file, old, new, given, step=steps.get(new)) for file, new, old, given in parts]
     order = list(wanted) if wanted is not None else []
     return sorted(fields, key=lambda field: order.index(field.name)) if order else fields
 
 
-def monthly_among(parts: list[tuple[SourceFile, str, str, Variable]]) -> set[str]:
-    """The variables whose files together are a series of months, some of one month alone.
+def steps_among(parts: list[tuple[SourceFile, str, str, Variable]]) -> dict[str, CutStep]:
+    """The time steps of variables whose files together are a series, some of one time alone.
 
     Args:
         parts: each file with what `wanted_in` yields for it.
 
     Returns:
-        Their names, for `field_of`.
+        By their names, for `field_of`.
     """
     own: dict[str, list[tuple[xr.Dataset, str, str]]] = {}
     for file, new, old, _ in parts:
         own.setdefault(new, []).append((file.dataset, old, file.name))
-    return {new for new, files in own.items() if are_monthly(files)}
+    return {new: step for new, files in own.items() if (step := step_of_parts(files)) is not None}
 
 
 def wanted_in(file: SourceFile, wanted: dict[str, Variable] | None) -> Iterator[tuple[str, str, Variable]]:
@@ -283,7 +285,9 @@ def require_held(wanted: dict[str, Variable] | None, files: list[SourceFile]) ->
     if wanted is None and not there:
         raise DataError(
             f"{what}: no variable lies on a grid of latitudes and longitudes (variables: "
-            f"{', '.join(every) or 'none'}); add the coordinates, with the units 'degrees_north' and 'degrees_east'."
+            f"{', '.join(every) or 'none'}); add the coordinates, with the units 'degrees_north' and 'degrees_east'; "
+            "or fit them as plain arrays, which need neither dates nor places: `subgrid fit FINE COARSE -o MODEL`, "
+            "with `--operator N` where every N-th fine point is a coarse one and no coordinates say so."
         )
     for name, given in (wanted or {}).items():
         if name_in(every, name, given) is None:
@@ -298,7 +302,7 @@ def field_of(
     given: Variable,
     *,
     block_bytes: int = BLOCK_BYTES,
-    monthly: bool = False,
+    step: CutStep | None = None,
 ) -> ClimateField:
     """One variable of one file, canonical: grid, times, what it is, units, chunks.
 
@@ -308,7 +312,7 @@ def field_of(
         new: its name from here on.
         given: what is given of it.
         block_bytes: about how much is read at a time, and at least: little where only a few times are looked at.
-        monthly: whether the file is part of a series of months.
+        step: of the series that the file is a part of, as `steps_among` finds it.
 
     Returns:
         The field; nothing of its values is read.
@@ -320,7 +324,7 @@ def field_of(
     units = str(dataset[old].attrs.get("units", ""))
     preferred = dataset[old].encoding.get("preferred_chunks", {})
     dataset, merged = with_canonical_members(dataset, old, file=file)
-    stamped = with_canonical_times(dataset, old, file=file, monthly=monthly)
+    stamped = with_canonical_times(dataset, old, file=file, step=step)
     on_grid = on_canonical_grid(stamped.dataset, old, file=file)
     placed = on_grid.dataset
     notes += [*merged, *stamped.notes, *on_grid.notes]
@@ -339,9 +343,13 @@ def field_of(
         placed = _in_blocks(placed, new, file_chunk, block_bytes)
     packing = packing_of(opened.dataset[old])
     placed[new], missing = without_missing(placed[new], packing, given=given.missing)
-    placed, notes = without_ranges(placed), [*notes, *missing]
+    placed = without_ranges(placed)
     values = placed[new]
     convert = conversion(placed[new], described, file=file, step_days=stamped.lengths)
+    notes += missing
+    if is_amount(described.quantity, given.units or units) and stamped.lengths is not None:
+        every = step_name(float(np.mean(stamped.lengths)))
+        notes.append(f"{new}: {given.units or units!r} are amounts of each time step ({every}), not running totals")
     placed[new] = convert(placed[new]).assign_attrs(described.attributes)
     label, single = member_label(file, dataset), single_member(dataset)
     stored = Stored(convert, packing, values, NOTHING in given.missing)

@@ -10,8 +10,12 @@ from typing import Any, TypeAlias
 import numpy as np
 import xarray as xr
 
+from subgrid.data.checks.missing import OF_FILE_VALUES, packing_of, without_missing
 from subgrid.data.fields import CHANNEL_DIM, DataError, channel_dims
+from subgrid.data.grids.coordinates import gridded_variables
+from subgrid.data.pooling.pooling import NOTES
 from subgrid.data.sources.sources import Source, read_sources
+from subgrid.data.times.stamps import has_dates
 from subgrid.data.variables.unit_spellings import between_units, same_unit
 from subgrid.data.variables.wanted import Variable, Variables, name_in, wanted_variables
 
@@ -49,11 +53,12 @@ def open_plain(
                 f"{name}: {variable} has the dimensions {field.dims}, and {first.name} {first.dims}; variables of one "
                 "model share their grid."
             )
-    converted = {
-        variable: _converted(field, unit, name)
-        for (variable, field), unit in zip(chosen.items(), units or [""] * len(chosen), strict=True)
-    }
-    return xr.Dataset({n: field.transpose(*first.dims) for n, field in converted.items()}, attrs=dataset.attrs)
+    result = xr.Dataset(attrs=dataset.attrs)
+    for (variable, field), unit in zip(chosen.items(), units or [""] * len(chosen), strict=True):
+        valid, notes = _valid(field)
+        result[variable] = _converted(valid, unit, name).transpose(*first.dims)
+        result[variable].encoding = {**field.encoding, NOTES: notes}
+    return result
 
 
 def as_dataset(source: Fields, name: str = "field") -> Source:
@@ -146,6 +151,14 @@ def _chosen(dataset: xr.Dataset, whole: xr.Dataset, variables: Variables | None,
     return found
 
 
+def _valid(field: xr.DataArray) -> tuple[xr.DataArray, tuple[str, ...]]:
+    """Without what the attributes of a file call no value, without these attributes, and what was left out."""
+    packing = packing_of(field)
+    if not packing.declared and not any(OF_FILE_VALUES.fullmatch(str(name)) for name in field.attrs):
+        return field, ()
+    return without_missing(field if field.chunks is not None else field.chunk(), packing)
+
+
 def _as_given(field: xr.DataArray, given: Variable, name: str) -> xr.DataArray:
     """With the units and the missing values that are given.
 
@@ -183,15 +196,27 @@ def has_dates_and_places(dataset: xr.Dataset) -> bool:
         dataset: an archive, opened.
 
     Returns:
-        True if all are among its coordinates, by name or standard name.
+        True if some variable has both, by the rules by which climate archives are read.
+
+    Examples:
+        >>> has_dates_and_places(xr.open_dataset("nemo.nc"))  # nav_lat, nav_lon, time_counter
+        True
     """
-    names = {str(name).lower() for name in dataset.variables}
-    standard = {str(each.attrs.get("standard_name", "")) for each in dataset.variables.values()}
-    placed = ({"lat", "latitude"} & names or "latitude" in standard) and (
-        {"lon", "longitude", "long"} & names or "longitude" in standard
-    )
-    dated = any(
-        each.dtype.kind == "M" or (each.dtype == object and each.size and hasattr(each.values.flat[0], "calendar"))
-        for each in dataset.coords.values()
-    )
-    return bool(placed) and dated
+    return not what_is_lacking(dataset)
+
+
+def what_is_lacking(dataset: xr.Dataset) -> str:
+    """What keeps an archive from being one with dates and places on the earth, in words.
+
+    Args:
+        dataset: an archive, opened.
+
+    Returns:
+        "latitudes and longitudes", "dates", or both; an empty text where nothing is lacking.
+    """
+    placed = gridded_variables(dataset, kinds="fiuSUO")
+    if any(has_dates(dataset, name) for name in placed):
+        return ""
+    dated = any(has_dates(dataset, str(name)) for name in dataset.data_vars)
+    missing = [*([] if placed else ["latitudes and longitudes"]), *([] if dated and not placed else ["dates"])]
+    return " and ".join(missing)

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 import xarray as xr
 
+from subgrid.data.leftovers import owner, remove_leftovers
 from subgrid.data.sources.attributes import with_writable_attributes
 from subgrid.data.sources.opening import split_group
 from subgrid.data.sources.remote import local_path, url_of
@@ -101,6 +102,8 @@ def write_whole(
 ) -> Path:
     """Calls `write(temporary)` and renames the result to the path; on any failure nothing is left behind.
 
+    What a killed process of this host left of the same path is removed first.
+
     Args:
         path: of the output; its folder is made if need be.
         write: makes a file or a folder at the path that it is given.
@@ -119,9 +122,11 @@ def write_whole(
         >>> write_whole("figure.png", lambda partial: figure.savefig(partial, format="png"))
     """
     path = check_free(path, overwrite=overwrite, kind=kind)
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    aside = f".{path.name}.partial-"
+    partial = path.with_name(f"{aside}{owner()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(path.parent, aside)
         write(partial)
         _replace(partial, path)
     except BaseException as error:

@@ -297,11 +297,9 @@ def _log_twists(
     observed: Innovations, conditional: ConditionalGaussian, y: Array, denoised: Swarm
 ) -> Float[Array, " particle"]:
     """log ψ_σ of every particle."""
-    factor = jnp.linalg.cholesky(observed.gram)
     misfits = (y - jax.vmap(conditional.operator)(denoised)).reshape(len(denoised), -1)
-    whitened = jax.scipy.linalg.solve_triangular(factor, misfits.T, lower=True)
-    constant = jnp.sum(jnp.log(jnp.diag(factor))) + misfits.shape[1] / 2 * math.log(2 * math.pi)
-    return -jnp.sum(whitened**2, axis=0) / 2 - constant
+    within = jnp.matmul(misfits, observed.directions, precision=FULL)
+    return -jnp.sum(observed.precisions * within**2, axis=1) / 2 - observed.log_normalisation
 
 
 def _finish(
@@ -315,6 +313,6 @@ def _finish(
 ) -> Swarm:
     """x₀ from N(D, S_σ) conditioned on y; its covariance is σ²Σ_y(Σ_y + σ²)⁻¹."""
     misfits = (y - jax.vmap(conditional.operator)(denoised)).reshape(len(denoised), -1)
-    gains = jnp.linalg.solve(observed.gram, misfits.T).T
+    gains = observed.solve(misfits.T).T
     deviations = jax.vmap(lambda xi: GaussianSDE(q).deviation(xi, sigma, jnp.zeros_like(sigma)))(noise)
     return denoised + jnp.tensordot(gains, observed.spread, 1, precision=FULL) + deviations

@@ -16,11 +16,13 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
+from subgrid.data.leftovers import owner
 from subgrid.data.plain import Fields
+from subgrid.data.pooling.members import COARSE_MEMBER
 from subgrid.data.store import WORK, OutputExists, check_free, output_kind, write_dataset, write_zarr
 from subgrid.downscaling.climate.degenerate import require_finite_fields
 from subgrid.downscaling.model.blocks import time_blocks
-from subgrid.downscaling.model.draws import Diagnostics, SamplingSettings
+from subgrid.downscaling.model.draws import Diagnostics, SamplingSettings, n_levels_of
 from subgrid.downscaling.model.folder import load
 from subgrid.downscaling.model.model import Model
 from subgrid.downscaling.model.output import ensemble_dataset, provenance, with_history
@@ -31,7 +33,7 @@ from subgrid.downscaling.stored.codec import encode
 from subgrid.downscaling.stored.part import save_part
 from subgrid.execution.runners import Serial, parse_scheduler, run
 from subgrid.execution.sampling import loader_of
-from subgrid.execution.store import Store
+from subgrid.execution.store import ASIDE, Store, tidy
 from subgrid.execution.template import Template, create_store
 from subgrid.numerics.streams import draw_keys, substream
 from subgrid.training.progress import progress as progress_of, say
@@ -104,14 +106,21 @@ def downscale(
     request = request_of(coarse, model, change=change, wanted=wanted)
     for note in request.notes:
         say(f"coarse: {note}", enabled=progress)
-    said = {"n_members": n_members, "change": change, **{name: str(value) for name, value in (own | part).items()}}
+    n_levels = n_levels_of(model.prior, sampling)
+    given = {name: str(value) for name, value in (own | part | {"n_levels": n_levels}).items() if value is not None}
+    said = {"n_members": n_members, "change": change, **given}
     attributes = provenance(
-        with_history(request.attributes, *request.notes), said, checkpoint=model.checkpoint, key=key
+        with_history(request.attributes, *request.notes, *model.coarse.reading.notes),
+        said,
+        checkpoint=model.checkpoint,
+        key=key,
     )
     if out is not None and stored:
         model.draws(sampling)  # settings that do not go with the model are refused before a store is made
         asked = {name: text for name, text in said.items() if name != "chunk"}
-        return _to_store(Path(out), model, request, n_members, sampling, asked, attributes, scheduler, progress, key)
+        store = _make_store(Path(out), model, request, n_members, sampling, asked, attributes, key)
+        _fill(store, model, request, sampling, scheduler, progress)
+        return xr.open_zarr(out)
     sampler = Sampler(request.fine, model.draws(sampling))
     drawn, told = _in_memory(sampler, request, n_members, progress, key)
     dataset = ensemble_dataset(request, drawn, told, attributes)
@@ -157,15 +166,13 @@ def _in_memory(
     return np.concatenate(parts), {name: np.concatenate([each[name] for each in told]) for name in told[0]}
 
 
-def _to_store(
-    out: Path, model: Model, request: Request, n_members: int, sampling: SamplingSettings, asked: Mapping[str, Any],
-    attributes: Mapping[str, Any], scheduler: Any, progress: bool, key: Key,
-) -> xr.Dataset:  # fmt: skip
-    """A store in whose working folder the targets lie until it is full."""
-    store = _make_store(out, model, request, n_members, asked, attributes, key)
+def _fill(
+    store: Store, model: Model, request: Request, sampling: SamplingSettings, scheduler: Any, progress: bool
+) -> None:
+    """Does what is pending of a store, in whose working folder the targets lie until it is full."""
     targets = store.path / TARGETS
     if store.pending():
-        _save_targets(targets, request)
+        _save_targets(store, request)
         loader = loader_of(
             sample_targets,
             folder=str(model.folder.resolve()),
@@ -177,21 +184,25 @@ def _to_store(
         with progress_of("downscale", enabled=progress) as update:
             run(store, loader, scheduler, progress=partial(update))
     if left := len(store.pending()):
-        say(f"{left} work items of {out} are left to other slices", enabled=progress)
+        say(f"{left} work items of {store.path} are left to other slices", enabled=progress)
     else:
         shutil.rmtree(targets, ignore_errors=True)
-    return xr.open_zarr(out)
+        tidy(store)
 
 
-def _save_targets(folder: Path, request: Request) -> None:
-    """What every process that fills the store samples from, if it is not there; of two that write it, one wins."""
+def _save_targets(store: Store, request: Request) -> None:
+    """What every process that fills the store samples from, if it is not there; of two that write it, one wins.
+
+    It is made where half-written files of the store are, which `tidy` removes after their process was killed.
+    """
+    folder = store.path / TARGETS
     if folder.exists():
         return
     space = tuple(f"coarse_{axis}" for axis in range(request.targets.ndim - 2))
     arrays: dict[str, Any] = {"target": (("sample", "channel", *space), np.asarray(request.targets, np.float32))}
     if request.phase is not None:
         arrays["phase"] = ("sample", request.phase)
-    aside = folder.with_name(f"{folder.name}-{uuid.uuid4().hex}")
+    aside = store.path / ASIDE / f"{owner()}-{uuid.uuid4().hex}"
     try:
         write_zarr(xr.Dataset(arrays, {"time": ("sample", _times(request))}), aside / "targets.zarr")
         save_part(aside / "fine.zarr", request.fine)
@@ -209,7 +220,7 @@ def _times(request: Request) -> np.ndarray:
 
 
 def _make_store(
-    out: Path, model: Model, request: Request, n_members: int, asked: Mapping[str, Any],
+    out: Path, model: Model, request: Request, n_members: int, sampling: SamplingSettings, asked: Mapping[str, Any],
     attributes: Mapping[str, Any], key: Key,
 ) -> Store:  # fmt: skip
     grid = request.fine.grid
@@ -229,6 +240,7 @@ def _make_store(
         chunks={"time": chunk, "realization": n_members},
         shards={"time": item, "realization": n_members},
         attributes={name: value for name, value in kept.items() if name != "space"},
+        diagnostics=sampling.diagnostics,
     )
     return create_store(
         out,
@@ -240,7 +252,7 @@ def _make_store(
     )
 
 
-SAMPLE_NAMES = {"time": "time_of_sample", "realization": "coarse_realization"}
+SAMPLE_NAMES = {"time": "time_of_sample", "realization": COARSE_MEMBER}
 """Of coordinates that would be taken for the dimensions of a store."""
 TEMPLATE_WRITES = ("configuration", "configuration_hash", "seed", "checkpoint", "subgrid_version", "Conventions")
 """Attributes that a store has of its own."""
@@ -254,7 +266,7 @@ def _sample_coordinates(request: Request) -> dict[str, Any]:
     found: dict[str, Any] = {"time": ("time", _times(request))}
     for dim, place in zip(request.sizes, places, strict=True):
         if dim == "realization" and request.members is not None:
-            found["coarse_realization"] = ("time", request.members[place])
+            found[COARSE_MEMBER] = ("time", request.members[place])
         else:
             values = request.samples[dim].values[place] if dim in request.samples.coords else place
             found[SAMPLE_NAMES.get(dim, dim)] = ("time", values)

@@ -6,9 +6,10 @@ writer of the same bits, sees the old file, no file, or the new one; a killed pr
 
 import contextlib
 import os
-import socket
 import uuid
 from pathlib import Path
+
+from subgrid.data.leftovers import owner, remove_leftovers
 
 
 def check_name(name: str, *, source: str) -> str:
@@ -63,7 +64,7 @@ def place(root: Path, relative: str, content: bytes, *, aside: str) -> None:
         OSError: as the file system says, with nothing left behind.
     """
     target = inside(root, relative)
-    partial = inside(root, f"{aside}/{_owner()}-{uuid.uuid4().hex}")
+    partial = inside(root, f"{aside}/{owner()}-{uuid.uuid4().hex}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         partial.parent.mkdir(parents=True, exist_ok=True)
@@ -80,11 +81,7 @@ def place(root: Path, relative: str, content: bytes, *, aside: str) -> None:
 
 def remove_stale(root: Path, *, aside: str) -> None:
     """Removes what dead processes of this host left in the folder `aside`; what others prepare there is not touched."""
-    folder = inside(root, f"{aside}/x").parent
-    for partial in folder.glob(f"{socket.gethostname()}-*") if folder.is_dir() else ():
-        pid = partial.name.removeprefix(f"{socket.gethostname()}-").split("-")[0]
-        if pid.isdigit() and not _is_alive(int(pid)):
-            partial.unlink(missing_ok=True)
+    remove_leftovers(inside(root, f"{aside}/x").parent)
 
 
 def sync_folder(folder: Path) -> None:
@@ -105,17 +102,3 @@ def sync_tree(folder: Path) -> None:
         else:
             with found.open("rb") as file:
                 os.fsync(file.fileno())
-
-
-def _owner() -> str:
-    return f"{socket.gethostname()}-{os.getpid()}"
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

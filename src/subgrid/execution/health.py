@@ -1,8 +1,8 @@
 """What is done of a store, and whether what is done is still what was written."""
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -41,6 +41,8 @@ class Status:
         done: (time_block, member_block), whether that item is marked and undamaged.
         damage: missing, truncated or corrupt files of marked items.
         last_written: when the last marker was; None without any.
+        told: the smallest and the middle of what draws tell of themselves, by name, such as the effective size of
+            particles, over those that are done.
     """
 
     path: Path
@@ -51,6 +53,7 @@ class Status:
     done: Bool[np.ndarray, "time_block member_block"]
     damage: tuple[Damage, ...]
     last_written: datetime | None
+    told: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def n_items(self) -> int:
@@ -129,7 +132,20 @@ def _status(store: Store, compare: Callable[[Store, str, FileDigest | None], str
     members = tuple(sorted({item.member for item in store.items()}))
     done = np.array([[WorkItem(time, member) in complete for member in members] for time in times])
     latest = max(written, default=None)
-    return Status(store.path, store.layout.hash, times, members, _labels(store, times), done, tuple(damage), latest)
+    facts = store.path, store.layout.hash, times, members, _labels(store, times), done, tuple(damage), latest
+    return Status(*facts, told={} if damage else _told(store))
+
+
+def _told(store: Store) -> dict[str, tuple[float, float]]:
+    """The smallest and the middle of each diagnostic, none of those of which nothing is done."""
+    import xarray as xr
+
+    if not store.layout.diagnostics:
+        return {}
+    with xr.open_zarr(store.path, chunks=None) as dataset:
+        values = {name: dataset[name].values for name in store.layout.diagnostics}
+    known = {name: each[np.isfinite(each)] for name, each in values.items()}
+    return {name: (float(each.min()), float(np.median(each))) for name, each in known.items() if each.size}
 
 
 def _compare_digest(store: Store, name: str, expected: FileDigest | None) -> str:

@@ -24,7 +24,7 @@ class Layout:
     `dims`, `shape`, `chunks` and `shards` go together, member and time in front; without sharding `shards` equals
     `chunks`. `coordinates` holds a digest of each. `seed` is a number, or the words of a key. `stream` names the random
     stream of the draws; it is empty in stores of earlier versions, whose streams had no names: they can be read and not
-    continued.
+    continued. `diagnostics` are numbers of each draw, along the first two dimensions.
     """
 
     variables: tuple[str, ...]
@@ -40,6 +40,7 @@ class Layout:
     coordinates: dict[str, str]
     configuration: dict[str, Any]
     stream: tuple[str, ...] = ()
+    diagnostics: tuple[str, ...] = ()
 
     @property
     def space_shape(self) -> tuple[int, ...]:
@@ -47,8 +48,9 @@ class Layout:
 
     @property
     def hash(self) -> str:
-        """SHA-256 of all of it, as hexadecimal digits."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        """SHA-256 of all of it, as hexadecimal digits; that of earlier versions where draws tell nothing."""
+        facts = {name: value for name, value in asdict(self).items() if value or name != "diagnostics"}
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
     def items(self) -> list[WorkItem]:
         """All work items, in order."""
@@ -61,8 +63,10 @@ class Layout:
         """The chunk files (shard files, with sharding) that an aligned item fills, by variable, within the array."""
         spans = (item.member, item.time, *((0, size) for size in self.space_shape))
         axes = [range(a // unit, -(-b // unit)) for (a, b), unit in zip(spans, self.shards, strict=True)]
-        names = ["/".join(["c", *map(str, place)]) for place in itertools.product(*axes)]
-        return dict.fromkeys(self.variables, names)
+        of_fields, of_draws = (
+            ["/".join(["c", *map(str, place)]) for place in itertools.product(*along)] for along in (axes, axes[:2])
+        )
+        return dict.fromkeys(self.variables, of_fields) | dict.fromkeys(self.diagnostics, of_draws)
 
 
 def layout_of(content: Mapping[str, Any]) -> Layout:

@@ -15,7 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Int, PRNGKeyArray, Shaped
 
-from subgrid.execution.store import Store, write_item
+from subgrid.execution.store import Diagnostics, Store, write_item
 from subgrid.execution.work_items import WorkItem, sample_keys
 
 ONE_AT_A_TIME = threading.Lock()
@@ -25,7 +25,9 @@ ONE_AT_A_TIME = threading.Lock()
 @runtime_checkable
 class BlockSampler(Protocol):
     """Draws an ensemble's fields at positions `times` of the time axis for `members`; pure, and each draw follows from
-    its own key alone. float32; NaN where there is no value; channels in the order of the store's variables."""
+    its own key alone. float32; NaN where there is no value; channels in the order of the store's variables.
+
+    With the fields it may give what there is to tell of each draw, by the names of the store's diagnostics."""
 
     def __call__(
         self,
@@ -33,7 +35,7 @@ class BlockSampler(Protocol):
         members: Int[np.ndarray, " m"],
         *,
         keys: Shaped[PRNGKeyArray, "t m"],
-    ) -> Float[np.ndarray, "t m channel *space"]: ...
+    ) -> Float[np.ndarray, "t m channel *space"] | tuple[Float[np.ndarray, "t m channel *space"], Diagnostics]: ...
 
 
 @dataclass(frozen=True)
@@ -92,9 +94,11 @@ def run_item(item: WorkItem, sample: BlockSampler, store: Store) -> None:
     with ONE_AT_A_TIME:
         times, members = np.arange(*item.time), np.arange(*item.member)
         keys = sample_keys(store.layout.seed, store.layout.stream, times, members)
-        values = np.asarray(sample(times, members, keys=keys))
+        found = sample(times, members, keys=keys)
+        fields, told = found if isinstance(found, tuple) else (found, {})
+        values = np.asarray(fields)
         _check_values(values, item, store)
-        write_item(store, item, values)
+        write_item(store, item, values, told)
 
 
 def _check_values(values: Float[np.ndarray, "t m channel *space"], item: WorkItem, store: Store) -> None:

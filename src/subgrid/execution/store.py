@@ -10,10 +10,12 @@ import hashlib
 import json
 import os
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Float
@@ -25,6 +27,8 @@ from subgrid.execution.layout import Layout, check_aligned, layout_of
 from subgrid.execution.work_items import WorkItem
 
 ASIDE = f"{WORK}/partial"
+Diagnostics: TypeAlias = Mapping[str, Float[np.ndarray, "t m"]]
+"""What there is to tell of each draw, by name."""
 
 
 @dataclass(frozen=True)
@@ -107,14 +111,19 @@ def open_store(path: str | Path) -> Store:
         raise DataError(f"{path}: is not a store made by `subgrid`: it has no {RECORD}.")
     try:
         layout = layout_of(json.loads((path / RECORD).read_text(encoding="utf-8")))
-        for name in layout.variables:
+        for name in (*layout.variables, *layout.diagnostics):
             check_name(name, source=str(path))
     except (json.JSONDecodeError, TypeError, ValueError) as error:
         raise DataError(f"{path}: the record {RECORD} cannot be used ({error}); make the store again.") from error
     return Store(path, layout)
 
 
-def write_item(store: Store, item: WorkItem, values: Float[np.ndarray, "t m channel *space"]) -> None:
+def write_item(
+    store: Store,
+    item: WorkItem,
+    values: Float[np.ndarray, "t m channel *space"],
+    diagnostics: Diagnostics = MappingProxyType({}),
+) -> None:
     """Writes an item's fields, every file whole and durable, and then its marker.
 
     Args:
@@ -122,16 +131,17 @@ def write_item(store: Store, item: WorkItem, values: Float[np.ndarray, "t m chan
         item: of it, aligned to its chunks.
         values: (t, m, channel, *space), float32, channels in the order of the store's variables; NaN where there is
             none.
+        diagnostics: (t, m), of each draw, by the names that the store has; none by default.
 
     Raises:
-        ValueError: for an item that is not aligned to the chunks, or values of another shape.
+        ValueError: for an item that is not aligned to the chunks, values of another shape, or other diagnostics.
         OutputError: for a full disk, or if another process has completed the item with other bits.
 
     Examples:
         >>> write_item(store, store.items()[0], values)
     """
     check_aligned(store.layout, item)
-    files = encode(store, item, values)
+    files = encode(store, item, values, diagnostics)
     digests = {name: _digest(content) for name, content in files.items()}
     done = read_marker(store, item)
     if done is not None and done.files != digests:
@@ -147,7 +157,12 @@ def write_item(store: Store, item: WorkItem, values: Float[np.ndarray, "t m chan
         raise OutputError(_explain(store, error)) from error
 
 
-def encode(store: Store, item: WorkItem, values: Float[np.ndarray, "t m channel *space"]) -> dict[str, bytes | None]:
+def encode(
+    store: Store,
+    item: WorkItem,
+    values: Float[np.ndarray, "t m channel *space"],
+    diagnostics: Diagnostics = MappingProxyType({}),
+) -> dict[str, bytes | None]:
     """The chunk files of an item, by path in the store; None for a chunk that holds fill values only.
 
     Zarr writes them in memory, so that what reaches the disk is whole, and its digest is that of what was meant. Errors
@@ -157,9 +172,13 @@ def encode(store: Store, item: WorkItem, values: Float[np.ndarray, "t m channel 
     shape = (item.time[1] - item.time[0], item.member[1] - item.member[0], len(layout.variables), *layout.space_shape)
     if values.shape != shape:
         raise ValueError(f"the sampler returned shape {values.shape} for {item}; it must be {shape}.")
+    if {*diagnostics} != {*layout.diagnostics}:
+        told, kept = (", ".join(names) or "nothing" for names in (diagnostics, layout.diagnostics))
+        raise ValueError(f"the sampler tells {told} of its draws, and the store keeps {kept}.")
+    fields = {variable: values[:, :, channel] for channel, variable in enumerate(layout.variables)}
     files = {}
-    for channel, variable in enumerate(layout.variables):
-        field = np.swapaxes(values[:, :, channel], 0, 1).astype(np.float32)
+    for variable, each in {**fields, **diagnostics}.items():
+        field = np.swapaxes(each, 0, 1).astype(np.float32)
         if variable in layout.bit_rounding:
             field = round_bits(field, layout.bit_rounding[variable])
         chunks = _encode_variable(store, variable, item, field)

@@ -20,6 +20,7 @@ import numpy as np
 import xarray as xr
 
 import subgrid
+from subgrid.data.leftovers import owner, remove_leftovers
 from subgrid.data.store import RECORD, WORK, OutputError, OutputExists, output_kind
 from subgrid.execution.files import check_name, inside, place, sync_tree
 from subgrid.execution.layout import MEMBER, TIME, Layout, check_same
@@ -49,6 +50,7 @@ class Template:
         times_per_item: of a work item, a multiple of the shards; one shard by default.
         members_per_item: of a work item, a multiple of the shards; one shard by default.
         attributes: of the store, beside those of the coordinates.
+        diagnostics: attributes of what there is to tell of each draw, a number each, by its name; none by default.
 
     Examples:
         >>> Template(coarse, {"tas": {"units": "K"}}, space=("lat", "lon"), n_members=16)
@@ -63,6 +65,7 @@ class Template:
     times_per_item: int | None = None
     members_per_item: int | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    diagnostics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def create_store(
@@ -105,9 +108,11 @@ def create_store(
     layout = _layout(template, seed, stream, configuration, checkpoint, bit_rounding)
     if path.exists():
         return _existing(path, layout)
-    partial = path.with_name(f".{path.name}.partial-{uuid.uuid4().hex}")
+    aside = f".{path.name}.partial-"
+    partial = path.with_name(f"{aside}{owner()}-{uuid.uuid4().hex}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(path.parent, aside)
         _write(partial, template, layout)
         _move_into_place(partial, path)
     except OSError as error:
@@ -180,13 +185,14 @@ def _layout(
         coordinates={str(name): _digest(value) for name, value in sorted(_coordinates(template).coords.items())},
         configuration=json.loads(json.dumps(dict(configuration))),
         stream=stream,
+        diagnostics=tuple(template.diagnostics),
     )
 
 
 def _check_names(template: Template) -> None:
     if not template.variables:
         raise ValueError("the template names no variable; name at least one.")
-    for name in (*template.variables, *map(str, template.coordinates.coords), *template.space):
+    for name in (*template.variables, *template.diagnostics, *map(str, template.coordinates.coords), *template.space):
         check_name(name, source="template")
     missing = [dim for dim in (TIME, *template.space) if dim not in template.coordinates.sizes]
     if missing:
@@ -196,8 +202,8 @@ def _check_names(template: Template) -> None:
         )
     if template.n_members < 1 or 0 in template.coordinates.sizes.values():
         raise ValueError("the template is empty; it needs one member and one time at least.")
-    clash = {*template.variables} & {*map(str, template.coordinates.coords), MEMBER}
-    if clash:
+    clash = {*template.variables, *template.diagnostics} & {*map(str, template.coordinates.coords), MEMBER}
+    if clash := clash | ({*template.variables} & {*template.diagnostics}):
         raise ValueError(f"the template has {min(clash)!r} both as a variable and as a coordinate; rename one.")
 
 
@@ -285,7 +291,17 @@ def _empty_dataset(template: Template, layout: Layout) -> xr.Dataset:
         # In the attributes, xarray would not know it for the name of a coordinate.
         mapping = {k: v for k, v in attributes.items() if k == "grid_mapping"}
         dataset[name] = xr.Variable(layout.dims, values, own, _encoding(layout) | mapping)
-    return dataset.assign_attrs(_attributes(template, layout))
+    return _with_diagnostics(dataset, template, layout).assign_attrs(_attributes(template, layout))
+
+
+def _with_diagnostics(dataset: xr.Dataset, template: Template, layout: Layout) -> xr.Dataset:
+    """Numbers of each draw, coordinates as in memory, not computed either."""
+    import dask.array
+
+    values = dask.array.full(layout.shape[:2], np.float32(np.nan), dtype="float32", chunks=-1)
+    for name, attributes in template.diagnostics.items():
+        dataset[name] = xr.Variable(layout.dims[:2], values, dict(attributes), _encoding(layout, 2))
+    return dataset.set_coords(list(template.diagnostics))
 
 
 def _attributes(template: Template, layout: Layout) -> dict[str, Any]:
@@ -304,14 +320,15 @@ def _attributes(template: Template, layout: Layout) -> dict[str, Any]:
     }
 
 
-def _encoding(layout: Layout) -> dict[str, Any]:
+def _encoding(layout: Layout, n_dims: int | None = None) -> dict[str, Any]:
+    """Of a variable along all dimensions, or the first of them."""
     from zarr.codecs import BloscCodec, BloscShuffle
 
     return {
         "dtype": "float32",
         "_FillValue": np.float32(np.nan),
-        "chunks": layout.chunks,
-        "shards": None if layout.shards == layout.chunks else layout.shards,
+        "chunks": layout.chunks[:n_dims],
+        "shards": None if layout.shards == layout.chunks else layout.shards[:n_dims],
         # Bits of equal weight side by side: what is rounded away, and what hardly varies, compresses to nothing.
         "compressors": [BloscCodec(cname="zstd", clevel=5, shuffle=BloscShuffle.bitshuffle)],
     }

@@ -5,6 +5,14 @@ from .context import (
     of_group as of_group,
 )
 from .correlation import correlation as correlation, per_axis as per_axis, shifted as shifted
+from .fno import (
+    FNO as FNO,
+    FNOSettings as FNOSettings,
+)
+from .fno_unet import (
+    FNOUNet as FNOUNet,
+    FNOUNetSettings as FNOUNetSettings,
+)
 from .layers import (
     Convolution as Convolution,
     Linear as Linear,

@@ -1,5 +1,6 @@
 """What a training will take, told before it begins: operations over the rate that this machine reaches, and memory."""
 
+import functools
 import math
 import time
 from collections.abc import Callable
@@ -68,8 +69,9 @@ def training_cost(
     return Cost(operations / rate, kept + COPIES * 4 * parameters + 2 * data_bytes, parameters)
 
 
+@functools.cache
 def _rate(n: int = 1024) -> float:
-    """Operations a second of a product of matrices."""
+    """Operations a second of a product of matrices, measured once a process."""
     product = jax.jit(jnp.matmul)
     x = jnp.ones((n, n))
     product(x, x).block_until_ready()  # compiles

@@ -116,6 +116,7 @@ def test_the_file_of_a_fault_is_named_among_many(tmp_path):
         check_climate(open_climate(tmp_path))
 
 
+@pytest.mark.slow
 @given(data=st.data(), n_times=st.integers(1, 12), step=st.integers(1, 5))
 @settings(max_examples=40, deadline=None)
 def test_census_equals_a_count_in_memory(data, n_times, step):

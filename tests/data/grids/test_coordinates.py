@@ -41,6 +41,7 @@ def disordered(draw):
     return original, file.rename(dict(zip(("lat", "lon"), draw(st.sampled_from(NAMES)), strict=True)))
 
 
+@pytest.mark.slow
 @given(disordered())
 @settings(max_examples=50, deadline=None)
 def test_canonical_form_is_reached_and_values_stay_at_their_points(pair):

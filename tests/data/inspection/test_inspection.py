@@ -2,7 +2,10 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 
+from subgrid.data.canonical import open_climate
+from subgrid.data.fields import DataError
 from subgrid.data.inspection.inspection import inspect
 
 from ..climate_files import DATA, archive, needs_data
@@ -110,3 +113,48 @@ def test_large_archives_are_looked_at_and_read_whole_only_on_request(monkeypatch
     file = archive(n_times=40)
     assert inspect(file).files[0].variables[0].n_looked_at == 9
     assert inspect(file, values=True).files[0].variables[0].n_looked_at == 40
+
+
+@pytest.mark.parametrize(("freq", "n", "step"), [("MS", 6, "monthly"), ("D", 5, "daily")])
+def test_files_of_one_time_each_are_looked_at_together(freq, n, step, tmp_path):
+    times = xr.date_range("2001-01-01", periods=n, freq=freq)
+    whole = archive("pr", n_times=n).assign_coords(time=times)
+    whole.pr.attrs |= {"units": "mm", "standard_name": "precipitation_amount"}
+    for i in range(n):
+        whole.isel(time=[i]).to_netcdf(tmp_path / f"pr_{i}.nc")
+    coarse = archive("pr", lat=np.arange(36.0, 43.0, 3), lon=np.arange(-9.0, 4.0, 4), n_times=90)
+    for given in ([str(tmp_path / "pr_*.nc")], sorted(tmp_path.glob("*.nc"))):
+        found = inspect(*given, coarse, step="month" if freq == "MS" else None)
+        assert not [report.problem for report in found.files if report.problem]
+        assert all(f"amounts of each time step ({step})" in report.notes[-1] for report in found.files[:n])
+    length = times.days_in_month if freq == "MS" else 1
+    np.testing.assert_allclose(open_climate(tmp_path).pr, whole.pr / np.reshape(length, (-1, 1, 1)), rtol=1e-5)
+    alone = inspect(tmp_path / "pr_0.nc").problems
+    assert "an amount needs time steps of known length" in alone[0]
+
+
+def test_two_single_days_tell_no_time_step(tmp_path):
+    whole = archive("pr", n_times=2)
+    whole.pr.attrs["units"] = "mm"
+    files = [whole.isel(time=[i]) for i in range(2)]
+    with pytest.raises(DataError, match="an amount needs time steps of known length"):
+        open_climate(files)
+
+
+def test_files_of_one_archive_that_cannot_be_joined_are_a_problem(tmp_path):
+    archive().to_netcdf(tmp_path / "a.nc")
+    archive(calendar="noleap", start="2005-01-01").to_netcdf(tmp_path / "b.nc")
+    assert "has the calendar" in inspect(str(tmp_path / "*.nc")).problems[0]
+    apart = inspect(tmp_path / "a.nc", tmp_path / "b.nc")  # these may be two archives
+    assert apart.problems == () and "it makes no archive" in apart.files[0].advice[0]
+
+
+def test_what_never_changes_is_a_problem_of_what_is_asked_for():
+    coarse, fine = archive(lat=np.arange(36.0, 43.0, 3), lon=np.arange(-9.0, 4.0, 4)), archive()
+    fine["tas"] = fine.tas.copy(data=np.full(fine.tas.shape, 280, np.float32))
+    assert inspect(coarse, fine).problems == ("tas never changes in dataset 2: it is 280 K; bring other data.",)
+
+
+def test_plain_arrays_are_told_what_they_can_do():
+    (said,) = inspect(archive().drop_vars(["lat", "lon"])).problems
+    assert "`subgrid fit FINE COARSE -o MODEL`" in said and "--operator N" in said

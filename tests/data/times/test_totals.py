@@ -6,7 +6,9 @@ import xarray as xr
 
 from subgrid.data.canonical import open_climate
 from subgrid.data.fields import DataError
+from subgrid.data.inspection.inspection import inspect
 
+from ...cases import few
 from ..climate_files import archive
 
 
@@ -71,7 +73,7 @@ def test_totals_of_radiation_since_midnight_are_refused():
 
 @pytest.mark.parametrize("hours", [1, 3, 6, 12, 24])
 @pytest.mark.parametrize("wet", [0.0, 0.005, 0.05, 0.3, 1.0])
-@pytest.mark.parametrize("n", [5, 30, 300])
+@pytest.mark.parametrize("n", few([30, 5, 300]))
 def test_ordinary_rain_is_no_total(hours, wet, n):
     for seed in range(3):
         each = rain(n, wet=wet, seed=seed)
@@ -102,3 +104,43 @@ def test_packing_takes_a_little_from_a_total():
     total -= 3e-5 * total.max() * np.random.default_rng(1).random(total.shape)
     with pytest.raises(DataError, match="never decreases"):
         open_climate(amounts(total, 1))
+
+
+def beginning_anew(each: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """Totals that begin anew where `first` is true."""
+    parts = np.split(each, np.flatnonzero(first)[1:])
+    return np.concatenate([np.cumsum(part, axis=0) for part in parts])
+
+
+def test_totals_of_a_bucket_that_is_emptied_when_it_is_full_are_refused():
+    with pytest.raises(DataError, match="as what begins anew now and then"):
+        open_climate(amounts(np.cumsum(rain(400, wet=0.4), axis=0) % 20, 1, name="RAINNC"))
+
+
+@pytest.mark.parametrize("name", ["pr", "ssrd"])
+def test_totals_of_months_are_refused(name):
+    days = np.arange("2001-01-01", "2002-02-01", dtype="M8[D]")
+    first = days.astype("M8[M]").astype("M8[D]") == days
+    each = rain(len(days), wet=0.6) if name == "pr" else 1e6 + sun(len(days), 24)
+    file = amounts(
+        beginning_anew(each, first), 24, name=name, units="mm" if name == "pr" else "J m-2", start="2001-01-01"
+    )
+    with pytest.raises(DataError, match="as what begins anew now and then"):
+        open_climate(file)
+
+
+@pytest.mark.parametrize(("hours", "steps", "at"), [(3, 4, "01:00, 13:00"), (1, 6, "01:00, 07:00, 13:00, 19:00")])
+def test_totals_that_begin_anew_several_times_a_day_are_refused(hours, steps, at):
+    with pytest.raises(DataError, match=f"decreases at {at} only"):
+        open_climate(amounts(since_midnight(rain(480, wet=0.6), steps), hours, name="tp"))
+
+
+@pytest.mark.parametrize("hour", [3, 15])
+def test_rain_of_every_afternoon_is_no_total(hour):
+    each = np.where((np.arange(400) % 8 == hour // 3)[:, None], rain(400, wet=1.0), 0.0)
+    assert float(open_climate(amounts(each, 3)).pr.max()) > 0
+
+
+def test_it_is_said_what_amounts_are_taken_for():
+    said = inspect(amounts(rain(30), 6)).files[0].notes
+    assert said == ("pr: 'mm' are amounts of each time step (6-hourly), not running totals",)

@@ -3,7 +3,7 @@
 import pytest
 import xarray as xr
 
-from subgrid.data.variables.quantities import QUANTITIES, Described, describe, describe_name
+from subgrid.data.variables.quantities import QUANTITIES, Described, describe, describe_name, extreme_of
 
 
 def field(name: str, units: str | None = None, **attributes: str) -> xr.DataArray:
@@ -169,3 +169,13 @@ def test_bounds_that_are_the_quantity_s_own_change_nothing():
     for name in ("tas", "pr", "hurs", "sfcWind"):
         assert describe(field(name), bounds=describe_name(name).bounds) == describe_name(name)
     assert describe(field("pr"), bounds=(0.0, 500.0)).transform == "censored root"
+
+
+def test_a_name_keeps_its_meaning_where_its_units_are_none():
+    assert describe(field("pr", "quux")).quantity == "precipitation"
+    assert describe(field("pr", "degC")).quantity == "other"
+
+
+def test_extremes_are_known_by_name():
+    found = {name: extreme_of(name) for name in ("tasmax", "tx", "mx2t24", "fg10", "tasmin", "tn", "tas", "pr")}
+    assert list(found.values()) == ["maximum"] * 4 + ["minimum"] * 2 + [None] * 2

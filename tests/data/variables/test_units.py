@@ -136,3 +136,12 @@ def test_guesses_at_wrong_units():
     assert likely_units("precipitation", "kg m-2 s-1", 10.0 * 86_400) == "mm day-1"
     assert likely_units("pressure", "hPa", 1e7) == "Pa"
     assert likely_units("temperature", "K", 1000.0) == ""
+
+
+@pytest.mark.parametrize("units", ["deg", "degrees", "radian"])
+def test_an_angle_is_neither_a_temperature_nor_a_share(units):
+    tas, hurs = (xr.DataArray([12.0], dims="x", name=name, attrs={"units": units}) for name in ("tas", "hurs"))
+    with pytest.raises(DataError, match=r"cannot become K; .*variables = {tas = {units = 'degC'}}"):
+        conversion(tas, describe(tas, quantity="temperature"), file="f")
+    with pytest.raises(DataError, match=r"cannot become %; .*variables = {hurs = {units = '%'}}"):
+        conversion(hurs, describe(hurs, quantity="relative humidity"), file="f")

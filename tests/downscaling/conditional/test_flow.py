@@ -11,6 +11,7 @@ from subgrid.diffusion.gaussian_conditional import condition
 from subgrid.downscaling.conditional.flow import ConditionalFlow, flow_loss
 from subgrid.downscaling.conditional.refinement import n_refined
 
+from ...cases import few
 from .gaussian_truth import CASES, as_prior, covariance_of, matrix_of, noisy, posterior, silent
 
 
@@ -23,9 +24,9 @@ def setting(name, noise_variance=0.0):
     return covariance, conditional, silent(operator.fine_shape, n_channels), y
 
 
-@pytest.mark.parametrize("n_steps", [1, 3])
+@pytest.mark.parametrize("n_steps", few([3, 1]))
 @pytest.mark.parametrize("noise_variance", [0.0, 0.05])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", few(CASES, 2))
 def test_a_silent_network_draws_from_the_gaussian_posterior(name, noise_variance, n_steps):
     covariance, conditional, network, y = setting(name, noise_variance)
     flow, n = ConditionalFlow(conditional, network), 4000
@@ -38,7 +39,7 @@ def test_a_silent_network_draws_from_the_gaussian_posterior(name, noise_variance
     assert np.linalg.norm(np.cov(draws.T) - spread) < 3 * np.sqrt((trace**2 + norm**2) / n)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", few(CASES, 2))
 def test_draws_keep_to_y_for_any_weights(name):
     _, conditional, network, y = setting(name)
     one, other = (
@@ -49,7 +50,7 @@ def test_draws_keep_to_y_for_any_weights(name):
 
 
 @pytest.mark.parametrize("noise_variance", [0.0, 0.05])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", few(CASES, 2))
 def test_the_loss_of_a_silent_network_on_gaussian_fields_is_one(name, noise_variance):
     _, conditional, network, _ = setting(name, noise_variance)
     n = 2000

@@ -35,6 +35,8 @@ from subgrid.numerics.operators import BlockMean, SparseCoarsening, Subsample
 from subgrid.training.checkpoint import CheckpointMismatch
 from subgrid.verification.ensembles import fair_crps
 
+from ...cases import few
+
 N, NOISE = 16, 0.3
 OPERATOR = Subsample((N,), 2)
 NETWORK = PriorSettings(1, (N,), channels=(16,), n_blocks=1, patch=2, sigma_min=3e-3, sigma_max=10.0)
@@ -63,13 +65,13 @@ def train(folder, kind, training=SHORT, operator=OPERATOR, fields=FIELDS, jitter
     return train_conditional(fields, operator, settings, training, folder=folder, **{"key": jr.key(0), **options})
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=few(KINDS))
 def trained(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     return folder, train(folder, request.param, TRAINING)
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=few(KINDS))
 def short(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     return folder, request.param, train(folder, request.param)
@@ -120,6 +122,7 @@ def test_draws_score_better_than_those_of_the_gaussian_conditional(trained):
     assert crps_of(model, few) < 0.5 * crps_of(silenced(model), few)
 
 
+@pytest.mark.slow
 def test_draws_follow_the_function_that_the_gaussian_does_not_know(trained):
     _, model = trained
     few = NEW[np.abs(NEW - 20).max((1, 2)) < 7][:100]  # where training has seen something
@@ -230,6 +233,7 @@ def test_folders_without_a_model(short, tmp_path):
             load_conditional(tmp_path, OPERATOR)
 
 
+@pytest.mark.slow
 def test_jitter_is_in_the_units_of_the_field(tmp_path):
     model = train(tmp_path, "diffusion", dataclasses.replace(SHORT, n_steps=20), jitter=0.6)
     expected = np.full((1, 8), (0.6 / float(model.standardiser.std[0])) ** 2)
@@ -262,6 +266,7 @@ def shared_number() -> np.ndarray:
     return (rng.normal(size=(512, 1, 1)) + 0.1 * rng.normal(size=(512, 1, N))).astype(np.float32)
 
 
+@pytest.mark.slow
 def test_levels_reach_to_where_smooth_fields_look_gaussian(tmp_path):
     training = dataclasses.replace(SHORT, n_steps=20)
     model = train(tmp_path, "diffusion", training, fields=shared_number(), jitter=10.0)
@@ -274,7 +279,8 @@ def test_levels_reach_to_where_smooth_fields_look_gaussian(tmp_path):
     assert json.loads((tmp_path / "training.json").read_text())["network"]["sigma_max"] == NETWORK.sigma_max
 
 
-@pytest.mark.parametrize(("kind", "options"), [("diffusion", {"keep_levels": True}), ("flow", {})])
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "options"), few([("diffusion", {"keep_levels": True}), ("flow", {})]))
 def test_levels_that_were_chosen_or_play_no_part_stay(tmp_path, kind, options):
     training = dataclasses.replace(SHORT, n_steps=20)
     model = train(tmp_path, kind, training, fields=shared_number(), jitter=10.0, **options)

@@ -15,6 +15,7 @@ from subgrid.diffusion.propagation import sampled_moments
 from subgrid.downscaling.conditional.refinement import ConditionalDenoiser, jittered, n_refined, refinement_loss
 from subgrid.numerics.operators import Subsample
 
+from ...cases import few
 from .gaussian_truth import CASES, as_prior, covariance_of, matrix_of, noisy, posterior, silent
 
 
@@ -30,7 +31,7 @@ def setting(name, noise_variance=0.0):
 @pytest.mark.slow
 @pytest.mark.parametrize("noise_variance", [0.0, 0.05])
 @pytest.mark.parametrize("method", [GaussianSDE, GaussianODE])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", few(CASES, 2))
 def test_a_silent_network_samples_the_gaussian_posterior_at_any_number_of_levels(name, method, noise_variance):
     covariance, conditional, network, y = setting(name, noise_variance)
     denoiser, gaussian = ConditionalDenoiser(conditional, network).given(y), conditional.given(y)
@@ -43,7 +44,7 @@ def test_a_silent_network_samples_the_gaussian_posterior_at_any_number_of_levels
     np.testing.assert_allclose(spread, expected_spread, atol=3e-5)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", few(CASES, 2))
 def test_denoised_fields_keep_to_y_at_every_level_for_any_weights(name):
     _, conditional, network, y = setting(name)
     denoiser = ConditionalDenoiser(conditional, noisy(network)).given(y)
@@ -57,7 +58,7 @@ def test_denoised_fields_keep_to_y_at_every_level_for_any_weights(name):
 
 
 @pytest.mark.parametrize("noise_variance", [0.0, 0.05])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", few(CASES, 2))
 def test_the_loss_of_a_silent_network_on_gaussian_fields_is_one(name, noise_variance):
     _, conditional, network, _ = setting(name, noise_variance)
     n = 2000

@@ -21,6 +21,7 @@ from subgrid.downscaling.conditional.upsample import (
 from subgrid.downscaling.prior.model import PriorSettings
 from subgrid.downscaling.upsampling.guided import sample_ensemble
 
+from ...cases import few
 from .gaussian_truth import CASES, as_prior, covariance_of, matrix_of, noisy, posterior, silent
 
 MEAN, STD = (7.0, -40.0), (3.0, 0.5)
@@ -50,7 +51,7 @@ def physical(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("jitter", [0.0, 0.3])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", few(CASES, 2))
 def test_an_untrained_model_draws_the_gaussian_posterior_in_physical_units(name, kind, jitter):
     mean, std, coarse_std, y = physical(name)
     model, n = model_of(name, kind, jitter=jitter), 4000
@@ -67,7 +68,7 @@ def test_an_untrained_model_draws_the_gaussian_posterior_in_physical_units(name,
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", few(CASES, 2))
 def test_draws_keep_to_y_for_any_weights(name, kind):
     operator, n_channels = CASES[name]
     *_, y = physical(name)
@@ -131,6 +132,7 @@ def test_the_number_of_evaluations_is_that_of_calls_of_the_network():
         assert len(calls) == n
 
 
+@pytest.mark.slow
 def test_the_ode_draws_are_the_gaussian_ones_too():
     """Deterministic given its start, which is the Gaussian part's: the draw is m_y + Σ_y^½ ξ to rounding."""
     model = model_of("subsample, 1-D", "diffusion")

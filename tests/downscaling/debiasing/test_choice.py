@@ -30,7 +30,8 @@ def error(source: AnomalySample, target: AnomalySample, strength: float) -> floa
     return float(np.mean((moved / np.outer(std, std) - ROUGH)[np.triu_indices(CELLS, 1)] ** 2))
 
 
-@pytest.mark.parametrize("years", [3, *(pytest.param(n, marks=pytest.mark.slow) for n in (10, 100))])
+@pytest.mark.slow
+@pytest.mark.parametrize("years", [3, *(10, 100)])
 def test_the_chosen_strength_is_not_worse_than_none_or_full(years):
     worlds = [(sample(SMOOTH, years, seed=2 * i), sample(ROUGH, years, seed=2 * i + 1)) for i in range(WORLDS)]
     options = {"methods": ("gaussian",), "marginals": False, "n_harmonics": 1}

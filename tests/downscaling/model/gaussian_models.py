@@ -12,10 +12,6 @@ from subgrid.data.normalise import Standardiser
 from subgrid.diffusion.denoiser import Preconditioned
 from subgrid.diffusion.gaussian_prior import GaussianPrior
 from subgrid.diffusion.refinement import Refined
-from subgrid.downscaling.climate.network_gain import NetworkGain
-from subgrid.downscaling.climate.prior import ClimatePrior
-from subgrid.downscaling.climate.prior_choice import PriorChoice
-from subgrid.downscaling.climate.refinement import RefinementSettings
 from subgrid.downscaling.model.draws import SamplingSettings, draws_of
 from subgrid.downscaling.model.sampler import Sampler
 from subgrid.downscaling.model.sides import FineSide
@@ -23,6 +19,10 @@ from subgrid.downscaling.preparation.chain import Chain
 from subgrid.downscaling.preparation.climatology import Climatology
 from subgrid.downscaling.preparation.steps import Anomaly, Bounded, Masked
 from subgrid.downscaling.prior.model import Prior, PriorSettings
+from subgrid.downscaling.refined.network_gain import NetworkGain
+from subgrid.downscaling.refined.prior import RefinedPrior
+from subgrid.downscaling.refined.prior_choice import PriorChoice
+from subgrid.downscaling.refined.refinement import RefinementSettings
 from subgrid.numerics.operators import SparseCoarsening, Subsample
 
 from ...diffusion.gaussian_fields import as_prior, posterior, ring, torus
@@ -79,6 +79,18 @@ def network_model() -> GaussianModel:
     return GaussianModel(prior, FineSide(grid, Chain(), Subsample((n,), 3)), y[None, None], None, *wanted, matrix)
 
 
+def wave_prior() -> tuple[Prior, Subsample]:
+    """24 periodic points with waves of three wavenumbers and nothing else, every fourth given: five tell the sixth."""
+    n = 24
+    angle = 2 * np.pi * np.arange(n) / n
+    waves = np.stack([wave(k * angle) for k in (1, 2, 3) for wave in (np.cos, np.sin)])[:, None] / np.sqrt(n / 2)
+    parts = np.zeros((1, n)), waves, np.array([5.0, 4.5, 4.0, 3.5, 3.0, 2.5]), 0.0, np.ones((1, n))
+    gaussian = GaussianPrior(*(jnp.asarray(part, jnp.float32) for part in parts))
+    standardiser = Standardiser(jnp.zeros(1), jnp.ones(1))
+    denoiser = Preconditioned(ExactNetwork(gaussian))
+    return Prior(PriorSettings(1, (n,)), denoiser, standardiser, gaussian), Subsample((n,), 4)
+
+
 SIDE, PADDED = 5, 6
 MASK = np.ones((SIDE, SIDE), bool)
 MASK[0, :2] = False
@@ -110,7 +122,7 @@ def refined_model(*, network: bool = False) -> GaussianModel:
     refined = Refined(base, Nothing(2), jnp.zeros((1, PADDED, PADDED)))
     gain = NetworkGain(1.0, 0.5, 0.01, 100, 50.0) if network else None
     choice = PriorChoice(None, len(variances) - 1, {}, {})
-    prior = ClimatePrior(refined, RefinementSettings(patch=2, channels=(4,)), scale, choice, gain)
+    prior = RefinedPrior(refined, RefinementSettings(patch=2, channels=(4,)), scale, choice, gain)
     climatology = Climatology(jnp.asarray(rng.normal(size=(3, 2, SIDE, SIDE)), jnp.float32))
     free = np.float32([np.inf] * 2)
     chain = Chain((Bounded(-free, free), Anomaly(climatology), Masked(MASK)))

@@ -1,5 +1,7 @@
 """C′ of plain fields from what two archives say of their grids, and whether space wraps around."""
 
+import tracemalloc
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import scipy.sparse
 import xarray as xr
 
 from subgrid.data.fields import DataError, Samples, samples_of
+from subgrid.downscaling.model import coarsening
 from subgrid.downscaling.model.coarsening import coarsening_of, looks_periodic
 from subgrid.numerics.operators import BlockMean, SparseCoarsening, Subsample
 
@@ -115,6 +118,17 @@ def test_waves_wrap_around_and_ramps_do_not():
     assert periodic and said.startswith("space wraps around") and "say periodic = True or False" in said
     for other in (waves + x, np.sin(0.8 * x + phases)):
         assert not looks_periodic(samples("fine", 32, values=other))[0]
+
+
+def test_a_long_archive_is_not_copied_to_be_looked_at(monkeypatch):
+    monkeypatch.setattr(coarsening, "VALUES_LOOKED_AT", 32 * 100)
+    x = 2 * np.pi * np.arange(32) / 32
+    long = samples("fine", 32, values=np.sin(x + np.linspace(0, 90, 20_000)[:, None]))
+    tracemalloc.start()
+    periodic, _ = looks_periodic(long)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert periodic and peak < long.values.nbytes / 10
 
 
 def test_every_axis_has_to_wrap_around():

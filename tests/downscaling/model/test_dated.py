@@ -10,11 +10,14 @@ import xarray as xr
 import subgrid
 from subgrid.data.fields import DataError
 from subgrid.data.store import OutputExists
+from subgrid.data.variables.wanted import Variable
 from subgrid.downscaling.climate.coarse_fit import FittedOn
-from subgrid.downscaling.climate.prior import ClimatePrior
 from subgrid.downscaling.model import refined
+from subgrid.downscaling.model.dated import open_dated, require_given
 from subgrid.downscaling.model.model import Model
+from subgrid.downscaling.model.settings import FitSettings
 from subgrid.downscaling.preparation.series import series_of
+from subgrid.downscaling.refined.prior import RefinedPrior
 
 from ..climate_pair import COARSE, FINE, rain, temperature, with_sea
 from ..dated import downscale, fit
@@ -22,8 +25,8 @@ from ..dated import downscale, fit
 NEW = temperature(COARSE, seed=9, bias=2.0, first=2001)
 
 
-def prior_of(model: Model) -> ClimatePrior:
-    assert isinstance(model.prior, ClimatePrior)
+def prior_of(model: Model) -> RefinedPrior:
+    assert isinstance(model.prior, RefinedPrior)
     return model.prior
 
 
@@ -143,6 +146,7 @@ def test_members_of_the_coarse_model_become_members_of_the_ensemble(model, ensem
     assert float(found.tas[3:].mean() - found.tas[:3].mean()) == pytest.approx(1, abs=0.3)
 
 
+@pytest.mark.slow
 def test_the_change_signal_is_preserved(model):
     """The model warms by 5 K − 2 K; output minus training climate warms as much, wherever the model does."""
     later = temperature(COARSE, seed=3, bias=5.0, first=2080, n=10)
@@ -232,6 +236,55 @@ def test_too_few_days_for_the_quantiles_are_reported_before_anything_is_trained(
     assert not (tmp_path / "m").exists()  # so the mended call may use the same folder
 
 
+def orography(factor: float) -> xr.Dataset:
+    """A slope on the fine grid."""
+    axes = zip(("lat", "lon"), FINE, ("degrees_north", "degrees_east"), strict=True)
+    height = (("lat", "lon"), factor * np.add.outer(FINE[0], FINE[1]) ** 2, {"units": "m"})
+    return xr.Dataset({"orog": height}, {name: (name, axis, {"units": unit}) for name, axis, unit in axes})
+
+
+def test_a_fit_is_known_by_the_values_of_its_orography():
+    """Its name in a file or a path says nothing of them."""
+    archives = with_sea(temperature(FINE, seed=1)), temperature(COARSE, seed=2)
+    heights = (None, orography(1.0), orography(2.0), orography(1.0))
+    given = [open_dated(*archives, {"tas": Variable()}, FitSettings(orography=each)).digests() for each in heights]
+    assert given[1] == given[3] and len({tuple(each) for each in given}) == 3
+
+
+def test_orography_is_refused_where_nothing_would_see_it(tmp_path):
+    with pytest.raises(ValueError, match="orography is a predictor of the network that refines a Gaussian"):
+        subgrid.fit(NEW, NEW, folder=tmp_path / "m", orography=orography(1.0), prior="network", key=0)
+    plain = NEW.drop_vars(["lat", "lon", "time"])
+    with pytest.raises(ValueError, match="orography is of archives with dates and places"):
+        subgrid.fit(plain, plain, folder=tmp_path / "m", orography=orography(1.0), key=0)
+
+
+def test_archives_of_which_one_has_no_dates_are_not_taken_for_plain_arrays(tmp_path):
+    undated = NEW.assign_coords(time=range(NEW.sizes["time"]))
+    with pytest.raises(DataError, match=r'coarse: has no dates, and fine has both .* preparation = "standardise"'):
+        subgrid.fit(with_sea(temperature(FINE, seed=1)), undated, folder=tmp_path / "m", key=0)
+
+
+@pytest.mark.parametrize(
+    ("fine", "coarse", "found"),
+    [(["tas"], ["tas"], "tas"), (["tas", "tcc"], ["tas"], "tas"), (["pr", "tas"], ["psl", "tas"], "tas"),
+     (["tg"], ["tas"], "tg")],
+)  # fmt: skip
+def test_the_variable_that_both_have_needs_no_name(fine, coarse, found):
+    assert list(require_given(None, lambda: fine, lambda: coarse)) == [found]
+
+
+@pytest.mark.parametrize(
+    ("fine", "coarse", "words"),
+    [(["tas", "pr"], ["tas", "pr"], "fine and coarse hold the variables tas, pr; say which with variables"),
+     (["tg", "rr"], ["tas"], "fine holds tg, rr and coarse tas, which have no name in common")],
+)  # fmt: skip
+def test_several_variables_are_asked_about(fine, coarse, words):
+    with pytest.raises(DataError, match=words):
+        require_given(None, lambda: fine, lambda: coarse)
+
+
+@pytest.mark.slow
 def test_an_unfinished_model_of_other_options_is_refused_and_the_same_call_goes_on(model, tmp_path, monkeypatch):
     """Stopped between the prior and the post-processing of its draws; to the same bits as in one go."""
 

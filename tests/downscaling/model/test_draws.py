@@ -6,9 +6,9 @@ import jax.random as jr
 import numpy as np
 import pytest
 
-from subgrid.downscaling.model.draws import SamplingSettings
+from subgrid.downscaling.model.draws import SamplingSettings, draws_of
 
-from .gaussian_models import GaussianModel, network_model, refined_model
+from .gaussian_models import GaussianModel, network_model, refined_model, wave_prior
 
 N = 1500
 MODELS = {
@@ -87,6 +87,28 @@ def test_a_draw_follows_from_its_target_and_key_alone(name, settings):
     part = sampler(targets[2:], None if phase is None else phase[2:], keys=keys[2:, 1:])
     # Not to the bits: a batch of another size is another program, whose sums have another order.
     np.testing.assert_allclose(part[0, 0], whole[2, 1], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("guidance", "chunks"),
+    [
+        ("gaussian-gain", (1, 8)),
+        pytest.param("gaussian-gain", (3, 8), marks=pytest.mark.slow),
+        pytest.param("moment-matching", (1, 3, 8), marks=pytest.mark.slow),
+    ],
+)
+def test_draws_do_not_depend_on_how_many_are_drawn_at_once(guidance, chunks):
+    """Where coarse values determine each other, and the target does not keep to that."""
+    prior, operator = wave_prior()
+    targets = np.random.default_rng(2).normal(size=(8, 1, 6)).astype(np.float32)
+    asked = targets, jr.split(jr.key(3), 8), np.zeros((8, 1, 24), np.float32)
+    shape = {"mask": np.ones(24, bool), "bounded": (False,)}
+    first, *others = (
+        draws_of(prior, operator, SamplingSettings(guidance=guidance, chunk=n, n_levels=8), **shape)(*asked)[0]
+        for n in chunks
+    )
+    for other in others:
+        np.testing.assert_allclose(other, first, atol=1e-4)
 
 
 @pytest.mark.parametrize(

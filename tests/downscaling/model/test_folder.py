@@ -32,6 +32,7 @@ from subgrid.downscaling.preparation.steps import Bounded, Transformed
 from subgrid.downscaling.prior.model import Prior, PriorSettings, build_denoiser, build_network, save_prior
 from subgrid.numerics.operators import Subsample
 
+from ...cases import few
 from ..climate_pair import COARSE, rain, temperature
 from ..dated import downscale
 
@@ -135,6 +136,7 @@ def test_an_unfinished_model(tmp_path):
         checkpoint_id(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_refined_prior_without_its_post_processing_is_unfinished(dated_model, tmp_path):
     shutil.copytree(dated_model.folder, tmp_path / "model")
     assert is_finished(tmp_path / "model")
@@ -142,7 +144,7 @@ def test_a_refined_prior_without_its_post_processing_is_unfinished(dated_model, 
     assert "its model is not finished" in complaint(tmp_path / "model")
 
 
-@pytest.mark.parametrize("make", [guided, conditional])
+@pytest.mark.parametrize("make", few([conditional, guided]))
 def test_a_model_of_plain_fields_draws_the_same_bits_after_it_was_found(make, tmp_path):
     make(tmp_path / "one")
     shutil.copytree(tmp_path / "one", tmp_path / "two")
@@ -161,6 +163,7 @@ def test_the_checkpoint_is_that_of_the_data_and_the_key_too(tmp_path):
     assert ids[0] == ids[1] != ids[2] and all(len(each) == 16 for each in ids)
 
 
+@pytest.mark.slow
 def test_nothing_is_guessed_again_from_the_name_of_a_variable(dated_model, monkeypatch):
     """A table that has come to say otherwise changes no model: transforms and bounds are the model's own."""
     before = downscale(NEW, dated_model.folder)

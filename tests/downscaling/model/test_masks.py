@@ -8,8 +8,11 @@ import xarray as xr
 
 import subgrid
 from subgrid.data.fields import DataError
-from subgrid.downscaling.model.masks import masked_coarsening, without_mask
+from subgrid.downscaling.model import masks
+from subgrid.downscaling.model.masks import masked_coarsening, rows_of, without_mask
 from subgrid.numerics.operators import BlockMean, Subsample
+
+from ...cases import few
 
 FINE, COARSE = (8, 8), (4, 4)
 LAND = np.ones(FINE, bool)
@@ -48,6 +51,18 @@ def test_of_points_those_with_values_on_both_grids_are_kept():
     np.testing.assert_allclose(operator(jnp.asarray(x)), x[::2, ::2][kept])
 
 
+@pytest.mark.parametrize("block", [2**22, 150])
+def test_rows_are_those_of_the_operator_and_hold_nothing_but_them(block, monkeypatch):
+    monkeypatch.setattr(masks, "VALUES_AT_ONCE", block)
+    for operator in (BlockMean(FINE, 2), Subsample(FINE, 2)):
+        rows = rows_of(operator)
+        x = np.random.default_rng(0).normal(size=FINE)
+        np.testing.assert_allclose(rows @ x.ravel(), np.ravel(operator(jnp.asarray(x))), atol=1e-6)
+        assert rows.nnz == (64 if isinstance(operator, BlockMean) else 16)
+    masked, _ = masked_coarsening(BlockMean(FINE, 2), LAND, None, minimum_valid=0.5)
+    assert masked.matrix.nse == sum(n for n in LAND.reshape(4, 2, 4, 2).sum((1, 3)).ravel() if n >= 2)
+
+
 def test_a_mask_is_the_same_at_all_times_or_none():
     values = np.where(LAND, fields(5, 0), np.nan)
     found = without_mask(array(values).expand_dims("channel"))
@@ -58,7 +73,7 @@ def test_a_mask_is_the_same_at_all_times_or_none():
     assert without_mask(array(values).expand_dims("channel")).mask is None
 
 
-@pytest.mark.parametrize("prior", ["network", "conditional-diffusion"])
+@pytest.mark.parametrize("prior", few(["conditional-diffusion", "network"]))
 def test_members_have_the_mask_and_keep_to_the_debiased_field(tmp_path, prior):
     fine = array(np.where(LAND, fields(40, 1), np.nan))
     raw = fields(30, 2, bias=2.0).reshape(30, 4, 2, 4, 2).mean((2, 4))
@@ -77,6 +92,7 @@ def test_members_have_the_mask_and_keep_to_the_debiased_field(tmp_path, prior):
     assert abs(float(ensemble.t.mean()) - float(fine.mean())) < 0.2  # the bias of 2 is gone
 
 
+@pytest.mark.slow
 def test_a_point_that_the_model_needs_must_hold_a_value(tmp_path):
     fine, coarse = array(np.where(LAND, fields(40, 1), np.nan)), array(fields(30, 2)[:, ::2, ::2])
     settings = {"debias": "none", "prior": "network", "periodic": False, "progress": False, **TINY}

@@ -6,7 +6,7 @@ import pytest
 import xarray as xr
 
 from subgrid.data.fields import DataError
-from subgrid.downscaling.model.request import request_of
+from subgrid.downscaling.model.request import Wanted, request_of
 from subgrid.downscaling.preparation.series import series_of
 from subgrid.downscaling.preparation.steps import Changed
 
@@ -79,6 +79,7 @@ def test_a_path_a_dataset_and_an_array_ask_the_same(dated_model, tmp_path):
     assert found.sizes == {"realization": 1, "time": 30} and found.members is None
 
 
+@pytest.mark.slow
 def test_one_variable_may_be_an_array(tmp_path):
     options = {"debias": "quantile-mapping", "debias_options": {"n_quantiles": 20, "strength": 1.0}, "n_steps": 0}
     model = fit(tmp_path / "model", **options)
@@ -105,6 +106,17 @@ def test_units_and_names_of_new_files_are_those_of_the_model(dated_model):
     found, wanted = (request_of(each, dated_model).targets for each in (celsius, fields))
     # Both in float32: near 280, steps of 3e-5, which the tables of quantiles may double.
     np.testing.assert_allclose(found, wanted, atol=3e-4)
+
+
+def test_what_new_files_do_not_say_can_be_said(dated_model):
+    fields = years(1995, 1)
+    other = fields.rename(tas="t").assign(t=(fields.tas - 273.15).rename("t").assign_attrs(units="degrees"))
+    with pytest.raises(DataError, match=r"no variable 'tas'"):
+        request_of(other, dated_model)
+    found = request_of(other, dated_model, wanted=Wanted(variables={"tas": {"names": "t", "units": "degC"}})).targets
+    np.testing.assert_allclose(found, request_of(fields, dated_model).targets, atol=3e-4)
+    with pytest.raises(DataError, match="variables: the model has no 'hurs', only tas, pr"):
+        request_of(fields, dated_model, wanted=Wanted(variables=["hurs"]))
 
 
 def test_another_grid_is_refused(dated_model):

@@ -99,11 +99,12 @@ def test_the_sampler_of_a_folder_is_that_of_its_model(wet, tmp_path):
         draw = sample_targets(
             folder=str(wet.folder), targets=str(tmp_path / "targets.zarr"), fine=path, sampling={"n_levels": 4}
         )
-        found = draw(np.array([1, 4]), np.arange(3), keys=keys)
+        found, told = draw(np.array([1, 4]), np.arange(3), keys=keys)
+        assert told == {}  # by a refined Gaussian
         assert found.shape == (2, 3, 2, 12, 14) and found.dtype == np.float32
         expected = Sampler(fine, wet.draws(SETTINGS))(targets[[1, 4]], PHASE[[1, 4]], keys=keys)
         np.testing.assert_array_equal(found, expected)
-        again = draw(np.array([4]), np.arange(1, 3), keys=keys[1:, 1:])
+        again, _ = draw(np.array([4]), np.arange(1, 3), keys=keys[1:, 1:])
         # The same draws; only the way back from anomalies sees another number of days.
         np.testing.assert_allclose(again[0], found[1, 1:], rtol=1e-6)
 

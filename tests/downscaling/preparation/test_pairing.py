@@ -64,6 +64,7 @@ def test_the_change_is_that_of_members_in_both_periods(model, scenario, expected
     assert change(model, scenario) == pytest.approx(expected, abs=0.02)
 
 
+@pytest.mark.slow
 def test_a_change_is_kept_and_what_it_is_of_is_said(model, monkeypatch):
     monkeypatch.setattr(request, "FEWEST_YEARS", 1)  # this archive has the same noise in every year, and no weather
     scenario = labelled(r2=LATER)
@@ -124,6 +125,7 @@ def test_samples_of_pairs():
     assert before.all() and after.all()
 
 
+@pytest.mark.slow
 def test_members_of_unequal_lengths_train_and_downscale(tmp_path):
     """Times that one member lacks are no samples: they are not filled with anything, and come out without value."""
     for label, n in (("r1i1p1", 365), ("r2i1p1", 200)):

@@ -26,6 +26,10 @@ from subgrid.downscaling.preparation.normal_score import NormalScore
 from subgrid.downscaling.preparation.pairing import MemberClimates
 from subgrid.downscaling.preparation.steps import Anomaly, Bounded, Cells, Centred, Changed, Filled, Masked, Transformed
 from subgrid.downscaling.preparation.transforms import Arcsine, CensoredRoot, ChannelTransforms, Root, Unchanged
+from subgrid.downscaling.spread.calibration import SpreadCalibration
+from subgrid.downscaling.spread.dispersion import Dispersion
+from subgrid.downscaling.spread.post_processing import PostProcessing
+from subgrid.downscaling.spread.shape import Shape
 from subgrid.networks.layers import (
     Convolution,
     Linear,
@@ -99,6 +103,9 @@ UNET = UNet(2, 2, 2, UNetSettings((4, 8), 1, 1, ("reflect", "periodic"), (1,), 2
 BRIDGE = Bridge(CorrectedVelocity(LINEAR, MLP_VELOCITY), CorrectedVelocity(LINEAR, MLP_VELOCITY), 0.5)
 CANDIDATE = Candidate("gaussian", 0.1 + 0.2, 1e-17, float("nan"), 0.3, 0.4, -0.5, float("inf"))
 CLIMATE = CoarseClimate(CLIMATOLOGY, MemberClimates(("r1i1p1", "r2i1p1"), numbers(2, 3, 2, 3, 4), np.array([9, 7])))
+TABLE = Dispersion(on_device(2, 3), on_device(2, 3))
+SHAPE = Shape(on_device(5), on_device(2, 2, 3, 5), on_device(2, 3), jnp.asarray(np.array([0, 1, 0])))
+CALIBRATION = SpreadCalibration(on_device(4), on_device(2, 3), on_device(2, 3), TABLE, TABLE, SHAPE)
 
 EXAMPLES: dict[str, Any] = {
     "subsample": Subsample((12, 8), (3, 2)),
@@ -157,6 +164,10 @@ EXAMPLES: dict[str, Any] = {
     "rms norm": RootMeanSquareNorm(),
     "residual block": ResidualBlock(4, 8, padding=("periodic",), key=next(KEYS)),
     "self-attention": SelfAttention(4, heads=2, key=next(KEYS)),
+    "post-processing": PostProcessing(CALIBRATION, MAPPING),
+    "spread calibration": CALIBRATION,
+    "dispersion": TABLE,
+    "shape of a spread": SHAPE,
     "noise embedding": NoiseEmbedding(6, n_frequencies=4, key=next(KEYS)),
 }
 

@@ -1,5 +1,7 @@
 """Scores of ensembles whose distribution is known, in every form that Subgrid writes."""
 
+import time
+
 import cftime
 import numpy as np
 import pandas as pd
@@ -13,7 +15,7 @@ from subgrid.downscaling.model import output
 from subgrid.downscaling.model.request import Request
 from subgrid.downscaling.model.sides import FineSide
 from subgrid.downscaling.preparation.chain import Chain
-from subgrid.downscaling.verifying import paired_scores, set_scores
+from subgrid.downscaling.verifying import paired_scores, pairing, set_scores
 from subgrid.downscaling.verifying.verify import verify
 from subgrid.execution.store import write_item
 from subgrid.execution.template import Template, create_store
@@ -192,6 +194,24 @@ def test_a_model_with_a_weather_of_its_own_is_not_paired_by_the_dates_that_it_sh
     assert quiet(ensemble_of(other + season[:, None], times), reference, paired=True).n_pairs == n
 
 
+def test_the_other_year_of_a_date_is_the_nearest_day_of_its_month():
+    draw = np.random.default_rng(0)
+    days = np.sort(draw.choice(5 * 365, 200, replace=False))
+    keys = [str(day) for day in np.datetime64("1999-01-01") + draw.permutation(days)]
+    other = pairing._other_years(keys)
+    for i, key in enumerate(keys):
+        others = [j for j, each in enumerate(keys) if each[5:7] == key[5:7] and each[:4] != key[:4]]
+        assert other[i] == min(others, key=lambda j: abs(int(keys[j][8:]) - int(key[8:])), default=-1)
+
+
+def test_many_dates_are_paired_at_once():
+    """30 000 dates, in time that grows with their number; with its square it was some minutes."""
+    keys = [str(day) for day in np.datetime64("1900-01-01") + np.arange(30_000)]
+    start = time.process_time()
+    assert (pairing._other_years(keys) >= 0).all()
+    assert time.process_time() - start < 5
+
+
 def test_only_dates_that_both_have_are_compared():
     members, truth = draws()
     found = quiet(ensemble_of(members), reference_of(truth).isel(time=slice(100, None, 2)))
@@ -302,13 +322,13 @@ def test_an_experiment_that_keeps_its_truth_is_verified_by_it(tmp_path):
     assert CONDITION_DIM in dataset.dims
 
 
-def climate_store(path, members, n_items=None):
-    grid = xr.Dataset(coords={"time": TIMES, "lat": LAT, "lon": LON})
+def climate_store(path, members, n_items=None, times=TIMES, **labels):
+    grid = xr.Dataset(coords={"time": times, "lat": LAT, "lon": LON, **labels})
     template = Template(
         grid,
         {"tas": {"units": "K"}},
         space=("lat", "lon"),
-        n_members=N_MEMBERS,
+        n_members=members.shape[1],
         shards={"time": 100},
         chunks={"time": 50},
     )
@@ -327,26 +347,48 @@ def test_a_store_of_work_items_is_read_when_it_is_finished(tmp_path):
         quiet(climate_store(tmp_path / "part.zarr", members, 2), reference_of(truth))
 
 
-def test_several_members_of_a_climate_model_are_members_of_one_ensemble(tmp_path):
-    members, truth = draws()
+def test_members_of_the_coarse_model_are_scored_apart_wherever_they_lie(tmp_path):
+    """In memory and in NetCDF along "realization", in a store along "time": the same scores, the mean over them."""
+    members, truth = draws(n_members=6)
+    others, _ = draws(seed=1, n_members=6)
+    by_model = np.concatenate([members, others + 1])  # one after the other
+    made = output.ensemble_dataset(request_for("r2", "r10"), by_model[:, :, None], {}, {})
+    made.to_netcdf(tmp_path / "ensemble.nc")
+    labels = {"coarse_realization": ("time", np.repeat(["r2", "r10"], N_TIMES))}
+    climate_store(tmp_path / "ensemble.zarr", by_model, times=np.tile(TIMES, 2), **labels)
+    reference = reference_of(truth)
+    wanted = quiet(made, reference, paired=True)
+    apart = [quiet(ensemble_of(each), reference, paired=True) for each in (members, others + 1)]
+    assert wanted.n_pairs == 2 * N_TIMES
+    assert value(wanted, "CRPS") == pytest.approx(np.mean([value(each, "CRPS") for each in apart]), rel=1e-6)
+    for name in ("ensemble.nc", "ensemble.zarr"):
+        found = quiet(tmp_path / name, reference, paired=True)
+        assert [row.value for row in found.rows] == pytest.approx([row.value for row in wanted.rows], nan_ok=True)
+
+
+def test_a_member_of_the_coarse_model_may_have_fewer_draws_than_another():
+    members, truth = draws(n_members=6)
+    made = output.ensemble_dataset(request_for("a", "b"), np.concatenate([members, members])[:, :, None], {}, {})
+    found = quiet(made.isel(realization=slice(10)), reference_of(truth))
+    first, last = (quiet(ensemble_of(members[:, :n]), reference_of(truth)) for n in (6, 4))
+    assert value(found, "CRPS") == pytest.approx((value(first, "CRPS") + value(last, "CRPS")) / 2, rel=1e-6)
+
+
+def request_for(*labels):
+    """Of as many members of the coarse model as there are labels."""
     grid = xr.Dataset({"tas": ((), 0.0, {"units": "K"})}, {"lat": LAT, "lon": LON}, {"space": ["lat", "lon"]})
-    by_model = np.concatenate([members[:, :6], members[:, 6:]])[:, :, None]  # one model member after the other
-    request = Request(
-        targets=np.zeros((2 * len(TIMES), 1, 1), np.float32),
+    n = len(labels) * N_TIMES
+    return Request(
+        targets=np.zeros((n, 1, 1), np.float32),
         phase=None,
         samples=xr.Dataset(coords={"time": TIMES}),
-        sizes={"realization": 2, "time": len(TIMES)},
-        there=np.ones(2 * len(TIMES), bool),
-        members=np.array(["r1", "r2"]),
+        sizes={"realization": len(labels), "time": N_TIMES},
+        there=np.ones(n, bool),
+        members=np.array(labels),
         fine=FineSide(grid, Chain(), Subsample((len(LAT), len(LON)), 1)),
         notes=(),
         attributes={},
     )
-    made = output.ensemble_dataset(request, by_model, {}, {})
-    made.to_netcdf(tmp_path / "ensemble.nc")
-    found = quiet(tmp_path / "ensemble.nc", reference_of(truth))
-    wanted = quiet(ensemble_of(members), reference_of(truth))
-    assert value(found, "CRPS") == pytest.approx(value(wanted, "CRPS"), rel=1e-6)
 
 
 def test_every_variable_has_its_rows_and_one_without_a_counterpart_is_named():

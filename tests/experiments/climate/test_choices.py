@@ -22,7 +22,7 @@ def test_the_prior_is_named_with_its_components_and_its_network(monkeypatch, tmp
     network = eqx.nn.Linear(3, 2, key=jr.key(0))  # 3 · 2 weights and 2 biases
     choice = SimpleNamespace(n_components=40, support=support)
     prior = SimpleNamespace(choice=choice, gain=gain, refined=refined, denoiser=SimpleNamespace(network=network))
-    monkeypatch.setattr(choices, "load_climate_prior", lambda folder: prior)
+    monkeypatch.setattr(choices, "load_refined_prior", lambda folder: prior)
     run = object.__new__(ClimateRun)  # of which only the folder is asked for
     run.folder = tmp_path
     assert words in choices.prior_in_words(run)

@@ -17,6 +17,7 @@ def biased(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_every_method_is_a_row_beside_raw_fields_and_the_floor(biased, subgrid, tmp_path):
     outcome = subgrid("debias", biased / "run.toml", "-o", tmp_path / "run")
     assert outcome.code == 0, outcome.err

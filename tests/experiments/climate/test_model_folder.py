@@ -21,7 +21,7 @@ from subgrid.runs.record import read_record, write_record
 from ...tiny import Call
 from .conftest import STORES, chunks, continued, values
 
-pytestmark = pytest.mark.usefixtures("small_work_items")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("small_work_items")]
 
 
 def unseen_days(pair: Path) -> xr.Dataset:

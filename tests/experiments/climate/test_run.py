@@ -247,6 +247,7 @@ def test_a_publication_shows_scores_and_no_fields_of_the_reference(subgrid: Call
     assert {path.name for path in folder.iterdir()} == {"config.toml", "metrics.json", "table.md"}
 
 
+@pytest.mark.slow
 def test_parts_that_are_deleted_come_back_to_the_same_bits(subgrid: Call, pair, finished, undrawn, tmp_path):
     removed = ("preparation.zarr", "scenario.fine.zarr", "targets.zarr", "ensemble.zarr", "metrics.json", "report.html")
     folder = continued(finished, tmp_path, *removed)

@@ -25,6 +25,7 @@ def run(archives, tmp_path_factory):
     return finished(folder, [*SETTINGS, *files(archives)], until="downscale")
 
 
+@pytest.mark.slow
 def test_the_transport_of_a_run_gives_the_fields_that_the_run_debiased(run, archives):
     """Held-out coarse fields again, from the file: the bits of debiased.zarr."""
     model, debiased = subgrid.load(run.folder), xr.open_zarr(run.folder / "debiased.zarr")

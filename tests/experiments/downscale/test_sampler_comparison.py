@@ -12,7 +12,10 @@ from subgrid.runs.config import ConfigError
 from .opening import SETTINGS, configured, files, finished, planned
 
 SAMPLERS = ["gaussian-gain", "particles", "conditional-diffusion"]
-pytestmark = pytest.mark.filterwarnings("ignore:.*(noise levels|particles collapsed|sigma_max of at least)")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:.*(noise levels|particles collapsed|sigma_max of at least)"),
+]
 
 
 def settings_of(archives, *more):

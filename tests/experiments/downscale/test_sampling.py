@@ -12,6 +12,7 @@ from subgrid.downscaling.evaluation import debiasing_error
 from subgrid.experiments.downscale import EXPERIMENT, sampling, stages
 from subgrid.runs.experiment import load_config
 
+from ...cases import few
 from .opening import SETTINGS, files, finished
 
 METHODS = {"conditional-diffusion": 5, "conditional-flow": 3, "diffusion": 8}
@@ -26,11 +27,7 @@ def settings_of(archives, method):
     return [*SETTINGS, *files(archives), *own]
 
 
-GUIDED_IS_SLOW = [pytest.param(name, marks=pytest.mark.slow) if name == "diffusion" else name for name in METHODS]
-"""The same stages with the guided prior, which test_sampling_with_particles.py runs."""
-
-
-@pytest.fixture(scope="module", params=GUIDED_IS_SLOW)
+@pytest.fixture(scope="module", params=few(sorted(METHODS, key=METHODS.get)))
 def run(request, archives, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "run"
     finished(folder, settings_of(archives, request.param))

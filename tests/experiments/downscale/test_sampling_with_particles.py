@@ -30,7 +30,10 @@ SETTINGS = [
     "evaluation.n_unpaired=6",
     "evaluation.n_shifts=1",
 ]
-pytestmark = pytest.mark.filterwarnings("ignore:particles collapsed")  # the prior has seen twenty steps
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:particles collapsed"),
+]  # the prior has seen twenty steps
 DIAGNOSTICS = ("effective_size", "effective_fraction")
 
 

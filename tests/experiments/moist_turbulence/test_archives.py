@@ -32,6 +32,7 @@ def test_runs_held_out_are_not_trained_on_and_coarse_fields_lie_on_the_fine_grid
     assert np.mean(archives.fine.values[:, 1] ** 4) == pytest.approx(3, abs=0.1)
 
 
+@pytest.mark.slow
 def test_spun_up_runs_go_on_from_their_state_under_forcings_of_their_own(simulated):
     with xr.open_zarr(simulated / "fine.zarr", chunks=None) as fine:
         zeta = fine.zeta.values[:, 0]

@@ -123,6 +123,7 @@ def test_a_default_of_today_is_not_taken_for_what_an_older_folder_was_made_with(
         launch(EXPERIMENT, tiny, folder, progress=False)
 
 
+@pytest.mark.slow
 def test_what_has_no_record_is_neither_gone_on_with_nor_published(simulated, tiny, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(simulated, folder)

@@ -28,6 +28,7 @@ def errors(rows, **wanted):
     return dict(zip(found[0]["evaluations"], found[0]["std"], strict=True))
 
 
+@pytest.mark.slow
 def test_the_unit_gaussian_is_the_one_of_the_docstrings(rows):
     case = {"case": "unit Gaussian", "grid": "exponential"}
     assert errors(rows, method="ode-multistep", **case)[32] == pytest.approx(1.007, abs=5e-4)

@@ -6,7 +6,7 @@ Values are read in blocks of time, so memory does not grow with the length of th
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field as field_
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import xarray as xr
@@ -16,6 +16,7 @@ from subgrid.data.checks.extremes import check_extremes, check_suspects
 from subgrid.data.checks.fills import Suspect
 from subgrid.data.checks.missing import NoNumber
 from subgrid.data.checks.places import file_at, place, show_time
+from subgrid.data.checks.shares import check_share
 from subgrid.data.fields import DataError
 from subgrid.data.pooling.pooling import AVAILABLE, NOTES, file_of
 from subgrid.data.sources.sources import first_line
@@ -154,6 +155,7 @@ def check_values(field: xr.DataArray, *, name: str, gaps: Gaps = "refuse", neede
         empty += _count(census, values.reshape(*present.shape, n_cells), present, start)
     census.low, census.high = check_suspects(field, census.suspects, (census.low, census.high), name)
     _check_census(field, census, empty, name, gaps)
+    check_share(field, census.high, name)
     return census
 
 
@@ -265,9 +267,14 @@ def gap_sentence(field: xr.DataArray, census: Census, name: str) -> str:
     where = {"time": int(census.first_missing[cell]), **{d: int(i) for d, i in zip(space, indices, strict=True)}}
     return (
         f"{file_at(field, field, where, name)}: {field.name} has no value (NaN) at {place(field, where)}, but this "
-        f"cell has values at other times ({int(partly.sum())} such cells, {int(census.missing[partly].sum())} such "
-        "values); "
+        f"cell has values at other times ({counted(partly.sum(), 'such cell')}, "
+        f"{counted(census.missing[partly].sum(), 'such value')}); "
     )
+
+
+def counted(number: Any, what: str) -> str:
+    """A number of things, in words."""
+    return f"{int(number)} {what}{'' if int(number) == 1 else 's'}"
 
 
 def _why_empty(field: xr.DataArray) -> str:

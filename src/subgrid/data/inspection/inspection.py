@@ -13,16 +13,17 @@ import numpy as np
 import xarray as xr
 
 from subgrid.data.blocks import BLOCK_BYTES
-from subgrid.data.canonical import field_of, looked_for, monthly_among, require_held, wanted_in
-from subgrid.data.checks.checks import check_sample, check_values, show_time
+from subgrid.data.canonical import field_of, looked_for, require_held, steps_among, wanted_in
+from subgrid.data.checks.checks import check_values, counted, show_time
 from subgrid.data.checks.fills import STEP_DAYS
-from subgrid.data.fields import DataError
+from subgrid.data.fields import DataError, space_dims
 from subgrid.data.inspection.fit import files_in_words, fit_together
 from subgrid.data.inspection.reports import FileReport, Fit, Inspection, PeriodReport, VariableReport
-from subgrid.data.inspection.together import GridSummary, summarise_grid
+from subgrid.data.inspection.together import summarise_grid
 from subgrid.data.pooling.pooling import ClimateField, pool
 from subgrid.data.sources.sources import SourceFile, expand, read_sources
 from subgrid.data.times.calendars import calendar_of, count_years, months_of, season_name, step_days, step_name
+from subgrid.data.times.stamps import CutStep
 from subgrid.data.times.steps import Step
 from subgrid.data.variables.wanted import Variable, Variables, wanted_variables
 
@@ -63,10 +64,35 @@ def inspect(
         >>> inspect("CMIP5_tas.nc", "EOBS_tas.nc").problems
     """
     wanted, budget = wanted_variables(variables), _Budget(values)
-    looks = [_look(file, source, wanted, budget) for file, source in _each(sources)]
+    items = _with_steps([_opened(*each) for each in _each(sources)], wanted)
+    looks = [_look(item, wanted, budget) for item in items]
     reports = [each.report for each in _with_problems(looks, wanted)]
-    archives = [(grid, look.fields) for look in looks if (grid := look.report.grid) is not None and look.is_archive]
-    return Inspection(tuple(reports), _fit_of(_by_grid(archives), step))
+    archives = _by_grid(looks)
+    fit = _fit_of(archives, step)
+    if fit is None:
+        reports = _with_faults_together(reports, archives, step)
+    else:
+        fit = replace(fit, problems=(*fit.problems, *_still(fit, archives, wanted)))
+    return Inspection(tuple(reports), fit)
+
+
+@dataclass(frozen=True)
+class _Item:
+    """One file, opened lazily.
+
+    Args:
+        file: its name.
+        source: the number of the argument that it belongs to.
+        opened: what is in it, or why it cannot be opened.
+        parts: its wanted variables, as `wanted_in` yields them.
+        steps: of variables that it holds one time of, by the other files on its grid.
+    """
+
+    file: str
+    source: int
+    opened: list[SourceFile] | DataError
+    parts: list[tuple[SourceFile, str, str, Variable]]
+    steps: dict[str, CutStep]
 
 
 @dataclass
@@ -88,11 +114,12 @@ class _Budget:
 
 @dataclass(frozen=True)
 class _Look:
-    """One file: its report so far, its fields, and what is wrong with others of its variables."""
+    """One file: its report so far, its fields, what is wrong with others of its variables, and its argument."""
 
     report: FileReport
     fields: list[ClimateField]
     faults: dict[str, str]
+    source: int = 0
 
     @property
     def is_archive(self) -> bool:
@@ -103,23 +130,54 @@ class _Look:
         return {field.name for field in self.fields}
 
 
-def _each(sources: Sequence[Any]) -> Iterator[tuple[str, Any]]:
-    """Every file by itself, so that a fault of one leaves the reports of the others."""
+def _each(sources: Sequence[Any]) -> Iterator[tuple[str, int, Any]]:
+    """Every file by itself, so that a fault of one leaves the reports of the others; and the argument that gave it."""
     for i, source in enumerate(sources):
         try:
             for item in expand(source):
-                yield f"dataset {i + 1}" if isinstance(item, xr.Dataset) else str(item), item
+                yield f"dataset {i + 1}" if isinstance(item, xr.Dataset) else str(item), i, item
         except DataError as error:
-            yield "" if isinstance(source, xr.Dataset) else str(source), error
+            yield "" if isinstance(source, xr.Dataset) else str(source), i, error
 
 
-def _look(file: str, source: Any, wanted: dict[str, Variable] | None, budget: _Budget) -> _Look:
-    if isinstance(source, DataError):
-        return _broken(file, source)
+def _opened(file: str, source: int, given: Any) -> _Item:
+    if isinstance(given, DataError):
+        return _Item(file, source, given, [], {})
     try:
-        opened = read_sources(source, name=file)
-        require_held(None if wanted is None else {}, opened)
-        fields, faults = _fields(opened, wanted, budget)
+        return _Item(file, source, read_sources(given, name=file), [], {})
+    except DataError as error:
+        return _Item(file, source, error, [], {})
+
+
+def _with_steps(items: list[_Item], wanted: dict[str, Variable] | None) -> list[_Item]:
+    """Files as they would be opened together: files of one time each, on one grid, have the step between them."""
+    found: list[_Item] = []
+    together: dict[Any, list[tuple[SourceFile, str, str, Variable]]] = {}
+    for item in items:
+        held = [] if isinstance(item.opened, DataError) else item.opened
+        parts = [(file, *each) for file in held for each in wanted_in(file, wanted)]
+        found.append(replace(item, parts=parts))
+        for part in parts:
+            together.setdefault(_space_of(part), []).append(part)
+    steps = {space: steps_among(parts) for space, parts in together.items()}
+    return [
+        replace(item, steps={k: v for part in item.parts for k, v in steps[_space_of(part)].items()}) for item in found
+    ]
+
+
+def _space_of(part: tuple[SourceFile, str, str, Variable]) -> tuple[int, ...]:
+    """The shape of the grid of a variable."""
+    field = part[0].dataset[part[2]]
+    return tuple(sorted(field.sizes[dim] for dim in space_dims(field)))
+
+
+def _look(item: _Item, wanted: dict[str, Variable] | None, budget: _Budget) -> _Look:
+    file = item.file
+    if isinstance(item.opened, DataError):
+        return _broken(file, item.opened)
+    try:
+        require_held(None if wanted is None else {}, item.opened)
+        fields, faults = _fields(item, budget)
         if not fields:
             return _Look(FileReport(file, (), None, 1, None, 0, None), [], faults)
         data = pool(fields, name=file)
@@ -150,21 +208,18 @@ def _look(file: str, source: Any, wanted: dict[str, Variable] | None, budget: _B
         ),
         fields,
         faults,
+        item.source,
     )
 
 
-def _fields(
-    opened: list[SourceFile], wanted: dict[str, Variable] | None, budget: _Budget
-) -> tuple[list[ClimateField], dict[str, str]]:
+def _fields(item: _Item, budget: _Budget) -> tuple[list[ClimateField], dict[str, str]]:
     """The variables that can be used, and what is wrong with the others."""
     fields, faults = [], {}
-    parts = [(file, *each) for file in opened for each in wanted_in(file, wanted)]
-    monthly = monthly_among(parts)
-    for file, new, old, given in parts:
+    for file, new, old, given in item.parts:
         looked_at = not budget.everything and 4 * file.dataset[old].size > WHOLE_BELOW
         try:
             at_a_time = FEW_BYTES if looked_at else BLOCK_BYTES
-            fields.append(field_of(file, old, new, given, block_bytes=at_a_time, monthly=new in monthly))
+            fields.append(field_of(file, old, new, given, block_bytes=at_a_time, step=item.steps.get(new)))
         except DataError as error:
             faults[new] = str(error)
     return fields, faults
@@ -196,7 +251,6 @@ def _with_problems(looks: list[_Look], wanted: dict[str, Variable] | None) -> li
 
 
 def _variable(field: xr.DataArray, found: ClimateField, file: str, budget: _Budget) -> VariableReport:
-    check_sample(field.to_dataset(), name=file)
     looked_at = field
     if "time" in field.dims and not budget.whole(4 * field.size):
         n_times = field.sizes["time"]
@@ -221,8 +275,8 @@ def _variable(field: xr.DataArray, found: ClimateField, file: str, budget: _Budg
 def _advice(report: VariableReport) -> Iterator[str]:
     if report.gappy:
         yield (
-            f"{report.name} has gaps: {report.gappy} cells have values at some times only; fill them, leave these "
-            "cells out with gaps = 'mask', or the times that lack them with gaps = 'drop'."
+            f"{report.name} has gaps: {counted(report.gappy, 'cell')} with values at some times only; fill them, leave "
+            "these cells out with gaps = 'mask', or the times that lack them with gaps = 'drop'."
         )
     if report.low == report.high and report.n_looked_at > 1:
         yield f"{report.name} never changes: it is {report.low:.6g} {report.units}; nothing is to be learned."
@@ -251,23 +305,60 @@ def _period(time: xr.DataArray) -> PeriodReport:
     )
 
 
-def _by_grid(archives: list[tuple[GridSummary, list[ClimateField]]]) -> list[list[ClimateField]]:
-    """Fields of files on the same grid together, coarsest first."""
-    groups: dict[tuple, tuple[float, list[ClimateField]]] = {}
-    for grid, fields in archives:
-        edges = tuple(round(edge, 1) for edge in (grid.south, grid.north, grid.west, grid.east))
-        groups.setdefault((grid.shape, edges), (grid.spacing_km, []))[1].extend(fields)
-    return [fields for _, fields in sorted(groups.values(), key=lambda group: -group[0])]
+def _by_grid(looks: list[_Look]) -> list[list[_Look]]:
+    """Files of archives on the same grid together, coarsest first."""
+    groups: dict[tuple, tuple[float, list[_Look]]] = {}
+    for look in looks:
+        grid = look.report.grid
+        if grid is not None and look.is_archive:
+            edges = tuple(round(edge, 1) for edge in (grid.south, grid.north, grid.west, grid.east))
+            groups.setdefault((grid.shape, edges), (grid.spacing_km, []))[1].append(look)
+    return [group for _, group in sorted(groups.values(), key=lambda group: -group[0])]
 
 
-def _fit_of(archives: list[list[ClimateField]], step: Step | None) -> Fit | None:
+def _pooled(looks: list[_Look], step: Step | None) -> xr.Dataset:
+    """Files as one archive."""
+    files = list(dict.fromkeys(look.report.file for look in looks))
+    return pool([field for look in looks for field in look.fields], name=files_in_words(files), step=step)
+
+
+def _fit_of(archives: list[list[_Look]], step: Step | None) -> Fit | None:
     if len(archives) != 2:
         return None
-    files = [tuple(dict.fromkeys(field.file for field in fields)) for fields in archives]
+    files = [tuple(dict.fromkeys(look.report.file for look in looks)) for looks in archives]
     try:
-        coarse, fine = (
-            pool(fields, name=files_in_words(f), step=step) for fields, f in zip(archives, files, strict=True)
-        )
+        coarse, fine = (_pooled(looks, step) for looks in archives)
     except DataError as error:
         return Fit(files[0], files[1], float("nan"), float("nan"), (), 0, (str(error),), ())
     return fit_together(coarse, fine, coarse_files=files[0], fine_files=files[1])
+
+
+def _with_faults_together(
+    reports: list[FileReport], archives: list[list[_Look]], step: Step | None
+) -> list[FileReport]:
+    """What keeps files on one grid from being one archive: a problem of one argument's files, a note of others."""
+    for looks in archives:
+        if len(looks) < 2:
+            continue
+        try:
+            _pooled(looks, step)
+        except DataError as error:
+            at = next(i for i, report in enumerate(reports) if report.file == looks[0].report.file)
+            one = len({look.source for look in looks}) == 1 and reports[at].problem is None
+            said = {"problem": str(error)} if one else {
+                "advice": (*reports[at].advice, f"with the others on its grid it makes no archive: {error}")
+            }  # fmt: skip
+            reports = [*reports[:at], replace(reports[at], **said), *reports[at + 1 :]]
+    return reports
+
+
+def _still(fit: Fit, archives: list[list[_Look]], wanted: dict[str, Variable] | None) -> Iterator[str]:
+    """Variables from which nothing is to be learned, of those that are asked for or the only common one."""
+    asked = fit.variables if wanted is not None or len(fit.variables) == 1 else ()
+    for name in asked:
+        for looks in archives:
+            found = [(each, look) for look in looks for each in look.report.variables if each.name == name]
+            low, high = min(each.low for each, _ in found), max(each.high for each, _ in found)
+            if low == high and sum(each.n_looked_at for each, _ in found) > 1:
+                files = files_in_words([look.report.file for _, look in found])
+                yield f"{name} never changes in {files}: it is {low:.6g} {found[0][0].units}; bring other data."

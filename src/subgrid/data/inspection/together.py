@@ -70,7 +70,8 @@ def summarise_grid(dataset: xr.Dataset | xr.DataArray) -> GridSummary:
     if lat.ndim == 1:
         lat, lon = np.meshgrid(lat, lon, indexing="ij")
     lon = _in_one_piece(lon)
-    along = [float(np.rad2deg(_mean_angle(lat, lon, axis))) for axis in (0, 1)]
+    angles = _regular_angles(lat[:, 0], lon[0]) if kind == "regular" else [_mean_angle(lat, lon, k) for k in (0, 1)]
+    along = [float(np.rad2deg(angle)) for angle in angles]
     shrink = float(np.cos(np.deg2rad(lat)).mean())
     steps = (along[0], _mean_step(lon[0]) if kind == "regular" else along[1])
     margin = (steps[0] / 2, steps[1] / 2 if kind == "regular" else steps[1] / 2 / shrink)
@@ -239,6 +240,16 @@ def _in_one_piece(lon: np.ndarray) -> np.ndarray:
         return lon
     middle = float(np.angle(np.exp(1j * np.deg2rad(lon)).mean(), deg=True))
     return middle + (lon - middle + 180.0) % 360.0 - 180.0
+
+
+def _regular_angles(lat: np.ndarray, lon: np.ndarray) -> tuple[float, float]:
+    """`_mean_angle` along both axes of a regular grid, each different step of longitude once."""
+    if len(lon) < 2:
+        return _mean_angle(lat[:, None], np.zeros((len(lat), 1)), 0), 0.0
+    steps, counts = np.unique(np.round(np.diff(lon), 9), return_counts=True)
+    ends = np.stack([np.zeros(len(steps)), steps], 1)
+    each = [_mean_angle(np.repeat(lat[:, None], 2, 1), np.repeat(pair[None], len(lat), 0), 1) for pair in ends]
+    return _mean_angle(lat[:, None], np.zeros((len(lat), 1)), 0), float(np.average(each, weights=counts))
 
 
 def _mean_angle(lat: np.ndarray, lon: np.ndarray, axis: int) -> float:

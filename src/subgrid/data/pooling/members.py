@@ -20,6 +20,8 @@ MEMBER_DIMS = (
 MEMBER_LABEL = re.compile(r"r\d+i\d+p\d+(?:f\d+)?")
 AVAILABLE = "available"
 """The coordinate (realization, time) that says which times each of several members of unequal lengths has."""
+COARSE_MEMBER = "coarse_realization"
+"""The coordinate of an ensemble that says for which member of the coarse model a draw, or a sample, is."""
 VERSIONS = "expver"
 """Of ERA5: 1 the final analysis, 5 the preliminary one that stands in for its last months."""
 NUMBERED = "number of the member, in the order of the files"

@@ -15,6 +15,7 @@ import xarray as xr
 from subgrid.data.checks.fills import STORED, Stored
 from subgrid.data.fields import DataError
 from subgrid.data.pooling.members import AVAILABLE, MEMBER_LABEL, NUMBERED, label_of, natural_key
+from subgrid.data.pooling.sentences import said_once
 from subgrid.data.times.calendars import calendar_of
 from subgrid.data.times.hours import same_hours
 from subgrid.data.times.steps import Step, averaged, check_one_step
@@ -22,10 +23,10 @@ from subgrid.data.times.totals import refuse_totals
 from subgrid.data.variables.quantities import Described
 
 PARTS = "parts"
-UNITS_FOUND = "units_found"
+UNITS_FOUND, UNITS_GIVEN = "units_found", "units_given"
 NOTES = "notes"
-"""Keys of a variable's encoding that keep its files, its units in them and what was done to it when they were opened;
-for messages and the history of outputs. They are not written."""
+"""Keys of a variable's encoding that keep its files, its units in them and as given, and what was done to it when they
+were opened; for messages and the history of outputs. They are not written."""
 GRID_TOLERANCE = 0.01
 """Coordinates that agree to this part of a cell are equal: files store them with different precision."""
 
@@ -109,7 +110,7 @@ def pool(fields: Sequence[ClimateField], *, name: str, step: Step | None = None)
     merged = _merged(list(series.values()), name)
     for variable in series:
         own = [field for field in fields if field.name == variable]
-        notes = tuple(dict.fromkeys([*(note for field in own for note in field.notes), *averages[variable]]))
+        notes = said_once([*(note for field in own for note in field.notes), *averages[variable]])
         merged[variable].encoding = {**_known_of(own), NOTES: notes}
     return merged
 
@@ -117,7 +118,8 @@ def pool(fields: Sequence[ClimateField], *, name: str, step: Step | None = None)
 def _known_of(fields: list[ClimateField]) -> dict[str, Any]:
     """What messages about a variable need of its files."""
     stored = [field.stored for field in fields if field.stored is not None]
-    return {PARTS: [_part(field) for field in fields], UNITS_FOUND: fields[0].units, STORED: stored}
+    units = {UNITS_FOUND: fields[0].units, UNITS_GIVEN: fields[0].given_units}
+    return {PARTS: [_part(field) for field in fields], STORED: stored, **units}
 
 
 def notes_of(dataset: xr.Dataset) -> tuple[str, ...]:
@@ -133,8 +135,7 @@ def notes_of(dataset: xr.Dataset) -> tuple[str, ...]:
         >>> notes_of(open_climate("era5.nc"))
         ('t2m: the 2 values of expver are merged',)
     """
-    every = (note for field in dataset.data_vars.values() for note in field.encoding.get(NOTES, ()))
-    return tuple(dict.fromkeys(every))
+    return said_once(note for field in dataset.data_vars.values() for note in field.encoding.get(NOTES, ()))
 
 
 def pooled(dataset: xr.Dataset) -> xr.Dataset:
@@ -220,12 +221,10 @@ def _part(field: ClimateField) -> tuple[str, Any, Any, str | None]:
 
 
 def _check_calendars(fields: Sequence[ClimateField]) -> None:
-    known: dict[str, str] = {}
-    for field in fields:
-        if "time" in field.data.dims:
-            known.setdefault(calendar_of(field.data["time"]), field.file)
+    timed = [field for field in reversed(fields) if "time" in field.data.dims]
+    known = {calendar_of(field.data["time"]): field.file for field in timed}
     if len(known) > 1:
-        (one, file), (two, other) = list(known.items())[:2]
+        (one, file), (two, other) = list(known.items())[:-3:-1]
         raise DataError(
             f"{file} has the calendar {one} and {other} {two}; open them as two archives, or convert one with "
             f"dataset.convert_calendar({one!r})."

@@ -8,7 +8,7 @@ they are for; those of longer intervals have them in the middle, so that a clima
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import xarray as xr
@@ -44,6 +44,9 @@ LEVELS = re.compile(r"p|plev|lev(el)?|pressure(_level)?|pres|isobaric\w*|height|
 """Coordinates of what is no field of the surface: the geopotential of 500 hPa is not that of the ground."""
 MIDDLE = 1.6
 """Days from the middle of a month within which a stamp stands for it: the 15th of 31 days is one and a half away."""
+FEWEST_STAMPS = 3
+"""Of files of one time each, that tell a step of a day or less: two may be any two days."""
+CutStep: TypeAlias = Literal["month"] | float
 LONG = 1.5
 """Days from which on a mean is stamped in the middle of its interval: below, a phase is right to less than a day."""
 
@@ -65,14 +68,14 @@ class Stamped:
     dim: str | None = None
 
 
-def with_canonical_times(dataset: xr.Dataset, variable: str, *, file: str, monthly: bool = False) -> Stamped:
+def with_canonical_times(dataset: xr.Dataset, variable: str, *, file: str, step: CutStep | None = None) -> Stamped:
     """A variable with the dimension "time" and a date for each, in the middle of its interval where that is long.
 
     Args:
         dataset: decoded.
         variable: in it.
         file: for messages.
-        monthly: whether it is part of a series of months, as `are_monthly` finds: one time alone does not tell.
+        step: of the series that it is a part of, as `step_of_parts` finds it: one time alone does not tell.
 
     Returns:
         The dataset, the lengths of the intervals, and notes.
@@ -95,35 +98,61 @@ def with_canonical_times(dataset: xr.Dataset, variable: str, *, file: str, month
     dataset, moved = _renamed(dataset, dim, name, values), []
     if bounds is not None and values.dtype.kind == bounds.dtype.kind and dataset["time"].size:
         centred, lengths, moved = _centred(dataset["time"], bounds.values, _cell_methods(dataset, variable), file)
-    elif (monthly or is_monthly(dataset["time"])) and not dataset["time"].isnull().any():
+    elif (step == "month" or is_monthly(dataset["time"])) and not dataset["time"].isnull().any():
         centred, lengths, moved = _middle_of_months(dataset["time"])
     else:
-        centred, lengths = values, _equal_step(dataset["time"])
+        centred, lengths = values, _equal_step(dataset["time"]) or (None if step == "month" else step)
     dataset = dataset.assign_coords(time=("time", centred, dataset["time"].attrs))
     said = (*notes, *(f"time: {each}" for each in (*said, *moved)))
     return Stamped(dataset, _along(lengths, dataset), said, dim if dim == name and dim in own else None)
 
 
-def are_monthly(parts: Sequence[tuple[xr.Dataset, str, str]]) -> bool:
-    """Whether a variable that is cut into files is a series of months, where a file of one time cannot tell.
+def step_of_parts(parts: Sequence[tuple[xr.Dataset, str, str]]) -> CutStep | None:
+    """The time step of a variable that is cut into files of one time, which no file can tell alone.
 
     Args:
         parts: a decoded dataset, the name of the variable in it and the file, for each file that holds the variable.
 
     Returns:
-        True if some file has one time without bounds, and the times of all without bounds are a month apart.
+        "month" or a number of days up to 1, if some file has one time without bounds and the times of all without
+        bounds are so far apart; else None.
 
     Examples:
-        >>> are_monthly([(january, "tas", "tas_200101.nc"), (february, "tas", "tas_200102.nc")])
-        True
+        >>> step_of_parts([(january, "tas", "tas_200101.nc"), (february, "tas", "tas_200102.nc")])
+        'month'
     """
     stamps = [values for part in parts if (values := _own_stamps(*part)) is not None and values.size]
     if len(stamps) < 2 or min(map(len, stamps)) > 1 or len({values.dtype.kind for values in stamps}) > 1:
-        return False
+        return None
     every = np.concatenate(stamps)
     if _is_missing(every) or len({getattr(each, "calendar", "") for each in every}) > 1:
+        return None
+    time = xr.DataArray(np.unique(every), dims="time")
+    if is_monthly(time):
+        return "month"
+    days = equal_step_days(time) if time.size >= FEWEST_STAMPS else None
+    return days if days is not None and days <= 1 else None
+
+
+def has_dates(dataset: xr.Dataset, variable: str) -> bool:
+    """Whether a variable has a date for each of its fields.
+
+    Args:
+        dataset: decoded.
+        variable: in it.
+
+    Returns:
+        False for a variable without times, and for times that are numbers.
+
+    Examples:
+        >>> has_dates(xr.open_dataset("wrf.nc"), "RAINNC")
+        True
+    """
+    try:
+        found = _axis(dataset, variable, variable)
+    except DataError:
         return False
-    return is_monthly(xr.DataArray(np.unique(every), dims="time"))
+    return found is not None and is_dated(dataset[found[1]].variable)
 
 
 def _own_stamps(dataset: xr.Dataset, variable: str, file: str) -> np.ndarray | None:

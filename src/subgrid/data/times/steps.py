@@ -15,15 +15,12 @@ import xarray as xr
 from subgrid.data.blocks import BLOCK_BYTES
 from subgrid.data.fields import DataError
 from subgrid.data.times.calendars import is_monthly, middle_of_months, starts_of, step_days, step_name
-from subgrid.data.variables.quantities import describe
+from subgrid.data.variables.quantities import describe, extreme_of
 
 Step: TypeAlias = Literal["day", "month"]
 How: TypeAlias = Literal["mean", "maximum", "minimum", "sum"]
 STEPS: tuple[Step, ...] = ("day", "month")
 NAMES = {"day": "daily", "month": "monthly"}
-MAXIMA = re.compile(r".*max(imum)?(_?adjust|_?2m|_?10m)?|tx|tmx|fx|mx2t\d*|i?10fg\d*|fg10", re.I)
-MINIMA = re.compile(r".*min(imum)?(_?adjust|_?2m|_?10m)?|tn|tmn|mn2t\d*", re.I)
-"""Names of daily extremes in well-known archives."""
 DAY = 86_400
 """In seconds."""
 
@@ -100,7 +97,10 @@ def advice(*names: str | None) -> str:
     step = common_step(*names)
     if step is None:
         return "average the finer one before, for instance with dataset.resample(time='YS').mean()"
-    return f"average both with step = '{step}' (climate.step in a configuration, --step {step} of subgrid inspect)"
+    return (
+        f"average both with step = '{step}' (climate.step in a configuration, --step {step} of "
+        f"`subgrid inspect`, --set step={step} of `subgrid fit`)"
+    )
 
 
 def how_to_average(field: xr.DataArray) -> How:
@@ -120,10 +120,8 @@ def how_to_average(field: xr.DataArray) -> How:
     for how in ("maximum", "minimum"):
         if re.search(rf"\btime\s*:\s*{how}\b", methods):
             return how
-    if MAXIMA.fullmatch(str(field.name)):
-        return "maximum"
-    if MINIMA.fullmatch(str(field.name)):
-        return "minimum"
+    if (named := extreme_of(str(field.name))) is not None:
+        return named
     summed = re.search(r"\btime\s*:\s*sum\b", methods) and describe(field).kind.units is None
     return "sum" if summed else "mean"
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 import xarray as xr
 
 TransformName: TypeAlias = Literal["none", "censored root", "root", "arcsine"]
+Extreme: TypeAlias = Literal["maximum", "minimum"]
 Bounds: TypeAlias = tuple[float | None, float | None]
 OPEN: Bounds = (None, None)
 QUANTITY_ATTRIBUTE, BOUNDS_ATTRIBUTE = "subgrid_quantity", "subgrid_bounds"
@@ -135,6 +136,16 @@ what is plausible: records at the surface are 184 and 330 K, 1825 mm in a day an
 temperature leaves room for the stratosphere, that of pressure for upper levels, models supersaturate air to 110 %."""
 SUFFIXES = r"(_?(adjust|bc|qdm|corr(ected)?|daily|monthly|mean|avg|day))+$"
 """Of names: CORDEX appends "Adjust" to what is bias adjusted, others what was averaged."""
+EXTREMES: dict[Extreme, re.Pattern[str]] = {
+    "maximum": re.compile(r".*max(imum)?(_?adjust|_?2m|_?10m)?|tx|tmx|fx|mx2t\d*|i?10fg\d*|fg10", re.I),
+    "minimum": re.compile(r".*min(imum)?(_?adjust|_?2m|_?10m)?|tn|tmn|mn2t\d*", re.I),
+}
+"""Of names: those of extremes of a day, of whatever quantity, in well-known archives."""
+OTHER_READINGS: dict[str, tuple[str, str]] = {
+    "r2": ("other", r"determination|correlation|squared|explained|goodness"),
+    "hu": ("mass fraction", r"specific|mixing"),
+}
+"""Of names of a relative humidity, in pure numbers: the other reading, and the words of a long name that say so."""
 DERIVED = re.compile(r"(.*_)?(tendency|product|square|integral|angle|derivative|covariance)_.*")
 """CF standard names of what is made of variables: none of their units or bounds."""
 MODIFIERS = {"number_of_observations", "detection_minimum", "status_flag", "standard_error", "quality_flag"}
@@ -225,6 +236,22 @@ def describe_name(name: str) -> Described:
     return describe(xr.DataArray(0.0, name=name))
 
 
+def extreme_of(name: str) -> Extreme | None:
+    """Which extreme of a day a name stands for in well-known archives.
+
+    Args:
+        name: of the variable.
+
+    Returns:
+        "maximum" or "minimum"; None for all other names.
+
+    Examples:
+        >>> extreme_of("tasmax")
+        'maximum'
+    """
+    return next((extreme for extreme, pattern in EXTREMES.items() if pattern.fullmatch(name)), None)
+
+
 def require_quantity(name: str) -> str:
     """The name, if it is one of `QUANTITIES`.
 
@@ -248,10 +275,12 @@ def _from_metadata(field: xr.DataArray) -> Described:
     if by_standard is not None:
         found = Described(by_standard, f"standard_name {standard_name!r}", OPEN, "none")
         return _as_range(found, field)
+    if (other := _other_reading(field)) is not None:
+        return other
     bare = re.sub(SUFFIXES, "", str(field.name or "").lower()) or str(field.name).lower()
     for name in dict.fromkeys((str(field.name or "").lower(), bare)):
         matching = [q for q, kind in QUANTITIES.items() if re.fullmatch(kind.names, name)]
-        fitting = [q for q in matching if _fits(field, q)]
+        fitting = [q for q in matching if _fits(field, q)] or (matching if _has_unknown_units(field) else [])
         if fitting:
             by_units = ", and units" if len(matching) > 1 or standard_name else ""
             return _as_range(Described(fitting[0], f"its name, {field.name!r}{by_units}", OPEN, "none"), field)
@@ -259,6 +288,22 @@ def _from_metadata(field: xr.DataArray) -> Described:
             because = f"its name, {field.name!r}, says {QUANTITIES[matching[0]].about}, and its units do not"
             return Described("other", because, OPEN, "none")
     return Described("other", "no standard name or name that Subgrid knows", OPEN, "none")
+
+
+def _other_reading(field: xr.DataArray) -> Described | None:
+    """What a name of a humidity means in pure numbers where its long name says otherwise, or no time a coefficient."""
+    from subgrid.data.variables.units import is_number
+
+    quantity, pattern = OTHER_READINGS.get(str(field.name or "").lower(), ("", ""))
+    units, title = (str(field.attrs.get(key, "")) for key in ("units", "long_name"))
+    if not quantity or not is_number(units):
+        return None
+    if re.search(pattern, title.lower()):
+        return Described(quantity, f"its name, {field.name!r}, and its long name, {title!r}", OPEN, "none")
+    if quantity == "other" and field.ndim == 2 and "humid" not in title.lower():
+        because = f"its name, {field.name!r}, in {units!r} may be a coefficient of determination, as it has no time"
+        return Described("other", because, OPEN, "none")
+    return None
 
 
 def _as_range(found: Described, field: xr.DataArray) -> Described:
@@ -283,6 +328,13 @@ def _fits(field: xr.DataArray, quantity: str) -> bool:
     if quantity in ("relative humidity", "fraction") and re.search(r"g\b|mol|m\W*3", units):
         return False  # kg/kg and the like are numbers too, and shares of something else
     return can_be(units, quantity)
+
+
+def _has_unknown_units(field: xr.DataArray) -> bool:
+    """Whether the units of a file are none: then its name stands, and the units are refused where they are read."""
+    from subgrid.data.variables.unit_spellings import is_unit
+
+    return not is_unit(str(field.attrs.get("units", "")))
 
 
 def _with_bounds(found: Described, bounds: Bounds) -> Described:

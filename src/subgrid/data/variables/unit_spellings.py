@@ -52,6 +52,8 @@ SPELLINGS: dict[str, str] = {
     "kelvin": "degc deg_c degreec degree_c degrees_c degk k kelvin celsius",
     "percent": "% percent pct percentage per_cent",
     "dimensionless": "ratio fraction",
+    "common_okta": "okta oktas eighth eighths",
+    "common_tenth": "tenth tenths",
     "ppm": "ppm ppmv",
 }
 """pint's name, and spellings in lower case; exact names of pint come after them. In a product a °C is a K. A common
@@ -68,7 +70,7 @@ GLUED = {
 """Texts, in lower case, whose factors are written without a space."""
 CASE_MATTERS = frozenset({"M", "G", "D", "S", "H", "MM", "MB", "MW", "MJ"})
 """Symbols whose capital letters are another unit: alone among small letters they are not read as the small ones."""
-EXOTIC = frozenset({"ms", "DU", "ly", "oktas", "okta", "Da", "au", "pc", "Gy", "T", "ha", "u", "amu"})
+EXOTIC = frozenset({"ms", "DU", "ly", "Da", "au", "pc", "Gy", "T", "ha", "u", "amu"})
 """Names that archives use for something else than pint does: "ms-1" for m s-1, Dobson units, langleys."""
 PREFIXED = {"MJ": "megajoule", "MW": "megawatt"}
 MEAN_YEAR = 365.2425
@@ -137,6 +139,26 @@ def parse_unit(text: str) -> Unit:
     return Unit(number * product.scale, product.unit)
 
 
+def is_unit(text: str) -> bool:
+    """Whether a text is a unit.
+
+    Args:
+        text: the attribute "units" of a variable.
+
+    Returns:
+        False where `parse_unit` would refuse it.
+
+    Examples:
+        >>> is_unit("quux")
+        False
+    """
+    try:
+        parse_unit(text)
+    except UnknownUnit:
+        return False
+    return True
+
+
 def same_unit(first: str, second: str) -> bool:
     """Whether two spellings are of one unit; False where one is not known.
 
@@ -200,6 +222,8 @@ def registry() -> Any:
 
         units.define(f"common_year = {MEAN_YEAR} * day")
         units.define(f"common_month = {MEAN_YEAR / 12} * day")
+        units.define("common_okta = 0.125")
+        units.define("common_tenth = 0.1")
         units.define(f"common_decade = {10 * MEAN_YEAR} * day")
     finally:
         logger.setLevel(level)

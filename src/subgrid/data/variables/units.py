@@ -4,6 +4,7 @@ Temperatures become K, precipitation mm day-1, pressures Pa and so on (`quantiti
 not know keeps its units. What a variable measures decides, not its units alone: m s-1 is a wind as well as a rain rate.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,7 +13,7 @@ import xarray as xr
 
 from subgrid.data.fields import DataError
 from subgrid.data.variables.quantities import QUANTITIES, Described, Quantity
-from subgrid.data.variables.unit_spellings import ZEROS, Unit, UnknownUnit, parse_unit, registry
+from subgrid.data.variables.unit_spellings import DIMENSIONLESS, ZEROS, Unit, UnknownUnit, parse_unit, registry
 
 WATER_DENSITY = 1000.0
 """In kg m-3."""
@@ -117,6 +118,8 @@ def _instead(unit: Unit, text: str, quantity: str) -> str:
     """What to say of a variable whose units do not fit: those of a rate for amounts, else another quantity."""
     if unit.dimensionality in AMOUNTS.get(quantity, ()):
         return f"units = '{text} day-1'"
+    if is_angle(unit):
+        return "units = " + repr("degC" if quantity.startswith("temperature") else QUANTITIES[quantity].units)
     fitting = (name for name, kind in QUANTITIES.items() if name != quantity and kind.units and can_be(text, name))
     return f"quantity = {next(fitting, 'other')!r}"
 
@@ -142,6 +145,54 @@ def can_be(units: str, quantity: str) -> bool:
         return _line(parse_unit(units), kind, quantity, 1.0) is not None
     except UnknownUnit:
         return False
+
+
+def is_amount(quantity: str, units: str) -> bool:
+    """Whether units are those of what is summed up over a time step.
+
+    Args:
+        quantity: a key of `QUANTITIES`.
+        units: of its values.
+
+    Returns:
+        True for mm of precipitation or J m-2 of radiation, for instance.
+
+    Examples:
+        >>> is_amount("precipitation", "mm")
+        True
+    """
+    try:
+        return parse_unit(units).dimensionality in AMOUNTS.get(quantity, ())
+    except UnknownUnit:
+        return False
+
+
+def is_angle(unit: Unit) -> bool:
+    """Whether a unit is one of angles, which no quantity of the table has.
+
+    Args:
+        unit: from `parse_unit`.
+
+    Returns:
+        True for degrees and radians.
+    """
+    return str(unit.unit) in ("degree", "radian")
+
+
+def is_number(units: str) -> bool:
+    """Whether units are those of a pure number, such as "1" or "0-1", and neither missing nor per cent.
+
+    Args:
+        units: the attribute.
+
+    Returns:
+        False for all others.
+
+    Examples:
+        >>> is_number("%")
+        False
+    """
+    return bool(units.strip()) and re.fullmatch(DIMENSIONLESS, units.strip().lower()) is not None
 
 
 def implausible(described: Described, low: float, high: float) -> Literal["too low", "too high"] | None:
@@ -186,6 +237,8 @@ def _line(
     unit: Unit, kind: Quantity, quantity: str, step_days: float | xr.DataArray | None
 ) -> tuple[float | xr.DataArray, float] | None:
     """(factor, offset) of the conversion; None if the dimensions do not agree."""
+    if is_angle(unit):
+        return None  # pint takes it for a number, and a degree for .017
     ureg = registry()
     amount, days = ureg.Quantity(unit.scale, unit.unit), 1.0
     if quantity in AMOUNTS and "common_month" in str(unit.unit) and _is_months(step_days):

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Scalar
 
 from subgrid.diffusion.gaussian_conditional import require_noise_shape
 from subgrid.diffusion.gaussian_prior import GaussianPrior
-from subgrid.diffusion.guidance.gaussian import NoiseVariance, innovations
+from subgrid.diffusion.guidance.gaussian import ROUNDING, NoiseVariance, innovations
 from subgrid.types import Coarsening, Denoiser
 
 
@@ -122,13 +122,13 @@ def _matched_correction(denoiser, operator, target, x, sigma, prior, noise_varia
 
 
 def _gaussian_preconditioner(prior, operator, shape, sigma, noise_variance) -> Callable[[Array], Array]:
-    """b ↦ A_G⁻¹b with A_G = (C′SC′ᵀ + Σ_y)/σ², what A is under the Gaussian; b ↦ b where rounding left no factor."""
+    """b ↦ A_G⁻¹b with A_G = (C′SC′ᵀ + Σ_y)/σ², what A is under the Gaussian; b ↦ b where it has none."""
     if prior is None:
         return lambda b: b
-    factor = jnp.linalg.cholesky(innovations(prior, operator, shape, sigma, noise_variance).gram / sigma**2)
-    # A factor that is not finite would freeze the solve at its start: a correction of zero, and no complaint.
-    factor = jnp.where(jnp.all(jnp.isfinite(factor)), factor, jnp.eye(len(factor)))
-    return lambda b: jax.scipy.linalg.cho_solve((factor, True), b.reshape(-1)).reshape(shape)
+    found = innovations(prior, operator, shape, sigma, noise_variance)
+    # What is not finite, or 0 everywhere, would freeze the solve at its start: a correction of zero, and no complaint.
+    known = jnp.all(jnp.isfinite(found.directions)) & (jnp.max(found.variances) > 0)
+    return lambda b: jnp.where(known, sigma**2 * found.solve(b.reshape(-1)).reshape(shape), b)
 
 
 def safeguarded_conjugate_gradient(
@@ -141,9 +141,10 @@ def safeguarded_conjugate_gradient(
 ) -> tuple[Array, Scalar]:
     """Lλ for the best λ found with A λ ≈ b, A λ = lower(lift(λ), λ), and its relative residual.
 
-    Preconditioned conjugate gradients that keep the iterate of smallest residual and freeze where pᵀAp ≤ 0 or a value
-    is not finite: for a symmetric positive definite A this is the plain method, for any other A it never ends worse
-    than it began. The image Lλ is accumulated along, which spares one application of `lift`.
+    Preconditioned conjugate gradients that keep the iterate of smallest residual and freeze where pᵀAp is not positive,
+    but for rounding, or a value is not finite: for a symmetric positive definite A this is the plain method, for any
+    other A it never ends worse than it began. Without that measure of rounding, the part of b that no λ reaches would
+    be divided by rounding errors. The image Lλ is accumulated along, which spares one application of `lift`.
 
     Args:
         lift: L, from λ to a fine field.
@@ -158,11 +159,13 @@ def safeguarded_conjugate_gradient(
     scale = jnp.sum(target**2)
 
     def iterate(_, state):
-        residual, direction, steepness, image, best_image, best_norm, active = state
+        residual, direction, steepness, image, best_image, best_norm, steepest, active = state
         lifted = lift(direction)
         applied = lower(lifted, direction)
-        curvature = jnp.sum(direction * applied)
-        active = active & (curvature > 0) & jnp.isfinite(curvature) & (jnp.sum(residual**2) > 1e-12 * scale)
+        curvature, size = jnp.sum(direction * applied), jnp.sum(direction**2)
+        active = active & (curvature > ROUNDING * steepest * size) & jnp.isfinite(curvature)
+        active = active & (jnp.sum(residual**2) > 1e-12 * scale)
+        steepest = jnp.where(active, jnp.maximum(steepest, curvature / size), steepest)
         length = jnp.where(active, steepness / jnp.where(active, curvature, 1.0), 0.0)
         image = image + jnp.where(active, length * lifted, 0.0)
         residual = residual - jnp.where(active, length * applied, 0.0)
@@ -171,10 +174,10 @@ def safeguarded_conjugate_gradient(
         direction = conditioned + jnp.where(active, turned / jnp.where(active, steepness, 1.0), 0.0) * direction
         better = active & (norm < best_norm)
         best_image = jnp.where(better, image, best_image)
-        return residual, direction, turned, image, best_image, jnp.where(better, norm, best_norm), active
+        return residual, direction, turned, image, best_image, jnp.where(better, norm, best_norm), steepest, active
 
     nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(lift, target))
     first = precondition(target)
-    start = (target, first, jnp.sum(target * first), nothing, nothing, scale, jnp.asarray(True))
+    start = (target, first, jnp.sum(target * first), nothing, nothing, scale, jnp.zeros_like(scale), jnp.asarray(True))
     state = jax.lax.fori_loop(0, n_iterations, iterate, start)
     return state[4], jnp.sqrt(state[5] / jnp.maximum(scale, 1e-38))

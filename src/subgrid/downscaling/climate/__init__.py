@@ -1,4 +1,4 @@
-"""Climate archives: domain, anomalies, prior, the fitted model and its ensembles."""
+"""Climate archives: domain, anomalies, what is fitted on the coarse one, baselines."""
 
 import lazy_loader
 

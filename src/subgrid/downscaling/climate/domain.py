@@ -9,13 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 from jax.experimental import sparse
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Bool, Float
 
 from subgrid.data.canonical import valid_mask
 from subgrid.data.fields import DataError
@@ -30,7 +28,7 @@ from subgrid.downscaling.preparation.climatology import Climatology, fit_climato
 from subgrid.downscaling.preparation.series import Series
 from subgrid.downscaling.preparation.steps import Anomaly, Bounded, Masked, Transformed
 from subgrid.downscaling.preparation.transforms import ChannelTransforms, transforms_of
-from subgrid.types import Coarsening
+from subgrid.downscaling.refined.conditions import coarsen_each
 from subgrid.verification.dependence import EARTH_RADIUS, great_circle_distances
 
 
@@ -84,12 +82,7 @@ class Domain:
     def coarsen(self, fields: Float[np.ndarray, "n channel *fine"]) -> Float[np.ndarray, "n channel kept"]:
         """C′ of fine fields; values outside the mask do not matter."""
         inside = jnp.asarray(np.where(self.mask, fields, 0.0), jnp.float32)
-        return np.asarray(_coarsen_each(self.regridding.operator, inside))
-
-
-@eqx.filter_jit
-def _coarsen_each(operator: Coarsening, fields: Float[Array, "n channel *fine"]) -> Float[Array, "n channel kept"]:
-    return jax.lax.map(operator, fields, batch_size=min(64, len(fields)))
+        return np.asarray(coarsen_each(self.regridding.operator, inside))
 
 
 def connect(fine: xr.Dataset, coarse: xr.Dataset, variables: Sequence[str], *, minimum_valid: float = 0.5) -> Domain:

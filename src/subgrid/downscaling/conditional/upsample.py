@@ -82,6 +82,11 @@ class FlowUpsampler(eqx.Module):
         )
 
 
+def usual_evaluations(model: ConditionalModel) -> int:
+    """Evaluations of the network that a draw takes by default."""
+    return FLOW_STEPS if model.settings.kind == "flow" else DIFFUSION_LEVELS
+
+
 def conditional_upsampler(
     model: ConditionalModel, *, n_evaluations: int | None = None, method: MethodFor = GaussianSDE
 ) -> ConditionalUpsampler | FlowUpsampler:
@@ -103,7 +108,7 @@ def conditional_upsampler(
         >>> x = upsample(y, key=key)
     """
     flow, network = model.settings.kind == "flow", model.settings.network
-    n = n_evaluations if n_evaluations is not None else FLOW_STEPS if flow else DIFFUSION_LEVELS
+    n = n_evaluations if n_evaluations is not None else usual_evaluations(model)
     if flow:
         if n < 1:
             raise ValueError(f"a conditional flow needs 1 evaluation, got {n}.")

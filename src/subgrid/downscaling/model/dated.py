@@ -1,14 +1,10 @@
 """Fitting a model on archives with dates and places: units, masks, day-of-year anomalies, and what is left of them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
-import equinox as eqx
-import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
 import xarray as xr
 from jaxtyping import Float
@@ -22,18 +18,18 @@ from subgrid.downscaling.climate.coarse_fit import fit_coarse
 from subgrid.downscaling.climate.degenerate import require_variation
 from subgrid.downscaling.climate.domain import Domain, connect, fine_side, fit_anomalies
 from subgrid.downscaling.climate.orography import static_predictors
-from subgrid.downscaling.climate.refinement import RefinementSettings, padded_shape, refining_network
 from subgrid.downscaling.debiasing.choice import CANDIDATES, AnomalySample, n_fits
-from subgrid.downscaling.model.networks import NetworkFit, network_fit
-from subgrid.downscaling.model.refined import FineAnomalies, RefinedSettings, train_refined
+from subgrid.downscaling.model.anomalies import dated_anomalies
+from subgrid.downscaling.model.inner import InnerFields
 from subgrid.downscaling.model.settings import FitSettings
 from subgrid.downscaling.model.sides import CoarseSide, FineSide
 from subgrid.downscaling.preparation.chain import Chain
 from subgrid.downscaling.preparation.series import Series, series_of
-from subgrid.training.cost import Cost, training_cost
-from subgrid.training.log import MetricsReport
 from subgrid.training.origin import digest
-from subgrid.types import Key, ProgressReport
+from subgrid.types import ProgressReport
+
+SAY_WHICH = "say which with variables=[…], on the command line --variable."
+"""The end of what is said where several variables are there to choose from."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +43,7 @@ class DatedPair:
         series: the fine fields.
         anomalies: from fine fields to their anomalies.
         predictors: (p, *fine), static fields for the network; None for none.
+        still: what is said of fine cells that never change.
     """
 
     fine: xr.Dataset
@@ -55,30 +52,13 @@ class DatedPair:
     series: Series
     anomalies: Chain
     predictors: Float[np.ndarray, "p y x"] | None
+    still: tuple[str, ...] = ()
 
     def digests(self) -> list[str]:
-        """What names the values of both archives."""
-        return [digest(self.series.values), digest(*(self.coarse[name].values for name in self.domain.variables))]
-
-    def cost(self, network: RefinementSettings) -> Cost:
-        """What the training of a refining network will take.
-
-        Args:
-            network: its settings.
-
-        Returns:
-            Time and memory.
-        """
-        channels, static = self.series.values.shape[1], 1 + (0 if self.predictors is None else len(self.predictors))
-        made = eqx.filter_eval_shape(partial(refining_network, channels, static, network), key=jr.key(0))
-        one = jnp.zeros((2 * channels + static, *padded_shape(self.series.values.shape[2:], network)))
-        return training_cost(
-            made,
-            lambda net: net(one, jnp.zeros(())),
-            batch_size=network.batch_size,
-            n_steps=network.n_steps,
-            data_bytes=4.0 * self.series.values.size,
-        )
+        """What names the values of both archives, and of predictors."""
+        static = [] if self.predictors is None else [digest(self.predictors)]
+        coarse = digest(*(self.coarse[name].values for name in self.domain.variables))
+        return [digest(self.series.values), coarse, *static]
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -105,7 +85,7 @@ class DatedPair:
         names, domain = list(self.domain.variables), self.domain
         coarse = series_of(self.coarse, names)
         transforms, kept = domain.transforms, domain.regridding.kept
-        require_variation(self.coarse[names], coarse, transforms, name="coarse", cells=kept)
+        still = require_variation(self.coarse[names], coarse, transforms, name="coarse", cells=kept)
         target = AnomalySample(domain.coarsen(self.inner), self.series.phase, self.series.season_year)
         options: dict[str, Any] = {"method": settings.debias, **settings.debias_options}
         methods = tuple(options.get("candidates", CANDIDATES)) if settings.debias == "auto" else (settings.debias,)
@@ -119,50 +99,31 @@ class DatedPair:
             report=lambda done, _: update(done, total),
             **options,
         )
-        reading = replace(side.reading, wanted=dict(given), step=settings.step)
+        notes = fitted_on({"fine": (*notes_of(self.fine), *self.still), "coarse": (*notes_of(self.coarse), *still)})
+        reading = replace(side.reading, wanted=dict(given), step=settings.step, notes=notes)
         return replace(side, reading=reading), fine_side(self.fine, domain, self.anomalies)
 
-    @property
+    @cached_property
     def inner(self) -> Float[np.ndarray, "n channel y x"]:
         """Anomalies of the fine fields, 0 outside the mask."""
         return np.nan_to_num(self.anomalies.forward(self.series.values, self.series.phase))
 
-    def network(self, settings: FitSettings, network: dict[str, Any], training: dict[str, Any]) -> NetworkFit:
-        """A network on the anomalies, in place of a refined Gaussian, and its training.
+    def inner_fields(self) -> InnerFields:
+        """What a prior is trained on: anomalies, with what a network sees beside them."""
+        domain = self.domain
+        return InnerFields(
+            self.inner,
+            domain.regridding.operator,
+            "zero",
+            lambda: dated_anomalies(domain, self.anomalies, self.series, self.predictors),
+            self._raw,
+            1 if self.predictors is None else 1 + len(self.predictors),
+        )
 
-        Args:
-            settings: of the fit.
-            network: settings that are given.
-            training: settings that are given.
-
-        Returns:
-            The network, built once without weights.
-
-        Raises:
-            ValueError: for settings that do not go together.
-        """
-        shape = self.series.values.shape[1:]
-        return network_fit(settings.prior, shape, network, training, padding="zero", jitter=settings.jitter)
-
-    def train_network(self, network: NetworkFit, folder: Path, *, report: MetricsReport | None, key: Key) -> None:
-        """The network, in FOLDER/model; resumes."""
-        operator = self.domain.regridding.operator
-        network.train(self.inner, operator, folder=folder / "model", report=report, key=key)
-
-    def train(
-        self,
-        folder: Path,
-        settings: FitSettings,
-        network: RefinementSettings,
-        *,
-        report: MetricsReport | None,
-        show: bool = True,
-        key: Key,
-    ) -> None:
-        """The prior and its post-processing, in FOLDER/model; resumes."""
-        fine = FineAnomalies(self.domain, self.anomalies, self.series, self.predictors)
-        chosen = RefinedSettings(network, settings.n_components, settings.n_levels)
-        train_refined(folder, fine, chosen, report=report, show=show, key=key)
+    def _raw(self, side: CoarseSide) -> Float[np.ndarray, "n channel kept"]:
+        """Anomalies of the coarse archive before they are debiased."""
+        coarse = series_of(self.coarse, list(self.domain.variables))
+        return side.chain.forward(coarse.values, coarse.phase)
 
 
 def open_dated(fine: Source, coarse: Source, given: Mapping[str, Variable], settings: FitSettings) -> DatedPair:
@@ -190,20 +151,50 @@ def open_dated(fine: Source, coarse: Source, given: Mapping[str, Variable], sett
     if settings.orography is not None:
         predictors = static_predictors(settings.orography, fine_data, variable=settings.orography_variable)
     series = series_of(fine_data, names)
-    require_variation(fine_data[names], series, domain.transforms, name="fine", fewest_years=2, cells=domain.mask)
+    still = require_variation(
+        fine_data[names], series, domain.transforms, name="fine", fewest_years=2, cells=domain.mask
+    )
     anomalies = fit_anomalies(series, domain.transforms, n_harmonics=settings.n_harmonics)
-    return DatedPair(fine_data, coarse_data, domain, series, anomalies, predictors)
+    return DatedPair(fine_data, coarse_data, domain, series, anomalies, predictors, still)
 
 
-def require_given(given: Mapping[str, Variable] | None, count: Callable[[], list[str]]) -> Mapping[str, Variable]:
-    """The variables that were named, or the one that there is.
+def fitted_on(notes: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """What is said of the archives of a fit, as the history of its outputs says it.
+
+    Args:
+        notes: sentences on each archive, by its name.
+
+    Returns:
+        A line each.
+    """
+    return tuple(f"{name} archive of the model: {note}" for name, said in notes.items() for note in said)
+
+
+def require_given(
+    given: Mapping[str, Variable] | None, fine: Callable[[], list[str]], coarse: Callable[[], list[str]]
+) -> Mapping[str, Variable]:
+    """The variables that were named, or the one that there is in both archives.
+
+    Args:
+        given: what was named.
+        fine: gives the names of the variables of the fine archive.
+        coarse: the same of the coarse one.
+
+    Returns:
+        The variables.
 
     Raises:
-        DataError: if there are several to choose from.
+        DataError: if there are several to choose from, or none.
     """
     if given:
         return given
-    found = count()
-    if len(found) == 1:
-        return {found[0]: Variable()}
-    raise DataError(f"fine: holds the variables {', '.join(found) or '(none)'}; say which as `variables`.")
+    held, others = fine(), coarse()
+    common = [name for name in held if name in others]
+    if len(common) == 1 or (len(held) == 1 and not common):
+        return {name: Variable() for name in common or held}
+    if common:
+        raise DataError(f"fine and coarse hold the variables {', '.join(common)}; {SAY_WHICH}")
+    raise DataError(
+        f"fine holds {', '.join(held) or 'no variable'} and coarse {', '.join(others) or 'none'}, which have no name "
+        f"in common; say which mean the same, as in variables = {{tas = 'tg'}}, on the command line --variable tas=tg."
+    )

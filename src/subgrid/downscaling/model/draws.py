@@ -4,7 +4,8 @@ draws(targets, keys, expected) -> fields, diagnostics        one draw a target a
 """
 
 import warnings
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -17,12 +18,12 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped
 from subgrid.data.normalise import Standardiser
 from subgrid.diffusion.gaussian_conditional import ConditionalGaussian, condition
 from subgrid.diffusion.gaussian_steps import GaussianSDE
-from subgrid.downscaling.climate.prior import ClimatePrior
-from subgrid.downscaling.climate.sampler import draw_anomalies, gaussian_conditional
 from subgrid.downscaling.conditional.model import ConditionalModel
-from subgrid.downscaling.conditional.upsample import conditional_upsampler
+from subgrid.downscaling.conditional.upsample import conditional_upsampler, usual_evaluations
 from subgrid.downscaling.prior.model import Prior
 from subgrid.downscaling.prior.noise_range import leading_std, sampling_range
+from subgrid.downscaling.refined.prior import RefinedPrior
+from subgrid.downscaling.refined.sampler import draw_anomalies, gaussian_conditional
 from subgrid.downscaling.spread.post_processing import PostProcessing, apply_marginals
 from subgrid.downscaling.upsampling.bridge import BridgeUpsampler
 from subgrid.downscaling.upsampling.choices import guidance, noise_grid, sampling_method
@@ -32,7 +33,7 @@ from subgrid.downscaling.upsampling.particles import ParticleUpsampler, collapse
 from subgrid.numerics.operators import PaddedCoarsening
 from subgrid.types import Coarsening
 
-AnyPrior: TypeAlias = Prior | ClimatePrior | ConditionalModel | BridgeUpsampler
+AnyPrior: TypeAlias = Prior | RefinedPrior | ConditionalModel | BridgeUpsampler
 Diagnostics: TypeAlias = dict[str, Float[np.ndarray, "*draws"]]
 SOLVER_ITERATIONS = 4
 """Of the moment-matching solve: the error that they leave is below that of 32 noise levels."""
@@ -40,6 +41,14 @@ N_LEVELS = {"guided": 32, "refined": 8}
 """Noise levels by default: of a guided network; of a Gaussian that a network refines, whose Gaussian part is exact."""
 
 
+OF_PARTICLES = {
+    "effective_size": {"long_name": "smallest effective number of weighted particles", "units": "1"},
+    "effective_fraction": {
+        "long_name": "how even the weights of paths are, 1 for particles in no need of them",
+        "units": "1",
+    },
+}
+"""What particles tell of each draw, with its attributes."""
 UNCALIBRATED = (
     "another guidance, sampler or particles draw from the prior as it is: the calibration of its spread, and the "
     "marginals of bounded variables, are of its own sampler and are left out"
@@ -83,9 +92,36 @@ class SamplingSettings:
         return sampling_method(self.method) if isinstance(self.method, str) else method_for(self.method)
 
     @property
+    def diagnostics(self) -> Mapping[str, Mapping[str, str]]:
+        """Attributes, by name, of what draws tell of themselves."""
+        return OF_PARTICLES if self.n_particles > 1 else {}
+
+    @property
     def is_default(self) -> bool:
         """Whether sampler and guidance are those that suit the prior."""
         return self.guidance is None and self.method is None and self.n_particles == 1
+
+
+def n_levels_of(prior: AnyPrior, settings: SamplingSettings) -> int | None:
+    """Noise levels, or evaluations of a conditional model, that fields are drawn with.
+
+    Args:
+        prior: of inner fields.
+        settings: of the sampler.
+
+    Returns:
+        Those that were asked for, or else those that suit the prior; None for a bridge, which steps by itself.
+    """
+    match prior:
+        case _ if settings.n_levels is not None:
+            return settings.n_levels
+        case RefinedPrior() if settings.is_default:
+            return N_LEVELS["refined"]
+        case RefinedPrior() | Prior():
+            return N_LEVELS["guided"]
+        case ConditionalModel():
+            return usual_evaluations(prior)
+    return None
 
 
 @runtime_checkable
@@ -114,7 +150,7 @@ class RefinedDraws:
         chunk: fields at a time; None for as many as keep a million values, at most 256.
     """
 
-    prior: ClimatePrior
+    prior: RefinedPrior
     conditional: ConditionalGaussian
     post: PostProcessing | None
     n_levels: int
@@ -163,10 +199,8 @@ class UpsamplerDraws:
         if found is None:
             return fields, {}
         collapse(found.effective_sizes[:, None], self.upsampler.n_particles, np.asarray(self.upsampler.noise_levels))
-        return fields, {
-            "effective_size": found.effective_sizes.min(-1),
-            "effective_fraction": found.effective_fraction,
-        }
+        told = found.effective_sizes.min(-1), found.effective_fraction
+        return fields, dict(zip(OF_PARTICLES, told, strict=True))
 
 
 @eqx.filter_jit
@@ -210,12 +244,13 @@ def draws_of(
     Warns:
         LevelWarning: where the noise levels do not suffice.
     """
+    settings = replace(settings, n_levels=n_levels_of(prior, settings))
     match prior:
-        case ClimatePrior() if settings.is_default:
+        case RefinedPrior() if settings.is_default:
             n_levels = settings.n_levels or N_LEVELS["refined"]
             chunk = None if settings.chunk == SamplingSettings().chunk else settings.chunk
             return RefinedDraws(prior, gaussian_conditional(prior, operator), post, n_levels, mask, bounded, chunk)
-        case ClimatePrior():
+        case RefinedPrior():
             if post is not None:
                 warnings.warn(UNCALIBRATED, stacklevel=2)
             upsampler = _guided_refined(prior, operator, settings)
@@ -264,7 +299,7 @@ def _guided_network(prior: Prior, operator: Coarsening, settings: SamplingSettin
     return _guided(prior.denoiser, conditional, prior.standardiser, trained, settings, "moment-matching")
 
 
-def _guided_refined(prior: ClimatePrior, operator: Coarsening, settings: SamplingSettings) -> Any:
+def _guided_refined(prior: RefinedPrior, operator: Coarsening, settings: SamplingSettings) -> Any:
     scale = jnp.asarray(prior.scale)
     denoiser = prior.denoiser if prior.refined else prior.denoiser.base
     trained = prior.settings.sigma_min, prior.settings.sigma_max

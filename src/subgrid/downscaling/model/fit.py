@@ -6,34 +6,32 @@ same bits.
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax.random as jr
 import numpy as np
 
-from subgrid.data.plain import Fields, as_dataset, has_dates_and_places, open_plain
+from subgrid.data.fields import DataError
+from subgrid.data.grids.coordinates import gridded_variables
+from subgrid.data.plain import Fields, as_dataset, what_is_lacking
 from subgrid.data.sources.sources import read_sources
 from subgrid.data.store import OutputExists, check_free, write_json
 from subgrid.data.variables.wanted import Variable, Variables, wanted_variables
-from subgrid.downscaling.climate.refinement import RefinementSettings
 from subgrid.downscaling.debiasing.fit import chosen_in_words
 from subgrid.downscaling.model.dated import open_dated, require_given
 from subgrid.downscaling.model.folder import PREPARATION, is_finished, load, save_preparation
+from subgrid.downscaling.model.inner import PriorFit
 from subgrid.downscaling.model.model import Model
-from subgrid.downscaling.model.networks import BY_DATA
 from subgrid.downscaling.model.plain import PlainPair, open_plain_pair
-from subgrid.downscaling.model.settings import FitSettings
+from subgrid.downscaling.model.priors import prior_fit, sorted_settings
+from subgrid.downscaling.model.settings import FitSettings, PriorName
 from subgrid.downscaling.model.sides import CoarseSide, FineSide
-from subgrid.downscaling.prior.model import PriorSettings
-from subgrid.downscaling.prior.training import TrainingSettings
-from subgrid.downscaling.settings import sort_settings
 from subgrid.numerics.streams import substream
 from subgrid.training.distributed import is_first_process, join_from_text, wait_for_all
-from subgrid.training.log import MetricsReport
 from subgrid.training.progress import progress as progress_of, say
 from subgrid.types import Key
 
@@ -68,8 +66,8 @@ def fit(
         progress: whether to show how far it is; default True.
         key: of everything random, or the seed of one. With `join` it must be a seed, as JAX, which makes keys, may not
             have been used before.
-        **settings: of the fit (`FitSettings`), of the network and its training (`RefinementSettings`; for other priors
-            `PriorSettings` and `TrainingSettings`), by their names.
+        **settings: of the fit (`FitSettings`), and of its prior (`RefinementSettings` of a refined Gaussian,
+            `UpsamplerSettings` of a bridge, `PriorSettings` and `TrainingSettings` of others), by their names.
 
     Returns:
         The model, also saved in `folder`, where `load` finds it.
@@ -120,11 +118,18 @@ class _Call:
         for sentence in sentences:
             say(sentence, enabled=self.progress)
 
-    @contextmanager
-    def training(self, n_steps: int) -> Iterator[MetricsReport]:
+    def of(self, usual: PriorName) -> FitSettings:
+        """The settings with the prior that is usual for such fields, and no debiaser before a bridge that is one."""
+        settings = replace(self.settings, prior=usual) if self.settings.prior == "auto" else self.settings
+        itself = settings.prior == "bridge" and self.others.get("source") == "raw" and settings.debias == "auto"
+        return replace(settings, debias="none") if itself else settings
+
+    def train(self, prior: PriorFit, side: CoarseSide) -> None:
+        n_steps = prior.n_steps
         with progress_of("train", enabled=self.progress) as update:
             update(0, n_steps, "fits the Gaussian part, compiles")
-            yield lambda step, numbers: update(step, n_steps, f"loss {numbers['loss']:.4f}")
+            report = lambda step, numbers: update(step, n_steps, f"loss {numbers['loss']:.4f}")  # noqa: E731
+            prior.train(self.folder, side, report=report, show=self.progress, key=self.key)
 
     def begin(self, wanted: dict[str, Any], sides: tuple[CoarseSide, FineSide]) -> None:
         """The folder is claimed when the archives and options have served, and not before."""
@@ -149,9 +154,29 @@ def _require_own(folder: Path, inputs: list[str | Path]) -> None:
 
 
 def _is_dated(fine: Fields, coarse: Fields, settings: FitSettings) -> bool:
+    """Whether both archives have dates and places.
+
+    Raises:
+        DataError: if one has them and the other does not: then something of the other is not as it should be.
+    """
     if settings.preparation != "auto":
         return settings.preparation == "anomalies"
-    return all(has_dates_and_places(_first(each, name)) for each, name in ((fine, "fine"), (coarse, "coarse")))
+    lacking = {name: what_is_lacking(_first(each, name)) for name, each in (("fine", fine), ("coarse", coarse))}
+    without = [name for name in lacking if lacking[name]]
+    if len(without) == 1:
+        (name,) = without
+        other = "coarse" if name == "fine" else "fine"
+        raise DataError(
+            f"{name}: has no {lacking[name]}, and {other} has both dates and places; `subgrid inspect` says what of it "
+            'cannot be read; or give preparation = "standardise" to take both as plain arrays.'
+        )
+    return not without
+
+
+def _on_grids(source: Any, name: str) -> list[str]:
+    """The variables of all files of an archive that lie on a grid."""
+    files = read_sources(as_dataset(source), name=name)
+    return list(dict.fromkeys(each for file in files for each in gridded_variables(file.dataset)))
 
 
 def _first(source: Any, name: str) -> Any:
@@ -160,63 +185,55 @@ def _first(source: Any, name: str) -> Any:
 
 
 def _fit_dated(call: _Call) -> None:
-    settings, refines = call.settings, call.settings.prior in ("auto", "refined-gaussian")
+    settings = call.of("refined-gaussian")
     if call.operator is not None:
         raise ValueError("operator is of plain arrays; with dates and places C′ follows from the coordinates.")
-    if refines and settings.join is not None:
-        raise ValueError("join is of networks; a refined Gaussian is fitted by one process, so leave it out.")
-    classes = (RefinementSettings,) if refines else (PriorSettings, TrainingSettings)
-    network, *training = sort_settings("fit", call.others, *classes, without=BY_DATA)
-    given = require_given(
-        wanted_variables(call.variables), lambda: list(map(str, open_plain(_first(call.fine, "fine")).data_vars))
-    )
+    own = sorted_settings(settings, call.others)
+    if settings.prior != "refined-gaussian" and settings.orography is not None:
+        raise ValueError("orography is a predictor of the network that refines a Gaussian; leave it out of others.")
+    held = partial(_on_grids, call.fine, "fine"), partial(_on_grids, call.coarse, "coarse")
+    given = require_given(wanted_variables(call.variables), *held)
     pair = open_dated(as_dataset(call.fine), as_dataset(call.coarse), given, settings)
-    asked = [_asked(given), settings.asked(), network, *training, *pair.digests()]
-    wanted = _refuse_another(call.folder, call.key, asked)
-    call.say(*pair.notes)
-    refinement = RefinementSettings(**network) if refines else None
-    size = None if refines else pair.network(settings, network, *training)
-    if size is not None:
-        call.say(str(size.cost(len(pair.series))))
-    elif refinement is not None and refinement.n_steps:
-        call.say(str(pair.cost(refinement)))
+    prior = prior_fit(pair.inner_fields(), settings, own)
+    wanted = _refuse_another(call.folder, call.key, [_asked(given), settings.asked(), call.others, *pair.digests()])
+    call.say(*pair.notes, *_cost(prior))
     with progress_of("debias", enabled=call.progress) as update:
         sides = pair.sides(settings, given, update)
     call.say(*(() if sides[0].choice is None else sides[0].choice.sentences()))
     call.begin(wanted, sides)
-    if size is not None:
-        with call.training(size.training.n_steps) as report:
-            pair.train_network(size, call.folder, report=report, key=substream(call.key, "prior"))
-    if refinement is not None:
-        with call.training(refinement.n_steps) as report:
-            pair.train(call.folder, settings, refinement, report=report, show=call.progress, key=call.key)
+    call.train(prior, sides[0])
 
 
 def _fit_plain(call: _Call) -> None:
-    settings = call.settings
-    if settings.prior == "refined-gaussian":
-        raise ValueError('prior = "refined-gaussian" is of anomalies; of plain arrays "network" is.')
-    settings = replace(settings, prior="conditional-diffusion") if settings.prior == "auto" else settings
-    network, training = sort_settings("fit", call.others, PriorSettings, TrainingSettings, without=BY_DATA)
+    settings = call.of("conditional-diffusion")
+    if settings.orography is not None:
+        raise ValueError("orography is of archives with dates and places; of plain arrays leave it out.")
+    own = sorted_settings(settings, call.others)
     pair = open_plain_pair(call.fine, call.coarse, call.variables, call.operator, settings)
-    shifted = bool(training.get("translation_invariant"))
+    shifted = bool(call.others.get("translation_invariant"))
     if shifted and not pair.periodic:
         raise ValueError("translation_invariant needs periodic=True, as it shifts fields; set both or neither.")
     if shifted and pair.chains[0].steps:
         raise ValueError("translation_invariant does not go with a mask, which shifts with no field; leave it out.")
-    size, names = pair.network(settings, network, training), list(pair.names)
-    asked = [names, _facts(pair), settings.asked(), network, training, *pair.digests()]
+    if settings.prior == "refined-gaussian":
+        pair = pair.centred()
+    prior, names = prior_fit(pair.inner_fields(), settings, own), list(pair.names)
+    asked = [names, _facts(pair), settings.asked(), call.others, *pair.digests()]
     wanted = _refuse_another(call.folder, call.key, asked)
     if settings.debias == "auto" and not shifted and (few := pair.corrections_in_words) is not None:
         call.say(few)
-    call.say(*pair.notes, str(size.cost(len(pair.fine_samples))))
+    call.say(*pair.notes, *_cost(prior))
     with progress_of("debias", enabled=call.progress) as update:
         options = {"folder": call.folder, "report": update, "key": substream(call.key, "debias")}
         coarse_side, fine_side, summary = pair.sides(settings, shifted=shifted, **options)
     call.say(*filter(None, [chosen_in_words(summary)]))
     call.begin(wanted, (coarse_side, fine_side))
-    with call.training(size.training.n_steps) as report:
-        pair.train(size, call.folder, report=report, key=substream(call.key, "prior"))
+    call.train(prior, coarse_side)
+
+
+def _cost(prior: PriorFit) -> list[str]:
+    found = prior.cost()
+    return [] if found is None else [str(found)]
 
 
 def _facts(pair: PlainPair) -> list[Any]:

@@ -13,7 +13,6 @@ from pathlib import Path
 import jax
 
 from subgrid.data.fields import DataError
-from subgrid.downscaling.climate.prior import load_climate_prior
 from subgrid.downscaling.conditional.model import is_conditional, load_conditional
 from subgrid.downscaling.debiasing.series import Fieldwise
 from subgrid.downscaling.debiasing.static import NoDebiasing
@@ -21,6 +20,7 @@ from subgrid.downscaling.model.draws import AnyPrior, on_grid_of
 from subgrid.downscaling.model.model import Model
 from subgrid.downscaling.model.sides import CoarseSide, FineSide
 from subgrid.downscaling.prior.model import load_prior
+from subgrid.downscaling.refined.prior import load_refined_prior
 from subgrid.downscaling.spread.post_processing import POST_PROCESSING, load_post_processing
 from subgrid.downscaling.stored.part import load_part, save_part
 from subgrid.downscaling.upsampling.bridge import is_fitted, load_upsampler, starts_raw
@@ -93,7 +93,7 @@ def load(folder: str | Path) -> Model:
     if not is_finished(folder):
         raise DataError(f"{folder}: its model is not finished; the call or command that began it goes on with it.")
     prior = _load_prior(folder / "model", fine)
-    if starts_raw(folder / "model"):  # the bridge of raw fields debiases them itself
+    if starts_raw(folder / "model") and not coarse.reading.dated:  # it debiases by itself; dated ones know no debiaser
         coarse = replace(coarse, debiaser=Fieldwise(NoDebiasing()))
     post = load_post_processing(folder / "model") if (folder / "model" / POST_PROCESSING).exists() else None
     return Model(coarse, fine, prior, post, folder)
@@ -135,7 +135,8 @@ def checkpoint_id(folder: Path) -> str:
         found.update(origin.read_bytes())
     if (folder / "model" / POST_PROCESSING).exists():
         post = load_post_processing(folder / "model")
-        found.update(digest(*jax.tree.leaves((post.calibration, post.marginals))).encode())
+        parts = () if post is None else (post.calibration, post.marginals)
+        found.update(digest(*jax.tree.leaves(parts)).encode())
     return found.hexdigest()[:16]
 
 
@@ -150,5 +151,5 @@ def _load_prior(model: Path, fine: FineSide) -> AnyPrior:
         stored = json.loads((model / "conditional.json").read_text(encoding="utf-8"))
         return load_conditional(model, on_grid_of(tuple(stored["network"]["space"]), fine.operator))
     if '"refinement"' in (model / "settings.json").read_text(encoding="utf-8"):
-        return load_climate_prior(model)
+        return load_refined_prior(model)
     return load_prior(model)

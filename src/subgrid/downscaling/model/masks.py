@@ -7,11 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 from jaxtyping import Bool, Float
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, vstack
 
 from subgrid.data.fields import CHANNEL_DIM, DataError, space_dims
 from subgrid.numerics.operators import SparseCoarsening
 from subgrid.types import Coarsening
+
+VALUES_AT_ONCE = 2**22
+"""Of rows that are made at a time: 16 MiB."""
 
 
 @dataclass(frozen=True)
@@ -70,15 +73,34 @@ def masked_coarsening(
     Raises:
         DataError: if none is left.
     """
-    shape, n = tuple(operator.coarse_shape), int(np.prod(operator.coarse_shape))
-    rows = np.asarray(jax.vmap(operator.adjoint)(jnp.eye(n).reshape(n, *shape)), np.float64).reshape(n, -1)
-    inside = rows * (1.0 if fine is None else fine.ravel())
-    share = np.abs(inside).sum(1) / np.abs(rows).sum(1)
+    rows = rows_of(operator)
+    inside = rows if fine is None else rows.multiply(fine.reshape(1, -1)).tocsr()
+    inside.eliminate_zeros()
+    share = abs(inside).sum(axis=1) / abs(rows).sum(axis=1)
     kept = (share >= minimum_valid) & (True if coarse is None else coarse.ravel())
     if not kept.any():
         raise DataError(
             "fine, coarse: no coarse point with values has fine ones with values under it; are the masks of one place?"
         )
-    matrix = inside[kept] / share[kept, None]
-    connecting = SparseCoarsening(csr_array(matrix), fine_shape=operator.fine_shape, coarse_shape=(int(kept.sum()),))
-    return connecting, kept.reshape(shape)
+    matrix = inside[np.flatnonzero(kept)].multiply(1 / share[kept, None])
+    connecting = SparseCoarsening(matrix, fine_shape=operator.fine_shape, coarse_shape=(int(kept.sum()),))
+    return connecting, kept.reshape(operator.coarse_shape)
+
+
+def rows_of(operator: Coarsening) -> csr_array:
+    """C′ as a sparse matrix (coarse points, fine points), float64.
+
+    Args:
+        operator: of any kind.
+
+    Returns:
+        Its rows, C′ᵀ of unit fields, some at a time: memory is that of what is not 0.
+    """
+    shape, n = tuple(operator.coarse_shape), int(np.prod(operator.coarse_shape))
+    block = max(1, VALUES_AT_ONCE // int(np.prod(operator.fine_shape)))
+    parts = []
+    for first in range(0, n, block):
+        units = jnp.eye(min(block, n - first), n, first).reshape(-1, *shape)
+        found = np.asarray(jax.vmap(operator.adjoint)(units), np.float64)
+        parts.append(csr_array(found.reshape(len(units), -1)))
+    return csr_array(vstack(parts))

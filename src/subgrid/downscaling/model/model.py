@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool
 
-from subgrid.downscaling.climate.prior import ClimatePrior
 from subgrid.downscaling.conditional.model import ConditionalModel
 from subgrid.downscaling.model.draws import AnyPrior, Draws, SamplingSettings, draws_of
 from subgrid.downscaling.model.sides import CoarseSide, FineSide
 from subgrid.downscaling.preparation.steps import Transformed
 from subgrid.downscaling.preparation.transforms import is_bounded
 from subgrid.downscaling.prior.model import Prior
+from subgrid.downscaling.refined.prior import RefinedPrior
 from subgrid.downscaling.spread.post_processing import PostProcessing
 
 LINE = 100
@@ -120,14 +120,14 @@ def prior_in_words(prior: AnyPrior) -> str:
         'Gaussian of 80 components, not refined by a network'
     """
     match prior:
-        case ClimatePrior():
+        case RefinedPrior():
             refined = "refined by a network" if prior.refined else "not refined by a network"
             return f"Gaussian of {len(prior.denoiser.base.variances)} components, {refined}"
         case Prior():
             return f"network of {_millions(prior.denoiser)} parameters, guided"
         case ConditionalModel():
             return f"conditional {prior.settings.kind} of {_millions(prior.network)} parameters"
-    return f"Schrödinger bridge of {_millions(prior)} parameters"
+    return f"Schrödinger bridge of {_millions(prior.drift.learned)} parameters"
 
 
 def _millions(module: object) -> str:

@@ -1,6 +1,7 @@
 """Training networks on inner fields, of whatever preparation: a guided prior, or a conditional model for one C′."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,27 +10,29 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
-import numpy as np
 
-from subgrid.downscaling.climate.refinement import pad
+from subgrid.data.stream import StreamedFields
 from subgrid.downscaling.conditional.model import NOISE_RANGE, ConditionalSettings, train_conditional
 from subgrid.downscaling.conditional.refinement import n_features
 from subgrid.downscaling.model.draws import on_grid_of
+from subgrid.downscaling.model.inner import InnerFields
+from subgrid.downscaling.model.settings import FitSettings
+from subgrid.downscaling.model.sides import CoarseSide
 from subgrid.downscaling.prior.model import PriorSettings, build_network, train_prior
-from subgrid.downscaling.prior.training import Fields, TrainingSettings
+from subgrid.downscaling.prior.training import TrainingSettings
+from subgrid.downscaling.refined.refinement import pad
+from subgrid.numerics.streams import substream
 from subgrid.training.cost import Cost, training_cost
 from subgrid.training.log import MetricsReport
-from subgrid.types import Coarsening, Key
-
-BY_DATA = ("n_channels", "space", "padding")
-"""Settings of a network that the data decide."""
+from subgrid.types import Key
 
 
 @dataclass(frozen=True)
 class NetworkFit:
-    """A network and its training, for fields of one shape.
+    """A network and its training, for inner fields.
 
     Args:
+        fields: to train on.
         kind: "network", "conditional-diffusion" or "conditional-flow".
         network: all its settings, on a grid that it can take.
         training: how long and how fast.
@@ -37,92 +40,89 @@ class NetworkFit:
         keep_levels: whether the noise levels are as given, of a conditional diffusion.
     """
 
+    fields: InnerFields
     kind: str
     network: PriorSettings
     training: TrainingSettings
     jitter: float = 0.0
     keep_levels: bool = False
 
-    def cost(self, n_fields: int) -> Cost:
-        """What the training will take.
+    @property
+    def n_steps(self) -> int:
+        """Of the training."""
+        return self.training.n_steps
 
-        Args:
-            n_fields: to train on.
-
-        Returns:
-            Time and memory.
-        """
-        channels = self.network.n_channels
+    def cost(self) -> Cost:
+        """What the training will take, in time and memory."""
+        channels, n = self.network.n_channels, self.fields.values.shape[0]
         features = channels if self.kind == "network" else n_features(channels)
         network = eqx.filter_eval_shape(partial(build_network, self.network, features), key=jr.key(0))
         one = jnp.zeros((features, *self.network.space))
+        streamed = isinstance(self.fields.values, StreamedFields)
         return training_cost(
             network,
             lambda made: made(one, jnp.zeros(())),
             batch_size=self.training.batch_size,
             n_steps=self.training.n_steps,
-            data_bytes=4.0 * n_fields * channels * math.prod(self.network.space),
+            data_bytes=0.0 if streamed else 4.0 * n * channels * math.prod(self.network.space),
         )
 
-    def train(
-        self, fields: Fields, operator: Coarsening, *, folder: Path, report: MetricsReport | None, key: Key
-    ) -> None:
-        """The model, in `folder`; resumes.
+    def train(self, folder: Path, coarse: CoarseSide, *, report: MetricsReport | None, show: bool, key: Key) -> None:
+        """The network, in FOLDER/model; resumes.
 
         Args:
-            fields: (n, channel, *space), inner fields.
-            operator: C′ of them.
-            folder: of the prior.
+            folder: of the model.
+            coarse: not used.
             report: called as report(step, metrics).
-            key: of everything random.
+            show: not used.
+            key: of everything random in the fit.
         """
-        options: Any = {"folder": folder, "report": report, "key": key}
-        if isinstance(fields, np.ndarray):
-            fields = pad(fields, self.network.space)
+        options: Any = {"folder": folder / "model", "report": report, "key": substream(key, "prior")}
+        values = self.fields.values
+        if not isinstance(values, StreamedFields):
+            values = pad(values, self.network.space)
         if self.kind == "network":
-            train_prior(fields, self.network, self.training, **options)
+            train_prior(values, self.network, self.training, **options)
             return
         settings = ConditionalSettings(
             "flow" if self.kind == "conditional-flow" else "diffusion", self.network, self.jitter
         )
-        padded = on_grid_of(self.network.space, operator)
-        train_conditional(fields, padded, settings, self.training, keep_levels=self.keep_levels, **options)
+        padded = on_grid_of(self.network.space, self.fields.operator)
+        train_conditional(values, padded, settings, self.training, keep_levels=self.keep_levels, **options)
 
 
 def network_fit(
-    kind: str,
-    shape: tuple[int, ...],
-    network: dict[str, Any],
-    training: dict[str, Any],
-    *,
-    padding: str,
-    jitter: float = 0.0,
+    fields: InnerFields, settings: FitSettings, network: Mapping[str, Any], training: Mapping[str, Any]
 ) -> NetworkFit:
-    """A network for fields of a shape, built once without weights, so that what does not fit is said before training.
+    """A network for inner fields, built once without weights, so that what does not fit is said before training.
 
     Args:
-        kind: of prior.
-        shape: (channel, *space), of inner fields.
+        fields: to train on.
+        settings: of the fit; `prior` says which kind.
         network: settings that are given, of `PriorSettings`.
         training: settings that are given, of `TrainingSettings`.
-        padding: of its convolutions, "periodic", "reflect" or "zero". Grids that it cannot take are padded with zeros
-            at their far ends, but for periodic ones, which have none.
-        jitter: of conditional models.
 
     Returns:
         The network and its training.
 
     Raises:
-        ValueError: for settings that do not go together, or a periodic grid that the network cannot take.
-
-    Examples:
-        >>> network_fit("network", (1, 64, 64), {"channels": (32, 64)}, {"n_steps": 4000}, padding="periodic")
+        ValueError: for settings that do not go together, a periodic grid that the network cannot take, and fields on
+            disk that would have to be padded.
     """
-    levels: dict[str, Any] = {} if kind == "network" else {"sigma_min": NOISE_RANGE[0], "sigma_max": NOISE_RANGE[1]}
-    first = PriorSettings(shape[0], shape[1:], padding=(padding,), **(levels | network))
+    levels: dict[str, Any] = {}
+    if settings.prior != "network":
+        levels = {"sigma_min": NOISE_RANGE[0], "sigma_max": NOISE_RANGE[1]}
+    n_channels, *space = fields.shape
+    first = PriorSettings(n_channels, tuple(space), padding=(fields.edges,), **{**levels, **network})
     unit = first.patch * 2 ** (len(first.channels) - 1)
-    if padding != "periodic":
-        space = tuple(-(-n // unit) * unit for n in shape[1:])
-        first = PriorSettings(shape[0], space, padding=(padding,), **(levels | network))
-    eqx.filter_eval_shape(partial(build_network, first, shape[0]), key=jr.key(0))
-    return NetworkFit(kind, first, TrainingSettings(**training), jitter, "sigma_max" in network)
+    if fields.edges != "periodic":
+        wide = tuple(-(-n // unit) * unit for n in space)
+        first = PriorSettings(n_channels, wide, padding=(fields.edges,), **{**levels, **network})
+    eqx.filter_eval_shape(partial(build_network, first, n_channels), key=jr.key(0))
+    if isinstance(fields.values, StreamedFields) and first.space != tuple(space):
+        raise ValueError(
+            f"fields of {tuple(space)} points would be padded to {first.space} for this network, which is done in "
+            "memory only; choose patch and channels that divide them, or give stream=False."
+        )
+    keep_levels = "sigma_max" in network
+    return NetworkFit(fields, settings.prior, first, TrainingSettings(**training), settings.jitter, keep_levels)

@@ -11,7 +11,8 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
-from subgrid.downscaling.model.draws import Diagnostics
+from subgrid.data.pooling.members import COARSE_MEMBER
+from subgrid.downscaling.model.draws import OF_PARTICLES, Diagnostics
 from subgrid.downscaling.model.request import Request
 from subgrid.types import Key
 
@@ -57,10 +58,10 @@ def ensemble_dataset(
     variables = {name: (dims, channels[c], grid[name].attrs) for c, name in enumerate(request.fine.names)}
     number = (MEMBER, np.arange(of_archive * m), {"standard_name": MEMBER, "units": "1"})
     coordinates: dict[Any, Any] = {**grid.coords, **request.samples.coords, MEMBER: number}
-    coordinates |= {name: (lead, by_member(each)) for name, each in diagnostics.items()}
+    coordinates |= {name: (lead, by_member(each), OF_PARTICLES.get(name, {})) for name, each in diagnostics.items()}
     if request.members is not None:
         labels = np.repeat(request.members, m)
-        coordinates["coarse_realization"] = (MEMBER, labels, {"long_name": "member of the coarse model"})
+        coordinates[COARSE_MEMBER] = (MEMBER, labels, {"long_name": "member of the coarse model"})
     return xr.Dataset(variables, coordinates, dict(attributes))
 
 

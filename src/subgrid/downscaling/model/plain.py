@@ -3,15 +3,19 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
 
+import jax.numpy as jnp
 import numpy as np
 import xarray as xr
+from jaxtyping import Bool, Float
 
 from subgrid.data.fields import DataError, Samples, samples_of
 from subgrid.data.grids.alignment import check_aligned
 from subgrid.data.plain import Fields, open_plain, stacked
+from subgrid.data.pooling.pooling import notes_of
 from subgrid.data.stream import StreamedFields
 from subgrid.data.variables.quantities import Described
 from subgrid.data.variables.wanted import Variable, Variables, wanted_variables
@@ -19,15 +23,15 @@ from subgrid.downscaling.debiasing.dynamic import TransportMethod
 from subgrid.downscaling.debiasing.fit import fit_debiaser_array
 from subgrid.downscaling.debiasing.series import Fieldwise
 from subgrid.downscaling.debiasing.settings import debias_settings
+from subgrid.downscaling.model.anomalies import plain_anomalies
 from subgrid.downscaling.model.coarsening import coarsening_of, looks_periodic
+from subgrid.downscaling.model.inner import InnerFields
 from subgrid.downscaling.model.large import is_streamed, seen_by_debiaser, streamed_fields
 from subgrid.downscaling.model.masks import MaskedField, masked_coarsening, without_mask
-from subgrid.downscaling.model.networks import NetworkFit, network_fit
 from subgrid.downscaling.model.settings import FitSettings
 from subgrid.downscaling.model.sides import CoarseSide, FineSide, Reading, grid_of_fields
 from subgrid.downscaling.preparation.chain import Chain
-from subgrid.downscaling.preparation.steps import Cells, Filled
-from subgrid.training.log import MetricsReport
+from subgrid.downscaling.preparation.steps import Cells, Centred, Filled, Masked
 from subgrid.training.origin import digest
 from subgrid.types import Coarsening, Debiaser, Key, NotedReport
 
@@ -70,28 +74,39 @@ class PlainPair:
         """Of the channels."""
         return tuple(map(str, self.fine.data_vars))
 
-    def network(self, settings: FitSettings, network: dict[str, Any], training: dict[str, Any]) -> NetworkFit:
-        """The network that fits the fields, and its training.
+    def centred(self) -> "PlainPair":
+        """The same pair, whose inner fields are departures from the mean fine field, 0 where there are no values.
 
-        Args:
-            settings: of the fit.
-            network: settings that are given.
-            training: settings that are given.
-
-        Returns:
-            The network, built once without weights.
-
-        Raises:
-            ValueError: for settings that do not go together, or a grid that the network cannot take.
+        Coarse fields depart from C′ of that mean, so that the debiaser moves what it would move without it.
         """
-        padding, shape = "periodic" if self.periodic else "reflect", self.fine_samples.values.shape[1:]
-        made = network_fit(settings.prior, shape, network, training, padding=padding, jitter=settings.jitter)
-        if self.streamed is not None and tuple(made.network.space) != tuple(shape[1:]):
-            raise ValueError(
-                f"fields of {shape[1:]} points would be padded to {made.network.space} for this network, which is done "
-                "in memory only; choose patch and channels that divide them, or give stream=False."
-            )
-        return made
+        mean = self.fine_samples.values.mean(0, dtype=np.float64).astype(np.float32)
+        filled = self.chains[1].find(Filled)
+        masked = () if filled is None else (Masked(filled.mask),)
+        coarse = Centred(np.asarray(self.operator(jnp.asarray(mean))))
+        return replace(self, chains=(Chain((*self.chains[0].steps, coarse)), Chain((Centred(mean), *masked))))
+
+    @property
+    def mask(self) -> Bool[np.ndarray, "*fine"]:
+        """Fine points with values."""
+        found = self.chains[1].find(Masked) or self.chains[1].find(Filled)
+        return np.ones(tuple(self.operator.fine_shape), bool) if found is None else np.asarray(found.mask)
+
+    def inner_fields(self) -> InnerFields:
+        """What a prior is trained on: fields as they are, or departures of `centred` ones from their mean."""
+        values = self.inner if self.streamed is None else self.streamed
+        trajectory, mask, periodic = self.fine_samples.trajectory, self.mask, self.periodic
+        return InnerFields(
+            values,
+            self.operator,
+            "periodic" if periodic else "reflect",
+            lambda: plain_anomalies(self.inner, trajectory, self.operator, mask, periodic=periodic),
+            lambda side: side.chain.forward(self.coarse_samples.values),
+        )
+
+    @cached_property
+    def inner(self) -> Float[np.ndarray, "n channel *fine"]:
+        """Fine fields, prepared; of an archive that stays on disk some."""
+        return self.chains[1].forward(self.fine_samples.values)
 
     def sides(
         self, settings: FitSettings, *, folder: Path, report: NotedReport | None, key: Key, shifted: bool
@@ -120,11 +135,12 @@ class PlainPair:
         if self.chains[0].steps and method in get_args(TransportMethod):
             raise ValueError(f'debias = "{method}" is of whole grids; for fields with a mask take "entropic-ot".')
         debiaser, summary = fit_debiaser_array(
-            self.chains[0].forward(self.coarse_samples.values), self.fine_samples.values, self.operator, chosen,
+            self.chains[0].forward(self.coarse_samples.values), self.inner, self.operator, chosen,
             method=method, folder=folder / "debias", report=report, key=key,
         )  # fmt: skip
         coarse, fine = plain_sides(self.fine, self.coarse, self.operator, debiaser, self.chains)
-        return replace(coarse, reading=replace(coarse.reading, wanted=dict(self.wanted))), fine, summary
+        reading = replace(coarse.reading, wanted=dict(self.wanted), notes=self.notes)
+        return replace(coarse, reading=reading), fine, summary
 
     def _few_to_correct(self) -> bool:
         """Whether the half of an archive that is held back cannot tell a covariance of all coarse values."""
@@ -137,11 +153,6 @@ class PlainPair:
         if not self._few_to_correct():
             return None
         return "too few fields to correct the covariance of debiased ones, of which the marginals alone are corrected"
-
-    def train(self, network: NetworkFit, folder: Path, *, report: MetricsReport | None, key: Key) -> None:
-        """The prior, or the conditional model, in FOLDER/model; resumes."""
-        fields = self.fine_samples.values if self.streamed is None else self.streamed
-        network.train(fields, self.operator, folder=folder / "model", report=report, key=key)
 
 
 def plain_sides(
@@ -212,6 +223,8 @@ def open_plain_pair(
         notes += [f"masked: {_share(masks[0])} of the fine and {_share(masks[1])} of the coarse points hold values"]
     periodic, note = (settings.periodic, None) if settings.periodic is not None else looks_periodic(samples)
     notes += [note] if note else []
+    said = {"fine": notes_of(fine_data), "coarse": notes_of(coarse_data)}
+    notes += [f"{which}: {each}" for which, every in said.items() for each in every]
     return PlainPair(
         fine_data,
         coarse_data,

@@ -1,23 +1,28 @@
-"""Training the prior of anomalies, a Gaussian that a network may refine, and the post-processing of its draws."""
+"""Training a refined Gaussian, of whatever anomalies, and the post-processing of its draws."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 from pathlib import Path
+from typing import Any
 
+import equinox as eqx
+import jax.numpy as jnp
+import jax.random as jr
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
-from subgrid.downscaling.climate.conditions import Conditions, TrainingAnomalies
+from subgrid.diffusion.gaussian_conditional import ConditionalGaussian
 from subgrid.downscaling.climate.degenerate import faults_in_words
-from subgrid.downscaling.climate.domain import Domain
-from subgrid.downscaling.climate.prior import is_trained, load_climate_prior, train_climate_prior
-from subgrid.downscaling.climate.prior_choice import MOST_VALUES
-from subgrid.downscaling.climate.refinement import RefinementSettings
-from subgrid.downscaling.climate.sampler import draw_anomalies, gaussian_conditional
-from subgrid.downscaling.preparation.chain import Chain
-from subgrid.downscaling.preparation.series import Series
-from subgrid.downscaling.preparation.steps import expected
+from subgrid.downscaling.model.anomalies import FineAnomalies
+from subgrid.downscaling.model.inner import InnerFields
+from subgrid.downscaling.model.settings import FitSettings
+from subgrid.downscaling.model.sides import CoarseSide
+from subgrid.downscaling.refined.prior import RefinedPrior, is_trained, load_refined_prior, train_refined_prior
+from subgrid.downscaling.refined.refinement import RefinementSettings, padded_shape, refining_network
+from subgrid.downscaling.refined.sampler import draw_anomalies, gaussian_conditional
 from subgrid.downscaling.spread.calibration import SpreadCalibration
 from subgrid.downscaling.spread.post_processing import (
     MEMBERS,
@@ -27,26 +32,10 @@ from subgrid.downscaling.spread.post_processing import (
     save_post_processing,
 )
 from subgrid.numerics.streams import draw_keys, substream
+from subgrid.training.cost import Cost, training_cost
 from subgrid.training.log import MetricsReport
 from subgrid.training.progress import progress
 from subgrid.types import Key
-
-
-@dataclass(frozen=True)
-class FineAnomalies:
-    """What a refined Gaussian is trained on.
-
-    Args:
-        domain: mask and C′.
-        anomalies: from fine fields to their anomalies.
-        series: the fine fields to train on.
-        predictors: (p, y, x), static fields for the network; None for none.
-    """
-
-    domain: Domain
-    anomalies: Chain
-    series: Series
-    predictors: Float[np.ndarray, "p y x"] | None = None
 
 
 @dataclass(frozen=True)
@@ -57,11 +46,87 @@ class RefinedSettings:
         network: that refines it, and its training.
         n_components: numbers of principal components to choose from.
         n_levels: of noise, in draws.
+        calibrate: whether the spread of draws is calibrated on fields that are left out, default True: the Gaussian is
+            fitted anew for each of ten groups in seconds, and its conditional variance knows nothing of the error of
+            its own mean.
     """
 
     network: RefinementSettings
     n_components: Sequence[int]
     n_levels: int
+    calibrate: bool = True
+
+
+@dataclass(frozen=True)
+class RefinedFit:
+    """A refined Gaussian of inner fields, before it is fitted.
+
+    Args:
+        fields: to train on.
+        settings: of the fit.
+    """
+
+    fields: InnerFields
+    settings: RefinedSettings
+
+    @property
+    def n_steps(self) -> int:
+        """Of the training of its network."""
+        return self.settings.network.n_steps
+
+    def cost(self) -> Cost | None:
+        """What the training of the network will take; None without one."""
+        network, (n_channels, *space) = self.settings.network, self.fields.shape
+        if not network.n_steps:
+            return None
+        predictors = self.fields.n_predictors
+        made = eqx.filter_eval_shape(
+            partial(refining_network, n_channels, predictors, len(space), network), key=jr.key(0)
+        )
+        one = jnp.zeros((2 * n_channels + predictors, *padded_shape(tuple(space), network)))
+        return training_cost(
+            made,
+            lambda net: net(one, jnp.zeros(())),
+            batch_size=network.batch_size,
+            n_steps=network.n_steps,
+            data_bytes=4.0 * math.prod(self.fields.values.shape),
+        )
+
+    def train(self, folder: Path, coarse: CoarseSide, *, report: MetricsReport | None, show: bool, key: Key) -> None:
+        """The prior and its post-processing, in FOLDER/model; resumes.
+
+        Args:
+            folder: of the model.
+            coarse: not used.
+            report: called as report(step, metrics).
+            show: whether the progress of the calibration is shown.
+            key: of everything random in the fit.
+        """
+        train_refined(folder, self.fields.anomalies(), self.settings, report=report, show=show, key=key)
+
+
+def refined_fit(fields: InnerFields, settings: FitSettings, network: Mapping[str, Any]) -> RefinedFit:
+    """A refined Gaussian for inner fields, its network checked.
+
+    Args:
+        fields: to train on.
+        settings: of the fit.
+        network: settings that are given, of `RefinementSettings`.
+
+    Returns:
+        The fit.
+
+    Raises:
+        ValueError: for settings that do not go together, a periodic grid that the network cannot take, and fields on
+            disk.
+    """
+    fields.in_memory("a refined Gaussian")
+    made = RefinementSettings(**network)
+    if fields.edges == "periodic" and made.n_steps:  # without a network nothing is looked at beyond the edges
+        made = replace(made, padding="periodic")
+    padded_shape(fields.shape[1:], made)
+    calibrate = True if settings.calibrate is None else settings.calibrate
+    return RefinedFit(fields, RefinedSettings(made, settings.n_components, settings.n_levels, calibrate))
 
 
 @faults_in_words("the fit of the prior")
@@ -85,39 +150,58 @@ def train_refined(
         key: of everything random.
 
     Raises:
-        ValueError: as `train_climate_prior` and `fit_post_processing`.
+        ValueError: as `train_refined_prior` and `fit_post_processing`.
     """
-    domain, series = fine.domain, fine.series
-    model, groups = folder / "model", series.season_year
-    fields = np.nan_to_num(fine.anomalies.forward(series.values, series.phase))
-    conditions = Conditions(
-        domain.regridding.operator,
-        domain.rows,
-        domain.distances if domain.mask.sum() * len(domain.variables) <= MOST_VALUES else None,
-        expected(fine.anomalies, series.phase, len(series), fields.shape[1:]),
-        domain.transforms,
-    )
+    model = folder / "model"
     if not is_trained(model):
-        training = TrainingAnomalies(fields, groups, domain.mask.astype(np.float32), fine.predictors)
-        train_climate_prior(
-            training, conditions, settings=settings.network, n_components=settings.n_components,
+        train_refined_prior(
+            fine.training, fine.conditions, settings=settings.network, n_components=settings.n_components,
             n_levels=settings.n_levels, folder=model, report=report, key=substream(key, "prior"),
         )  # fmt: skip
-    if not (model / POST_PROCESSING).exists():
-        prior = load_climate_prior(model)
-        conditional = gaussian_conditional(prior, conditions.operator)
-        numbers = np.arange(len(fields)), np.arange(MEMBERS)
-        keys = draw_keys(substream(key, "spread calibration"), *numbers).reshape(-1)
-        targets = np.repeat(domain.coarsen(fields), MEMBERS, axis=0)
-        climatology = np.repeat(conditions.climatology, MEMBERS, axis=0)
+    if (model / POST_PROCESSING).exists():
+        return
+    if not settings.calibrate:
+        save_post_processing(model, None)
+        return
+    prior = load_refined_prior(model)
+    conditional = gaussian_conditional(prior, fine.conditions.operator)
+    training_draws = TrainingDraws(prior, conditional, fine, settings.n_levels, substream(key, "spread calibration"))
+    passes = count()
+    with progress("calibrate spread", enabled=show) as update:
 
-        def draws(calibration: SpreadCalibration) -> Float[np.ndarray, "n m channel y x"]:
-            each = calibration, climatology
+        def draws(calibration: SpreadCalibration, chosen: Int[np.ndarray, " k"]) -> Float[np.ndarray, "k m channel *p"]:
             update(next(passes), PASSES + 1)
-            drawn = draw_anomalies(prior, conditional, targets, keys, n_levels=settings.n_levels, calibration=each)
-            return prior.normalised(drawn).reshape(len(fields), MEMBERS, *prior.denoiser.base.mean.shape)
+            return training_draws(calibration, chosen)
 
-        passes = count()
-        with progress("calibrate spread", enabled=show) as update:
-            found = fit_post_processing(prior, conditional, conditions, fields, groups, domain.mask, draws)
-        save_post_processing(model, found)
+        found = fit_post_processing(prior, conditional, fine.conditions, fine.training, draws)
+    save_post_processing(model, found)
+
+
+@dataclass(frozen=True)
+class TrainingDraws:
+    """Draws for training fields, each conditioned on its own coarse values.
+
+    Args:
+        prior: of the fields.
+        conditional: its Gaussian under C′.
+        fine: the fields.
+        n_levels: of noise.
+        key: of the draws.
+    """
+
+    prior: RefinedPrior
+    conditional: ConditionalGaussian
+    fine: FineAnomalies
+    n_levels: int
+    key: Key
+
+    def __call__(
+        self, calibration: SpreadCalibration, chosen: Int[np.ndarray, " k"]
+    ) -> Float[np.ndarray, "k m channel *padded"]:
+        """`MEMBERS` draws with a calibration for each of the chosen fields: normalised, on the prior's grid."""
+        prior, conditions = self.prior, self.fine.conditions
+        keys = draw_keys(self.key, chosen, np.arange(MEMBERS)).reshape(-1)
+        targets = np.repeat(conditions.coarsen(self.fine.training.values[chosen]), MEMBERS, axis=0)
+        each = calibration, np.repeat(conditions.climatology[chosen], MEMBERS, axis=0)
+        drawn = draw_anomalies(prior, self.conditional, targets, keys, n_levels=self.n_levels, calibration=each)
+        return prior.normalised(drawn).reshape(len(chosen), MEMBERS, *prior.denoiser.base.mean.shape)

@@ -15,6 +15,7 @@ from subgrid.data.fields import DataError, sample_dims, samples_of
 from subgrid.data.plain import Fields, as_dataset, open_plain, stacked
 from subgrid.data.pooling.members import available_samples
 from subgrid.data.pooling.pooling import notes_of
+from subgrid.data.variables.wanted import Variable, Variables, wanted_variables
 from subgrid.downscaling.climate.coarse_fit import check_grid, check_step
 from subgrid.downscaling.climate.domain import interpolation
 from subgrid.downscaling.model.masks import without_mask
@@ -44,6 +45,8 @@ class Wanted:
         points: places to give out in place of fields: a CSV file (`read_points`), or a Dataset with `lat` and `lon`
             along "point".
         nearest: whether a place gets the nearest cell with values; by default it lies between the four around it.
+        variables: what is said of variables in these files, as for `subgrid.fit`: names, units and missing values; what
+            they are and their bounds are the model's.
 
     Raises:
         ValueError: for a region and points at once, a region that is not four numbers, and unknown `gaps`.
@@ -54,6 +57,7 @@ class Wanted:
     region: Sequence[float] | None = None
     points: Any = None
     nearest: bool = False
+    variables: Variables | None = None
 
     def __post_init__(self):
         if self.gaps not in ("refuse", "drop"):
@@ -136,7 +140,8 @@ def _plain(coarse: Fields, model: Model, change: Change, wanted: Wanted) -> Requ
     if change == "preserve":
         raise DataError("coarse: the model knows no dates, so there is no change of climate; leave out change.")
     side = model.coarse
-    known = side.reading.wanted or list(side.names)
+    known = dict(side.reading.wanted or dict.fromkeys(side.names, Variable()))
+    known |= wanted_variables(wanted.variables) or {}
     dataset = open_plain(coarse, known, name="coarse", units=side.reading.units)
     field = stacked(dataset)
     if wanted.time is not None:
@@ -164,7 +169,7 @@ def _plain(coarse: Fields, model: Model, change: Change, wanted: Wanted) -> Requ
         np.ones(len(samples), bool),
         None,
         wanted.of(model.fine),
-        (),
+        notes_of(dataset),
         dict(dataset.attrs),
     )
 
@@ -191,7 +196,7 @@ def _within(field: xr.DataArray, wanted: Wanted) -> xr.DataArray:
 
 def _dated(coarse: Fields, model: Model, change: Change, wanted: Wanted) -> Request:
     side = model.coarse
-    variables = opening(side.reading)
+    variables = opening(side.reading, wanted.variables)
     opened = open_climate(as_dataset(coarse, side.names[0]), variables, name="coarse", step=side.reading.step)
     check_grid(side, opened)
     dataset = check_climate(opened, name="coarse", gaps=wanted.gaps, needed=side.kept)

@@ -76,7 +76,8 @@ def sample_targets(
         version: of what lies at these paths: a process that loaded another one loads anew.
 
     Returns:
-        `sample(times, members, *, keys)`: fields (time, member, channel, *space) as files have them.
+        `sample(times, members, *, keys)`: fields (time, member, channel, *space) as files have them, and what the
+        sampler has to tell of each draw.
 
     Examples:
         >>> loader = loader_of(sample_targets, folder="/scratch/run", targets="targets.zarr")
@@ -93,11 +94,11 @@ def sample_targets(
 
     def draw(
         times: Int[np.ndarray, " t"], members: Int[np.ndarray, " m"], *, keys: Shaped[PRNGKeyArray, "t m"]
-    ) -> Float[np.ndarray, "t m channel *space"]:
+    ) -> tuple[Float[np.ndarray, "t m channel *space"], Diagnostics]:
         chosen = source.isel(sample=times)
         phase = chosen.phase.values if "phase" in chosen else None
-        fields = sampler(chosen.target.values, phase, keys=keys)
+        fields, told = sampler.with_diagnostics(chosen.target.values, phase, keys=keys)
         require_finite_fields(fields, side.given_mask, side.names, chosen.time.values, side.grid)
-        return fields
+        return fields, told
 
     return draw

@@ -7,11 +7,13 @@ from typing import Any, Literal, TypeAlias, get_args
 from subgrid.data.checks.checks import Gaps
 from subgrid.data.sources.sources import Source
 from subgrid.data.times.steps import Step
-from subgrid.downscaling.climate.prior import N_COMPONENTS
+from subgrid.downscaling.refined.prior import N_COMPONENTS
 from subgrid.downscaling.settings import require_at_least
 
 PreparationName: TypeAlias = Literal["auto", "anomalies", "standardise"]
-PriorName: TypeAlias = Literal["auto", "refined-gaussian", "network", "conditional-diffusion", "conditional-flow"]
+PriorName: TypeAlias = Literal[
+    "auto", "refined-gaussian", "network", "conditional-diffusion", "conditional-flow", "bridge"
+]
 
 
 @dataclass(frozen=True)
@@ -22,10 +24,11 @@ class FitSettings:
         preparation: "anomalies" of fields with dates and places on the earth: units, transforms, day-of-year anomalies,
             masks; or "standardise" of plain arrays. "auto", the default, is the first where both archives have dates
             and coordinates of latitude and longitude.
-        prior: of fine fields. "refined-gaussian": a Gaussian, exact, which a network refines where that helps fields of
-            years left out; "network": a denoising network, guided; "conditional-diffusion" or "conditional-flow": a
-            network for this C′ alone, which needs no guidance. "auto", the default: the first with anomalies, else
-            "conditional-diffusion", which scored best on Kuramoto–Sivashinsky at the least cost.
+        prior: of fine fields. "refined-gaussian": a Gaussian, exact, which a network refines where that helps fields
+            that were left out; "network": a denoising network, guided; "conditional-diffusion" or "conditional-flow": a
+            network for this C′ alone, which needs no guidance; "bridge": a Schrödinger bridge from interpolated coarse
+            fields, which stays near them without being held to them. "auto", the default: the first with anomalies,
+            else "conditional-diffusion", which scored best on Kuramoto–Sivashinsky at the least cost.
         debias: a method; "auto", the default: of anomalies by left-out years, else "entropic-ot".
         debias_options: of the method; of "auto" and anomalies `strength`, `candidates`, `marginals`, `n_quantiles`,
             `explained_variance`; else those of `DebiasSettings`, `EntropicSettings` and `TransportSettings`.
@@ -36,6 +39,10 @@ class FitSettings:
         n_harmonics: of the climatology, default 3.
         n_components: numbers of principal components to choose from by the likelihood of left-out years.
         n_levels: of noise, in the draws that the spread is calibrated by; default 8.
+        calibrate: of a refined Gaussian, whether the spread of its draws is calibrated on fields that are left out,
+            whole season years, or stretches of an archive without dates; default True. It takes seconds, as the
+            Gaussian alone is fitted anew without them. Other priors stay as they are learned: left-out fields are of
+            use to them only if they are trained anew without these, or on less.
         orography: a static predictor of the refining network, on any grid that covers the fine one; none by default.
         orography_variable: its name in that file; by default it is found.
         periodic: of plain arrays, whether space wraps around; by default as their values look, which is said.
@@ -60,6 +67,7 @@ class FitSettings:
     n_harmonics: int = 3
     n_components: Sequence[int] = N_COMPONENTS
     n_levels: int = 8
+    calibrate: bool | None = None
     orography: Source | None = None
     orography_variable: str | None = None
     periodic: bool | None = None

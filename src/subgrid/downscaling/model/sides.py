@@ -47,6 +47,8 @@ class Reading:
         period: first and last season year of the coarse archive; None for fields without dates.
         changes: how each channel changes with climate, "additive" or "multiplicative"; those of the quantities where
             it is empty.
+        notes: what was done to the archives that the model was fitted on, and what is said of them, a sentence each;
+            they stand in the history of every output.
     """
 
     names: tuple[str, ...]
@@ -58,6 +60,7 @@ class Reading:
     dated: bool = True
     period: tuple[int, int] | None = None
     changes: tuple[Any, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

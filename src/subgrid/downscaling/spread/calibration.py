@@ -277,7 +277,8 @@ def fit_spread_calibration(
     by_day = fit_dispersion(
         each_channel, of_day(square), of_day(predicted), active=(True,) * len(support), n_levels=DAYS
     )
-    predicted = predicted * np.asarray(jax.vmap(by_day)(jnp.asarray(each_channel)))[..., None] ** 2
+    of_days = np.asarray(jax.vmap(by_day)(jnp.asarray(each_channel)))
+    predicted = predicted * of_days.reshape(*of_days.shape[:2], *(1,) * (predicted.ndim - 2)) ** 2
     expected = climatology + left_out.mean
     by_expected = fit_dispersion(expected[:, :, cells], square[:, :, cells], predicted[:, :, cells], active=active)
     predicted = predicted * np.asarray(jax.vmap(by_expected)(jnp.asarray(expected))) ** 2

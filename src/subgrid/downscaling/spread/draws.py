@@ -22,7 +22,7 @@ LARGEST_CHUNK, VALUES_AT_ONCE = 256, 2**20
 def conditional_draws(
     denoiser: Refined | None,
     conditional: ConditionalGaussian,
-    targets: Float[np.ndarray, "n channel kept"],
+    targets: Float[np.ndarray, "n channel *coarse"],
     keys: Shaped[PRNGKeyArray, " n"],
     *,
     n_levels: int,
@@ -35,7 +35,7 @@ def conditional_draws(
     Args:
         denoiser: the refined prior; None draws from the Gaussian, exactly and without levels.
         conditional: the Gaussian's conditional, for all targets.
-        targets: (n, channel, kept), y, normalised.
+        targets: (n, channel, *coarse), y, normalised.
         keys: (n,), one for each.
         n_levels: of noise, for the network's residual.
         trained: smallest and largest noise level of the network's training.

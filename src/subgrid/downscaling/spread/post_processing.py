@@ -1,26 +1,24 @@
-"""Post-processing of draws: the spread that left-out years ask for, and the marginals of censored variables.
+"""Post-processing of draws: the spread that left-out fields ask for, and the marginals of censored variables.
 
-MODEL/post_processing.zarr   plain arrays: scales of the spread, quantiles of draws and of training fields
+MODEL/post_processing.zarr   as kind and arrays: scales of the spread, quantiles of draws and of training fields
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import xarray as xr
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float, Int
 
 from subgrid.data.fields import DataError
-from subgrid.data.store import write_zarr
 from subgrid.diffusion.gaussian_conditional import ConditionalGaussian
-from subgrid.downscaling.climate.conditions import Conditions
-from subgrid.downscaling.climate.prior import ClimatePrior, prior_taper
 from subgrid.downscaling.debiasing.static import QuantileMapping, fit_quantile_mapping
+from subgrid.downscaling.refined.conditions import Conditions, TrainingAnomalies
+from subgrid.downscaling.refined.prior import RefinedPrior, prior_taper
 from subgrid.downscaling.spread.calibration import (
     SpreadCalibration,
     conditional_means,
@@ -28,20 +26,16 @@ from subgrid.downscaling.spread.calibration import (
     leave_out,
     widths,
 )
-from subgrid.downscaling.spread.dispersion import Dispersion
-from subgrid.downscaling.spread.shape import Departures, Shape, match_shape
+from subgrid.downscaling.spread.shape import Departures, match_shape
+from subgrid.downscaling.stored.part import load_part, save_part
 
 POST_PROCESSING = "post_processing.zarr"
-FORMAT = 3
-"""2 was draw_law.zarr, of censored variables alone."""
-CALIBRATION = (
-    "component_scale", "cell_std", "cell_scale", "day_level", "day_scale", "expected_level", "expected_scale",
-    "shape_quantile", "shape", "shape_level", "kind",
-)  # fmt: skip
-"""Its arrays, in the order of its leaves."""
 N_QUANTILES = 200
 MEMBERS = 4
 """Draws for every training day that spread and marginals are fitted on."""
+MOST_DRAWN_FOR = 2048
+"""Fields, evenly over the archive, whose draws the shape of a variable without bounds is found from: one table of 101
+quantiles a channel, from some hundred thousand values."""
 PASSES = 2
 """Of matching the draws' distribution: after two it is right to some parts in a thousand."""
 
@@ -59,26 +53,26 @@ class PostProcessing:
     marginals: QuantileMapping | None
 
 
+DrawsFor: TypeAlias = Callable[[SpreadCalibration, Int[np.ndarray, " k"]], Float[np.ndarray, "k m channel *padded"]]
+"""m draws with a calibration for each of some training fields, by their numbers."""
+
+
 def fit_post_processing(
-    prior: ClimatePrior,
+    prior: RefinedPrior,
     conditional: ConditionalGaussian,
     conditions: Conditions,
-    fields: Float[np.ndarray, "n channel y x"],
-    groups: np.ndarray,
-    mask: Bool[np.ndarray, "y x"],
-    draws: Callable[[SpreadCalibration], Float[np.ndarray, "n m channel y2 x2"]],
+    training: TrainingAnomalies,
+    draws: DrawsFor,
 ) -> PostProcessing:
-    """Calibrates the spread by left-out years, then the shape of draws, then the marginals of bounded variables.
+    """Calibrates the spread by left-out groups, then the shape of draws, then the marginals of bounded variables.
 
     Args:
-        prior: of `fields`.
+        prior: of the anomalies.
         conditional: of all targets, from `gaussian_conditional`.
         conditions: that the prior was trained with.
-        fields: (n, channel, y, x), training anomalies, 0 outside the mask.
-        groups: (n,), season year of each.
-        mask: (y, x), cells with values.
-        draws: m draws for every field, conditioned on its own coarse values, with a calibration of their spread;
-            normalised, on the prior's grid.
+        training: the anomalies, and their groups.
+        draws: `draws(calibration, chosen)`, m draws with a calibration of their spread for each of the chosen fields,
+            conditioned on its own coarse values; normalised, on the prior's grid.
 
     Returns:
         The calibration, and the marginals where a variable is bounded.
@@ -88,9 +82,9 @@ def fit_post_processing(
     """
     base = prior.denoiser.base
     support = np.asarray(base.support)
-    normal = prior.normalised(fields * mask)
+    normal = prior.normalised(training.values * (training.mask > 0))
     left_out = leave_out(
-        normal, groups, conditional.operator, (len(support), *conditions.operator.coarse_shape),
+        normal, training.groups, conditional.operator, (len(support), *conditions.operator.coarse_shape),
         n_components=len(base.variances), support=support,
         taper=prior_taper(conditions.distances, len(support), prior.choice.support),
     )  # fmt: skip
@@ -102,18 +96,25 @@ def fit_post_processing(
     )
     errors = _departures(calibration, left_out.error[:, None], left_out.mean, left_out.distance, climatology)
     means, distances = conditional_means(conditional, normal)
+    some = _drawn_for(len(normal), conditions)
     for _ in range(PASSES):
-        away = draws(calibration) - means[:, None]
-        drawn = _departures(calibration, away, means, distances, climatology)
+        away = draws(calibration, some) - means[some, None]
+        drawn = _departures(calibration, away, means[some], distances[some], climatology[some])
         shape = match_shape(calibration.shape, errors, drawn, support=support > 0, active=conditions.censored)
         calibration = eqx.tree_at(lambda c: c.shape, calibration, shape)
     if not any(conditions.bounded):
         return PostProcessing(calibration, None)
-    drawn = draws(as_if_left_out(calibration, distances, left_out.distance))
+    drawn = draws(as_if_left_out(calibration, distances, left_out.distance), some)
     inside = support[0] > 0
-    drawn, training = (x.reshape(-1, *support.shape)[..., inside] for x in (drawn, normal))
+    drawn, trained = (x.reshape(-1, *support.shape)[..., inside] for x in (drawn, normal))
     scale = prior.scale[:, None]
-    return PostProcessing(calibration, fit_marginals(drawn * scale, training * scale))
+    return PostProcessing(calibration, fit_marginals(drawn * scale, trained * scale))
+
+
+def _drawn_for(n: int, conditions: Conditions) -> Int[np.ndarray, " k"]:
+    """The fields that are drawn for: all where tables by what is expected, or marginals, need them; else enough."""
+    most = n if any(conditions.bounded) or any(conditions.censored) else min(n, MOST_DRAWN_FOR)
+    return np.linspace(0, n - 1, most).round().astype(int)
 
 
 def as_if_left_out(
@@ -153,60 +154,43 @@ def fit_marginals(
     return fit_quantile_mapping(jnp.asarray(drawn), jnp.asarray(training), n_quantiles=levels)
 
 
-def save_post_processing(folder: Path, found: PostProcessing) -> None:
+def save_post_processing(folder: Path, found: PostProcessing | None) -> None:
     """Writes FOLDER/post_processing.zarr, which `load_post_processing` reads.
 
     Args:
         folder: of the prior, MODEL or RUN/model.
-        found: from `fit_post_processing`.
+        found: from `fit_post_processing`; None where draws are left as they are, which is then known to be meant.
     """
-    leaves = jax.tree.leaves(found.calibration)
-    arrays: dict[str, Any] = {
-        name: (tuple(f"{name}_{axis}" for axis in range(leaf.ndim)), np.asarray(leaf))
-        for name, leaf in zip(CALIBRATION, leaves, strict=True)
-    }
-    if found.marginals is not None:
-        arrays["source"] = (("quantile", "point"), np.asarray(found.marginals.source_quantiles))
-        arrays["target"] = (("quantile", "point"), np.asarray(found.marginals.target_quantiles))
-    write_zarr(xr.Dataset(arrays, attrs={"format": FORMAT}), folder / POST_PROCESSING, overwrite=True)
+    save_part(folder / POST_PROCESSING, found)
 
 
-def load_post_processing(folder: Path) -> PostProcessing:
+def load_post_processing(folder: Path) -> PostProcessing | None:
     """What `save_post_processing` wrote.
 
     Args:
         folder: of the prior, MODEL or RUN/model.
 
     Returns:
-        The post-processing.
+        The post-processing, to the same bits; None where draws are left as they are.
 
     Raises:
-        DataError: if it is not there, or an earlier version wrote it.
+        DataError: if it is not there, an earlier version wrote it, or it is damaged.
     """
     path = folder / POST_PROCESSING
     if not path.exists():
         raise DataError(f"{folder}: has no {POST_PROCESSING}; training was not finished: the same command goes on.")
-    with xr.open_zarr(path, chunks=None) as stored:
-        if stored.attrs.get("format") != FORMAT:
-            raise DataError(f"{path}: of an earlier version; remove it and all ensembles drawn with it, and run again.")
-        found = {str(name): jnp.asarray(values.values) for name, values in stored.items()}
-    parts = [found[name] for name in CALIBRATION]
-    by_day, by_expected = Dispersion(parts[3], parts[4]), Dispersion(parts[5], parts[6])
-    shape = Shape(parts[7], parts[8], parts[9], parts[10])
-    calibration = SpreadCalibration(parts[0], parts[1], parts[2], by_day, by_expected, shape)
-    marginals = QuantileMapping(found["source"], found["target"]) if "source" in found else None
-    return PostProcessing(calibration, marginals)
+    return load_part(path)
 
 
 def apply_marginals(
-    mapping: QuantileMapping, fields: Float[np.ndarray, "n channel y x"], mask: np.ndarray, bounded: Sequence[bool]
-) -> Float[np.ndarray, "n channel y x"]:
+    mapping: QuantileMapping, fields: Float[np.ndarray, "n channel *space"], mask: np.ndarray, bounded: Sequence[bool]
+) -> Float[np.ndarray, "n channel *space"]:
     """The mapping on the bounded channels; the others stay as they are.
 
     Args:
         mapping: of every cell and channel.
-        fields: (n, channel, y, x), anomalies.
-        mask: (y, x), cells with values.
+        fields: (n, channel, *space), anomalies.
+        mask: (*space), cells with values.
         bounded: which channels are, from `is_bounded`.
 
     Returns:

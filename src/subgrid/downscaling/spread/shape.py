@@ -32,7 +32,7 @@ class Shape(eqx.Module):
     quantiles: Float[Array, " quantile"]
     values: Float[Array, "channel kind level quantile"]
     levels: Float[Array, "channel level"]
-    kind: Int[Array, "*space"]
+    cell_kind: Int[Array, "*space"]
     """Of every cell: 0 where a coarse value constrains it, 1 elsewhere."""
 
     def __call__(
@@ -42,7 +42,7 @@ class Shape(eqx.Module):
 
         def of_channel(values: Array, levels: Array, u: Array, expected: Array) -> Array:
             mapped = jax.vmap(jax.vmap(lambda table: self._map(table, u)))(values)  # kind level *space
-            of_kind = jnp.where(self.kind == 0, mapped[0], mapped[1])
+            of_kind = jnp.where(self.cell_kind == 0, mapped[0], mapped[1])
             place = jnp.interp(expected, levels, jnp.arange(len(levels), dtype=u.dtype))
             below = jnp.clip(jnp.floor(place), 0, max(len(levels) - 2, 0)).astype(int)
             share, above = place - below, jnp.minimum(below + 1, len(levels) - 1)
@@ -109,7 +109,7 @@ def match_shape(
         support: cells with values.
         active: channels with a shape for every level of what is expected; the others have one.
     """
-    values, kind = np.array(shape.values), np.asarray(shape.kind)
+    values, kind = np.array(shape.values), np.asarray(shape.cell_kind)
     for c, cells in enumerate(support):
         levels = np.asarray(shape.levels[c])
         inner = (levels[1:] + levels[:-1]) / 2 if active[c] else np.empty(0)

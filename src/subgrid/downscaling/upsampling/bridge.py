@@ -1,25 +1,26 @@
 """Downscaling in one step: a Schrödinger bridge from interpolated coarse fields to fine fields, both unpaired.
 
-The coarse field is interpolated to the fine grid and is where a diffusion starts that ends in a fine field,
+The coarse field is interpolated to the fine grid (`starts.py`) and is where a diffusion starts that ends in a fine
+field,
 
-    dX = v(X, t) dt + σ dW,    X₀ = cubic interpolation of y,    X₁ a fine field,
+    dX = v(X, t) dt + σ dW,    X₀ = interpolation of y,    X₁ a fine field,
 
 the one with the distributions of both archives at its ends that is closest to σ·Brownian motion: so a sample stays near
 its own coarse field without being held to it. The source may be coarsened fine fields, the distribution that debiasing
 aims at; or raw coarse fields, and then debiasing is part of the same step.
 
 MODEL/bridge.json   what it was fitted for; written last: a folder that has it is whole
-MODEL/weights/      the drift
+MODEL/weights/      the drift, the normalisation; of a Gaussian start, this too
 MODEL/fit.json      what the fit was begun with
 MODEL/fit/          checkpoints of the two drifts and of the simulated pairs
 """
 
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import equinox as eqx
 import jax
@@ -32,7 +33,8 @@ from subgrid.data.fields import DataError
 from subgrid.data.normalise import Standardiser, fit_standardiser
 from subgrid.data.store import write_json
 from subgrid.downscaling.debiasing.dynamic import N_SIMULATED, bridge_drifts, linear_size, paired
-from subgrid.downscaling.interpolation.cubic import cubic_interpolation
+from subgrid.downscaling.settings import require_at_least
+from subgrid.downscaling.upsampling.starts import CubicStart, GaussianStart, blank_gaussian_start, cubic_start
 from subgrid.networks.unet import UNet, UNetSettings
 from subgrid.training.checkpoint import Checkpoints, load_weights, save_weights
 from subgrid.training.origin import digest, key_data, require_same_origin
@@ -44,6 +46,7 @@ from subgrid.transport.velocity import NetworkVelocity
 from subgrid.types import Key
 
 Source: TypeAlias = Literal["coarsened", "raw"]
+Start: TypeAlias = CubicStart | GaussianStart
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class UpsamplerSettings:
     Args:
         n_channels: of the fields.
         coarse: points of the coarse grid along each axis.
-        factors: fine points for each coarse one, along each axis.
+        factors: fine points for each coarse one, along each axis, for a cubic start; () for a Gaussian one, of `grid`.
         centred: whether a coarse value lies in the middle of its fine points (block means) or on the first
             (subsampling).
         periodic: whether all space axes wrap around.
@@ -68,6 +71,10 @@ class UpsamplerSettings:
         batch_size: pairs a step.
         learning_rate: its peak; it falls along a cosine in each iteration.
         n_sampling_steps: of Euler–Maruyama.
+        grid: points of the fine grid along each axis, where `factors` do not say; default (), where they do.
+
+    Raises:
+        ValueError: for numbers below 1, σ or a rate that is not positive, and a source that does not exist.
     """
 
     n_channels: int
@@ -86,11 +93,22 @@ class UpsamplerSettings:
     batch_size: int = 64
     learning_rate: float = 1e-3
     n_sampling_steps: int = 30
+    grid: tuple[int, ...] = ()
+
+    def __post_init__(self):
+        require_at_least(
+            1, self, "channels", "n_blocks", "patch", "n_iterations", "n_steps", "batch_size", "n_sampling_steps"
+        )
+        for name in ("sigma", "learning_rate"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}.")
+        if self.source not in get_args(Source):
+            raise ValueError(f"source must be one of {', '.join(get_args(Source))}, got {self.source!r}.")
 
     @property
     def space(self) -> tuple[int, ...]:
         """Of the fine grid."""
-        return tuple(n * f for n, f in zip(self.coarse, self.factors, strict=True))
+        return self.grid or tuple(n * f for n, f in zip(self.coarse, self.factors, strict=True))
 
     @property
     def steps_per_dispatch(self) -> int:
@@ -103,7 +121,7 @@ class BridgeUpsampler(eqx.Module):
 
     Args:
         drift: forward, of normalised fields.
-        interpolation: for each axis a matrix (fine, coarse).
+        start: from a coarse field to the fine one that the diffusion starts from.
         standardiser: of the fine fields.
         sigma: of the diffusion, in normalised units.
         n_steps: of Euler–Maruyama.
@@ -114,30 +132,25 @@ class BridgeUpsampler(eqx.Module):
     """
 
     drift: Any
-    interpolation: tuple[Float[Array, "_ _"], ...]
+    start: Start
     standardiser: Standardiser
     sigma: float = eqx.field(static=True)
     n_steps: int = eqx.field(static=True)
 
     def __call__(self, y: Float[Array, "channel *coarse"], *, key: Key) -> Float[Array, "channel *fine"]:
-        n_space = len(self.interpolation)
-        start = self.standardiser.normalise(interpolate(self.interpolation, y), n_space)
+        start = self.start(y)
+        n_space = start.ndim - 1
         options = {"direction": "forward", "sigma": self.sigma, "n_steps": self.n_steps}
-        return self.standardiser.restore(sample_bridge(self.drift, start, **options, key=key), n_space)
+        normalised = self.standardiser.normalise(start, n_space)
+        return self.standardiser.restore(sample_bridge(self.drift, normalised, **options, key=key), n_space)
 
 
-def interpolate(matrices: Sequence[Array], fields: Float[Array, "*lead_and_coarse"]) -> Float[Array, "*lead_and_fine"]:
-    """Each of the last axes multiplied by its matrix (fine × coarse)."""
-    for axis, matrix in zip(range(-len(matrices), 0), matrices, strict=True):
-        fields = jnp.moveaxis(jnp.moveaxis(fields, axis, -1) @ matrix.T, -1, axis)
-    return fields
-
-
-def interpolation_matrices(settings: UpsamplerSettings) -> tuple[Float[Array, "_ _"], ...]:
-    """Cubic interpolation of one axis after the other, as `cubic_interpolation` does it."""
-    rule = {"centred": settings.centred, "periodic": settings.periodic}
-    axes = zip(settings.coarse, settings.factors, strict=True)
-    return tuple(jnp.asarray(cubic_interpolation(np.eye(n, dtype=np.float32), (f,), **rule).T) for n, f in axes)
+def _own_start(settings: UpsamplerSettings) -> Start:
+    """The cubic start of settings with `factors`; of others one of zeros, to load into."""
+    if settings.factors:
+        options = {"centred": settings.centred, "periodic": settings.periodic}
+        return cubic_start(settings.coarse, settings.factors, **options)
+    return blank_gaussian_start(settings.n_channels, settings.coarse, settings.grid)
 
 
 def fit_upsampler(
@@ -145,6 +158,7 @@ def fit_upsampler(
     fine: Float[np.ndarray, "m channel *fine"],
     settings: UpsamplerSettings,
     *,
+    start: GaussianStart | None = None,
     folder: str | Path,
     report: Callable[[int, int, float], None] | None = None,
     key: Key,
@@ -155,6 +169,7 @@ def fit_upsampler(
         coarse: (n, channel, *coarse), of the distribution that will be downscaled, physical units.
         fine: (m, channel, *fine), same unit; unpaired.
         settings: grids, network and fit.
+        start: from coarse to fine fields, of settings without `factors`; by default the cubic one.
         folder: of the model: the same call resumes an unfinished fit.
         report: `report(done, total, loss)`, in steps of all iterations.
         key: of weights, pairs and training.
@@ -172,18 +187,19 @@ def fit_upsampler(
     """
     folder = Path(folder)
     build_key, pair_key, fit_key = jr.split(key, 3)
-    n_space, standardiser, matrices = len(settings.coarse), fit_standardiser(fine), interpolation_matrices(settings)
-    start = interpolate(matrices, jnp.asarray(coarse))
-    ends = Ends(standardiser.normalise(start, n_space), standardiser.normalise(jnp.asarray(fine), n_space))
-    networks = [_network(settings, k) for k in jr.split(build_key)]
+    n_space, standardiser = len(settings.space), fit_standardiser(fine)
+    start = _own_start(settings) if start is None else start
+    interpolated = start(jnp.asarray(coarse))
+    ends = Ends(standardiser.normalise(interpolated, n_space), standardiser.normalise(jnp.asarray(fine), n_space))
+    networks = [NetworkVelocity(bridge_network(settings, key=k)) for k in jr.split(build_key)]
     origin = {**dataclasses.asdict(settings), "fields": digest(coarse, fine), "key": key_data(key)}
     require_same_origin(folder / "fit.json", origin, resuming=(folder / "fit.json").exists())
     forward, backward = bridge_drifts(ends, networks, sigma=settings.sigma)
     pairs = paired(ends, True, n_space if settings.translation_invariant else 0, key=pair_key)
     pairs = jax.tree.map(lambda part: part[:N_SIMULATED], pairs)
     drift = _fit(forward, backward, ends, pairs, settings, folder / "fit", report, fit_key)
-    upsampler = BridgeUpsampler(drift, matrices, standardiser, settings.sigma, settings.n_sampling_steps)
-    save_weights(folder / "weights", eqx.filter((upsampler.drift, upsampler.standardiser), eqx.is_array))
+    upsampler = BridgeUpsampler(drift, start, standardiser, settings.sigma, settings.n_sampling_steps)
+    save_weights(folder / "weights", eqx.filter(_kept(upsampler, settings), eqx.is_array))
     write_json(folder / "bridge.json", dataclasses.asdict(settings))
     return upsampler
 
@@ -209,12 +225,17 @@ def load_upsampler(folder: str | Path) -> BridgeUpsampler:
     stored.pop("whole", None)
     keys: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
     settings = UpsamplerSettings(**keys)
-    channels = jnp.zeros(settings.n_channels)
-    arrays, static = eqx.partition((_blank_drift(settings), Standardiser(channels, channels)), eqx.is_array)
-    drift, standardiser = eqx.combine(load_weights(Path(folder) / "weights", like=arrays), static)
-    return BridgeUpsampler(
-        drift, interpolation_matrices(settings), standardiser, settings.sigma, settings.n_sampling_steps
-    )
+    channels, sizes = jnp.zeros(settings.n_channels), (settings.sigma, settings.n_sampling_steps)
+    blank = BridgeUpsampler(_blank_drift(settings), _own_start(settings), Standardiser(channels, channels), *sizes)
+    arrays, static = eqx.partition(_kept(blank, settings), eqx.is_array)
+    drift, standardiser, *given = eqx.combine(load_weights(Path(folder) / "weights", like=arrays), static)
+    return BridgeUpsampler(drift, given[0] if given else blank.start, standardiser, *sizes)
+
+
+def _kept(upsampler: BridgeUpsampler, settings: UpsamplerSettings) -> tuple[Any, ...]:
+    """What is written of an upsampler: a cubic start follows from its settings."""
+    start = () if settings.factors else (upsampler.start,)
+    return (upsampler.drift, upsampler.standardiser, *start)
 
 
 def is_fitted(folder: str | Path) -> bool:
@@ -281,18 +302,29 @@ def _fit(forward, backward, ends: Ends, pairs: Pairs, settings: UpsamplerSetting
     return fit_bridge(Drifts(forward, backward), ends, outer, **options, key=key).forward
 
 
-def _network(settings: UpsamplerSettings, key: Key) -> NetworkVelocity:
-    """The network of a drift, which starts at zero; a `ValueError` if the fine grid does not fit it."""
+def bridge_network(settings: UpsamplerSettings, *, key: Key) -> UNet:
+    """The untrained network of a drift, which starts at zero.
+
+    Args:
+        settings: of grid and network.
+        key: of the weights.
+
+    Returns:
+        The network.
+
+    Raises:
+        ValueError: if the fine grid does not fit it.
+    """
     n = settings.n_channels
     padding = "periodic" if settings.periodic else "reflect"
     size = UNetSettings(settings.channels, settings.n_blocks, settings.patch, padding)
-    network = UNet(n, n, len(settings.coarse), size, key=key)
+    network = UNet(n, n, len(settings.space), size, key=key)
     network.check(settings.space)
-    return NetworkVelocity(network)
+    return network
 
 
 def _blank_drift(settings: UpsamplerSettings) -> CorrectedVelocity:
     """A drift of the right shape, to load weights into."""
     d = linear_size(settings.n_channels * int(np.prod(settings.space)))
     linear = LinearVelocity(jnp.zeros((N_TIMES, d, d)), jnp.zeros((N_TIMES, d)))
-    return CorrectedVelocity(linear, _network(settings, jr.key(0)))
+    return CorrectedVelocity(linear, NetworkVelocity(bridge_network(settings, key=jr.key(0))))

@@ -12,7 +12,7 @@ import xarray as xr
 from jaxtyping import Float, Int
 
 from subgrid.data.fields import DataError, channel_dims, sample_dims, space_dims
-from subgrid.data.pooling.members import MEMBER_DIMS
+from subgrid.data.pooling.members import COARSE_MEMBER, MEMBER_DIMS
 from subgrid.data.store import MARKERS, RECORD
 
 Given: TypeAlias = str | Path | xr.Dataset | xr.DataArray
@@ -38,6 +38,8 @@ class FieldSet:
         space: dimensions of a field, in the order in which they are read.
         factor: by which values are multiplied when they are read.
         offset: that is then added.
+        runs: (run, member), which places along the dimension of members are of one and the same member of the coarse
+            model, −1 for none; None where all are. Each run has samples of its own, one run after the other.
     """
 
     array: xr.DataArray
@@ -48,6 +50,7 @@ class FieldSet:
     space: tuple[str, ...]
     factor: float = 1.0
     offset: float = 0.0
+    runs: Int[np.ndarray, "run member"] | None = None
 
     @property
     def units(self) -> str:
@@ -56,11 +59,16 @@ class FieldSet:
 
     @property
     def n_samples(self) -> int:
-        return int(np.prod([self.array.sizes[d] for d in self.lead]))
+        return int(np.prod(self.counts))
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """How many runs there are, and samples along each dimension of `lead`."""
+        return (1 if self.runs is None else len(self.runs), *(self.array.sizes[d] for d in self.lead))
 
     @property
     def n_members(self) -> int:
-        return int(np.prod([self.array.sizes[d] for d in self.members]))
+        return int(np.prod([self.array.sizes[d] for d in self.members])) if self.runs is None else self.runs.shape[1]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -69,10 +77,9 @@ class FieldSet:
         return (*channel, *(self.array.sizes[d] for d in self.space))
 
     def read(self, samples: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n member channel *space"]:
-        """The fields of some samples, counted as `lead` flattens; what is not finite is NaN."""
+        """The fields of some samples, counted run by run as `lead` flattens; what is not finite is NaN."""
         unique, place = np.unique(samples, return_inverse=True)
-        sizes = tuple(self.array.sizes[d] for d in self.lead)
-        numbers = zip(*(index.tolist() for index in np.unravel_index(unique, sizes)), strict=True)
+        numbers = zip(*(index.tolist() for index in np.unravel_index(unique, self.counts)), strict=True)
         # Runs of one outer index, each read at once: files take slices along one axis better than points along two.
         runs = [(outer, [n[-1] for n in group]) for outer, group in groupby(numbers, key=lambda n: n[:-1])]
         parts = [self._read_run(outer, inner) for outer, inner in runs]
@@ -82,17 +89,22 @@ class FieldSet:
         return np.where(np.isfinite(values), values, np.float32(np.nan))
 
     def _read_run(self, outer: tuple[int, ...], inner: list[int]) -> np.ndarray:
-        last = self.lead[-1]
-        chosen = self.array.isel({**dict(zip(self.lead, outer, strict=False)), last: as_slice(np.array(inner))})
+        run, *others = outer
+        last, members = self.lead[-1], np.empty(0, int) if self.runs is None else self.runs[run]
+        places = {**dict(zip(self.lead, others, strict=False)), last: as_slice(np.array(inner))}
+        places |= {dim: as_slice(members) for dim in self.members if len(members)}
         order = (last, *self.members, *channel_dims(self.array), *self.space)
-        return np.asarray(chosen.transpose(*order).values, np.float32)
+        values = np.array(self.array.isel(places).transpose(*order).values, np.float32)
+        values[:, np.flatnonzero(members < 0)] = np.nan
+        return values
 
     def coordinate(self, name: str) -> np.ndarray | None:
         """A coordinate along the samples, flattened as they are; None where there is none."""
         if name not in self.array.coords or not {*self.array[name].dims} <= {*self.lead} or not self.array[name].ndim:
             return None
         sizes = {d: self.array.sizes[d] for d in self.lead}
-        return self.array[name].variable.to_base_variable().set_dims(sizes).transpose(*self.lead).values.reshape(-1)
+        of_run = self.array[name].variable.to_base_variable().set_dims(sizes).transpose(*self.lead).values.reshape(-1)
+        return np.tile(of_run, self.counts[0])
 
 
 def ensemble_sets(source: Given, variables: Chosen) -> dict[str, FieldSet]:
@@ -177,7 +189,17 @@ def field_set(array: xr.DataArray, *, name: str, source: str) -> FieldSet:
         array = array.expand_dims(lead[0])
     if not (space := space_dims(array)):
         raise DataError(f"{source}: {name} has dimensions {array.dims}, none of space.")
-    return FieldSet(array, name, source, members, lead, space)
+    return FieldSet(array, name, source, members, lead, space, runs=_runs(array, members))
+
+
+def _runs(array: xr.DataArray, members: tuple[str, ...]) -> Int[np.ndarray, "run member"] | None:
+    """Which members are draws for one member of the coarse model, as `downscale` labels them; None where all are."""
+    if COARSE_MEMBER not in array.coords or array[COARSE_MEMBER].dims != members:
+        return None
+    _, of = np.unique(np.asarray(array[COARSE_MEMBER].values).astype(str), return_inverse=True)
+    places = [np.flatnonzero(of == run) for run in dict.fromkeys(of.tolist())]
+    most = max(map(len, places))
+    return np.stack([np.pad(each, (0, most - len(each)), constant_values=-1) for each in places])
 
 
 def member_dims(array: xr.DataArray) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ REAL_WORLD = frozenset(("standard", "gregorian", "proleptic_gregorian"))
 TRIED = 128
 """Pairs that are looked at to find out whether they are pairs; evenly spaced."""
 FEWEST_TRIED = 8
+LONGEST_MONTH = 31
 CLOSER = 0.8
 """Mean squared distance of anomalies of pairs over that of others, at most: of fields without any relation it is 1 ± .1
 for as many as are tried, and of members of one condition a half or much less. *Merely convenient.*"""
@@ -201,20 +202,25 @@ def _runs(ensemble: FieldSet, chosen: Int[np.ndarray, " n"]) -> Int[np.ndarray, 
     """The run that each sample is of; None where samples do not follow each other in time."""
     if "time" not in ensemble.lead:
         return None
-    sizes = tuple(ensemble.array.sizes[d] for d in ensemble.lead)
-    outer = np.unravel_index(chosen, sizes)[:-1]
-    return np.zeros(len(chosen), np.int64) if not outer else np.ravel_multi_index(outer, sizes[:-1]).astype(np.int64)
+    outer = np.unravel_index(chosen, ensemble.counts)[:-1]
+    return np.ravel_multi_index(outer, ensemble.counts[:-1]).astype(np.int64)
 
 
 def _other_years(keys: list[str]) -> Int[np.ndarray, " n"]:
     """For each date one of another year and the same month, the nearest in day; −1 where there is none."""
-    by_month: dict[str, list[int]] = {}
+    first: dict[tuple[str, int], dict[str, int]] = {}  # of a month and day, the first date of each of two years
     for i, key in enumerate(keys):
-        by_month.setdefault(key[5:7], []).append(i)
+        years = first.setdefault((key[5:7], _day(key)), {})
+        if len(years) < 2:  # whatever the year of a date is, one of two is another
+            years.setdefault(key[:4], i)
 
     def other(key: str) -> int:
-        others = [i for i in by_month[key[5:7]] if keys[i][:4] != key[:4]]
-        return min(others, key=lambda i: abs(_day(keys[i]) - _day(key)), default=-1)
+        for distance in range(LONGEST_MONTH):
+            near = {_day(key) - distance, _day(key) + distance}
+            found = [first.get((key[5:7], day), {}) for day in near]
+            if others := [i for years in found for year, i in years.items() if year != key[:4]]:
+                return min(others)
+        return -1
 
     return np.array([other(key) for key in keys], np.int64)
 

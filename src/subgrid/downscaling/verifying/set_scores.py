@@ -5,6 +5,7 @@ from functools import partial
 
 import jax.numpy as jnp
 import numpy as np
+import xarray as xr
 from jaxtyping import Bool, Float, Int
 
 from subgrid.data.blocks import BLOCK_BYTES
@@ -103,7 +104,7 @@ def _months(fields: FieldSet) -> Int[np.ndarray, " n"] | None:
     name = date_coordinate(fields)
     if name is None:
         return None
-    return np.asarray(fields.array[name].dt.month.values) if len(fields.lead) == 1 else None
+    return np.asarray(xr.DataArray(fields.coordinate(name)).dt.month.values) if len(fields.lead) == 1 else None
 
 
 def _most(shape: tuple[int, ...]) -> int:

@@ -14,6 +14,9 @@ from subgrid.downscaling.verifying.set_scores import set_rows
 from subgrid.training.progress import progress as show_progress
 from subgrid.types import ProgressReport
 
+EFFECTIVE_SIZE = "effective_size"
+"""The coordinate of draws by particles, as `downscale` names it."""
+
 
 @dataclass(frozen=True)
 class Matched:
@@ -105,8 +108,17 @@ def match(
         placed, cut = on_grid_of(fields, given)
         converted, changed = in_units_of(fields, placed)
         pairing, why = pair(fields, converted, wanted=paired)
-        said = tuple(f"{name}: {note}" for note in (*cut, *changed, *why))
+        said = tuple(f"{name}: {note}" for note in (*cut, *changed, *why, *_told(fields)))
         yield Matched(name, fields, converted, pairing, said)
+
+
+def _told(fields: FieldSet) -> tuple[str, ...]:
+    """What particles told of the draws, in words."""
+    if EFFECTIVE_SIZE not in fields.array.coords:
+        return ()
+    sizes = np.asarray(fields.array[EFFECTIVE_SIZE].values)
+    smallest, middle = np.nanmin(sizes), np.nanmedian(sizes)
+    return (f"drawn by particles of an effective size of {smallest:.3g} at least, {middle:.3g} in the middle",)
 
 
 def sums_of(matched: Matched, *, report: ProgressReport | None = None) -> PairedSums:

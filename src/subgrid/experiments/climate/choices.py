@@ -8,11 +8,11 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from subgrid.downscaling.climate.prior import load_climate_prior
-from subgrid.downscaling.climate.prior_choice import PriorChoice
-from subgrid.downscaling.climate.sampler import gaussian_conditional
 from subgrid.downscaling.debiasing.of_anomalies import THEN_MARGINALS
 from subgrid.downscaling.preparation.steps import expected
+from subgrid.downscaling.refined.prior import load_refined_prior
+from subgrid.downscaling.refined.prior_choice import PriorChoice
+from subgrid.downscaling.refined.sampler import gaussian_conditional
 from subgrid.downscaling.spread.calibration import cell_variances
 from subgrid.downscaling.spread.post_processing import load_post_processing
 from subgrid.experiments.climate.run import ClimateRun
@@ -21,7 +21,7 @@ from subgrid.runs.facts import n_parameters
 
 def prior_sentences(folder: Path) -> list[str]:
     """Which prior is used, what it was chosen on, what a network gained and what it costs."""
-    prior = load_climate_prior(folder / "model")
+    prior = load_refined_prior(folder / "model")
     choice, sentences = prior.choice, []
     if choice.crps:
         reach = "as they are"
@@ -43,7 +43,7 @@ def prior_sentences(folder: Path) -> list[str]:
 
 def prior_in_words(run: ClimateRun) -> str:
     """What kind of prior, its components, and its network with its size, for the summary."""
-    prior = load_climate_prior(run.path("model"))
+    prior = load_refined_prior(run.path("model"))
     gaussian = f"Gaussian of {prior.choice.n_components} components"
     tapered = "" if prior.choice.support is None else ", tapered covariances"
     size = f"network of {n_parameters(prior.denoiser.network):,} parameters"
@@ -53,12 +53,12 @@ def prior_in_words(run: ClimateRun) -> str:
 
 def prior_choice(run: ClimateRun) -> PriorChoice:
     """How the prior of a run was chosen."""
-    return load_climate_prior(run.path("model")).choice
+    return load_refined_prior(run.path("model")).choice
 
 
 def choices_of(run: ClimateRun) -> dict[str, Any]:
     """What was chosen by left-out years, and what was tried: for metrics.json."""
-    prior = load_climate_prior(run.path("model"))
+    prior = load_refined_prior(run.path("model"))
     debiasing = run.fitted.choice
     return {
         "debiasing": None if debiasing is None else debiasing.as_dict(),
@@ -75,7 +75,7 @@ def spread_maps(run: ClimateRun, channel: int) -> dict[str, np.ndarray]:
     A day in the middle of the season whose coarse values are those of the climatology, in everything but their distance
     from it, which is the usual one. In units of the anomalies: of precipitation, of its root.
     """
-    prior, domain = load_climate_prior(run.path("model")), run.domain
+    prior, domain = load_refined_prior(run.path("model")), run.domain
     calibration = load_post_processing(run.path("model")).calibration
     given = gaussian_conditional(prior, domain.regridding.operator).spread
     cut = tuple(slice(0, size) for size in domain.mask.shape)

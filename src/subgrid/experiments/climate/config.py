@@ -8,11 +8,11 @@ from pydantic import AfterValidator, Field
 
 from subgrid.data.sources.remote import local_path, url_of
 from subgrid.data.variables.wanted import Variable, wanted_variables
-from subgrid.downscaling.climate.prior import N_COMPONENTS, N_LEVELS
-from subgrid.downscaling.climate.refinement import RefinementSettings
 from subgrid.downscaling.debiasing.choice import CANDIDATES
 from subgrid.downscaling.debiasing.of_anomalies import DYNAMIC
 from subgrid.downscaling.debiasing.settings import ClimateDebiasMethod
+from subgrid.downscaling.refined.prior import N_COMPONENTS, N_LEVELS
+from subgrid.downscaling.refined.refinement import RefinementSettings
 from subgrid.execution.runners import parse_scheduler
 from subgrid.runs.config import AsTuple, ConfigError, Configuration, Positive, PositiveFloat, RunTable, Table
 

@@ -10,13 +10,14 @@ from subgrid.data.pooling.pooling import notes_of
 from subgrid.data.store import write_zarr
 from subgrid.downscaling.climate.coarse_fit import check_grid, check_step
 from subgrid.downscaling.climate.domain import fine_side, interpolation
-from subgrid.downscaling.climate.refinement import RefinementSettings
 from subgrid.downscaling.debiasing.choice import n_fits
+from subgrid.downscaling.model.anomalies import dated_anomalies
 from subgrid.downscaling.model.folder import save_preparation
 from subgrid.downscaling.model.output import with_history
-from subgrid.downscaling.model.refined import FineAnomalies, RefinedSettings, train_refined
+from subgrid.downscaling.model.refined import RefinedSettings, train_refined
 from subgrid.downscaling.model.sides import CoarseSide, FineSide
 from subgrid.downscaling.preparation.series import Series, series_of
+from subgrid.downscaling.refined.refinement import RefinementSettings
 from subgrid.downscaling.stored.part import save_part
 from subgrid.experiments.climate.run import ClimateRun
 from subgrid.experiments.climate.sampling import SCENARIO_FINE, refuse_slice
@@ -35,9 +36,10 @@ def prepare(run: ClimateRun, update: Update) -> None:
     pairs = n_fits(coarse.season_year[run.trained(coarse)], fine.season_year[run.trained(fine)], methods)
     sides = _sides(run, lambda done, _: update(done, pairs + 3, "left-out years"))
     update(pairs + 1, pairs + 3, "debias")
+    said = sides[0].reading.notes
     chosen, unseen = _downscaled(run, coarse), _downscaled(run, fine)
-    _save_targets(run, "targets", sides[0].targets(coarse[chosen]), coarse[chosen], run.coarse)
-    _save_targets(run, "perfect_targets", run.coarsened[unseen], fine[unseen], run.fine)
+    _save_targets(run, "targets", sides[0].targets(coarse[chosen]), coarse[chosen], run.coarse, said)
+    _save_targets(run, "perfect_targets", run.coarsened[unseen], fine[unseen], run.fine, said)
     update(pairs + 2, pairs + 3, "change")
     if run.scenario is not None:
         _save_scenario(run, *sides, run.scenario)
@@ -64,7 +66,7 @@ def _save_scenario(run: ClimateRun, coarse: CoarseSide, fine: FineSide, scenario
     check_step(coarse, scenario)
     series = series_of(scenario, run.config.climate.names)
     signal, said = coarse.change_to(series), coarse.pairing_to(series)
-    notes = () if said is None else (said,)
+    notes = (*(() if said is None else (said,)), *coarse.reading.notes)
     _save_targets(run, "scenario_targets", coarse.targets_without(signal, series), series, scenario, notes)
     save_part(run.path(SCENARIO_FINE), fine.with_change(signal.on(interpolation(run.coarse, run.fine))))
 
@@ -95,7 +97,7 @@ def train(run: ClimateRun, update: Update) -> None:
     network = RefinementSettings(**{k: v for k, v in table.model_dump().items() if k in keys})
     train_refined(
         run.folder,
-        FineAnomalies(run.domain, run.fine_anomalies, series[chosen], run.predictors),
+        dated_anomalies(run.domain, run.fine_anomalies, series[chosen], run.predictors),
         RefinedSettings(network, table.directions, run.config.sampling.n_levels),
         report=lambda step, numbers: update(step, network.n_steps, f"loss {numbers['loss']:.4f}"),
         key=run.key("training"),

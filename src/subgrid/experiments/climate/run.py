@@ -1,6 +1,6 @@
 """One climate run: what its stages read and fit, each once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -9,12 +9,14 @@ import xarray as xr
 
 from subgrid.data.canonical import check_climate, open_climate
 from subgrid.data.fields import DataError
+from subgrid.data.pooling.pooling import notes_of
 from subgrid.downscaling.climate import domain as climate
 from subgrid.downscaling.climate.coarse_fit import fit_coarse, masked_alike
 from subgrid.downscaling.climate.degenerate import require_variation
 from subgrid.downscaling.climate.domain import Domain
 from subgrid.downscaling.climate.orography import static_predictors
 from subgrid.downscaling.debiasing.choice import QUICK, AnomalySample
+from subgrid.downscaling.model.dated import fitted_on
 from subgrid.downscaling.model.folder import load_preparation
 from subgrid.downscaling.model.sides import CoarseSide
 from subgrid.downscaling.preparation.chain import Chain
@@ -116,13 +118,13 @@ class ClimateRun(Run[ClimateConfig]):
         With `quick_strengths` a strength "auto" is 1 for methods that take long to fit.
         """
         series = self.fine_series
-        self._require_variation()
+        notes = self._require_variation()
         options: dict[str, Any] = self.config.debias.model_dump()
         options |= {} if method is None else {"method": method}
         if quick_strengths and options["strength"] == "auto" and options["method"] not in QUICK:
             options["strength"] = 1.0
         chosen = self.trained(series)
-        return fit_coarse(
+        side = fit_coarse(
             self.coarse,
             self.coarse_series,
             self.domain,
@@ -132,19 +134,23 @@ class ClimateRun(Run[ClimateConfig]):
             report=report,
             **options,
         )
+        return replace(side, reading=replace(side.reading, notes=notes))
 
-    def _require_variation(self) -> None:
-        """A `DataError` if there is nothing to learn from one of the archives."""
+    def _require_variation(self) -> tuple[str, ...]:
+        """What is said of both archives; a `DataError` if there is nothing to learn from one of them."""
         names, domain = list(self.config.climate.names), self.domain
         looks = (
             ("fine", 2, self.fine, self.fine_series, domain.mask),
             ("coarse", 1, self.coarse, self.coarse_series, domain.regridding.kept),
         )
+        said = {}
         for name, years, dataset, series, cells in looks:
-            require_variation(
+            still = require_variation(
                 dataset[names], series, domain.transforms,
                 name=name, fewest_years=years, cells=cells, chosen=self.trained(series),
             )  # fmt: skip
+            said[name] = (*notes_of(dataset), *still)
+        return fitted_on(said)
 
     @cached_property
     def fitted(self) -> CoarseSide:

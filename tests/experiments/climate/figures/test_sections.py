@@ -55,6 +55,7 @@ def test_a_running_mean_keeps_constants_at_coasts_and_slopes_inside():
     np.testing.assert_allclose(running_mean_of_cells(slope, np.ones((6, 8), bool))[1:-1, 1:-1], slope[1:-1, 1:-1])
 
 
+@pytest.mark.slow
 def test_every_section_is_there(page):
     tas = {"tas-maps": 3, "tas-structure": 3, "tas-perfect": 3, "tas-change": 1}
     pr = {"pr-maps": 4, "pr-structure": 3, "pr-perfect": 3, "pr-change": 1}

@@ -5,8 +5,8 @@ from itertools import cycle
 import numpy as np
 from matplotlib.axes import Axes
 
-from subgrid.downscaling.climate.prior_choice import PriorChoice
 from subgrid.downscaling.debiasing.tried import DebiasingChoice
+from subgrid.downscaling.refined.prior_choice import PriorChoice
 from subgrid.report import style
 from subgrid.report.plates import Plate, Section, embed
 

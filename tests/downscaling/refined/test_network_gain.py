@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from subgrid.downscaling.climate.network_gain import NetworkGain, compare_draws
+from subgrid.downscaling.refined.network_gain import NetworkGain, compare_draws
 
 N, M, CELLS = 120, 8, 30
 GROUPS = np.repeat(np.arange(4), 30)

@@ -1,4 +1,4 @@
-"""The generative prior of climate fields: a Gaussian chosen by left-out years, refined by a small network.
+"""A generative prior of anomalies: a Gaussian chosen by what is left out, refined by a small network.
 
 MODEL/settings.json   shapes, normalisation, how it was chosen
 MODEL/cost.json       seconds a draw takes with and without the network, where there is one to compare
@@ -30,11 +30,12 @@ from subgrid.data.store import write_json
 from subgrid.diffusion.gaussian_conditional import ConditionalGaussian, condition
 from subgrid.diffusion.gaussian_prior import GaussianPrior, fit_gaussian_prior
 from subgrid.diffusion.refinement import Refined
-from subgrid.downscaling.climate.conditions import Conditions, TrainingAnomalies
-from subgrid.downscaling.climate.network_gain import MEMBERS, NetworkGain, compare_draws
-from subgrid.downscaling.climate.prior_choice import PriorChoice, choose_prior, taper_of
-from subgrid.downscaling.climate.refinement import (
+from subgrid.downscaling.refined.conditions import Conditions, TrainingAnomalies
+from subgrid.downscaling.refined.network_gain import MEMBERS, NetworkGain, compare_draws
+from subgrid.downscaling.refined.prior_choice import PriorChoice, choose_prior, taper_of
+from subgrid.downscaling.refined.refinement import (
     RefinementSettings,
+    along,
     left_out_error,
     pad,
     padded_shape,
@@ -64,7 +65,7 @@ N_COMPONENTS = (10, 20, 40, 60, 80, 100, 120, 160, 200, 300, 400)
 
 
 @dataclass(frozen=True)
-class ClimatePrior:
+class RefinedPrior:
     """A denoiser of normalised, padded fields, and what is needed to feed it.
 
     Args:
@@ -72,7 +73,7 @@ class ClimatePrior:
         settings: of the network and its training.
         scale: (channel,), standard deviation of each channel's anomalies, by which fields are divided.
         choice: how far the Gaussian's covariances reach and how many components it has.
-        gain: what the network brought to draws for left-out years; None where none was trained.
+        gain: what the network brought to draws for left-out groups of fields; None where none was trained.
     """
 
     denoiser: Refined
@@ -86,12 +87,13 @@ class ClimatePrior:
         """Whether the network is used."""
         return self.gain is not None and self.gain.accepted
 
-    def normalised(self, fields: Float[np.ndarray, "n channel y x"]) -> Float[np.ndarray, "n channel y2 x2"]:
+    def normalised(self, fields: Float[np.ndarray, "n channel *space"]) -> Float[np.ndarray, "n channel *padded"]:
         """As the denoiser sees them: in units of their scale, on its own grid."""
-        return pad(fields / self.scale[:, None, None], self.denoiser.base.mean.shape[1:])
+        space = self.denoiser.base.mean.shape[1:]
+        return pad(fields / along(self.scale, len(space)), space)
 
 
-def train_climate_prior(
+def train_refined_prior(
     anomalies: TrainingAnomalies,
     conditions: Conditions,
     *,
@@ -101,7 +103,7 @@ def train_climate_prior(
     folder: str | Path,
     report: MetricsReport | None = None,
     key: Key,
-) -> ClimatePrior:
+) -> RefinedPrior:
     """Fits the Gaussian, then the network on what it leaves; resumes from its last checkpoint.
 
     The network is trained and scored beside a Gaussian of the same groups as itself, and kept where its draws for other
@@ -129,11 +131,11 @@ def train_climate_prior(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     values, groups, predictors = anomalies.values, anomalies.groups, anomalies.predictors
-    space = padded_shape(values.shape[-2:], settings)
+    space = padded_shape(values.shape[2:], settings)
     inside = np.asarray(anomalies.mask) > 0
     variance = np.mean(values[:, :, inside].astype(np.float64) ** 2, axis=(0, 2))
     scale = np.sqrt(np.where(variance > 0, variance, 1.0)).astype(np.float32)
-    fields = pad(values * inside / scale[:, None, None], space).astype(np.float32)
+    fields = pad(values * inside / along(scale, len(space)), space).astype(np.float32)
     support = np.broadcast_to(pad(inside.astype(np.float32), space), fields.shape[1:])
     choice = _choose(fields[:, support > 0], groups, conditions, len(scale), n_components)
     fit_base = partial(
@@ -144,7 +146,7 @@ def train_climate_prior(
     )
     static = [support[:1], *([] if predictors is None else [_standard(predictors, inside, space)])]
     static = jnp.asarray(np.concatenate(static))
-    start = refining_network(len(scale), len(static), settings, key=substream(key, "network"))
+    start = refining_network(len(scale), len(static), len(space), settings, key=substream(key, "network"))
     trained, left_out = _split_groups(groups)
     network, gain = start, None
     if settings.n_steps and left_out.size:
@@ -152,11 +154,11 @@ def train_climate_prior(
         _require_same_training(folder, fields, np.asarray(static), groups, settings, choice, key)
         network = _refine(apart, fields[trained], fields[left_out], settings, folder, report, key=key)
         refined = Refined(apart.base, network, static)
-        normal = pad(conditions.climatology[left_out] / scale[:, None, None], space)
+        normal = pad(conditions.climatology[left_out] / along(scale, len(space)), space)
         draws = _Draws(settings, n_levels, folder, substream(key, "left-out draws"))
         gain = draws.compare(refined, conditions, fields[left_out], normal, groups[left_out])
     denoiser = Refined(fit_base(fields), network if gain is not None and gain.accepted else start, static)
-    prior = ClimatePrior(denoiser, settings, scale, choice, gain)
+    prior = RefinedPrior(denoiser, settings, scale, choice, gain)
     _save(folder, prior)
     return prior
 
@@ -297,11 +299,11 @@ def _standard(predictors: np.ndarray, inside: np.ndarray, space: tuple[int, ...]
     """Each predictor with mean 0 and variance 1 inside the mask, 0 outside."""
     values = predictors[:, inside].astype(np.float64)
     spread = np.maximum(values.std(1), 1e-12)
-    scaled = (predictors - values.mean(1)[:, None, None]) / spread[:, None, None]
+    scaled = (predictors - along(values.mean(1), len(space))) / along(spread, len(space))
     return pad(np.where(inside, scaled, 0.0), space).astype(np.float32)
 
 
-def _save(folder: Path, prior: ClimatePrior) -> None:
+def _save(folder: Path, prior: RefinedPrior) -> None:
     """Weights first, settings last: a folder with `settings.json` is whole."""
     base, network = prior.denoiser.base, prior.denoiser.network
     save_weights(folder / "gaussian", (base, prior.denoiser.predictors))
@@ -327,7 +329,7 @@ def is_trained(folder: str | Path) -> bool:
     return (Path(folder) / "settings.json").exists()
 
 
-def load_climate_prior(folder: str | Path) -> ClimatePrior:
+def load_refined_prior(folder: str | Path) -> RefinedPrior:
     """The prior that `fit` or `subgrid run` saved.
 
     Args:
@@ -343,26 +345,28 @@ def load_climate_prior(folder: str | Path) -> ClimatePrior:
     path = Path(folder) / "settings.json"
     if not path.exists():
         raise DataError(
-            f"{folder}: holds no climate prior (no settings.json); make one with `subgrid run` on a configuration with "
-            "the table [climate], or with `subgrid.fit`."
+            f"{folder}: holds no refined Gaussian (no settings.json); make one with `subgrid.fit`, or with "
+            "`subgrid run` on a configuration with the table [climate]."
         )
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise DataError(f"{path}: cannot be read ({error}); the model is damaged: train it anew.") from error
     if stored.get("format") != FORMAT or "n_directions" not in stored:
-        raise DataError(f"{path}: not a climate prior of format {FORMAT}; train it anew.")
+        raise DataError(f"{path}: not a refined Gaussian of format {FORMAT}; train it anew.")
     lists: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored["refinement"].items()}
     settings, shape = RefinementSettings(**lists), tuple(stored["shape"])
     r, zeros = stored["n_directions"], jnp.zeros(shape)
     base = GaussianPrior(zeros, jnp.zeros((r, *shape)), jnp.zeros(r), jnp.zeros(()), zeros)
     like = (base, jnp.zeros((stored["n_predictors"], *shape[1:])))
     base, predictors = load_weights(Path(folder) / "gaussian", like=like)
-    network = eqx.filter_eval_shape(refining_network, shape[0], stored["n_predictors"], settings, key=jr.key(0))
+    network = eqx.filter_eval_shape(
+        refining_network, shape[0], stored["n_predictors"], len(shape) - 1, settings, key=jr.key(0)
+    )
     arrays, static = eqx.partition(network, lambda leaf: isinstance(leaf, jax.ShapeDtypeStruct))
     network = eqx.combine(load_weights(Path(folder) / "weights", like=arrays), static)
     likelihoods = {int(k): v for k, v in stored["log_likelihoods"].items()}
     choice = PriorChoice(stored["support"], r, dict(stored["crps_by_support"]), likelihoods)
     gain = None if stored["gain"] is None else NetworkGain(**stored["gain"])
     scale = np.asarray(stored["scale"], np.float32)
-    return ClimatePrior(Refined(base, network, predictors), settings, scale, choice, gain)
+    return RefinedPrior(Refined(base, network, predictors), settings, scale, choice, gain)

@@ -1,4 +1,4 @@
-"""The network that refines the Gaussian prior of climate fields: its settings, its loss, its error on other years."""
+"""The network that refines a Gaussian prior: its settings, its loss, its error on fields that it has not seen."""
 
 from dataclasses import dataclass
 
@@ -12,13 +12,14 @@ from jaxtyping import Array, Float
 from subgrid.diffusion.objective import denoising_loss, log_uniform_levels
 from subgrid.diffusion.refinement import Refined, residual_scale
 from subgrid.downscaling.settings import require_at_least, require_levels
+from subgrid.networks.correlation import Padding
 from subgrid.networks.unet import UNet, UNetSettings
 from subgrid.types import Key
 
 
 @dataclass(frozen=True)
 class RefinementSettings:
-    """The network and its training. Small and short: an archive of a thousand days is soon memorised.
+    """The network and its training. Small and short: an archive of a thousand fields is soon memorised.
 
     Args:
         channels: width of each level of the UNet, finest first.
@@ -29,6 +30,7 @@ class RefinementSettings:
         learning_rate: its peak; it falls along a cosine.
         sigma_min: smallest noise level, in standard deviations of the anomalies.
         sigma_max: largest one.
+        padding: of its convolutions, "zero", the default, or "periodic" where space wraps around; the data decide.
 
     Raises:
         ValueError: for widths or numbers that are too small, and noise levels that do not rise from above 0.
@@ -42,6 +44,7 @@ class RefinementSettings:
     learning_rate: float = 1e-3
     sigma_min: float = 2e-3
     sigma_max: float = 80.0
+    padding: Padding = "zero"
 
     def __post_init__(self):
         require_at_least(0, self, "n_steps")
@@ -52,22 +55,39 @@ class RefinementSettings:
 
 
 def padded_shape(space: tuple[int, ...], settings: RefinementSettings) -> tuple[int, ...]:
-    """The smallest grid that holds `space` and is divisible as the network needs."""
+    """The smallest grid that holds `space` and is divisible as the network needs.
+
+    Raises:
+        ValueError: for a periodic grid that is not divisible, as it has no end to append to.
+    """
     unit = settings.patch * 2 ** (len(settings.channels) - 1)
+    if settings.padding == "periodic" and any(n % unit for n in space):
+        raise ValueError(
+            f"a periodic grid of {space} points is not divisible by patch x 2^(levels - 1) = {unit}; lower patch, or "
+            "name fewer levels (one for each of channels)."
+        )
     return tuple(-(-n // unit) * unit for n in space)
 
 
-def pad(fields: Float[np.ndarray, "*lead y x"], space: tuple[int, ...]) -> Float[np.ndarray, "*lead y2 x2"]:
+def pad(fields: Float[np.ndarray, "*shape"], space: tuple[int, ...]) -> Float[np.ndarray, "*padded"]:
     """Fields with zeros appended along the space axes."""
     grow = [(0, 0)] * (fields.ndim - len(space))
     grow += [(0, wide - n) for wide, n in zip(space, fields.shape[-len(space) :], strict=True)]
     return np.pad(fields, grow)
 
 
+def along(values: Float[np.ndarray, " channel"], n_space: int) -> Float[np.ndarray, "channel *ones"]:
+    """A value for each channel, the same everywhere in space."""
+    return values.reshape(-1, *(1,) * n_space)
+
+
 @eqx.filter_jit  # one compilation for all weights, not one for each shape
-def refining_network(n_channels: int, n_predictors: int, settings: RefinementSettings, *, key: Key) -> UNet:
-    size = UNetSettings(settings.channels, settings.n_blocks, settings.patch, padding="zero")
-    return UNet(2 * n_channels + n_predictors, n_channels, 2, size, key=key)
+def refining_network(
+    n_channels: int, n_predictors: int, n_space: int, settings: RefinementSettings, *, key: Key
+) -> UNet:
+    """The untrained UNet of fields with `n_space` axes, which sees the field, the Gaussian's answer and predictors."""
+    size = UNetSettings(settings.channels, settings.n_blocks, settings.patch, padding=settings.padding)
+    return UNet(2 * n_channels + n_predictors, n_channels, n_space, size, key=key)
 
 
 def refining_loss(denoiser: Refined, batch: Array, settings: RefinementSettings, *, key: Key):

@@ -1,4 +1,4 @@
-"""Does a network earn its cost? Its draws against the Gaussian's, by their CRPS on years that neither has seen.
+"""Does a network earn its cost? Its draws against the Gaussian's, by their CRPS on fields that neither has seen.
 
 A denoising error that is smaller by a per cent says nothing of draws: both ensembles are scored as forecasts, each with
 the spread that suits it best, so that a difference is one of shape. The network is used where its gain is beyond its
@@ -70,7 +70,7 @@ def compare_draws(
         gaussian: draws for them of the Gaussian.
         network: draws of the network.
         expected: climatology and conditional mean, by which the spread of active channels is fitted.
-        groups: season year of each field, within which they follow each other.
+        groups: of each field, its season year or stretch of the archive, within which they follow each other.
         active: channels whose spread has a table by what is expected; the others have one scale.
     """
     scores = [_daily_crps(truth, draws, expected, active) for draws in (gaussian, network)]

@@ -1,4 +1,4 @@
-"""The prior of climate fields: kept, found, resumed to the same bits, and refused when it is something else."""
+"""The refined Gaussian: kept, found, resumed to the same bits, and refused when it is something else."""
 
 import json
 import signal
@@ -12,15 +12,15 @@ from scipy.sparse import csr_array
 
 from subgrid.data.fields import DataError
 from subgrid.downscaling.climate.baselines import gaussian_crps
-from subgrid.downscaling.climate.conditions import Conditions, TrainingAnomalies
-from subgrid.downscaling.climate.prior import (
-    is_trained,
-    load_climate_prior,
-    train_climate_prior,
-)
-from subgrid.downscaling.climate.prior_choice import taper_of
-from subgrid.downscaling.climate.refinement import RefinementSettings, pad, padded_shape
 from subgrid.downscaling.preparation.transforms import ChannelTransforms, Unchanged
+from subgrid.downscaling.refined.conditions import Conditions, TrainingAnomalies
+from subgrid.downscaling.refined.prior import (
+    is_trained,
+    load_refined_prior,
+    train_refined_prior,
+)
+from subgrid.downscaling.refined.prior_choice import taper_of
+from subgrid.downscaling.refined.refinement import RefinementSettings, pad, padded_shape
 from subgrid.numerics.operators import SparseCoarsening
 from subgrid.training.checkpoint import CheckpointMismatch
 from subgrid.training.fitting import TrainingInterrupted
@@ -60,7 +60,7 @@ def conditions(n: int = len(FIELDS)) -> Conditions:
 def train(folder, fields=FIELDS, groups=GROUPS, predictors=None, **options):
     given = {"settings": SETTINGS, "n_components": (1, 3, 20), "folder": folder, "key": jr.key(0)}
     anomalies = TrainingAnomalies(fields, groups, MASK, predictors)
-    return train_climate_prior(anomalies, conditions(len(fields)), **given | options)
+    return train_refined_prior(anomalies, conditions(len(fields)), **given | options)
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +82,7 @@ def test_the_number_of_components_is_the_true_one(trained):
     assert len(prior.denoiser.base.variances) == 3
 
 
+@pytest.mark.slow
 def test_components_that_span_the_grid_are_not_tapered(trained):
     """Random patterns of the whole grid have as much covariance far as near: to damp it costs CRPS."""
     _, prior = trained
@@ -99,7 +100,7 @@ def test_every_channel_has_its_own_scale(trained):
 def test_what_is_loaded_is_what_was_trained(trained):
     folder, prior = trained
     assert is_trained(folder)
-    loaded = load_climate_prior(folder)
+    loaded = load_refined_prior(folder)
     same(loaded, prior)
     np.testing.assert_array_equal(loaded.scale, prior.scale)
     assert (loaded.settings, loaded.choice, loaded.gain) == (SETTINGS, prior.choice, prior.gain)
@@ -149,7 +150,7 @@ def test_a_training_that_brings_nothing_ends_after_a_third_of_its_steps(tmp_path
 def test_no_steps_leave_the_gaussian_law_alone(tmp_path):
     prior = train(tmp_path / "model", settings=RefinementSettings(channels=(8,), n_steps=0))
     assert not prior.refined and not (tmp_path / "model" / "training.jsonl").exists()
-    same(load_climate_prior(tmp_path / "model"), prior)
+    same(load_refined_prior(tmp_path / "model"), prior)
 
 
 @pytest.mark.slow
@@ -215,7 +216,7 @@ def test_predictors_are_standardised_and_kept(tmp_path):
     assert seen[1][:6, :7][MASK > 0].mean() == pytest.approx(0, abs=1e-6)
     assert seen[1][:6, :7][MASK > 0].std() == pytest.approx(1, abs=1e-6)
     assert not seen[1][:6, :7][MASK == 0].any()
-    same(load_climate_prior(tmp_path / "model"), prior)
+    same(load_refined_prior(tmp_path / "model"), prior)
 
 
 def test_padding_is_the_least_that_the_network_needs():
@@ -229,16 +230,16 @@ def test_a_model_of_another_format_is_refused(trained, tmp_path, key, value):
     description |= {key: value}
     description = {k: v for k, v in description.items() if v is not None}
     (tmp_path / "settings.json").write_text(json.dumps(description))
-    with pytest.raises(DataError, match="not a climate prior of format 2; train it anew"):
-        load_climate_prior(tmp_path)
+    with pytest.raises(DataError, match="not a refined Gaussian of format 2; train it anew"):
+        load_refined_prior(tmp_path)
 
 
 def test_a_damaged_or_absent_model_is_named(tmp_path):
-    with pytest.raises(DataError, match="holds no climate prior"):
-        load_climate_prior(tmp_path)
+    with pytest.raises(DataError, match="holds no refined Gaussian"):
+        load_refined_prior(tmp_path)
     (tmp_path / "settings.json").write_text("{ half")
     with pytest.raises(DataError, match=r"settings\.json: cannot be read"):
-        load_climate_prior(tmp_path)
+        load_refined_prior(tmp_path)
 
 
 def test_one_season_year_is_too_few(tmp_path):

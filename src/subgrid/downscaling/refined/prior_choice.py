@@ -1,9 +1,10 @@
-"""How far the covariances of the prior reach: the support of their taper, chosen by left-out years.
+"""How far the covariances of the prior reach: the support of their taper, chosen by what is left out.
 
 A sample covariance of some hundred independent fields, conditioned on as many coarse values, fits the accidents of its
-training years: its mean errs by more than its variance says. Damping the covariances of far points
-(`numerics/localisation.py`) lowers the error, and the variance says more of it. How much to damp is asked of years left
-out: the support under which their fields, given their own coarse values, have the lowest CRPS.
+training fields: its mean errs by more than its variance says. Damping the covariances of far points
+(`numerics/localisation.py`) lowers the error, and the variance says more of it. How much to damp is asked of fields
+that are left out, whole years or stretches of an archive: the support under which they, given their own coarse values,
+have the lowest CRPS.
 """
 
 from collections.abc import Sequence
@@ -33,8 +34,8 @@ class PriorChoice:
     Args:
         support: of the taper, in units of the largest distance between two cells; None for covariances as they are.
         n_components: components with a variance of their own.
-        crps: of left-out years, conditioned on their own coarse values, by support.
-        log_likelihoods: of left-out years, by number of components, with that support.
+        crps: of left-out fields, conditioned on their own coarse values, by support.
+        log_likelihoods: of left-out fields, by number of components, with that support.
     """
 
     support: float | None
@@ -52,12 +53,12 @@ def choose_prior(
     supports: Sequence[float] = SUPPORTS,
     n_components: Sequence[int],
 ) -> PriorChoice:
-    """The support by the CRPS of left-out years, then the number of components by their likelihood.
+    """The support by the CRPS of left-out fields, then the number of components by their likelihood.
 
     Args:
         values: fields as vectors, one row a sample, in units of their standard deviation.
         rows: C′ as a dense matrix.
-        groups: a label a sample, which is left out as a whole: the season year.
+        groups: a label a sample, which is left out as a whole: the season year, or the stretch of the archive.
         distances: between the places of the d values, any unit; None to choose no taper.
         supports: to choose from, in units of the largest distance; none at all is always tried.
         n_components: numbers of leading components to choose from.

@@ -6,14 +6,15 @@ import numpy as np
 from jaxtyping import Float, PRNGKeyArray, Shaped
 
 from subgrid.diffusion.gaussian_conditional import ConditionalGaussian, condition
-from subgrid.downscaling.climate.prior import ClimatePrior
+from subgrid.downscaling.refined.prior import RefinedPrior
+from subgrid.downscaling.refined.refinement import along
 from subgrid.downscaling.spread.calibration import SpreadCalibration
 from subgrid.downscaling.spread.draws import conditional_draws
 from subgrid.numerics.operators import PaddedCoarsening
 from subgrid.types import Coarsening
 
 
-def gaussian_conditional(prior: ClimatePrior, operator: Coarsening) -> ConditionalGaussian:
+def gaussian_conditional(prior: RefinedPrior, operator: Coarsening) -> ConditionalGaussian:
     """The prior's Gaussian under C′, on the prior's own grid; made once for all targets.
 
     Args:
@@ -29,15 +30,15 @@ def gaussian_conditional(prior: ClimatePrior, operator: Coarsening) -> Condition
 
 
 def draw_anomalies(
-    prior: ClimatePrior,
+    prior: RefinedPrior,
     conditional: ConditionalGaussian,
-    targets: Float[np.ndarray, "n channel kept"],
+    targets: Float[np.ndarray, "n channel *coarse"],
     keys: Shaped[PRNGKeyArray, " n"],
     *,
     n_levels: int,
-    calibration: tuple[SpreadCalibration, Float[np.ndarray, "n channel y x"]] | None = None,
+    calibration: tuple[SpreadCalibration, Float[np.ndarray, "n channel *space"]] | None = None,
     chunk: int | None = None,
-) -> Float[np.ndarray, "n channel y x"]:
+) -> Float[np.ndarray, "n channel *space"]:
     """One draw of p(x | C′x = y) for every target and key, cut to the grid of C′.
 
     A Gaussian prior's draws are exact and need no levels; where a network refines it, its residual is discretised.
@@ -46,20 +47,21 @@ def draw_anomalies(
     Args:
         prior: of the fine anomalies.
         conditional: its Gaussian under C′, from `gaussian_conditional`.
-        targets: (n, channel, kept), y, in the units of the anomalies.
+        targets: (n, channel, *coarse), y, in the units of the anomalies.
         keys: (n,), one for each draw.
         n_levels: of noise, where a network refines the Gaussian.
-        calibration: of the spread, and (n, channel, y, x), what is expected at the time of every target; default none.
+        calibration: of the spread, and (n, channel, *space), what is expected at the time of every target; none by
+            default.
         chunk: draws at a time; by default as for `conditional_draws`.
 
     Returns:
-        Anomalies (n, channel, y, x), in their units.
+        Anomalies (n, channel, *space), in their units.
     """
     normal = None if calibration is None else (calibration[0], prior.normalised(calibration[1]))
     drawn = conditional_draws(
         prior.denoiser if prior.refined else None,
         conditional,
-        targets / prior.scale[:, None],
+        targets / along(prior.scale, targets.ndim - 2),
         keys,
         n_levels=n_levels,
         trained=(prior.settings.sigma_min, prior.settings.sigma_max),
@@ -68,4 +70,4 @@ def draw_anomalies(
     )
     padded: Any = conditional.operator
     cells = tuple(slice(0, size) for size in padded.operator.fine_shape)
-    return drawn[(slice(None), slice(None), *cells)] * prior.scale[:, None, None]
+    return drawn[(slice(None), slice(None), *cells)] * along(prior.scale, len(cells))

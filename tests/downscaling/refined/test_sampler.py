@@ -13,13 +13,13 @@ import xarray as xr
 from subgrid.data.fields import DataError
 from subgrid.data.store import write_zarr
 from subgrid.data.variables.quantities import describe_name
-from subgrid.downscaling.climate.conditions import Conditions, TrainingAnomalies
 from subgrid.downscaling.climate.domain import Domain, connect, fit_anomalies
-from subgrid.downscaling.climate.prior import ClimatePrior, train_climate_prior
-from subgrid.downscaling.climate.refinement import RefinementSettings
-from subgrid.downscaling.climate.sampler import draw_anomalies, gaussian_conditional
 from subgrid.downscaling.preparation.series import series_of
 from subgrid.downscaling.preparation.transforms import is_bounded, is_censored, transforms_of
+from subgrid.downscaling.refined.conditions import Conditions, TrainingAnomalies
+from subgrid.downscaling.refined.prior import RefinedPrior, train_refined_prior
+from subgrid.downscaling.refined.refinement import RefinementSettings
+from subgrid.downscaling.refined.sampler import draw_anomalies, gaussian_conditional
 from subgrid.downscaling.spread.calibration import widths
 from subgrid.downscaling.spread.post_processing import (
     POST_PROCESSING,
@@ -38,7 +38,7 @@ from ..climate_pair import COARSE, FINE, TINY, rain, temperature, with_sea
 LEVELS = 8
 
 
-def parts_of(folder, *variables: str) -> tuple[Domain, np.ndarray, ClimatePrior]:
+def parts_of(folder, *variables: str) -> tuple[Domain, np.ndarray, RefinedPrior]:
     fine, coarse = with_sea(temperature(FINE, seed=1)), temperature(COARSE, seed=2)
     fine, coarse = fine.merge(with_sea(rain(FINE, seed=1))), coarse.merge(rain(COARSE, seed=2))
     domain, series = connect(fine, coarse, variables), series_of(fine, variables)
@@ -46,7 +46,7 @@ def parts_of(folder, *variables: str) -> tuple[Domain, np.ndarray, ClimatePrior]
     settings = RefinementSettings(**TINY)
     training = TrainingAnomalies(fields, series.season_year, domain.mask.astype(np.float32))
     options = {"settings": settings, "n_components": (5, 10), "folder": folder / "model", "key": jr.key(0)}
-    prior = train_climate_prior(training, conditions_of(domain, len(fields)), **options)
+    prior = train_refined_prior(training, conditions_of(domain, len(fields)), **options)
     return domain, fields, replace(prior, gain=None)
 
 
@@ -61,16 +61,16 @@ def calibrated(wet) -> PostProcessing:
     domain, fields, prior = wet
     conditions, n_members = conditions_of(domain, len(fields)), 2
     conditional = gaussian_conditional(prior, conditions.operator)
-    targets = np.repeat(domain.coarsen(fields), n_members, axis=0)
-    keys = draw_keys(jr.key(4), np.arange(len(fields)), np.arange(n_members)).reshape(-1)
 
-    def draws(calibration):
+    def draws(calibration, chosen):
+        targets = np.repeat(domain.coarsen(fields[chosen]), n_members, axis=0)
+        keys = draw_keys(jr.key(4), chosen, np.arange(n_members)).reshape(-1)
         each = calibration, np.zeros((len(targets), *fields.shape[1:]), np.float32)
         drawn = draw_anomalies(prior, conditional, targets, keys, n_levels=4, calibration=each)
-        return prior.normalised(drawn).reshape(len(fields), n_members, *prior.denoiser.base.mean.shape)
+        return prior.normalised(drawn).reshape(len(chosen), n_members, *prior.denoiser.base.mean.shape)
 
-    groups = np.arange(len(fields)) // 30
-    return fit_post_processing(prior, conditional, conditions, fields, groups, domain.mask, draws)
+    training = TrainingAnomalies(fields, np.arange(len(fields)) // 30, domain.mask.astype(np.float32))
+    return fit_post_processing(prior, conditional, conditions, training, draws)
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +140,7 @@ def test_each_draw_follows_from_its_key_alone_in_whatever_block(warm):
     np.testing.assert_array_equal(later, whole[[6, 2]])
 
 
+@pytest.mark.slow
 def test_marginals_of_training_draws_become_those_of_the_training_fields(wet):
     domain, fields, prior = wet
     targets = domain.coarsen(fields)
@@ -154,6 +155,7 @@ def test_marginals_of_training_draws_become_those_of_the_training_fields(wet):
     assert after.mean() < 0.2 * before.mean()
 
 
+@pytest.mark.slow
 def test_training_days_are_drawn_as_wide_as_if_they_had_been_left_out(calibrated):
     """A prior that finds its own days nearer by a common factor: their spread is then that of left-out days, each."""
     left_out = np.exp(np.random.default_rng(0).normal(size=40)).astype(np.float32)
@@ -174,10 +176,12 @@ def test_post_processing_is_kept_and_found_again(calibrated, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, found.calibration, calibrated.calibration)
     jax.tree.map(np.testing.assert_array_equal, found.marginals, calibrated.marginals)
     with xr.open_zarr(tmp_path / POST_PROCESSING) as stored:
-        older = stored.load().assign_attrs(format=1)
-    write_zarr(older, tmp_path / POST_PROCESSING, overwrite=True)
-    with pytest.raises(DataError, match="of an earlier version; remove it and all ensembles"):
+        other = stored.load().assign_attrs(format=3)
+    write_zarr(other, tmp_path / POST_PROCESSING, overwrite=True)
+    with pytest.raises(DataError, match="is of format 3, and this version of Subgrid reads 1"):
         load_post_processing(tmp_path)
+    save_post_processing(tmp_path, None)  # that draws are left as they are is known to be meant
+    assert load_post_processing(tmp_path) is None
 
 
 def test_only_rain_has_marginals_and_a_spread_by_what_is_expected(calibrated, warm):

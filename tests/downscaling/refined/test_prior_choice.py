@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from subgrid.downscaling.climate.prior_choice import choose_prior, taper_of
+from subgrid.downscaling.refined.prior_choice import choose_prior, taper_of
 
 CELLS, DAYS = 40, 20
 PLACES = np.arange(CELLS, dtype=float)
