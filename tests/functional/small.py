@@ -28,23 +28,21 @@ def amplitudes(v, ks=range(5)):
 
 
 class Multiplier(eqx.Module):
-    """A spectral convolution of a few modes, gated by time, and a pointwise tanh: an operator on every grid.
+    """A spectral convolution of a few modes, scaled and shifted by time, and a pointwise tanh: one operator on all grids.
 
-    v ↦ W tanh(K v + A v + B t)
+        v ↦ W tanh(a(t) K v + b(t)) + W′ K v,      a, b linear in sinusoids of t
     """
 
     spectral: jax.Array
-    pointwise: jax.Array
-    time: jax.Array
+    film: jax.Array
     last: jax.Array
     n_modes: int = eqx.field(static=True)
 
     def __init__(self, fan_in, fan_out, *, width=8, n_modes=4, gain=0.5, key):
-        keys = jr.split(key, 4)
+        keys = jr.split(key, 3)
         self.spectral = gain * jr.normal(keys[0], (2, width, fan_in, n_modes))
-        self.pointwise = gain * jr.normal(keys[1], (width, fan_in))
-        self.time = gain * jr.normal(keys[2], (width,))
-        self.last = gain * jr.normal(keys[3], (fan_out, width)) / width
+        self.film = gain * jr.normal(keys[1], (2, width, 7))
+        self.last = gain * jr.normal(keys[2], (fan_out, 2 * width)) / width
         self.n_modes = n_modes
 
     def __call__(self, x, t):
@@ -52,8 +50,11 @@ class Multiplier(eqx.Module):
         modes = jnp.fft.rfft(x, norm="forward")[:, : self.n_modes]
         mixed = jnp.einsum("oim,im->om", jax.lax.complex(*self.spectral), modes)
         wide = jnp.zeros((len(mixed), n // 2 + 1), mixed.dtype).at[:, : self.n_modes].set(mixed)
-        h = jnp.fft.irfft(wide, n, norm="forward") + self.pointwise @ x + (self.time * t)[:, None]
-        return self.last @ jnp.tanh(h)
+        h = jnp.fft.irfft(wide, n, norm="forward")
+        phases = t * jnp.asarray([1.0, 2.0, 4.0])
+        scale, shift = self.film @ jnp.concatenate([jnp.ones(1), jnp.sin(phases), jnp.cos(phases)])
+        bent = jnp.tanh((1 + scale[:, None]) * h + shift[:, None])
+        return self.last @ jnp.concatenate([bent, h * shift[:, None]])
 
 
 class Nothing(eqx.Module):

@@ -20,11 +20,18 @@ from .flow import (
     ModewiseVelocity as ModewiseVelocity,
     PointwiseVelocity as PointwiseVelocity,
     Solved as Solved,
+    denoised_of_velocity as denoised_of_velocity,
     flow_loss as flow_loss,
     follow_flow as follow_flow,
     gaussian_flow_velocity as gaussian_flow_velocity,
     path_variances as path_variances,
     solve_adaptively as solve_adaptively,
+)
+from .function_diffusion import (
+    FunctionDiffusion as FunctionDiffusion,
+)
+from .function_flow import (
+    FunctionFlow as FunctionFlow,
 )
 from .gaussian_field import (
     GaussianField as GaussianField,
@@ -72,6 +79,13 @@ from .preconditioning import (
     BandNetwork as BandNetwork,
     ModewiseOperator as ModewiseOperator,
     PointwiseOperator as PointwiseOperator,
+)
+from .preparation import (
+    FunctionSettings as FunctionSettings,
+    FunctionSpace as FunctionSpace,
+    Prepared as Prepared,
+    Standard as Standard,
+    prepare as prepare,
 )
 from .resolution import (
     SuperResolved as SuperResolved,

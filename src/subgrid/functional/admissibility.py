@@ -87,7 +87,7 @@ def check_noise(data: GaussianField, noise: GaussianField, shape: Spatial, *, sm
 
 
 def require_right_noise(data: GaussianField, noise: GaussianField, shape: Spatial, *, smoothing: float = 0.0) -> None:
-    """Passes if the noise is right for the data.
+    """Passes if the noise is right for the data, or the grid holds too few octaves of waves to tell.
 
     Args:
         data: of given or measured spectrum.
@@ -98,6 +98,8 @@ def require_right_noise(data: GaussianField, noise: GaussianField, shape: Spatia
     Raises:
         ValueError: with the sentence of `check_noise`, which shows the sums.
     """
+    if len(octaves(data.box, shape)) < MIN_OCTAVES:
+        return
     check = check_noise(data, noise, shape, smoothing=smoothing)
     if not check.right:
         raise ValueError(check.sentence)

@@ -22,6 +22,7 @@ from jaxtyping import Array, Float, PyTree, Scalar, Shaped
 
 from subgrid.functional.gaussian_field import GaussianField, as_gain
 from subgrid.functional.objective import square_loss
+from subgrid.functional.operators import DenoisedForm
 from subgrid.functional.preconditioning import BandNetwork, with_known
 from subgrid.numerics.integration import Step, heun_step, integrate
 from subgrid.numerics.modes import Box
@@ -137,6 +138,30 @@ def gaussian_flow_velocity(
         return centre + data.box.multiply(x - t * centre, rate)
 
     return velocity
+
+
+def denoised_of_velocity(velocity: Velocity, *, sigma_min: float = 0.0) -> DenoisedForm:
+    """The denoised form that a velocity states too: x = tv with t = 1/(√s + 1 − σ) is on its path at the noise of v.
+
+        G(v, s) = a(t) v(x, t) + (1 − σ) x,      s = (a/t)²
+
+    Args:
+        velocity: v(x, t).
+        sigma_min: σ, default 0.
+
+    Returns:
+        G(v, s) for noise N(0, sC₀), which samplers and guidance of diffusions take.
+
+    Examples:
+        >>> denoised = denoised_of_velocity(gaussian_flow_velocity(data, base))  # gaussian_operator(data, base)
+    """
+
+    def denoised(v, s, known=None):
+        t = 1 / (jnp.sqrt(s) + 1 - sigma_min)
+        a = 1 - (1 - sigma_min) * t
+        return a * velocity(t * v, t, known) + (1 - sigma_min) * t * v
+
+    return denoised
 
 
 def flow_loss(

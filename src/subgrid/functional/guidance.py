@@ -9,6 +9,7 @@ need one iteration, at any resolution.
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from subgrid.diffusion.guidance.moments import safeguarded_conjugate_gradient
@@ -25,7 +26,7 @@ def condition_on_cutoff(
     *,
     data: GaussianField,
     noise: GaussianField,
-    noise_variance: float = 0.0,
+    noise_variance: float | Float[np.ndarray, "..."] = 0.0,
     n_iterations: int = 4,
 ) -> DenoisedForm:
     """The denoised form of p(u | C′u + ε = y), under a locally Gaussian posterior.
@@ -36,7 +37,8 @@ def condition_on_cutoff(
         target: y; its Nyquist waves are left out.
         data: Gaussian of the data's spectrum, which preconditions the solve.
         noise: N(0, C).
-        noise_variance: Γ, of ε at each coarse point, default 0: then C′G̃ = y holds, whatever the solve did.
+        noise_variance: Γ, of ε at each coarse point, a number or one for each channel (channel, 1, …), default 0: then
+            C′G̃ = y holds, whatever the solve did.
         n_iterations: at most that many vector–Jacobian products an evaluation, default 4; 1 is exact for Gaussian data.
 
     Returns:
@@ -53,7 +55,7 @@ def condition_on_cutoff(
     """
     if target.shape[1:] != operator.coarse_shape:
         raise ValueError(f"the target lives on {target.shape[1:]} points, but C' gives {operator.coarse_shape}.")
-    if noise_variance < 0:
+    if np.any(np.asarray(noise_variance) < 0):
         raise ValueError(f"noise_variance must not be negative, got {noise_variance}.")
     box, fine, coarse = noise.box, operator.fine_shape, operator.coarse_shape
     kept = operator(operator.pseudo_inverse(target))
@@ -76,7 +78,7 @@ def condition_on_cutoff(
             precondition=lambda b: box.multiply(b, 1 / jnp.where(spread > 0, spread, jnp.inf)),
         )
         matched = mean + correction
-        return matched if noise_variance else matched + operator.pseudo_inverse(kept - operator(matched))
+        return matched if np.any(noise_variance) else matched + operator.pseudo_inverse(kept - operator(matched))
 
     return guided
 

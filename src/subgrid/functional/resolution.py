@@ -1,6 +1,6 @@
 """Super-resolution of a given field by coupled noise: encode it on its grid, continue the noise, decode on a finer one.
 
-The flow between data and noise is a bijection. The noise that a coarse field comes from has the modes of its grid; those
+The flow between data and noise is a bijection. The noise that a coarse field comes from has its modes; modes
 beyond are drawn, and the way back on the fine grid gives a field whose kept band is the given one, as far as operators
 of both grids agree. How far it drifted is reported.
 """

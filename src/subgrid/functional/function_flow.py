@@ -1,0 +1,264 @@
+"""A flow between a Gaussian measure and functions: trained on one grid, followed on any that holds its modes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.random as jr
+import numpy as np
+from jaxtyping import Array, Float
+
+from subgrid.functional.couplings import choose_transport
+from subgrid.functional.flow import (
+    ModewiseVelocity,
+    PointwiseVelocity,
+    denoised_of_velocity,
+    flow_loss,
+    follow_flow,
+)
+from subgrid.functional.function_diffusion import conditioned, draw_batch
+from subgrid.functional.gaussian_field import GaussianField
+from subgrid.functional.levels import level_range, variance_levels
+from subgrid.functional.preconditioning import BandNetwork
+from subgrid.functional.preparation import FunctionSettings, FunctionSpace, prepare
+from subgrid.functional.resolution import SuperResolved, super_resolve
+from subgrid.training.checkpoint import Checkpoints
+from subgrid.training.fitting import fit
+from subgrid.training.log import MetricsReport
+from subgrid.transport.couplings import Coupling, Independent
+from subgrid.types import Key, Velocity
+
+
+class FunctionFlow(eqx.Module):
+    """A flow to functions on a box, made by `FunctionFlow.fit`.
+
+    Args:
+        field: v(x, t, known) of standardised fields.
+        space: base (as its noise), measured spectrum, training grid and standardisation.
+        sigma_min: σ, what is left of the base at t = 1.
+        said: how base and data were paired.
+
+    Examples:
+        >>> base = GaussianField(2.5, 5.0, (1.0, 1.0), variance=1.0)
+        >>> model = FunctionFlow.fit(fields, noise=base, network=network, key=k1)
+        >>> fine = model.sample((128, 128), key=k2)
+    """
+
+    field: ModewiseVelocity | PointwiseVelocity
+    space: FunctionSpace = eqx.field(static=True)
+    sigma_min: float = eqx.field(static=True, default=0.0)
+    said: str = eqx.field(static=True, default="Base and data are independent.")
+
+    @classmethod
+    def fit(
+        cls,
+        fields: Float[np.ndarray | Array, "n channel *space"],
+        *,
+        noise: GaussianField,
+        network: eqx.Module,
+        known: Float[np.ndarray | Array, "n known *given"] | None = None,
+        settings: FunctionSettings | None = None,
+        checkpoints: Checkpoints | None = None,
+        report: MetricsReport | None = None,
+        key: Key,
+    ) -> "FunctionFlow":
+        """Trains the velocity from a Gaussian measure to fields, by its L² error.
+
+        Args:
+            fields: samples on a uniform grid of the noise's box, any unit.
+            noise: the base N(0, C₀); of unit variance by rule, as standardised fields are. The closer its spectrum to
+                that of the data, the cheaper the flow; smoother than the data is allowed.
+            network: N(features, t), from channels (and known channels) to channels, both of unit variance.
+            known: what each field is conditioned on, on a uniform grid of its own over the same box; default nothing.
+            settings: of training and preconditioning.
+            checkpoints: where to save and resume, default nowhere.
+            report: called as for `training.fit`.
+            key: random key.
+
+        Returns:
+            The model, with averaged weights.
+
+        Raises:
+            ValueError: fields that do not wrap around in a periodic box, naming the jump; and as `prepare`. What
+                `training.fit` raises passes through.
+
+        References:
+            Kerrigan, Migliorini & Smyth (2023), arXiv:2305.17209.
+        """
+        settings = settings or FunctionSettings()
+        values, shown, space = prepare(
+            np.asarray(fields), noise, known=None if known is None else np.asarray(known), smoothing=settings.smoothing
+        )
+        coupling: Coupling = Independent()
+        said = "Base and data are independent."
+        if settings.transport:
+            coupling, said = choose_transport(space.data, noise, space.grid)
+        velocity = _velocity(network, space, settings)
+
+        def draw(data, key):
+            batch_key, base_key, pair_key = jr.split(key, 3)
+            x1, given = draw_batch(data, batch_key, n=settings.batch_size)
+            x0 = jax.vmap(lambda k: noise.sample(space.grid, n_channels=space.n_channels, key=k))(
+                jr.split(base_key, settings.batch_size)
+            )
+            i, j = coupling(x0, x1, key=pair_key)
+            return x0[i], x1[j], jax.tree.map(lambda part: part[j], given)
+
+        def loss(velocity, batch, key):
+            x0, x1, given = batch
+            return flow_loss(velocity, x0, x1, sigma_min=settings.sigma_min, known=given, key=key)
+
+        trained = fit(
+            velocity, loss, (values, shown), draw, settings.schedule, checkpoints=checkpoints, report=report, key=key
+        )
+        return cls(trained, space, settings.sigma_min, said)
+
+    def velocity(self, known: Float[Array, "known *given"] | None = None) -> Velocity:
+        """v(x, t) of standardised fields, given what is known.
+
+        Args:
+            known: fields in their own units, default nothing.
+
+        Returns:
+            A function of x and t, on every grid that holds the band.
+        """
+        shown = self.space.shown(known)
+        return lambda x, t, ignored=None: self.field(x, t, shown)
+
+    def sample(
+        self,
+        shape: Sequence[int],
+        *,
+        known: Float[Array, "known *given"] | None = None,
+        like: Float[Array, "channel *coarse"] | None = None,
+        n_steps: int = 32,
+        key: Key,
+    ) -> Float[Array, "channel *space"]:
+        """One sample on a grid; the same key on another grid gives the same function, as far as the velocity does.
+
+        Args:
+            shape: points along each axis, odd or even, that hold the modes of the training grid.
+            known: what it is conditioned on, default nothing.
+            like: a field on a grid of its own that the sample continues (`super_resolve`), default none.
+            n_steps: of Heun, two evaluations each, default 32.
+            key: random key.
+
+        Returns:
+            A field in the units of the training's.
+
+        Raises:
+            ValueError: for a grid below the band, or known fields missing.
+
+        Examples:
+            >>> draws = jax.vmap(lambda k: model.sample((256,), key=k))(jax.random.split(key, 100))
+        """
+        shape = self.space.require_target(tuple(shape))
+        if like is not None:
+            return self.super_resolve(like, shape, known=known, n_steps=n_steps, key=key).field
+        x0 = self.space.noise.sample(shape, n_channels=self.space.n_channels, key=key)
+        return self.space.standard.inverse(follow_flow(self.velocity(known), x0, n_steps=n_steps, **self._exact))
+
+    def super_resolve(
+        self,
+        given: Float[Array, "channel *coarse"],
+        shape: Sequence[int],
+        *,
+        known: Float[Array, "known *given"] | None = None,
+        n_steps: int = 32,
+        key: Key,
+    ) -> SuperResolved:
+        """A field continued to a finer grid: back to the base on its own, and forward from the base continued.
+
+        Args:
+            given: a field, on a grid that holds the modes of the training's.
+            shape: of the finer grid.
+            known: what it is conditioned on, default nothing.
+            n_steps: of Heun, there and back, default 32.
+            key: random key, of the modes beyond.
+
+        Returns:
+            The field, and how far its given modes have drifted.
+
+        Raises:
+            ValueError: for a given field below the band of the training (`condition` takes it), or beyond `shape`.
+
+        Examples:
+            >>> field, drift = model.super_resolve(coarse, (256,), key=key)
+        """
+        shape = self.space.require_target(tuple(shape))
+        self.space.require_given(given, shape)
+        velocity, standard = self.velocity(known), self.space.standard
+        options: dict[str, Any] = {"n_steps": n_steps, **self._exact}
+        return super_resolve(
+            given,
+            shape,
+            encode=lambda y: follow_flow(velocity, standard.forward(y), backward=True, **options),
+            decode=lambda x: standard.inverse(follow_flow(velocity, x, **options)),
+            draw=self.space.noise.sample(shape, n_channels=self.space.n_channels, key=key),
+            box=self.space.noise.box,
+        )
+
+    def condition(
+        self,
+        target: Float[Array, "channel *coarse"],
+        shape: Sequence[int],
+        *,
+        known: Float[Array, "known *given"] | None = None,
+        noise_variance: float = 0.0,
+        n_iterations: int = 4,
+        n_levels: int = 32,
+        key: Key,
+    ) -> Float[Array, "channel *space"]:
+        """One sample of p(u | C′u + ε = y), C′ the cut to the modes of y's grid, by moment matching.
+
+        The velocity is turned into the denoised form that it states too (`denoised_of_velocity`), which is guided.
+
+        Args:
+            target: y, on any grid, coarser than the training's too.
+            shape: of the sample.
+            known: what the model is conditioned on besides, default nothing.
+            noise_variance: of ε at each point of y, in the fields' units squared, default 0: the modes of y are kept.
+            n_iterations: vector–Jacobian products an evaluation, default 4.
+            n_levels: of noise, default 32.
+            key: random key.
+
+        Returns:
+            A field in the units of the training's.
+
+        Raises:
+            ValueError: for a grid below the band or below y's, a target of other channels, or noise in y of smoothed
+                fields.
+
+        Examples:
+            >>> fine = model.condition(coarse, (128,), key=key)
+        """
+        shape = self.space.require_target(tuple(shape))
+        largest, smallest = level_range(self.space.data, self.space.noise, self.space.grid)
+        return conditioned(
+            denoised_of_velocity(self.velocity(known), sigma_min=self.sigma_min),
+            target,
+            shape,
+            self.space,
+            noise_variance=noise_variance,
+            n_iterations=n_iterations,
+            levels=variance_levels(n_levels, largest=largest, smallest=smallest),
+            key=key,
+        )
+
+    @property
+    def _exact(self) -> dict[str, Any]:
+        """The Gaussian whose part of the flow is exact: that of the preconditioner, if it is one of modes."""
+        if isinstance(self.field, PointwiseVelocity):
+            return {}
+        return {"data": self.space.data, "base": self.space.noise, "sigma_min": self.sigma_min}
+
+
+def _velocity(
+    network: eqx.Module, space: FunctionSpace, settings: FunctionSettings
+) -> ModewiseVelocity | PointwiseVelocity:
+    box = space.noise.box
+    if settings.preconditioning == "points":
+        return PointwiseVelocity(network, box)
+    band = BandNetwork(network, box, space.grid, settings.on_given_grid)
+    return ModewiseVelocity(band, space.data, space.noise, settings.sigma_min)
