@@ -49,6 +49,23 @@ QUIRKS = [
     Quirk(UNITS, "Amounts of rain, and no time step that tells what they are summed over",
           "Refuses.", "data/variables/test_units.py::test_mass_per_area_is_an_amount_too",
           "an amount needs time steps of known length"),
+    Quirk(UNITS, "Amounts in files of one day or one month each",
+          "Takes the step from all files together, where it is a month or a day at most.",
+          "data/inspection/test_inspection.py::test_files_of_one_time_each_are_looked_at_together"),
+    Quirk(UNITS, "Running totals on a plain axis of times: since the start of a run, midnight, several hours of a day, "
+                 "the first of a month, or until a bucket is full",
+          "Refuses; where a total begins anew at every second or third time it looks like amounts, so that `inspect` "
+          "says of amounts what they are taken for.",
+          "data/times/test_totals.py::test_totals_of_months_are_refused", "so it looks like a running total"),
+    Quirk(UNITS, "Shares from 0 to 1 called `%`, or a specific humidity under the name of a relative one",
+          "Refuses, with both readings and how to say which.",
+          "data/checks/test_shares.py::test_a_fraction_in_per_cent_is_refused_and_either_reading_can_be_said",
+          "so it looks like a share from 0 to 1"),
+    Quirk(UNITS, "Cloud cover in oktas or tenths", "Converts to %.",
+          "data/checks/test_shares.py::test_ordinary_shares_pass"),
+    Quirk(UNITS, "`r2` in `1`", "Takes fields with times for a relative humidity at 2 m, unless the long name speaks of "
+          "a coefficient; those without times for a coefficient of determination.",
+          "data/checks/test_shares.py::test_a_coefficient_of_determination_is_no_humidity"),
     Quirk(UNITS, "No attribute `units`", "Refuses; or give them, as in `variables = {tas = {units = 'K'}}`.",
           "data/variables/test_units.py::test_units_that_cannot_be",
           "has no attribute 'units'; set it to what the values"),
@@ -239,6 +256,9 @@ QUIRKS = [
     Quirk(TOGETHER, "Regions that do not overlap, coarse and fine swapped, months that one lacks",
           "Refuses, before anything is fitted.",
           "data/inspection/test_together.py::test_what_does_not_fit", "they do not overlap; choose"),
+    Quirk(TOGETHER, "Dates and places in one archive, and not in the other",
+          "Refuses to take both for plain arrays, unless you say so.",
+          "downscaling/model/test_dated.py::test_archives_of_which_one_has_no_dates_are_not_taken_for_plain_arrays"),
     Quirk(TOGETHER, "Dates that both have", "Pairs none of them, and says so.",
           "data/inspection/test_inspection.py::test_iberia_fits_together"),
 ]  # fmt: skip
