@@ -12,10 +12,6 @@ from subgrid.data.normalise import Standardiser
 from subgrid.diffusion.denoiser import Preconditioned
 from subgrid.diffusion.gaussian_prior import GaussianPrior
 from subgrid.diffusion.refinement import Refined
-from subgrid.downscaling.refined.network_gain import NetworkGain
-from subgrid.downscaling.refined.prior import RefinedPrior
-from subgrid.downscaling.refined.prior_choice import PriorChoice
-from subgrid.downscaling.refined.refinement import RefinementSettings
 from subgrid.downscaling.model.draws import SamplingSettings, draws_of
 from subgrid.downscaling.model.sampler import Sampler
 from subgrid.downscaling.model.sides import FineSide
@@ -23,6 +19,10 @@ from subgrid.downscaling.preparation.chain import Chain
 from subgrid.downscaling.preparation.climatology import Climatology
 from subgrid.downscaling.preparation.steps import Anomaly, Bounded, Masked
 from subgrid.downscaling.prior.model import Prior, PriorSettings
+from subgrid.downscaling.refined.network_gain import NetworkGain
+from subgrid.downscaling.refined.prior import RefinedPrior
+from subgrid.downscaling.refined.prior_choice import PriorChoice
+from subgrid.downscaling.refined.refinement import RefinementSettings
 from subgrid.numerics.operators import SparseCoarsening, Subsample
 
 from ...diffusion.gaussian_fields import as_prior, posterior, ring, torus

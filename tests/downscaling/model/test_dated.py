@@ -11,10 +11,10 @@ import subgrid
 from subgrid.data.fields import DataError
 from subgrid.data.store import OutputExists
 from subgrid.downscaling.climate.coarse_fit import FittedOn
-from subgrid.downscaling.refined.prior import RefinedPrior
 from subgrid.downscaling.model import refined
 from subgrid.downscaling.model.model import Model
 from subgrid.downscaling.preparation.series import series_of
+from subgrid.downscaling.refined.prior import RefinedPrior
 
 from ..climate_pair import COARSE, FINE, rain, temperature, with_sea
 from ..dated import downscale, fit

@@ -12,6 +12,7 @@ from scipy.sparse import csr_array
 
 from subgrid.data.fields import DataError
 from subgrid.downscaling.climate.baselines import gaussian_crps
+from subgrid.downscaling.preparation.transforms import ChannelTransforms, Unchanged
 from subgrid.downscaling.refined.conditions import Conditions, TrainingAnomalies
 from subgrid.downscaling.refined.prior import (
     is_trained,
@@ -20,7 +21,6 @@ from subgrid.downscaling.refined.prior import (
 )
 from subgrid.downscaling.refined.prior_choice import taper_of
 from subgrid.downscaling.refined.refinement import RefinementSettings, pad, padded_shape
-from subgrid.downscaling.preparation.transforms import ChannelTransforms, Unchanged
 from subgrid.numerics.operators import SparseCoarsening
 from subgrid.training.checkpoint import CheckpointMismatch
 from subgrid.training.fitting import TrainingInterrupted

@@ -13,13 +13,13 @@ import xarray as xr
 from subgrid.data.fields import DataError
 from subgrid.data.store import write_zarr
 from subgrid.data.variables.quantities import describe_name
-from subgrid.downscaling.refined.conditions import Conditions, TrainingAnomalies
 from subgrid.downscaling.climate.domain import Domain, connect, fit_anomalies
+from subgrid.downscaling.preparation.series import series_of
+from subgrid.downscaling.preparation.transforms import is_bounded, is_censored, transforms_of
+from subgrid.downscaling.refined.conditions import Conditions, TrainingAnomalies
 from subgrid.downscaling.refined.prior import RefinedPrior, train_refined_prior
 from subgrid.downscaling.refined.refinement import RefinementSettings
 from subgrid.downscaling.refined.sampler import draw_anomalies, gaussian_conditional
-from subgrid.downscaling.preparation.series import series_of
-from subgrid.downscaling.preparation.transforms import is_bounded, is_censored, transforms_of
 from subgrid.downscaling.spread.calibration import widths
 from subgrid.downscaling.spread.post_processing import (
     POST_PROCESSING,
