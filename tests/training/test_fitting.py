@@ -127,7 +127,7 @@ def test_an_interrupt_is_never_raised_without_saving(tmp_path, monkeypatch):
     def flickering():
         yield lambda: next(answers)
 
-    monkeypatch.setattr("subgrid.training.fitting._deferred_interrupt", flickering)
+    monkeypatch.setattr("subgrid.training.fitting.deferred_interrupt", flickering)
     with pytest.raises(TrainingInterrupted) as interrupted:
         train(checkpoints=Checkpoints(tmp_path))
     assert Checkpoints(tmp_path).latest() == interrupted.value.step

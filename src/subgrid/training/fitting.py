@@ -1,9 +1,7 @@
 """`fit`: minimise a loss by stochastic gradients, averaging the weights, resumable to the same bits."""
 
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,13 +14,11 @@ from jaxtyping import Scalar
 from subgrid.training.checkpoint import CheckpointMismatch, Checkpoints
 from subgrid.training.distributed import any_process, is_first_process, require_same_step
 from subgrid.training.feed import Streamed, dispatches
-from subgrid.training.interruption import TrainingInterrupted, answered
+from subgrid.training.interruption import WITHOUT_SAVING, TrainingInterrupted, answered, deferred_interrupt
 from subgrid.training.log import MetricsReport
 from subgrid.training.progress import starts_at
 from subgrid.training.steps import Model, averaged_model, compile_steps, init_state
 from subgrid.types import Key, PyTree
-
-WITHOUT_SAVING = "Ctrl-C again stops now, without saving"
 
 
 class TrainingDiverged(ArithmeticError):
@@ -158,7 +154,7 @@ def fit(
         starts_at(first, n_steps)
     feed = dispatches(data, first, n_steps, size)
     stopping = "stopping after this step" + (", and saving" if checkpoints else "")
-    with _deferred_interrupt() as interrupted, answered(stopping, second=WITHOUT_SAVING), closing(feed):
+    with deferred_interrupt() as interrupted, answered(stopping, second=WITHOUT_SAVING), closing(feed):
         for step, dispatch in zip(range(first, n_steps, size), feed, strict=True):
             state, metrics = run(state, dispatch, key)
             done = step + size
@@ -181,22 +177,3 @@ def _finite_or_raise(metrics: dict[str, float], step: int, checkpoints: Checkpoi
         name = "loss" if not np.isfinite(metrics["loss"]) else "gradient"
         value = metrics["loss"] if name == "loss" else metrics["gradient_norm"]
         raise TrainingDiverged(f"the {name} became {value} before step {step}; {kept}. Lower the learning rate.")
-
-
-@contextmanager
-def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """Holds SIGINT back until the running dispatch is done; a second one interrupts at once."""
-    received = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield received.is_set
-        return
-
-    def remember(signum, frame):
-        received.set()
-        signal.signal(signal.SIGINT, previous)
-
-    previous = signal.signal(signal.SIGINT, remember)
-    try:
-        yield received.is_set
-    finally:
-        signal.signal(signal.SIGINT, previous)

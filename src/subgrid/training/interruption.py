@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from subgrid.training.progress import say
 
 INTERRUPTED = 130
 """The shell's code for Ctrl-C."""
+WITHOUT_SAVING = "Ctrl-C again stops now, without saving"
 
 
 class TrainingInterrupted(Exception):
@@ -90,3 +91,28 @@ def _answer(awake: socket.socket, text: str, passed_on: int) -> None:
         elif new and _leaves_at_second:
             say("stopped at once; what was not saved is made again.")
             os._exit(INTERRUPTED)
+
+
+@contextmanager
+def deferred_interrupt() -> Iterator[Callable[[], bool]]:
+    """Holds SIGINT back until the running dispatch is done; a second one interrupts at once.
+
+    In other threads than the main one nothing is held back.
+
+    Yields:
+        A function that says whether one has arrived.
+    """
+    received = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield received.is_set
+        return
+
+    def remember(signum, frame):
+        received.set()
+        signal.signal(signal.SIGINT, previous)
+
+    previous = signal.signal(signal.SIGINT, remember)
+    try:
+        yield received.is_set
+    finally:
+        signal.signal(signal.SIGINT, previous)

@@ -4,7 +4,8 @@
 
 Each training is a Markovian projection, each simulation a coupling for the next reciprocal projection (Shi et al. 2023,
 arXiv:2303.16852, Algorithm 1). The state after every outer iteration — both networks, their optimisers, averages and
-the pairs — is one checkpoint, and iteration k has a key of its own: what is killed goes on to the same bits.
+the pairs — is one checkpoint, and iteration k has a key of its own: what is killed goes on to the same bits. Ctrl-C
+also saves what is done of an iteration (`partial_iteration.py`).
 """
 
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from subgrid.training.steps import CompiledSteps, State, averaged_model, compile
 from subgrid.transport.bridge import GRADING, Bridge, Direction, drift_loss, sample_bridge
 from subgrid.transport.couplings import EntropicTransport, Independent
 from subgrid.transport.ends import Ends, Pairs, draw_pairs, take_pairs
+from subgrid.transport.partial_iteration import PartialIteration, stopping_between_steps
 from subgrid.types import Key
 
 Start: TypeAlias = Literal["independent", "reference", "entropic"]
@@ -200,6 +202,7 @@ def fit_bridge(
         ValueError: another number of first pairs, or an `in_iteration` that changes what is trained.
         CheckpointMismatch: if the folder was made with other settings, constants or networks.
         ArithmeticError: if a loss is not finite.
+        TrainingInterrupted: on Ctrl-C, after saving.
 
     References:
         Shi, De Bortoli, Campbell & Doucet (2023), arXiv:2303.16852, Algorithm 1.
@@ -214,18 +217,20 @@ def fit_bridge(
     progress, first, checkpoints = _start_or_resume(drifts, ends, settings, first_pairs, optimiser, folder, key)
     compiled: dict[Direction, tuple[Any, CompiledSteps]] = {}
     own_start = first_pairs is not None
-    for k in range(first, settings.n_iterations):
-        train_key, simulate_key = jr.split(jr.fold_in(substream(key, "iterations"), k))
-        models, direction = drifts.of(k), DIRECTIONS[k % 2]
-        found = _constants(models[direction])
-        if direction not in compiled or not eqx.tree_equal(found, compiled[direction][0]):
-            compiled[direction] = found, _compile(models[direction], direction, settings, optimiser)
-        iteration = _Iteration(k, models, compiled[direction][1], train_key, simulate_key)
-        progress = _iterate(iteration, progress, ends, settings, report, own_start)
-        if after_iteration is not None:  # before it is saved: what is killed in between is measured again
-            after_iteration(k, _bridge(progress, models, settings))
-        if checkpoints is not None:
-            checkpoints.save(k + 1, progress)
+    with stopping_between_steps(folder, settings.n_steps) as partial:
+        for k in range(first, settings.n_iterations):
+            train_key, simulate_key = jr.split(jr.fold_in(substream(key, "iterations"), k))
+            models, direction = drifts.of(k), DIRECTIONS[k % 2]
+            found = _constants(models[direction])
+            if direction not in compiled or not eqx.tree_equal(found, compiled[direction][0]):
+                compiled[direction] = found, _compile(models[direction], direction, settings, optimiser)
+            iteration = _Iteration(k, models, compiled[direction][1], train_key, simulate_key, partial)
+            progress = _iterate(iteration, progress, ends, settings, report, own_start)
+            if after_iteration is not None:  # before it is saved: what is killed in between is measured again
+                after_iteration(k, _bridge(progress, models, settings))
+            if checkpoints is not None:
+                checkpoints.save(k + 1, progress)
+            partial.stop_after(k, last=k + 1 == settings.n_iterations)
     return _bridge(progress, drifts.of(settings.n_iterations - 1), settings)
 
 
@@ -242,31 +247,34 @@ class _Iteration(NamedTuple):
     run: CompiledSteps
     train_key: Key
     simulate_key: Key
+    partial: PartialIteration
 
 
 def _iterate(
     iteration: _Iteration, progress: Progress, ends: Ends, settings: BridgeSettings, report, own_start: bool
 ) -> Progress:
     """Trains one direction on the pairs that the other simulates, refreshing them, then simulates it."""
-    k, models, run, train_key, simulate_key = iteration
+    k, models, run, train_key, simulate_key, partial = iteration
     direction: Direction = DIRECTIONS[k % 2]
     other: Direction = DIRECTIONS[(k + 1) % 2]
     state, pairs = getattr(progress, direction), progress.pairs
     state = state._replace(average=jax.tree.map(jnp.zeros_like, state.average))  # the average is of this iteration only
+    done, (state, pairs) = partial.resumed(k, (state, pairs))
     n_refreshes = _refreshes(k, settings)
     refresh_key, end_key = jr.split(simulate_key)
     each = settings.n_steps // n_refreshes
-    for refresh in range(n_refreshes):
-        if refresh and k:
+    for first in range(done, settings.n_steps, settings.steps_per_dispatch):
+        refresh = first // each
+        if first % each == 0 and refresh and k:
             drift = averaged_model(models[other], getattr(progress, other))
             pairs = simulate_pairs(drift, ends, other, settings, key=jr.fold_in(refresh_key, refresh))
-        elif refresh and not own_start:
+        elif first % each == 0 and refresh and not own_start:
             pairs = _first_pairs(ends, settings, key=jr.fold_in(refresh_key, refresh))
-        for step in range(0, each, settings.steps_per_dispatch):
-            state, metrics = run(state, Dispatch(pairs, None), train_key)
-            _require_finite(metrics, direction, k)
-            if report is not None:
-                report(k, refresh * each + step + settings.steps_per_dispatch, metrics)
+        state, metrics = run(state, Dispatch(pairs, None), train_key)
+        _require_finite(metrics, direction, k)
+        if report is not None:
+            report(k, first + settings.steps_per_dispatch, metrics)
+        partial.stop_if_asked(k, first + settings.steps_per_dispatch, (state, pairs))
     progress = progress._replace(**{direction: state})
     pairs = simulate_pairs(averaged_model(models[direction], state), ends, direction, settings, key=end_key)
     return progress._replace(pairs=pairs)

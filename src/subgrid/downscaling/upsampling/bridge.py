@@ -36,12 +36,13 @@ from subgrid.downscaling.debiasing.dynamic import N_SIMULATED, bridge_drifts, li
 from subgrid.downscaling.settings import require_at_least
 from subgrid.downscaling.upsampling.starts import CubicStart, GaussianStart, blank_gaussian_start, cubic_start
 from subgrid.networks.unet import UNet, UNetSettings
-from subgrid.training.checkpoint import Checkpoints, load_weights, save_weights
+from subgrid.training.checkpoint import load_weights, save_weights
 from subgrid.training.origin import digest, key_data, require_same_origin
 from subgrid.transport.bridge import sample_bridge
 from subgrid.transport.bridge_fitting import BridgeSettings, Drifts, fit_bridge
 from subgrid.transport.ends import Ends, Pairs
 from subgrid.transport.linear_velocity import N_TIMES, CorrectedVelocity, LinearVelocity
+from subgrid.transport.partial_iteration import steps_done as saved_steps
 from subgrid.transport.velocity import NetworkVelocity
 from subgrid.types import Key
 
@@ -266,16 +267,16 @@ def starts_raw(folder: str | Path) -> bool:
 
 
 def steps_done(folder: str | Path, settings: UpsamplerSettings) -> int:
-    """Training steps of the iterations that are saved: where a fit goes on.
+    """Training steps that are saved: where a fit goes on.
 
     Args:
         folder: of the model.
         settings: of its fit.
 
     Returns:
-        Whole iterations times `settings.n_steps`; 0 where nothing is saved.
+        Steps of all iterations so far; 0 where nothing is saved.
     """
-    return settings.n_steps * (Checkpoints(Path(folder) / "fit").latest() or 0)
+    return saved_steps(Path(folder) / "fit", settings.n_steps)
 
 
 def _fit(forward, backward, ends: Ends, pairs: Pairs, settings: UpsamplerSettings, folder: Path, report, key: Key):
