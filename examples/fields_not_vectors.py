@@ -160,5 +160,5 @@ assert counts[FINEST, "white"] >= counts[GRIDS[0], "white"]
 # ## Where this leads
 #
 # With a network in place of the exact denoiser, these are the priors of `subgrid.functional`: the network must be the
-# same operator on every grid too, which `subgrid.networks.FNO` is. The sums, operators and samplers used here are in the
-# [reference](../reference/functional.md).
+# same operator on every grid too, which `subgrid.networks.FNO` is. The sums, operators and samplers of this page are in
+# the [reference](../reference/functional.md).

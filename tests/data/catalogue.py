@@ -63,8 +63,8 @@ QUIRKS = [
           "so it looks like a share from 0 to 1"),
     Quirk(UNITS, "Cloud cover in oktas or tenths", "Converts to %.",
           "data/checks/test_shares.py::test_ordinary_shares_pass"),
-    Quirk(UNITS, "`r2` in `1`", "Takes fields with times for a relative humidity at 2 m, unless the long name speaks of "
-          "a coefficient; those without times for a coefficient of determination.",
+    Quirk(UNITS, "`r2` in `1`", "Takes fields with times for a relative humidity at 2 m, unless the long name speaks "
+          "of a coefficient; those without times for a coefficient of determination.",
           "data/checks/test_shares.py::test_a_coefficient_of_determination_is_no_humidity"),
     Quirk(UNITS, "No attribute `units`", "Refuses; or give them, as in `variables = {tas = {units = 'K'}}`.",
           "data/variables/test_units.py::test_units_that_cannot_be",

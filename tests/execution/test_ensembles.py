@@ -3,6 +3,8 @@
 import json
 import os
 import socket
+import warnings
+from dataclasses import replace
 
 import jax.random as jr
 import numpy as np
@@ -13,6 +15,7 @@ import subgrid
 from subgrid.cli.status import show_status
 from subgrid.data.store import WORK
 from subgrid.downscaling.model.draws import N_LEVELS, OF_PARTICLES
+from subgrid.downscaling.prior.novelty import OutsideTraining
 from subgrid.execution.health import status
 
 from ..downscaling.plain_waves import waves
@@ -25,7 +28,7 @@ TINY = {
 
 @pytest.fixture(scope="module")
 def coarse():
-    return waves(8, 2, 4, seed=1, bias=0.4)
+    return waves(8, 4, 8, seed=1, bias=0.4)
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +90,23 @@ def test_what_particles_tell_of_the_draws_is_kept_in_a_store(coarse, model, tmp_
     assert f"effective size of the draws: {sizes.min():.3g} at least" in capsys.readouterr().out
     found = subgrid.verify(stored, waves(32, 2, 4, 0), progress=False, paired=False)
     assert any(f"an effective size of {sizes.min():.3g} at least" in note for note in found.notes)
+
+
+def test_fields_far_from_the_archive_of_the_fit_are_warned_of_once_and_the_output_says_so(coarse, model, tmp_path):
+    far = coarse.copy(deep=True)
+    far[:, 1, 2] += 50
+    with pytest.warns(OutsideTraining, match=r"^1 of 32 coarse fields .* first of them number 10") as caught:
+        stored = downscaled(far, model, out=tmp_path / "e.zarr")
+    assert len(caught) == 1
+    said = str(caught[0].message)
+    assert stored.attrs["outside_training"] == said
+    with pytest.warns(OutsideTraining):
+        assert downscaled(far, model).attrs["outside_training"] == said
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert "outside_training" not in downscaled(coarse, model).attrs
+        older = replace(model, coarse=replace(model.coarse, seen=None))
+        assert "outside_training" not in downscaled(far, older).attrs
 
 
 def test_a_file_that_cannot_be_written_leaves_nothing(coarse, model, tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ import hashlib
 import json
 import shutil
 import uuid
+import warnings
 from collections.abc import Mapping
 from dataclasses import fields
 from functools import partial
@@ -28,6 +29,7 @@ from subgrid.downscaling.model.model import Model
 from subgrid.downscaling.model.output import ensemble_dataset, provenance, with_history
 from subgrid.downscaling.model.request import Change, Request, Wanted, request_of
 from subgrid.downscaling.model.sampler import Sampler, sample_targets
+from subgrid.downscaling.prior.novelty import OutsideTraining
 from subgrid.downscaling.settings import sort_settings
 from subgrid.downscaling.stored.codec import encode
 from subgrid.downscaling.stored.part import save_part
@@ -41,6 +43,8 @@ from subgrid.types import Key
 
 STREAM = "ensemble"
 """Of the draws, a stream of the key: in memory and in a store the same."""
+OUTSIDE = "outside_training"
+"""The attribute of an output that says of fields far outside of what the model was fitted on."""
 TARGETS = f"{WORK}/targets"
 """In a store, where readers do not look: what is sampled from, until it is full."""
 
@@ -89,6 +93,10 @@ def downscale(
             a scheduler without a store.
         TypeError: for a setting that does not exist.
 
+    Warns:
+        OutsideTraining: for fields far outside of the archive that the model was fitted on; the attribute
+            "outside_training" of the output says the same.
+
     Examples:
         >>> ensemble = downscale("cnrm_new.nc", model, n_members=16, key=jax.random.key(1))
     """
@@ -106,6 +114,8 @@ def downscale(
     request = request_of(coarse, model, change=change, wanted=wanted)
     for note in request.notes:
         say(f"coarse: {note}", enabled=progress)
+    if request.outside is not None:
+        warnings.warn(request.outside, OutsideTraining, stacklevel=2)
     n_levels = n_levels_of(model.prior, sampling)
     given = {name: str(value) for name, value in (own | part | {"n_levels": n_levels}).items() if value is not None}
     said = {"n_members": n_members, "change": change, **given}
@@ -114,7 +124,7 @@ def downscale(
         said,
         checkpoint=model.checkpoint,
         key=key,
-    )
+    ) | ({} if request.outside is None else {OUTSIDE: request.outside})
     if out is not None and stored:
         model.draws(sampling)  # settings that do not go with the model are refused before a store is made
         asked = {name: text for name, text in said.items() if name != "chunk"}

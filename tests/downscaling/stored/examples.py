@@ -18,6 +18,7 @@ from subgrid.downscaling.debiasing.dynamic import DynamicTransport
 from subgrid.downscaling.debiasing.series import Fieldwise
 from subgrid.downscaling.debiasing.static import Composed, NoDebiasing, QuantileMapping
 from subgrid.downscaling.debiasing.tried import Candidate, DebiasingChoice
+from subgrid.downscaling.model.seen import SeenFields
 from subgrid.downscaling.model.sides import CoarseClimate, CoarseSide, FineSide, Reading
 from subgrid.downscaling.model.windows import AtPoints, Cut
 from subgrid.downscaling.preparation.chain import Chain
@@ -107,6 +108,8 @@ TABLE = Dispersion(on_device(2, 3), on_device(2, 3))
 SHAPE = Shape(on_device(5), on_device(2, 2, 3, 5), on_device(2, 3), jnp.asarray(np.array([0, 1, 0])))
 CALIBRATION = SpreadCalibration(on_device(4), on_device(2, 3), on_device(2, 3), TABLE, TABLE, SHAPE)
 
+SEEN = SeenFields(numbers(1, 4), abs(numbers(1, 4)), numbers(2, 4), abs(numbers(2)), 0.25, np.sort(abs(numbers(9))))
+
 EXAMPLES: dict[str, Any] = {
     "subsample": Subsample((12, 8), (3, 2)),
     "block mean": BlockMean((12, 8), (3, 2)),
@@ -134,8 +137,11 @@ EXAMPLES: dict[str, Any] = {
     "variable": READING.wanted["tas"],
     "cut": Cut(((1, 3), (0, 2))),
     "points": AtPoints(np.array([[0, 1], [5, 6]]), abs(numbers(2, 2)), 2),
-    "coarse side": CoarseSide(READING, curvilinear(), Chain((Cells(KEPT), *CHAIN.steps)), FITTED_ON, CLIMATE, None),
+    "coarse side": CoarseSide(
+        READING, curvilinear(), Chain((Cells(KEPT), *CHAIN.steps)), FITTED_ON, CLIMATE, None, SEEN
+    ),
     "fine side": FineSide(curvilinear(), CHAIN, Subsample((12,), 3), Cut(((0, 2),))),
+    "seen fields": SEEN,
     "reading": READING,
     "coarse climate": CLIMATE,
     "member climates": CLIMATE.members,

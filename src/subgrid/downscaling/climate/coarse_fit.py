@@ -18,6 +18,7 @@ from subgrid.downscaling.debiasing.choice import CANDIDATES, STRENGTHS, AnomalyS
 from subgrid.downscaling.debiasing.of_anomalies import check_quantiles, fit_climate_debiaser, settled_options
 from subgrid.downscaling.debiasing.series import SeriesDebiaser
 from subgrid.downscaling.debiasing.settings import ClimateDebiasMethod
+from subgrid.downscaling.model.seen import seen_fields
 from subgrid.downscaling.model.sides import CHANGE_HARMONICS, CoarseClimate, CoarseSide, Reading
 from subgrid.downscaling.preparation.chain import Chain
 from subgrid.downscaling.preparation.climatology import fit_climatology
@@ -122,6 +123,7 @@ def fit_coarse(
         FittedOn(source, chosen, target.values, resolved),
         _climate(series),
         choice,
+        seen_fields(source[chosen]),
     )
 
 

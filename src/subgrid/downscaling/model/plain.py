@@ -28,6 +28,7 @@ from subgrid.downscaling.model.coarsening import coarsening_of, looks_periodic
 from subgrid.downscaling.model.inner import InnerFields
 from subgrid.downscaling.model.large import is_streamed, seen_by_debiaser, streamed_fields
 from subgrid.downscaling.model.masks import MaskedField, masked_coarsening, without_mask
+from subgrid.downscaling.model.seen import seen_fields
 from subgrid.downscaling.model.settings import FitSettings
 from subgrid.downscaling.model.sides import CoarseSide, FineSide, Reading, grid_of_fields
 from subgrid.downscaling.preparation.chain import Chain
@@ -134,13 +135,14 @@ class PlainPair:
         )
         if self.chains[0].steps and method in get_args(TransportMethod):
             raise ValueError(f'debias = "{method}" is of whole grids; for fields with a mask take "entropic-ot".')
+        prepared = self.chains[0].forward(self.coarse_samples.values)
         debiaser, summary = fit_debiaser_array(
-            self.chains[0].forward(self.coarse_samples.values), self.inner, self.operator, chosen,
+            prepared, self.inner, self.operator, chosen,
             method=method, folder=folder / "debias", report=report, key=key,
         )  # fmt: skip
         coarse, fine = plain_sides(self.fine, self.coarse, self.operator, debiaser, self.chains)
         reading = replace(coarse.reading, wanted=dict(self.wanted), notes=self.notes)
-        return replace(coarse, reading=reading), fine, summary
+        return replace(coarse, reading=reading, seen=seen_fields(prepared)), fine, summary
 
     def _few_to_correct(self) -> bool:
         """Whether the half of an archive that is held back cannot tell a covariance of all coarse values."""

@@ -1,6 +1,6 @@
 """What an ensemble is asked for: targets, their times and names, and the way back, before anything is drawn."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -20,7 +20,8 @@ from subgrid.downscaling.climate.coarse_fit import check_grid, check_step
 from subgrid.downscaling.climate.domain import interpolation
 from subgrid.downscaling.model.masks import without_mask
 from subgrid.downscaling.model.model import Model
-from subgrid.downscaling.model.sides import FineSide
+from subgrid.downscaling.model.seen import outside_in_words
+from subgrid.downscaling.model.sides import CoarseSide, FineSide, without_change
 from subgrid.downscaling.model.windows import at_points, cut_to, read_points
 from subgrid.downscaling.preparation.series import Series, series_of
 from subgrid.downscaling.stored.opening import opening
@@ -97,6 +98,7 @@ class Request:
         fine: the way back, with the change to put back.
         notes: what was done or assumed, a sentence each.
         attributes: of the coarse archive.
+        outside: what is to be said of fields far outside of what the model was fitted on; None for nothing.
     """
 
     targets: Float[np.ndarray, "n channel *coarse"]
@@ -108,6 +110,7 @@ class Request:
     fine: FineSide
     notes: tuple[str, ...]
     attributes: dict
+    outside: str | None = None
 
 
 def request_of(
@@ -171,6 +174,7 @@ def _plain(coarse: Fields, model: Model, change: Change, wanted: Wanted) -> Requ
         wanted.of(model.fine),
         notes_of(dataset),
         dict(dataset.attrs),
+        _outside(side, series, lambda i: f"number {i}"),
     )
 
 
@@ -208,16 +212,18 @@ def _dated(coarse: Fields, model: Model, change: Change, wanted: Wanted) -> Requ
     kept = np.tile(now, len(there) // len(now))
     if change == "ask":
         _require_same_period(side.reading.period, series[kept[there]])
-    fine = model.fine
+    fine, seen = model.fine, series
     if change == "preserve":
         _require_long(series)
         found = side.change_to(series)
+        seen = without_change(found, series)
         targets = side.targets_without(found, series)
         fine = fine.with_change(found.on(interpolation(dataset, model.fine.grid)))
         notes += [said] if (said := side.pairing_to(series)) else []
     else:
         targets = side.targets(series)
     time = dataset["time"][now].drop_vars([n for n in dataset["time"].coords if n != "time"]).drop_encoding()
+    places = np.flatnonzero(there & kept) % len(now)
     members = np.asarray(dataset["realization"].values) if dataset.sizes.get("realization", 1) > 1 else None
     return Request(
         targets[kept[there]],
@@ -229,7 +235,12 @@ def _dated(coarse: Fields, model: Model, change: Change, wanted: Wanted) -> Requ
         wanted.of(fine),
         tuple(notes),
         dict(dataset.attrs),
+        _outside(side, seen[kept[there]], lambda i: show_time(dataset["time"].values[places[i]])),
     )
+
+
+def _outside(side: CoarseSide, series: Series, name: Callable[[int], str]) -> str | None:
+    return None if side.seen is None else outside_in_words(side.seen, side.prepared(series), name)
 
 
 def _chosen_times(dataset: xr.Dataset, wanted: Wanted) -> Bool[np.ndarray, " time"]:

@@ -21,6 +21,7 @@ from subgrid.data.variables.quantities import Described
 from subgrid.data.variables.wanted import Variable
 from subgrid.downscaling.debiasing.series import SeriesDebiaser
 from subgrid.downscaling.debiasing.tried import DebiasingChoice
+from subgrid.downscaling.model.seen import SeenFields
 from subgrid.downscaling.preparation.chain import Chain
 from subgrid.downscaling.preparation.climatology import ChangeSignal, Climatology, fit_climatology
 from subgrid.downscaling.preparation.pairing import MemberClimates, pairing_sentence
@@ -87,6 +88,8 @@ class CoarseSide:
         debiaser: T.
         climate: what changes count from; None for fields without dates.
         choice: by which the debiaser was found; None where method and strength were given.
+        seen: the distribution of the fields that the debiaser was fitted on; None where they were too few, or the model
+            is older than this.
     """
 
     reading: Reading
@@ -95,6 +98,7 @@ class CoarseSide:
     debiaser: SeriesDebiaser
     climate: CoarseClimate | None = None
     choice: DebiasingChoice | None = None
+    seen: SeenFields | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -119,8 +123,22 @@ class CoarseSide:
         Raises:
             DataError: if a cell that the model was trained with holds no value.
         """
+        return self.debiaser.adjust(self.prepared(series))
+
+    def prepared(self, series: Series) -> Float[np.ndarray, "n channel *kept"]:
+        """What is debiased of a series on the whole coarse grid.
+
+        Args:
+            series: fields of the coarse archive.
+
+        Returns:
+            Inner fields, as they are in the coarse model.
+
+        Raises:
+            DataError: as `targets`.
+        """
         self._require_values(series.values)
-        return self.debiaser.adjust(self.chain.forward(series.values, series.phase))
+        return self.chain.forward(series.values, series.phase)
 
     def change_to(self, series: Series) -> ChangeSignal:
         """The coarse archive's own smoothed change from its climate to that of a series, on its grid.
@@ -166,8 +184,7 @@ class CoarseSide:
         Returns:
             Debiased inner fields.
         """
-        stationary = np.asarray(change.remove(jnp.asarray(series.values), jnp.asarray(series.phase, jnp.float32)))
-        moved = self.targets(replace(series, values=stationary))
+        moved = self.targets(without_change(change, series))
         fitted = self.debiaser.adjust(self.debiaser.source)  # pyright: ignore[reportAttributeAccessIssue]
         return moved - (moved.mean(0) - fitted.mean(0))
 
@@ -183,6 +200,20 @@ class CoarseSide:
                 f"the first at {place_of_cell(self.grid, places)}; bring fields with the mask of the training "
                 "archive, or train with these."
             )
+
+
+def without_change(change: ChangeSignal, series: Series) -> Series:
+    """A series of another climate, less the coarse archive's own change.
+
+    Args:
+        change: from `CoarseSide.change_to`.
+        series: of the other period.
+
+    Returns:
+        The series, of the climate of the fit.
+    """
+    stationary = change.remove(jnp.asarray(series.values), jnp.asarray(series.phase, jnp.float32))
+    return replace(series, values=np.asarray(stationary))
 
 
 def place_of_cell(grid: xr.Dataset, index: Sequence[int] | np.ndarray) -> str:

@@ -36,6 +36,7 @@ KINDS = {
     "points": "subgrid.downscaling.model.windows:AtPoints",
     "coarse side": "subgrid.downscaling.model.sides:CoarseSide",
     "fine side": "subgrid.downscaling.model.sides:FineSide",
+    "seen fields": "subgrid.downscaling.model.seen:SeenFields",
     "reading": "subgrid.downscaling.model.sides:Reading",
     "coarse climate": "subgrid.downscaling.model.sides:CoarseClimate",
     "member climates": "subgrid.downscaling.preparation.pairing:MemberClimates",

@@ -189,8 +189,8 @@ def fit_upsampler(
     folder = Path(folder)
     build_key, pair_key, fit_key = jr.split(key, 3)
     n_space, standardiser = len(settings.space), fit_standardiser(fine)
-    start = _own_start(settings) if start is None else start
-    interpolated = start(jnp.asarray(coarse))
+    own: Start = _own_start(settings) if start is None else start
+    interpolated = own(jnp.asarray(coarse))
     ends = Ends(standardiser.normalise(interpolated, n_space), standardiser.normalise(jnp.asarray(fine), n_space))
     networks = [NetworkVelocity(bridge_network(settings, key=k)) for k in jr.split(build_key)]
     origin = {**dataclasses.asdict(settings), "fields": digest(coarse, fine), "key": key_data(key)}
@@ -199,7 +199,7 @@ def fit_upsampler(
     pairs = paired(ends, True, n_space if settings.translation_invariant else 0, key=pair_key)
     pairs = jax.tree.map(lambda part: part[:N_SIMULATED], pairs)
     drift = _fit(forward, backward, ends, pairs, settings, folder / "fit", report, fit_key)
-    upsampler = BridgeUpsampler(drift, start, standardiser, settings.sigma, settings.n_sampling_steps)
+    upsampler = BridgeUpsampler(drift, own, standardiser, settings.sigma, settings.n_sampling_steps)
     save_weights(folder / "weights", eqx.filter(_kept(upsampler, settings), eqx.is_array))
     write_json(folder / "bridge.json", dataclasses.asdict(settings))
     return upsampler

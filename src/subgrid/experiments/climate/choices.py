@@ -76,7 +76,8 @@ def spread_maps(run: ClimateRun, channel: int) -> dict[str, np.ndarray]:
     from it, which is the usual one. In units of the anomalies: of precipitation, of its root.
     """
     prior, domain = load_refined_prior(run.path("model")), run.domain
-    calibration = load_post_processing(run.path("model")).calibration
+    post: Any = load_post_processing(run.path("model"))  # of every run
+    calibration = post.calibration
     given = gaussian_conditional(prior, domain.regridding.operator).spread
     cut = tuple(slice(0, size) for size in domain.mask.shape)
     own = np.sqrt(cell_variances(given, np.ones_like(calibration.component_scales)))[channel][cut]
