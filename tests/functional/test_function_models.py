@@ -1,6 +1,6 @@
 """Diffusion and flow models of functions, from data to samples on other grids.
 
-With a network that does nothing a model is the exact one of Gaussian data, in all that it offers: what it samples has the
+With a network that does nothing a model is the exact one of Gaussian data, in all that it offers; samples then have the
 spectrum that was measured. A trained network is tested on what no Gaussian has.
 """
 
@@ -150,7 +150,7 @@ def components(n, points, seed=0):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_training_finds_two_components(kind):
-    # Of a Gaussian the amplitude of the wave is 0 on average and seldom ±2; half a minute's training is in the slow test.
+    # Of a Gaussian the amplitude of the wave is 0 on average and seldom ±2; the slow test trains longer.
     steps, reports = 150, []
     schedule = TrainingSchedule(steps, warmup_cosine(steps, peak=1e-2), ema_decay=0.95, steps_per_dispatch=50)
     model = kind.fit(
