@@ -38,7 +38,7 @@ def test_gap_inside_the_mask(tmp_path):
     file.tas[:, 0, 0] = np.nan
     file.tas[[5, 6, 30], 2, 3] = np.nan
     gap = (
-        r"time = 2001-01-04, lat = 40, lon = 0, but this cell has values at other times \(1 such cells, 3 such values\)"
+        r"time = 2001-01-04, lat = 40, lon = 0, but this cell has values at other times \(1 such cell, 3 such values\)"
     )
     refuses(file, tmp_path, rf"tas has no value \(NaN\) at {gap}; fill them, .* gaps = 'drop', or .* gaps = 'mask'")
     masked = check_climate(open_climate(tmp_path / "0f.nc"), gaps="mask")
