@@ -1,4 +1,4 @@
-"""Markov chain Monte Carlo kernels that need nothing but a score."""
+"""Classical samplers: independent draws by inverse transform and rejection, and Markov chains by Langevin dynamics."""
 
 import lazy_loader
 

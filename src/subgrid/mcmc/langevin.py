@@ -1,14 +1,18 @@
-"""Langevin dynamics: one unadjusted step, and the annealed chain over decreasing noise levels."""
+"""The unadjusted Langevin algorithm: Euler–Maruyama steps of dX = ∇log p(X) dt + √2 dW, none of them refused.
+
+What it draws from is not p but a distribution nearby: on N(0, 1/λ) the chain has the variance 1/(λ(1 − λτ/2)), and none
+at all for τ ≥ 2/λ. `MALA` removes this error by refusing steps.
+"""
 
 from collections.abc import Callable
 
-import jax
+import equinox as eqx
 import jax.numpy as jnp
-import jax.random as jr
 from jaxtyping import Array, Float, Scalar
 
+from subgrid.mcmc.driver import Position, Transition, always_accepted
 from subgrid.numerics.noise import standard_normal
-from subgrid.types import Key, Score
+from subgrid.types import Key, Sample
 
 
 def ula_step(
@@ -39,46 +43,32 @@ def ula_step(
     return x + step_size * score(x) + jnp.sqrt(2 * step_size) * noise
 
 
-def annealed_langevin(
-    score: Score,
-    x: Float[Array, "*shape"],
-    noise_levels: Float[Array, " level"],
-    *,
-    n_steps: int = 20,
-    relative_step: float = 0.1,
-    key: Key,
-) -> Float[Array, "*shape"]:
-    """Langevin chains at σ₀ > σ₁ > …, each started from the end of the one before, then one denoising step.
+class UnadjustedLangevin(eqx.Module):
+    """The kernel of `ula_step`.
 
-    The step is τ = relative_step·σ², so every level is crossed in the same number of its own relaxation times. The last
-    step is x + σ²∇log p_σ(x) at the last σ.
+        x′ = x + τ∇log p(x) + √(2τ)ξ
+
+    One evaluation of the score a step, and no density. Stable for τ < 2/λ, λ the largest curvature of −log p; on a
+    Gaussian the variance is too large by the factor 1/(1 − λτ/2) in the direction of curvature λ.
 
     Args:
-        score: score(x, σ) = ∇log p_σ(x), of the shape of x.
-        x: the start, of standard deviation about σ₀.
-        noise_levels: σ, decreasing.
-        n_steps: of each level, 20 by default.
-        relative_step: τ/σ², 0.1 by default; stable below 2.
-        key: random key.
-
-    Returns:
-        A sample of the shape of x.
+        score: ∇log p, of the shape of x.
+        step_size: τ > 0, in squared units of x.
 
     References:
-        Song & Ermon (2019), arXiv:1907.05600, with τ = ε·σ²/2σ_L².
+        Roberts & Tweedie (1996), doi:10.2307/3318418.
 
     Examples:
-        >>> start = 80 * standard_normal((1, 64, 64), key=start_key)
-        >>> annealed_langevin(score, start, jnp.geomspace(80.0, 0.01, 100), key=key)
+        >>> chains = run_chains(UnadjustedLangevin(lambda x: -x, 0.1), jnp.zeros((4, 2)), 1000, key=key)
     """
 
-    def step(x, sigma, key):
-        return ula_step(x, lambda z: score(z, sigma), relative_step * sigma**2, key=key)
+    score: Callable[[Sample], Sample]
+    step_size: Scalar = eqx.field(converter=jnp.asarray)
 
-    def level(x, sigma_and_key):
-        sigma, key = sigma_and_key
-        return jax.lax.scan(lambda x, k: (step(x, sigma, k), None), x, jr.split(key, n_steps))
+    def init(self, position: Sample) -> Position:
+        """The position alone."""
+        return Position(position)
 
-    x, _ = jax.lax.scan(level, x, (noise_levels, jr.split(key, noise_levels.shape[0])))
-    last = noise_levels[-1]
-    return x + last**2 * score(x, last)
+    def step(self, state: Position, *, key: Key) -> tuple[Position, Transition]:
+        """One step, always accepted."""
+        return Position(ula_step(state.position, self.score, self.step_size, key=key)), always_accepted()
