@@ -28,7 +28,7 @@ def amplitudes(v, ks=range(5)):
 
 
 class Multiplier(eqx.Module):
-    """A spectral convolution of a few modes, scaled and shifted by time, and a pointwise tanh: the same on all grids.
+    """A spectral convolution of a few modes, scaled and shifted by time, and a tanh: one operator on all grids.
 
     v ↦ W tanh(a(t) K v + b(t)) + W′ K v,      a, b linear in sinusoids of t
     """

@@ -57,7 +57,7 @@ class FunctionFlow(eqx.Module):
         *,
         noise: GaussianField,
         network: eqx.Module,
-        known: Float[np.ndarray | Array, "n known *given"] | None = None,
+        known: Float[np.ndarray | Array, "n_known known *given"] | None = None,
         settings: FunctionSettings | None = None,
         checkpoints: Checkpoints | None = None,
         report: MetricsReport | None = None,

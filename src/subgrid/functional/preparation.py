@@ -147,14 +147,13 @@ class Prepared(NamedTuple):
     known: Float[Array, "n known *given"] | None
     """Standardised."""
     space: FunctionSpace
-    """Noise, measured spectrum, training grid and standardisation."""
 
 
 def prepare(
     fields: Float[np.ndarray, "n channel *space"],
     noise: GaussianField,
     *,
-    known: Float[np.ndarray, "n known *given"] | None = None,
+    known: Float[np.ndarray, "n_known known *given"] | None = None,
     smoothing: float = 0.0,
 ) -> Prepared:
     """Standardises fields, measures their spectrum, and refuses what does not go together.
