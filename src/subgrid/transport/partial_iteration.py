@@ -33,7 +33,7 @@ class PartialIteration:
             return 0, fresh
         return total % self.n_steps, self.checkpoints.restore(like=fresh)[1]  # pyright: ignore[reportOptionalMemberAccess]
 
-    def stop_if_asked(self, k: int, done: int, carried: Carried) -> None:
+    def stop_if_asked(self, k: int, done: int, carried: object) -> None:
         """Saves and stops after some steps of iteration k; a whole one is first simulated.
 
         Raises:
