@@ -147,6 +147,7 @@ class Prepared(NamedTuple):
     known: Float[Array, "n known *given"] | None
     """Standardised."""
     space: FunctionSpace
+    """Noise, measured spectrum, training grid and standardisation."""
 
 
 def prepare(
