@@ -1,4 +1,7 @@
-"""`subgrid inspect`, `fit`, `downscale`, `verify`, `status`: the library's own functions, one call each."""
+"""`subgrid inspect`, `fit`, `downscale`, `verify`, `status`: the library's own functions, one call each.
+
+A command has a parameter for each option that it shows, as typer reads them: they may be more than eight.
+"""
 
 from pathlib import Path
 from typing import Annotated, Any

@@ -1,7 +1,6 @@
 """A diffusion model of functions: trained on one grid, sampled on any that holds its modes."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, Literal
 
 import equinox as eqx
@@ -10,9 +9,10 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Float
 
+from subgrid.data.batches import draw_batch
 from subgrid.functional.admissibility import require_right_noise
+from subgrid.functional.conditioning import sample_conditioned
 from subgrid.functional.gaussian_field import GaussianField
-from subgrid.functional.guidance import condition_on_cutoff
 from subgrid.functional.langevin import annealed_langevin
 from subgrid.functional.levels import level_range, variance_levels
 from subgrid.functional.objective import operator_loss
@@ -21,7 +21,6 @@ from subgrid.functional.preconditioning import BandNetwork, ModewiseOperator, Po
 from subgrid.functional.preparation import FunctionSettings, FunctionSpace, prepare
 from subgrid.functional.resolution import SuperResolved, super_resolve
 from subgrid.functional.reverse import encode, probability_flow, reverse_diffusion, start
-from subgrid.numerics.spectral_cutoff import SpectralCutoff
 from subgrid.training.checkpoint import Checkpoints
 from subgrid.training.fitting import fit
 from subgrid.training.log import MetricsReport
@@ -96,7 +95,8 @@ class FunctionDiffusion(eqx.Module):
         loss = lambda operator, batch, key: operator_loss(  # noqa: E731
             operator, batch[0], data=space.data, noise=noise, levels=levels, known=batch[1], key=key
         )
-        draw = partial(draw_batch, n=settings.batch_size)
+        # One key draws the same samples of both.
+        draw = lambda data, key: jax.tree.map(lambda part: draw_batch(part, settings.batch_size, key=key), data)  # noqa: E731
         operator = fit(
             operator, loss, (values, shown), draw, settings.schedule, checkpoints=checkpoints, report=report, key=key
         )
@@ -234,17 +234,16 @@ class FunctionDiffusion(eqx.Module):
         Examples:
             >>> fine = model.condition(coarse, (128,), key=key)
         """
-        v_key, levels = key, self._levels(n_levels)
         shape = self.space.require_target(tuple(shape))
-        return conditioned(
+        return sample_conditioned(
             self.denoised_form(known),
             target,
             shape,
             self.space,
             noise_variance=noise_variance,
             n_iterations=n_iterations,
-            levels=levels,
-            key=v_key,
+            levels=self._levels(n_levels),
+            key=key,
         )
 
     @property
@@ -254,72 +253,6 @@ class FunctionDiffusion(eqx.Module):
 
     def _levels(self, n: int) -> Float[Array, " level"]:
         return variance_levels(n, largest=self.largest, smallest=self.smallest)
-
-
-def conditioned(
-    denoised: DenoisedForm,
-    target: Float[Array, "channel *coarse"],
-    shape: tuple[int, ...],
-    space: FunctionSpace,
-    *,
-    levels: Float[Array, " level"],
-    noise_variance: float = 0.0,
-    n_iterations: int = 4,
-    key: Key,
-) -> Float[Array, "channel *space"]:
-    """A sample of p(u | C′u + ε = y) by the probability flow of the guided operator.
-
-    Args:
-        denoised: G(v, s) of standardised fields.
-        target: y in the fields' units.
-        shape: of the sample.
-        space: of the model.
-        levels: falling variances.
-        noise_variance: of ε at each point of y, in the fields' units squared, default 0.
-        n_iterations: vector–Jacobian products an evaluation, default 4.
-        key: random key.
-
-    Returns:
-        A field in the units of the training's.
-
-    Raises:
-        ValueError: for a target of other channels, or noise in y of smoothed fields.
-    """
-    space.require_channels(target)
-    if noise_variance and space.standard.smoothing:
-        raise ValueError("noise in the target cannot be told from what smoothing took; train without smoothing.")
-    operator = SpectralCutoff(shape, target.shape[1:], space.noise.box.boundary)
-    relative = noise_variance / np.asarray(space.standard.scale).reshape(-1, *(1,) * space.noise.box.n_space) ** 2
-    guided = condition_on_cutoff(
-        denoised,
-        operator,
-        space.standard.forward(target),
-        data=space.data,
-        noise=space.noise,
-        noise_variance=relative,
-        n_iterations=n_iterations,
-    )
-    v = start(space.noise, shape, levels[0], data=space.data, n_channels=space.n_channels, key=key)
-    u = space.standard.inverse(probability_flow(guided, v, levels, noise=space.noise, data=space.data))
-    # The last level leaves .01 of the data's variance or less to the Gaussian: what is exact is put in again.
-    return u if noise_variance else u + operator.pseudo_inverse(target - operator(u))
-
-
-def draw_batch(
-    data: tuple[Float[Array, "n channel *space"], Float[Array, "n known *given"] | None], key: Key, *, n: int
-) -> tuple[Float[Array, "batch channel *space"], Float[Array, "batch known *given"] | None]:
-    """n of the fields at random, with replacement, and what belongs to them.
-
-    Args:
-        data: fields and known fields.
-        key: random key.
-        n: how many.
-
-    Returns:
-        Fields and known fields.
-    """
-    chosen = jr.randint(key, (n,), 0, len(data[0]))
-    return jax.tree.map(lambda part: part[chosen], data)
 
 
 def _operator(

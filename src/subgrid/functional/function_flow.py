@@ -9,6 +9,8 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Float
 
+from subgrid.data.batches import draw_batch
+from subgrid.functional.conditioning import sample_conditioned
 from subgrid.functional.couplings import choose_transport
 from subgrid.functional.flow import (
     ModewiseVelocity,
@@ -17,7 +19,6 @@ from subgrid.functional.flow import (
     flow_loss,
     follow_flow,
 )
-from subgrid.functional.function_diffusion import conditioned, draw_batch
 from subgrid.functional.gaussian_field import GaussianField
 from subgrid.functional.levels import level_range, variance_levels
 from subgrid.functional.preconditioning import BandNetwork
@@ -98,7 +99,7 @@ class FunctionFlow(eqx.Module):
 
         def draw(data, key):
             batch_key, base_key, pair_key = jr.split(key, 3)
-            x1, given = draw_batch(data, batch_key, n=settings.batch_size)
+            x1, given = jax.tree.map(lambda part: draw_batch(part, settings.batch_size, key=batch_key), data)
             x0 = jax.vmap(lambda k: noise.sample(space.grid, n_channels=space.n_channels, key=k))(
                 jr.split(base_key, settings.batch_size)
             )
@@ -235,7 +236,7 @@ class FunctionFlow(eqx.Module):
         """
         shape = self.space.require_target(tuple(shape))
         largest, smallest = level_range(self.space.data, self.space.noise, self.space.grid)
-        return conditioned(
+        return sample_conditioned(
             denoised_of_velocity(self.velocity(known), sigma_min=self.sigma_min),
             target,
             shape,

@@ -31,4 +31,5 @@ from .unet import (
     UNet as UNet,
     UNetSettings as UNetSettings,
     UNetStage as UNetStage,
+    smallest_grid as smallest_grid,
 )

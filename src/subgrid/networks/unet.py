@@ -1,5 +1,6 @@
 """A UNet for fields on 1-D and 2-D grids."""
 
+import math
 from dataclasses import dataclass
 
 import equinox as eqx
@@ -20,7 +21,7 @@ from subgrid.networks.layers import (
     depth_to_space,
     space_to_depth,
 )
-from subgrid.types import Key
+from subgrid.types import Key, Spatial
 
 
 class UNetStage(eqx.Module):
@@ -89,6 +90,24 @@ class UNetSettings:
     embedding: int = 128
     dtype: str = "float32"
     checkpoint: bool = False
+
+
+def smallest_grid(space: Spatial, *, patch: int, n_levels: int) -> Spatial:
+    """The smallest grid that holds another and can go through a UNet, which halves it from level to level.
+
+    Args:
+        space: points along each axis.
+        patch: points an axis gathered by the stem.
+        n_levels: of the network.
+
+    Returns:
+        Points along each axis, multiples of patch·2^(levels − 1).
+
+    Examples:
+        >>> smallest_grid((19, 29), patch=2, n_levels=2)  # (20, 32)
+    """
+    unit = patch * 2 ** (n_levels - 1)
+    return tuple(math.ceil(n / unit) * unit for n in space)
 
 
 class UNet(eqx.Module):

@@ -31,7 +31,7 @@ def error(source: AnomalySample, target: AnomalySample, strength: float) -> floa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("years", [3, *(10, 100)])
+@pytest.mark.parametrize("years", [3, 10, 100])
 def test_the_chosen_strength_is_not_worse_than_none_or_full(years):
     worlds = [(sample(SMOOTH, years, seed=2 * i), sample(ROUGH, years, seed=2 * i + 1)) for i in range(WORLDS)]
     options = {"methods": ("gaussian",), "marginals": False, "n_harmonics": 1}

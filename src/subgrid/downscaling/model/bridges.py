@@ -21,6 +21,7 @@ from subgrid.downscaling.refined.conditions import coarsen_each
 from subgrid.downscaling.refined.refinement import pad
 from subgrid.downscaling.upsampling.bridge import UpsamplerSettings, bridge_network, fit_upsampler, steps_done
 from subgrid.downscaling.upsampling.starts import gaussian_start
+from subgrid.networks.unet import smallest_grid
 from subgrid.numerics.streams import substream
 from subgrid.training.cost import GRADIENT, Cost, training_cost
 from subgrid.training.log import MetricsReport, json_lines
@@ -114,7 +115,7 @@ def bridge_fit(fields: InnerFields, given: Mapping[str, Any]) -> BridgeFit:
     shapes: dict[str, Any] = {"coarse": tuple(fields.operator.coarse_shape), "factors": ()}
     made = UpsamplerSettings(n_channels, **shapes, periodic=fields.edges == "periodic", grid=tuple(space), **given)
     if not made.periodic:
-        unit = made.patch * 2 ** (len(made.channels) - 1)
-        made = replace(made, grid=tuple(-(-n // unit) * unit for n in space))
+        wide = smallest_grid(tuple(space), patch=made.patch, n_levels=len(made.channels))
+        made = replace(made, grid=wide)
     eqx.filter_eval_shape(partial(bridge_network, made), key=jr.key(0))
     return BridgeFit(fields, made)

@@ -21,6 +21,7 @@ from subgrid.downscaling.model.sides import CoarseSide
 from subgrid.downscaling.prior.model import PriorSettings, build_network, train_prior
 from subgrid.downscaling.prior.training import TrainingSettings
 from subgrid.downscaling.refined.refinement import pad
+from subgrid.networks.unet import smallest_grid
 from subgrid.numerics.streams import substream
 from subgrid.training.cost import Cost, training_cost
 from subgrid.training.log import MetricsReport
@@ -114,9 +115,8 @@ def network_fit(
         levels = {"sigma_min": NOISE_RANGE[0], "sigma_max": NOISE_RANGE[1]}
     n_channels, *space = fields.shape
     first = PriorSettings(n_channels, tuple(space), padding=(fields.edges,), **{**levels, **network})
-    unit = first.patch * 2 ** (len(first.channels) - 1)
     if fields.edges != "periodic":
-        wide = tuple(-(-n // unit) * unit for n in space)
+        wide = smallest_grid(tuple(space), patch=first.patch, n_levels=len(first.channels))
         first = PriorSettings(n_channels, wide, padding=(fields.edges,), **{**levels, **network})
     eqx.filter_eval_shape(partial(build_network, first, n_channels), key=jr.key(0))
     if isinstance(fields.values, StreamedFields) and first.space != tuple(space):

@@ -13,7 +13,7 @@ from subgrid.diffusion.objective import denoising_loss, log_uniform_levels
 from subgrid.diffusion.refinement import Refined, residual_scale
 from subgrid.downscaling.settings import require_at_least, require_levels
 from subgrid.networks.correlation import Padding
-from subgrid.networks.unet import UNet, UNetSettings
+from subgrid.networks.unet import UNet, UNetSettings, smallest_grid
 from subgrid.types import Key
 
 
@@ -60,13 +60,14 @@ def padded_shape(space: tuple[int, ...], settings: RefinementSettings) -> tuple[
     Raises:
         ValueError: for a periodic grid that is not divisible, as it has no end to append to.
     """
-    unit = settings.patch * 2 ** (len(settings.channels) - 1)
-    if settings.padding == "periodic" and any(n % unit for n in space):
+    wide = smallest_grid(space, patch=settings.patch, n_levels=len(settings.channels))
+    if settings.padding == "periodic" and wide != space:
+        unit = settings.patch * 2 ** (len(settings.channels) - 1)
         raise ValueError(
             f"a periodic grid of {space} points is not divisible by patch x 2^(levels - 1) = {unit}; lower patch, or "
             "name fewer levels (one for each of channels)."
         )
-    return tuple(-(-n // unit) * unit for n in space)
+    return wide
 
 
 def pad(fields: Float[np.ndarray, "*shape"], space: tuple[int, ...]) -> Float[np.ndarray, "*padded"]:
