@@ -11,6 +11,10 @@ from .canonical import (
     open_climate as open_climate,
     valid_mask as valid_mask,
 )
+from .digits import (
+    digit_shapes as digit_shapes,
+    read_digits as read_digits,
+)
 from .fields import (
     DataError as DataError,
     Samples as Samples,

@@ -27,6 +27,9 @@ from .operators import (
     SparseCoarsening as SparseCoarsening,
     Subsample as Subsample,
 )
+from .signed_distance import (
+    signed_distance as signed_distance,
+)
 from .spectra import (
     Flat as Flat,
     MeasuredSpectrum as MeasuredSpectrum,

@@ -50,6 +50,11 @@ from .gaussian_divergence import (
     diagonal_gaussian_divergence as diagonal_gaussian_divergence,
     divergence_floor as divergence_floor,
 )
+from .level_sets import (
+    area as area,
+    eikonal_residual as eikonal_residual,
+    perimeter as perimeter,
+)
 from .masks import (
     restore_cells as restore_cells,
     select_cells as select_cells,

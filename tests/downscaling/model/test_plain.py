@@ -21,6 +21,7 @@ from subgrid.downscaling.model.model import Model
 from subgrid.downscaling.model.plain import plain_sides
 from subgrid.downscaling.prior.model import Prior
 from subgrid.execution.runners import run
+from subgrid.functional.function_diffusion import FunctionDiffusion
 from subgrid.numerics.operators import BlockMean, SparseCoarsening, Subsample
 
 from ...cases import few
@@ -271,15 +272,16 @@ def test_evaluations_are_those_asked_for(coarse, model):
     assert float(abs(drawn[None] - drawn[5]).max()) > 1e-5
 
 
-@pytest.mark.parametrize("prior", ["network", "conditional-diffusion", "conditional-flow"])
+@pytest.mark.parametrize("prior", ["network", "conditional-diffusion", "conditional-flow", "function-space"])
 def test_every_kind_of_prior_is_fitted_found_again_and_keeps_the_constraint(prior, coarse, fine, tmp_path):
     made = subgrid.fit(fine, coarse, folder=tmp_path / "m", key=0, prior=prior, **QUICK)
-    assert isinstance(made.prior, Prior if prior == "network" else ConditionalModel)
+    kinds = {"network": Prior, "function-space": FunctionDiffusion}
+    assert isinstance(made.prior, kinds.get(prior, ConditionalModel))
     one = coarse.isel(trajectory=slice(2), time=slice(2))
     drawn = downscaled(one, made)
     # Guided, to what a network of ten steps allows; a conditional model by construction, but for float32.
     kept = drawn.u.isel(x=slice(None, None, FACTOR)) - one.astype("float32")
-    assert float(abs(kept).max()) < (1e-2 if prior == "network" else 1e-4)
+    assert float(abs(kept).max()) < (1e-4 if isinstance(made.prior, ConditionalModel) else 1e-2)
     assert float(drawn.u.std("realization").max()) > 1e-3
     np.testing.assert_array_equal(downscaled(one, tmp_path / "m").u, drawn.u)
 

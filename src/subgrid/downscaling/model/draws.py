@@ -27,13 +27,20 @@ from subgrid.downscaling.refined.sampler import draw_anomalies, gaussian_conditi
 from subgrid.downscaling.spread.post_processing import PostProcessing, apply_marginals
 from subgrid.downscaling.upsampling.bridge import BridgeUpsampler
 from subgrid.downscaling.upsampling.choices import guidance, noise_grid, sampling_method
+from subgrid.downscaling.upsampling.functions import (
+    FunctionUpsampler,
+    trained_range,
+    white_conditional,
+    white_denoiser,
+)
 from subgrid.downscaling.upsampling.guided import DiffusionUpsampler, method_for
 from subgrid.downscaling.upsampling.level_checks import warn_of_levels
 from subgrid.downscaling.upsampling.particles import ParticleUpsampler, collapse
+from subgrid.functional.function_diffusion import FunctionDiffusion
 from subgrid.numerics.operators import PaddedCoarsening
 from subgrid.types import Coarsening
 
-AnyPrior: TypeAlias = Prior | RefinedPrior | ConditionalModel | BridgeUpsampler
+AnyPrior: TypeAlias = Prior | RefinedPrior | ConditionalModel | BridgeUpsampler | FunctionDiffusion
 Diagnostics: TypeAlias = dict[str, Float[np.ndarray, "*draws"]]
 SOLVER_ITERATIONS = 4
 """Of the moment-matching solve: the error that they leave is below that of 32 noise levels."""
@@ -117,7 +124,7 @@ def n_levels_of(prior: AnyPrior, settings: SamplingSettings) -> int | None:
             return settings.n_levels
         case RefinedPrior() if settings.is_default:
             return N_LEVELS["refined"]
-        case RefinedPrior() | Prior():
+        case RefinedPrior() | Prior() | FunctionDiffusion():
             return N_LEVELS["guided"]
         case ConditionalModel():
             return usual_evaluations(prior)
@@ -256,6 +263,8 @@ def draws_of(
             upsampler = _guided_refined(prior, operator, settings)
         case Prior():
             upsampler = _guided_network(prior, on_grid_of(prior.settings.space, operator), settings)
+        case FunctionDiffusion():
+            upsampler = _guided_functions(prior, operator, settings)
         case ConditionalModel():
             _refuse(settings, "a conditional model", ("guidance", "n_particles"), "fit a prior, which is guided")
             upsampler = _conditional(prior, settings)
@@ -297,6 +306,14 @@ def _guided_network(prior: Prior, operator: Coarsening, settings: SamplingSettin
     conditional = condition(prior.gaussian, operator, (prior.settings.n_channels, *operator.coarse_shape))
     trained = prior.settings.sigma_min, prior.settings.sigma_max
     return _guided(prior.denoiser, conditional, prior.standardiser, trained, settings, "moment-matching")
+
+
+def _guided_functions(model: FunctionDiffusion, operator: Coarsening, settings: SamplingSettings) -> Any:
+    conditional = white_conditional(model, operator)
+    as_it_is = Standardiser(jnp.zeros(model.space.n_channels), jnp.ones(model.space.n_channels))
+    denoiser = white_denoiser(model, tuple(operator.fine_shape))
+    upsampler = _guided(denoiser, conditional, as_it_is, trained_range(model), settings, "moment-matching")
+    return FunctionUpsampler(upsampler, operator, model.space)
 
 
 def _guided_refined(prior: RefinedPrior, operator: Coarsening, settings: SamplingSettings) -> Any:

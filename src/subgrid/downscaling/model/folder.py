@@ -19,6 +19,7 @@ from subgrid.downscaling.debiasing.static import NoDebiasing
 from subgrid.downscaling.model.draws import AnyPrior, on_grid_of
 from subgrid.downscaling.model.model import Model
 from subgrid.downscaling.model.sides import CoarseSide, FineSide
+from subgrid.downscaling.prior.functions import is_function_prior, load_function_prior
 from subgrid.downscaling.prior.model import load_prior
 from subgrid.downscaling.refined.prior import load_refined_prior
 from subgrid.downscaling.spread.post_processing import POST_PROCESSING, load_post_processing
@@ -27,9 +28,9 @@ from subgrid.downscaling.upsampling.bridge import is_fitted, load_upsampler, sta
 from subgrid.training.origin import digest
 
 PREPARATION = "preparation.zarr"
-DESCRIPTIONS = ("settings.json", "conditional.json", "bridge.json")
+DESCRIPTIONS = ("settings.json", "conditional.json", "bridge.json", "functions.json")
 """Of a prior, a conditional model and a bridge: each is written last, so that what has one is whole."""
-ORIGINS = {"settings.json": "training.json", "conditional.json": "training.json", "bridge.json": "fit.json"}
+ORIGINS = {**dict.fromkeys(DESCRIPTIONS, "training.json"), "bridge.json": "fit.json"}
 """What the training of each was begun with, its fields and its key among them."""
 EARLIER = ("domain.zarr", "debiasing.zarr")
 
@@ -147,6 +148,8 @@ def _description(model: Path) -> Path | None:
 def _load_prior(model: Path, fine: FineSide) -> AnyPrior:
     if is_fitted(model):
         return load_upsampler(model)
+    if is_function_prior(model):
+        return load_function_prior(model)
     if is_conditional(model):
         stored = json.loads((model / "conditional.json").read_text(encoding="utf-8"))
         return load_conditional(model, on_grid_of(tuple(stored["network"]["space"]), fine.operator))

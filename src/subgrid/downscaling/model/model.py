@@ -14,6 +14,7 @@ from subgrid.downscaling.preparation.transforms import is_bounded
 from subgrid.downscaling.prior.model import Prior
 from subgrid.downscaling.refined.prior import RefinedPrior
 from subgrid.downscaling.spread.post_processing import PostProcessing
+from subgrid.functional.function_diffusion import FunctionDiffusion
 
 LINE = 100
 """Characters of a line in words."""
@@ -125,6 +126,9 @@ def prior_in_words(prior: AnyPrior) -> str:
             return f"Gaussian of {len(prior.denoiser.base.variances)} components, {refined}"
         case Prior():
             return f"network of {_millions(prior.denoiser)} parameters, guided"
+        case FunctionDiffusion():
+            grid = " × ".join(map(str, prior.space.grid))
+            return f"network of {_millions(prior.operator)} parameters between functions, trained on {grid} points"
         case ConditionalModel():
             return f"conditional {prior.settings.kind} of {_millions(prior.network)} parameters"
     return f"Schrödinger bridge of {_millions(prior.drift.learned)} parameters"

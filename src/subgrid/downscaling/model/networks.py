@@ -18,6 +18,7 @@ from subgrid.downscaling.model.draws import on_grid_of
 from subgrid.downscaling.model.inner import InnerFields
 from subgrid.downscaling.model.settings import FitSettings
 from subgrid.downscaling.model.sides import CoarseSide
+from subgrid.downscaling.prior.functions import function_settings, train_function_prior
 from subgrid.downscaling.prior.model import PriorSettings, build_network, train_prior
 from subgrid.downscaling.prior.training import TrainingSettings
 from subgrid.downscaling.refined.refinement import pad
@@ -34,7 +35,7 @@ class NetworkFit:
 
     Args:
         fields: to train on.
-        kind: "network", "conditional-diffusion" or "conditional-flow".
+        kind: "network", "function-space", "conditional-diffusion" or "conditional-flow".
         network: all its settings, on a grid that it can take.
         training: how long and how fast.
         jitter: of conditional models, in the units of inner fields.
@@ -56,7 +57,7 @@ class NetworkFit:
     def cost(self) -> Cost:
         """What the training will take, in time and memory."""
         channels, n = self.network.n_channels, self.fields.values.shape[0]
-        features = channels if self.kind == "network" else n_features(channels)
+        features = n_features(channels) if self.kind.startswith("conditional") else channels
         network = eqx.filter_eval_shape(partial(build_network, self.network, features), key=jr.key(0))
         one = jnp.zeros((features, *self.network.space))
         streamed = isinstance(self.fields.values, StreamedFields)
@@ -79,6 +80,9 @@ class NetworkFit:
             key: of everything random in the fit.
         """
         options: Any = {"folder": folder / "model", "report": report, "key": substream(key, "prior")}
+        if self.kind == "function-space":
+            train_function_prior(self.fields.in_memory("a prior of functions"), self.network, self.training, **options)
+            return
         values = self.fields.values
         if not isinstance(values, StreamedFields):
             values = pad(values, self.network.space)
@@ -110,6 +114,9 @@ def network_fit(
         ValueError: for settings that do not go together, a periodic grid that the network cannot take, and fields on
             disk that would have to be padded.
     """
+    if settings.prior == "function-space":
+        functions = function_settings(fields.shape, fields.edges, network)
+        return NetworkFit(fields, settings.prior, functions, TrainingSettings(**training))
     levels: dict[str, Any] = {}
     if settings.prior != "network":
         levels = {"sigma_min": NOISE_RANGE[0], "sigma_max": NOISE_RANGE[1]}

@@ -12,7 +12,7 @@ from subgrid.downscaling.settings import require_at_least
 
 PreparationName: TypeAlias = Literal["auto", "anomalies", "standardise"]
 PriorName: TypeAlias = Literal[
-    "auto", "refined-gaussian", "network", "conditional-diffusion", "conditional-flow", "bridge"
+    "auto", "refined-gaussian", "network", "conditional-diffusion", "conditional-flow", "bridge", "function-space"
 ]
 
 
@@ -27,8 +27,9 @@ class FitSettings:
         prior: of fine fields. "refined-gaussian": a Gaussian, exact, which a network refines where that helps fields
             that were left out; "network": a denoising network, guided; "conditional-diffusion" or "conditional-flow": a
             network for this C′ alone, which needs no guidance; "bridge": a Schrödinger bridge from interpolated coarse
-            fields, which stays near them without being held to them. "auto", the default: the first with anomalies,
-            else "conditional-diffusion", which scored best on Kuramoto–Sivashinsky at the least cost.
+            fields, which stays near them without being held to them; "function-space": a guided prior of functions,
+            trained on half the points an axis, and good for any finer grid too. "auto", the default: the first with
+            anomalies, else "conditional-diffusion", which scored best on Kuramoto–Sivashinsky at the least cost.
         debias: a method; "auto", the default: of anomalies by left-out years, else "entropic-ot".
         debias_options: of the method; of "auto" and anomalies `strength`, `candidates`, `marginals`, `n_quantiles`,
             `explained_variance`; else those of `DebiasSettings`, `EntropicSettings` and `TransportSettings`.

@@ -1,13 +1,15 @@
 """Names to objects: where the strings of a configuration become parts of the library."""
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from subgrid.data.fields import DataError
+from subgrid.data.normalise import Standardiser
 from subgrid.diffusion.gaussian_conditional import condition
 from subgrid.diffusion.gaussian_prior import GaussianPrior
 from subgrid.diffusion.objective import Quantile
@@ -24,15 +26,23 @@ from subgrid.downscaling.conditional.upsample import (
     FlowUpsampler,
     conditional_upsampler,
 )
+from subgrid.downscaling.prior.functions import function_settings, is_function_prior, load_function_prior
 from subgrid.downscaling.prior.model import Prior, PriorSettings, load_prior
 from subgrid.downscaling.prior.noise_range import leading_std, sampling_range
 from subgrid.downscaling.prior.training import TrainingSettings
 from subgrid.downscaling.upsampling.bridge import BridgeUpsampler, UpsamplerSettings, is_fitted, load_upsampler
 from subgrid.downscaling.upsampling.choices import NoiseRange, guidance, noise_grid, sampling_method, training_levels
+from subgrid.downscaling.upsampling.functions import (
+    FunctionUpsampler,
+    trained_range,
+    white_conditional,
+    white_denoiser,
+)
 from subgrid.downscaling.upsampling.guided import DiffusionUpsampler, Guide, MethodFor
 from subgrid.downscaling.upsampling.level_checks import warn_of_levels
 from subgrid.downscaling.upsampling.particles import ParticleUpsampler
 from subgrid.experiments.downscale.config import CoarseningTable, DownscaleConfig
+from subgrid.functional.function_diffusion import FunctionDiffusion
 from subgrid.numerics.operators import BlockMean, Subsample
 from subgrid.runs.config import ConfigError
 from subgrid.types import Coarsening
@@ -40,7 +50,7 @@ from subgrid.types import Coarsening
 GUIDED_LEVELS = 32
 """Noise levels of a guided prior by default."""
 AnyUpsampler: TypeAlias = (
-    DiffusionUpsampler | ParticleUpsampler | ConditionalUpsampler | FlowUpsampler | BridgeUpsampler
+    DiffusionUpsampler | ParticleUpsampler | ConditionalUpsampler | FlowUpsampler | BridgeUpsampler | FunctionUpsampler
 )
 
 
@@ -114,6 +124,22 @@ def upsampler_of(config: DownscaleConfig, prior: Prior, operator: Coarsening) ->
     return DiffusionUpsampler(*parts, method_of(config))
 
 
+def function_upsampler_of(config: DownscaleConfig, model: FunctionDiffusion, operator: Coarsening) -> FunctionUpsampler:
+    """The sampler of a prior of functions, on the fine grid of C′."""
+    conditional = white_conditional(model, operator)
+    noise_range = sampling_range(leading_std(conditional.prior), trained_range(model), method_of(config))
+    channels = model.space.n_channels
+    white = DiffusionUpsampler(
+        white_denoiser(model, tuple(operator.fine_shape)),
+        conditional,
+        Standardiser(jnp.zeros(channels), jnp.ones(channels)),
+        guide_of(config, conditional.prior),
+        grid_of(config, noise_range),
+        method_of(config),
+    )
+    return FunctionUpsampler(white, operator, model.space)
+
+
 def _read_json(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
 
@@ -125,6 +151,8 @@ def fine_space(folder: Path) -> tuple[int, ...]:
         return tuple(n * f for n, f in zip(coarse, factors, strict=True))
     if is_conditional(folder):
         return tuple(_read_json(folder / "conditional.json")["network"]["space"])
+    if is_function_prior(folder):
+        return load_function_prior(folder).space.grid
     return load_prior(folder).settings.space
 
 
@@ -135,7 +163,7 @@ def open_upsampler(config: DownscaleConfig, folder: Path, operator: Coarsening) 
     of another model than a prior. **Warns:** `LevelWarning`, where levels do not suffice.
     """
     upsampler = _opened(config, folder, operator)
-    warn_of_levels(upsampler)
+    warn_of_levels(upsampler.upsampler if isinstance(upsampler, FunctionUpsampler) else upsampler)
     return upsampler
 
 
@@ -147,6 +175,8 @@ def _opened(config: DownscaleConfig, folder: Path, operator: Coarsening) -> AnyU
         )
     if is_fitted(folder):
         return load_upsampler(folder)
+    if is_function_prior(folder):
+        return function_upsampler_of(config, load_function_prior(folder), operator)
     if not is_conditional(folder):
         return upsampler_of(config, load_prior(folder), operator)
     model, n = load_conditional(folder, operator), config.sampling.n_levels
@@ -194,6 +224,14 @@ def prior_settings_of(config: DownscaleConfig, n_channels: int, space: tuple[int
         sigma_min=prior.sigma_min,
         sigma_max=prior.sigma_max,
     )
+
+
+def function_settings_of(config: DownscaleConfig, n_channels: int, space: tuple[int, ...]) -> PriorSettings:
+    """Of a prior of functions: the same network, on a training grid of its own."""
+    own = prior_settings_of(config, n_channels, space)
+    network = {f.name: getattr(own, f.name) for f in fields(own) if f.name not in ("n_channels", "space", "padding")}
+    edges = "periodic" if config.data.periodic else "reflect"
+    return function_settings((n_channels, *space), edges, network, n_points=config.prior.n_points)
 
 
 def upsampler_settings_of(

@@ -17,7 +17,9 @@ from subgrid.runs.config import (
     Table,
 )
 
-Sampler = Literal[GuidanceName, "particles", "conditional-diffusion", "conditional-flow"]
+Sampler = Literal[
+    GuidanceName, "particles", "conditional-diffusion", "conditional-flow", "function-space", "function-space-2x"
+]
 
 
 class DataTable(Table):
@@ -90,6 +92,11 @@ class DownscalingTable(Table):
 
 
 class PriorTable(Table):
+    kind: Literal["grid", "function-space"] = "grid"
+    """Of the guided prior, `downscaling.method = "diffusion"`: of fields of the fine grid, or of functions, trained on
+    a grid of its own and good for any finer one."""
+    n_points: Positive | None = None
+    """Of the training grid of functions, an axis; by default half of the fine grid's."""
     process: ProcessName = "variance-exploding"
     sigma_min: PositiveFloat = 2e-3
     sigma_max: PositiveFloat = 80.0
@@ -171,6 +178,7 @@ def check(config: DownscaleConfig) -> None:
             "sampling.particles = 1."
         )
     _check_sampler(config)
+    _check_functions(config)
     if config.prior.sigma_min >= config.prior.sigma_max:
         raise ConfigError("prior.sigma_min must be below prior.sigma_max.")
     n_levels = len(config.prior.channels)
@@ -184,6 +192,25 @@ def check(config: DownscaleConfig) -> None:
         raise ConfigError(
             f"training.n_steps = {config.training.n_steps} must be a multiple of "
             f"training.steps_per_dispatch = {config.training.steps_per_dispatch}."
+        )
+
+
+def _check_functions(config: DownscaleConfig) -> None:
+    """What a prior of functions does not go with."""
+    prior = config.prior
+    if prior.kind == "grid":
+        if prior.n_points is not None:
+            raise ConfigError('prior.n_points is of prior.kind = "function-space"; leave it out, or set the kind.')
+        return
+    if config.downscaling.method != "diffusion":
+        raise ConfigError(
+            f'prior.kind = "function-space" is a guided prior, and downscaling.method = "{config.downscaling.method}" '
+            'trains no prior; set downscaling.method = "diffusion".'
+        )
+    if config.sampling.particles > 1:
+        raise ConfigError(
+            f"sampling.particles = {config.sampling.particles}: a prior of functions is guided without them; set "
+            "sampling.particles = 1."
         )
 
 

@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from subgrid.data.fields import Samples
+from subgrid.data.stream import StreamedFields
 from subgrid.downscaling.conditional.model import train_conditional
 from subgrid.downscaling.debiasing.fit import chosen_in_words, fit_debiaser_array
 from subgrid.downscaling.debiasing.settings import debias_settings
+from subgrid.downscaling.prior.functions import train_function_prior
 from subgrid.downscaling.prior.model import train_prior
 from subgrid.downscaling.prior.training import Fields
 from subgrid.experiments.downscale import build
@@ -30,7 +32,11 @@ def train_on(
     channels, space, training = fields.shape[1], fields.shape[2:], build.training_settings_of(config)
     report = lambda step, numbers: update(step, config.training.n_steps, f"loss {numbers['loss']:.4f}")  # noqa: E731
     options: dict[str, Any] = {"folder": folder, "report": report, "key": key}
-    if operator is None or config.downscaling.method == "diffusion":
+    if config.prior.kind == "function-space":
+        if isinstance(fields, StreamedFields):
+            raise ValueError("a prior of functions is trained on fields in memory, and these are read from the disk.")
+        train_function_prior(fields, build.function_settings_of(config, channels, space), training, **options)
+    elif operator is None or config.downscaling.method == "diffusion":
         settings = build.prior_settings_of(config, channels, space)
         train_prior(fields, settings, training, noise_levels=build.noise_levels_of(config), **options)
     else:

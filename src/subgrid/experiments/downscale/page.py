@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from subgrid.downscaling.conditional.model import load_conditional
+from subgrid.downscaling.prior.functions import load_function_prior
 from subgrid.downscaling.prior.model import load_prior
 from subgrid.downscaling.prior.training import loss_curve
 from subgrid.downscaling.upsampling.bridge import load_upsampler
@@ -79,6 +80,14 @@ def _summary(run: DownscaleRun, metrics: dict[str, Any]) -> list[tuple[str, str]
 def _prior_summary(run: DownscaleRun) -> list[tuple[str, str]]:
     """Which model, the size of its Gaussian part and of its network, how it was trained and is sampled."""
     config, n = run.config, n_evaluations(run.config)
+    if config.prior.kind == "function-space":
+        model = load_function_prior(run.path("model"))
+        grid = " × ".join(map(str, model.space.grid))
+        described = f"of functions, trained on {grid} points: {_network(model.operator, config)}"
+        return [
+            ("Prior", described),
+            ("Sampling", f"{config.sampling.method}, {n} noise levels, {config.sampling.guidance}"),
+        ]
     if config.downscaling.method == "diffusion":
         prior = load_prior(run.path("model"))
         guided = f"{config.sampling.method}, {n} noise levels, {config.sampling.guidance}"

@@ -1,7 +1,6 @@
 """Ways to sample p(x | C′x = y) side by side: CRPS and spread/skill against evaluations of the network.
 
-
-RUN/samplers/model/KIND/        a prior, a conditional diffusion, a conditional flow, trained alike
+RUN/samplers/model/KIND/        a prior, one of functions, a conditional diffusion, a conditional flow, trained alike
 RUN/samplers/SAMPLER-N.json     scores of one sampler at N evaluations; where it is there, it is done
 RUN/samplers/alone/             draws of the prior alone, likewise
 RUN/samplers.json, samplers.md, crps.svg, spread.svg   all of them
@@ -12,20 +11,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from subgrid.data.fields import Samples
 from subgrid.data.store import write_json, write_text
 from subgrid.downscaling.conditional.model import is_conditional
 from subgrid.downscaling.evaluation import draw_conditions, perfect_model_rows, ranks
 from subgrid.downscaling.interpolation.cubic import cubic_interpolation
+from subgrid.downscaling.prior.functions import is_function_prior
 from subgrid.downscaling.prior.model import is_trained
 from subgrid.downscaling.upsampling.choices import GuidanceName
 from subgrid.downscaling.upsampling.particles import sample_with_diagnostics
 from subgrid.experiments.downscale import build
 from subgrid.experiments.downscale.checks import check_archives
-from subgrid.experiments.downscale.config import LEAST_LEVELS, DownscaleConfig, DownscalingTable, SamplingTable
+from subgrid.experiments.downscale.config import (
+    LEAST_LEVELS,
+    CoarseningTable,
+    DownscaleConfig,
+    DownscalingTable,
+    PriorTable,
+    SamplingTable,
+)
 from subgrid.experiments.downscale.figures.samplers import draw_curves
 from subgrid.experiments.downscale.fitting import train_on
 from subgrid.experiments.downscale.run import DownscaleRun
@@ -33,9 +42,12 @@ from subgrid.experiments.downscale.unconditional_comparison import unconditional
 from subgrid.runs.comparison import kept, require_candidates
 from subgrid.runs.config import ConfigError
 from subgrid.runs.stage import Update
+from subgrid.types import Key
 
 MOST_EVALUATIONS = {"particles": 16}
 """Eight particles under moment matching cost 40 evaluations and products a level: 32 levels would double the time."""
+FINER = {"function-space-2x": 2}
+"""Samplers that draw on a finer grid than that of the archive, which is scored on every n-th of its points."""
 N_PARTICLES = 8
 """Of the sampler "particles": the mixture of the tests is right on average from 8 on."""
 
@@ -88,7 +100,9 @@ def _is_compared(sampler: str, n: int) -> bool:
 
 
 def _kind(sampler: str) -> Any:
-    """The model that a sampler samples from: all guided ones share the prior."""
+    """The model that a sampler samples from: all guided ones share the prior, or that of functions."""
+    if sampler.startswith("function-space"):
+        return "function-space"
     return sampler if sampler.startswith("conditional") else "diffusion"
 
 
@@ -98,10 +112,12 @@ def _configured(config: DownscaleConfig, sampler: Any, n: int | None) -> Downsca
     sampling |= {"guidance": sampler} if sampler in get_args(GuidanceName) else {}
     if sampler == "particles":  # whose kernel is the method's
         sampling |= {"guidance": "moment-matching", "particles": N_PARTICLES, "method": "gaussian-sde"}
-    downscaling: dict[str, Any] = config.downscaling.model_dump() | {"method": _kind(sampler)}
-    return config.model_copy(
-        update={"sampling": SamplingTable(**sampling), "downscaling": DownscalingTable(**downscaling)}
-    )
+    kind = _kind(sampler)
+    of_functions = kind == "function-space"
+    downscaling: dict[str, Any] = config.downscaling.model_dump() | {"method": "diffusion" if of_functions else kind}
+    prior: dict[str, Any] = config.prior.model_dump() | {"kind": "function-space" if of_functions else "grid"}
+    changed = {"sampling": SamplingTable(**sampling), "downscaling": DownscalingTable(**downscaling)}
+    return config.model_copy(update={**changed, "prior": PriorTable(**prior)})
 
 
 def _model_folder(run: DownscaleRun, kind: str) -> Path:
@@ -111,7 +127,7 @@ def _model_folder(run: DownscaleRun, kind: str) -> Path:
 def _train(run: DownscaleRun, kind: Any, update: Update) -> None:
     """One model, all with the same network, steps and batches."""
     folder = _model_folder(run, kind)
-    if is_trained(folder) or is_conditional(folder):
+    if is_trained(folder) or is_conditional(folder) or is_function_prior(folder):
         return
     config, key = _configured(run.config, kind, None), run.key("prior")
     jitter = float(config.downscaling.jitter)
@@ -134,7 +150,7 @@ def _cases(run: DownscaleRun) -> PerfectModelCases:
 def _scored(run: DownscaleRun, cases: PerfectModelCases, sampler: str, n: int, update: Update) -> dict[str, Any]:
     """Scores of one sampler at n evaluations. Seconds are without compilation."""
     config = _configured(run.config, sampler, n)
-    upsampler = build.open_upsampler(config, _model_folder(run, _kind(sampler)), run.operator)
+    upsampler = _upsampler(run, config, sampler)
     members, key = config.sampling.n_members, run.key("perfect model")
     times: list[tuple[float, int]] = []
 
@@ -159,6 +175,28 @@ def _scored(run: DownscaleRun, cases: PerfectModelCases, sampler: str, n: int, u
         "seconds a draw": _seconds_a_draw(times),
         **{name: float(np.median(values)) for name, values in diagnostics.items()},
     }
+
+
+def _upsampler(run: DownscaleRun, config: DownscaleConfig, sampler: str) -> Any:
+    """The sampler, on the grid of the archive, or on a finer one and cut to it."""
+    folder, finer = _model_folder(run, _kind(sampler)), FINER.get(sampler)
+    if finer is None:
+        return build.open_upsampler(config, folder, run.operator)
+    coarsening = CoarseningTable(kind=config.coarsening.kind, factor=config.coarsening.factor * finer)
+    shape = tuple(n * finer for n in run.operator.fine_shape)
+    operator = build.operator_of(coarsening, shape, tuple(run.operator.coarse_shape))
+    return EveryNth(build.open_upsampler(config, folder, operator), finer)
+
+
+class EveryNth(eqx.Module):
+    """Draws on a grid n times finer, every n-th point of them: those of the coarser grid."""
+
+    upsampler: Any
+    n: int = eqx.field(static=True)
+
+    def __call__(self, y: Float[Array, "channel *coarse"], *, key: Key) -> Float[Array, "channel *fine"]:
+        x = self.upsampler(y, key=key)
+        return x[(slice(None), *(slice(None, None, self.n),) * (x.ndim - 1))]
 
 
 def _seconds_a_draw(times: list[tuple[float, int]]) -> float | None:

@@ -2,6 +2,7 @@
 
 from typing import TypeAlias
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
@@ -11,8 +12,9 @@ from subgrid.data.fields import CONDITION_DIM, Samples
 from subgrid.data.store import write_zarr
 from subgrid.downscaling.ensemble_datasets import MemberDiagnostics, conditions_dataset
 from subgrid.downscaling.evaluation import draw_conditions
-from subgrid.downscaling.prior.novelty import outside
+from subgrid.downscaling.prior.novelty import MOST, outside
 from subgrid.downscaling.upsampling.bridge import BridgeUpsampler
+from subgrid.downscaling.upsampling.functions import FunctionUpsampler
 from subgrid.downscaling.upsampling.particles import sample_with_diagnostics
 from subgrid.experiments.downscale import build
 from subgrid.experiments.downscale.run import DownscaleRun
@@ -67,7 +69,14 @@ def _inputs_outside(
     """Where each T(y) lies among coarsened training fields, with a warning if many are far; nothing of a bridge."""
     if isinstance(upsampler, BridgeUpsampler):
         return {}
-    found = outside(upsampler.conditional, upsampler.standardiser, targets, run.fine[0].values)
+    fine = run.fine[0].values
+    if isinstance(upsampler, FunctionUpsampler):  # distances are of its white coordinates
+        some, inner = jnp.asarray(fine[:: max(1, len(fine) // MOST)]), upsampler.upsampler
+        fine = np.asarray(jax.lax.map(upsampler.white, some, batch_size=64))
+        targets = np.asarray(jax.vmap(upsampler.target)(jnp.asarray(targets)))
+    else:
+        inner = upsampler
+    found = outside(inner.conditional, inner.standardiser, targets, fine)
     found.warn()
     return {"input_quantile": found.quantile, "input_ratio": found.ratio}
 

@@ -1,0 +1,84 @@
+"""Training a prior of functions: its noise, its grid, its folder; the same bits after a stop."""
+
+import jax.random as jr
+import numpy as np
+import pytest
+
+from subgrid.downscaling.prior.functions import (
+    box_of,
+    is_function_prior,
+    load_function_prior,
+    suited_noise,
+    train_function_prior,
+)
+from subgrid.downscaling.prior.model import PriorSettings
+from subgrid.downscaling.prior.training import TrainingSettings
+from subgrid.functional.admissibility import check_noise
+from subgrid.functional.gaussian_field import GaussianField, fit_gaussian_field
+
+SETTINGS = PriorSettings(1, (16,), channels=(8,), n_blocks=1, patch=2)
+TRAINING = TrainingSettings(n_steps=20, batch_size=8, warmup=2, steps_per_dispatch=10)
+
+
+def waves(n, points, seed=0):
+    """Gaussian fields whose energy lies about four waves."""
+    noise = GaussianField(3.0, 25.0, variance=4.0)
+    return np.stack([np.asarray(noise.sample((points,), key=key)) for key in jr.split(jr.key(seed), n)])
+
+
+@pytest.fixture(scope="module")
+def fields():
+    return waves(64, 32)
+
+
+@pytest.fixture(scope="module")
+def trained(fields, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("prior") / "model"
+    return train_function_prior(fields, SETTINGS, TRAINING, folder=folder, key=jr.key(1)), folder
+
+
+def test_noise_is_correlated_as_far_as_the_data_and_right_for_them(fields):
+    box = box_of(1, periodic=True)
+    noise = suited_noise(fields, box)
+    modes = np.fft.rfft(fields[:, 0] - fields.mean(), norm="forward")[:, :16]
+    energy = np.mean(np.abs(modes) ** 2, 0) * np.where(np.arange(16) > 0, 2, 1)
+    assert np.isclose(noise.spectrum.tau, 2 * np.pi * np.arange(16) @ energy / energy.sum(), rtol=1e-4)
+    assert np.isclose(noise.variance((4096,)), 1.0, rtol=2e-3)
+    assert check_noise(fit_gaussian_field(fields - fields.mean()), noise, (32,)).right
+    assert noise.spectrum.alpha == 1.0
+
+
+def test_rough_fields_get_rougher_noise():
+    """Brownian fields: noise as rough as they, α = 1, leaves the sum of λ₁/λ₂ growing with every mode."""
+    rough = GaussianField(1.0, 25.0, variance=4.0)
+    fields = np.stack([np.asarray(rough.sample((64,), key=key)) for key in jr.split(jr.key(0), 64)])
+    assert suited_noise(fields, box_of(1, periodic=True)).spectrum.alpha < 1
+
+
+def test_it_draws_on_other_grids_than_it_was_trained_on(trained):
+    model, _ = trained
+    assert model.space.grid == (16,) and model.sample((48,), key=jr.key(0), n_levels=4).shape == (1, 48)
+
+
+def test_a_folder_loads_to_the_same_bits(trained):
+    model, folder = trained
+    assert is_function_prior(folder)
+    drawn = [m.sample((32,), key=jr.key(0), n_levels=4) for m in (model, load_function_prior(folder))]
+    assert (np.asarray(drawn[0]) == np.asarray(drawn[1])).all()
+
+
+def test_a_stopped_training_ends_with_the_same_bits(trained, fields, tmp_path):
+    def stop(step, metrics):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_function_prior(fields, SETTINGS, TRAINING, folder=tmp_path, report=stop, key=jr.key(1))
+    assert not is_function_prior(tmp_path)
+    model = train_function_prior(fields, SETTINGS, TRAINING, folder=tmp_path, key=jr.key(1))
+    drawn = [np.asarray(m.sample((32,), key=jr.key(0), n_levels=4)) for m in (model, trained[0])]
+    assert (drawn[0] == drawn[1]).all()
+
+
+def test_fields_that_do_not_hold_the_training_grid_are_refused(fields, tmp_path):
+    with pytest.raises(ValueError, match=r"training grid of \(64,\) points has modes that fields of \(32,\)"):
+        train_function_prior(fields, PriorSettings(1, (64,)), TRAINING, folder=tmp_path, key=jr.key(0))

@@ -1,0 +1,38 @@
+"""A run whose prior is of functions: trained on half the grid, guided on the whole, loaded like any other."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import xarray as xr
+
+import subgrid
+from subgrid.functional.function_diffusion import FunctionDiffusion
+from subgrid.runs.config import ConfigError
+
+from .opening import SETTINGS, configured, files, finished
+
+FUNCTIONS = ["downscaling.method=diffusion", "prior.kind=function-space", "sampling.n_levels=4"]
+pytestmark = pytest.mark.filterwarnings("ignore:.*noise levels")
+
+
+@pytest.mark.slow
+def test_a_run_trains_guides_and_is_loaded(archives, tmp_path):
+    """Slow: a network is trained and two ensembles are drawn, on 32 × 32 points."""
+    run = finished(tmp_path / "run", [*SETTINGS, *files(archives), *FUNCTIONS], until="score")
+    fine = run.fine[0].values.shape[2:]
+    model = subgrid.load(tmp_path / "run")
+    assert isinstance(model.prior, FunctionDiffusion)
+    assert model.prior.space.grid == tuple(n // 2 for n in fine)
+    drawn = xr.open_zarr(tmp_path / "run" / "perfect_model.zarr")
+    assert np.isfinite(drawn.ensemble.values).all()
+    given = np.asarray(run.operator(jnp.asarray(drawn.ensemble.values)))
+    np.testing.assert_allclose(given, np.broadcast_to(drawn.target.values[:, None], given.shape), atol=0.02)
+
+
+def test_what_a_prior_of_functions_does_not_go_with_is_refused():
+    with pytest.raises(ConfigError, match=r'set downscaling.method = "diffusion"'):
+        configured(["prior.kind=function-space"])
+    with pytest.raises(ConfigError, match="guided without them"):
+        configured([*FUNCTIONS, "sampling.particles=4"])
+    with pytest.raises(ConfigError, match=r'prior.n_points is of prior.kind = "function-space"'):
+        configured(["prior.n_points=16"])
