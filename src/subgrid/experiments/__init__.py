@@ -16,6 +16,9 @@ KINDS: dict[str, Kind] = {
     "toy": Kind("subgrid.experiments.toy_2d", "Transports between sets of points in the plane, as published."),
     "gaussian_bridge": Kind("subgrid.experiments.gaussian_bridge", "A bridge between Gaussians and its closed form."),
     "gallery": Kind("subgrid.experiments.gallery", "From noise to a set of points, four ways, animated."),
+    "functions": Kind(
+        "subgrid.experiments.function_space", "Models of functions, sampled on finer grids than trained."
+    ),
     "sampler_errors": Kind("subgrid.experiments.sampler_errors", "What samplers cost in accuracy; no network."),
 }
 """By the table that names each in a configuration file."""

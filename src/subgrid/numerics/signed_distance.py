@@ -42,7 +42,7 @@ def signed_distance(
         raise ValueError("the image has no border: all of it is inside or outside; its distance means nothing.")
     fine = np.kron(inside, np.ones((measured_on // n,) * 2, bool))
     # From the middle of a cell to that of the nearest cell on the other side, which the border lies half a cell before.
-    outward, inward = (np.maximum(distance_transform_edt(side) - 0.5, 0.0) for side in (~fine, fine))
+    outward, inward = (np.maximum(np.asarray(distance_transform_edt(side)) - 0.5, 0.0) for side in (~fine, fine))
     step = measured_on // n_points
     means = (outward - inward).reshape(n_points, step, n_points, step).mean((1, 3))
     return means / measured_on

@@ -8,6 +8,7 @@ arXiv:2302.07400), whose settings are not published. Fields are indexed [y, x].
 """
 
 from functools import partial
+from typing import Any
 
 import exponax
 import jax
@@ -86,7 +87,8 @@ def vorticity(
     grid = grid_of(wide)
     modes = BOX.resize_modes(BOX.to_modes(given), (n, n), (wide, wide))
     decay = jnp.asarray(-viscosity * TURN**2 * grid.square + 0j)
-    stepper = exponax.etdrk.ETDRK4(time_step, decay, partial(_tendency, grid, _held(grid, n), modes))
+    tendency: Any = partial(_tendency, grid, _held(grid, n), modes)  # any function of the modes will do
+    stepper = exponax.etdrk.ETDRK4(time_step, decay, tendency)
     step = lambda omega, _: (stepper.step_fourier(omega), None)  # noqa: E731
     omega, _ = jax.lax.scan(step, jnp.zeros_like(modes), length=steps)
     return BOX.from_modes(BOX.resize_modes(omega, (wide, wide), (n, n)), (n, n))
