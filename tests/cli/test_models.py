@@ -264,6 +264,10 @@ def test_stations_get_the_field_interpolated_to_them(pair, climate, whole, tmp_p
     assert found["name"].values.tolist() == list(PLACES)
     np.testing.assert_array_equal(found.lat, lat)
     np.testing.assert_allclose(found.tas, expected, atol=1e-4)
+    arguments = "-r", pair / "fine.nc", "-o", tmp_path / "scores.json"
+    assert "interpolated to the stations" in succeeded("verify", tmp_path / "e.zarr", *arguments).out.replace(
+        "\n  ", " "
+    )
 
 
 def test_stations_get_their_nearest_cell(pair, climate, whole, tmp_path):
@@ -271,6 +275,7 @@ def test_stations_get_their_nearest_cell(pair, climate, whole, tmp_path):
     found = downscaled(pair / "coarse.nc", climate, tmp_path / "e.nc", *arguments)
     lat, lon = (xr.DataArray([place[i] for place in PLACES.values()], dims="point") for i in (0, 1))
     np.testing.assert_array_equal(found.tas, whole.tas.sel(lat=lat, lon=lon, method="nearest"))
+    assert found.tas.attrs["at_points"] == "nearest"
     (tmp_path / "bad.csv").write_text("station,y\nA,40\n")
     refused = called(
         "downscale", pair / "coarse.nc", "-m", climate, "-o", tmp_path / "r.nc", "--points", tmp_path / "bad.csv"

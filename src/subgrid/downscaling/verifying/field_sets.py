@@ -1,6 +1,7 @@
 """Ensembles and references of every form that Subgrid writes, as sets of fields that are read sample by sample."""
 
 import json
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -11,9 +12,11 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float, Int
 
+from subgrid.data.blocks import BLOCK_BYTES
 from subgrid.data.fields import DataError, channel_dims, sample_dims, space_dims
 from subgrid.data.pooling.members import COARSE_MEMBER, MEMBER_DIMS
 from subgrid.data.store import MARKERS, RECORD
+from subgrid.downscaling.interpolation.places import AtPoints
 
 Given: TypeAlias = str | Path | xr.Dataset | xr.DataArray
 Chosen: TypeAlias = str | Sequence[str] | Mapping[str, str] | None
@@ -40,6 +43,8 @@ class FieldSet:
         offset: that is then added.
         runs: (run, member), which places along the dimension of members are of one and the same member of the coarse
             model, −1 for none; None where all are. Each run has samples of its own, one run after the other.
+        at: from what is read to what is compared, such as values at stations; None for the fields themselves. Its
+            places are then the only dimension of space of what `read` gives.
     """
 
     array: xr.DataArray
@@ -51,6 +56,7 @@ class FieldSet:
     factor: float = 1.0
     offset: float = 0.0
     runs: Int[np.ndarray, "run member"] | None = None
+    at: AtPoints | None = None
 
     @property
     def units(self) -> str:
@@ -74,7 +80,11 @@ class FieldSet:
     def shape(self) -> tuple[int, ...]:
         """Of one field, (channel, *space)."""
         channel = [self.array.sizes[d] for d in channel_dims(self.array)] or [1]
-        return (*channel, *(self.array.sizes[d] for d in self.space))
+        return (*channel, *(self._cells if self.at is None else self.at.cells.shape[:1]))
+
+    @property
+    def _cells(self) -> tuple[int, ...]:
+        return tuple(self.array.sizes[d] for d in self.space)
 
     def read(self, samples: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n member channel *space"]:
         """The fields of some samples, counted run by run as `lead` flattens; what is not finite is NaN."""
@@ -82,7 +92,7 @@ class FieldSet:
         numbers = zip(*(index.tolist() for index in np.unravel_index(unique, self.counts)), strict=True)
         # Runs of one outer index, each read at once: files take slices along one axis better than points along two.
         runs = [(outer, [n[-1] for n in group]) for outer, group in groupby(numbers, key=lambda n: n[:-1])]
-        parts = [self._read_run(outer, inner) for outer, inner in runs]
+        parts = [self._read_run(outer, piece) for outer, inner in runs for piece in self._pieces(inner)]
         values = np.concatenate(parts).reshape(len(unique), self.n_members, *self.shape)[place]
         if (self.factor, self.offset) != (1.0, 0.0):
             values = (values.astype(np.float64) * self.factor + self.offset).astype(np.float32)
@@ -96,7 +106,14 @@ class FieldSet:
         order = (last, *self.members, *channel_dims(self.array), *self.space)
         values = np.array(self.array.isel(places).transpose(*order).values, np.float32)
         values[:, np.flatnonzero(members < 0)] = np.nan
-        return values
+        return values if self.at is None else self.at(values)
+
+    def _pieces(self, inner: list[int]) -> list[list[int]]:
+        """What is read at once: callers count what they get, and whole fields are read for a few places."""
+        if self.at is None:
+            return [inner]
+        size = max(1, BLOCK_BYTES // (4 * self.n_members * self.shape[0] * math.prod(self._cells)))
+        return [inner[i : i + size] for i in range(0, len(inner), size)]
 
     def coordinate(self, name: str) -> np.ndarray | None:
         """A coordinate along the samples, flattened as they are; None where there is none."""

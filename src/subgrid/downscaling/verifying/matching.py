@@ -35,11 +35,6 @@ def on_grid_of(ensemble: FieldSet, reference: FieldSet) -> Matched:
     Raises:
         DataError: naming both grids, if a cell of the ensemble is not in the reference.
     """
-    if ensemble.shape[0] != reference.shape[0]:
-        raise DataError(
-            f"{ensemble.source}: {ensemble.name} has {ensemble.shape[0]} channels, {reference.source} has "
-            f"{reference.shape[0]}; select the same ones."
-        )
     if len(ensemble.space) != len(reference.space):
         raise _other_grid(ensemble, reference)
     own, other = place_of(ensemble), place_of(reference)
@@ -57,6 +52,23 @@ def on_grid_of(ensemble: FieldSet, reference: FieldSet) -> Matched:
             raise _other_grid(ensemble, reference)
         places[there.dims[0]], names[here.dims[0]] = index, there.dims[0]
     return _cut(ensemble, reference, places, names)
+
+
+def require_channels(ensemble: FieldSet, reference: FieldSet) -> None:
+    """Passes for as many channels in both.
+
+    Args:
+        ensemble: the ensemble.
+        reference: of any grid.
+
+    Raises:
+        DataError: naming both numbers.
+    """
+    if ensemble.shape[0] != reference.shape[0]:
+        raise DataError(
+            f"{ensemble.source}: {ensemble.name} has {ensemble.shape[0]} channels, {reference.source} has "
+            f"{reference.shape[0]}; select the same ones."
+        )
 
 
 def in_units_of(ensemble: FieldSet, reference: FieldSet) -> Matched:
