@@ -207,7 +207,7 @@ def _line(ensemble: FieldSet, reference: FieldSet) -> tuple[float, float]:
     for fields in (reference, ensemble):
         time = next((fields.array[d] for d in fields.lead if d in fields.array.coords), None)
         step = step_days(time) if time is not None and is_dated(time) else None
-        bare = xr.DataArray(0.0, attrs=fields.array.attrs, name=fields.name)
+        bare = xr.DataArray(0.0, attrs=fields.array.attrs, name=ensemble.name)  # by which `variables` calls it
         daily = step if step is not None and step <= 1 else None  # amounts of months are divided by their own lengths
         lines.append(conversion(bare, described, file=fields.source, step_days=daily))
     there, here = lines

@@ -60,7 +60,9 @@ def verify(
             the ensemble's cells to .001 degrees, in any order of axes; its unit is converted. Of an ensemble at
             stations it is values at these stations, in any order, or fields, which are taken at the stations as the
             ensemble was.
-        variables: names in the ensemble, by default all; {"tas": "tg"} where the reference has other names.
+        variables: names in the ensemble, by default all; {"tas": "tg"} where the reference has other names, and
+            {"tas": {"names": "tg", "units": "degC"}} where it says no units, or wrong ones; `quantity` says what both
+            are, as for `subgrid.fit`.
         paired: False compares distributions only; True insists on pairs. By default dates that both have make pairs,
             unless the ensemble is no nearer to the reference of a date than to that of other years, as that of a
             free-running climate model; numbers (trajectory 3, sample 7) do, if it is nearer to them than to others.
