@@ -160,6 +160,20 @@ def test_verify_writes_the_scores_of_python(archives, plain, tmp_path):
     assert succeeded("verify", plain, *renamed).out.startswith(repr(expected))
 
 
+def test_verify_pairs_or_not_and_is_told_units(archives, plain, tmp_path):
+    """Both archives count from 0 and are no pairs: numbers make pairs only if that is insisted on."""
+    opened(archives / "fine.nc").assign(u=lambda d: d.u.assign_attrs(units="")).to_netcdf(tmp_path / "no_units.nc")
+    told = ("--variable", "u={units='cm s-1'}")
+    for option, paired in (("--paired", True), ("--unpaired", False)):
+        arguments = ("-r", tmp_path / "no_units.nc", "-o", tmp_path / f"{paired}.json", option, *told)
+        expected = library.verify(
+            plain, tmp_path / "no_units.nc", paired=paired, variables={"u": {"units": "cm s-1"}}, progress=False
+        )
+        assert succeeded("verify", plain, *arguments).out.startswith(repr(expected))
+        assert (expected.n_pairs > 0) == paired
+        assert any("from cm s-1 to m s-1" in note for note in expected.notes)
+
+
 # Climate fields.
 
 PLACES = {"Inland": (39.3, -4.4), "Cell": (40.25, -5.25), "North": (41.6, -2.9)}
@@ -264,6 +278,10 @@ def test_stations_get_the_field_interpolated_to_them(pair, climate, whole, tmp_p
     assert found["name"].values.tolist() == list(PLACES)
     np.testing.assert_array_equal(found.lat, lat)
     np.testing.assert_allclose(found.tas, expected, atol=1e-4)
+    arguments = "-r", pair / "fine.nc", "-o", tmp_path / "scores.json"
+    assert "interpolated to the stations" in succeeded("verify", tmp_path / "e.zarr", *arguments).out.replace(
+        "\n  ", " "
+    )
 
 
 def test_stations_get_their_nearest_cell(pair, climate, whole, tmp_path):
@@ -271,6 +289,7 @@ def test_stations_get_their_nearest_cell(pair, climate, whole, tmp_path):
     found = downscaled(pair / "coarse.nc", climate, tmp_path / "e.nc", *arguments)
     lat, lon = (xr.DataArray([place[i] for place in PLACES.values()], dims="point") for i in (0, 1))
     np.testing.assert_array_equal(found.tas, whole.tas.sel(lat=lat, lon=lon, method="nearest"))
+    assert found.tas.attrs["at_points"] == "nearest"
     (tmp_path / "bad.csv").write_text("station,y\nA,40\n")
     refused = called(
         "downscale", pair / "coarse.nc", "-m", climate, "-o", tmp_path / "r.nc", "--points", tmp_path / "bad.csv"

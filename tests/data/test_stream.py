@@ -12,6 +12,7 @@ import xarray as xr
 from hypothesis import given, settings, strategies as st
 
 from subgrid.data.fields import DataError
+from subgrid.data.plain import open_plain
 from subgrid.data.stream import StreamedFields, stream_batches
 
 
@@ -184,6 +185,39 @@ def test_moments_in_one_pass_are_those_of_all_values_at_once(tmp_path):
         mean, std = fields.moments()
         np.testing.assert_allclose(mean, [values.mean(dtype=np.float64)], rtol=1e-12)
         np.testing.assert_allclose(std, [values.std(dtype=np.float64)], rtol=1e-9)
+
+
+RANGES = {
+    "valid_range": {"valid_range": np.array([-5.0, 30.0])},
+    "valid_min": {"valid_min": -5.0},
+    "valid_max": {"valid_max": 30.0},
+    "packed": {"valid_range": np.array([-50, 300], np.int16)},
+    "given": {},
+    "nothing": {},
+}
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_what_is_missing_at_once_is_missing_from_the_disk(name, tmp_path):
+    """Of 50 samples, some beyond the range of -5 to 30: from the disk they are refused, others are alike."""
+    values = np.random.default_rng(0).uniform(-4, 29, (50, 2, 3)).round(1)
+    values[31, 1, 2], values[37, 0, 0] = (-9.0, 40.0) if name != "valid_max" else (40.0, 41.0)
+    packing = (
+        {"dtype": "int16", "scale_factor": 0.1, "_FillValue": -32768} if name == "packed" else {"dtype": "float64"}
+    )
+    dataset = xr.Dataset({"a": (("time", "y", "x"), values, RANGES[name])})
+    dataset.to_netcdf(tmp_path / "a.nc", encoding={"a": {**packing, "chunksizes": (5, 2, 3)}})
+    missing = (-9.0,) if name == "given" else ()
+    whole = open_plain(tmp_path / "a.nc", {"a": {"missing": missing}})["a"].values.astype(np.float32)
+    streamed = StreamedFields(tmp_path / "a.nc", "a", missing=(missing,)).blocks
+    there = np.isfinite(whole).all((1, 2)).reshape(10, 5).all(1)
+    assert there.sum() == {"valid_min": 9, "given": 9, "nothing": 10}.get(name, 8)
+    for block in range(10):
+        if there[block]:
+            np.testing.assert_array_equal(streamed.read(block)[:, 0], whole[5 * block : 5 * block + 5])
+        else:
+            with pytest.raises(DataError, match=r"a is nan at time index 3[17]"):
+                streamed.read(block)
 
 
 def test_lanes_of_streamed_fields_suit_one_to_eight_processes(tmp_path):

@@ -1,5 +1,6 @@
 """Runners: the same bits from all of them, whatever is killed, and one clear sentence where that cannot be."""
 
+import logging
 import multiprocessing
 import os
 import random
@@ -36,7 +37,18 @@ SHAPE = [2, *SPACE]
 
 
 @pytest.fixture(scope="module")
-def two_workers():
+def said():
+    """All that dask logs."""
+    records: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = records.append
+    logging.getLogger("distributed").addHandler(handler)
+    yield records
+    logging.getLogger("distributed").removeHandler(handler)
+
+
+@pytest.fixture(scope="module")
+def two_workers(said):
     with local_cluster(2) as client:
         yield client
 
@@ -75,6 +87,16 @@ def test_every_runner_gives_the_same_bits(make_store, two_workers, tmp_path):
     # The two workers share the cores out: neither may use one of the other's, if there are two.
     *_, first, second = (tmp_path / "cores").read_text().splitlines()
     assert len(os.sched_getaffinity(0)) == 1 or not set(eval(first)) & set(eval(second))
+
+
+def test_dask_tells_nothing_but_warnings(two_workers, said, make_store):
+    """Its start, a run and a client that comes and goes are told at the level of INFO otherwise."""
+    run_dask(make_store(), loader_of(toy_sampler.load_gaussian, shape=SHAPE), two_workers)
+    with connect(two_workers.scheduler.address):
+        pass
+    assert [record.getMessage() for record in said if record.levelno < logging.WARNING] == []
+    logging.getLogger("distributed.scheduler").warning("a warning")
+    assert said[-1].getMessage() == "a warning"
 
 
 @pytest.mark.slow

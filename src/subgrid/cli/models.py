@@ -144,7 +144,16 @@ def verify_ensemble(
     output: Annotated[Path, typer.Option("--output", "-o", help="JSON file of the scores.")] = Path("metrics.json"),
     variables: Annotated[
         list[str] | None,
-        typer.Option("--variable", help="Of the ensemble; `tas=tg` where the reference has another name."),
+        typer.Option(
+            "--variable", help="Of the ensemble: `tas`; of the reference: `tas=tg` (its name), `tas={units='degC'}`."
+        ),
+    ] = None,
+    paired: Annotated[
+        bool | None,
+        typer.Option(
+            "--paired/--unpaired",
+            help="Dates and numbers in common are pairs, or only distributions are compared; default: as found.",
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")] = False,
 ) -> None:
@@ -152,13 +161,13 @@ def verify_ensemble(
 
     Where dates agree, each field against its own truth (CRPS, spread/skill, ranks); distributions in any case.
     """
+    from subgrid.cli.inspect import wanted_of
     from subgrid.data.store import check_free, write_json
     from subgrid.downscaling.verifying.verify import verify
 
     inputs = [Path(each) for each in (ensemble, reference) if Path(each).exists()]
     check_free(output, overwrite=overwrite, kind="file", inputs=inputs)
-    pairs = [each.partition("=") for each in variables or ()]
-    found = verify(ensemble, reference, variables={name: other or name for name, _, other in pairs} or None)
+    found = verify(ensemble, reference, variables=wanted_of(variables), paired=paired)
     write_json(output, {**found.as_dict(), "ensemble": ensemble, "reference": reference})
     typer.echo(repr(found))
     typer.echo(f"wrote {output}")

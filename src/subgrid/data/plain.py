@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import xarray as xr
 
-from subgrid.data.checks.missing import OF_FILE_VALUES, packing_of, without_missing
+from subgrid.data.checks.missing import packing_of, says_missing, without_missing
 from subgrid.data.fields import CHANNEL_DIM, DataError, channel_dims
 from subgrid.data.grids.coordinates import gridded_variables
 from subgrid.data.pooling.pooling import NOTES
@@ -154,7 +154,7 @@ def _chosen(dataset: xr.Dataset, whole: xr.Dataset, variables: Variables | None,
 def _valid(field: xr.DataArray) -> tuple[xr.DataArray, tuple[str, ...]]:
     """Without what the attributes of a file call no value, without these attributes, and what was left out."""
     packing = packing_of(field)
-    if not packing.declared and not any(OF_FILE_VALUES.fullmatch(str(name)) for name in field.attrs):
+    if not says_missing(field, packing):
         return field, ()
     return without_missing(field if field.chunks is not None else field.chunk(), packing)
 
@@ -170,9 +170,23 @@ def _as_given(field: xr.DataArray, given: Variable, name: str) -> xr.DataArray:
             f"{name}: bounds and quantity of {field.name} are of archives with dates, latitudes and longitudes; plain "
             "arrays are taken as they are, so leave them out."
         )
-    for value in given.missing:
-        field = field.where(field != value) if isinstance(value, int | float) else field
+    field = without_given(field, given.missing)
     return field if given.units is None else field.assign_attrs({**field.attrs, "units": given.units})
+
+
+def without_given(field: xr.DataArray, missing: Sequence[float | str]) -> xr.DataArray:
+    """A variable without values that are given as missing.
+
+    Args:
+        field: with values as they are read.
+        missing: of them; texts say nothing here.
+
+    Returns:
+        The variable, NaN there.
+    """
+    for value in missing:
+        field = field.where(field != value) if isinstance(value, int | float) else field
+    return field
 
 
 def _converted(field: xr.DataArray, unit: str, name: str) -> xr.DataArray:

@@ -22,8 +22,10 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
+from subgrid.data.checks.missing import packing_of, says_missing, without_missing
 from subgrid.data.fields import DataError, channel_dims, open_field, sample_dims, space_dims
 from subgrid.data.lanes import Blocks, Lane
+from subgrid.data.plain import without_given
 from subgrid.data.sources.opening import split_group
 from subgrid.data.sources.remote import filesystem_of, local_path, url_of
 from subgrid.types import Key
@@ -84,6 +86,8 @@ class StreamedFields:
         path: a Zarr store or NetCDF file.
         variable: in it; or several, on one grid, channel after channel.
         memory: bytes that two windows of all lanes take at most, 512 MiB by default.
+        missing: values that are given as missing, of each variable, as `open_plain` takes them; those that the file's
+            attributes call missing are so in any case. A batch with a missing value is refused.
 
     Examples:
         >>> fields = StreamedFields(Path("era5.zarr"), "t2m")
@@ -93,12 +97,14 @@ class StreamedFields:
     path: Path
     variable: str | tuple[str, ...]
     memory: int = 2**29
+    missing: tuple[tuple[float | str, ...], ...] = ()
 
     @cached_property
     def blocks(self) -> Blocks:
         """The archive as blocks of samples; it is opened once."""
         names = list(self._names)
-        return _blocks(_opened(_lazily(self.path, names), names, str(self.path)), None, _as_is, str(self.path))
+        dataset = _opened(_lazily(self.path, names), names, str(self.path))
+        return _blocks(dataset, None, _as_read(dataset, self.missing), str(self.path))
 
     @property
     def _names(self) -> tuple[str, ...]:
@@ -157,13 +163,20 @@ class StreamedFields:
         """What tells the archive from another without reading it.
 
         Returns:
-            The shape, the variable, the memory, and a digest of every file's name, size and date.
+            The shape, the variable, the memory, a digest of every file's name, size and date, and values that are given
+            as missing.
         """
         digest = hashlib.blake2b(digest_size=16)
         for line in _remote_facts(url) if (url := url_of(self.path)) else _local_facts(self.path):
             digest.update(f"{line}\n".encode())
         variable = self.variable if isinstance(self.variable, str) else list(self.variable)
-        return [*self.shape, variable, self.memory, digest.hexdigest()]
+        return [
+            *self.shape,
+            variable,
+            self.memory,
+            digest.hexdigest(),
+            *map(list, self.missing if any(self.missing) else ()),
+        ]
 
 
 def _local_facts(path: Path) -> Iterator[str]:
@@ -182,8 +195,19 @@ def _remote_facts(url: str) -> Iterator[str]:
         yield f"{name} {found['size']} {version}"
 
 
-def _as_is(block: xr.Dataset) -> xr.Dataset:
-    return block
+def _as_read(dataset: xr.Dataset, missing: Sequence[Sequence[float | str]]) -> Callable[[xr.Dataset], xr.Dataset]:
+    """What `open_plain` does to variables that are read at once, for blocks of them."""
+    given = dict(zip(dataset.data_vars, missing, strict=False))
+    packings = {name: packing_of(field) for name, field in dataset.data_vars.items()}
+    marked = {name: each for name, each in packings.items() if says_missing(dataset[name], each)}
+
+    def read(block: xr.Dataset) -> xr.Dataset:
+        for name in dataset.data_vars:
+            field = without_given(block[name], given.get(name, ()))
+            block[name] = without_missing(field, marked[name])[0] if name in marked else field
+        return block
+
+    return read
 
 
 def _lazily(path: Path, names: list[str]) -> str | Path | xr.Dataset:

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from subgrid.diffusion.gaussian_prior import FULL, GaussianPrior
+from subgrid.numerics.threads import one_blas_thread
 from subgrid.types import Coarsening
 
 NOTHING = 1e-12
@@ -64,6 +65,7 @@ class ConditionalGaussian(eqx.Module):
         return jnp.mean(jnp.matmul(self.whitening, innovation, precision=FULL) ** 2)
 
 
+@one_blas_thread()  # every process that draws makes it for itself, and draws follow from its bits
 def condition(
     prior: GaussianPrior,
     operator: Coarsening,

@@ -203,12 +203,13 @@ def connect(address: str) -> "Iterator[Client]":
     """
     from distributed import Client
 
-    try:
-        client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
-    except OSError as error:
-        raise OutputError(f"no dask scheduler answers at {address}; start one with `dask scheduler`.") from error
-    with client:
-        yield client
+    with _quiet():
+        try:
+            client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+        except OSError as error:
+            raise OutputError(f"no dask scheduler answers at {address}; start one with `dask scheduler`.") from error
+        with client:
+            yield client
 
 
 @contextmanager
@@ -230,13 +231,33 @@ def local_cluster(n: int) -> "Iterator[Client]":
         "distributed.scheduler.allowed-failures": DEATHS - 1,
         "distributed.scheduler.worker-saturation": 1.0,  # no second item waits on a worker: it would be suspected too
     }
+    # What fails on a worker is raised here, in a sentence: its log would say it before, with a traceback.
     options = {"dashboard_address": None, "memory_limit": 0, "silence_logs": logging.CRITICAL}
     with (
+        _quiet(),
         dask.config.set(settings),
         LocalCluster(n_workers=n, threads_per_worker=1, processes=True, **options) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
         yield client
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what dask says of its own course, below warnings.
+
+    `silence_logs` is not enough: in this process it is of dask's own handler, which dask does not make where the root
+    has one, and Orbax makes one there as it is imported.
+    """
+    import distributed  # noqa: F401  # pyright: ignore[reportUnusedImport]  (sets its loggers' levels, once)
+
+    logger = logging.getLogger("distributed")
+    before = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _run_on_worker(item: WorkItem, *, path: str, loader: Loader, n_local: int) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from subgrid.data.fields import DataError
-from subgrid.downscaling.climate.coarse_fit import FittedOn, check_grid, fit_coarse
+from subgrid.downscaling.climate.coarse_fit import AnomalyDebiasing, FittedOn, check_grid, fit_coarse
 from subgrid.downscaling.climate.domain import connect, fit_anomalies
 from subgrid.downscaling.debiasing.choice import AnomalySample
 from subgrid.downscaling.debiasing.of_anomalies import check_quantiles
@@ -26,9 +26,9 @@ ANOMALIES = fit_anomalies(FINE_SERIES, DOMAIN.transforms).forward(FINE_SERIES.va
 TARGET = AnomalySample(DOMAIN.coarsen(ANOMALIES), FINE_SERIES.phase, FINE_SERIES.season_year)
 
 
-def fit(**options) -> CoarseSide:
+def fit(trained=None, **options) -> CoarseSide:
     given = {"method": "gaussian", "strength": 1.0, "n_quantiles": 20}
-    return fit_coarse(COARSE_DATA, SERIES, DOMAIN, TARGET, **given | options)
+    return fit_coarse(COARSE_DATA, SERIES, DOMAIN, TARGET, AnomalyDebiasing.of(given | options), trained=trained)
 
 
 def fitted(side: CoarseSide) -> FittedOn:

@@ -18,9 +18,10 @@ from subgrid.downscaling.debiasing.dynamic import DynamicTransport
 from subgrid.downscaling.debiasing.series import Fieldwise
 from subgrid.downscaling.debiasing.static import Composed, NoDebiasing, QuantileMapping
 from subgrid.downscaling.debiasing.tried import Candidate, DebiasingChoice
+from subgrid.downscaling.interpolation.places import AtPoints
 from subgrid.downscaling.model.seen import SeenFields
 from subgrid.downscaling.model.sides import CoarseClimate, CoarseSide, FineSide, Reading
-from subgrid.downscaling.model.windows import AtPoints, Cut
+from subgrid.downscaling.model.windows import Cut
 from subgrid.downscaling.preparation.chain import Chain
 from subgrid.downscaling.preparation.climatology import ChangeSignal, Climatology
 from subgrid.downscaling.preparation.normal_score import NormalScore

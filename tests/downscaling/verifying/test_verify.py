@@ -145,8 +145,38 @@ def test_a_flux_of_rain_is_compared_with_a_depth():
     assert value(quiet(ensemble, depth), "CRPS") == pytest.approx(wanted, rel=1e-5)
 
 
+def test_units_that_the_reference_does_not_say_are_told():
+    """The same values in °C with the units of K, none, or those of °C: told, K to rounding (273.15 is not exact)."""
+    members, truth = draws(n_times=20)
+    ensemble, plain = ensemble_of(members, TIMES[:20]), reference_of(truth, TIMES[:20])
+    wanted = [row.value for row in quiet(ensemble, plain).rows]
+    for units in ("K", "", "degC"):
+        celsius = reference_of(truth.astype(float) - 273.15, TIMES[:20], name="tg", units=units)
+        found = quiet(ensemble, celsius, variables={"tas": {"names": "tg", "units": "degC"}})
+        assert [row.value for row in found.rows] == pytest.approx(wanted, rel=1e-3, abs=1e-4)
+    with pytest.raises(
+        DataError, match=r"variables.tas: 'missing' is not for verify, which takes names, quantity, units"
+    ):
+        quiet(ensemble, plain, variables={"tas": {"missing": -9999}})
+    with pytest.raises(DataError, match="did you mean 'units'"):
+        quiet(ensemble, plain, variables={"tas": {"unit": "K"}})
+
+
+def test_a_difference_of_temperatures_has_no_zero_point():
+    members, truth = draws(n_times=20)
+    ensemble, reference = ensemble_of(members, TIMES[:20]), reference_of(truth, TIMES[:20], units="degC")
+    told = {"tas": {"quantity": "temperature difference"}}
+    wanted = value(quiet(ensemble, reference_of(truth, TIMES[:20])), "CRPS")
+    assert value(quiet(ensemble, reference, variables=told), "CRPS") == pytest.approx(wanted, rel=1e-6)
+    assert value(quiet(ensemble, reference), "CRPS") > 100
+
+
 def test_units_of_something_else_are_refused():
     members, truth = draws(n_times=20)
+    percent = ensemble_of(members, TIMES[:20]).rename(tas="x")
+    percent.x.attrs["units"] = "kg m-2"
+    with pytest.raises(DataError, match=r"is in 'Pa', which cannot become 'kg m-2'"):
+        quiet(percent, reference_of(truth, TIMES[:20], name="x", units="Pa"))
     with pytest.raises(DataError, match=r"reference: tas .*'Pa'"):
         quiet(ensemble_of(members, TIMES[:20]), reference_of(truth, TIMES[:20], units="Pa"))
 

@@ -90,6 +90,19 @@ def packing_of(field: xr.DataArray) -> Packing:
     return Packing(dtype, scale or 1.0, shift, _left_behind(field, dtype))
 
 
+def says_missing(field: xr.DataArray, packing: Packing) -> bool:
+    """Whether a file says of a variable that values are missing which decoding did not see, or may.
+
+    Args:
+        field: decoded, in the units of the file, its encoding that of the file.
+        packing: how the file keeps it.
+
+    Returns:
+        False if `without_missing` would give it back as it is.
+    """
+    return bool(packing.declared) or any(OF_FILE_VALUES.fullmatch(str(name)) for name in field.attrs)
+
+
 def without_missing(
     field: xr.DataArray, packing: Packing, *, given: Sequence[float | str] = ()
 ) -> tuple[xr.DataArray, tuple[str, ...]]:

@@ -109,6 +109,33 @@ def position_of(dataset: xr.Dataset, variable: str, *, file: str) -> Position:
     return Position(_axis(dataset, lat, factors[0]), _axis(dataset, lon, factors[1]), notes)
 
 
+def listed_position(
+    dataset: xr.Dataset, variable: str, *, file: str
+) -> tuple[Float[np.ndarray, " place"], Float[np.ndarray, " place"]] | None:
+    """Latitude and longitude of a variable at a list of places, as stations are.
+
+    Args:
+        dataset: decoded.
+        variable: in it.
+        file: for messages.
+
+    Returns:
+        Degrees, along the one dimension of both; None for fields, and where there are none.
+
+    Raises:
+        DataError: for units that are no angles, or none where the numbers could be radians.
+    """
+    names = _names(dataset, variable)
+    if names is None:
+        return None
+    lat, lon = (dataset[name] for name in names)
+    if lat.ndim != 1 or lat.dims != lon.dims:
+        return None
+    _refuse_ambiguous(lat, lon, file)
+    first, second = (_to_degrees(axis, file) * axis.values.astype(np.float64) for axis in (lat, lon))
+    return first, second
+
+
 def no_position(dataset: xr.Dataset, variable: str) -> str:
     """Why a variable has no place on the globe, and what to do.
 

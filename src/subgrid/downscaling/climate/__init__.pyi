@@ -5,6 +5,7 @@ from .baselines import (
     fit_spatial_disaggregation as fit_spatial_disaggregation,
 )
 from .coarse_fit import (
+    AnomalyDebiasing as AnomalyDebiasing,
     FittedOn as FittedOn,
     check_grid as check_grid,
     fit_coarse as fit_coarse,

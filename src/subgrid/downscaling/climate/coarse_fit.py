@@ -1,7 +1,7 @@
 """What is fitted on a coarse climate archive: anomalies, their debiasing, and the climate that changes count from."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ from subgrid.downscaling.debiasing.choice import CANDIDATES, STRENGTHS, AnomalyS
 from subgrid.downscaling.debiasing.of_anomalies import check_quantiles, fit_climate_debiaser, settled_options
 from subgrid.downscaling.debiasing.series import SeriesDebiaser
 from subgrid.downscaling.debiasing.settings import ClimateDebiasMethod
+from subgrid.downscaling.debiasing.tried import DebiasingChoice
 from subgrid.downscaling.model.seen import seen_fields
 from subgrid.downscaling.model.sides import CHANGE_HARMONICS, CoarseClimate, CoarseSide, Reading
 from subgrid.downscaling.preparation.chain import Chain
@@ -58,19 +59,57 @@ class FittedOn:
         return self.debiaser.adjust(fields)
 
 
+@dataclass(frozen=True)
+class AnomalyDebiasing:
+    """How anomalies are debiased, or what it is chosen from.
+
+    Args:
+        method: of debiasing; "auto", the default, one of the candidates, by left-out years.
+        strength: from 0 to 1; "auto", the default, by left-out years.
+        candidates: of "auto", from the least to the most correcting.
+        options: other arguments of `fit_climate_debiaser`.
+    """
+
+    method: ClimateDebiasMethod | Literal["auto"] = "auto"
+    strength: float | Literal["auto"] = "auto"
+    candidates: Sequence[ClimateDebiasMethod] = CANDIDATES
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> "AnomalyDebiasing":
+        """From one mapping, as tables of configurations and `debias_options` are.
+
+        Args:
+            given: fields of this class, and other arguments of `fit_climate_debiaser` beside them.
+
+        Returns:
+            The settings.
+        """
+        own = ("method", "strength", "candidates")
+        options = {name: value for name, value in given.items() if name not in own}
+        return cls(**{name: given[name] for name in own if name in given}, options=options)
+
+    @property
+    def methods(self) -> tuple[ClimateDebiasMethod, ...]:
+        """Those that may be fitted."""
+        return tuple(self.candidates) if self.method == "auto" else (self.method,)
+
+    @property
+    def is_chosen(self) -> bool:
+        """Whether left-out years decide something."""
+        return self.method == "auto" or (self.strength == "auto" and self.method != "none")
+
+
 def fit_coarse(
     coarse: xr.Dataset,
     series: Series,
     domain: Domain,
     target: AnomalySample,
+    debiasing: AnomalyDebiasing = AnomalyDebiasing(),
     *,
     trained: Bool[np.ndarray, " n"] | None = None,
     n_harmonics: int = 3,
-    method: ClimateDebiasMethod | Literal["auto"] = "auto",
-    strength: float | Literal["auto"] = "auto",
-    candidates: Sequence[ClimateDebiasMethod] = CANDIDATES,
     report: MetricsReport | None = None,
-    **options: Any,
 ) -> CoarseSide:
     """Fits anomalies, climate and debiasing of a coarse archive.
 
@@ -79,13 +118,10 @@ def fit_coarse(
         series: its values.
         domain: of both archives.
         target: coarsened anomalies of the training reference.
+        debiasing: how, default chosen by left-out years.
         trained: (n,), the samples to fit on, default all.
         n_harmonics: of the climatology of anomalies, default 3.
-        method: of debiasing; "auto", the default, one of the candidates, by left-out years.
-        strength: from 0 to 1; "auto", the default, by left-out years.
-        candidates: of "auto", from the least to the most correcting.
         report: of the choice, called as report(done, {}) with pairs of folds.
-        **options: other arguments of `fit_climate_debiaser`.
 
     Returns:
         The coarse side of a model; the debiaser itself is fitted when it is first used.
@@ -99,23 +135,19 @@ def fit_coarse(
         >>> side.targets(new_series)
     """
     chosen = np.ones(len(series.season_year), bool) if trained is None else trained
-    methods = tuple(candidates) if method == "auto" else (method,)
-    for each in methods:
-        check_quantiles(int(chosen.sum()), len(target.values), method=each, **options)
+    for each in debiasing.methods:
+        check_quantiles(int(chosen.sum()), len(target.values), method=each, **debiasing.options)
     cells = Cells(domain.regridding.kept)
     selected = replace(series, values=cells.forward(series.values, None))
     anomalies = fit_anomalies(selected[chosen], domain.transforms, n_harmonics=n_harmonics)
     source = anomalies.forward(selected.values, selected.phase)
     choice = None
-    if method == "auto" or (strength == "auto" and method != "none"):
+    if debiasing.is_chosen:
         own = AnomalySample(source[chosen], series.phase[chosen], series.season_year[chosen])
-        strengths = STRENGTHS if strength == "auto" else (strength,)
-        with faults_in_words("the choice of a debiasing"):
-            choice = choose_debiasing(
-                own, target, methods=methods, strengths=strengths, n_harmonics=n_harmonics, report=report, **options
-            )
-        method, strength = choice.method, choice.strength
-    resolved = settled_options(method=method, strength=1.0 if strength == "auto" else strength, **options)
+        choice = _choose(debiasing, own, target, n_harmonics=n_harmonics, report=report)
+    settled = debiasing if choice is None else choice
+    strength = 1.0 if settled.strength == "auto" else settled.strength
+    resolved = settled_options(method=settled.method, strength=strength, **debiasing.options)
     return CoarseSide(
         reading_of(coarse, series, domain),
         _grid(coarse),
@@ -125,6 +157,28 @@ def fit_coarse(
         choice,
         seen_fields(source[chosen]),
     )
+
+
+def _choose(
+    debiasing: AnomalyDebiasing,
+    own: AnomalySample,
+    target: AnomalySample,
+    *,
+    n_harmonics: int,
+    report: MetricsReport | None,
+) -> DebiasingChoice:
+    """What is left to left-out years."""
+    strengths = STRENGTHS if debiasing.strength == "auto" else (debiasing.strength,)
+    with faults_in_words("the choice of a debiasing"):
+        return choose_debiasing(
+            own,
+            target,
+            methods=debiasing.methods,
+            strengths=strengths,
+            n_harmonics=n_harmonics,
+            report=report,
+            **debiasing.options,
+        )
 
 
 def reading_of(coarse: xr.Dataset, series: Series, domain: Domain) -> Reading:

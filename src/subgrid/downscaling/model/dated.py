@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -14,11 +13,11 @@ from subgrid.data.fields import DataError
 from subgrid.data.pooling.pooling import notes_of
 from subgrid.data.sources.sources import Source
 from subgrid.data.variables.wanted import Variable
-from subgrid.downscaling.climate.coarse_fit import fit_coarse
+from subgrid.downscaling.climate.coarse_fit import AnomalyDebiasing, fit_coarse
 from subgrid.downscaling.climate.degenerate import require_variation
 from subgrid.downscaling.climate.domain import Domain, connect, fine_side, fit_anomalies
 from subgrid.downscaling.climate.orography import static_predictors
-from subgrid.downscaling.debiasing.choice import CANDIDATES, AnomalySample, n_fits
+from subgrid.downscaling.debiasing.choice import AnomalySample, n_fits
 from subgrid.downscaling.model.anomalies import dated_anomalies
 from subgrid.downscaling.model.inner import InnerFields
 from subgrid.downscaling.model.settings import FitSettings
@@ -87,17 +86,16 @@ class DatedPair:
         transforms, kept = domain.transforms, domain.regridding.kept
         still = require_variation(self.coarse[names], coarse, transforms, name="coarse", cells=kept)
         target = AnomalySample(domain.coarsen(self.inner), self.series.phase, self.series.season_year)
-        options: dict[str, Any] = {"method": settings.debias, **settings.debias_options}
-        methods = tuple(options.get("candidates", CANDIDATES)) if settings.debias == "auto" else (settings.debias,)
-        total = n_fits(coarse.season_year, self.series.season_year, methods)
+        debiasing = AnomalyDebiasing.of({"method": settings.debias, **settings.debias_options})
+        total = n_fits(coarse.season_year, self.series.season_year, debiasing.methods)
         side = fit_coarse(
             self.coarse,
             coarse,
             domain,
             target,
+            debiasing,
             n_harmonics=settings.n_harmonics,
             report=lambda done, _: update(done, total),
-            **options,
         )
         notes = fitted_on({"fine": (*notes_of(self.fine), *self.still), "coarse": (*notes_of(self.coarse), *still)})
         reading = replace(side.reading, wanted=dict(given), step=settings.step, notes=notes)

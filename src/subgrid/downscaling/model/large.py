@@ -62,10 +62,13 @@ def streamed_fields(fine: str | Path, opened: xr.Dataset, variables: Variables |
     raw = open_source(fine).dataset
     held, wanted = list(map(str, raw.data_vars)), wanted_variables(variables) or {}
     names: list[str] = []
+    missing: list[tuple[float | str, ...]] = []
     for channel in map(str, opened.data_vars):
         name = name_in(held, channel, wanted[channel]) if channel in wanted else channel
         whole = name if name in held else channel.rpartition("_")[0]
-        names += [whole] if whole not in names else []
+        if whole not in names:
+            names.append(whole)
+            missing.append(wanted[channel].missing if channel in wanted else ())
     found = raw[names]
     first = found[names[0]]
     n_channels = len(split_channels(found).data_vars)
@@ -74,7 +77,7 @@ def streamed_fields(fine: str | Path, opened: xr.Dataset, variables: Variables |
             f"{fine}: is to be read from the disk, which takes whole variables with their dimensions in one order; "
             "write the channels that you need to a file of their own, or give stream=False."
         )
-    return StreamedFields(Path(fine), names[0] if len(names) == 1 else tuple(names))
+    return StreamedFields(Path(fine), names[0] if len(names) == 1 else tuple(names), missing=tuple(missing))
 
 
 def seen_by_debiaser(fields: StreamedFields, opened: xr.Dataset, *, source: str) -> Samples:

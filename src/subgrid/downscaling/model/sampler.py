@@ -11,6 +11,7 @@ from subgrid.downscaling.climate.degenerate import require_finite_fields
 from subgrid.downscaling.model.draws import Diagnostics, Draws
 from subgrid.downscaling.model.sides import FineSide
 from subgrid.downscaling.preparation.steps import expected
+from subgrid.numerics.threads import one_blas_thread
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Sampler:
         """
         return self.with_diagnostics(targets, phase, keys=keys)[0]
 
+    @one_blas_thread()  # a guidance may have eigenvalues to find
     def with_diagnostics(
         self,
         targets: Float[np.ndarray, "t channel *coarse"],

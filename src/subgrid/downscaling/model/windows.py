@@ -10,11 +10,13 @@ import xarray as xr
 from jaxtyping import Float
 
 from subgrid.data.fields import DataError
-from subgrid.downscaling.interpolation.linear import bilinear
+from subgrid.downscaling.interpolation.places import AtPoints, PlaceRule, place_weights
 from subgrid.downscaling.model.sides import FineSide
 
 PLACE = "point"
 """The dimension of places."""
+RULE = "at_points"
+"""The attribute of variables at places that says how these got their values, for `verify` to do the same."""
 
 
 class Cut(eqx.Module):
@@ -28,24 +30,6 @@ class Cut(eqx.Module):
 
     def __call__(self, fields: Float[np.ndarray, "*fields"]) -> Float[np.ndarray, "*given"]:
         return fields[(..., *(slice(*each) for each in self.bounds))]
-
-
-class AtPoints(eqx.Module):
-    """Fields at places, each a weighted mean of cells.
-
-    Args:
-        cells: (place, corner), numbers of the cells in the flattened grid.
-        weights: (place, corner), adding up to 1.
-        n_space: dimensions of space.
-    """
-
-    cells: np.ndarray
-    weights: Float[np.ndarray, "place corner"]
-    n_space: int
-
-    def __call__(self, fields: Float[np.ndarray, "*fields"]) -> Float[np.ndarray, "*given place"]:
-        flat = fields.reshape(*fields.shape[: fields.ndim - self.n_space], -1)
-        return np.einsum("...pc,pc->...p", flat[..., self.cells], self.weights).astype(np.float32)
 
 
 def cut_to(fine: FineSide, region: Sequence[float]) -> FineSide:
@@ -90,8 +74,11 @@ def at_points(fine: FineSide, points: xr.Dataset, *, nearest: bool = False) -> F
     Raises:
         DataError: for a place outside of the grid, or with no value around it, by its name.
     """
+    rule: PlaceRule = "nearest" if nearest else "interpolated"
     lat, lon = (np.atleast_1d(np.asarray(points[name].values, np.float64)) for name in ("lat", "lon"))
-    cells, weights = _nearest(fine, lat, lon) if nearest else _between(fine, lat, lon)
+    _places(fine.grid)  # complains of a grid without latitudes
+    axes = fine.grid["lat"].values, fine.grid["lon"].values
+    cells, weights = place_weights(axes, fine.mask, lat, lon, rule=rule)
     lost = ~(weights.sum(1) > 0)
     if lost.any():
         i = int(np.argmax(lost))
@@ -101,10 +88,12 @@ def at_points(fine: FineSide, points: xr.Dataset, *, nearest: bool = False) -> F
             f"around it ({int(lost.sum())} of {lost.size} such places); leave it out, or take the nearest cell."
         )
     coordinates = {n: (PLACE, np.atleast_1d(points[n].values), points[n].attrs) for n in (*points.coords, *points)}
-    empty = {name: fine.grid[name].variable for name in fine.grid.data_vars}
+    empty = {name: fine.grid[name].variable.copy() for name in fine.grid.data_vars}
+    for each in empty.values():
+        each.attrs = {**each.attrs, RULE: rule}
     attributes = {**fine.grid.attrs, "space": [PLACE]}
     grid = xr.Dataset(empty, coordinates, attributes)
-    step = AtPoints(cells, (weights / weights.sum(1, keepdims=True)).astype(np.float32), len(fine.space))
+    step = AtPoints(cells, weights.astype(np.float32), len(fine.space))
     return fine.given_out(grid, step)
 
 
@@ -157,37 +146,3 @@ def _places(grid: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
         raise DataError("the model's grid has no latitudes and longitudes, so there are no regions and points on it.")
     lat, lon = grid["lat"].values, grid["lon"].values
     return (lat, lon) if lat.ndim == 2 else tuple(np.meshgrid(lat, lon, indexing="ij"))  # pyright: ignore[reportReturnType]
-
-
-def _between(fine: FineSide, lat: np.ndarray, lon: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The cells around each place and their weights, 0 for those without values and for places outside."""
-    found = bilinear(fine.grid["lat"].values, fine.grid["lon"].values, lat[None], lon[None])
-    matrix = found.weights.tocsr()
-    n = max(int(np.diff(matrix.indptr).max()), 1)
-    cells, weights = np.zeros((len(lat), n), int), np.zeros((len(lat), n))
-    valid = fine.mask.ravel()
-    for i in range(len(lat)):
-        own = slice(matrix.indptr[i], matrix.indptr[i + 1])
-        k = own.stop - own.start
-        cells[i, :k], weights[i, :k] = matrix.indices[own], matrix.data[own] * valid[matrix.indices[own]]
-    weights[~np.asarray(found.inside).ravel()] = 0.0
-    return cells, weights
-
-
-def _nearest(fine: FineSide, lat: np.ndarray, lon: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The nearest cell with values along a great circle; none for places further than the cells' spacing off."""
-    from scipy.spatial import KDTree
-
-    grid_lat, grid_lon = _places(fine.grid)
-    cells = np.flatnonzero(fine.mask.ravel())
-    everywhere = _on_sphere(grid_lat.ravel(), grid_lon.ravel())
-    tree = KDTree(everywhere[cells])
-    distance, which = tree.query(_on_sphere(lat, lon))
-    spacing = KDTree(everywhere).query(everywhere, k=2)[0][:, 1].max()
-    near = distance <= 2 * spacing
-    return cells[which][:, None], near.astype(float)[:, None]
-
-
-def _on_sphere(lat: np.ndarray, lon: np.ndarray) -> Float[np.ndarray, "n 3"]:
-    phi, theta = np.deg2rad(lat), np.deg2rad(lon)
-    return np.stack([np.cos(phi) * np.cos(theta), np.cos(phi) * np.sin(theta), np.sin(phi)], -1)

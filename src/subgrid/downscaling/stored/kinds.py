@@ -33,7 +33,7 @@ KINDS = {
     "quantity": "subgrid.data.variables.quantities:Described",
     "variable": "subgrid.data.variables.wanted:Variable",
     "cut": "subgrid.downscaling.model.windows:Cut",
-    "points": "subgrid.downscaling.model.windows:AtPoints",
+    "points": "subgrid.downscaling.interpolation.places:AtPoints",
     "coarse side": "subgrid.downscaling.model.sides:CoarseSide",
     "fine side": "subgrid.downscaling.model.sides:FineSide",
     "seen fields": "subgrid.downscaling.model.seen:SeenFields",

@@ -1,6 +1,7 @@
 """Ensembles and references of every form that Subgrid writes, as sets of fields that are read sample by sample."""
 
 import json
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -11,13 +12,19 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float, Int
 
+from subgrid.data.blocks import BLOCK_BYTES
 from subgrid.data.fields import DataError, channel_dims, sample_dims, space_dims
 from subgrid.data.pooling.members import COARSE_MEMBER, MEMBER_DIMS
 from subgrid.data.store import MARKERS, RECORD
+from subgrid.data.variables.quantities import QUANTITY_ATTRIBUTE
+from subgrid.data.variables.wanted import Variable, Variables, wanted_variables
+from subgrid.downscaling.interpolation.places import AtPoints
 
 Given: TypeAlias = str | Path | xr.Dataset | xr.DataArray
-Chosen: TypeAlias = str | Sequence[str] | Mapping[str, str] | None
-"""Names of variables; a mapping leads from names in the ensemble to those in the reference."""
+Chosen: TypeAlias = Variables | None
+"""Names of variables of the ensemble; a mapping says of each its name in the reference, or what `SAID` takes."""
+SAID = ("names", "quantity", "units")
+"""What may be said of a variable of the reference."""
 PLAIN = "ensemble"
 """The variable of an ensemble whose dataset says its name in the attribute "variable"."""
 TRUTH = "truth"
@@ -40,6 +47,8 @@ class FieldSet:
         offset: that is then added.
         runs: (run, member), which places along the dimension of members are of one and the same member of the coarse
             model, −1 for none; None where all are. Each run has samples of its own, one run after the other.
+        at: from what is read to what is compared, such as values at stations; None for the fields themselves. Its
+            places are then the only dimension of space of what `read` gives.
     """
 
     array: xr.DataArray
@@ -51,6 +60,7 @@ class FieldSet:
     factor: float = 1.0
     offset: float = 0.0
     runs: Int[np.ndarray, "run member"] | None = None
+    at: AtPoints | None = None
 
     @property
     def units(self) -> str:
@@ -74,7 +84,11 @@ class FieldSet:
     def shape(self) -> tuple[int, ...]:
         """Of one field, (channel, *space)."""
         channel = [self.array.sizes[d] for d in channel_dims(self.array)] or [1]
-        return (*channel, *(self.array.sizes[d] for d in self.space))
+        return (*channel, *(self._cells if self.at is None else self.at.cells.shape[:1]))
+
+    @property
+    def _cells(self) -> tuple[int, ...]:
+        return tuple(self.array.sizes[d] for d in self.space)
 
     def read(self, samples: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n member channel *space"]:
         """The fields of some samples, counted run by run as `lead` flattens; what is not finite is NaN."""
@@ -82,7 +96,7 @@ class FieldSet:
         numbers = zip(*(index.tolist() for index in np.unravel_index(unique, self.counts)), strict=True)
         # Runs of one outer index, each read at once: files take slices along one axis better than points along two.
         runs = [(outer, [n[-1] for n in group]) for outer, group in groupby(numbers, key=lambda n: n[:-1])]
-        parts = [self._read_run(outer, inner) for outer, inner in runs]
+        parts = [self._read_run(outer, piece) for outer, inner in runs for piece in self._pieces(inner)]
         values = np.concatenate(parts).reshape(len(unique), self.n_members, *self.shape)[place]
         if (self.factor, self.offset) != (1.0, 0.0):
             values = (values.astype(np.float64) * self.factor + self.offset).astype(np.float32)
@@ -96,7 +110,14 @@ class FieldSet:
         order = (last, *self.members, *channel_dims(self.array), *self.space)
         values = np.array(self.array.isel(places).transpose(*order).values, np.float32)
         values[:, np.flatnonzero(members < 0)] = np.nan
-        return values
+        return values if self.at is None else self.at(values)
+
+    def _pieces(self, inner: list[int]) -> list[list[int]]:
+        """What is read at once: callers count what they get, and whole fields are read for a few places."""
+        if self.at is None:
+            return [inner]
+        size = max(1, BLOCK_BYTES // (4 * self.n_members * self.shape[0] * math.prod(self._cells)))
+        return [inner[i : i + size] for i in range(0, len(inner), size)]
 
     def coordinate(self, name: str) -> np.ndarray | None:
         """A coordinate along the samples, flattened as they are; None where there is none."""
@@ -124,13 +145,15 @@ def ensemble_sets(source: Given, variables: Chosen) -> dict[str, FieldSet]:
     found = [str(n) for n in dataset.data_vars if member_dims(dataset[n]) and space_dims(dataset[n])]
     found = found or [name for name in _fields(dataset) if name not in BESIDE]
     names = {str(dataset.attrs.get("variable", PLAIN)) if name == PLAIN else name: name for name in found}
-    wanted = list(names) if variables is None else [variables] if isinstance(variables, str) else list(variables)
+    told = _told(variables)
+    wanted = list(names) if variables is None else list(told)
     for name in wanted:
         if name not in (*names, *found):
             raise DataError(f"{said}: no fields of {name!r}; it holds {', '.join(names) or '(none)'}.")
     if not wanted:
         raise DataError(f"{said}: holds no fields: no variable has dimensions of space beside those of samples.")
-    return {name: field_set(dataset[names.get(name, name)], name=name, source=said) for name in wanted}
+    arrays = {name: _described(dataset[names.get(name, name)], told.get(name)) for name in wanted}
+    return {name: field_set(array, name=name, source=said) for name, array in arrays.items()}
 
 
 def reference_sets(source: Given, names: Sequence[str], variables: Chosen) -> dict[str, FieldSet]:
@@ -149,17 +172,14 @@ def reference_sets(source: Given, names: Sequence[str], variables: Chosen) -> di
     """
     dataset, said = open_dataset(source, name="reference")
     held = [TRUTH] if TRUTH in dataset.data_vars else _fields(dataset)
-    renamed = variables if isinstance(variables, Mapping) else {}
+    told = _told(variables)
     found = {}
     for name in names:
-        own = renamed.get(name, name)
-        if own not in held and (own != name or len(held) != 1 or len(names) != 1):
-            raise DataError(
-                f"{said}: no variable {own!r} to compare with; it holds {', '.join(held) or '(none)'}. Say which one "
-                f"is meant: variables={{{name!r}: …}}."
-            )
-        chosen = own if own in held else held[0]
-        reference = field_set(dataset[chosen], name=chosen, source=said)
+        wanted = told.get(name, Variable())
+        chosen = _counterpart(name, wanted, held, alone=len(names) == 1, said=said)
+        array = _described(dataset[chosen], wanted)
+        array = array if wanted.units is None else array.assign_attrs(units=wanted.units)
+        reference = field_set(array, name=chosen, source=said)
         if reference.n_members > 1:
             raise DataError(
                 f"{said}: {chosen} has {reference.n_members} members along {reference.members[0]!r}; a reference has "
@@ -167,6 +187,40 @@ def reference_sets(source: Given, names: Sequence[str], variables: Chosen) -> di
             )
         found[name] = reference
     return found
+
+
+def _counterpart(name: str, wanted: Variable, held: Sequence[str], *, alone: bool, said: str) -> str:
+    """The variable of a reference that belongs to one of the ensemble: the only one does, if nothing else is said."""
+    candidates = wanted.names or (name,)
+    chosen = next((each for each in candidates if each in held), None)
+    if chosen is not None:
+        return chosen
+    if alone and len(held) == 1 and not wanted.names:
+        return held[0]
+    raise DataError(
+        f"{said}: no variable {candidates[0]!r} to compare with; it holds {', '.join(held) or '(none)'}. Say which one "
+        f"is meant: variables={{{name!r}: …}}."
+    )
+
+
+def _told(variables: Chosen) -> dict[str, Variable]:
+    """What is said of each variable of the reference.
+
+    Raises:
+        DataError: for what `verify` does not take.
+    """
+    told = wanted_variables(variables) or {}
+    for name, each in told.items():
+        if other := [key for key in each.as_dict() if key not in SAID]:
+            raise DataError(f"variables.{name}: {other[0]!r} is not for verify, which takes {', '.join(SAID)}.")
+    return told
+
+
+def _described(array: xr.DataArray, wanted: Variable | None) -> xr.DataArray:
+    """A variable, taken to be what is said of it."""
+    if wanted is None or wanted.quantity is None:
+        return array
+    return array.assign_attrs({QUANTITY_ATTRIBUTE: wanted.quantity})
 
 
 def field_set(array: xr.DataArray, *, name: str, source: str) -> FieldSet:

@@ -35,11 +35,6 @@ def on_grid_of(ensemble: FieldSet, reference: FieldSet) -> Matched:
     Raises:
         DataError: naming both grids, if a cell of the ensemble is not in the reference.
     """
-    if ensemble.shape[0] != reference.shape[0]:
-        raise DataError(
-            f"{ensemble.source}: {ensemble.name} has {ensemble.shape[0]} channels, {reference.source} has "
-            f"{reference.shape[0]}; select the same ones."
-        )
     if len(ensemble.space) != len(reference.space):
         raise _other_grid(ensemble, reference)
     own, other = place_of(ensemble), place_of(reference)
@@ -57,6 +52,23 @@ def on_grid_of(ensemble: FieldSet, reference: FieldSet) -> Matched:
             raise _other_grid(ensemble, reference)
         places[there.dims[0]], names[here.dims[0]] = index, there.dims[0]
     return _cut(ensemble, reference, places, names)
+
+
+def require_channels(ensemble: FieldSet, reference: FieldSet) -> None:
+    """Passes for as many channels in both.
+
+    Args:
+        ensemble: the ensemble.
+        reference: of any grid.
+
+    Raises:
+        DataError: naming both numbers.
+    """
+    if ensemble.shape[0] != reference.shape[0]:
+        raise DataError(
+            f"{ensemble.source}: {ensemble.name} has {ensemble.shape[0]} channels, {reference.source} has "
+            f"{reference.shape[0]}; select the same ones."
+        )
 
 
 def in_units_of(ensemble: FieldSet, reference: FieldSet) -> Matched:
@@ -195,7 +207,7 @@ def _line(ensemble: FieldSet, reference: FieldSet) -> tuple[float, float]:
     for fields in (reference, ensemble):
         time = next((fields.array[d] for d in fields.lead if d in fields.array.coords), None)
         step = step_days(time) if time is not None and is_dated(time) else None
-        bare = xr.DataArray(0.0, attrs=fields.array.attrs, name=fields.name)
+        bare = xr.DataArray(0.0, attrs=fields.array.attrs, name=ensemble.name)  # by which `variables` calls it
         daily = step if step is not None and step <= 1 else None  # amounts of months are divided by their own lengths
         lines.append(conversion(bare, described, file=fields.source, step_days=daily))
     there, here = lines

@@ -13,6 +13,7 @@ from subgrid.downscaling.evaluation import ABOUT
 from subgrid.downscaling.verifying.field_sets import FieldSet
 from subgrid.downscaling.verifying.pairing import Pairing, date_coordinate
 from subgrid.downscaling.verifying.result import Score
+from subgrid.downscaling.verifying.stations import stations_of
 from subgrid.types import ProgressReport
 from subgrid.verification.distributions import (
     covariance_rmse,
@@ -79,7 +80,9 @@ def set_rows(
         f"{variable}: distributions of {len(generated)} members against {len(first)} samples of the first half of the "
         f"reference, at {mask.sum()} of {mask.size} cells; floor: {len(second)} samples of its second half",
     )
-    return _rows(_scores(generated, first, mask), _scores(second, first, mask), ensemble, variable, n), notes
+    spectral = stations_of(ensemble) is None  # places of a list have no neighbours
+    scores, floors = (_scores(each, first, mask, spectral=spectral) for each in (generated, second))
+    return _rows(scores, floors, ensemble, variable, n), notes
 
 
 def _samples(
@@ -123,7 +126,7 @@ def _say(report: ProgressReport | None, total: int, done: int) -> None:
 
 def _fields(
     fields: FieldSet, samples: Int[np.ndarray, " n"], said: Callable[[int], None], before: int
-) -> Float[np.ndarray, "n channel *space"]:
+) -> Float[np.ndarray, "m channel *space"]:
     """One member of each sample, in turn: the k-th of those that are there; samples without any are left out."""
     size = max(1, BLOCK_BYTES // (4 * fields.n_members * int(np.prod(fields.shape))))
     found = []
@@ -142,8 +145,10 @@ def _scores(
     pred: Float[np.ndarray, "n channel *space"],
     ref: Float[np.ndarray, "m channel *space"],
     mask: Bool[np.ndarray, "channel *space"],
+    *,
+    spectral: bool,
 ) -> dict[str, float]:
-    """All scores by name; those of spectra where every cell has a value."""
+    """All scores by name; those of spectra, if there are any, where every cell has a value."""
     x, y = (jnp.asarray(fields[:, mask]) for fields in (pred, ref))
     few, fewer = _evenly(x.shape[1], MOST_CELLS), _evenly(x.shape[1], DENSITY_CELLS)
     divergence = np.asarray(kl_divergence_per_point(y[:, fewer], x[:, fewer]))
@@ -155,7 +160,7 @@ def _scores(
         "MMD": maximum_mean_discrepancy(x, y),
     }
     n_space = pred.ndim - 2
-    if mask.all() and n_space <= 3 and min(pred.shape[2:]) >= SHORTEST_AXIS:
+    if spectral and mask.all() and n_space <= 3 and min(pred.shape[2:]) >= SHORTEST_AXIS:
         energies = mean_energy_log_ratio(jnp.asarray(pred), jnp.asarray(ref), n_space)
         scores |= dict(zip(("MELRu", "MELRw"), energies, strict=True))
     return {name: float(value) for name, value in scores.items()}

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from subgrid.downscaling.verifying.field_sets import Chosen, FieldSet, Given, ensemble_sets, reference_sets
-from subgrid.downscaling.verifying.matching import in_units_of, on_grid_of
+from subgrid.downscaling.verifying.matching import in_units_of, on_grid_of, require_channels
 from subgrid.downscaling.verifying.paired_scores import PairedSums, paired_rows, paired_sums
 from subgrid.downscaling.verifying.pairing import Pairing, pair
 from subgrid.downscaling.verifying.result import Score, Verification
 from subgrid.downscaling.verifying.set_scores import set_rows
+from subgrid.downscaling.verifying.stations import at_stations_of, stations_of
 from subgrid.training.progress import progress as show_progress
 from subgrid.types import ProgressReport
 
@@ -56,8 +57,12 @@ def verify(
         ensemble: a Dataset, a variable, or a path or URL of a Zarr store or NetCDF file: any ensemble that Subgrid
             writes, or one with a dimension "realization", "member" or the like.
         reference: fine fields without members, given in the same way; a folder or pattern of files too. Its grid has
-            the ensemble's cells to .001 degrees, in any order of axes; its unit is converted.
-        variables: names in the ensemble, by default all; {"tas": "tg"} where the reference has other names.
+            the ensemble's cells to .001 degrees, in any order of axes; its unit is converted. Of an ensemble at
+            stations it is values at these stations, in any order, or fields, which are taken at the stations as the
+            ensemble was.
+        variables: names in the ensemble, by default all; {"tas": "tg"} where the reference has other names, and
+            {"tas": {"names": "tg", "units": "degC"}} where it says no units, or wrong ones; `quantity` says what both
+            are, as for `subgrid.fit`.
         paired: False compares distributions only; True insists on pairs. By default dates that both have make pairs,
             unless the ensemble is no nearer to the reference of a date than to that of other years, as that of a
             free-running climate model; numbers (trajectory 3, sample 7) do, if it is nearer to them than to others.
@@ -105,7 +110,9 @@ def match(
     theirs = reference_sets(reference, list(ours), variables)
     for name, fields in ours.items():
         given = theirs[name]
-        placed, cut = on_grid_of(fields, given)
+        require_channels(fields, given)
+        stations = stations_of(fields)
+        placed, cut = on_grid_of(fields, given) if stations is None else at_stations_of(fields, stations, given)
         converted, changed = in_units_of(fields, placed)
         pairing, why = pair(fields, converted, wanted=paired)
         said = tuple(f"{name}: {note}" for note in (*cut, *changed, *why, *_told(fields)))

@@ -64,7 +64,7 @@ def choices_of(run: ClimateRun) -> dict[str, Any]:
         "debiasing": None if debiasing is None else debiasing.as_dict(),
         "support": prior.choice.support,
         "crps_by_support": [[support, crps] for support, crps in prior.choice.crps.items()],
-        "n_directions": prior.choice.n_components,
+        "n_components": prior.choice.n_components,
         "network": None if prior.gain is None else asdict(prior.gain) | {"used": prior.gain.accepted},
     }
 

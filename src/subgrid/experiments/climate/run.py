@@ -11,7 +11,7 @@ from subgrid.data.canonical import check_climate, open_climate
 from subgrid.data.fields import DataError
 from subgrid.data.pooling.pooling import notes_of
 from subgrid.downscaling.climate import domain as climate
-from subgrid.downscaling.climate.coarse_fit import fit_coarse, masked_alike
+from subgrid.downscaling.climate.coarse_fit import AnomalyDebiasing, fit_coarse, masked_alike
 from subgrid.downscaling.climate.degenerate import require_variation
 from subgrid.downscaling.climate.domain import Domain
 from subgrid.downscaling.climate.orography import static_predictors
@@ -129,10 +129,10 @@ class ClimateRun(Run[ClimateConfig]):
             self.coarse_series,
             self.domain,
             AnomalySample(self.coarsened[chosen], series.phase[chosen], series.season_year[chosen]),
+            AnomalyDebiasing.of(options),
             trained=self.trained(self.coarse_series),
             n_harmonics=self.config.climate.n_harmonics,
             report=report,
-            **options,
         )
         return replace(side, reading=replace(side.reading, notes=notes))
 
