@@ -45,6 +45,7 @@ from .spectral import (
     mode_statistics as mode_statistics,
     refine as refine,
     root_mean_square as root_mean_square,
+    translate as translate,
 )
 from .spectral_cutoff import (
     SpectralCutoff as SpectralCutoff,
@@ -56,4 +57,11 @@ from .streams import (
     draw_keys as draw_keys,
     stream as stream,
     substream as substream,
+)
+from .symmetries import (
+    Symmetry as Symmetry,
+    SymmetryGroup as SymmetryGroup,
+    kolmogorov_symmetries as kolmogorov_symmetries,
+    random_images as random_images,
+    shifts as shifts,
 )
