@@ -1,1 +1,8 @@
-from . import kuramoto_sivashinsky as kuramoto_sivashinsky, moist_turbulence as moist_turbulence, toy_2d as toy_2d
+from . import (
+    kolmogorov_flow as kolmogorov_flow,
+    kuramoto_sivashinsky as kuramoto_sivashinsky,
+    moist_turbulence as moist_turbulence,
+    snapshots as snapshots,
+    staggered as staggered,
+    toy_2d as toy_2d,
+)
