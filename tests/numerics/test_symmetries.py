@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from subgrid.numerics.operators import BlockMean, Subsample
-from subgrid.numerics.symmetries import Symmetry, SymmetryGroup, kolmogorov_symmetries, random_images, shifts
+from subgrid.numerics.symmetries import Symmetry, SymmetryGroup, augmented, kolmogorov_symmetries, random_images, shifts
 
 
 def field(*shape, seed=0):
@@ -72,6 +72,14 @@ def test_draws_are_uniform_and_images_of_their_own_field():
     single = group.draw(key=jr.key(1))
     assert single.sign.shape == ()
     np.testing.assert_array_equal(single.inverse()(single(w)), w)
+
+
+def test_an_augmented_archive_has_every_field_as_often():
+    group, few = shifts((4,)), jnp.arange(3.0)[:, None] * jnp.ones(4) + jnp.eye(3, 4)
+    larger = augmented(few, 10, group, key=jr.key(0))
+    base = np.round(np.asarray(larger).sum(1) - 1) / 4  # the sum tells the field
+    np.testing.assert_array_equal(base, np.arange(10) % 3)
+    np.testing.assert_array_equal(augmented(few, 3, group, key=jr.key(1)), random_images(few, group, key=jr.key(1)))
 
 
 def test_the_augmented_mean_is_the_mean_over_the_group():

@@ -61,6 +61,7 @@ from .streams import (
 from .symmetries import (
     Symmetry as Symmetry,
     SymmetryGroup as SymmetryGroup,
+    augmented as augmented,
     kolmogorov_symmetries as kolmogorov_symmetries,
     random_images as random_images,
     shifts as shifts,

@@ -218,6 +218,29 @@ def random_images(fields: Float[Array, "n *shape"], group: SymmetryGroup, *, key
     return jax.vmap(lambda g, field: g(field))(group.draw(len(fields), key=key), fields)
 
 
+def augmented(
+    fields: Float[Array, "n *shape"], size: int, group: SymmetryGroup, *, key: Key
+) -> Float[Array, "size *shape"]:
+    """A larger archive: random images of every field, as many as of any other, give or take one.
+
+    Args:
+        fields: space axes last.
+        size: how many images; the i-th is one of field i modulo n.
+        group: of the distribution that the fields are drawn from.
+        key: random key.
+
+    Returns:
+        The images.
+
+    Raises:
+        ValueError: for a grid that the group does not act on.
+
+    Examples:
+        >>> augmented(fields, 20_000, kolmogorov_symmetries(4, n_shifts=32), key=key)
+    """
+    return random_images(fields[jnp.arange(size) % len(fields)], group, key=key)
+
+
 def _points(shape: tuple[int, ...], parts: tuple[int, ...]) -> tuple[int, ...]:
     """The points along each of the last axes."""
     if len(shape) < len(parts):
