@@ -1,9 +1,12 @@
 """Fourier interpolation and filtering against waves whose values are known everywhere."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from subgrid.numerics.spectral import low_pass, mode_statistics, refine, root_mean_square
+from subgrid.numerics.operators import BlockMean
+from subgrid.numerics.spectral import low_pass, mode_statistics, refine, root_mean_square, translate
 
 
 def wave(n: int, kx: int, ky: int, phase: float = 0.3) -> np.ndarray:
@@ -77,3 +80,39 @@ def test_a_known_pattern_is_of_the_mean_and_not_of_the_variance():
 def test_fewer_points_are_refused():
     with pytest.raises(ValueError, match="n_points must be at least the 16"):
         refine(np.zeros((16, 16)), 8)
+
+
+def test_translated_fields_are_their_interpolants():
+    """Random trigonometric polynomials, evaluated between the points by their own formula."""
+    n, rng = 16, np.random.default_rng(0)
+    waves = [(ky, kx, *rng.normal(size=2)) for ky in range(-7, 8) for kx in range(8)]
+    exact = lambda y, x: sum(a * np.cos(ky * y + kx * x) + b * np.sin(ky * y + kx * x) for ky, kx, a, b in waves)  # noqa: E731
+    x, y = np.meshgrid(*[2 * np.pi * np.arange(n) / n] * 2)
+    h = 2 * np.pi / n
+    with jax.enable_x64(True):
+        field = jnp.asarray(exact(y, x))
+        for offset in ((0.5, 0.5), (0.0, 7 / 16), (-1.25, 0.3)):
+            moved = translate(field, offset)
+            np.testing.assert_allclose(moved, exact(y + offset[0] * h, x + offset[1] * h), atol=1e-10)
+            np.testing.assert_allclose(translate(moved, (-offset[0], -offset[1])), field, atol=1e-10)
+        # Every f-th point of a fine grid is the interpolant of the coarse one, if there are no other waves.
+        xf, yf = np.meshgrid(*[2 * np.pi * np.arange(4 * n) / (4 * n)] * 2)
+        np.testing.assert_allclose(exact(yf, xf)[1::4, 2::4], translate(field, (0.25, 0.5)), atol=1e-10)
+        np.testing.assert_allclose(translate(field, (2.0, -3.0)), jnp.roll(field, (-2, 3), (0, 1)), atol=1e-10)
+        checkers = jnp.asarray((-1.0) ** np.arange(n)) + jnp.zeros((n, 1))
+        np.testing.assert_allclose(translate(checkers, (0.0, 0.5)), 0, atol=1e-12)  # the Nyquist wave: cos(π/2)
+
+
+def test_block_means_and_translated_points_are_in_phase():
+    """Both are at the middles of the blocks: every wave has one phase, and block means are damped by a real factor."""
+    n, factor = 16, 4
+    x, y = np.meshgrid(*[2 * np.pi * np.arange(factor * n) / (factor * n)] * 2)
+    with jax.enable_x64(True):
+        fine = jnp.asarray(sum(np.cos(a * x + b * y + a - b) for a, b in [(1, 0), (0, 3), (2, -5), (6, 1)]))
+        means = np.fft.rfft2(BlockMean(fine.shape, factor)(fine))
+        points = np.fft.rfft2(translate(fine[::factor, ::factor], ((factor - 1) / (2 * factor),) * 2))
+    there = np.abs(points) > 1
+    assert there.sum() >= 4
+    ratio = means[there] / points[there]
+    np.testing.assert_allclose(ratio.imag, 0, atol=1e-10)
+    assert (ratio.real > 0.5).all() and (ratio.real < 1).all()

@@ -1,10 +1,9 @@
 """Batches drawn inside the compiled step from a device-resident set."""
 
-import jax
-import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float
 
+from subgrid.numerics.symmetries import random_images, shifts
 from subgrid.types import Key
 
 
@@ -26,7 +25,7 @@ def draw_batch(samples: Float[Array, "n *shape"], size: int, *, key: Key) -> Flo
 
 
 def random_shifts(fields: Float[Array, "n *shape"], n_space: int, *, key: Key) -> Float[Array, "n *shape"]:
-    """Each field rolled by its own uniform offset along every space axis.
+    """Each field rolled by its own uniform offset along every space axis: `random_images` of the group of all shifts.
 
     Free samples where the distribution of the field is invariant under translation of a periodic domain, and wrong
     elsewhere.
@@ -42,7 +41,4 @@ def random_shifts(fields: Float[Array, "n *shape"], n_space: int, *, key: Key) -
     Examples:
         >>> random_shifts(draw_batch(samples, 128, key=draw_key), 2, key=shift_key)
     """
-    space = fields.shape[fields.ndim - n_space :]
-    offsets = jr.randint(key, (fields.shape[0], n_space), 0, jnp.asarray(space))
-    axes = tuple(range(-n_space, 0))
-    return jax.vmap(lambda field, offset: jnp.roll(field, offset, axes))(fields, offsets)
+    return random_images(fields, shifts(fields.shape[fields.ndim - n_space :]), key=key)

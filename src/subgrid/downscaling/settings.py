@@ -5,6 +5,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import fields
 from typing import Any
 
+from subgrid.numerics.symmetries import SymmetryGroup, shifts
+from subgrid.types import Spatial
+
 
 def require_at_least(least: int, settings: Any, *names: str) -> None:
     """Passes if settings are no less than a number, every one of a tuple.
@@ -37,6 +40,32 @@ def require_levels(settings: Any) -> None:
         raise ValueError(
             f"sigma_min must be positive and below sigma_max, got {settings.sigma_min} and {settings.sigma_max}."
         )
+
+
+def require_one_group(settings: Any) -> None:
+    """Passes unless settings name symmetries twice.
+
+    Args:
+        settings: with `translation_invariant`, all shifts, and `symmetries`, another group or none.
+
+    Raises:
+        ValueError: if both are set.
+    """
+    if settings.translation_invariant and settings.symmetries is not None:
+        raise ValueError("translation_invariant means all shifts, symmetries another group; set one of them.")
+
+
+def symmetries_of(settings: Any, space: Spatial) -> SymmetryGroup | None:
+    """Whose random images are further samples.
+
+    Args:
+        settings: with `translation_invariant` and `symmetries`, of which one may be set.
+        space: points along the axes of the fields.
+
+    Returns:
+        The group, or none.
+    """
+    return shifts(tuple(space)) if settings.translation_invariant else settings.symmetries
 
 
 class UnknownSetting(TypeError):

@@ -48,6 +48,7 @@ from .spectral import (
     mode_statistics as mode_statistics,
     refine as refine,
     root_mean_square as root_mean_square,
+    translate as translate,
 )
 from .spectral_cutoff import (
     SpectralCutoff as SpectralCutoff,
@@ -59,4 +60,12 @@ from .streams import (
     draw_keys as draw_keys,
     stream as stream,
     substream as substream,
+)
+from .symmetries import (
+    Symmetry as Symmetry,
+    SymmetryGroup as SymmetryGroup,
+    augmented as augmented,
+    kolmogorov_symmetries as kolmogorov_symmetries,
+    random_images as random_images,
+    shifts as shifts,
 )

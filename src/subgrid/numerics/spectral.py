@@ -42,6 +42,34 @@ def refine(fields: Float[np.ndarray, "*lead m m"], n_points: int) -> Float[np.nd
     return np.fft.irfft2(wide, s=(n_points, n_points), norm="forward").astype(np.float32)
 
 
+def translate(fields: Float[Array, "*lead y x"], offset: tuple[float, float]) -> Float[Array, "*lead y x"]:
+    """Periodic fields between their points: the trigonometric interpolant at i + offset for every point i.
+
+    An orthogonal map but for the Nyquist waves, which no offset of half a point can see.
+
+    Args:
+        fields: periodic along the last two axes.
+        offset: in points, along y and along x.
+
+    Returns:
+        The interpolated values, as many as there are points.
+
+    Examples:
+        >>> translate(coarse, (0.5, 0.5))  # at the centres of cells whose corners the values belong to
+        >>> translate(coarse, ((f - 1) / (2 * f),) * 2)  # at the middles of the blocks of f × f fine points
+    """
+    ny, nx = fields.shape[-2:]
+    phase_y, phase_x = _phase(np.fft.fftfreq(ny, 1 / ny), offset[0], ny), _phase(np.arange(nx // 2 + 1), offset[1], nx)
+    modes = jnp.fft.rfft2(fields, norm="forward") * (phase_y[:, None] * phase_x)
+    return jnp.fft.irfft2(modes, s=(ny, nx), norm="forward")
+
+
+def _phase(wavenumbers: np.ndarray, offset: float, n: int) -> np.ndarray:
+    """Factors of the modes under a shift; of the Nyquist wave the part that is real."""
+    phase = np.exp(2j * np.pi * wavenumbers * offset / n)
+    return np.where(2 * np.abs(wavenumbers) == n, np.real(phase), phase)
+
+
 def low_pass(fields: Float[np.ndarray, "*lead n n"], wavenumber: float | int) -> Float[np.ndarray, "*lead n n"]:
     """The part of periodic fields with |κ| ≤ wavenumber.
 

@@ -13,6 +13,7 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Float
 
+from subgrid.simulate.limiters import van_leer_mean
 from subgrid.types import Key, ProgressReport
 
 DOMAIN = 64.0
@@ -139,16 +140,10 @@ def limited_flux(u: Float[Array, "*lead x"], *, product_weight: float = 1.0) -> 
         Van Leer (1979), doi:10.1016/0021-9991(79)90145-1, for the limiter.
     """
     right = jnp.roll(u, -1, -1)
-    half_slope = 0.5 * _van_leer_mean(u - jnp.roll(u, 1, -1), right - u)
+    half_slope = 0.5 * van_leer_mean(u - jnp.roll(u, 1, -1), right - u)
     jump = jnp.roll(u - half_slope, -1, -1) - (u + half_slope)
     conserving, mean = (u**2 + u * right + right**2) / 6, (u**2 + right**2) / 4
     return product_weight * conserving + (1 - product_weight) * mean - 0.125 * jnp.abs(u + right) * jump
-
-
-def _van_leer_mean(a: Array, b: Array) -> Array:
-    """Harmonic mean 2ab/(a + b) of two slopes of one sign, else 0."""
-    same_sign = a * b > 0
-    return jnp.where(same_sign, 2 * a * b / jnp.where(same_sign, a + b, 1.0), 0.0)
 
 
 def trajectories(

@@ -29,7 +29,9 @@ def to_modes(fields: Float[Array, "*lead y x"]) -> Complex[Array, "*lead ky kx"]
     Returns:
         The amplitudes, kx ≥ 0 only.
     """
-    return jnp.fft.rfft2(fields, norm="forward") * grid_of(fields.shape[-1]).kept
+    # As a JAX array: a NumPy one of double precision, met outside of a program by code that runs in both precisions,
+    # finds the program of the other precision in JAX's cache.
+    return jnp.fft.rfft2(fields, norm="forward") * jnp.asarray(grid_of(fields.shape[-1]).kept)
 
 
 def velocity_modes(zeta: Complex[Array, "ky kx"]) -> Complex[Array, "2 ky kx"]:

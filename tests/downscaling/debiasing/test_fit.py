@@ -3,6 +3,7 @@
 import inspect
 from dataclasses import replace
 
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
@@ -19,6 +20,7 @@ from subgrid.downscaling.debiasing.fit import (
 from subgrid.downscaling.debiasing.settings import DebiasSettings, debias_settings, require_corrections
 from subgrid.downscaling.debiasing.static import Composed, NoDebiasing
 from subgrid.numerics.operators import Subsample
+from subgrid.numerics.symmetries import kolmogorov_symmetries
 from subgrid.training.progress import recording
 from subgrid.transport.sinkhorn import SinkhornNotConverged, suggested_epsilon
 
@@ -87,6 +89,23 @@ def test_shifts_multiply_samples(drawn):
     assert len({x.tobytes() for x in drawn["first"]}) > 60
 
 
+def images_of(x, group):
+    return jax.vmap(lambda g: g(jnp.asarray(x)))(group.elements())
+
+
+def test_images_of_another_group_multiply_samples(drawn):
+    coarse, fine = (np.random.default_rng(seed).normal(size=(5, 1, 4, 3)).astype(np.float32) for seed in (0, 1))
+    group = kolmogorov_symmetries(1, n_shifts=3)  # of 12 elements; 2 along y
+    settings = debias_settings(n_samples=300, corrections=(), symmetries=group)
+    fit_debiaser_array(coarse, fine, Subsample((4, 3), 1), settings, key=jr.key(0))
+    for seen, archive in ((drawn["first"], coarse), (drawn["second"], fine)):
+        images = {np.asarray(g).tobytes() for x in archive for g in images_of(x, group)}
+        assert {x.tobytes() for x in seen} <= images
+        assert len({x.tobytes() for x in seen}) > 50  # 300 draws of 60 miss 60·(59/60)³⁰⁰ = .4
+    with pytest.raises(ValueError, match="symmetries another group; set one of them"):
+        debias_settings(translation_invariant=True, symmetries=group)
+
+
 @pytest.mark.parametrize("invariant", [False, True])
 @pytest.mark.parametrize(("n", "corrections", "minimum"), [(1, (), 2), (0, (), 2), (3, ("marginals",), 4)])
 def test_too_few_fields(invariant, n, corrections, minimum):
@@ -99,7 +118,7 @@ def test_too_few_fields(invariant, n, corrections, minimum):
 def test_copies_do_not_make_a_covariance():
     few = np.random.default_rng(0).normal(size=(6, 3, 4)).astype(np.float32)  # 3 held back, of 3 channels
     settings = debias_settings(epsilon=5.0, translation_invariant=True)
-    with pytest.raises(ValueError, match="3 fields of 3 channels are left for the corrections; shifts of so few"):
+    with pytest.raises(ValueError, match="3 fields of 3 channels are left for the corrections; images of so few"):
         fit_debiaser_array(few, few, IDENTITY, settings, key=jr.key(0))
 
 

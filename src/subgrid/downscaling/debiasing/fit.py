@@ -12,7 +12,6 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Float
 
-from subgrid.data.batches import random_shifts
 from subgrid.downscaling.debiasing.dynamic import TransportMethod, fit_transport
 from subgrid.downscaling.debiasing.settings import (
     Correction,
@@ -21,7 +20,9 @@ from subgrid.downscaling.debiasing.settings import (
     require_corrections,
 )
 from subgrid.downscaling.debiasing.static import Composed, NoDebiasing, fit_quantile_mapping
+from subgrid.downscaling.settings import symmetries_of
 from subgrid.numerics.streams import substream
+from subgrid.numerics.symmetries import SymmetryGroup, augmented
 from subgrid.training.progress import say
 from subgrid.transport.ends import Ends
 from subgrid.transport.gaussian import fit_gaussian_map
@@ -38,7 +39,7 @@ DebiasMethod: TypeAlias = Literal[
     "schrodinger-bridge",
 ]
 CORRECTION_SAMPLES = 65_536
-"""Shifted fields that the corrections of a translation-invariant transport are fitted on: a covariance of 24 points is
+"""Images that corrections of a transport between symmetric distributions are fitted on: a covariance of 24 points is
 then known to half a percent, and every per-mille quantile by some sixty values, if the fields behind them are many."""
 
 MOST_DOUBLINGS = 6
@@ -82,7 +83,7 @@ def fit_debiaser_array(
     """
     if method not in get_args(DebiasMethod):
         raise ValueError(f"method must be one of {get_args(DebiasMethod)}, got {method!r}.")
-    n_space = len(operator.coarse_shape) if settings.translation_invariant else 0
+    group = symmetries_of(settings, operator.coarse_shape)
     match method:
         case "none":
             return NoDebiasing(), {}
@@ -93,11 +94,11 @@ def fit_debiaser_array(
             return fit_gaussian_map(*_ends(coarse, fine, operator)), {}
         case "entropic-ot":
             ends = _ends(coarse, fine, operator, 4 if settings.corrections else 2)
-            return _corrected_entropic_map(*ends, settings, n_space, report=report, key=key)
+            return _corrected_entropic_map(*ends, settings, group, report=report, key=key)
         case "flow-matching" | "interpolant" | "rectified-flow" | "schrodinger-bridge":
             ends = _ends(coarse, fine, operator)
             options = {"method": method, "folder": folder, "report": report}
-            return _corrected_transport(*ends, settings, n_space, **options, key=key)
+            return _corrected_transport(*ends, settings, group, **options, key=key)
         case _:
             assert_never(method)
 
@@ -109,11 +110,17 @@ def _ends(coarse: np.ndarray, fine: np.ndarray, operator: Coarsening, minimum: i
 
 
 def _corrected_entropic_map(
-    source: Array, target: Array, settings: DebiasSettings, n_space: int, *, report: NotedReport | None, key: Key
+    source: Array,
+    target: Array,
+    settings: DebiasSettings,
+    group: SymmetryGroup | None,
+    *,
+    report: NotedReport | None,
+    key: Key,
 ) -> tuple[Debiaser, dict[str, Any]]:
     """Fitted on some fields, corrected on others."""
     corrections, n = settings.corrections, settings.entropic.n_samples
-    sets = _fits_and_rests(source, target, n, n_space, hold_back=bool(corrections), key=key)
+    sets = _fits_and_rests(source, target, n, group, hold_back=bool(corrections), key=key)
     (first, source_rest), (second, target_rest) = sets
     debiaser, summary = _entropic_map(first, second, settings.entropic, report)
     return correct(debiaser, source_rest, target_rest, corrections, n_quantiles=settings.n_quantiles), summary
@@ -123,7 +130,7 @@ def _corrected_transport(
     source: Array,
     target: Array,
     settings: DebiasSettings,
-    n_space: int,
+    group: SymmetryGroup | None,
     *,
     method: TransportMethod,
     folder: str | Path | None,
@@ -131,8 +138,9 @@ def _corrected_transport(
     key: Key,
 ) -> tuple[Debiaser, dict[str, Any]]:
     """Fitted and corrected on all fields."""
-    n, shifted = max(len(source), len(target), CORRECTION_SAMPLES if n_space else 0), n_space > 0
-    (first, _), (second, _) = _fits_and_rests(source, target, n, n_space, hold_back=False, key=key)
+    n = max(len(source), len(target), 0 if group is None else CORRECTION_SAMPLES)
+    shifted = settings.translation_invariant
+    (first, _), (second, _) = _fits_and_rests(source, target, n, group, hold_back=False, key=key)
     padding = "periodic" if settings.periodic or shifted else "reflect"
     options = {"padding": padding, "translation_invariant": shifted, "folder": folder, "report": report}
     ends, transport_key = Ends(first, second), substream(key, "transport")
@@ -272,36 +280,33 @@ def apply_debiaser(
 
 
 def _fits_and_rests(
-    source: Array, target: Array, n: int, n_space: int, *, hold_back: bool, key: Key
+    source: Array, target: Array, n: int, group: SymmetryGroup | None, *, hold_back: bool, key: Key
 ) -> list[tuple[Array, Array]]:
     """Of both ends, each with a key of its own."""
     keys = jr.split(substream(key, "samples"))
     ends = zip((source, target), keys, strict=True)
-    return [_fit_and_rest(samples, n, n_space, hold_back=hold_back, key=k) for samples, k in ends]
+    return [_fit_and_rest(samples, n, group, hold_back=hold_back, key=k) for samples, k in ends]
 
 
-def _fit_and_rest(samples: Array, n: int, n_space: int, *, hold_back: bool, key: Key) -> tuple[Array, Array]:
-    """Fields to fit a transport on, and others to correct it on: the two share no field, shifted or not.
+def _fit_and_rest(
+    samples: Array, n: int, group: SymmetryGroup | None, *, hold_back: bool, key: Key
+) -> tuple[Array, Array]:
+    """Fields to fit a transport on, and others to correct it on: the two share no field, nor an image of one.
 
-    Without `n_space` there are at most n to fit on and the rest; half are held back at least, if any. With it, each set
-    is filled up to its size by random shifts along the last axes.
+    Without symmetries there are at most n to fit on and the rest; half are held back at least, if any. With them, each
+    set is filled up to its size by random images.
     """
     order_key, fit_key, rest_key = jr.split(key, 3)
     shuffled = samples[jr.permutation(order_key, len(samples))]
     n_fit = min(n, len(samples) // 2 if hold_back else len(samples))
     fit, rest = shuffled[:n_fit], shuffled[n_fit:]
-    if not n_space:
+    if group is None:
         return fit, rest
-    fit = _shifted_copies(fit, n, n_space, key=fit_key)
+    fit = augmented(fit, n, group, key=fit_key)
     if not hold_back:
         return fit, rest
-    _require_many(rest, n_space)
-    return fit, _shifted_copies(rest, CORRECTION_SAMPLES, n_space, key=rest_key)
-
-
-def _shifted_copies(fields: Array, n: int, n_space: int, *, key: Key) -> Array:
-    """n random shifts, of every field as often as of any other."""
-    return random_shifts(fields[jnp.arange(n) % len(fields)], n_space, key=key)
+    _require_many(rest, group)
+    return fit, augmented(rest, CORRECTION_SAMPLES, group, key=rest_key)
 
 
 def _require_fields(n_coarse: int, n_fine: int, minimum: int) -> None:
@@ -312,11 +317,14 @@ def _require_fields(n_coarse: int, n_fine: int, minimum: int) -> None:
         )
 
 
-def _require_many(fields: Array, n_space: int) -> None:
-    """The shifts of k fields span c channels' covariance if k > c: one c × c block a wavenumber, from k draws of it."""
-    n_channels = int(np.prod(fields.shape[1 : fields.ndim - n_space]))
-    if len(fields) <= n_channels:
+def _require_many(fields: Array, group: SymmetryGroup) -> None:
+    """The images of k fields are k·|G| at most, and a covariance of as many values or more is not told by them.
+
+    Of shifts that is k > c, the number of channels: one c × c block a wavenumber, from k draws of it.
+    """
+    if len(fields) * len(group) <= math.prod(fields.shape[1:]):
+        n_channels = math.prod(fields.shape[1 : fields.ndim - len(group.parts)])
         raise ValueError(
-            f"{len(fields)} fields of {n_channels} channels are left for the corrections; shifts of so few cannot tell "
+            f"{len(fields)} fields of {n_channels} channels are left for the corrections; images of so few cannot tell "
             "a covariance. Bring more data, or leave the corrections out (debias.corrections)."
         )

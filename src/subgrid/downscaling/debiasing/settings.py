@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
-from subgrid.downscaling.settings import sort_settings
+from subgrid.downscaling.settings import require_one_group, sort_settings
+from subgrid.numerics.symmetries import SymmetryGroup
 
 Correction: TypeAlias = Literal["covariance", "marginals"]
 ClimateDebiasMethod: TypeAlias = Literal[
@@ -90,22 +91,26 @@ class DebiasSettings:
             each archive for them, or what `n_samples` leaves of it if that is more; dynamic ones, which do not keep the
             fields of their fit, are fitted and corrected on all.
         n_quantiles: of quantile mapping and of the correction of marginals, default 200.
+        symmetries: of transports, in place of all shifts, those under which both distributions of coarse fields are
+            invariant: samples are replaced by random images. None by default.
         entropic: of entropic transport.
         dynamic: of dynamic transports.
 
     Raises:
-        ValueError: for a correction that does not exist.
+        ValueError: for a correction that does not exist, and symmetries of two kinds.
     """
 
     translation_invariant: bool = False
     periodic: bool = False
     corrections: tuple[Correction, ...] = ("covariance", "marginals")
     n_quantiles: int = 200
+    symmetries: SymmetryGroup | None = None
     entropic: EntropicSettings = EntropicSettings()
     dynamic: TransportSettings = TransportSettings()
 
     def __post_init__(self):
         require_corrections(self.corrections)
+        require_one_group(self)
 
 
 def require_corrections(corrections: Sequence[str]) -> None:

@@ -16,11 +16,12 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Float, Scalar
 
-from subgrid.data.batches import draw_batch, random_shifts
+from subgrid.data.batches import draw_batch
 from subgrid.data.normalise import Standardiser, fit_standardiser
 from subgrid.data.stream import StreamedFields
-from subgrid.downscaling.settings import require_at_least
+from subgrid.downscaling.settings import require_at_least, require_one_group, symmetries_of
 from subgrid.numerics.streams import substream
+from subgrid.numerics.symmetries import SymmetryGroup, random_images
 from subgrid.training.checkpoint import Checkpoints
 from subgrid.training.distributed import is_first_process
 from subgrid.training.feed import Streamed
@@ -48,10 +49,12 @@ class TrainingSettings:
         checkpoint_every: steps between checkpoints, default 1000.
         translation_invariant: whether every batch is shifted at random along the space axes, which must be periodic.
         tensorboard: whether a log for TensorBoard is written too.
+        symmetries: in place of all shifts, those under which the distribution is invariant: every batch is replaced by
+            random images. None by default.
 
     Raises:
         ValueError: for numbers of steps or fields below 1, steps that do not fill their compiled calls, a rate that is
-            not positive, and an average that is none.
+            not positive, an average that is none, and symmetries of two kinds.
     """
 
     n_steps: int = 4000
@@ -63,10 +66,12 @@ class TrainingSettings:
     checkpoint_every: int = 1000
     translation_invariant: bool = False
     tensorboard: bool = False
+    symmetries: SymmetryGroup | None = None
 
     def __post_init__(self):
         require_at_least(1, self, "n_steps", "batch_size", "steps_per_dispatch", "checkpoint_every")
         require_at_least(0, self, "warmup", "ema_decay")
+        require_one_group(self)
         if self.n_steps % self.steps_per_dispatch:
             raise ValueError(
                 f"n_steps must be a multiple of steps_per_dispatch = {self.steps_per_dispatch}, got {self.n_steps}."
@@ -111,7 +116,7 @@ def train_on_fields(
         origin: whatever else decides the bits of the training, plain enough for JSON.
         folder: of the model.
         report: `report(step, metrics)`, after each dispatch.
-        key: of batches, shifts and noise.
+        key: of batches, images and noise.
 
     Returns:
         The trained network.
@@ -195,16 +200,18 @@ def _reports(folder: Path, training: TrainingSettings, begun: int, report: Metri
 def _feed(fields: Fields, standardiser: Standardiser, n_space: int, training: TrainingSettings, *, key: Key):
     """What `fit` draws from, and how: normalised samples on the device, or batches of this process from the disk."""
 
-    def shifted(batch, key):
-        return random_shifts(batch, n_space, key=key) if training.translation_invariant else batch
+    group = symmetries_of(training, fields.shape[2:])
+
+    def images(batch, key):
+        return batch if group is None else random_images(batch, group, key=key)
 
     if isinstance(fields, StreamedFields):
         stream = fields.batches(training.batch_size, key=key).part(jax.process_index(), jax.process_count())
-        return Streamed(stream), lambda batch, key: shifted(standardiser.normalise(batch, n_space), key)
+        return Streamed(stream), lambda batch, key: images(standardiser.normalise(batch, n_space), key)
 
     def draw(samples, key):
-        index_key, shift_key = jr.split(key)
-        return shifted(draw_batch(samples, training.batch_size, key=index_key), shift_key)
+        index_key, image_key = jr.split(key)
+        return images(draw_batch(samples, training.batch_size, key=index_key), image_key)
 
     return standardiser.normalise(jnp.asarray(fields), n_space), draw
 
@@ -213,7 +220,7 @@ def _origin(fields: Fields, training: TrainingSettings, key: Key) -> dict[str, A
     """All that decides the bits of any training."""
     aside = ("checkpoint_every", "tensorboard")  # change nothing in the result
     return {
-        "training": {k: v for k, v in asdict(training).items() if k not in aside},
+        "training": {k: v for k, v in asdict(training).items() if k not in aside and v is not None},
         "key": key_data(key),
         "fields": fields.facts() if isinstance(fields, StreamedFields) else digest(fields),
     }

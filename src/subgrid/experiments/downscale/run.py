@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from subgrid.data.batches import random_shifts
 from subgrid.data.fields import DataError, Samples, hold_out, open_field, samples_of
 from subgrid.data.sources.sources import is_there
 from subgrid.experiments.downscale import build
 from subgrid.experiments.downscale.config import DownscaleConfig
+from subgrid.numerics.symmetries import augmented, shifts
 from subgrid.runs.run import Run
 from subgrid.types import Coarsening
 
@@ -92,7 +92,7 @@ class DownscaleRun(Run[DownscaleConfig]):
         """Random shifts of held-out fields, where their distribution allows it: free samples, as many for every set."""
         if not self.config.data.translation_invariant:
             return samples
-        n = self.config.evaluation.n_shifts
-        repeated = samples.take(np.tile(np.arange(len(samples)), n))
-        values = np.asarray(random_shifts(jnp.asarray(repeated.values), samples.n_space, key=self.key(stream)))
-        return replace(repeated, values=values)
+        repeated = samples.take(np.tile(np.arange(len(samples)), self.config.evaluation.n_shifts))
+        group = shifts(samples.values.shape[2:])
+        images = augmented(jnp.asarray(samples.values), len(repeated), group, key=self.key(stream))
+        return replace(repeated, values=np.asarray(images))
