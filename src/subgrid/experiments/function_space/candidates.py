@@ -79,7 +79,7 @@ def _white(box: Box, n_points: int) -> GaussianField:
 def _network(n_channels: int, box: Box, table: FunctionsTable, *, key: Key) -> eqx.Module:
     walls = box.boundary == "neumann"
     if table.network == "unet":
-        size = UNetSettings(channels=table.channels, patch=1, padding="reflect" if walls else "periodic")
+        size = UNetSettings(channels=table.channels, patch=table.patch, padding="reflect" if walls else "periodic")
         return UNet(n_channels, n_channels, box.n_space, size, key=key)
     settings = FNOSettings(
         table.width, table.n_layers, table.n_modes, extension=1.0 if walls else 0.0, coordinates=table.coordinates

@@ -59,6 +59,8 @@ class FunctionsTable(Table):
     """Whether the network sees places: fields that are homogeneous need none."""
     channels: Widths = (32, 64)
     """Of the levels of the UNet."""
+    patch: Positive = 2
+    """Points an axis that the UNet takes together first."""
     n_steps: Steps = 3_000
     batch_size: Positive = 64
     learning_rate: PositiveFloat = 2e-3
