@@ -20,6 +20,7 @@ PAGES = {
     "gaussian_bridge": "toy_configuration.md",
     "gallery": "toy_configuration.md",
     "sampler_errors": "toy_configuration.md",
+    "functions": "functions_configuration.md",
 }
 """Where the keys of a kind are documented, by the table that names it."""
 NAMES_ITS_RUN = ("configuration.md", "turbulence_configuration.md")

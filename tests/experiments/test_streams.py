@@ -19,6 +19,7 @@ from subgrid.experiments import KINDS
 from subgrid.experiments.climate.config import ClimateConfig, ClimateSamplingTable, ClimateTable
 from subgrid.experiments.climate.run import ClimateRun
 from subgrid.experiments.climate.sampling import noise_of
+from subgrid.experiments.function_space.config import Candidate
 from subgrid.experiments.moist_turbulence import methods
 from subgrid.experiments.moist_turbulence.config import METHODS
 from subgrid.experiments.toy_2d.cells import all_cells
@@ -69,6 +70,8 @@ def uses_of(run: Run) -> dict[str, list[tuple[str, ...]]]:
             return {}
         case "sampler errors":
             return {}
+        case "functions":
+            return {name: [(f"repetition {i}",) for i in range(3)] for name in get_args(Candidate)}
         case other:
             raise NotImplementedError(f"{other}: say what its streams are used of.")
 

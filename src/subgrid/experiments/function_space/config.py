@@ -97,6 +97,11 @@ def check(config: FunctionsConfig) -> None:
             f"functions.grids = {list(table.grids)}: the training grid of {table.n_points} must be among them, and no "
             "smaller one: a coarser grid does not hold its modes."
         )
+    if odd := [n for n in table.grids if n % table.n_points]:
+        raise ConfigError(
+            f"functions.grids: {odd[0]} is no multiple of the training grid's {table.n_points}, which cubic "
+            "interpolation, the baseline, needs."
+        )
     if (table.digits is None) == (table.system == "digits"):
         raise ConfigError(
             'functions.digits: the system "digits" needs the folder of its files, and no other takes one.'

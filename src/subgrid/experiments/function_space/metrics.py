@@ -123,7 +123,9 @@ def kurtosis(x: Fields | Array) -> float:
     return float(np.mean(anomaly**4) / np.mean(anomaly**2) ** 2)
 
 
-def drift(coarse: Fields, fine: Fields, box: Box) -> float:
+def drift(
+    coarse: Float[np.ndarray, "n channel *coarse"], fine: Float[np.ndarray, "n channel *fine"], box: Box
+) -> float:
     """How far the modes of a coarse grid are from those that fine samples of the same keys have."""
     cut = np.concatenate(
         [

@@ -32,7 +32,7 @@ class Made:
     """
 
     train: Fields
-    truth: Mapping[int, Fields]
+    truth: Mapping[int, np.ndarray]
 
 
 def box_of(system: SystemName, n_space: int) -> Box:
@@ -73,7 +73,7 @@ def _drawer(table: FunctionsTable, report: NotedReport) -> Callable[[int, int, K
     return draw
 
 
-def _cut(fields: Fields, n_points: int) -> Fields:
+def _cut(fields: Float[np.ndarray, "n channel fine"], n_points: int) -> Float[np.ndarray, "n channel cut"]:
     """The modes of n points of fields on a finer grid. A ramp that is sampled at few points is another function: what
     lies beyond their modes, a kink at each wall, is folded back into them."""
     box = box_of("ramp-mixture", 1)
