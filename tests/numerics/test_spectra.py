@@ -1,6 +1,7 @@
 """Spectra against sums over very many modes, Matérn's closed form, and draws of a known one."""
 
 import jax
+import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
@@ -92,3 +93,17 @@ def test_what_is_refused():
         measure_spectrum(np.zeros((2, 1, 3)), LINE)
     with pytest.raises(ValueError, match="NaN or infinite"):
         measure_spectrum(np.full((2, 1, 8), np.nan), LINE)
+
+
+def test_a_law_through_fields_of_every_other_cosine_keeps_their_energy():
+    """Ramps ±(x − ½) have odd cosines alone, c_n² = 8/(πn)⁴: the law gives all modes half of that.
+
+    So shells beyond the grid keep their energy, 8/π⁴ · Σ n⁻⁴ over odd n from 65 to 255.
+    """
+    box = Box((1.0,), "neumann")
+    x = (np.arange(1024) + 0.5) / 1024
+    ramps = np.array([1.0, -1.0])[:, None, None] * (x - 0.5)
+    fields = np.asarray(box.resize(jnp.asarray(ramps, jnp.float32), (64,)))
+    found = measure_spectrum(fields, box)(box, (256,))[0]
+    odd = np.arange(65, 256, 2.0)
+    assert found[64:].sum() == pytest.approx(8 / np.pi**4 * np.sum(odd**-4), rel=0.1)

@@ -199,18 +199,28 @@ def _modes(fields: Float[np.ndarray, "n channel *space"], box: Box) -> np.ndarra
 
 
 def _last_octave(variances: Float[np.ndarray, "*mode"], box: Box, grid: Spatial) -> tuple[float, float]:
-    """(p, a) of a κ^{−p} through the modes of the last octave, each counted as often as there are waves of it."""
+    """(p, a) of a κ^{−p} through the shells of the last octave, each counted as often as there are waves in it.
+
+    A shell is one wave wide: between walls two cosines share one, of which symmetric fields have only every other.
+    """
     squared, weights = box.squared_wavenumbers(grid), box.weights(grid)
     kappa, inside = np.sqrt(squared), np.sqrt(box.largest_wavenumber(grid))
     used = (kappa > inside / 2) & (kappa <= inside * (1 + 1e-9)) & (weights > 0)
-    used &= variances > EMPTY * variances.max()
-    if used.sum() < 2:
+    shell = np.floor(kappa[used] * min(box.length) / (2 * np.pi) + 0.5).astype(int)
+    counts, sums, places = (
+        np.bincount(shell, weights[used] * each) for each in (1.0, variances[used], np.log(kappa[used]))
+    )
+    kept = counts > 0
+    means, x, w = sums[kept] / counts[kept], places[kept] / counts[kept], counts[kept]
+    kept = means > EMPTY * variances.max()
+    if kept.sum() < 2:
         return 0.0, 0.0
-    x, y, w = np.log(kappa[used]), np.log(variances[used]), weights[used] / weights[used].sum()
+    means, x, w = means[kept], x[kept], w[kept] / w[kept].sum()
+    y = np.log(means)
     spread = np.sum(w * (x - w @ x) ** 2)
     slope = min(0.0, float(np.sum(w * (x - w @ x) * (y - w @ y)) / spread)) if spread > 0 else 0.0
     # The level keeps the mean of the variances: that of their logarithms is biased where samples are few.
-    return -slope, float(w @ (variances[used] * kappa[used] ** -slope))
+    return -slope, float(w @ (means * np.exp(-slope * x)))
 
 
 def _shared(box: Box, shape: Spatial, grid: Spatial) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
