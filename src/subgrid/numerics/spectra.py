@@ -203,10 +203,13 @@ def _last_octave(variances: Float[np.ndarray, "*mode"], box: Box, grid: Spatial)
 
     A shell is one wave wide: between walls two cosines share one, of which symmetric fields have only every other.
     """
-    squared, weights = box.squared_wavenumbers(grid), box.weights(grid)
-    kappa, inside = np.sqrt(squared), np.sqrt(box.largest_wavenumber(grid))
-    used = (kappa > inside / 2) & (kappa <= inside * (1 + 1e-9)) & (weights > 0)
-    shell = np.floor(kappa[used] * min(box.length) / (2 * np.pi) + 0.5).astype(int)
+    weights, unit = box.weights(grid), 2 * np.pi / min(box.length)
+    kappa = np.sqrt(box.squared_wavenumbers(grid))
+    shells = np.floor(kappa / unit + 0.5).astype(int)
+    half = 0.5 if box.boundary == "neumann" else 0.0  # the last cosine is the first of a shell that is not whole
+    last = int(np.sqrt(box.largest_wavenumber(grid)) / unit - half + 1e-9)
+    used = (2 * shells > last) & (shells <= last) & (weights > 0)
+    shell = shells[used]
     counts, sums, places = (
         np.bincount(shell, weights[used] * each) for each in (1.0, variances[used], np.log(kappa[used]))
     )
