@@ -10,9 +10,10 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Scalar
 
 from subgrid.experiments.function_space.config import Candidate, FunctionsTable
 from subgrid.functional.flow import solve_adaptively
@@ -20,6 +21,7 @@ from subgrid.functional.function_diffusion import FunctionDiffusion
 from subgrid.functional.function_flow import FunctionFlow
 from subgrid.functional.gaussian_field import GaussianField, white_field
 from subgrid.functional.preparation import FunctionSettings
+from subgrid.networks.extension import Extension
 from subgrid.networks.fno import FNO, FNOSettings
 from subgrid.networks.unet import UNet, UNetSettings
 from subgrid.numerics.modes import Box
@@ -59,7 +61,7 @@ def train(
     return kind.fit(
         fields,
         noise=_white(box, table.n_points) if white else _trace_class(box, table),
-        network=_network(fields.shape[1], box, table, key=network_key),
+        network=(_operator if points else _network)(fields.shape[1], box, table, key=network_key),
         settings=settings,
         checkpoints=checkpoints,
         report=report,
@@ -77,10 +79,35 @@ def _white(box: Box, n_points: int) -> GaussianField:
 
 
 def _network(n_channels: int, box: Box, table: FunctionsTable, *, key: Key) -> eqx.Module:
+    """Of a model that works on the modes of the training grid: any network is one operator on all grids there."""
+    if table.network == "fno":
+        return _operator(n_channels, box, table, key=key)
+    padding = "reflect" if box.boundary == "neumann" else "periodic"
+    size = UNetSettings(channels=table.channels, patch=table.patch, padding=padding)
+    extra = box.n_space * (1 if padding == "reflect" else 2) if table.coordinates else 0
+    network = UNet(n_channels + extra, n_channels, box.n_space, size, key=key)
+    return Placed(network, box.boundary == "neumann") if extra else network
+
+
+class Placed(eqx.Module):
+    """A network that is shown where each point lies: (i + ½)/N between walls, cosine and sine where space wraps around.
+
+    Args:
+        network: from the field and the places to the field.
+        walls: whether there are walls.
+    """
+
+    network: UNet
+    walls: bool = eqx.field(static=True)
+
+    def __call__(self, x: Float[Array, "channel *space"], time: Scalar) -> Float[Array, "out *space"]:
+        places = Extension(1.0 if self.walls else 0.0).coordinates(x.shape[1:], x.dtype)
+        return self.network(jnp.concatenate([x, places[(slice(None), *(slice(n) for n in x.shape[1:]))]]), time)
+
+
+def _operator(n_channels: int, box: Box, table: FunctionsTable, *, key: Key) -> FNO:
+    """The only network that is one operator on all grids by itself, which those of points need."""
     walls = box.boundary == "neumann"
-    if table.network == "unet":
-        size = UNetSettings(channels=table.channels, patch=table.patch, padding="reflect" if walls else "periodic")
-        return UNet(n_channels, n_channels, box.n_space, size, key=key)
     settings = FNOSettings(
         table.width, table.n_layers, table.n_modes, extension=1.0 if walls else 0.0, coordinates=table.coordinates
     )

@@ -51,7 +51,8 @@ class FunctionsTable(Table):
     """Of the noise, C = s²(−Δ + τ²)^−α; above half the dimension."""
     tau: PositiveFloat = 5.0
     network: NetworkKind = "fno"
-    """A Fourier neural operator, or a UNet that works on the training grid."""
+    """Of models of functions, which work on the modes of the training grid. Models of points always have a Fourier
+    neural operator: no other network is one operator on all grids."""
     width: Positive = 32
     n_layers: Positive = 4
     n_modes: Positive = 16

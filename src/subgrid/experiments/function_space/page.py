@@ -70,7 +70,7 @@ def _summary(table) -> list[tuple[str, str]]:
     network = (
         f"FNO, width {table.width}, {table.n_layers} layers, {table.n_modes} modes"
         if table.network == "fno"
-        else f"UNet {table.channels} on the training grid"
+        else f"UNet {table.channels} on the training grid; of points, an FNO of {table.n_modes} modes"
     )
     return [
         ("System", table.system),
