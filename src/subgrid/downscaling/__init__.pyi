@@ -10,6 +10,10 @@ from .evaluation import (
     perfect_model_rows as perfect_model_rows,
     ranks as ranks,
 )
+from .function_fields import (
+    FunctionFields as FunctionFields,
+    fit_functions as fit_functions,
+)
 from .model.fit import fit as fit
 from .model.folder import load as load
 from .model.model import Model as Model
