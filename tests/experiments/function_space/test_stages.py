@@ -49,7 +49,7 @@ def test_a_run_keeps_its_cells_and_goes_on(subgrid, config, tmp_path):
     assert more.code == 0, more.err
     assert (folder / "cells" / "diffusion.0.npz").stat().st_mtime_ns == first
     rows = json.loads((folder / "metrics.json").read_text())["table"]
-    assert any(row["group"] == "evaluations" and row["flow-white"] > 0 for row in rows)
+    assert any(row["metric"] == "evaluations" and row["flow-white"] > 0 for row in rows)
     assert "Evaluations for one sample" in (folder / "report.html").read_text()
 
     changed = subgrid("run", config, "-o", folder, "--set", "functions.width=8")

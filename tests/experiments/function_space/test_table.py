@@ -18,5 +18,5 @@ def test_means_and_deviations_by_candidate_and_grid():
     assert rows["64 × 64 points", "variance"]["deviations"]["diffusion"] == pytest.approx(np.sqrt(0.02))
     assert rows["64 × 64 points", "variance"]["target"] == "1" and rows["64 × 64 points", "variance"][FLOOR] == 1.01
     assert rows["128 × 128 points", "drift"]["diffusion"] == pytest.approx(2e-3)
-    assert rows["evaluations", "64 points an axis"]["flow"] == 32
+    assert rows["64 × 64 points", "evaluations"]["flow"] == 32
     assert table.columns == ("diffusion", "flow", FLOOR)

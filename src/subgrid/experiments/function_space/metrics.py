@@ -61,6 +61,8 @@ def _of_shapes() -> dict[str, Metric]:
     }
 
 
+COST = "evaluations"
+"""The name of what a sample costs."""
 TARGETS: Mapping[str, str] = {"variance": "1", "energy beyond": "1", "kurtosis": "1", "weight of a mode": "0.5"}
 """Of metrics whose best value is not 0."""
 ABOUT: Mapping[str, str] = {
@@ -74,6 +76,7 @@ ABOUT: Mapping[str, str] = {
     "eikonal residual": "mean of | |∇u| − 1 | where |u| < .1: distances have slope 1, but for their ridges",
     "W1 of area": "distance of the distributions of the areas of digits, a share of the square",
     "W1 of perimeter": "distance of the distributions of the lengths of their outlines, in sides of the square",
+    COST: "of the velocity, by an adaptive solver, for one sample",
     "drift": "change of the training grid’s modes between samples of one key, root mean square over that of fields",
 }
 

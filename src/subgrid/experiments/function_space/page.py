@@ -3,10 +3,12 @@
 import numpy as np
 
 from subgrid.experiments.function_space.cells import Cell
+from subgrid.experiments.function_space.config import FunctionsTable
 from subgrid.experiments.function_space.figures import cost_plate, lines_plate, spectra_plate, stamps_plate
-from subgrid.experiments.function_space.metrics import last_shell
+from subgrid.experiments.function_space.metrics import ABOUT, COST, last_shell
 from subgrid.experiments.function_space.run import FunctionsRun
 from subgrid.experiments.function_space.systems import box_of
+from subgrid.experiments.function_space.table import grid_name
 from subgrid.report.plates import Plate, Section
 from subgrid.runs.page import Page, read_metrics
 
@@ -31,11 +33,11 @@ def page(run: FunctionsRun) -> Page:
             _spectra(run, metrics),
         ),
     ]
-    if (plate := _cost(metrics)) is not None:
+    if (plate := _cost(metrics, table)) is not None:
         sections.append(
             Section("cost", "What a sample costs", "Evaluations of the network at every resolution.", [plate])
         )
-    return Page(f"Models of functions: {run.config.run.name}", _summary(table), sections, _notes(table))
+    return Page(f"Models of functions: {run.config.run.name}", _summary(table), sections, _notes(table, metrics))
 
 
 def _samples(run: FunctionsRun) -> Plate:
@@ -56,17 +58,15 @@ def _spectra(run: FunctionsRun, metrics: dict) -> list[Plate]:
     return [spectra_plate(metrics["spectra"][str(n)], n, last, table.n_space) for n in table.grids]
 
 
-def _cost(metrics: dict) -> Plate | None:
-    rows = [row for row in metrics["table"] if row["group"] == "evaluations"]
-    counts: dict[str, dict[int, float]] = {}
-    for row in rows:
-        for candidate in ("flow", "flow-white"):
-            if candidate in row:
-                counts.setdefault(candidate, {})[int(row["metric"].split()[0])] = row[candidate]
-    return cost_plate(counts) if counts else None
+def _cost(metrics: dict, table: FunctionsTable) -> Plate | None:
+    """Evaluations by flow and grid."""
+    found = {row["group"]: row for row in metrics["table"] if row["metric"] == COST}
+    grids = {n: found[name] for n in table.cost_grids if (name := grid_name(n, table.n_space)) in found}
+    flows = [c for c in table.candidates if any(c in row for row in grids.values())]
+    return cost_plate({c: {n: row[c] for n, row in grids.items()} for c in flows}) if flows else None
 
 
-def _summary(table) -> list[tuple[str, str]]:
+def _summary(table: FunctionsTable) -> list[tuple[str, str]]:
     network = (
         f"FNO, width {table.width}, {table.n_layers} layers, {table.n_modes} modes"
         if table.network == "fno"
@@ -82,8 +82,10 @@ def _summary(table) -> list[tuple[str, str]]:
     ]
 
 
-def _notes(table) -> list[str]:
+def _notes(table: FunctionsTable, metrics: dict) -> list[str]:
+    shown = dict.fromkeys(row["metric"] for row in metrics["table"])
     notes = [
+        "Metrics. " + ". ".join(f"{name}: {ABOUT[name]}" for name in shown) + ".",
         "The floor is the same metric between two halves of the truth, each with half as many fields as a candidate "
         "has. “cubic” interpolates fields of the truth from the training grid.",
         "“-white” candidates are models of vectors: white noise, scaled as at the training grid, on the same network. "

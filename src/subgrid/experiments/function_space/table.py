@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from subgrid.experiments.function_space.metrics import ABOUT, TARGETS
+from subgrid.experiments.function_space.metrics import COST, TARGETS
 from subgrid.runs.score_table import ScoreTable
 
 CUBIC, CONTINUED_FIELDS, FLOOR = "cubic", "diffusion, continued", "floor"
@@ -17,27 +17,31 @@ Found = Mapping[tuple[str, int], list[Mapping[str, float]]]
 
 def score_table(found: Found, evaluations: Mapping[str, Mapping[int, list[float]]], dimension: int) -> ScoreTable:
     """Means over the seeds, with deviations where there are several."""
-    grids = sorted({n for _, n in found})
+    grids = sorted({n for _, n in found} | {n for each in evaluations.values() for n in each})
     rows = []
     for n in grids:
         names = dict.fromkeys(name for (_, at), each in found.items() if at == n for name in each[0])
         rows += [_row(found, n, name, dimension) for name in names]
-    rows += [_cost_row(evaluations, n) for n in sorted({n for each in evaluations.values() for n in each})]
+        counts = {c: each[n] for c, each in evaluations.items() if n in each}
+        rows += [_with_means(_head(n, COST, dimension), counts)] if counts else []
     columns = tuple(c for c in COLUMNS if any(c in row for row in rows))
     return ScoreTable(rows, columns, by_candidate=True, title="Models of functions, trained on the first grid")
 
 
 def _row(found: Found, n: int, name: str, dimension: int) -> dict[str, Any]:
     values = {c: [each[name] for each in found[c, n] if name in each] for c in COLUMNS if (c, n) in found}
-    grid = " × ".join([str(n)] * dimension)
-    group = {"group": f"{grid} points", "metric": name, "target": TARGETS.get(name, "0"), "about": ABOUT[name]}
-    return _with_means(group, values)
+    return _with_means(_head(n, name, dimension), values)
 
 
-def _cost_row(evaluations: Mapping[str, Mapping[int, list[float]]], n: int) -> dict[str, Any]:
-    about = "evaluations of the velocity by an adaptive solver, for one sample"
-    group = {"group": "evaluations", "metric": f"{n} points an axis", "target": "0", "about": about}
-    return _with_means(group, {c: each[n] for c, each in evaluations.items()})
+def _head(n: int, name: str, dimension: int) -> dict[str, Any]:
+    """Of a row; what its metric is stands once, below the table."""
+    about = "beside fields that were made on this grid"
+    return {"group": grid_name(n, dimension), "metric": name, "target": TARGETS.get(name, "0"), "about": about}
+
+
+def grid_name(n: int, dimension: int) -> str:
+    """A grid in words."""
+    return f"{' × '.join([str(n)] * dimension)} points"
 
 
 def _with_means(row: dict[str, Any], values: Mapping[str, list[float]]) -> dict[str, Any]:
