@@ -32,6 +32,10 @@ from subgrid.downscaling.spread.calibration import SpreadCalibration
 from subgrid.downscaling.spread.dispersion import Dispersion
 from subgrid.downscaling.spread.post_processing import PostProcessing
 from subgrid.downscaling.spread.shape import Shape
+from subgrid.functional.function_diffusion import FunctionDiffusion
+from subgrid.functional.gaussian_field import GaussianField, field_of
+from subgrid.functional.preconditioning import BandNetwork, ModewiseOperator
+from subgrid.functional.preparation import FunctionSpace, Standard
 from subgrid.networks.layers import (
     Convolution,
     Linear,
@@ -42,7 +46,9 @@ from subgrid.networks.layers import (
 )
 from subgrid.networks.mlp import MLP
 from subgrid.networks.unet import UNet, UNetSettings
+from subgrid.numerics.modes import Box
 from subgrid.numerics.operators import BlockMean, PaddedCoarsening, SparseCoarsening, Subsample
+from subgrid.numerics.spectra import MeasuredSpectrum
 from subgrid.transport.bridge import Bridge, ProbabilityFlow
 from subgrid.transport.gaussian import GaussianMap
 from subgrid.transport.linear_velocity import CorrectedVelocity, LinearVelocity
@@ -111,7 +117,24 @@ CALIBRATION = SpreadCalibration(on_device(4), on_device(2, 3), on_device(2, 3), 
 
 SEEN = SeenFields(numbers(1, 4), abs(numbers(1, 4)), numbers(2, 4), abs(numbers(2)), 0.25, np.sort(abs(numbers(9))))
 
+BOX = Box((2.0,))
+MEASURED = MeasuredSpectrum(abs(numbers(1, 9)), (16,), abs(numbers(1)), abs(numbers(1)))
+NOISE, DATA = GaussianField(1.0, 3.0, 2.0, variance=1.0), field_of(MEASURED, 2.0)
+STANDARD = Standard((0.5,), (2.0,), BOX)
+FUNCTIONS = FunctionSpace(NOISE, DATA, (16,), STANDARD, None)
+BAND = BandNetwork(UNet(1, 1, 1, UNetSettings(channels=(4,), n_blocks=1, patch=2), key=jr.key(9)), BOX, (16,))
+OPERATOR = ModewiseOperator(BAND, DATA, NOISE)
+
 EXAMPLES: dict[str, Any] = {
+    "model of functions": FunctionDiffusion(OPERATOR, FUNCTIONS, 10.0, 0.01),
+    "modewise operator": OPERATOR,
+    "band network": BAND,
+    "function space": FUNCTIONS,
+    "standard fields": STANDARD,
+    "gaussian field": NOISE,
+    "box": BOX,
+    "power law": NOISE.spectrum,
+    "measured spectrum": MEASURED,
     "subsample": Subsample((12, 8), (3, 2)),
     "block mean": BlockMean((12, 8), (3, 2)),
     "sparse coarsening": SparseCoarsening(abs(numbers(3, 12)), fine_shape=(3, 4), coarse_shape=(3,)),
