@@ -21,6 +21,7 @@ from subgrid.diffusion.propagation import sampled_moments
 from subgrid.diffusion.samplers import Heun, Method, draw, sample, sample_with
 from subgrid.numerics.operators import BlockMean, Subsample
 
+from ..cases import few
 from .gaussian_fields import as_prior, largest_error, matrix_of, posterior, ring, torus
 from .mixture import EXACT, denoise_mixture, gaussian_of_mixture, moments, normal_quadrature
 
@@ -54,7 +55,7 @@ def double_precision():
 
 @pytest.mark.usefixtures("double_precision")
 @pytest.mark.parametrize("grid", GRIDS)
-@pytest.mark.parametrize("std", [1.0, 0.3, 0.05])
+@pytest.mark.parametrize("std", few([0.3, 1.0, 0.05]))
 @pytest.mark.parametrize("method", METHODS)
 def test_one_value_at_four_levels(method, std, grid):
     gaussian = IsotropicGaussian(jnp.asarray([0.7]), jnp.asarray(std**2))
@@ -65,7 +66,7 @@ def test_one_value_at_four_levels(method, std, grid):
 
 
 @pytest.mark.usefixtures("double_precision")
-@pytest.mark.parametrize("grid", ["VE exponential", "VP"])
+@pytest.mark.parametrize("grid", few(["VE exponential", "VP"]))
 @pytest.mark.parametrize("name", FIELDS)
 @pytest.mark.parametrize("method", METHODS)
 def test_a_field_at_four_levels(method, name, grid):
@@ -265,7 +266,7 @@ def test_the_flow_ignores_the_key_and_the_diffusion_repeats_with_it():
     assert (run(GaussianSDE, 0) != run(GaussianSDE, 1)).all()
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", few(METHODS))
 def test_gradient_with_respect_to_the_denoiser(method):
     # Samples of N(0, s²) are s times those of N(0, 1), up to the discretised residual, so d(std)/ds = 1 near s = 1.
     assert isinstance(method(gaussian_of_mixture()), Method)

@@ -15,6 +15,7 @@ from subgrid.diffusion.noise_levels import karras_grid
 from subgrid.diffusion.samplers import AncestralMultistep, ExponentialMultistep, sample
 from subgrid.numerics.operators import BlockMean, SparseCoarsening, Subsample
 
+from ...cases import few
 from ..gaussian_fields import as_prior, denoised
 
 N = 32
@@ -122,7 +123,7 @@ def test_denoiser_is_the_posterior_mean(sigma, noise_variance):
     np.testing.assert_allclose(got, exact, atol=2e-3 * np.abs(exact).max())  # float32; κ(A) ≲ 10³ at σ = .01
 
 
-@pytest.mark.parametrize("sigma", [0.01, 1.0, 30.0])
+@pytest.mark.parametrize("sigma", few([0.01, 1.0, 30.0]))
 @pytest.mark.parametrize("noise", [0.0, 0.2, "its own"])
 @pytest.mark.parametrize("name", OPERATORS)
 def test_one_iteration_is_enough_when_the_gaussian_preconditions(name, noise, sigma):
