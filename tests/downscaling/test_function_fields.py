@@ -31,7 +31,10 @@ def model():
 def test_samples_have_the_coordinates_that_were_asked_for_and_the_names_of_the_fields(model):
     drawn = model.sample({"x": at(48)}, n_samples=3, n_levels=4, key=jr.key(2))
     assert drawn.dims == ("realization", "x") and drawn.name == "u" and drawn.attrs["units"] == "m s-1"
-    np.testing.assert_allclose(drawn.x, at(48))
+    assert (drawn.x.values == at(48)).all()  # to the bit, or xarray would not align them
+    coarse = xr.DataArray(at(48).astype("float32"), dims="x", attrs={"units": "m"})
+    given = model.sample(xr.Dataset(coords={"x": ("x", coarse.values, coarse.attrs)}), n_levels=4, key=jr.key(2))
+    assert given.x.attrs == {"units": "m"} and given.x.dtype == "float32"
 
 
 def test_a_key_is_one_function_at_any_coordinates(model):

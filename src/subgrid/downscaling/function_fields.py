@@ -9,7 +9,7 @@ import jax
 import jax.random as jr
 import numpy as np
 import xarray as xr
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from subgrid.downscaling.prior.functions import suited_noise
 from subgrid.functional.function_diffusion import FunctionDiffusion
@@ -105,7 +105,7 @@ def _step(name: str, x: np.ndarray) -> float:
     if step <= 0 or np.abs(steps - step).max() > UNEVEN * step:
         raise ValueError(
             f"{name} is not uniform and rising: its steps lie between {steps.min():g} and {steps.max():g}; a function "
-            "is known by its waves on a uniform grid, so interpolate the fields to one first."
+            "is known by its waves on a uniform grid, so sort the fields by it (sortby), or interpolate them to one."
         )
     return step
 
@@ -146,8 +146,8 @@ class FunctionFields:
             ValueError: for coordinates that are missing, not uniform, not of the same box, or too few.
         """
         shape = self.shape_of(target)
-        draw = jax.jit(jax.vmap(lambda own: self.model.sample(shape, n_levels=n_levels, key=own)[0]))
-        return self._labelled(np.asarray(draw(jr.split(key, n_samples))), shape, ("realization",))
+        drawn = _draw(self.model, shape, n_levels, jr.split(key, n_samples))
+        return self._labelled(np.asarray(drawn), target, ("realization",))
 
     def super_resolve(self, field: xr.DataArray, target: Target, *, n_levels: int = 32, key: Key) -> xr.DataArray:
         """A field continued to finer coordinates, its own waves kept (`FunctionDiffusion.super_resolve`).
@@ -168,7 +168,7 @@ class FunctionFields:
         shape, dims = self.shape_of(target), [axis.name for axis in self.axes]
         given = np.asarray(field.transpose(*dims).values, np.float32)[None]
         found = self.model.super_resolve(jax.numpy.asarray(given), shape, n_levels=n_levels, key=key)
-        return self._labelled(np.asarray(found.field[0]), shape, ()).assign_attrs(drift=float(found.drift))
+        return self._labelled(np.asarray(found.field[0]), target, ()).assign_attrs(drift=float(found.drift))
 
     def shape_of(self, target: Target) -> tuple[int, ...]:
         """The grid that coordinates are.
@@ -187,10 +187,17 @@ class FunctionFields:
             raise ValueError(f"the target has no coordinate {missing[0]!r}; it needs {[a.name for a in self.axes]}.")
         return tuple(axis.n_points(found[axis.name]) for axis in self.axes)
 
-    def _labelled(self, values: np.ndarray, shape: tuple[int, ...], lead: tuple[str, ...]) -> xr.DataArray:
-        coords = {axis.name: axis.places(n) for axis, n in zip(self.axes, shape, strict=True)}
-        dims = (*lead, *(axis.name for axis in self.axes))
-        return xr.DataArray(values, coords, dims, name=self.name, attrs=dict(self.attrs))
+    def _labelled(self, values: np.ndarray, target: Target, lead: tuple[str, ...]) -> xr.DataArray:
+        """With the coordinates that were asked for, to the bit: what xarray aligns by."""
+        found = target.coords if isinstance(target, xr.Dataset | xr.DataArray) else target
+        names = [axis.name for axis in self.axes]
+        coords = {name: found[name] for name in names}
+        return xr.DataArray(values, coords, (*lead, *names), name=self.name, attrs=dict(self.attrs))
+
+
+@eqx.filter_jit
+def _draw(model: FunctionDiffusion, shape: tuple[int, ...], n_levels: int, keys: Array) -> Array:
+    return jax.vmap(lambda own: model.sample(shape, n_levels=n_levels, key=own)[0])(keys)
 
 
 def fit_functions(

@@ -102,7 +102,7 @@ def _held(grid: ModeGrid, n: int) -> np.ndarray:
 def _tendency(
     grid: ModeGrid, held: np.ndarray, given: Complex[Array, "ky kx"], omega: Complex[Array, "ky kx"]
 ) -> Complex[Array, "ky kx"]:
-    """f − u·∇ω, written with two products: ∂xy(v² − u²) + (∂xx − ∂yy)uv = −u·∇ω of velocities without divergence."""
+    """f − u·∇ω, with two products: u·∇ω = ∂xy(v² − u²) + (∂xx − ∂yy)uv of velocities without divergence."""
     u, v = to_grid(velocity_modes(omega)) / TURN
     uv, difference = jnp.fft.rfft2(jnp.stack([u * v, v * v - u * u]), norm="forward")
     return given + TURN**2 * held * ((grid.kx**2 - grid.ky**2) * uv + grid.kx * grid.ky * difference)

@@ -30,7 +30,8 @@ def eikonal_residual(u: Float[np.ndarray, "y x"], *, band: float = BAND) -> floa
 def area(u: Float[np.ndarray, "y x"]) -> float:
     """The share of the square where u < 0, with cells on the border counted in part.
 
-    A cell of width h counts ½ − u/h, between 0 and 1: the part that a straight border of a distance cuts off.
+    A cell of width h counts ½ − u/h, between 0 and 1: the part that a border along the grid cuts off; a slanted
+    one is right on average.
 
     Args:
         u: on cells of the unit square, near the border a distance.

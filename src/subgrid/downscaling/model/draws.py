@@ -264,6 +264,7 @@ def draws_of(
         case Prior():
             upsampler = _guided_network(prior, on_grid_of(prior.settings.space, operator), settings)
         case FunctionDiffusion():
+            _refuse(settings, "a prior of functions", ("n_particles",), "it is guided without them")
             upsampler = _guided_functions(prior, operator, settings)
         case ConditionalModel():
             _refuse(settings, "a conditional model", ("guidance", "n_particles"), "fit a prior, which is guided")

@@ -115,6 +115,9 @@ def network_fit(
             disk that would have to be padded.
     """
     if settings.prior == "function-space":
+        fields.in_memory("a prior of functions")
+        if settings.jitter:
+            raise ValueError(f"jitter = {settings.jitter:g} is of conditional models; a guided prior takes none.")
         functions = function_settings(fields.shape, fields.edges, network)
         return NetworkFit(fields, settings.prior, functions, TrainingSettings(**training))
     levels: dict[str, Any] = {}

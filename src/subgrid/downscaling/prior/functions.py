@@ -23,7 +23,7 @@ from subgrid.data.store import write_json
 from subgrid.downscaling.prior.model import PriorSettings, build_network
 from subgrid.downscaling.prior.training import TrainingFields, TrainingSettings, train_on_fields
 from subgrid.downscaling.stored.part import load_part, save_part
-from subgrid.functional.admissibility import check_noise, require_right_noise
+from subgrid.functional.admissibility import MIN_OCTAVES, check_noise, octaves, require_right_noise
 from subgrid.functional.function_diffusion import FunctionDiffusion
 from subgrid.functional.gaussian_field import GaussianField, fit_gaussian_field
 from subgrid.functional.levels import level_range
@@ -33,6 +33,7 @@ from subgrid.functional.preparation import prepare
 from subgrid.networks.unet import smallest_grid
 from subgrid.numerics.modes import Box
 from subgrid.numerics.streams import substream
+from subgrid.training.distributed import is_first_process
 from subgrid.training.log import MetricsReport
 from subgrid.types import Key
 
@@ -41,6 +42,8 @@ FORMAT = 1
 STORE, DESCRIPTION = "functions.zarr", "functions.json"
 SMOOTHNESS = (0.5, 0.25, 0.1)
 """How far α may lie above half the dimension, from Brownian roughness down to hardly trace class."""
+MOST_POINTS = 4096
+"""Of a fine grid, whose Gaussian part is one dense matrix: 130 MB at this number, and as the square beyond."""
 FIELDS_AT_ONCE = 1024
 """Moved to the training grid together: bounds memory."""
 
@@ -73,12 +76,30 @@ def suited_noise(fields: Float[np.ndarray, "n channel *space"], box: Box) -> Gau
         N(0, C); the roughest where none is right.
     """
     anomaly = fields - fields.mean((0, *range(2, fields.ndim)), keepdims=True)
-    data = fit_gaussian_field(anomaly, box.length, box.boundary)
     grid = fields.shape[2:]
+    data = fit_gaussian_field(anomaly, box.length, box.boundary)
     energies = np.mean(np.asarray(data.mode_variances(grid)), 0) * box.weights(grid)
     tau = float(np.sum(np.sqrt(box.squared_wavenumbers(grid)) * energies) / np.sum(energies))
     noises = [GaussianField(box.n_space / 2 + more, tau, box.length, box.boundary, variance=1.0) for more in SMOOTHNESS]
+    if len(octaves(box, grid)) < MIN_OCTAVES:  # too few to tell
+        return noises[0]
     return next((noise for noise in noises if check_noise(data, noise, grid).right), noises[-1])
+
+
+def require_few_points(shape: tuple[int, ...]) -> None:
+    """Passes if a fine grid is not too large for the guidance of a prior of functions.
+
+    Args:
+        shape: of the fine grid.
+
+    Raises:
+        ValueError: for more than `MOST_POINTS` points.
+    """
+    if np.prod(shape) > MOST_POINTS:
+        raise ValueError(
+            f"a fine grid of {shape} has {int(np.prod(shape))} points, and the guidance of a prior of functions is "
+            f'dense, for {MOST_POINTS} at most; take prior = "network".'
+        )
 
 
 def function_settings(
@@ -100,6 +121,17 @@ def function_settings(
         ValueError: for a training grid that fields of this shape do not hold, or the network cannot take.
     """
     n_channels, *space = shape
+    require_few_points(tuple(space))
+    if edges == "zero":
+        raise ValueError(
+            'prior = "function-space" is of fields that fill a box, periodic or between walls; these have cells '
+            'without values around them. Take prior = "network".'
+        )
+    if told := [name for name in network if name.startswith("sigma")]:
+        raise ValueError(
+            f'{told[0]} does not go with prior = "function-space", whose noise levels follow from the spectrum of the '
+            "fields; leave it out."
+        )
     padding = "periodic" if edges == "periodic" else "reflect"
     first = PriorSettings(n_channels, tuple(space), padding=(padding,), **network)
     unit = {"patch": first.patch, "n_levels": len(first.channels)}
@@ -148,7 +180,13 @@ def train_function_prior(
     coarse = _on_grid(fields, settings.space, box)
     noise = suited_noise(coarse, box)
     _, _, space = prepare(coarse, noise)
-    require_right_noise(space.data, noise, space.grid)
+    try:
+        require_right_noise(space.data, noise, space.grid)
+    except ValueError as error:
+        raise ValueError(
+            f"these fields are too rough for a prior of functions on {space.grid} points: even noise that is hardly a "
+            f'function is smoother than they need. Take prior = "network", of the fine grid. ({error})'
+        ) from error
     levels = level_range(space.data, noise, space.grid)
     standardiser = Standardiser(jnp.asarray(space.standard.mean), jnp.asarray(space.standard.scale))
     network = build_network(settings, settings.n_channels, key=substream(key, "network"))
@@ -164,8 +202,9 @@ def train_function_prior(
         key=key,
     )  # fmt: skip
     model = FunctionDiffusion(operator, space, *levels)
-    save_part(Path(folder) / STORE, model)
-    write_json(Path(folder) / DESCRIPTION, {"format": FORMAT, **own})
+    if is_first_process():
+        save_part(Path(folder) / STORE, model)
+        write_json(Path(folder) / DESCRIPTION, {"format": FORMAT, **own})
     return model
 
 

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Scalar
 
 from subgrid.diffusion.gaussian_conditional import ConditionalGaussian, condition
 from subgrid.diffusion.gaussian_prior import GaussianPrior
+from subgrid.downscaling.prior.functions import require_few_points
 from subgrid.downscaling.upsampling.guided import DiffusionUpsampler
 from subgrid.downscaling.upsampling.particles import ParticleUpsampler
 from subgrid.functional.function_diffusion import FunctionDiffusion
@@ -179,9 +180,10 @@ def white_conditional(model: FunctionDiffusion, operator: Coarsening) -> Conditi
         The conditional; its operator is C′W⁻¹.
 
     Raises:
-        ValueError: for a fine grid below the band of the training.
+        ValueError: for a fine grid below the band of the training, or of more than some thousand points.
     """
     shape = model.space.require_target(tuple(operator.fine_shape))
+    require_few_points(shape)
     white = Whitened(operator, model.space.noise)
     return condition(gaussian_of(model, shape), white, (model.space.n_channels, *operator.coarse_shape))
 

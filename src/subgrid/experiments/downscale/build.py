@@ -144,18 +144,6 @@ def _read_json(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def fine_space(folder: Path) -> tuple[int, ...]:
-    """The fine grid that a model folder is of. **Raises:** `DataError` if it holds no model."""
-    if is_fitted(folder):
-        coarse, factors = (_read_json(folder / "bridge.json")[name] for name in ("coarse", "factors"))
-        return tuple(n * f for n, f in zip(coarse, factors, strict=True))
-    if is_conditional(folder):
-        return tuple(_read_json(folder / "conditional.json")["network"]["space"])
-    if is_function_prior(folder):
-        return load_function_prior(folder).space.grid
-    return load_prior(folder).settings.space
-
-
 def open_upsampler(config: DownscaleConfig, folder: Path, operator: Coarsening) -> AnyUpsampler:
     """The sampler of a model folder, whatever kind of model it holds.
 

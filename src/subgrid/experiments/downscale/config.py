@@ -198,6 +198,12 @@ def check(config: DownscaleConfig) -> None:
 def _check_functions(config: DownscaleConfig) -> None:
     """What a prior of functions does not go with."""
     prior = config.prior
+    where_points_coincide = config.data.periodic and config.coarsening.kind == "subsample"
+    if "function-space-2x" in config.comparison.samplers and not where_points_coincide:
+        raise ConfigError(
+            'comparison.samplers: "function-space-2x" is scored on every other point of its grid, which are points of '
+            'the archive with data.periodic = true and coarsening.kind = "subsample" alone; leave it out.'
+        )
     if prior.kind == "grid":
         if prior.n_points is not None:
             raise ConfigError('prior.n_points is of prior.kind = "function-space"; leave it out, or set the kind.')
@@ -207,6 +213,18 @@ def _check_functions(config: DownscaleConfig) -> None:
             f'prior.kind = "function-space" is a guided prior, and downscaling.method = "{config.downscaling.method}" '
             'trains no prior; set downscaling.method = "diffusion".'
         )
+    for table, name in (
+        ("prior", "process"),
+        ("prior", "sigma_min"),
+        ("prior", "sigma_max"),
+        ("training", "noise_levels"),
+    ):
+        given = getattr(config, table)
+        if getattr(given, name) != type(given).model_fields[name].default:
+            raise ConfigError(
+                f'{table}.{name} = {getattr(given, name)!r}: the noise levels of prior.kind = "function-space" follow '
+                "from the spectrum of the fields; leave it out."
+            )
     if config.sampling.particles > 1:
         raise ConfigError(
             f"sampling.particles = {config.sampling.particles}: a prior of functions is guided without them; set "

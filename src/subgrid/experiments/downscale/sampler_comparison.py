@@ -114,6 +114,7 @@ def _configured(config: DownscaleConfig, sampler: Any, n: int | None) -> Downsca
         sampling |= {"guidance": "moment-matching", "particles": N_PARTICLES, "method": "gaussian-sde"}
     kind = _kind(sampler)
     of_functions = kind == "function-space"
+    sampling |= {"guidance": "moment-matching"} if of_functions else {}
     downscaling: dict[str, Any] = config.downscaling.model_dump() | {"method": "diffusion" if of_functions else kind}
     prior: dict[str, Any] = config.prior.model_dump() | {"kind": "function-space" if of_functions else "grid"}
     changed = {"sampling": SamplingTable(**sampling), "downscaling": DownscalingTable(**downscaling)}

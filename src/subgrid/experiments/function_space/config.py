@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from subgrid.numerics.signed_distance import MEASURED_ON
 from subgrid.runs.config import (
     AsTuple,
     ConfigError,
@@ -102,6 +103,14 @@ def check(config: FunctionsConfig) -> None:
         raise ConfigError(
             f"functions.grids: {odd[0]} is no multiple of the training grid's {table.n_points}, which cubic "
             "interpolation, the baseline, needs."
+        )
+    if low := [n for n in table.cost_grids if n < table.n_points]:
+        raise ConfigError(
+            f"functions.cost_grids: {low[0]} points do not hold the modes of the {table.n_points} of the training."
+        )
+    if table.system == "digits" and (uneven := [n for n in table.grids if MEASURED_ON % n]):
+        raise ConfigError(
+            f"functions.grids: distances of digits are known on divisors of {MEASURED_ON} points, not {uneven[0]}."
         )
     if (table.digits is None) == (table.system == "digits"):
         raise ConfigError(

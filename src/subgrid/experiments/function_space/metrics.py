@@ -68,7 +68,7 @@ TARGETS: Mapping[str, str] = {"variance": "1", "energy beyond": "1", "kurtosis":
 ABOUT: Mapping[str, str] = {
     "MELR in the band": "mean |ln| of the ratio of energies, a shell each, up to the last wave of the training grid",
     "MELR": "the same up to the last wave of the grid that is sampled on",
-    "energy beyond": "energy of all waves that the training grid does not hold, over that of the truth",
+    "energy beyond": "energy of the shells after the last whole one of the training grid, over that of the truth",
     "variance": "of all values, over that of the truth",
     "W1 of values": "distance of the distributions of values at points, over the truth's standard deviation",
     "weight of a mode": "share of samples on the side of the first of two components, which is a half of the truth",

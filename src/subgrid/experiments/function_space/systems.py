@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from subgrid.data.digits import digit_shapes, read_digits
+from subgrid.data.fields import DataError
 from subgrid.experiments.function_space.config import FunctionsTable, SystemName
 from subgrid.numerics.modes import Box
 from subgrid.numerics.signed_distance import signed_distance
@@ -85,6 +86,11 @@ def _digits(table: FunctionsTable, report: NotedReport, key: Key) -> Made:
     """Signed distances of handwritten digits; those that are not trained on are the truth."""
     assert table.digits is not None
     shapes = digit_shapes(read_digits(Path(table.digits))[0])
+    if table.n_train + table.n_test > len(shapes):
+        raise DataError(
+            f"{table.digits}: holds {len(shapes)} digits, and functions.n_train + functions.n_test = "
+            f"{table.n_train + table.n_test}; ask for fewer."
+        )
     order = np.asarray(jr.permutation(key, len(shapes)))
     test, train = order[: table.n_test], order[table.n_test : table.n_test + table.n_train]
     wanted = [(train, table.n_points), *((test, n) for n in table.grids)]
