@@ -93,9 +93,7 @@ def downscale_fields(
     region: Annotated[str | None, typer.Option(help="`SOUTH,WEST,NORTH,EAST` in degrees, to write no more.")] = None,
     time: Annotated[str | None, typer.Option(help="`FIRST:LAST`, such as 2041:2050-06.")] = None,
     points: Annotated[Path | None, typer.Option(help="CSV file with lat, lon and name: stations, not fields.")] = None,
-    nearest: Annotated[
-        bool, typer.Option("--nearest", help="Stations get the nearest cell; else interpolated.")
-    ] = False,
+    nearest: Annotated[bool, typer.Option("--nearest", help="Stations get the nearest cell; else mixed.")] = False,
     form: Annotated[
         str | None, typer.Option("--format", help="`zarr` or `netcdf`; default: by the ending of the output.")
     ] = None,
@@ -144,16 +142,11 @@ def verify_ensemble(
     output: Annotated[Path, typer.Option("--output", "-o", help="JSON file of the scores.")] = Path("metrics.json"),
     variables: Annotated[
         list[str] | None,
-        typer.Option(
-            "--variable", help="Of the ensemble: `tas`; of the reference: `tas=tg` (its name), `tas={units='degC'}`."
-        ),
+        typer.Option("--variable", help="`tas`; of the reference: `tas=tg` (its name), `tas={units='degC'}`."),
     ] = None,
     paired: Annotated[
         bool | None,
-        typer.Option(
-            "--paired/--unpaired",
-            help="Dates and numbers in common are pairs, or only distributions are compared; default: as found.",
-        ),
+        typer.Option("--paired/--unpaired", help="Whether dates and numbers in common are pairs; default: as found."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")] = False,
 ) -> None:

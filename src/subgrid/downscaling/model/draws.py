@@ -30,6 +30,7 @@ from subgrid.downscaling.upsampling.choices import guidance, noise_grid, samplin
 from subgrid.downscaling.upsampling.functions import (
     FunctionUpsampler,
     trained_range,
+    unscaled,
     white_conditional,
     white_denoiser,
 )
@@ -311,9 +312,8 @@ def _guided_network(prior: Prior, operator: Coarsening, settings: SamplingSettin
 
 def _guided_functions(model: FunctionDiffusion, operator: Coarsening, settings: SamplingSettings) -> Any:
     conditional = white_conditional(model, operator)
-    as_it_is = Standardiser(jnp.zeros(model.space.n_channels), jnp.ones(model.space.n_channels))
     denoiser = white_denoiser(model, tuple(operator.fine_shape))
-    upsampler = _guided(denoiser, conditional, as_it_is, trained_range(model), settings, "moment-matching")
+    upsampler = _guided(denoiser, conditional, unscaled(model), trained_range(model), settings, "moment-matching")
     return FunctionUpsampler(upsampler, operator, model.space)
 
 

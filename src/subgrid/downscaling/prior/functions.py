@@ -177,7 +177,11 @@ def train_function_prior(
         >>> model = train_function_prior(fields, PriorSettings(1, (96,)), TrainingSettings(), folder="model", key=key)
     """
     box = box_of(len(settings.space), periodic="periodic" in settings.padding)
-    coarse = _on_grid(fields, settings.space, box)
+    if not box.holds(fields.shape[2:], settings.space):
+        raise ValueError(
+            f"a training grid of {settings.space} points has modes that fields of {fields.shape[2:]} do not hold."
+        )
+    coarse = on_grid(fields, settings.space, box)
     noise = suited_noise(coarse, box)
     _, _, space = prepare(coarse, noise)
     try:
@@ -235,8 +239,18 @@ def is_function_prior(folder: str | Path) -> bool:
     return (Path(folder) / DESCRIPTION).exists()
 
 
-def _on_grid(fields: Float[np.ndarray, "n channel *space"], grid: tuple[int, ...], box: Box) -> np.ndarray:
-    if not box.holds(fields.shape[2:], grid):
-        raise ValueError(f"a training grid of {grid} points has modes that fields of {fields.shape[2:]} do not hold.")
+def on_grid(
+    fields: Float[np.ndarray, "n channel *space"], grid: tuple[int, ...], box: Box
+) -> Float[np.ndarray, "n channel *grid"]:
+    """The waves of many fields on another grid, some fields at a time.
+
+    Args:
+        fields: on a uniform grid of the box.
+        grid: of the result; waves that it does not hold are left out.
+        box: where they live.
+
+    Returns:
+        The fields on that grid.
+    """
     parts = range(0, len(fields), FIELDS_AT_ONCE)
     return np.concatenate([np.asarray(box.resize(jnp.asarray(fields[i : i + FIELDS_AT_ONCE]), grid)) for i in parts])

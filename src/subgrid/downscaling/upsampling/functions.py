@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Scalar
 
+from subgrid.data.normalise import Standardiser
 from subgrid.diffusion.gaussian_conditional import ConditionalGaussian, condition
 from subgrid.diffusion.gaussian_prior import GaussianPrior
 from subgrid.downscaling.prior.functions import require_few_points
@@ -199,6 +200,18 @@ def white_denoiser(model: FunctionDiffusion, shape: tuple[int, ...]) -> Denoiser
         D(x, σ).
     """
     return WhiteDenoiser(model.operator, model.space, shape)
+
+
+def unscaled(model: FunctionDiffusion) -> Standardiser:
+    """Of white coordinates, which are standardised already.
+
+    Args:
+        model: the prior.
+
+    Returns:
+        Mean 0 and standard deviation 1 of every channel.
+    """
+    return Standardiser(jnp.zeros(model.space.n_channels), jnp.ones(model.space.n_channels))
 
 
 def trained_range(model: FunctionDiffusion) -> tuple[float, float]:

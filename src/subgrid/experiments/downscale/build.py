@@ -5,11 +5,9 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from subgrid.data.fields import DataError
-from subgrid.data.normalise import Standardiser
 from subgrid.diffusion.gaussian_conditional import condition
 from subgrid.diffusion.gaussian_prior import GaussianPrior
 from subgrid.diffusion.objective import Quantile
@@ -35,6 +33,7 @@ from subgrid.downscaling.upsampling.choices import NoiseRange, guidance, noise_g
 from subgrid.downscaling.upsampling.functions import (
     FunctionUpsampler,
     trained_range,
+    unscaled,
     white_conditional,
     white_denoiser,
 )
@@ -128,11 +127,10 @@ def function_upsampler_of(config: DownscaleConfig, model: FunctionDiffusion, ope
     """The sampler of a prior of functions, on the fine grid of C′."""
     conditional = white_conditional(model, operator)
     noise_range = sampling_range(leading_std(conditional.prior), trained_range(model), method_of(config))
-    channels = model.space.n_channels
     white = DiffusionUpsampler(
         white_denoiser(model, tuple(operator.fine_shape)),
         conditional,
-        Standardiser(jnp.zeros(channels), jnp.ones(channels)),
+        unscaled(model),
         guide_of(config, conditional.prior),
         grid_of(config, noise_range),
         method_of(config),

@@ -15,7 +15,7 @@ import numpy as np
 from subgrid.data.store import write_whole
 from subgrid.experiments.function_space.candidates import Model, continued, draw, evaluations, train
 from subgrid.experiments.function_space.config import Candidate, FunctionsConfig, FunctionsTable
-from subgrid.experiments.function_space.systems import Made, box_of
+from subgrid.experiments.function_space.systems import Made, system_box
 from subgrid.functional.function_flow import FunctionFlow
 from subgrid.training.checkpoint import Checkpoints
 from subgrid.types import Key
@@ -59,7 +59,7 @@ def make_cell(
     model = train(
         cell.candidate,
         made.train,
-        box_of(table.system, table.n_space),
+        system_box(table.system, table.n_space),
         table,
         checkpoints=Checkpoints(folder / "training" / cell.name),
         report=lambda step, _: report(0.8 * step / table.n_steps, "training"),

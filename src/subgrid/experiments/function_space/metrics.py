@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from subgrid.downscaling.prior.functions import on_grid
 from subgrid.experiments.function_space.config import FunctionsTable, SystemName
-from subgrid.experiments.function_space.systems import Fields, box_of, regime
+from subgrid.experiments.function_space.systems import Fields, regime, system_box
 from subgrid.numerics.modes import Box
 from subgrid.verification.distributions import wasserstein_1
 from subgrid.verification.level_sets import area, eikonal_residual, perimeter
@@ -29,7 +30,7 @@ Metric = Callable[[Fields, Fields], float]
 def metrics_of(system: SystemName, n: int, n_points: int) -> dict[str, Metric]:
     """The metrics of a system on n points an axis, n_points those of the training."""
     shape = (n,) * (1 if system == "ramp-mixture" else 2)
-    box = box_of(system, len(shape))
+    box = system_box(system, len(shape))
     last = last_shell(box, n_points)
     found: dict[str, Metric] = {
         "MELR in the band": lambda x, y: log_ratio(x, y, box, 1, last),
@@ -130,13 +131,7 @@ def drift(
     coarse: Float[np.ndarray, "n channel *coarse"], fine: Float[np.ndarray, "n channel *fine"], box: Box
 ) -> float:
     """How far the modes of a coarse grid are from those that fine samples of the same keys have."""
-    cut = np.concatenate(
-        [
-            np.asarray(box.resize(jnp.asarray(fine[i : i + FIELDS_AT_ONCE]), coarse.shape[2:]))
-            for i in range(0, len(fine), FIELDS_AT_ONCE)
-        ]
-    )
-    kept = np.asarray(box.resize(jnp.asarray(coarse), coarse.shape[2:]))
+    cut, kept = (on_grid(fields, coarse.shape[2:], box) for fields in (fine, coarse))
     return float(np.sqrt(np.mean((cut - kept) ** 2) / np.mean(kept**2)))
 
 

@@ -7,7 +7,7 @@ from subgrid.experiments.function_space.config import FunctionsTable
 from subgrid.experiments.function_space.figures import cost_plate, lines_plate, spectra_plate, stamps_plate
 from subgrid.experiments.function_space.metrics import ABOUT, COST, last_shell
 from subgrid.experiments.function_space.run import FunctionsRun
-from subgrid.experiments.function_space.systems import box_of
+from subgrid.experiments.function_space.systems import system_box
 from subgrid.experiments.function_space.table import grid_name
 from subgrid.report.plates import Plate, Section
 from subgrid.runs.page import Page, read_metrics
@@ -54,7 +54,7 @@ def _samples(run: FunctionsRun) -> Plate:
 
 def _spectra(run: FunctionsRun, metrics: dict) -> list[Plate]:
     table = run.config.functions
-    last = last_shell(box_of(table.system, table.n_space), table.n_points)
+    last = last_shell(system_box(table.system, table.n_space), table.n_points)
     return [spectra_plate(metrics["spectra"][str(n)], n, last, table.n_space) for n in table.grids]
 
 

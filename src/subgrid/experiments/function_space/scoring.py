@@ -9,7 +9,7 @@ from subgrid.experiments.function_space.cells import all_cells
 from subgrid.experiments.function_space.config import FunctionsTable
 from subgrid.experiments.function_space.metrics import drift, scores, spectrum
 from subgrid.experiments.function_space.run import FunctionsRun
-from subgrid.experiments.function_space.systems import Fields, box_of
+from subgrid.experiments.function_space.systems import Fields, system_box
 from subgrid.experiments.function_space.table import CONTINUED_FIELDS, CUBIC, FLOOR, score_table
 from subgrid.runs.page import write_metrics
 from subgrid.runs.stage import Update
@@ -44,7 +44,7 @@ def score(run: FunctionsRun, update: Update) -> None:
 def interpolated(run: FunctionsRun, n: int) -> Fields:
     """The truth of the training grid, by cubic splines on a finer one."""
     table = run.config.functions
-    box = box_of(table.system, table.n_space)
+    box = system_box(table.system, table.n_space)
     return cubic_interpolation(
         run.made.truth[table.n_points],
         (n // table.n_points,) * table.n_space,
@@ -57,7 +57,9 @@ def _scores_of_cell(run: FunctionsRun, arrays: Mapping[str, np.ndarray], n: int)
     table = run.config.functions
     fields, coarse = arrays[f"samples_{n}"], arrays[f"samples_{table.n_points}"]
     own = scores(table, fields, run.made.truth[n])
-    return own if n == table.n_points else {**own, "drift": drift(coarse, fields, box_of(table.system, table.n_space))}
+    return (
+        own if n == table.n_points else {**own, "drift": drift(coarse, fields, system_box(table.system, table.n_space))}
+    )
 
 
 def _floor(table: FunctionsTable, truth: Fields) -> dict[str, float]:
@@ -73,7 +75,7 @@ def _add(found: Scores, column: str, n: int, values: Mapping[str, float]) -> Non
 def _spectra(run: FunctionsRun) -> dict[str, dict[str, list[float]]]:
     """Energies by shell of the first seed, by grid and candidate, for figures."""
     table = run.config.functions
-    box = box_of(table.system, table.n_space)
+    box = system_box(table.system, table.n_space)
     energies = lambda fields: spectrum(fields, box)[: fields.shape[-1] // 2].tolist()  # noqa: E731
     found = {str(n): {"truth": energies(run.made.truth[n])} for n in table.grids}
     for cell in all_cells(run.config):

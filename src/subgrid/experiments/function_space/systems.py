@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from jaxtyping import Float
 
 from subgrid.data.digits import digit_shapes, read_digits
 from subgrid.data.fields import DataError
+from subgrid.downscaling.prior.functions import box_of, on_grid
 from subgrid.experiments.function_space.config import FunctionsTable, SystemName
 from subgrid.numerics.modes import Box
 from subgrid.numerics.signed_distance import signed_distance
@@ -36,9 +36,9 @@ class Made:
     truth: Mapping[int, np.ndarray]
 
 
-def box_of(system: SystemName, n_space: int) -> Box:
+def system_box(system: SystemName, n_space: int) -> Box:
     """Where fields live, sides of 1."""
-    return Box((1.0,) * n_space, "neumann" if system in WALLS else "periodic")
+    return box_of(n_space, periodic=system not in WALLS)
 
 
 def regime(system: SystemName, n: int) -> Float[np.ndarray, "*space"] | None:
@@ -69,17 +69,11 @@ def _drawer(table: FunctionsTable, report: NotedReport) -> Callable[[int, int, K
         report(0, 1, what)
         if table.system == "wave-mixture":
             return wave_mixture(n, (n_points, n_points), key=key)[0]
-        return _cut(ramp_mixture(n, (max(table.grids),), key=key)[0], n_points)
+        # A ramp that is sampled at few points is another function: its kinks at the walls are folded into their waves.
+        whole = ramp_mixture(n, (max(table.grids),), key=key)[0]
+        return on_grid(whole, (n_points,), system_box(table.system, 1))
 
     return draw
-
-
-def _cut(fields: Float[np.ndarray, "n channel fine"], n_points: int) -> Float[np.ndarray, "n channel cut"]:
-    """The modes of n points of fields on a finer grid. A ramp that is sampled at few points is another function: what
-    lies beyond their modes, a kink at each wall, is folded back into them."""
-    box = box_of("ramp-mixture", 1)
-    parts = range(0, len(fields), 1000)
-    return np.concatenate([np.asarray(box.resize(jnp.asarray(fields[i : i + 1000]), (n_points,))) for i in parts])
 
 
 def _digits(table: FunctionsTable, report: NotedReport, key: Key) -> Made:
