@@ -1,3 +1,9 @@
+from .adversarial import (
+    Players as Players,
+    adversarial_loss as adversarial_loss,
+    held_fixed as held_fixed,
+    two_optimisers as two_optimisers,
+)
 from .checkpoint import (
     CheckpointMismatch as CheckpointMismatch,
     Checkpoints as Checkpoints,
