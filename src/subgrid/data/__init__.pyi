@@ -30,11 +30,14 @@ from .normalise import (
     fit_standardiser as fit_standardiser,
 )
 from .store import (
+    Arrays as Arrays,
     OutputError as OutputError,
     OutputExists as OutputExists,
     check_free as check_free,
     output_kind as output_kind,
+    read_arrays as read_arrays,
     remove as remove,
+    write_arrays as write_arrays,
     write_dataset as write_dataset,
     write_json as write_json,
     write_text as write_text,

@@ -6,10 +6,11 @@ import json
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
 import xarray as xr
 
 from subgrid.data.leftovers import owner, remove_leftovers
@@ -18,6 +19,8 @@ from subgrid.data.sources.opening import split_group
 from subgrid.data.sources.remote import local_path, url_of
 
 Kind: TypeAlias = Literal["file", "store"]
+Arrays: TypeAlias = Mapping[str, np.ndarray]
+"""By name."""
 NETCDF_SUFFIXES = (".nc", ".nc4", ".netcdf", ".cdf")
 OTHER_FORMATS = (
     ".grib", ".grib2", ".grb", ".grb2", ".tif", ".tiff", ".csv", ".txt", ".json", ".toml", ".h5", ".hdf5", ".hdf",
@@ -308,3 +311,41 @@ def _explain(path: Path, error: OSError) -> str:
     if error.errno == errno.ENOSPC:
         return f"{path}: no space left on the disk; nothing was written."
     return f"{path}: cannot be written ({error.strerror or error})."
+
+
+def write_arrays(arrays: Arrays, path: str | Path) -> Path:
+    """Arrays into one npz file, whole or not at all; an older one is replaced.
+
+    Args:
+        arrays: by name.
+        path: of the file.
+
+    Returns:
+        The path.
+
+    Raises:
+        OutputExists: if something else is there.
+        OutputError: if it cannot be written.
+
+    Examples:
+        >>> write_arrays({"fields": fields}, "RUN/fields.npz")
+    """
+
+    def write(partial: Path) -> None:
+        with partial.open("wb") as file:
+            np.savez(file, allow_pickle=False, **dict(arrays))
+
+    return write_whole(path, write, overwrite=True, kind="file")
+
+
+def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
+    """What `write_arrays` wrote.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        The arrays by name.
+    """
+    with np.load(path) as file:
+        return dict(file)

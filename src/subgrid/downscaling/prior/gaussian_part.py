@@ -12,6 +12,8 @@ from subgrid.data.stream import StreamedFields
 from subgrid.diffusion.gaussian_prior import GaussianPrior, choose_n_components, fit_gaussian_prior
 from subgrid.diffusion.stationary_prior import fit_stationary_prior
 from subgrid.downscaling.prior.training import Fields, TrainingSettings
+from subgrid.numerics.streams import stream
+from subgrid.numerics.symmetries import SymmetryGroup, random_images
 
 MOST_COMPONENTS = 512
 """Of fields with more values: what is beyond is one mean variance. A step then costs some 2·512·d operations, less than
@@ -56,7 +58,7 @@ def gaussian_part_of(fields: Fields, standardiser: Standardiser, training: Train
         fields: (n, channel, *space), physical units, or `StreamedFields`.
         standardiser: physical ↔ normalised.
         training: says whether translations change nothing; the Gaussian then has the fields' spectrum, else their
-            components.
+            components, or those of random images where there are other symmetries.
 
     Returns:
         The Gaussian, of normalised fields, of up to `MOST_COMPONENTS` components.
@@ -70,7 +72,18 @@ def gaussian_part_of(fields: Fields, standardiser: Standardiser, training: Train
         of_spectrum = max(MOST_FIELDS, MOST_VALUES // fields[0].size)
         few = _evenly(fields, of_spectrum if training.translation_invariant else MOST_FIELDS)
     normalised = np.asarray(standardiser.normalise(jnp.asarray(few), few.ndim - 2))
+    if training.symmetries is not None:
+        normalised = _images(normalised, training.symmetries)
     return fit_gaussian_part(normalised, translation_invariant=training.translation_invariant)
+
+
+def _images(
+    fields: Float[np.ndarray, "n channel *space"], group: SymmetryGroup
+) -> Float[np.ndarray, "m channel *space"]:
+    """Random images of fields, `MOST_FIELDS` in all, those of one beside each other: left-out fifths share no field."""
+    size, key = max(len(fields), MOST_FIELDS), stream(0, "gaussian part", "images")
+    repeated = fields[np.arange(size) * len(fields) // size]
+    return np.asarray(random_images(jnp.asarray(repeated), group, key=key))
 
 
 def blank_gaussian_part(shape: tuple[int, ...], n_components: int) -> GaussianPrior:

@@ -5,14 +5,14 @@ RUN/cells/CANDIDATE.SEED.npz      samples by points an axis; "continued" ones, o
 RUN/training/CANDIDATE.SEED       where an unfinished training goes on
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import jax.random as jr
 import numpy as np
 
-from subgrid.data.store import write_whole
+from subgrid.data.store import write_arrays
 from subgrid.experiments.function_space.candidates import Model, continued, draw, evaluations, train
 from subgrid.experiments.function_space.config import Candidate, FunctionsConfig, FunctionsTable
 from subgrid.experiments.function_space.systems import Made, system_box
@@ -20,7 +20,6 @@ from subgrid.functional.function_flow import FunctionFlow
 from subgrid.training.checkpoint import Checkpoints
 from subgrid.types import Key
 
-Arrays = Mapping[str, np.ndarray]
 CONTINUED = ("diffusion",)
 """Candidates that also continue given fields of the training grid to finer ones."""
 N_COUNTED = 8
@@ -87,19 +86,3 @@ def _continuations(model: Model, table: FunctionsTable, made: Made, key: Key) ->
             fields, drifts = continued(model, made.truth[table.n_points], table.shape(n), table.n_levels, key=key)
             found |= {f"continued_{n}": fields, f"continued_drift_{n}": drifts}
     return found
-
-
-def write_arrays(arrays: Arrays, path: Path) -> None:
-    """Arrays into one file, whole or not at all."""
-
-    def write(partial: Path) -> None:
-        with partial.open("wb") as file:
-            np.savez(file, allow_pickle=False, **dict(arrays))
-
-    write_whole(path, write, overwrite=True, kind="file")
-
-
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """What `write_arrays` wrote."""
-    with np.load(path) as file:
-        return dict(file)

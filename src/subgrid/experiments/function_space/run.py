@@ -2,7 +2,8 @@
 
 from functools import cached_property
 
-from subgrid.experiments.function_space.cells import Cell, cell_path, read_arrays
+from subgrid.data.store import read_arrays
+from subgrid.experiments.function_space.cells import Cell, cell_path
 from subgrid.experiments.function_space.config import FunctionsConfig
 from subgrid.experiments.function_space.systems import Made
 from subgrid.runs.run import Run

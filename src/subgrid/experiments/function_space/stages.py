@@ -1,13 +1,7 @@
 """The stages of models of functions: data, cells, table, page."""
 
-from subgrid.experiments.function_space.cells import (
-    Arrays,
-    Cell,
-    all_cells,
-    cell_path,
-    make_cell,
-    write_arrays,
-)
+from subgrid.data.store import Arrays, write_arrays
+from subgrid.experiments.function_space.cells import Cell, all_cells, cell_path, make_cell
 from subgrid.experiments.function_space.config import FunctionsConfig, FunctionsTable
 from subgrid.experiments.function_space.page import page
 from subgrid.experiments.function_space.run import FunctionsRun
