@@ -46,3 +46,30 @@ def test_files_that_are_not_what_they_should_be_are_named(digits):
     (folder / LABELS).unlink()
     with pytest.raises(DataError, match="no such file; the folder needs"):
         read_digits(folder)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda packed: packed[:-12], "is no whole gzip file"),
+        (lambda packed: packed[:-6] + bytes([packed[-6] ^ 1]) + packed[-5:], "is no whole gzip file"),  # the checksum
+        (lambda packed: packed[:12] + bytes(8) + packed[20:], "is no whole gzip file"),  # the stream itself
+        (lambda packed: gzip.compress(b""), "is no idx file of 3 axes, or it is cut short"),
+        (lambda packed: gzip.compress(gzip.decompress(packed)[:9]), "cut short"),  # within its header
+        (lambda packed: gzip.compress(gzip.decompress(packed)[:-1]), "cut short"),
+        (lambda packed: gzip.compress(gzip.decompress(packed) + b"x"), "is no idx file"),
+        (lambda packed: gzip.compress(b"\0\0\x08\x01" + gzip.decompress(packed)[4:]), "is no idx file of 3 axes"),
+    ],
+)
+def test_damage_is_named(digits, damage, message):
+    path = digits[0] / IMAGES
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(DataError, match=message) as error:
+        read_digits(digits[0])
+    assert str(path) in str(error.value)
+
+
+def test_ink_is_what_is_brighter_than_half():
+    images = np.zeros((1, 28, 28), np.uint8)
+    images[0, 0, 0], images[0, 27, 27], images[0, 5, 6] = 128, 255, 127
+    assert np.argwhere(digit_shapes(images)[0]).tolist() == [[2, 2], [29, 29]]

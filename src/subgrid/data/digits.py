@@ -1,6 +1,7 @@
 """Handwritten digits: the idx files of MNIST, and the shapes in them."""
 
 import gzip
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -54,10 +55,11 @@ def _read_idx(path: Path, axes: int) -> UInt8[np.ndarray, "..."]:
         content = gzip.decompress(path.read_bytes())
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; the folder needs {IMAGES} and {LABELS}, as MNIST has them.") from error
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: is no whole gzip file ({error}).") from error
-    head = np.frombuffer(content[: 4 * (1 + axes)], ">i4")
+    n_head = 4 * (1 + axes)
+    head = np.frombuffer(content[:n_head].ljust(n_head, b"\0"), ">i4")
     sizes = tuple(int(size) for size in head[1:])
-    if len(head) != 1 + axes or head[0] != MAGIC[axes] or len(content) != head.nbytes + int(np.prod(sizes)):
+    if head[0] != MAGIC[axes] or len(content) != n_head + int(np.prod(sizes)):
         raise DataError(f"{path}: is no idx file of {axes} axes, or it is cut short.")
-    return np.frombuffer(content[head.nbytes :], np.uint8).reshape(sizes)
+    return np.frombuffer(content[n_head:], np.uint8).reshape(sizes)

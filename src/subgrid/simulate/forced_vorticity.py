@@ -28,7 +28,9 @@ FORCING = PowerLaw(2.5, 7.0, 93.0, zero_mean=True)
 VISCOSITY = 1e-2
 END = 5.0
 TIME_STEP = 0.125
-"""Of a scheme of fourth order. Errors against a quarter of it are 1e-6, and 1e-4 at twice this step (64 flows)."""
+"""Of a scheme of fourth order. Errors against a quarter of it are 1e-6, and 1e-4 at twice this step (64 flows). The
+same at every resolution: damping νk²h grows faster with the wavenumber than the Courant number ukh. A uniform flow is
+stable in all waves while u²h < 4.8ν, which is u < .62 here."""
 POINTS_AT_ONCE = 2**16
 """Of the flows that are advanced together, which two cores do without waiting for memory."""
 TURN = 2 * np.pi
@@ -64,28 +66,32 @@ def vorticity(
     Products are computed on 3/2 as many points an axis, so that every mode of the grid is resolved and none aliased.
 
     Args:
-        given: f on a square grid.
+        given: f on a square grid; without its mean, of which no flow on a torus could come.
         viscosity: ν, in unit lengths² a unit time; default .01.
         end: the time, default 5.
-        time_step: default .125.
+        time_step: default .125; stable below 4.8 ν over the square of the speed.
 
     Returns:
         ω on the same grid.
 
     Raises:
-        ValueError: for a grid that is not square, or an end that is no multiple of the step.
+        ValueError: for a grid that is not square, numbers that are not positive, or an end that is no multiple of the
+            step.
 
     Examples:
         >>> omega = jax.vmap(vorticity)(forcings)
     """
-    n, steps = given.shape[0], round(end / time_step)
+    n = given.shape[0]
     if given.shape != (n, n):
         raise ValueError(f"a forcing lives on a square grid, got {given.shape}.")
+    if not (viscosity > 0 and end > 0 and time_step > 0):
+        raise ValueError(f"viscosity, end and time_step must be positive, got {viscosity}, {end} and {time_step}.")
+    steps = round(end / time_step)
     if abs(steps * time_step - end) > 1e-9 * end:
         raise ValueError(f"the end, {end}, is no multiple of the time step, {time_step}.")
     wide = 3 * ((n + 1) // 2)
     grid = grid_of(wide)
-    modes = BOX.resize_modes(BOX.to_modes(given), (n, n), (wide, wide))
+    modes = BOX.resize_modes(BOX.to_modes(given), (n, n), (wide, wide)).at[0, 0].set(0)
     decay = jnp.asarray(-viscosity * TURN**2 * grid.square + 0j)
     tendency: Any = partial(_tendency, grid, _held(grid, n), modes)  # any function of the modes will do
     stepper = exponax.etdrk.ETDRK4(time_step, decay, tendency)
@@ -114,7 +120,7 @@ def vorticity_fields(
     """Many flows, each of a forcing of its own; the same key on another grid gives the same flows.
 
     Args:
-        n: number of flows.
+        n: number of flows, at least 1.
         n_points: of the grid, an axis.
         report: `report(done, total)`.
         key: random key; of all flows, their first ones are those of a smaller number.
@@ -122,9 +128,15 @@ def vorticity_fields(
     Returns:
         ω at the end.
 
+    Raises:
+        ValueError: for no flows.
+        ArithmeticError: as soon as a flow blew up.
+
     Examples:
         >>> fields = vorticity_fields(2000, 64, key=key)
     """
+    if n < 1:
+        raise ValueError(f"n must be at least 1, got {n}.")
     shape = (n_points, n_points)
     at_once = min(n, max(1, POINTS_AT_ONCE // n_points**2))
     one = jax.jit(lambda keys: jax.lax.map(lambda own: vorticity(forcing(shape, key=own)), keys, batch_size=at_once))
@@ -132,6 +144,10 @@ def vorticity_fields(
     for first in range(0, n, at_once):
         place = np.arange(first, first + at_once) % n  # the last batch is filled up: one compilation
         found.append(np.asarray(one(jax.vmap(partial(jr.fold_in, key))(jnp.asarray(place)))))
+        if not np.isfinite(found[-1]).all():
+            raise ArithmeticError(
+                f"one of the flows {first} to {place.max()} blew up: the time step is too long for it."
+            )
         if report is not None:
             report(min(first + at_once, n), n)
     return np.concatenate(found)[:n, None]

@@ -26,6 +26,8 @@ from .distributions import (
     wasserstein_1 as wasserstein_1,
 )
 from .effective import (
+    covariance_dimension as covariance_dimension,
+    covariance_rmse_floor as covariance_rmse_floor,
     effective_sample_size as effective_sample_size,
 )
 from .ensembles import (
@@ -35,6 +37,9 @@ from .ensembles import (
     rank_histogram as rank_histogram,
     sample_variability as sample_variability,
     spread_skill_ratio as spread_skill_ratio,
+)
+from .enstrophy_flux import (
+    enstrophy_flux as enstrophy_flux,
 )
 from .extremes import (
     QuantileTable as QuantileTable,
@@ -59,6 +64,15 @@ from .masks import (
     restore_cells as restore_cells,
     select_cells as select_cells,
     valid_cells as valid_cells,
+)
+from .mean_profile import (
+    mean_profile as mean_profile,
+    profile_amplitude as profile_amplitude,
+    profile_anomalies as profile_anomalies,
+)
+from .memorisation import (
+    NearestFields as NearestFields,
+    nearest_fields as nearest_fields,
 )
 from .rank_tests import (
     FlatnessTest as FlatnessTest,
@@ -102,6 +116,11 @@ from .sphere_spectra import (
     region_spacing as region_spacing,
     spectral_log_ratio as spectral_log_ratio,
     spherical_spectrum as spherical_spectrum,
+)
+from .tails import (
+    kurtosis as kurtosis,
+    log_density as log_density,
+    tail_ratio as tail_ratio,
 )
 from .transport_distance import (
     wasserstein_2 as wasserstein_2,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from subgrid.downscaling.prior.functions import on_grid
 from subgrid.experiments.function_space.config import FunctionsTable, SystemName
@@ -16,6 +16,7 @@ from subgrid.experiments.function_space.systems import Fields, regime, system_bo
 from subgrid.numerics.modes import Box
 from subgrid.verification.distributions import wasserstein_1
 from subgrid.verification.level_sets import area, eikonal_residual, perimeter
+from subgrid.verification.tails import kurtosis
 
 FIELDS_AT_ONCE = 32
 EMPTY = 1e-10
@@ -119,12 +120,6 @@ def value_distance(x: Fields, y: Fields) -> float:
     a, b = thin(x), thin(y)
     levels = (np.arange(1000) + 0.5) / 1000
     return float(np.mean(np.abs(np.quantile(a, levels) - np.quantile(b, levels))) / np.std(y))
-
-
-def kurtosis(x: Fields | Array) -> float:
-    """⟨(u − ū)⁴⟩/⟨(u − ū)²⟩², 3 for a Gaussian."""
-    anomaly = np.asarray(x, np.float64) - np.mean(x)
-    return float(np.mean(anomaly**4) / np.mean(anomaly**2) ** 2)
 
 
 def drift(
