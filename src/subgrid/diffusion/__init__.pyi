@@ -93,6 +93,7 @@ from .samplers import (
     Method as Method,
     denoise_once as denoise_once,
     draw as draw,
+    draw_path as draw_path,
     no_memory as no_memory,
     sample as sample,
     sample_with as sample_with,

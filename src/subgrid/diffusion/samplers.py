@@ -99,6 +99,36 @@ def draw(
     return sample(denoiser, start, noise_levels, method=method, key=sample_key)
 
 
+def draw_path(
+    denoiser: Denoiser, shape: tuple[int, ...], noise_levels: Float[Array, " level"], *, method: Method, key: Key
+) -> Float[Array, "level *shape"]:
+    """`draw`, with what it passes through: x at every noise level but the first, and the sample.
+
+    Args:
+        denoiser: D(x, σ) = E[x₀ | x₀ + σε = x].
+        shape: of a field.
+        noise_levels: decreasing.
+        method: of stepping.
+        key: random key; the last field is, up to rounding, the sample that `draw` makes of it.
+
+    Returns:
+        (level, *shape), the sample last.
+
+    Examples:
+        >>> frames = draw_path(denoiser, (1, 64, 64), levels, method=GaussianSDE(prior), key=key)
+    """
+    start_key, sample_key = jr.split(key)
+    x = method.start(standard_normal(shape, noise_levels.dtype, key=start_key), noise_levels[0])
+    memory, states = method.init(x), []
+    keys = jr.split(sample_key, noise_levels.shape[0])
+    noises = [standard_normal((method.n_noises, *shape), x.dtype, key=k) for k in keys]
+    step = eqx.filter_jit(lambda x, memory, now, then, noise: method.step(denoiser, x, memory, now, then, noise=noise))
+    for now, then, noise in zip(noise_levels[:-1], noise_levels[1:], noises[:-1], strict=True):
+        x, memory = step(x, memory, now, then, noise)
+        states.append(x)
+    return jnp.stack([*states, method.finish(denoiser, x, memory, noise_levels[-1], noise=noises[-1])])
+
+
 def sample_with(
     denoiser: Denoiser,
     x: Sample,

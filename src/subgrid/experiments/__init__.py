@@ -16,6 +16,9 @@ KINDS: dict[str, Kind] = {
     "toy": Kind("subgrid.experiments.toy_2d", "Transports between sets of points in the plane, as published."),
     "gaussian_bridge": Kind("subgrid.experiments.gaussian_bridge", "A bridge between Gaussians and its closed form."),
     "gallery": Kind("subgrid.experiments.gallery", "From noise to a set of points, four ways, animated."),
+    "navier_stokes": Kind(
+        "subgrid.experiments.navier_stokes", "Kolmogorov flow: all methods and baselines, one table."
+    ),
     "functions": Kind(
         "subgrid.experiments.function_space", "Models of functions, sampled on finer grids than trained."
     ),

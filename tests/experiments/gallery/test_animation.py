@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from subgrid.experiments.gallery import animation
-from subgrid.experiments.gallery.animation import HOLD, MILLISECONDS, draw_frame, write_gif, write_page
+from subgrid.experiments.gallery.animation import draw_frame, write_gif, write_page
+from subgrid.report.animation import HOLD, MILLISECONDS
 
 N_FRAMES = 4
 

@@ -4,19 +4,17 @@ import base64
 import json
 from collections.abc import Mapping
 from importlib import resources
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from subgrid.data.store import write_text, write_whole
-from subgrid.report import style
+from subgrid.data.store import write_text
+from subgrid.report import animation, style
 from subgrid.report.plates import Plate
 
 PlottedPaths = Float[np.ndarray, "frame n 2"]
@@ -26,9 +24,6 @@ PANEL = 2.1
 DPI = 100
 N_TRACED = 24
 """Points whose whole path is drawn."""
-MILLISECONDS = 70
-HOLD = 14
-"""Frames that the end is shown for: a second."""
 COLOURS = 32
 """Of the GIF's palette: two hues, a grey and their blends with the paper."""
 QUANTUM = 32_000
@@ -57,11 +52,9 @@ def draw_frame(paths: Mapping[str, PlottedPaths], frame: int) -> Figure:
     """All panels at one frame, in the house style."""
     with style.context():
         figure = Figure(figsize=(PANEL * len(paths), PANEL + 0.25), dpi=DPI, layout="constrained")
-        FigureCanvasAgg(figure)
         limit = limits_of(paths)
         for axes, (title, path) in zip(np.ravel(figure.subplots(1, len(paths))), paths.items(), strict=True):
             draw_panel(axes, title, path, frame, limit)
-        figure.canvas.draw()
     return figure
 
 
@@ -74,28 +67,15 @@ def write_gif(path: str | Path, paths: Mapping[str, PlottedPaths]) -> Path:
 
         write_gif("moons.gif", {"flow": flow_paths, "bridge": bridge_paths})
     """
-    from PIL import Image
-
-    n_frames = _number_of_frames(paths)
-    images = [_image(draw_frame(paths, frame)) for frame in range(n_frames)]
-    palette = images[n_frames // 2].quantize(COLOURS)
-    first, *others = [
-        image.quantize(palette=palette, dither=Image.Dither.NONE) for image in [*images, *[images[-1]] * HOLD]
-    ]
-    buffer = BytesIO()
-    first.save(buffer, format="GIF", save_all=True, append_images=others, duration=MILLISECONDS, loop=0, optimize=True)
-    return write_whole(path, lambda partial: _write(partial, buffer.getvalue()), overwrite=True, kind="file")
+    frames = [draw_frame(paths, frame) for frame in range(_number_of_frames(paths))]
+    return animation.write_gif(path, frames, colours=COLOURS)
 
 
 def gif_plate(name: str, path: Path) -> Plate:
     """A GIF as a figure of a report."""
-    from PIL import Image
-
-    with Image.open(path) as image:
-        width, height = image.size
-    source = f"data:image/gif;base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
     caption = "Grey: where all came from. Orange: the paths of some."
-    return Plate(name, name, source, width, height, f"Points moving from a Gaussian onto {name}, four ways.", caption)
+    alt = f"Points moving from a Gaussian onto {name}, four ways."
+    return animation.gif_plate(name, name, path, alt=alt, caption=caption)
 
 
 def write_page(path: str | Path, sets: Mapping[str, Mapping[str, PlottedPaths]]) -> Path:
@@ -129,14 +109,3 @@ def _number_of_frames(paths: Mapping[str, PlottedPaths]) -> int:
     if len(set(lengths.values())) != 1:
         raise ValueError(f"all panels must have as many frames, got {lengths}.")
     return next(iter(lengths.values()))
-
-
-def _image(figure: Figure):
-    from PIL import Image
-
-    canvas: Any = figure.canvas
-    return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.write_bytes(content)

@@ -1,0 +1,253 @@
+"""The configuration of downscaling Kolmogorov flow: a TOML file with the table [navier_stokes]."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from subgrid.runs.config import (
+    AsTuple,
+    ConfigError,
+    Configuration,
+    Fraction,
+    Positive,
+    PositiveFloat,
+    RunTable,
+    Table,
+    Widths,
+)
+from subgrid.simulate.kolmogorov_flow import KolmogorovFlow
+
+DebiaserName = Literal[
+    "none", "gaussian", "entropic-ot", "rectified-flow", "schrodinger-bridge", "diffusion-bridge", "partial-noising"
+]
+"""Maps of coarse fields: nothing; mean, covariance and marginals; transports; and, of noised fields, two diffusion
+models or one (DDIB, SDEdit)."""
+UpsamplerName = Literal[
+    "guided", "particles", "conditional-diffusion", "conditional-flow", "cubic", "vision-transformer"
+]
+"""From C′x to x: a diffusion prior, guided, with particles or without; models trained for this C′; and two that are
+deterministic."""
+MethodName = Literal[
+    "entropic-ot+guided",
+    "entropic-ot+particles",
+    "entropic-ot+conditional-diffusion",
+    "entropic-ot+conditional-flow",
+    "gaussian+guided",
+    "rectified-flow+guided",
+    "schrodinger-bridge+guided",
+    "diffusion-bridge+guided",
+    "partial-noising+guided",
+    "none+guided",
+    "entropic-ot+cubic",
+    "entropic-ot+vision-transformer",
+    "bcsd",
+    "cycle-gan",
+    "clim-align",
+    "align-flow",
+]
+"""A debiaser and an upsampler; the last four are methods of their own, from raw coarse fields to fine ones."""
+Methods = Annotated[tuple[MethodName, ...], AsTuple, Field(min_length=1)]
+Steps = Annotated[int, Field(ge=20, multiple_of=20)]
+"""Of a training, whose compiled calls take 20 steps each."""
+
+
+class FlowTable(Table):
+    """Both archives, and the factors between their grids."""
+
+    n_fine: Annotated[int, Field(ge=16)] = 64
+    """Points a side of the spectral solver."""
+    n_coarse: Annotated[int, Field(ge=8)] = 32
+    """Points a side of the finite-volume solver, whose low order makes the bias."""
+    factors: Annotated[tuple[Annotated[int, Field(ge=2)], ...], AsTuple, Field(min_length=1)] = (4, 8)
+    """Fine points for each that is observed, an axis. C′ takes every so many points; both archives have them."""
+    viscosity: PositiveFloat = 4e-3
+    drag: Annotated[float, Field(ge=0)] = 0.1
+    amplitude: PositiveFloat = 1.0
+    wavenumber: Positive = 4
+    """Of the force, k_f."""
+    time_step: PositiveFloat = 0.0125
+    """Of the spectral solver."""
+    coarse_time_step: PositiveFloat = 0.02
+    advection: Literal["van-leer", "upwind"] = "van-leer"
+    """Of the finite-volume solver."""
+    n_trajectories: Annotated[int, Field(ge=4)] = 64
+    """Of each archive, from starts of their own."""
+    n_snapshots: Positive = 50
+    """Of each trajectory."""
+    interval: PositiveFloat = 2.0
+    """Between snapshots: some turnover times, so that they are nearly independent."""
+    spin_up: Annotated[float, Field(ge=0)] = 26.0
+    """Before the first snapshot."""
+    training_fraction: Fraction = 0.75
+    """Of the trajectories of each archive. Of the others the fine ones are halved: reference and noise floor."""
+
+    @property
+    def fine_flow(self) -> KolmogorovFlow:
+        """System, grid and time step of the fine solver."""
+        return self._flow(self.n_fine, self.time_step)
+
+    @property
+    def coarse_flow(self) -> KolmogorovFlow:
+        """Of the coarse solver."""
+        return self._flow(self.n_coarse, self.coarse_time_step)
+
+    def _flow(self, n_points: int, time_step: float) -> KolmogorovFlow:
+        return KolmogorovFlow(n_points, self.viscosity, self.drag, self.wavenumber, self.amplitude, time_step)
+
+
+class CalibrationTable(Table):
+    """Coarse solvers whose bias is measured beside each other: `--until calibration`."""
+
+    grids: Annotated[tuple[Positive, ...], AsTuple] = ()
+    """Points a side; none by default."""
+    schemes: Annotated[tuple[Literal["van-leer", "upwind"], ...], AsTuple] = ("van-leer", "upwind")
+    courant: PositiveFloat = 0.5
+    """Of each, at speed 4: it decides the time step."""
+    n_trajectories: Positive = 16
+
+
+class ComparisonTable(Table):
+    """What is compared."""
+
+    methods: Methods = ("entropic-ot+guided", "none+guided", "entropic-ot+cubic")
+
+
+class DebiasTable(Table):
+    """Debiasers; keys of a method that is not used do nothing."""
+
+    n_samples: Positive = 4096
+    """Of each set, for optimal transport: random images of the training fields."""
+    epsilon: PositiveFloat | None = None
+    """Entropy in units of the squared field; by default chosen from the fields, and doubled where the solver does not
+    converge."""
+    n_steps: Steps = 2000
+    """Of the training of a dynamic transport."""
+    batch_size: Positive = 128
+    learning_rate: PositiveFloat = 1e-3
+    channels: Widths = (48,)
+    level: PositiveFloat = 0.5
+    """Of partial noising: standard deviation of the noise, in standard deviations of the field."""
+    n_noising_steps: Steps = 1500
+    """Of the training of each diffusion model of coarse fields."""
+
+
+class PriorTable(Table):
+    """The networks of the diffusion prior and of conditional models."""
+
+    channels: Widths = (64, 128)
+    n_blocks: Positive = 2
+    patch: Positive = 4
+    attention_levels: Annotated[tuple[Annotated[int, Field(ge=0)], ...], AsTuple] = ()
+    n_steps: Steps = 5000
+    """Of the prior."""
+    n_conditional_steps: Steps = 2500
+    """Of each conditional model."""
+    batch_size: Positive = 32
+    learning_rate: PositiveFloat = 1e-3
+    warmup: Positive = 500
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    dtype: Literal["float32", "bfloat16"] = "float32"
+
+
+class BaselinesTable(Table):
+    """Trained baselines."""
+
+    n_transformer_steps: Steps = 1000
+    transformer_width: Positive = 128
+    transformer_layers: Positive = 6
+    n_gan_steps: Steps = 600
+    gan_channels: Positive = 64
+    n_alignment_steps: Steps = 600
+    alignment_filters: Positive = 64
+    batch_size: Positive = 16
+
+
+class SamplingTable(Table):
+    """How diffusion models are sampled."""
+
+    guidance: Literal["gaussian-gain", "moment-matching", "projection"] = "gaussian-gain"
+    """The closed-form gain needs no derivative of the network: a tenth of the cost of a draw by moment matching."""
+    n_levels: Annotated[int, Field(ge=3)] = 32
+    """Noise levels of the guided prior."""
+    n_conditional_levels: Annotated[int, Field(ge=3)] = 16
+    n_particles: Annotated[int, Field(ge=2)] = 4
+    """Of each draw of "particles", which are drawn for a quarter of the conditions."""
+    chunk: Positive = 64
+
+
+class EvaluationTable(Table):
+    """How many fields are scored."""
+
+    n_conditions: Annotated[int, Field(ge=8)] = 200
+    """Perfect-model cases: coarsened reference fields, downscaled and scored against the truth."""
+    n_members: Annotated[int, Field(ge=3)] = 8
+    n_unpaired: Annotated[int, Field(ge=8)] = 512
+    """Debiased coarse fields downscaled for the statistics of generated fields."""
+    unpaired_members: Annotated[int, Field(ge=2)] = 2
+    n_images: Positive = 4
+    """Random images, under the symmetries of the flow, of every held-out field: free samples for all statistics."""
+
+
+class NavierStokesConfig(Configuration):
+    """All tables; every key has a default."""
+
+    run: RunTable = RunTable(name="navier_stokes")
+    navier_stokes: FlowTable = FlowTable()
+    calibration: CalibrationTable = CalibrationTable()
+    comparison: ComparisonTable = ComparisonTable()
+    debias: DebiasTable = DebiasTable()
+    prior: PriorTable = PriorTable()
+    baselines: BaselinesTable = BaselinesTable()
+    sampling: SamplingTable = SamplingTable()
+    evaluation: EvaluationTable = EvaluationTable()
+
+
+def check(config: NavierStokesConfig) -> None:
+    """Values that do not go together."""
+    table = config.navier_stokes
+    for flow, key in ((lambda: table.fine_flow, "n_fine"), (lambda: table.coarse_flow, "n_coarse")):
+        try:
+            flow()
+        except ValueError as error:
+            raise ConfigError(f"navier_stokes.{key}: {error}") from error
+    if table.n_fine % table.n_coarse:
+        raise ConfigError(
+            f"navier_stokes.n_coarse = {table.n_coarse} must divide n_fine = {table.n_fine}, so that the points of the "
+            "coarse grid are points of the fine one."
+        )
+    for factor in table.factors:
+        _check_factor(table, factor)
+    for key in ("interval", "spin_up"):
+        _check_times(table, key)
+    if config.prior.patch * 2 ** (len(config.prior.channels) - 1) > table.n_fine:
+        raise ConfigError(f"prior.patch = {config.prior.patch}: the grid of {table.n_fine} points is too small for it.")
+
+
+def _check_factor(table: FlowTable, factor: int) -> None:
+    observed, period = table.n_fine / factor, 2 * table.wavenumber
+    if table.n_fine % factor or table.n_coarse % observed:
+        raise ConfigError(
+            f"navier_stokes.factors: {factor} leaves {observed:g} of {table.n_fine} fine points a side, which the "
+            f"{table.n_coarse} coarse ones do not have; take a factor of {table.n_fine} from "
+            f"{table.n_fine // table.n_coarse} on."
+        )
+    if observed % period:
+        raise ConfigError(
+            f"navier_stokes.factors: {factor} leaves {observed:g} points a side, and the symmetries of the flow shift "
+            f"by 1/{period} of it, which needs a multiple of {period}; take a smaller factor."
+        )
+
+
+def _check_times(table: FlowTable, key: str) -> None:
+    """Before anything is computed: what the solvers would refuse in the middle of a run."""
+    step = table.interval if key == "spin_up" else None
+    for of, by in (
+        ((step, "interval"),)
+        if step
+        else ((table.time_step, "time_step"), (table.coarse_time_step, "coarse_time_step"))
+    ):
+        n = getattr(table, key) / of
+        if abs(n - round(n)) > 1e-6 * max(n, 1):
+            raise ConfigError(
+                f"navier_stokes.{key} = {getattr(table, key):g} must be a multiple of navier_stokes.{by} = {of:g}."
+            )

@@ -1,0 +1,109 @@
+"""Debiasers of coarse vorticity: fitted on the training fields and their images, applied to all held-out fields.
+
+RUN/debiased/FACTOR.NAME.npz   fields, the distance of each to the nearest training target, and the fit's summary
+"""
+
+import json
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+
+from subgrid.data.store import read_arrays, write_arrays
+from subgrid.downscaling.debiasing.fit import apply_debiaser, correct, fit_debiaser_array
+from subgrid.downscaling.debiasing.settings import debias_settings
+from subgrid.experiments.navier_stokes.archives import symmetries
+from subgrid.experiments.navier_stokes.methods import debiasers_of
+from subgrid.experiments.navier_stokes.run import NavierStokesRun
+from subgrid.numerics.streams import substream
+from subgrid.numerics.symmetries import augmented
+from subgrid.runs.stage import Update
+from subgrid.transport.gaussian import fit_gaussian_map
+from subgrid.types import Debiaser, Key
+from subgrid.verification.memorisation import nearest_fields
+
+N_QUANTILES = 200
+"""Of marginals; the default of transports."""
+
+
+def debiased_path(folder: Path, factor: int, name: str) -> Path:
+    """Where debiased fields are kept."""
+    return folder / "debiased" / f"{factor}.{name}.npz"
+
+
+def all_debiased(run: NavierStokesRun) -> list[tuple[int, str]]:
+    """Factors and debiasers of the run."""
+    return [(factor, name) for factor in run.config.navier_stokes.factors for name in debiasers_of(run.config)]
+
+
+def debias(run: NavierStokesRun, update: Update) -> None:
+    """Fits what is not there yet, and applies it."""
+    wanted = all_debiased(run)
+    for i, (factor, name) in enumerate(wanted):
+        path = debiased_path(run.folder, factor, name)
+        if not path.exists():
+            _tell = lambda done, total, note="", i=i, what=f"{name}, {factor}x": update(  # noqa: E731
+                i * 1000 + round(1000 * done / max(total, 1)), 1000 * len(wanted), f"{what} {note}"
+            )
+            _debias(run, factor, name, path, _tell)
+    update(1000 * len(wanted), 1000 * len(wanted))
+
+
+def _debias(run: NavierStokesRun, factor: int, name: str, path: Path, update: Update) -> None:
+    key = run.key("debias", name, f"{factor}x")
+    debiaser, summary = fit(run, factor, name, update=update, key=key)
+    held_out = run.coarse.at(run.config.navier_stokes.n_fine // factor).held_out
+    fields = apply_debiaser(debiaser, held_out)
+    targets = training_targets(run, factor, key=substream(key, "targets"))
+    nearest = nearest_fields(fields, targets).distance
+    found = {"fields": fields, "nearest": np.asarray(nearest), "summary": np.array(json.dumps(summary))}
+    write_arrays(found, path)
+
+
+def training_targets(run: NavierStokesRun, factor: int, *, key: Key) -> np.ndarray:
+    """As many random images of coarsened training fields as transports are fitted on."""
+    n = run.config.debias.n_samples
+    coarsened = run.operator(factor)(jnp.asarray(run.fine.training))
+    return np.asarray(augmented(coarsened, n, _group(run, factor), key=key))
+
+
+def fit(run: NavierStokesRun, factor: int, name: str, *, update: Update, key: Key) -> tuple[Debiaser, dict]:
+    """The debiaser, and what its solver reports."""
+    config = run.config
+    coarse = run.coarse.at(config.navier_stokes.n_fine // factor).training
+    folder = run.path(f"debias/{factor}.{name}")
+    match name:
+        case "gaussian":
+            return _gaussian(run, factor, coarse, key=key)
+        case "diffusion-bridge" | "partial-noising":
+            return _noised(run, factor, coarse, name, folder, update=update, key=key)
+        case _:
+            settings = debias_settings(
+                periodic=True,
+                symmetries=_group(run, factor),
+                **config.debias.model_dump(exclude={"level", "n_noising_steps"}),
+            )
+            options = {"method": name, "folder": folder, "report": update, "key": key}
+            return fit_debiaser_array(coarse, run.fine.training, run.operator(factor), settings, **options)
+
+
+def _gaussian(run: NavierStokesRun, factor: int, coarse: np.ndarray, *, key: Key) -> tuple[Debiaser, dict]:
+    """Mean and covariance, then marginals, of random images of both archives."""
+    n, group = run.config.debias.n_samples, _group(run, factor)
+    coarsened = run.operator(factor)(jnp.asarray(run.fine.training))
+    source = augmented(jnp.asarray(coarse), n, group, key=substream(key, "source"))
+    target = augmented(coarsened, n, group, key=substream(key, "target"))
+    linear = fit_gaussian_map(source, target)
+    return correct(linear, source, target, ("marginals",), n_quantiles=N_QUANTILES), {"method": "gaussian"}
+
+
+def read_debiased(run: NavierStokesRun, factor: int, name: str) -> np.ndarray:
+    """Held-out coarse fields, debiased."""
+    if name == "none":
+        return run.coarse.at(run.config.navier_stokes.n_fine // factor).held_out
+    return read_arrays(debiased_path(run.folder, factor, name))["fields"]
+
+
+def _group(run: NavierStokesRun, factor: int):
+    table = run.config.navier_stokes
+    return symmetries(table, table.n_fine // factor)

@@ -1,0 +1,133 @@
+"""Figures of Kolmogorov flow: cases, methods side by side, spectra, tails, profiles."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.figure import Figure
+
+from subgrid.report import style
+from subgrid.report.figures import bare
+from subgrid.report.plates import Plate, embed
+from subgrid.verification.spectra import energy_spectrum
+
+Image = Float[np.ndarray, "y x"]
+Fields = Float[np.ndarray, "n 1 y x"]
+
+HUES = ("#009E73", "#D55E00", "#0072B2", "#CC79A7", "#E69F00", "#56B4E9", "#8C6BB1", "#B8860B")
+PATTERNS: Sequence[Any] = ("-", (0, (4, 1.6)), (0, (1.4, 1.2)))
+LARGEST_RATIO = 8.0
+"""Of energies, where a figure ends: a method that has lost a scale leaves it."""
+BINS = 81
+
+
+def looks(names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """A hue for each method, and another pattern where the hues are used up."""
+    return {
+        name: {"color": HUES[i % len(HUES)], "linestyle": PATTERNS[i // len(HUES) % len(PATTERNS)], "linewidth": 1.3}
+        for i, name in enumerate(names)
+    }
+
+
+def sheet(rows: Sequence[Mapping[str, Image]], *, spread: str = "spread") -> Figure:
+    """Rows of maps in one range of colours; one that is titled `spread` has a scale of its own, from zero."""
+    n_columns = max(map(len, rows))
+    shown = [image for row in rows for title, image in row.items() if title != spread]
+    limit = float(np.quantile(np.abs(np.concatenate([image.ravel() for image in shown])), 0.998))
+    colours: dict[str, Any] = {"cmap": style.DIVERGING, "norm": style.symmetric(limit)}
+    figure = Figure(figsize=(1.25 * n_columns + 0.7, 1.42 * len(rows)), layout="constrained")
+    panels = figure.subplots(len(rows), n_columns, squeeze=False)
+    for axes_row, row in zip(panels, rows, strict=True):
+        for axes in axes_row:
+            axes.set_visible(False)
+        for axes, (title, image) in zip(axes_row, row.items(), strict=False):
+            axes.set_visible(True)
+            own = {"cmap": style.SPREAD, "vmin": 0} if title == spread else colours
+            bare(axes).imshow(image, **own, origin="lower", interpolation="nearest")
+            axes.set_title(title, fontsize=7)
+    bar = figure.colorbar(ScalarMappable(**colours), ax=panels, shrink=min(0.9, 1.4 / len(rows) + 0.3), aspect=25)
+    bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
+    return figure
+
+
+def spectra_figure(fields: Mapping[str, Fields], reference: Fields, independent: Fields, observed: int) -> Figure:
+    """Energy by wavenumber over its ratio to the reference; grey: between two sets of the reference.
+
+    `observed` is the last wave that the observed points hold.
+    """
+    truth, other = _spectrum(reference), _spectrum(independent)
+    k = np.arange(1, len(truth) + 1)
+    figure = style.tile(4.6)
+    main, ratio = figure.subplots(2, 1, sharex=True, height_ratios=[1.2, 1])
+    main.plot(k, truth, **style.line("reference"))
+    band = np.exp(np.abs(np.log(other / truth)))
+    ratio.fill_between(k, 1 / band, band, color=style.COLOURS["floor"], alpha=0.5, linewidth=0)
+    for name, look in looks(list(fields)).items():
+        energy = _spectrum(fields[name])
+        main.plot(k, energy, label=name, **look)
+        ratio.plot(k, energy / truth, **look)
+    for axes in (main, ratio):
+        axes.axvline(observed + 0.5, color=style.MUTED, linewidth=0.8, linestyle=":")
+    main.set(xscale="log", yscale="log", ylabel="energy", ylim=(0.2 * truth.min(), 4 * truth.max()))
+    ratio.set(yscale="log", ylabel="over reference", xlabel="wavenumber", ylim=(1 / LARGEST_RATIO, LARGEST_RATIO))
+    main.legend(loc="lower left", fontsize=6, ncols=2)
+    return figure
+
+
+def tails_figure(fields: Mapping[str, Fields], reference: Fields) -> Figure:
+    """Densities of vorticity, in standard deviations of the reference, on a logarithmic axis."""
+    std = reference.std()
+    edges = np.linspace(-6, 6, BINS + 1)
+    middle = (edges[1:] + edges[:-1]) / 2
+    figure = style.tile(3.6)
+    axes = figure.subplots()
+    axes.plot(middle, _density(reference / std, edges), **style.line("reference"))
+    for name, look in looks(list(fields)).items():
+        axes.plot(middle, _density(fields[name] / std, edges), label=name, **look)
+    axes.set(yscale="log", xlabel="vorticity, standard deviations", ylabel="density", ylim=(1e-6, 1))
+    axes.legend(fontsize=6, ncols=2)
+    return figure
+
+
+def profile_figure(fields: Mapping[str, Fields], reference: Fields) -> Figure:
+    """Mean vorticity along y."""
+    figure = style.tile(3.2)
+    axes = figure.subplots()
+    y = np.arange(reference.shape[-2])
+    axes.plot(y, reference.mean((0, 1, 3)), **style.line("reference"))
+    for name, look in looks(list(fields)).items():
+        axes.plot(y, fields[name].mean((0, 1, 3)), label=name, **look)
+    axes.set(xlabel="point along y", ylabel="mean vorticity")
+    axes.legend(fontsize=6, ncols=2)
+    return figure
+
+
+def ranks_figure(histograms: Mapping[str, Sequence[int]]) -> Figure:
+    """Shares of ranks of the truth, a line each; flat is reliable."""
+    figure = style.tile(3.2)
+    axes: Axes = figure.subplots()
+    for name, look in looks(list(histograms)).items():
+        counts = np.asarray(histograms[name], float)
+        axes.plot(counts / counts.mean(), label=name, marker="o", markersize=3, **look)
+    axes.axhline(1, **style.line("reference", linewidth=1, label="reliable"))
+    axes.set(xlabel="members below the truth", ylabel="over the mean", ylim=(0, None))
+    axes.legend(fontsize=6, ncols=2)
+    return figure
+
+
+def plate(name: str, title: str, figure: Figure, alt: str, caption: str, *, image: bool = False) -> Plate:
+    """A figure for the page."""
+    return Plate(name, title, *embed(figure, image=image), alt, caption)
+
+
+def _spectrum(fields: Fields) -> np.ndarray:
+    return np.asarray(energy_spectrum(jnp.asarray(fields), 2))[0, 1:]
+
+
+def _density(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    counts, _ = np.histogram(values, edges)
+    return np.where(counts > 0, counts / (values.size * np.diff(edges)), np.nan)

@@ -1,0 +1,34 @@
+"""The page of a run on Kolmogorov flow."""
+
+from subgrid.experiments.navier_stokes.config import NavierStokesConfig
+from subgrid.experiments.navier_stokes.run import NavierStokesRun
+from subgrid.experiments.navier_stokes.sections import sections
+from subgrid.experiments.navier_stokes.table import EVERY_METRIC
+from subgrid.runs.page import Page, read_metrics
+
+
+def page(run: NavierStokesRun) -> Page:
+    """Cases, spectra, tails, profiles, and the table."""
+    metrics = read_metrics(run)
+    shown = dict.fromkeys(row["metric"] for row in metrics["table"])
+    notes = [
+        "Metrics. " + ". ".join(f"{name}: {EVERY_METRIC[name]}" for name in shown) + ".",
+        "Fine fields are one member of each case, as many for every method and for the floor, which is a set of "
+        "fine fields of other held-out trajectories. Held-out fields are random images under the symmetries of the "
+        "flow.",
+        "Published figures are of 256 × 256 points, 8 and 16 times as fine as what is observed; orderings compare, "
+        "digits do not.",
+    ]
+    return Page(f"Kolmogorov flow: {run.config.run.name}", _summary(run.config), sections(run, metrics), notes)
+
+
+def _summary(config: NavierStokesConfig) -> list[tuple[str, str]]:
+    table = config.navier_stokes
+    grids = ", ".join(f"{table.n_fine // f} × {table.n_fine // f} ({f}×)" for f in table.factors)
+    return [
+        ("Fine", f"spectral, {table.n_fine} × {table.n_fine}, viscosity {table.viscosity:g}"),
+        ("Coarse", f"finite volumes, {table.advection}, {table.n_coarse} × {table.n_coarse}"),
+        ("Observed", grids),
+        ("Fields", f"{table.n_trajectories} trajectories of {table.n_snapshots} snapshots in each archive"),
+        ("Methods", ", ".join(config.comparison.methods)),
+    ]

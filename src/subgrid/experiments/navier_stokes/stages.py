@@ -1,0 +1,151 @@
+"""The stages of downscaling Kolmogorov flow: archives, debiasing, a training a model, ensembles, scores."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from subgrid.experiments.navier_stokes import archives
+from subgrid.experiments.navier_stokes.animation import ANIMATED, GIF, animate
+from subgrid.experiments.navier_stokes.calibration import CALIBRATION, calibrate
+from subgrid.experiments.navier_stokes.config import (
+    FlowTable,
+    NavierStokesConfig,
+    PriorTable,
+    SamplingTable,
+)
+from subgrid.experiments.navier_stokes.debiasing import all_debiased, debias, debiased_path
+from subgrid.experiments.navier_stokes.methods import OF_ONE_COARSENING, ModelName, models_of
+from subgrid.experiments.navier_stokes.models import n_steps, train
+from subgrid.experiments.navier_stokes.page import page
+from subgrid.experiments.navier_stokes.run import NavierStokesRun
+from subgrid.experiments.navier_stokes.sampling import downscale, downscale_perfect, perfect_paths, unpaired_paths
+from subgrid.experiments.navier_stokes.scoring import score
+from subgrid.runs.experiment import Recipe
+from subgrid.runs.page import METRICS, report_stage
+from subgrid.runs.stage import Dependencies, Stage, Update, all_but
+
+SEED = {"run": ("seed",)}
+COMMON = ("viscosity", "drag", "amplitude", "wavenumber", "n_trajectories", "n_snapshots", "interval", "spin_up")
+OF_ARCHIVE = {
+    "fine": ("n_fine", "time_step", *COMMON),
+    "coarse": ("n_coarse", "coarse_time_step", "advection", *COMMON),
+}
+SPLIT = ("training_fraction",)
+NETWORK = all_but(PriorTable, "n_steps", "n_conditional_steps")
+GROWING = {"comparison": ("methods",), "navier_stokes": ("factors",)}
+"""Keys of which another value asks for more, and leaves what is there as it is."""
+OF_ENSEMBLES: Dependencies = {
+    **SEED,
+    "navier_stokes": all_but(FlowTable, "factors"),
+    "debias": (),
+    "prior": (),
+    "baselines": (),
+    "sampling": all_but(SamplingTable, "chunk"),
+}
+OF_BASELINES = {
+    "vision-transformer": ("n_transformer_steps", "transformer_width", "transformer_layers"),
+    "cycle-gan": ("n_gan_steps", "gan_channels"),
+    "clim-align": ("n_alignment_steps", "alignment_filters"),
+    "align-flow": ("n_alignment_steps", "alignment_filters"),
+}
+"""Keys of [baselines] that decide each model; `batch_size` decides all."""
+
+
+def stages(config: NavierStokesConfig) -> list[Stage]:
+    """All stages of a configuration, in order."""
+    made = ("debias", *(name.words for name in models_of(config)))
+    evaluation = {"evaluation": ()}
+    found = [
+        *map(_archive_stage, ("fine", "coarse")),
+        *([_calibration_stage()] if config.calibration.grids else []),
+        _debias_stage(config),
+        *(_model_stage(config, name) for name in models_of(config)),
+        _ensemble_stage("downscale", downscale, "unpaired", unpaired_paths, made),
+        _ensemble_stage("perfect model", downscale_perfect, "perfect", perfect_paths, made),
+        Stage(
+            "score",
+            score,
+            (METRICS,),
+            needs=("downscale", "perfect model"),
+            depends_on={**GROWING, **evaluation},
+            if_changed="remake",
+        ),
+    ]
+    animated = [_animation_stage()] if ANIMATED in config.comparison.methods else []
+    return [*found, *animated, report_stage(page, config, needs=("score", *(stage.name for stage in animated)))]
+
+
+def _archive_stage(which: str) -> Stage:
+    partial_store = f"{which}.partial.zarr"
+
+    def make(run: NavierStokesRun, update: Update) -> None:
+        paths = run.path(f"{which}.zarr"), run.path(partial_store)
+        archives.simulate(run.config.navier_stokes, which, *paths, report=update, key=run.key(which))
+
+    depends = {**SEED, "navier_stokes": OF_ARCHIVE[which]}
+    return Stage(which, make, (f"{which}.zarr",), depends_on=depends, state=(partial_store,))
+
+
+def _calibration_stage() -> Stage:
+    depends = {**SEED, "calibration": (), "navier_stokes": SPLIT}
+    return Stage("calibration", calibrate, (CALIBRATION,), needs=("fine",), depends_on=depends, if_changed="remake")
+
+
+def _debias_stage(config: NavierStokesConfig) -> Stage:
+    return Stage(
+        "debias",
+        debias,
+        ("debiased",),
+        needs=("fine", "coarse"),
+        depends_on={**SEED, "debias": (), "navier_stokes": SPLIT, "evaluation": ("n_images",)},
+        grows_with=GROWING,
+        state=("debias",),
+        whole=lambda run: all(debiased_path(run.folder, *each).exists() for each in all_debiased(run)),
+        work=max(1, len(config.navier_stokes.factors)) * config.debias.n_steps,
+    )
+
+
+def _model_stage(config: NavierStokesConfig, name: ModelName) -> Stage:
+    paired = name.kind in ("cycle-gan", "clim-align", "align-flow")
+    network: Dependencies = {"prior": (*NETWORK, "n_steps" if name.kind == "prior" else "n_conditional_steps")}
+    if name.kind in OF_BASELINES:
+        network = {"baselines": ("batch_size", *OF_BASELINES[name.kind])}
+    return Stage(
+        name.words,
+        partial(_train, name),
+        (name.folder,),
+        needs=("fine", "coarse") if paired else ("fine",),
+        depends_on={**SEED, "navier_stokes": SPLIT, **network},
+        work=n_steps(config, name) * (1.0 if name.kind not in OF_ONE_COARSENING else 1.2),
+    )
+
+
+def _train(name: ModelName, run: NavierStokesRun, update: Update) -> None:
+    train(run, name, update)
+
+
+def _ensemble_stage(
+    name: str,
+    make: Callable[[NavierStokesRun, Update], None],
+    part: str,
+    paths: Callable[[NavierStokesRun], list[Path]],
+    needs: tuple[str, ...],
+) -> Stage:
+    return Stage(
+        name,
+        make,
+        (part,),
+        needs=needs,
+        depends_on={**OF_ENSEMBLES, "evaluation": ()},
+        grows_with=GROWING,
+        whole=lambda run: all(path.exists() for path in paths(run)),
+    )
+
+
+def _animation_stage() -> Stage:
+    """Of a draw of the prior."""
+    depends: Dependencies = {**OF_ENSEMBLES, "navier_stokes": ()}
+    return Stage("animation", animate, (GIF,), needs=("debias", "prior"), depends_on=depends, if_changed="remake")
+
+
+RECIPE = Recipe(NavierStokesRun, stages, page)
