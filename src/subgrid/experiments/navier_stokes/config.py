@@ -138,9 +138,9 @@ class PriorTable(Table):
     n_blocks: Positive = 2
     patch: Positive = 4
     attention_levels: Annotated[tuple[Annotated[int, Field(ge=0)], ...], AsTuple] = ()
-    n_steps: Steps = 5000
+    n_steps: Steps = 4000
     """Of the prior."""
-    n_conditional_steps: Steps = 2500
+    n_conditional_steps: Steps = 1500
     """Of each conditional model."""
     batch_size: Positive = 32
     learning_rate: PositiveFloat = 1e-3
