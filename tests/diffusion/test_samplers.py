@@ -26,6 +26,7 @@ from subgrid.diffusion.samplers import (
     ExponentialMultistep,
     Heun,
     draw,
+    draw_path,
     sample,
     sample_with,
 )
@@ -305,3 +306,13 @@ def test_given_noise_is_all_that_enters(method):
     if method.n_noises:
         felt = jax.grad(lambda n: jnp.sum(sample_with(unit_gaussian, x, levels, n, method=method)))(noises)
         assert (felt[:-1] != 0).all()  # these methods end with the denoised field, which takes no noise
+
+
+def test_a_path_ends_with_the_sample_and_passes_all_levels():
+    mean, covariance = jnp.array([1.0, -2.0]), jnp.array([[1.0, 0.3], [0.3, 0.5]])
+    denoiser, levels = gaussian_denoiser(mean, covariance), exponential_grid(8)
+    options = {"method": EulerMaruyama(), "key": jr.key(5)}
+    path = draw_path(denoiser, (2,), levels, **options)
+    assert path.shape == (8, 2)
+    np.testing.assert_allclose(path[-1], draw(denoiser, (2,), levels, **options), rtol=1e-5)
+    assert float(jnp.abs(path[0]).max()) > 5  # still noise of the second level, some 20

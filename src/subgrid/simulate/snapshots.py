@@ -83,7 +83,7 @@ def trajectories(
     if start.ndim != 3 or start.shape[1:] != (n, n) or not len(start):
         raise ValueError(f"start must have the shape (trajectory, {n}, {n}), got {start.shape}.")
     n_steps, n_spin_up = _steps(schedule, solver.flow.time_step)
-    _require_stable(solver, start, speed)
+    require_stable(solver, _speed_of(solver.flow, start, speed))
     return _chunks(solver, jnp.asarray(start), schedule, n_steps, n_spin_up, report)
 
 
@@ -98,6 +98,29 @@ def courant_number(flow: KolmogorovFlow, speed: float) -> float:
         The Courant number.
     """
     return speed * flow.time_step / flow.spacing
+
+
+def require_stable(solver: Solver, speed: float) -> None:
+    """Passes if the solver's time step is stable at a speed.
+
+    Args:
+        solver: with grid and time step.
+        speed: the greatest |u| to be expected.
+
+    Raises:
+        ValueError: if not, with the Courant number, its limit, and the largest step.
+
+    Examples:
+        >>> require_stable(SpectralSolver(KolmogorovFlow(64, 4e-3, time_step=0.0125)), 5.0)
+    """
+    flow = solver.flow
+    largest, courant = solver.largest_time_step(speed), courant_number(flow, speed)
+    if flow.time_step > largest:
+        raise ValueError(
+            f"time_step {flow.time_step:g} is unstable on {flow.n_points} points: at the speed {speed:.3g} its Courant "
+            f"number is {courant:.3g}, and {courant * largest / flow.time_step:.3g} is the limit; use a time_step of "
+            f"at most {largest:.3g}."
+        )
 
 
 def _chunks(
@@ -143,8 +166,8 @@ def _steps(schedule: Schedule, time_step: float) -> tuple[int, int]:
     return n_steps, n_spin_up
 
 
-def _require_stable(solver: Solver, start: Array | np.ndarray, speed: float | None) -> None:
-    flow = solver.flow
+def _speed_of(flow: KolmogorovFlow, start: Array | np.ndarray, speed: float | None) -> float:
+    """What the step is checked against: as given, or of the starts or the laminar flow."""
     if speed is None:
         speed = max(float(jnp.max(jax.lax.map(greatest_speed, jnp.asarray(start)))), flow.laminar_speed)
     if not math.isfinite(speed):
@@ -152,13 +175,7 @@ def _require_stable(solver: Solver, start: Array | np.ndarray, speed: float | No
             "the greatest speed is not known, so no time step can be checked: the starts are not finite, or neither "
             "viscosity nor drag limits the force. Give speed."
         )
-    largest, courant = solver.largest_time_step(speed), courant_number(flow, speed)
-    if flow.time_step > largest:
-        raise ValueError(
-            f"time_step {flow.time_step:g} is unstable on {flow.n_points} points: at the speed {speed:.3g} its Courant "
-            f"number is {courant:.3g}, and {courant * largest / flow.time_step:.3g} is the limit; use a time_step of "
-            f"at most {largest:.3g}."
-        )
+    return speed
 
 
 def _require_finite(n_finite: np.ndarray, n_steps: int, before: int, time_step: float) -> None:

@@ -33,7 +33,7 @@ def animate(run: NavierStokesRun, update: Update) -> None:
     assert isinstance(upsampler, DiffusionUpsampler)  # what "guided" opens
     states, denoised = path(upsampler, jnp.asarray(y), key=run.key("reverse diffusion"))
     update(1, 2)
-    levels = np.asarray(upsampler.noise_levels)
+    levels = np.asarray(upsampler.noise_levels).tolist()
     frames = [_frame(y[0], states[i], denoised[i], levels[min(i + 1, len(levels) - 1)]) for i in range(len(states))]
     write_gif(run.path(GIF), frames, milliseconds=MILLISECONDS)
     update(2, 2)

@@ -25,7 +25,7 @@ CHUNK = 5
 """Snapshots of every trajectory that are computed and written at a time."""
 SPEED = 5.0
 """The greatest |u| that time steps are checked against; 4.4 was seen, and the laminar speed is never reached."""
-Fields = Float[np.ndarray, "n 1 y x"]
+Fields = Float[np.ndarray, "_ 1 y x"]
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def simulate(table: FlowTable, which: str, path: Path, partial: Path, *, report:
         _create(table, solver, which, partial)
         start, spin_up = starts(solver, table.n_trajectories, key=key), table.spin_up
     else:
-        start = np.asarray(xr.open_zarr(partial).vorticity[:, done - 1])
+        start = np.asarray(xr.open_zarr(partial, consolidated=False).vorticity[:, done - 1])
         spin_up = table.interval
     begun, total = done, table.n_snapshots
     starts_at(begun, total)

@@ -20,9 +20,11 @@ from subgrid.experiments.navier_stokes.page import page
 from subgrid.experiments.navier_stokes.run import NavierStokesRun
 from subgrid.experiments.navier_stokes.sampling import downscale, downscale_perfect, perfect_paths, unpaired_paths
 from subgrid.experiments.navier_stokes.scoring import score
+from subgrid.runs.config import ConfigError
 from subgrid.runs.experiment import Recipe
 from subgrid.runs.page import METRICS, report_stage
 from subgrid.runs.stage import Dependencies, Stage, Update, all_but
+from subgrid.simulate.snapshots import require_stable
 
 SEED = {"run": ("seed",)}
 COMMON = ("viscosity", "drag", "amplitude", "wavenumber", "n_trajectories", "n_snapshots", "interval", "spin_up")
@@ -83,7 +85,17 @@ def _archive_stage(which: str) -> Stage:
         archives.simulate(run.config.navier_stokes, which, *paths, report=update, key=run.key(which))
 
     depends = {**SEED, "navier_stokes": OF_ARCHIVE[which]}
-    return Stage(which, make, (f"{which}.zarr",), depends_on=depends, state=(partial_store,))
+    parts, check = (f"{which}.zarr",), partial(_require_stable, which)
+    return Stage(which, make, parts, depends_on=depends, state=(partial_store,), check=check)
+
+
+def _require_stable(which: str, run: NavierStokesRun) -> None:
+    """Before anything is computed; what happens all the same is caught by the first value that is not finite."""
+    solver = archives.solver_of(run.config.navier_stokes, which)
+    try:
+        require_stable(solver, archives.SPEED)
+    except ValueError as error:
+        raise ConfigError(f"navier_stokes.{'' if which == 'fine' else 'coarse_'}time_step: {error}") from error
 
 
 def _calibration_stage() -> Stage:
