@@ -5,6 +5,7 @@ from benchmarks import (
     opening_archives,
     sampler_overhead,
     sampling_at_scale,
+    staggered_solver,
     training_step,
     transport_step,
 )
@@ -17,6 +18,7 @@ def main() -> None:
         training_step,
         transport_step,
         langevin_chains,
+        staggered_solver,
         sampling_at_scale,
         opening_archives,
     ):

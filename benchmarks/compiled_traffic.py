@@ -48,6 +48,8 @@ def kind_of(operations: set[str]) -> str:
     """What a kernel is for, from the operations fused into it."""
     if "dot" in operations:
         return "matrix products"
+    if "fft" in operations:
+        return "Fourier transforms"
     if operations & {"reduce", "reduce-window"}:
         return "sums"
     if "pad" in operations:

@@ -2,14 +2,16 @@
 
     .venv/bin/python -m benchmarks.training_step
 
-prints the breakdown at the default size. Steps are those of `fit`, twenty compiled into one call: a lone gradient call
-has its memory mapped anew each time, 22,000 page faults against 1,100 a step. All parts are run once a round and
-compared by their least time. Other work on the machine slows large products down more than it does a step, so that it
-raises the share: only a quiet machine gives figures to keep.
+prints the breakdown, at the default size for fields on a line and at that of the experiments on a plane. Steps are
+those of `fit`, some compiled into one call: a lone gradient call has its memory mapped anew each time, 22,000 page
+faults against 1,100 a step. All parts are run once a round and compared by their least time. Other work on the machine
+slows large products down more than it does a step, so that it raises the share: only a quiet machine gives figures to
+keep.
 """
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -28,8 +30,10 @@ from subgrid.training.feed import Dispatch
 from subgrid.training.fitting import warmup_cosine
 from subgrid.training.steps import State, compile_steps, init_state, is_trained
 
-SPACE = (192,)
+LINE, PLANE = PriorSettings(1, (192,)), PriorSettings(1, (64, 64))
 TRAINING = TrainingSettings()
+BATCH = {1: TRAINING.batch_size, 2: 32}
+"""By the number of space axes."""
 OPTIMISER = warmup_cosine(TRAINING.n_steps)
 WANTED = 0.35
 N_LARGE = 10  # large products a call: as long as other calls, so that other work slows both down
@@ -43,8 +47,9 @@ def loss(denoiser, batch, key):
 def draw(samples, key):
     """The batch of `train_prior`, translations included."""
     index_key, shift_key = jr.split(key)
-    batch = draw_batch(samples, TRAINING.batch_size, key=index_key)
-    return random_shifts(batch, len(SPACE), key=shift_key)
+    n_space = samples.ndim - 2
+    batch = draw_batch(samples, BATCH[n_space], key=index_key)
+    return random_shifts(batch, n_space, key=shift_key)
 
 
 class Case:
@@ -52,9 +57,9 @@ class Case:
 
     def __init__(self, settings: PriorSettings, n_steps: int):
         denoiser = build_denoiser(settings, key=jr.key(0))
-        self.n_steps, self.key = n_steps, jr.key(1)
-        self.samples = jr.normal(jr.key(2), (1000, settings.n_channels, *SPACE))
-        self.batch = self.samples[: TRAINING.batch_size]
+        self.settings, self.n_steps, self.key = settings, n_steps, jr.key(1)
+        self.samples = jr.normal(jr.key(2), (1000, settings.n_channels, *settings.space))
+        self.batch = self.samples[: BATCH[len(settings.space)]]
         self.parameters, self.static = eqx.partition(denoiser, is_trained)
         self.state = init_state(denoiser, OPTIMISER)
         self.donated = jax.tree.map(jnp.copy, self.state)  # the state handed to a step is given up
@@ -104,6 +109,12 @@ class Case:
             arrays = {**arrays, product.left: arrays[product.left].at[corner].set(out.ravel()[0])}
         return arrays
 
+    @property
+    def level_shape(self) -> tuple[int, ...]:
+        """Of the widest field inside the network: a batch of its first level."""
+        settings = self.settings
+        return (len(self.batch), *(n // settings.patch for n in settings.space), settings.channels[0])
+
     def calls(self) -> dict[str, Callable[[], object]]:
         """The whole step and its products alone."""
         shapes = {shape for product in self.products for shape in (product.left, product.right)}
@@ -112,7 +123,7 @@ class Case:
 
     def parts(self) -> dict[str, Callable[[], object]]:
         """Other parts of the step, each by itself."""
-        field = jnp.ones((TRAINING.batch_size, SPACE[0] // 4, 64))
+        field = jnp.ones(self.level_shape)
         drawn = (self.batch, jnp.zeros(self.batch.size))
         return {
             "forward and backward": self.repeated(self.gradient, self.parameters, self.parameters),
@@ -160,38 +171,51 @@ def products(jaxpr: Any) -> list[Product]:
 def run() -> list[tuple[str, float, str]]:
     """Rows of (name, ratio, meaning): the whole step, and its matrix products without anything else."""
     rows = []
-    for channels, n_steps in [((64, 128), 20), ((128, 256), 5), ((256, 512), 2)]:
-        case = Case(PriorSettings(1, SPACE, channels=channels), n_steps)
+    for settings, n_steps in [
+        (LINE, 20),
+        (replace(LINE, channels=(128, 256)), 5),
+        (replace(LINE, channels=(256, 512)), 2),
+        (PLANE, 2),
+    ]:
+        case = Case(settings, n_steps)
         large, large_operations = large_products(N_LARGE)
         seconds = interleaved_seconds({"large": large, **case.calls()}, repeats=6)
         ideal = n_steps * case.operations * seconds["large"][0] / large_operations
-        wanted = f" (wanted: {WANTED})" if channels == (64, 128) else ""
+        wanted = f" (wanted: {WANTED})" if settings in (LINE, PLANE) else ""
         share = f"share of the matrix-product rate{wanted}"
-        rows.append((f"training step, channels {channels}", ideal / seconds["step"][0], share))
+        about = f"{'×'.join(map(str, settings.space))} points, channels {settings.channels}"
+        rows.append((f"training step, {about}", ideal / seconds["step"][0], share))
         alone = ideal / seconds["its products alone"][0]
-        rows.append((f"… its products alone, channels {channels}", alone, "the same share without all else"))
+        rows.append((f"… its products alone, {about}", alone, "the same share without all else"))
     return rows
 
 
-def main() -> None:
-    """The breakdown at the default size."""
-    case = Case(PriorSettings(1, SPACE), TRAINING.steps_per_dispatch)
+def breakdown(settings: PriorSettings, n_steps: int, *, repeats: int = 6) -> None:
+    """Prints what a step is made of."""
+    case = Case(settings, n_steps)
     large, large_operations = large_products(N_LARGE)
-    seconds = interleaved_seconds({"large": large, **case.calls(), **case.parts()}, repeats=6)
+    seconds = interleaved_seconds({"large": large, **case.calls(), **case.parts()}, repeats=repeats)
     rate = large_operations / seconds["large"][0]
     per_step = {name: times[0] / case.n_steps for name, times in seconds.items() if name != "large"}
     one_pass = per_step.pop("one pass over a field")
-    bandwidth = 2 * 4 * TRAINING.batch_size * SPACE[0] // 4 * 64 / one_pass
+    bandwidth = 2 * 4 * math.prod(case.level_shape) / one_pass
     of_step = {"step": 1, "its products alone": 1, "forward and backward": 1, "forward": 1 / 3}
+    print(f"\n## {'×'.join(map(str, settings.space))} points, channels {settings.channels}, batch {len(case.batch)}\n")
     print(f"{rate / 1e9:.0f} GF/s for large products; {case.operations / 1e9:.2f} GF of products a step\n")
     print("| part | ms | of the step | share of the product rate |\n|---|---|---|---|")
     for name, part in per_step.items():
         share = f"{of_step[name] * case.operations / part / rate:.2f}" if name in of_step else ""
         print(f"| {name} | {1e3 * part:.1f} | {part / per_step['step']:.2f} | {share} |")
-    print(f"\nA pass over a field of 64 channels moves {bandwidth / 1e9:.0f} GB/s.\n")
+    print(f"\nA pass over a field of {settings.channels[0]} channels moves {bandwidth / 1e9:.0f} GB/s.\n")
     print("| kernels | number | MB a step | ms at that rate |\n|---|---|---|---|")
     for kind, (number, size) in traffic(case.compiled_text()).items():
         print(f"| {kind} | {number} | {size / 1e6:.0f} | {1e3 * size / bandwidth:.1f} |")
+
+
+def main() -> None:
+    """The breakdown on a line and on a plane."""
+    breakdown(LINE, TRAINING.steps_per_dispatch)
+    breakdown(PLANE, 2)
 
 
 if __name__ == "__main__":
