@@ -33,3 +33,9 @@ from .unet import (
     UNetStage as UNetStage,
     smallest_grid as smallest_grid,
 )
+from .vit import (
+    TransformerBlock as TransformerBlock,
+    ViT as ViT,
+    ViTSettings as ViTSettings,
+    position_waves as position_waves,
+)

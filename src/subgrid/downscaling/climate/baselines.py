@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float
 from scipy.optimize import minimize_scalar
 from scipy.special import ndtr
 
+from subgrid.downscaling.baselines.bcsd import anomaly, upon
 from subgrid.downscaling.debiasing.static import fit_quantile_mapping
 from subgrid.downscaling.interpolation.linear import Bilinear
 from subgrid.numerics.noise import standard_normal
@@ -88,10 +89,9 @@ class SpatialDisaggregation:
 
     def __call__(self, debiased: Float[np.ndarray, "time channel *coarse"]) -> Float[np.ndarray, "time channel *fine"]:
         ratio = np.array([kind == "ratio" for kind in self.anomaly])[:, None, None]
-        divisor = np.maximum(self.coarse_mean, SMALLEST_MEAN)
-        anomalies = self.interpolate(np.where(ratio, debiased / divisor, debiased - self.coarse_mean))
-        scaled = np.where(ratio, anomalies * np.maximum(self.fine_mean, SMALLEST_MEAN), anomalies + self.fine_mean)
-        return scaled.astype(np.float32)
+        coarse_mean, fine_mean = (_divisible(mean, ratio) for mean in (self.coarse_mean, self.fine_mean))
+        anomalies = self.interpolate(anomaly(debiased, coarse_mean, ratio=ratio))
+        return upon(fine_mean, anomalies, ratio=ratio).astype(np.float32)
 
 
 def fit_spatial_disaggregation(
@@ -129,6 +129,10 @@ def fit_spatial_disaggregation(
     if not coarsened.shape[1] == fine.shape[1] == len(anomaly):
         raise ValueError(f"{len(anomaly)} anomalies for {coarsened.shape[1]} coarse and {fine.shape[1]} fine channels.")
     return SpatialDisaggregation(interpolate, _mean(coarsened), _mean(fine), anomaly)
+
+
+def _divisible(mean: np.ndarray, ratio: np.ndarray) -> np.ndarray:
+    return np.where(ratio, np.maximum(mean, SMALLEST_MEAN), mean)
 
 
 def _mean(fields: np.ndarray) -> np.ndarray:

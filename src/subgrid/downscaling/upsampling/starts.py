@@ -2,14 +2,14 @@
 
 | start | formula | of |
 |---|---|---|
-| cubic | splines along one axis after the other | grids whose axes are multiples of each other |
+| cubic | splines, or Keys' convolution, along one axis after the other | grids whose axes are multiples of each other |
 | Gaussian | x₀ = m + G(y − C′m), G = ΣC′ᵀ(C′ΣC′ᵀ)⁻¹ | any C′ and any mask |
 
 The second is the best linear estimate of a fine field from its coarse values, with mean and covariance of the fine
 archive: what geostatistics calls simple kriging (Matheron 1963, doi:10.2113/gsecongeo.58.8.1246).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -26,7 +26,7 @@ from subgrid.types import Coarsening
 
 
 class CubicStart(eqx.Module):
-    """Cubic interpolation of one axis after the other, as `cubic_interpolation` does it.
+    """Interpolation of one axis after the other, by the weights of any rule; most often `cubic_interpolation`.
 
     Args:
         matrices: for each axis one (fine, coarse).
@@ -89,6 +89,29 @@ def cubic_start(coarse: Sequence[int], factors: Sequence[int], *, centred: bool,
     return CubicStart(
         tuple(jnp.asarray(cubic_interpolation(np.eye(n, dtype=np.float32), (f,), **rule).T) for n, f in axes)
     )
+
+
+def local_start(
+    rule: Callable[..., np.ndarray], coarse: Sequence[int], factors: Sequence[int], *, centred: bool, periodic: bool
+) -> CubicStart:
+    """The start of a rule that knows the neighbours alone.
+
+    Args:
+        rule: `keys_weights` or `linear_weights`.
+        coarse: points along each axis.
+        factors: fine points for each.
+        centred: whether a coarse value lies in the middle of its fine points.
+        periodic: whether axes wrap around.
+
+    Returns:
+        The start.
+
+    Examples:
+        >>> start = local_start(keys_weights, (16, 16), (16, 16), centred=False, periodic=True)
+    """
+    axes = zip(coarse, factors, strict=True)
+    matrices = (rule(n, f, centred=centred, periodic=periodic) for n, f in axes)
+    return CubicStart(tuple(jnp.asarray(matrix, jnp.float32) for matrix in matrices))
 
 
 def gaussian_start(

@@ -1,0 +1,5 @@
+"""Methods that results of plain fields stand beside, behind the contracts of debiasers and upsamplers."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
