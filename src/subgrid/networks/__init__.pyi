@@ -5,6 +5,14 @@ from .context import (
     of_group as of_group,
 )
 from .correlation import correlation as correlation, per_axis as per_axis, shifted as shifted
+from .cycle_gan import (
+    CriticSettings as CriticSettings,
+    InstanceNorm as InstanceNorm,
+    InstanceNormBlock as InstanceNormBlock,
+    PatchCritic as PatchCritic,
+    Translation as Translation,
+    TranslationSettings as TranslationSettings,
+)
 from .fno import (
     FNO as FNO,
     FNOSettings as FNOSettings,
@@ -12,6 +20,17 @@ from .fno import (
 from .fno_unet import (
     FNOUNet as FNOUNet,
     FNOUNetSettings as FNOUNetSettings,
+)
+from .glow import (
+    ActNorm as ActNorm,
+    AffineCoupling as AffineCoupling,
+    Glow as Glow,
+    GlowSettings as GlowSettings,
+    GlowStep as GlowStep,
+    InvertibleMatrix as InvertibleMatrix,
+    fitted_to as fitted_to,
+    log_density as log_density,
+    log_standard_normal as log_standard_normal,
 )
 from .layers import (
     Convolution as Convolution,
