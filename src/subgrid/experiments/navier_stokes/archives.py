@@ -112,14 +112,15 @@ def _create(table: FlowTable, solver: Solver, which: str, partial: Path) -> None
 
 def _write(partial: Path, fields: Float[np.ndarray, "trajectory time y x"], done: int) -> None:
     """A chunk, and then the count: a chunk that is half written is not counted."""
-    group = zarr.open_group(partial)
-    group["vorticity"][:, done : done + fields.shape[1]] = fields
-    group.attrs["snapshots"] = done + fields.shape[1]
+    region = {"time": slice(done, done + fields.shape[1])}
+    dataset = xr.Dataset({"vorticity": (("run", "time", "y", "x"), fields)})
+    dataset.to_zarr(partial, region=region, consolidated=False)
+    zarr.open_group(partial).attrs["snapshots"] = done + fields.shape[1]
 
 
 def _snapshots_in(partial: Path) -> int:
     try:
-        return int(zarr.open_group(partial, mode="r").attrs["snapshots"])
+        return int(str(zarr.open_group(partial, mode="r").attrs["snapshots"]))
     except (FileNotFoundError, KeyError):
         return 0
 

@@ -9,7 +9,7 @@ import numpy as np
 from subgrid.data.store import write_json, write_text
 from subgrid.downscaling.evaluation import distribution_scores
 from subgrid.experiments.navier_stokes.archives import SPEED, starts
-from subgrid.experiments.navier_stokes.config import NavierStokesConfig
+from subgrid.experiments.navier_stokes.config import NavierStokesConfig, Scheme
 from subgrid.experiments.navier_stokes.published import RAW, published_factor
 from subgrid.experiments.navier_stokes.run import NavierStokesRun
 from subgrid.numerics.operators import Subsample
@@ -17,7 +17,7 @@ from subgrid.runs.score_table import ScoreTable, columns_of
 from subgrid.runs.stage import Update
 from subgrid.simulate.kolmogorov_flow import KolmogorovFlow
 from subgrid.simulate.snapshots import Schedule, trajectories
-from subgrid.simulate.staggered import Advection, StaggeredSolver
+from subgrid.simulate.staggered import StaggeredSolver
 
 CALIBRATION = "calibration.json"
 SCORES = ("covRMSE", "MELRu", "MELRw", "KLD", "W1")
@@ -26,7 +26,7 @@ SCORES = ("covRMSE", "MELRu", "MELRw", "KLD", "W1")
 def calibrate(run: NavierStokesRun, update: Update) -> None:
     """Simulates with every candidate and compares its fields with the reference, at the points they share."""
     table = run.config.calibration
-    candidates = [(n, scheme) for n in table.grids for scheme in table.schemes]
+    candidates: list[tuple[int, Scheme]] = [(n, scheme) for n in table.grids for scheme in table.schemes]
     rows: dict[tuple[int, str], dict] = {}
     for i, (n, scheme) in enumerate(candidates):
         name = f"{scheme}, {n} x {n}"
@@ -60,7 +60,7 @@ def time_step(config: NavierStokesConfig, n: int) -> float:
     return interval / int(np.ceil(interval / wanted))
 
 
-def _simulated(run: NavierStokesRun, n: int, scheme: Advection) -> np.ndarray:
+def _simulated(run: NavierStokesRun, n: int, scheme: Scheme) -> np.ndarray:
     table, config = run.config.navier_stokes, run.config
     flow = KolmogorovFlow(n, table.viscosity, table.drag, table.wavenumber, table.amplitude, time_step(config, n))
     solver = StaggeredSolver(flow, scheme)

@@ -46,6 +46,7 @@ MethodName = Literal[
     "align-flow",
 ]
 """A debiaser and an upsampler; the last four are methods of their own, from raw coarse fields to fine ones."""
+Scheme = Literal["van-leer", "upwind"]
 Methods = Annotated[tuple[MethodName, ...], AsTuple, Field(min_length=1)]
 Steps = Annotated[int, Field(ge=20, multiple_of=20)]
 """Of a training, whose compiled calls take 20 steps each."""
@@ -68,7 +69,7 @@ class FlowTable(Table):
     time_step: PositiveFloat = 0.0125
     """Of the spectral solver."""
     coarse_time_step: PositiveFloat = 0.02
-    advection: Literal["van-leer", "upwind"] = "van-leer"
+    advection: Scheme = "van-leer"
     """Of the finite-volume solver."""
     n_trajectories: Annotated[int, Field(ge=4)] = 64
     """Of each archive, from starts of their own."""
@@ -100,7 +101,7 @@ class CalibrationTable(Table):
 
     grids: Annotated[tuple[Positive, ...], AsTuple] = ()
     """Points a side; none by default."""
-    schemes: Annotated[tuple[Literal["van-leer", "upwind"], ...], AsTuple] = ("van-leer", "upwind")
+    schemes: Annotated[tuple[Scheme, ...], AsTuple] = ("van-leer", "upwind")
     courant: PositiveFloat = 0.5
     """Of each, at speed 4: it decides the time step."""
     n_trajectories: Positive = 16
@@ -125,9 +126,12 @@ class DebiasTable(Table):
     batch_size: Positive = 128
     learning_rate: PositiveFloat = 1e-3
     channels: Widths = (48,)
-    level: PositiveFloat = 0.5
-    """Of partial noising: standard deviation of the noise, in standard deviations of the field."""
-    n_noising_steps: Steps = 1500
+    noising_level: PositiveFloat | None = None
+    """Of methods that add noise to coarse fields and take it away: its standard deviation, in those of the field; by
+    default 3.4, half of the way of a variance-preserving process."""
+    n_noising_levels: Positive = 16
+    """Heun steps in each direction."""
+    n_noising_steps: Steps = 1000
     """Of the training of each diffusion model of coarse fields."""
 
 
@@ -159,6 +163,8 @@ class BaselinesTable(Table):
     gan_channels: Positive = 64
     n_alignment_steps: Steps = 600
     alignment_filters: Positive = 64
+    alignment_levels: Positive = 3
+    """Of both flows: the grid is halved before each but the first."""
     batch_size: Positive = 16
 
 

@@ -5,13 +5,21 @@ RUN/debiased/FACTOR.NAME.npz   fields, the distance of each to the nearest train
 
 import json
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from subgrid.data.store import read_arrays, write_arrays
+from subgrid.downscaling.baselines.partial_noising import (
+    diffusion_bridge_debiaser,
+    noising_debiaser,
+    train_coarse_priors,
+)
 from subgrid.downscaling.debiasing.fit import apply_debiaser, correct, fit_debiaser_array
 from subgrid.downscaling.debiasing.settings import debias_settings
+from subgrid.downscaling.prior.model import PriorSettings
+from subgrid.downscaling.prior.training import TrainingSettings
 from subgrid.experiments.navier_stokes.archives import symmetries
 from subgrid.experiments.navier_stokes.methods import debiasers_of
 from subgrid.experiments.navier_stokes.run import NavierStokesRun
@@ -24,6 +32,8 @@ from subgrid.verification.memorisation import nearest_fields
 
 N_QUANTILES = 200
 """Of marginals; the default of transports."""
+NOISING_CHANNELS, NOISING_GRID = (32, 64), 8
+"""Of the networks that see noised coarse fields: widths, and points a side of their first level."""
 
 
 def debiased_path(folder: Path, factor: int, name: str) -> Path:
@@ -67,7 +77,7 @@ def training_targets(run: NavierStokesRun, factor: int, *, key: Key) -> np.ndarr
     return np.asarray(augmented(coarsened, n, _group(run, factor), key=key))
 
 
-def fit(run: NavierStokesRun, factor: int, name: str, *, update: Update, key: Key) -> tuple[Debiaser, dict]:
+def fit(run: NavierStokesRun, factor: int, name: str, *, update: Update, key: Key) -> tuple[Debiaser, dict[str, Any]]:
     """The debiaser, and what its solver reports."""
     config = run.config
     coarse = run.coarse.at(config.navier_stokes.n_fine // factor).training
@@ -76,18 +86,18 @@ def fit(run: NavierStokesRun, factor: int, name: str, *, update: Update, key: Ke
         case "gaussian":
             return _gaussian(run, factor, coarse, key=key)
         case "diffusion-bridge" | "partial-noising":
-            return _noised(run, factor, coarse, name, folder, update=update, key=key)
+            return _noised(run, factor, coarse, name, update=update)
         case _:
             settings = debias_settings(
                 periodic=True,
                 symmetries=_group(run, factor),
-                **config.debias.model_dump(exclude={"level", "n_noising_steps"}),
+                **config.debias.model_dump(exclude={"noising_level", "n_noising_steps", "n_noising_levels"}),
             )
             options = {"method": name, "folder": folder, "report": update, "key": key}
             return fit_debiaser_array(coarse, run.fine.training, run.operator(factor), settings, **options)
 
 
-def _gaussian(run: NavierStokesRun, factor: int, coarse: np.ndarray, *, key: Key) -> tuple[Debiaser, dict]:
+def _gaussian(run: NavierStokesRun, factor: int, coarse: np.ndarray, *, key: Key) -> tuple[Debiaser, dict[str, Any]]:
     """Mean and covariance, then marginals, of random images of both archives."""
     n, group = run.config.debias.n_samples, _group(run, factor)
     coarsened = run.operator(factor)(jnp.asarray(run.fine.training))
@@ -95,6 +105,26 @@ def _gaussian(run: NavierStokesRun, factor: int, coarse: np.ndarray, *, key: Key
     target = augmented(coarsened, n, group, key=substream(key, "target"))
     linear = fit_gaussian_map(source, target)
     return correct(linear, source, target, ("marginals",), n_quantiles=N_QUANTILES), {"method": "gaussian"}
+
+
+def _noised(
+    run: NavierStokesRun, factor: int, coarse: np.ndarray, name: str, *, update: Update
+) -> tuple[Debiaser, dict[str, Any]]:
+    """By diffusion models on the coarse grid, which both methods share."""
+    table, points = run.config.debias, coarse.shape[-1]
+    network = PriorSettings(1, (points, points), NOISING_CHANNELS, patch=max(1, points // NOISING_GRID))
+    training = TrainingSettings(
+        table.n_noising_steps, table.batch_size, table.learning_rate, warmup=100, symmetries=_group(run, factor)
+    )
+    report = lambda step, metrics: update(step, 2 * training.n_steps, f"loss {metrics['loss']:.4f}")  # noqa: E731
+    coarsened = np.asarray(run.operator(factor)(jnp.asarray(run.fine.training)))
+    folder, key = run.path(f"debias/{factor}.noising"), run.key("debias", "noising", f"{factor}x")
+    priors = train_coarse_priors(coarse, coarsened, network, training, folder=folder, report=report, key=key)
+    options: dict[str, Any] = {"level": table.noising_level, "n_steps": table.n_noising_levels}
+    if name == "diffusion-bridge":
+        return diffusion_bridge_debiaser(priors, **options), {"method": name}
+    noise_key = run.key("debias", name, f"{factor}x")
+    return noising_debiaser(priors.target, **options, key=noise_key), {"method": name}
 
 
 def read_debiased(run: NavierStokesRun, factor: int, name: str) -> np.ndarray:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from subgrid.diffusion.gaussian_conditional import condition
@@ -15,14 +14,13 @@ from subgrid.downscaling.prior.training import TrainingSettings
 from subgrid.downscaling.upsampling.choices import guidance, noise_grid, sampling_method
 from subgrid.downscaling.upsampling.guided import DiffusionUpsampler
 from subgrid.downscaling.upsampling.particles import ParticleUpsampler
-from subgrid.downscaling.upsampling.starts import CubicStart, cubic_start
 from subgrid.experiments.navier_stokes.archives import symmetries
 from subgrid.experiments.navier_stokes.baselines import open_baseline, train_baseline
 from subgrid.experiments.navier_stokes.config import NavierStokesConfig
 from subgrid.experiments.navier_stokes.methods import ModelName
 from subgrid.experiments.navier_stokes.run import NavierStokesRun
 from subgrid.runs.stage import Update
-from subgrid.types import Coarsening, Key, Upsampler
+from subgrid.types import Coarsening, Upsampler
 
 PROCESS, LEVELS, METHOD = "variance-exploding", "exponential", "gaussian-sde"
 """Of the prior; those of Kuramoto–Sivashinsky, where they are compared with others."""
@@ -54,9 +52,6 @@ def open_upsampler(run: NavierStokesRun, kind: str, factor: int) -> Upsampler:
         case "conditional-diffusion" | "conditional-flow":
             model = load_conditional(run.path(ModelName(kind, factor).folder), operator)
             return conditional_upsampler(model, n_evaluations=config.sampling.n_conditional_levels)
-        case "cubic":
-            coarse = operator.coarse_shape
-            return Cubic(cubic_start(coarse, (factor,) * len(coarse), centred=False, periodic=True).matrices)
         case _:
             return open_baseline(run, kind, factor)
 
@@ -121,10 +116,3 @@ def training_settings(config: NavierStokesConfig, name: ModelName) -> TrainingSe
         checkpoint_every=500,
         symmetries=symmetries(table, table.n_fine),
     )
-
-
-class Cubic(CubicStart):
-    """Periodic cubic interpolation as an upsampler."""
-
-    def __call__(self, y: Float[Array, "channel *coarse"], *, key: Key | None = None) -> Float[Array, "channel *fine"]:
-        return jnp.asarray(super().__call__(y))

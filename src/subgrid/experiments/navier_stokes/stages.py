@@ -47,8 +47,8 @@ OF_ENSEMBLES: Dependencies = {
 OF_BASELINES = {
     "vision-transformer": ("n_transformer_steps", "transformer_width", "transformer_layers"),
     "cycle-gan": ("n_gan_steps", "gan_channels"),
-    "clim-align": ("n_alignment_steps", "alignment_filters"),
-    "align-flow": ("n_alignment_steps", "alignment_filters"),
+    "clim-align": ("n_alignment_steps", "alignment_filters", "alignment_levels"),
+    "align-flow": ("n_alignment_steps", "alignment_filters", "alignment_levels"),
 }
 """Keys of [baselines] that decide each model; `batch_size` decides all."""
 
