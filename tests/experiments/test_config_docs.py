@@ -21,6 +21,7 @@ PAGES = {
     "gallery": "toy_configuration.md",
     "sampler_errors": "toy_configuration.md",
     "functions": "functions_configuration.md",
+    "navier_stokes": "navier_stokes_configuration.md",
 }
 """Where the keys of a kind are documented, by the table that names it."""
 NAMES_ITS_RUN = ("configuration.md", "turbulence_configuration.md")

@@ -22,6 +22,8 @@ from subgrid.experiments.climate.sampling import noise_of
 from subgrid.experiments.function_space.config import Candidate
 from subgrid.experiments.moist_turbulence import methods
 from subgrid.experiments.moist_turbulence.config import METHODS
+from subgrid.experiments.navier_stokes.config import ComparisonTable, DebiaserName, MethodName, NavierStokesConfig
+from subgrid.experiments.navier_stokes.methods import models_of, upsamplers_of
 from subgrid.experiments.toy_2d.cells import all_cells
 from subgrid.numerics.streams import draw_keys, stream, substream
 from subgrid.runs.config import validate
@@ -70,10 +72,31 @@ def uses_of(run: Run) -> dict[str, list[tuple[str, ...]]]:
             return {}
         case "sampler errors":
             return {}
+        case "navier_stokes":
+            return uses_on_kolmogorov_flow(run)
         case "functions":
             return {name: [(f"repetition {i}",) for i in range(3)] for name in get_args(Candidate)}
         case other:
             raise NotImplementedError(f"{other}: say what its streams are used of.")
+
+
+def uses_on_kolmogorov_flow(run: Run) -> dict[str, list[tuple[str, ...]]]:
+    """Debiasers and models by factor; ensembles of all methods share their noise on purpose, to be compared by it."""
+    factors = [f"{factor}x" for factor in run.config.navier_stokes.factors]
+    debiasers = [*get_args(DebiaserName), "noising", "floor"]
+    models = [name.words for name in models_of(with_all_methods(run.config))]
+    upsamplers = upsamplers_of(with_all_methods(run.config))
+    scans = [(scheme, str(n)) for scheme in run.config.calibration.schemes for n in (16, 32, 64)]
+    return {
+        "debias": [(name, factor) for name in debiasers for factor in factors],
+        "model": [(name,) for name in models],
+        "ranks": [(name, factor) for name in upsamplers for factor in factors],
+        "calibration": scans,
+    }
+
+
+def with_all_methods(config: NavierStokesConfig) -> NavierStokesConfig:
+    return config.model_copy(update={"comparison": ComparisonTable(methods=get_args(MethodName))})
 
 
 def uses_in_the_2d_table(run: Run) -> dict[str, list[tuple[str, ...]]]:

@@ -156,7 +156,7 @@ class PriorTable(Table):
 class BaselinesTable(Table):
     """Trained baselines."""
 
-    n_transformer_steps: Steps = 1000
+    n_transformer_steps: Steps = 600
     transformer_width: Positive = 128
     transformer_layers: Positive = 6
     n_gan_steps: Steps = 600

@@ -22,6 +22,8 @@ from subgrid.experiments.navier_stokes.run import NavierStokesRun
 from subgrid.runs.stage import Update
 from subgrid.types import Coarsening, Upsampler
 
+OF_DIFFUSION = ("prior", "conditional-diffusion", "conditional-flow")
+"""Trained by the settings of [prior]; the others are baselines."""
 PROCESS, LEVELS, METHOD = "variance-exploding", "exponential", "gaussian-sde"
 """Of the prior; those of Kuramoto–Sivashinsky, where they are compared with others."""
 
@@ -109,7 +111,7 @@ def training_settings(config: NavierStokesConfig, name: ModelName) -> TrainingSe
     prior, table = config.prior, config.navier_stokes
     return TrainingSettings(
         n_steps=n_steps(config, name),
-        batch_size=prior.batch_size,
+        batch_size=prior.batch_size if name.kind in OF_DIFFUSION else config.baselines.batch_size,
         learning_rate=prior.learning_rate,
         warmup=prior.warmup,
         ema_decay=prior.ema_decay,

@@ -50,7 +50,7 @@ def coarse_scores(run: NavierStokesRun, factor: int) -> Scores:
         arrays = read_arrays(debiased_path(run.folder, factor, name))
         nearest = float(np.mean(arrays["nearest"]))
         found[name] = {**distribution_scores(arrays["fields"], reference, 2), "nearest": nearest}
-    targets = training_targets(run, factor, key=substream(run.key("debias", "floor"), "targets"))
+    targets = training_targets(run, factor, key=substream(run.key("debias", "floor", f"{factor}x"), "targets"))
     some = independent[:: max(1, len(independent) // MOST_IN_MEMORY)]
     floor = float(np.mean(nearest_fields(some, targets).distance))
     found["floor"] = {**distribution_scores(independent, reference, 2), "nearest": floor}
@@ -103,7 +103,7 @@ def perfect_scores(run: NavierStokesRun, factor: int) -> tuple[Scores, dict[str,
         truth, ensemble = run.fine.reference[arrays["conditions"]], arrays["fields"]
         found[name] = _paired(run, factor, truth, ensemble)
         if ensemble.shape[1] > 1:
-            key = run.key("ranks", name, str(factor))
+            key = run.key("ranks", name, f"{factor}x")
             histograms[f"{factor}x, {name}"] = ranks(truth, ensemble, run.operator(factor), key=key).tolist()
     return found, histograms
 
