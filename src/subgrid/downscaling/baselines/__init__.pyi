@@ -7,6 +7,17 @@ from .bcsd import (
     upon as upon,
     whole_factors as whole_factors,
 )
+from .partial_noising import (
+    CoarsePriors as CoarsePriors,
+    DiffusionBridgeDebiaser as DiffusionBridgeDebiaser,
+    NoisingDebiaser as NoisingDebiaser,
+    diffusion_bridge_debiaser as diffusion_bridge_debiaser,
+    field_key as field_key,
+    halfway_level as halfway_level,
+    load_coarse_priors as load_coarse_priors,
+    noising_debiaser as noising_debiaser,
+    train_coarse_priors as train_coarse_priors,
+)
 from .vision_transformer import (
     VisionTransformerSettings as VisionTransformerSettings,
     VisionTransformerUpsampler as VisionTransformerUpsampler,
