@@ -20,6 +20,17 @@ from .flow_alignment import (
     load_flow_alignment as load_flow_alignment,
     train_flow_alignment as train_flow_alignment,
 )
+from .partial_noising import (
+    CoarsePriors as CoarsePriors,
+    DiffusionBridgeDebiaser as DiffusionBridgeDebiaser,
+    NoisingDebiaser as NoisingDebiaser,
+    diffusion_bridge_debiaser as diffusion_bridge_debiaser,
+    field_key as field_key,
+    halfway_level as halfway_level,
+    load_coarse_priors as load_coarse_priors,
+    noising_debiaser as noising_debiaser,
+    train_coarse_priors as train_coarse_priors,
+)
 from .vision_transformer import (
     VisionTransformerSettings as VisionTransformerSettings,
     VisionTransformerUpsampler as VisionTransformerUpsampler,
