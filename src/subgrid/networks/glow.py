@@ -16,11 +16,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
+import scipy.linalg
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float, Int, Scalar
 
 from subgrid.networks.correlation import per_axis
-from subgrid.networks.layers import Convolution, Linear, Padding, depth_to_space, space_to_depth
+from subgrid.networks.layers import Convolution, Linear, Padding, depth_to_space, initial_weights, space_to_depth
 from subgrid.types import Key
 
 LEAST_SCALE = 0.1
@@ -74,9 +76,9 @@ class InvertibleMatrix(eqx.Module):
     """
 
     lower: Float[Array, "channel channel"]
-    """L; what stands on the diagonal or above it does nothing."""
+    """L; what stands on the diagonal or above it is not read."""
     upper: Float[Array, "channel channel"]
-    """U; what stands on the diagonal or below it does nothing."""
+    """U; what stands on the diagonal or below it is not read."""
     log_diagonal: Float[Array, " channel"]
     """s."""
     sign: Int[Array, " channel"]
@@ -85,12 +87,13 @@ class InvertibleMatrix(eqx.Module):
     """P as positions, fixed: row i of W is row `order[i]` of what follows P."""
 
     def __init__(self, channels: int, *, key: Key):
-        rotation, _ = jnp.linalg.qr(jr.normal(key, (channels, channels)))
-        packed, _, permutation = jax.lax.linalg.lu(rotation)  # rotation[permutation] = LU
-        diagonal = jnp.diagonal(packed)
-        self.lower, self.upper = jnp.tril(packed, -1), jnp.triu(packed, 1)
-        self.log_diagonal, self.sign = jnp.log(jnp.abs(diagonal)), jnp.sign(diagonal).astype(jnp.int32)
-        self.order = jnp.argsort(permutation)
+        # On the host: each size of these factorisations takes a second to compile.
+        rotation, _ = np.linalg.qr(np.asarray(initial_weights((channels, channels), 1.0, key=key), np.float64))
+        order, lower, upper = scipy.linalg.lu(rotation, p_indices=True)
+        diagonal = np.diagonal(upper)
+        self.lower, self.upper = jnp.asarray(lower, jnp.float32), jnp.asarray(upper, jnp.float32)
+        self.log_diagonal = jnp.asarray(np.log(np.abs(diagonal)), jnp.float32)
+        self.sign, self.order = jnp.asarray(np.sign(diagonal), jnp.int32), jnp.asarray(order, jnp.int32)
 
     def forward(self, x: Float[Array, "*space channel"]) -> tuple[Float[Array, "*space channel"], Scalar]:
         lower, upper = self._factors()
@@ -193,14 +196,14 @@ class GlowSettings:
     Args:
         n_levels: default 3.
         n_steps: of each level, default 8.
-        filters: width of the couplings, default 64.
+        filters: width of the couplings, default 32.
         patch: points an axis gathered before the first level, default 4; every further level gathers 2.
         padding: "periodic", the default, "reflect" or "zero", for all axes or for each.
     """
 
     n_levels: int = 3
     n_steps: int = 8
-    filters: int = 64
+    filters: int = 32
     patch: int = 4
     padding: Padding | tuple[Padding, ...] = "periodic"
 
@@ -242,8 +245,9 @@ class Glow(eqx.Module):
             channels *= (2 if level else settings.patch) ** len(space)
             if channels < 2:
                 raise ValueError("a level of one channel has no halves to couple; take a larger patch.")
-            make = eqx.filter_vmap(lambda k, n=channels: GlowStep(n, settings.filters, padding=rules, key=k))
-            self.levels.append(make(jr.split(level_key, settings.n_steps)))
+            keys = jr.split(level_key, settings.n_steps)
+            steps = [GlowStep(channels, settings.filters, padding=rules, key=k) for k in keys]
+            self.levels.append(jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *steps))
             channels -= channels // 2
         self.patch = settings.patch
 

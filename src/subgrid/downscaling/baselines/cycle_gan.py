@@ -51,7 +51,7 @@ class CycleGANSettings:
         critic: size of both critics.
         cycle_weight: λ of what a cycle leaves, default 10.
         identity_weight: λ of what a generator changes in fields of its target, in parts of `cycle_weight`; default .5.
-        n_steps: of the optimisers, a multiple of `steps_per_dispatch`, default 1000.
+        n_steps: of the optimisers, a multiple of `steps_per_dispatch`, default 600.
         batch_size: fields of each archive a step, default 16.
         learning_rate: of both players, default 2e-4; it falls to 0 in the second half.
         ema_decay: of the averaged weights, a step; default .99.
@@ -69,7 +69,7 @@ class CycleGANSettings:
     critic: CriticSettings = field(default_factory=CriticSettings)
     cycle_weight: float = 10.0
     identity_weight: float = 0.5
-    n_steps: int = 1000
+    n_steps: int = 600
     batch_size: int = 16
     learning_rate: float = 2e-4
     ema_decay: float = 0.99

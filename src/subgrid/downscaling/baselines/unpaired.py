@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -37,7 +37,6 @@ from subgrid.training.origin import digest, key_data, require_same_origin
 from subgrid.types import Coarsening, Key, Spatial
 
 FORMAT = 1
-Settings = TypeVar("Settings")
 
 
 class CommonGrid(eqx.Module):
@@ -68,6 +67,7 @@ class CommonGrid(eqx.Module):
         return self.fine.restore(x, len(self.factors))
 
 
+@runtime_checkable
 class Unpaired(Protocol):
     """The settings of a training that `train_players` reads."""
 
