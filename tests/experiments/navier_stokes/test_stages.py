@@ -1,9 +1,12 @@
 """Kolmogorov flow through the command line at a tiny size: a table of methods that grows, the page, refusals."""
 
 import json
+from typing import get_args
 
 import numpy as np
 import pytest
+
+from subgrid.experiments.navier_stokes.config import MethodName
 
 CONFIG = """
 [run]
@@ -21,10 +24,15 @@ interval = 0.5
 spin_up = 0.5
 
 [comparison]
-methods = ["entropic-ot+guided", "none+guided", "entropic-ot+cubic"]
+methods = ["entropic-ot+cubic"]
 
 [debias]
 n_samples = 128
+n_steps = 20
+batch_size = 8
+channels = [4]
+n_noising_steps = 20
+n_noising_levels = 2
 
 [prior]
 channels = [8]
@@ -32,6 +40,17 @@ n_blocks = 1
 n_steps = 20
 n_conditional_steps = 20
 batch_size = 4
+
+[baselines]
+n_transformer_steps = 20
+transformer_width = 8
+transformer_layers = 1
+n_gan_steps = 20
+gan_channels = 4
+n_alignment_steps = 20
+alignment_filters = 4
+alignment_levels = 1
+batch_size = 2
 
 [sampling]
 n_levels = 3
@@ -44,7 +63,8 @@ n_members = 3
 n_unpaired = 8
 n_images = 2
 """
-GROWN = 'comparison.methods=["entropic-ot+guided", "none+guided", "entropic-ot+cubic", "bcsd"]'
+ALL = f"comparison.methods={json.dumps(get_args(MethodName))}"
+GROWN = 'comparison.methods=["entropic-ot+cubic", "bcsd"]'
 
 
 @pytest.fixture
@@ -54,29 +74,46 @@ def config(tmp_path):
     return path
 
 
+def rows_of(folder):
+    rows = json.loads((folder / "metrics.json").read_text())["table"]
+    return {(row["group"], row["metric"]): row for row in rows}
+
+
 def test_a_table_of_methods_grows_and_keeps_what_is_there(subgrid, config, tmp_path):
     folder = tmp_path / "run"
     outcome = subgrid("run", config, "-o", folder)
     assert outcome.code == 0, outcome.err
     assert "noise floor" in outcome.out and "published 8x" in outcome.out
-    first = (folder / "unpaired" / "2.none+guided.npz").stat().st_mtime_ns
-    rows = json.loads((folder / "metrics.json").read_text())["table"]
-    by = {(row["group"], row["metric"]): row for row in rows}
-    fine, perfect = by["2x, fine fields", "variability"], by["2x, perfect model", "constraint RMSE"]
-    assert fine["entropic-ot+cubic"] == 0 < fine["none+guided"]
-    assert perfect["guided"] < 1e-3 and perfect["cubic"] < 1e-3  # both pass through the observed points
-    assert np.isfinite(by["2x, perfect model", "spread/skill"]["guided"])
-    page = (folder / "report.html").read_text()
-    assert "Kolmogorov flow: tiny" in page and "One draw, from noise to a field" in page
+    first = (folder / "unpaired" / "2.entropic-ot+cubic.npz").stat().st_mtime_ns
+    found = rows_of(folder)
+    assert found["2x, fine fields", "variability"]["entropic-ot+cubic"] == 0
+    assert found["2x, perfect model", "constraint RMSE"]["cubic"] < 1e-6  # it passes through the observed points
+    assert found["2x, coarse fields", "nearest"]["floor"] > 0 and found["2x, coarse fields", "KLD"]["raw"] > 0
 
     more = subgrid("run", config, "-o", folder, "--set", GROWN)
     assert more.code == 0, more.err
-    assert (folder / "unpaired" / "2.none+guided.npz").stat().st_mtime_ns == first
-    rows = json.loads((folder / "metrics.json").read_text())["table"]
-    assert any(row["metric"] == "MELRu" and row.get("bcsd") is not None for row in rows)
+    assert (folder / "unpaired" / "2.entropic-ot+cubic.npz").stat().st_mtime_ns == first
+    assert rows_of(folder)["2x, fine fields", "MELRu"]["bcsd"] >= 0
+    assert "Kolmogorov flow: tiny" in (folder / "report.html").read_text()
 
-    changed = subgrid("run", config, "-o", folder, "--set", "prior.channels=[4]")
-    assert changed.code == 2 and "prior.channels" in changed.complaint
+    changed = subgrid("run", config, "-o", folder, "--set", "debias.epsilon=0.5")
+    assert changed.code == 2 and "debias was made with no debias.epsilon" in changed.complaint
+
+
+@pytest.mark.slow  # sixteen methods, eight trainings
+def test_every_method_goes_the_whole_way(subgrid, config, tmp_path):
+    folder = tmp_path / "run"
+    outcome = subgrid("run", config, "-o", folder, "--set", ALL, "--set", "calibration.grids=[16]")
+    assert outcome.code == 0, outcome.err
+    found = rows_of(folder)
+    assert {*get_args(MethodName)} <= {*found["2x, fine fields", "MELRu"]}
+    variability = found["2x, fine fields", "variability"]
+    assert variability["none+guided"] > 0 == variability["cycle-gan"] == variability["bcsd"]
+    perfect = found["2x, perfect model", "constraint RMSE"]
+    assert max(perfect[name] for name in ("guided", "conditional-diffusion", "cubic")) < 1e-3
+    assert np.isfinite(found["2x, perfect model", "spread/skill"]["particles"])
+    assert (folder / "calibration.md").exists()
+    assert "One draw, from noise to a field" in (folder / "report.html").read_text()
 
 
 @pytest.mark.parametrize(

@@ -88,9 +88,9 @@ def _cases(run: NavierStokesRun) -> Iterator[Plate]:
             )
 
 
-def _first(run: NavierStokesRun, factor: int, method: str) -> np.ndarray:
+def _first(run: NavierStokesRun, factor: int, method: str) -> list[int]:
     n = len(read_arrays(unpaired_path(run.folder, factor, method))["fields"])
-    return np.linspace(0, n - 1, N_CASES).round().astype(int)
+    return np.linspace(0, n - 1, N_CASES).round().astype(int).tolist()
 
 
 def _case(run: NavierStokesRun, factor: int, method: str, debiaser: str, case: int) -> dict[str, np.ndarray]:
