@@ -23,7 +23,7 @@ CLOSER = 0.8
 for as many as are tried, and of members of one condition a half or much less. *Merely convenient.*"""
 UNTOLD = (
     "; nothing tells whether the coarse fields follow the reference's own days: those of a free-running model do not, "
-    "and paired=False is right for it"
+    "and paired=False (--unpaired) is right for it"
 )
 
 
@@ -71,7 +71,8 @@ def pair(ensemble: FieldSet, reference: FieldSet, *, wanted: bool | None) -> tup
         found, why = _by_numbers(ensemble, reference, wanted=wanted)
     if found is None and wanted:
         raise DataError(
-            f"{ensemble.source} and {reference.source}: {why}; without paired=True their distributions are compared."
+            f"{ensemble.source} and {reference.source}: {why}; without paired=True (--paired) distributions are "
+            "compared."
         )
     return found, () if found is not None else (f"{why}: distributions are compared",)
 
@@ -107,7 +108,7 @@ def _by_dates(
     if told is False:
         return None, (
             f"they share {dates} dates, but the ensemble is no nearer to the reference of a date than to that of other "
-            "years, as that of a free-running model (paired=True insists)"
+            "years, as that of a free-running model (paired=True, or --paired, insists)"
         )
     of = f"{dates} dates from {min(keys[0][i] for i in chosen)} to {max(keys[0][i] for i in chosen)}"
     return Pairing(
@@ -123,7 +124,7 @@ def _common_step(ensemble: FieldSet, reference: FieldSet, ours: xr.DataArray, th
     if len(kinds) > 1:
         raise DataError(
             f"{ensemble.source} has a time step of {steps[0]:g} days and {reference.source} one of {steps[1]:g}; "
-            "average the finer one first, or compare distributions with paired=False."
+            "average the finer one first, or compare distributions with paired=False (--unpaired)."
         )
     return next(iter(kinds & {"month", "day"}), "second")
 
@@ -154,7 +155,7 @@ def _require_one_calendar(ensemble: FieldSet, reference: FieldSet, ours: xr.Data
         raise DataError(
             f"{ensemble.source} is in the calendar {first!r} and {reference.source} in {second!r}, so their dates are "
             f"not the same days; bring one to the other's with .convert_calendar({first!r}), or compare distributions "
-            "only with paired=False."
+            "only with paired=False (--unpaired)."
         )
 
 
