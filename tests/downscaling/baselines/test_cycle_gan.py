@@ -106,7 +106,9 @@ def test_maps_of_the_same_loss_send_a_field_to_different_places(ends):
     y, _ = ends
     one, other = (np.asarray(linear(q).to_fine(y))[:, 0] for q in (np.eye(2), QUARTER))
     for images in (one, other):
-        np.testing.assert_allclose(images.T @ images, np.asarray(ends[1])[:, 0].T @ np.asarray(ends[1])[:, 0], rtol=1e-4)
+        np.testing.assert_allclose(
+            images.T @ images, np.asarray(ends[1])[:, 0].T @ np.asarray(ends[1])[:, 0], rtol=1e-4
+        )
     # E‖(G − G′)y‖² = E‖Σ₁^½(I − Q)z‖² with Σ(latents)/n = v I.
     v = np.mean(np.sum((np.asarray(y)[:, 0] @ np.linalg.inv(sqrtm(SOURCE))) ** 2, 1)) / 2
     expected = v * np.trace(TARGET @ (np.eye(2) - QUARTER) @ (np.eye(2) - QUARTER).T)
