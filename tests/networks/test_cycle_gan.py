@@ -1,4 +1,4 @@
-"""The generator and the critic of a cycleGAN by what they must not do: clip fields, or forget how large they are."""
+"""The generator and the critic of a cycleGAN: they must not clip fields, or forget how large they are."""
 
 import equinox as eqx
 import jax
