@@ -121,8 +121,8 @@ class DebiasTable(Table):
     epsilon: PositiveFloat | None = None
     """Entropy in units of the squared field; by default chosen from the fields, and doubled where the solver does not
     converge."""
-    n_steps: Steps = 2000
-    """Of the training of a dynamic transport."""
+    n_steps: Steps = 500
+    """Of the training of a flow, of each of two rounds of a rectified one, of each of four iterations of a bridge."""
     batch_size: Positive = 128
     learning_rate: PositiveFloat = 1e-3
     channels: Widths = (48,)
