@@ -103,7 +103,7 @@ class CalibrationTable(Table):
     """Points a side; none by default."""
     schemes: Annotated[tuple[Scheme, ...], AsTuple] = ("van-leer", "upwind")
     courant: PositiveFloat = 0.5
-    """Of each, at speed 4: it decides the time step."""
+    """Of each, at the speed 5: it decides the time step."""
     n_trajectories: Positive = 16
 
 
@@ -144,7 +144,7 @@ class PriorTable(Table):
     attention_levels: Annotated[tuple[Annotated[int, Field(ge=0)], ...], AsTuple] = ()
     n_steps: Steps = 4000
     """Of the prior."""
-    n_conditional_steps: Steps = 1500
+    n_conditional_steps: Steps = 1000
     """Of each conditional model."""
     batch_size: Positive = 32
     learning_rate: PositiveFloat = 1e-3
@@ -159,9 +159,9 @@ class BaselinesTable(Table):
     n_transformer_steps: Steps = 600
     transformer_width: Positive = 128
     transformer_layers: Positive = 6
-    n_gan_steps: Steps = 600
+    n_gan_steps: Steps = 400
     gan_channels: Positive = 64
-    n_alignment_steps: Steps = 600
+    n_alignment_steps: Steps = 400
     alignment_filters: Positive = 64
     alignment_levels: Positive = 3
     """Of both flows: the grid is halved before each but the first."""
@@ -184,10 +184,10 @@ class SamplingTable(Table):
 class EvaluationTable(Table):
     """How many fields are scored."""
 
-    n_conditions: Annotated[int, Field(ge=8)] = 200
+    n_conditions: Annotated[int, Field(ge=8)] = 100
     """Perfect-model cases: coarsened reference fields, downscaled and scored against the truth."""
     n_members: Annotated[int, Field(ge=3)] = 8
-    n_unpaired: Annotated[int, Field(ge=8)] = 512
+    n_unpaired: Annotated[int, Field(ge=8)] = 256
     """Debiased coarse fields downscaled for the statistics of generated fields."""
     unpaired_members: Annotated[int, Field(ge=2)] = 2
     n_images: Positive = 4
