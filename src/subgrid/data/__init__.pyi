@@ -30,7 +30,6 @@ from .normalise import (
     fit_standardiser as fit_standardiser,
 )
 from .store import (
-    Arrays as Arrays,
     OutputError as OutputError,
     OutputExists as OutputExists,
     check_free as check_free,

@@ -15,7 +15,7 @@ from subgrid.report.plates import Plate
 
 MILLISECONDS = 70
 HOLD = 14
-"""Frames that the end is shown for: a second."""
+"""Frames that the end is shown for: a second at 70 milliseconds."""
 
 
 def write_gif(

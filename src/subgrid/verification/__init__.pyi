@@ -73,6 +73,7 @@ from .mean_profile import (
 from .memorisation import (
     NearestFields as NearestFields,
     nearest_fields as nearest_fields,
+    nearest_images as nearest_images,
 )
 from .rank_tests import (
     FlatnessTest as FlatnessTest,

@@ -91,8 +91,9 @@ def mean_energy_log_ratio(
     MELR = Σ_k w_k |ln(E_pred(k) / E_ref(k))| over k = 1 … n//2 (n the shortest axis: the complete shells), with
     w_k = 1/(number of shells), or w_k = E_ref(k) / Σ E_ref; then the mean over channels.
 
-    Energies below ε² = 1.4e-14 of a set's total are rounding noise of the transform, and are raised to it: shells that
-    are empty in both sets (dealiasing) count 0 rather than a ratio of noise.
+    Energies below ε² = 1.4e-14 of a set's total are rounding noise of the transform, and are raised to it. Shells that
+    hold nothing else in the reference (dealiasing) do not count: a ratio to nothing has no meaning, and would be set by
+    the logarithm of the least noise in what is evaluated.
 
     Args:
         pred: fields to evaluate, any unit; n ≥ 1.
@@ -119,11 +120,18 @@ def mean_energy_log_ratio(
         raise ValueError(f"pred and ref must share channels and grid, got {pred.shape[1:]} and {ref.shape[1:]}.")
     e_pred, e_ref = _resolved_spectrum(pred, n_space), _resolved_spectrum(ref, n_space)
     log_ratio = jnp.abs(jnp.log(e_pred) - jnp.log(e_ref))
+    held = e_ref > _rounding(energy_spectrum(ref, n_space))
+    log_ratio = jnp.where(held, log_ratio, 0.0)
+    unweighted = jnp.sum(log_ratio, axis=1) / jnp.maximum(jnp.sum(held, axis=1), 1)
     weights = e_ref / jnp.sum(e_ref, axis=1, keepdims=True)
-    return jnp.mean(log_ratio), jnp.mean(jnp.sum(weights * log_ratio, axis=1))
+    return jnp.mean(unweighted), jnp.mean(jnp.sum(weights * log_ratio, axis=1))
 
 
 def _resolved_spectrum(samples: Float[Array, "n channel *space"], n_space: int) -> Float[Array, "channel shell"]:
     energy = energy_spectrum(samples, n_space)
-    floor = jnp.finfo(energy.dtype).eps ** 2 * jnp.sum(energy, axis=1, keepdims=True)
-    return jnp.maximum(energy, floor)[:, : min(samples.shape[2:]) // 2]
+    return jnp.maximum(energy, _rounding(energy))[:, : min(samples.shape[2:]) // 2]
+
+
+def _rounding(energy: Float[Array, "channel shell"]) -> Float[Array, "channel 1"]:
+    """ε² of the total, what the rounding of a transform leaves in a shell."""
+    return jnp.finfo(energy.dtype).eps ** 2 * jnp.sum(energy, axis=1, keepdims=True)

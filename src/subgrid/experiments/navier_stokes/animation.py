@@ -21,7 +21,7 @@ from subgrid.runs.stage import Update
 from subgrid.types import Key
 
 ANIMATED, GIF = "entropic-ot+guided", "reverse_diffusion.gif"
-MILLISECONDS = 150
+MILLISECONDS, MOST_FRAMES = 150, 40
 Frames = Float[np.ndarray, "level y x"]
 
 
@@ -34,7 +34,8 @@ def animate(run: NavierStokesRun, update: Update) -> None:
     states, denoised = path(upsampler, jnp.asarray(y), key=run.key("reverse diffusion"))
     update(1, 2)
     levels = np.asarray(upsampler.noise_levels).tolist()
-    frames = [_frame(y[0], states[i], denoised[i], levels[min(i + 1, len(levels) - 1)]) for i in range(len(states))]
+    shown = np.unique(np.linspace(0, len(states) - 1, MOST_FRAMES).round().astype(int)).tolist()
+    frames = [_frame(y[0], states[i], denoised[i], levels[min(i + 1, len(levels) - 1)]) for i in shown]
     write_gif(run.path(GIF), frames, milliseconds=MILLISECONDS)
     update(2, 2)
 

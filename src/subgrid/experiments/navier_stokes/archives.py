@@ -23,8 +23,6 @@ from subgrid.types import Key, ProgressReport
 
 CHUNK = 5
 """Snapshots of every trajectory that are computed and written at a time."""
-SPEED = 5.0
-"""The greatest |u| that time steps are checked against; 4.4 was seen, and the laminar speed is never reached."""
 Fields = Float[np.ndarray, "_ 1 y x"]
 
 
@@ -87,7 +85,7 @@ def simulate(table: FlowTable, which: str, path: Path, partial: Path, *, report:
         schedule = Schedule(total - done, table.interval, spin_up=spin_up, chunk=CHUNK)
         first = round(spin_up / table.interval)
         tell = lambda i, _: report(min(total, begun + max(0, i - first)), total)  # noqa: E731
-        for fields in trajectories(solver, start, schedule, speed=SPEED, report=tell):
+        for fields in trajectories(solver, start, schedule, speed=table.speed, report=tell):
             _write(partial, fields, done)
             done += fields.shape[1]
     partial.rename(path)
@@ -130,14 +128,15 @@ def load_fine(config: NavierStokesConfig, path: Path, *, reference: Key, indepen
     table, runs = config.navier_stokes, _read(path)
     first = n_training(table)
     middle = (first + table.n_trajectories) // 2
-    held_out = (_images(config, runs[first:middle], key=reference), _images(config, runs[middle:], key=independent))
+    held_out = (images(config, runs[first:middle], key=reference), images(config, runs[middle:], key=independent))
     return FineArchive(_flat(runs[:first]), *held_out)
 
 
 def load_coarse(config: NavierStokesConfig, path: Path, *, key: Key) -> CoarseArchive:
     """The coarse archive, split as the fine one; key of random images."""
     runs, first = _read(path), n_training(config.navier_stokes)
-    return CoarseArchive(_flat(runs[:first]), _images(config, runs[first:], key=key))
+    middle = (first + config.navier_stokes.n_trajectories) // 2  # as many as of the reference
+    return CoarseArchive(_flat(runs[:first]), images(config, runs[first:middle], key=key))
 
 
 def n_training(table: FlowTable) -> int:
@@ -145,7 +144,8 @@ def n_training(table: FlowTable) -> int:
     return min(max(1, round(table.training_fraction * table.n_trajectories)), table.n_trajectories - 2)
 
 
-def _images(config: NavierStokesConfig, runs: np.ndarray, *, key: Key) -> Fields:
+def images(config: NavierStokesConfig, runs: np.ndarray, *, key: Key) -> Fields:
+    """All snapshots of some trajectories, each under as many random symmetries as every held-out field."""
     fields = jnp.asarray(_flat(runs))
     group = symmetries(config.navier_stokes, fields.shape[-1])
     return np.asarray(augmented(fields, config.evaluation.n_images * len(fields), group, key=key))

@@ -2,6 +2,10 @@
 
 from typing import Any
 
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+
 from subgrid.downscaling.baselines.bcsd import cubic_upsampler, fit_bcsd
 from subgrid.downscaling.baselines.cycle_gan import CycleGANSettings, load_cycle_gan, train_cycle_gan
 from subgrid.downscaling.baselines.flow_alignment import (
@@ -22,6 +26,8 @@ from subgrid.experiments.navier_stokes.run import NavierStokesRun
 from subgrid.networks.cycle_gan import TranslationSettings
 from subgrid.networks.glow import GlowSettings
 from subgrid.networks.vit import ViTSettings
+from subgrid.numerics.operators import Subsample
+from subgrid.numerics.symmetries import augmented
 from subgrid.types import Upsampler
 
 N_QUANTILES = 1000
@@ -58,14 +64,25 @@ def open_baseline(run: NavierStokesRun, kind: str, factor: int) -> Upsampler:
         case "clim-align" | "align-flow":
             return load_flow_alignment(folder, operator)
         case _:
-            coarse, fine = run.coarse.at(operator.coarse_shape[0]).training, run.fine.training
-            n = min(N_QUANTILES, len(coarse), len(fine))
-            return fit_bcsd(coarse, fine, operator, periodic=True, centred=False, n_quantiles=n)
+            return _bcsd(run, operator)
+
+
+def _bcsd(run: NavierStokesRun, operator: Subsample) -> Upsampler:
+    """Fitted on images of both archives, as whatever is trained sees them."""
+    observed, key = operator.coarse_shape[0], run.key("images for BCSD", str(operator.coarse_shape[0]))
+    group = symmetries(run.config.navier_stokes, observed)
+    archives = run.coarse.at(observed).training, run.fine.training
+    size = max(run.config.debias.n_samples, *map(len, archives))
+    coarse, fine = (
+        np.asarray(augmented(jnp.asarray(fields), size, group, key=k))
+        for fields, k in zip(archives, jr.split(key), strict=True)
+    )
+    return fit_bcsd(coarse, fine, operator, periodic=True, centred=False, n_quantiles=min(N_QUANTILES, size))
 
 
 def vision_transformer(table: BaselinesTable) -> ViTSettings:
     """Its size."""
-    return ViTSettings(width=table.transformer_width, n_layers=table.transformer_layers)
+    return ViTSettings(table.transformer_patch, table.transformer_width, table.transformer_layers)
 
 
 def cycle_gan(table: BaselinesTable) -> CycleGANSettings:

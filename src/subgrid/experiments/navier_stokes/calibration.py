@@ -3,12 +3,14 @@
 RUN/calibration.json, calibration.md   raw scores of every solver at every factor, beside the published rows
 """
 
+from typing import TypeAlias
+
 import jax.numpy as jnp
 import numpy as np
 
 from subgrid.data.store import write_json, write_text
 from subgrid.downscaling.evaluation import distribution_scores
-from subgrid.experiments.navier_stokes.archives import SPEED, starts
+from subgrid.experiments.navier_stokes.archives import images, n_training, starts
 from subgrid.experiments.navier_stokes.config import NavierStokesConfig, Scheme
 from subgrid.experiments.navier_stokes.published import RAW, published_factor
 from subgrid.experiments.navier_stokes.run import NavierStokesRun
@@ -20,32 +22,32 @@ from subgrid.simulate.snapshots import Schedule, trajectories
 from subgrid.simulate.staggered import StaggeredSolver
 
 CALIBRATION = "calibration.json"
+Candidate: TypeAlias = tuple[int, Scheme, float]
+"""Points a side, advection, time step."""
 SCORES = ("covRMSE", "MELRu", "MELRw", "KLD", "W1")
 
 
 def calibrate(run: NavierStokesRun, update: Update) -> None:
     """Simulates with every candidate and compares its fields with the reference, at the points they share."""
-    table = run.config.calibration
-    candidates: list[tuple[int, Scheme]] = [(n, scheme) for n in table.grids for scheme in table.schemes]
+    table, config = run.config.calibration, run.config.navier_stokes
+    configured: Candidate = config.n_coarse, config.advection, config.coarse_time_step
+    scanned: list[Candidate] = [(n, scheme, time_step(run.config, n)) for n in table.grids for scheme in table.schemes]
+    candidates: list[Candidate] = list(dict.fromkeys([configured, *scanned]))
     rows: dict[tuple[int, str], dict] = {}
-    for i, (n, scheme) in enumerate(candidates):
-        name = f"{scheme}, {n} x {n}"
+    for i, (n, scheme, dt) in enumerate(candidates):
+        name = f"{scheme}, {n} x {n}, step {dt:.3g}" + ", this run" * (i == 0)
         update(i, len(candidates), name)
-        fields = _simulated(run, n, scheme)
-        for factor in run.config.navier_stokes.factors:
-            points = run.config.navier_stokes.n_fine // factor
+        fields = _simulated(run, n, scheme, dt)
+        for factor in config.factors:
+            points = config.n_fine // factor
             if n % points == 0:
                 thin = Subsample((n, n), n // points)
                 _add(rows, factor, name, _scores(run, np.asarray(thin(jnp.asarray(fields))), factor))
-    for factor in run.config.navier_stokes.factors:
+    for factor in config.factors:
         floor = np.asarray(run.operator(factor)(jnp.asarray(run.fine.independent)))
         _add(rows, factor, "floor", _scores(run, floor, factor))
-        _add(
-            rows,
-            factor,
-            f"published, {published_factor(run.config, factor)}x",
-            RAW[published_factor(run.config, factor)],
-        )
+        published = published_factor(run.config, factor)
+        _add(rows, factor, f"published, {published}x", RAW[published])
     update(len(candidates), len(candidates))
     listed = list(rows.values())
     shown = ScoreTable(listed, _floor_last(columns_of(listed)), by_candidate=True, title="Raw coarse fields")
@@ -56,18 +58,20 @@ def calibrate(run: NavierStokesRun, update: Update) -> None:
 def time_step(config: NavierStokesConfig, n: int) -> float:
     """That of the Courant number, rounded down to a divisor of the interval."""
     interval = config.navier_stokes.interval
-    wanted = config.calibration.courant * 2 * np.pi / n / SPEED
+    wanted = config.calibration.courant * 2 * np.pi / n / config.navier_stokes.speed
     return interval / int(np.ceil(interval / wanted))
 
 
-def _simulated(run: NavierStokesRun, n: int, scheme: Scheme) -> np.ndarray:
-    table, config = run.config.navier_stokes, run.config
-    flow = KolmogorovFlow(n, table.viscosity, table.drag, table.wavenumber, table.amplitude, time_step(config, n))
-    solver = StaggeredSolver(flow, scheme)
-    start = starts(solver, config.calibration.n_trajectories, key=run.key("calibration", scheme, str(n)))
+def _simulated(run: NavierStokesRun, n: int, scheme: Scheme, dt: float) -> np.ndarray:
+    """As many trajectories, snapshots and images as the reference has."""
+    table = run.config.navier_stokes
+    flow = KolmogorovFlow(n, table.viscosity, table.drag, table.wavenumber, table.amplitude, dt)
+    solver, first = StaggeredSolver(flow, scheme), n_training(table)
+    n_runs = (first + table.n_trajectories) // 2 - first
+    start = starts(solver, n_runs, key=run.key("calibration", scheme, str(n), f"{dt:g}"))
     schedule = Schedule(table.n_snapshots, table.interval, spin_up=table.spin_up)
-    parts = list(trajectories(solver, start, schedule, speed=SPEED))
-    return np.concatenate(parts, axis=1).reshape(-1, 1, n, n)
+    runs = np.concatenate(list(trajectories(solver, start, schedule, speed=table.speed)), axis=1)
+    return images(run.config, runs, key=run.key("images of the scan", scheme, str(n), f"{dt:g}"))
 
 
 def _scores(run: NavierStokesRun, fields: np.ndarray, factor: int) -> dict[str, float]:

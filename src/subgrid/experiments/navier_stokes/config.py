@@ -17,11 +17,9 @@ from subgrid.runs.config import (
 )
 from subgrid.simulate.kolmogorov_flow import KolmogorovFlow
 
-DebiaserName = Literal[
-    "none", "gaussian", "entropic-ot", "rectified-flow", "schrodinger-bridge", "diffusion-bridge", "partial-noising"
-]
-"""Maps of coarse fields: nothing; mean, covariance and marginals; transports; and, of noised fields, two diffusion
-models or one (DDIB, SDEdit)."""
+DebiaserName = Literal["none", "gaussian", "entropic-ot", "rectified-flow", "schrodinger-bridge", "ddib", "sdedit"]
+"""Maps of coarse fields: nothing; mean, covariance and marginals; transports; and, by way of noise, those of two
+diffusion models or of one."""
 UpsamplerName = Literal[
     "guided", "particles", "conditional-diffusion", "conditional-flow", "cubic", "vision-transformer"
 ]
@@ -35,8 +33,8 @@ MethodName = Literal[
     "gaussian+guided",
     "rectified-flow+guided",
     "schrodinger-bridge+guided",
-    "diffusion-bridge+guided",
-    "partial-noising+guided",
+    "ddib+guided",
+    "sdedit+guided",
     "none+guided",
     "entropic-ot+cubic",
     "entropic-ot+vision-transformer",
@@ -69,6 +67,8 @@ class FlowTable(Table):
     time_step: PositiveFloat = 0.0125
     """Of the spectral solver."""
     coarse_time_step: PositiveFloat = 0.02
+    speed: PositiveFloat = 5.0
+    """The greatest |u| that time steps are checked against: 4.4 was seen at the constants above."""
     advection: Scheme = "van-leer"
     """Of the finite-volume solver."""
     n_trajectories: Annotated[int, Field(ge=4)] = 64
@@ -103,8 +103,7 @@ class CalibrationTable(Table):
     """Points a side; none by default."""
     schemes: Annotated[tuple[Scheme, ...], AsTuple] = ("van-leer", "upwind")
     courant: PositiveFloat = 0.5
-    """Of each, at the speed 5: it decides the time step."""
-    n_trajectories: Positive = 16
+    """Of each, at the greatest speed: it decides the time step."""
 
 
 class ComparisonTable(Table):
@@ -157,12 +156,14 @@ class BaselinesTable(Table):
     """Trained baselines."""
 
     n_transformer_steps: Steps = 600
-    transformer_width: Positive = 128
+    transformer_patch: Positive = 1
+    """Observed points an axis that make one token: 2 where there are 32 of them, as attention costs the square."""
+    transformer_width: Annotated[int, Field(ge=8, multiple_of=8)] = 128
     transformer_layers: Positive = 6
     n_gan_steps: Steps = 400
     gan_channels: Positive = 64
     n_alignment_steps: Steps = 400
-    alignment_filters: Positive = 64
+    alignment_filters: Positive = 32
     alignment_levels: Positive = 3
     """Of both flows: the grid is halved before each but the first."""
     batch_size: Positive = 16

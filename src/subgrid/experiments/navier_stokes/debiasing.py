@@ -1,6 +1,6 @@
 """Debiasers of coarse vorticity: fitted on the training fields and their images, applied to all held-out fields.
 
-RUN/debiased/FACTOR.NAME.npz   fields, the distance of each to the nearest training target, and the fit's summary
+RUN/debiased/FACTOR.NAME.npz   fields, and what the fit reported
 """
 
 import json
@@ -28,7 +28,6 @@ from subgrid.numerics.symmetries import augmented
 from subgrid.runs.stage import Update
 from subgrid.transport.gaussian import fit_gaussian_map
 from subgrid.types import Debiaser, Key
-from subgrid.verification.memorisation import nearest_fields
 
 N_QUANTILES = 200
 """Of marginals; the default of transports."""
@@ -64,17 +63,7 @@ def _debias(run: NavierStokesRun, factor: int, name: str, path: Path, update: Up
     debiaser, summary = fit(run, factor, name, update=update, key=key)
     held_out = run.coarse.at(run.config.navier_stokes.n_fine // factor).held_out
     fields = apply_debiaser(debiaser, held_out)
-    targets = training_targets(run, factor, key=substream(key, "targets"))
-    nearest = nearest_fields(fields, targets).distance
-    found = {"fields": fields, "nearest": np.asarray(nearest), "summary": np.array(json.dumps(summary))}
-    write_arrays(found, path)
-
-
-def training_targets(run: NavierStokesRun, factor: int, *, key: Key) -> np.ndarray:
-    """As many random images of coarsened training fields as transports are fitted on."""
-    n = run.config.debias.n_samples
-    coarsened = run.operator(factor)(jnp.asarray(run.fine.training))
-    return np.asarray(augmented(coarsened, n, _group(run, factor), key=key))
+    write_arrays({"fields": fields, "summary": np.array(json.dumps(summary))}, path)
 
 
 def fit(run: NavierStokesRun, factor: int, name: str, *, update: Update, key: Key) -> tuple[Debiaser, dict[str, Any]]:
@@ -85,7 +74,7 @@ def fit(run: NavierStokesRun, factor: int, name: str, *, update: Update, key: Ke
     match name:
         case "gaussian":
             return _gaussian(run, factor, coarse, key=key)
-        case "diffusion-bridge" | "partial-noising":
+        case "ddib" | "sdedit":
             return _noised(run, factor, coarse, name, update=update)
         case _:
             settings = debias_settings(
@@ -121,7 +110,7 @@ def _noised(
     folder, key = run.path(f"debias/{factor}.noising"), run.key("debias", "noising", f"{factor}x")
     priors = train_coarse_priors(coarse, coarsened, network, training, folder=folder, report=report, key=key)
     options: dict[str, Any] = {"level": table.noising_level, "n_steps": table.n_noising_levels}
-    if name == "diffusion-bridge":
+    if name == "ddib":
         return diffusion_bridge_debiaser(priors, **options), {"method": name}
     noise_key = run.key("debias", name, f"{factor}x")
     return noising_debiaser(priors.target, **options, key=noise_key), {"method": name}

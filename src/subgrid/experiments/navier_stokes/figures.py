@@ -14,6 +14,7 @@ from subgrid.report import style
 from subgrid.report.figures import bare
 from subgrid.report.plates import Plate, embed
 from subgrid.verification.spectra import energy_spectrum
+from subgrid.verification.tails import log_density
 
 Image = Float[np.ndarray, "y x"]
 Fields = Float[np.ndarray, "n 1 y x"]
@@ -23,6 +24,8 @@ PATTERNS: Sequence[Any] = ("-", (0, (4, 1.6)), (0, (1.4, 1.2)))
 LARGEST_RATIO = 8.0
 """Of energies, where a figure ends: a method that has lost a scale leaves it."""
 BINS = 81
+EMPTY = 1e-12
+"""Share of the energy below which a shell holds rounding only."""
 
 
 def looks(names: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -60,14 +63,15 @@ def spectra_figure(fields: Mapping[str, Fields], reference: Fields, independent:
     `observed` is the last wave that the observed points hold.
     """
     truth, other = _spectrum(reference), _spectrum(independent)
-    k = np.arange(1, len(truth) + 1)
+    n = int(np.flatnonzero(truth > EMPTY * truth.sum())[-1]) + 1  # beyond, the solver keeps no wave
+    truth, other, k = truth[:n], other[:n], np.arange(1, n + 1)
     figure = style.tile(4.6)
     main, ratio = figure.subplots(2, 1, sharex=True, height_ratios=[1.2, 1])
     main.plot(k, truth, **style.line("reference"))
     band = np.exp(np.abs(np.log(other / truth)))
     ratio.fill_between(k, 1 / band, band, color=style.COLOURS["floor"], alpha=0.5, linewidth=0)
     for name, look in looks(list(fields)).items():
-        energy = _spectrum(fields[name])
+        energy = _spectrum(fields[name])[:n]
         main.plot(k, energy, label=name, **look)
         ratio.plot(k, energy / truth, **look)
     for axes in (main, ratio):
@@ -78,13 +82,14 @@ def spectra_figure(fields: Mapping[str, Fields], reference: Fields, independent:
     return figure
 
 
-def tails_figure(fields: Mapping[str, Fields], reference: Fields) -> Figure:
+def tails_figure(fields: Mapping[str, Fields], reference: Fields, independent: Fields) -> Figure:
     """Densities of vorticity, in standard deviations of the reference, on a logarithmic axis."""
     std = reference.std()
     edges = np.linspace(-6, 6, BINS + 1)
     middle = (edges[1:] + edges[:-1]) / 2
     figure = style.tile(3.6)
     axes = figure.subplots()
+    axes.plot(middle, _density(independent / std, edges), **style.line("floor"))
     axes.plot(middle, _density(reference / std, edges), **style.line("reference"))
     for name, look in looks(list(fields)).items():
         axes.plot(middle, _density(fields[name] / std, edges), label=name, **look)
@@ -93,11 +98,12 @@ def tails_figure(fields: Mapping[str, Fields], reference: Fields) -> Figure:
     return figure
 
 
-def profile_figure(fields: Mapping[str, Fields], reference: Fields) -> Figure:
+def profile_figure(fields: Mapping[str, Fields], reference: Fields, independent: Fields) -> Figure:
     """Mean vorticity along y."""
     figure = style.tile(3.2)
     axes = figure.subplots()
     y = np.arange(reference.shape[-2])
+    axes.plot(y, independent.mean((0, 1, 3)), **style.line("floor"))
     axes.plot(y, reference.mean((0, 1, 3)), **style.line("reference"))
     for name, look in looks(list(fields)).items():
         axes.plot(y, fields[name].mean((0, 1, 3)), label=name, **look)
@@ -125,9 +131,9 @@ def plate(name: str, title: str, figure: Figure, alt: str, caption: str, *, imag
 
 
 def _spectrum(fields: Fields) -> np.ndarray:
-    return np.asarray(energy_spectrum(jnp.asarray(fields), 2))[0, 1:]
+    """Energies of the waves 1 to n/2, complete shells."""
+    return np.asarray(energy_spectrum(jnp.asarray(fields), 2))[0, : fields.shape[-1] // 2]
 
 
 def _density(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    counts, _ = np.histogram(values, edges)
-    return np.where(counts > 0, counts / (values.size * np.diff(edges)), np.nan)
+    return np.exp(log_density(values, edges))

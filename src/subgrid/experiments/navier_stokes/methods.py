@@ -59,6 +59,11 @@ class ModelName:
     factor: int | None = None
 
     @property
+    def is_whole(self) -> bool:
+        """Whether it starts from raw coarse fields."""
+        return self.kind in WHOLE
+
+    @property
     def folder(self) -> str:
         """In the run folder."""
         return f"models/{self.kind}" + (f".{self.factor}" if self.factor else "")

@@ -43,5 +43,7 @@ METHODS: dict[str, dict[int, dict[str, float]]] = {
 
 
 def published_factor(config: NavierStokesConfig, factor: int) -> int:
-    """The published factor that one of ours is compared with: the smaller with 8, the others with 16."""
+    """The published factor that one of ours is compared with: its own, or else the smallest with 8, others with 16."""
+    if factor in RAW and config.navier_stokes.n_fine == 256:
+        return factor
     return 8 if factor == min(config.navier_stokes.factors) else 16

@@ -36,6 +36,9 @@ class NavierStokesRun(Run[NavierStokesConfig]):
         "ranks",
         "calibration",
         "reverse diffusion",
+        "images of the generated",
+        "images of the scan",
+        "images for BCSD",
     )
 
     @cached_property

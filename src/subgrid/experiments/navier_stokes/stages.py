@@ -38,14 +38,21 @@ GROWING = {"comparison": ("methods",), "navier_stokes": ("factors",)}
 """Keys of which another value asks for more, and leaves what is there as it is."""
 OF_ENSEMBLES: Dependencies = {
     **SEED,
-    "navier_stokes": all_but(FlowTable, "factors"),
+    "navier_stokes": all_but(FlowTable, "factors", "speed"),
     "debias": (),
     "prior": (),
     "baselines": (),
     "sampling": all_but(SamplingTable, "chunk"),
 }
+UNPAIRED: Dependencies = {"evaluation": ("n_unpaired", "unpaired_members", "n_images")}
+OF_PERFECT: Dependencies = {
+    **{table: keys for table, keys in OF_ENSEMBLES.items() if table not in ("debias", "baselines", "navier_stokes")},
+    "navier_stokes": (*OF_ARCHIVE["fine"], *SPLIT),
+    "baselines": ("batch_size", "n_transformer_steps", "transformer_patch", "transformer_width", "transformer_layers"),
+    "evaluation": ("n_conditions", "n_members", "n_images"),
+}
 OF_BASELINES = {
-    "vision-transformer": ("n_transformer_steps", "transformer_width", "transformer_layers"),
+    "vision-transformer": ("n_transformer_steps", "transformer_patch", "transformer_width", "transformer_layers"),
     "cycle-gan": ("n_gan_steps", "gan_channels"),
     "clim-align": ("n_alignment_steps", "alignment_filters", "alignment_levels"),
     "align-flow": ("n_alignment_steps", "alignment_filters", "alignment_levels"),
@@ -56,14 +63,15 @@ OF_BASELINES = {
 def stages(config: NavierStokesConfig) -> list[Stage]:
     """All stages of a configuration, in order."""
     made = ("debias", *(name.words for name in models_of(config)))
+    asked = ("fine", *(name.words for name in models_of(config) if not name.is_whole))
     evaluation = {"evaluation": ()}
     found = [
         *map(_archive_stage, ("fine", "coarse")),
         *([_calibration_stage()] if config.calibration.grids else []),
         _debias_stage(config),
         *(_model_stage(config, name) for name in models_of(config)),
-        _ensemble_stage("downscale", downscale, "unpaired", unpaired_paths, made),
-        _ensemble_stage("perfect model", downscale_perfect, "perfect", perfect_paths, made),
+        _ensemble_stage("downscale", downscale, "unpaired", unpaired_paths, made, {**OF_ENSEMBLES, **UNPAIRED}),
+        _ensemble_stage("perfect model", downscale_perfect, "perfect", perfect_paths, asked, OF_PERFECT),
         Stage(
             "score",
             score,
@@ -93,13 +101,13 @@ def _require_stable(which: str, run: NavierStokesRun) -> None:
     """Before anything is computed; what happens all the same is caught by the first value that is not finite."""
     solver = archives.solver_of(run.config.navier_stokes, which)
     try:
-        require_stable(solver, archives.SPEED)
+        require_stable(solver, run.config.navier_stokes.speed)
     except ValueError as error:
         raise ConfigError(f"navier_stokes.{'' if which == 'fine' else 'coarse_'}time_step: {error}") from error
 
 
 def _calibration_stage() -> Stage:
-    depends = {**SEED, "calibration": (), "navier_stokes": SPLIT}
+    depends = {**SEED, "calibration": (), "navier_stokes": (), "evaluation": ("n_images",)}
     return Stage("calibration", calibrate, (CALIBRATION,), needs=("fine",), depends_on=depends, if_changed="remake")
 
 
@@ -122,6 +130,8 @@ def _model_stage(config: NavierStokesConfig, name: ModelName) -> Stage:
     network: Dependencies = {"prior": (*NETWORK, "n_steps" if name.kind == "prior" else "n_conditional_steps")}
     if name.kind in OF_BASELINES:
         network = {"baselines": ("batch_size", *OF_BASELINES[name.kind])}
+    if name.kind == "vision-transformer":
+        network = {**network, "prior": ("learning_rate", "warmup", "ema_decay")}
     return Stage(
         name.words,
         partial(_train, name),
@@ -142,13 +152,14 @@ def _ensemble_stage(
     part: str,
     paths: Callable[[NavierStokesRun], list[Path]],
     needs: tuple[str, ...],
+    depends: Dependencies,
 ) -> Stage:
     return Stage(
         name,
         make,
         (part,),
         needs=needs,
-        depends_on={**OF_ENSEMBLES, "evaluation": ()},
+        depends_on=depends,
         grows_with=GROWING,
         whole=lambda run: all(path.exists() for path in paths(run)),
     )
@@ -156,7 +167,7 @@ def _ensemble_stage(
 
 def _animation_stage() -> Stage:
     """Of a draw of the prior."""
-    depends: Dependencies = {**OF_ENSEMBLES, "navier_stokes": ()}
+    depends: Dependencies = {**OF_ENSEMBLES, "navier_stokes": (), "evaluation": ("n_unpaired", "n_images")}
     return Stage("animation", animate, (GIF,), needs=("debias", "prior"), depends_on=depends, if_changed="remake")
 
 

@@ -11,9 +11,10 @@ from subgrid.runs.score_table import ScoreTable
 
 Scores = dict[str, dict[str, float]]
 """By candidate and metric."""
+SAME_CASES = "guided, cases of particles"
 TARGETS = {"spread/skill": "1", "variability": ">0", "tails": "1", "profile": "1", "nearest": "floor"}
-UNITS = ("W1", "variability", "CRPS", "CRPS of a member")
-"""Metrics in units of vorticity, those of inverse time; all others have none."""
+UNITS = dict.fromkeys(("W1", "variability", "CRPS", "CRPS of a member"), "1/time")
+"""Of metrics that are vorticities; all others have none."""
 EVERY_METRIC = {
     **ABOUT,
     **ABOUT_FLOWS,
@@ -36,7 +37,7 @@ def score_table(found: Mapping[str, Scores], config: NavierStokesConfig) -> Scor
 def _row(group: str, metric: str, columns: Mapping[str, Mapping[str, float]]) -> dict:
     values = {name: scores[metric] for name, scores in columns.items() if metric in scores}
     head = {"group": group, "metric": metric, "target": TARGETS.get(metric, "0"), "about": ""}
-    return {**head, **({"units": "1"} if metric in UNITS else {}), **values}
+    return {**head, **({"units": UNITS[metric]} if metric in UNITS else {}), **values}
 
 
 def _published(group: str, config: NavierStokesConfig) -> Scores:
@@ -56,6 +57,6 @@ def _without_floor(scores: Scores) -> Scores:
 
 def _columns(rows: list[dict], config: NavierStokesConfig) -> tuple[str, ...]:
     """Debiasers, methods, upsamplers; then what was published; the floor last."""
-    own = ("raw", *debiasers_of(config), *config.comparison.methods, *upsamplers_of(config))
+    own = ("raw", *debiasers_of(config), *config.comparison.methods, *upsamplers_of(config), SAME_CASES)
     published = dict.fromkeys(key for row in rows for key in row if ", published " in key)
     return (*dict.fromkeys(own), *published, "floor")
