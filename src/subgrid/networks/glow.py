@@ -10,7 +10,7 @@ is (points) × Σ log|s| and (points) × log|det W|.
 
 import math
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import equinox as eqx
 import jax
@@ -89,7 +89,8 @@ class InvertibleMatrix(eqx.Module):
     def __init__(self, channels: int, *, key: Key):
         # On the host: each size of these factorisations takes a second to compile.
         rotation, _ = np.linalg.qr(np.asarray(initial_weights((channels, channels), 1.0, key=key), np.float64))
-        order, lower, upper = scipy.linalg.lu(rotation, p_indices=True)
+        factors: Any = scipy.linalg.lu(rotation, p_indices=True)  # whose type depends on the options
+        order, lower, upper = factors
         diagonal = np.diagonal(upper)
         self.lower, self.upper = jnp.asarray(lower, jnp.float32), jnp.asarray(upper, jnp.float32)
         self.log_diagonal = jnp.asarray(np.log(np.abs(diagonal)), jnp.float32)
