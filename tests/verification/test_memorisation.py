@@ -1,12 +1,14 @@
 """Nearest fields: copies are found, perturbations are as far as they are large, independent fields √2."""
 
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from subgrid.verification.memorisation import ROWS_AT_ONCE, nearest_fields
+from subgrid.numerics.symmetries import kolmogorov_symmetries, random_images
+from subgrid.verification.memorisation import ROWS_AT_ONCE, nearest_fields, nearest_images
 
 SET = jr.normal(jr.key(0), (90, 1, 16, 16)) * 3 + 50.0
 """With a mean far from 0, where squared norms would lose the differences."""
@@ -50,3 +52,19 @@ def test_refusals():
         nearest_fields(SET[:, :, :8], SET)
     with pytest.raises(ValueError, match="at least two fields"):
         nearest_fields(SET, SET[:1])
+
+
+def test_an_image_of_a_training_field_is_a_copy_and_an_independent_field_is_not():
+    group = kolmogorov_symmetries(2)
+    training = jr.normal(jr.key(5), (12, 1, 8, 8))
+    images = random_images(training[:6], kolmogorov_symmetries(2, n_shifts=8), key=jr.key(6))  # shifted along x too
+    assert float(jnp.max(nearest_images(images, training, group))) < 1e-3
+    others = jr.normal(jr.key(7), (6, 1, 8, 8))
+    found = nearest_images(others, training, group)
+    # By brute force, over all elements and shifts.
+    elements = kolmogorov_symmetries(2, n_shifts=8).elements()
+    every = jax.vmap(lambda x: jax.vmap(lambda g: g(x))(elements))(others)
+    scale = jnp.mean((training - training.mean(0)) ** 2)
+    squared = jnp.mean((every[:, :, None] - training) ** 2, axis=(3, 4, 5)) / scale
+    np.testing.assert_allclose(found, jnp.sqrt(squared.min((1, 2))), rtol=1e-4)
+    assert float(jnp.min(found)) > 0.5

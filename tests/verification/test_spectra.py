@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import jax.random as jr
 import numpy as np
 import pytest
 
@@ -136,3 +137,15 @@ def test_bad_input_is_explained():
         energy_spectrum(jnp.zeros((0, 1, 16)), 1)
     with pytest.raises((ValueError, TypeError)):  # TypeError from jaxtyping when its import hook is on
         mean_energy_log_ratio(jnp.ones((2, 1, 16)), jnp.ones((2, 1, 8)), 1)
+
+
+def test_noise_in_shells_that_the_reference_leaves_empty_counts_nothing():
+    # A solver that keeps waves up to 8 of 16: what a network leaves beyond is a millionth of the energy.
+    modes = jr.normal(jr.key(3), (40, 1, 32, 32))
+    kept = np.abs(np.fft.fftfreq(32, 1 / 32)) <= 8
+    truth = np.fft.ifft2(np.fft.fft2(np.asarray(modes)) * (kept[:, None] & kept)).real.astype(np.float32)
+    noisy = truth + 1e-3 * truth.std() * np.asarray(jr.normal(jr.key(4), truth.shape))
+    first, second = (jnp.asarray(each) for each in (truth[:20], truth[20:]))
+    floor = mean_energy_log_ratio(first, second, 2)
+    np.testing.assert_allclose(mean_energy_log_ratio(jnp.asarray(noisy[:20]), second, 2), floor, rtol=1e-2)
+    assert float(floor[0]) < 0.2  # and it is that of the waves there are, some 1/sqrt(20 modes) each
