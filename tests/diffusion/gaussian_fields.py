@@ -1,5 +1,6 @@
 """Gaussian fields and their posteriors by dense algebra: the truth that samplers and guidance are held to."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -56,3 +57,9 @@ def largest_error(moments, mean, covariance) -> float:
     got_mean, got_covariance = (np.asarray(part, np.float64) for part in moments)
     off = np.abs(got_mean - np.ravel(mean)).max() / scale
     return max(off, np.abs(got_covariance - covariance).max() / scale**2)
+
+
+@eqx.filter_jit
+def denoised_by(guidance, denoiser, operator, y, x, sigma, **options):
+    """What a guided denoiser says, as one program: one by one, its many small operations take longer to compile."""
+    return guidance(denoiser, operator, y, **options)(x, sigma)

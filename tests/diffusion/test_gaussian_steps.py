@@ -9,6 +9,7 @@ import jax.random as jr
 import numpy as np
 import pytest
 
+from subgrid.diffusion import samplers
 from subgrid.diffusion.denoiser import gaussian_denoiser
 from subgrid.diffusion.gaussian_conditional import condition
 from subgrid.diffusion.gaussian_prior import GaussianPrior
@@ -18,13 +19,14 @@ from subgrid.diffusion.guidance.moments import moment_matching
 from subgrid.diffusion.noise_levels import exponential_grid, karras_grid, time_grid
 from subgrid.diffusion.process import CosineVariancePreserving, VariancePreserving
 from subgrid.diffusion.propagation import sampled_moments
-from subgrid.diffusion.samplers import Heun, Method, draw, sample, sample_with
+from subgrid.diffusion.samplers import Heun, Method, sample_with
 from subgrid.numerics.operators import BlockMean, Subsample
 
 from ..cases import few
 from .gaussian_fields import as_prior, largest_error, matrix_of, posterior, ring, torus
 from .mixture import EXACT, denoise_mixture, gaussian_of_mixture, moments, normal_quadrature
 
+draw, sample = map(eqx.filter_jit, (samplers.draw, samplers.sample))  # one program, not one for each operation
 METHODS = [GaussianSDE, GaussianODE]
 GRIDS = {
     "VE exponential": exponential_grid,
@@ -239,8 +241,8 @@ def test_the_start_is_the_noised_gaussian(method):
     covariance, shape = FIELDS["ring"]
     mean = np.linspace(-1, 1, 36)
     start = lambda xi: method(as_prior(mean, covariance, shape)).start(xi, jnp.asarray(2.0)).reshape(-1)  # noqa: E731
-    linear = np.float64(jax.jacfwd(start)(jnp.zeros(shape)).reshape(36, 36))
-    np.testing.assert_allclose(start(jnp.zeros(shape)), mean, atol=1e-6)
+    linear = np.float64(jax.jit(jax.jacfwd(start))(jnp.zeros(shape)).reshape(36, 36))
+    np.testing.assert_allclose(jax.jit(start)(jnp.zeros(shape)), mean, atol=1e-6)
     np.testing.assert_allclose(linear @ linear.T, covariance + 4 * np.eye(36), atol=1e-4)
 
 
@@ -276,4 +278,4 @@ def test_gradient_with_respect_to_the_denoiser(method):
         unit = IsotropicGaussian(jnp.zeros(1), jnp.asarray(1.0))
         return jnp.sqrt(sampled_moments(denoiser, (1,), exponential_grid(64), method=method(unit))[1][0, 0])
 
-    assert jax.grad(std_of)(1.0) == pytest.approx(1.0, abs=0.02)  # second order: (ln 4e4/63)²/2
+    assert jax.jit(jax.grad(std_of))(1.0) == pytest.approx(1.0, abs=0.02)  # second order: (ln 4e4/63)²/2

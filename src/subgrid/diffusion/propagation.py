@@ -7,6 +7,7 @@ answer is known: the difference is the error of the method at these levels.
 
 import math
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -33,6 +34,13 @@ def sampled_moments(
     Examples:
         >>> mean, covariance = sampled_moments(prior, (1, 36), exponential_grid(4), method=GaussianSDE(prior))
     """
+    return _sampled_moments(denoiser, shape, noise_levels, method)
+
+
+@eqx.filter_jit  # one program: by itself, each of its small operations would be compiled for every shape
+def _sampled_moments(
+    denoiser: Denoiser, shape: tuple[int, ...], noise_levels: Float[Array, " level"], method: Method
+) -> tuple[Float[Array, " d"], Float[Array, "d d"]]:
     n_levels = noise_levels.shape[0]
 
     def run(start, noises):

@@ -14,7 +14,7 @@ from subgrid.diffusion.samplers import AncestralMultistep, sample
 from subgrid.numerics.operators import BlockMean, Subsample
 
 from ...cases import few
-from ..gaussian_fields import as_prior, denoised
+from ..gaussian_fields import as_prior, denoised, denoised_by
 
 N = 32
 
@@ -30,6 +30,12 @@ VALUES, VECTORS = np.linalg.eigh(COVARIANCE)
 PRIOR = GaussianPrior(
     *(jnp.asarray(a, jnp.float32) for a in (np.zeros(N), VECTORS.T[::-1][:20], VALUES[::-1][:20], 1e-4, np.ones(N)))
 )
+
+WHOLE = as_prior(np.zeros(N), COVARIANCE, (N,))
+
+
+def wild_denoiser(x, sigma):
+    return jnp.sin(x)
 
 
 def matrix_of(operator):
@@ -70,19 +76,18 @@ def test_denoiser_is_the_posterior_mean(operator, noise, sigma):
     noise = rng.uniform(0.05, 0.3, y.shape) if noise == "its own" else noise
     exact = denoised(np.zeros(N), COVARIANCE, matrix_of(operator), y, noise, x, sigma)
     variance = jnp.asarray(noise, jnp.float32) if np.ndim(noise) else noise
-    whole = as_prior(np.zeros(N), COVARIANCE, (N,))
-    guided = gaussian_gain(whole, operator, jnp.asarray(y, jnp.float32), prior=whole, noise_variance=variance)
-    got = guided(jnp.asarray(x, jnp.float32), jnp.asarray(sigma))
+    given = gaussian_gain, WHOLE, operator, jnp.asarray(y, jnp.float32), jnp.asarray(x, jnp.float32), jnp.asarray(sigma)
+    got = denoised_by(*given, prior=WHOLE, noise_variance=variance)
     np.testing.assert_allclose(got, exact, atol=2e-3 * np.abs(exact).max())  # float32, a Gram matrix of κ ≲ 10³
     if np.ndim(noise) == 0:
-        each = gaussian_gain(
-            whole, operator, jnp.asarray(y, jnp.float32), prior=whole, noise_variance=jnp.full(8, noise)
-        )
-        np.testing.assert_allclose(each(jnp.asarray(x, jnp.float32), jnp.asarray(sigma)), got, atol=1e-6)
+        each = denoised_by(*given, prior=WHOLE, noise_variance=jnp.full(8, noise))
+        np.testing.assert_allclose(each, got, atol=1e-6)
 
 
 @pytest.mark.parametrize("sigma", [0.01, 1.0, 50.0])
 def test_the_constraint_holds_for_any_denoiser(sigma):
     operator, y = BlockMean((N,), 8), jnp.asarray([1.0, -2.0, 0.5, 3.0])
-    guided = gaussian_gain(lambda x, s: jnp.sin(x), operator, y, prior=PRIOR)
-    np.testing.assert_allclose(operator(guided(jr.normal(jr.key(0), (N,)), jnp.asarray(sigma))), y, atol=1e-4)
+    x = denoised_by(
+        gaussian_gain, wild_denoiser, operator, y, jr.normal(jr.key(0), (N,)), jnp.asarray(sigma), prior=PRIOR
+    )
+    np.testing.assert_allclose(operator(x), y, atol=1e-4)

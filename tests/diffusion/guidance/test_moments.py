@@ -16,7 +16,7 @@ from subgrid.diffusion.samplers import AncestralMultistep, ExponentialMultistep,
 from subgrid.numerics.operators import BlockMean, SparseCoarsening, Subsample
 
 from ...cases import few
-from ..gaussian_fields import as_prior, denoised
+from ..gaussian_fields import as_prior, denoised, denoised_by
 
 N = 32
 OPERATORS = {
@@ -118,8 +118,9 @@ def test_denoiser_is_the_posterior_mean(sigma, noise_variance):
     )
     target = jnp.asarray(y, jnp.float32)
     # As many iterations as observations: conjugate gradients are then exact up to rounding.
-    guided = moment_matching(PRIOR, operator, target, noise_variance=noise_variance, n_iterations=8)
-    got = guided(jnp.asarray(x, jnp.float32), jnp.asarray(sigma))
+    options = {"noise_variance": noise_variance, "n_iterations": 8}
+    start, level = jnp.asarray(x, jnp.float32), jnp.asarray(sigma)
+    got = denoised_by(moment_matching, PRIOR, operator, target, start, level, **options)
     np.testing.assert_allclose(got, exact, atol=2e-3 * np.abs(exact).max())  # float32; κ(A) ≲ 10³ at σ = .01
 
 
@@ -132,10 +133,9 @@ def test_one_iteration_is_enough_when_the_gaussian_preconditions(name, noise, si
     noise = rng.uniform(0.05, 0.3, y.shape) if noise == "its own" else noise
     exact = denoised(np.zeros(N), COVARIANCE, matrix_of(operator), y, noise, x, sigma)
     variance = jnp.asarray(noise, jnp.float32) if np.ndim(noise) else noise
-    guided = moment_matching(
-        PRIOR, operator, jnp.asarray(y, jnp.float32), prior=GAUSSIAN, noise_variance=variance, n_iterations=1
-    )
-    got = guided(jnp.asarray(x, jnp.float32), jnp.asarray(sigma))
+    target, start = jnp.asarray(y, jnp.float32), jnp.asarray(x, jnp.float32)
+    options = {"prior": GAUSSIAN, "noise_variance": variance, "n_iterations": 1}
+    got = denoised_by(moment_matching, PRIOR, operator, target, start, jnp.asarray(sigma), **options)
     # float32, as above; of exact values at σ = .01 the condition is ten times worse (.0036 on one processor).
     worst = 6e-3 if sigma == 0.01 and np.ndim(noise) == 0 and noise == 0 else 2e-3
     np.testing.assert_allclose(got, exact, atol=worst * np.abs(exact).max())
@@ -213,8 +213,8 @@ def test_without_a_factor_the_solve_is_not_preconditioned():
     """Negative variances leave no direction to solve in; the denoiser's own solve goes on."""
     operator, y, x = OPERATORS["every 8th"], jnp.ones(4), jr.normal(jr.key(0), (N,))
     broken = eqx.tree_at(lambda prior: prior.variances, GAUSSIAN, jnp.full(N - 1, -1.0))
-    plain = moment_matching(PRIOR, operator, y)(x, jnp.asarray(2.0))
-    np.testing.assert_allclose(moment_matching(PRIOR, operator, y, prior=broken)(x, jnp.asarray(2.0)), plain, atol=1e-5)
+    given = moment_matching, PRIOR, operator, y, x, jnp.asarray(2.0)
+    np.testing.assert_allclose(denoised_by(*given, prior=broken), denoised_by(*given), atol=1e-5)
 
 
 def test_one_number_is_the_same_as_the_number_for_each_value():
@@ -222,7 +222,7 @@ def test_one_number_is_the_same_as_the_number_for_each_value():
     y = jnp.asarray(observe(operator, 0.1), jnp.float32)
     for noise in (0.0, 0.1):
         one, each = (
-            moment_matching(PRIOR, operator, y, prior=GAUSSIAN, noise_variance=v)(x, jnp.asarray(0.7))
+            denoised_by(moment_matching, PRIOR, operator, y, x, jnp.asarray(0.7), prior=GAUSSIAN, noise_variance=v)
             for v in (noise, jnp.full(8, noise))
         )
         np.testing.assert_allclose(one, each, atol=1e-6)
@@ -234,7 +234,7 @@ def test_fields_of_two_axes_and_channels():
     denoiser = gaussian_denoiser(jnp.zeros(48), jnp.diag(jnp.linspace(0.5, 2.0, 48)))
     x, y = jr.normal(jr.key(0), (2, 4, 6)), jr.normal(jr.key(1), (2, 2, 3))
     plain = denoiser(x, jnp.asarray(0.7))
-    got = moment_matching(denoiser, operator, y, n_iterations=16)(x, jnp.asarray(0.7))
+    got = denoised_by(moment_matching, denoiser, operator, y, x, jnp.asarray(0.7), n_iterations=16)
     np.testing.assert_allclose(got, plain.at[:, ::2, ::2].set(y), atol=1e-4)
 
 
@@ -243,8 +243,8 @@ def test_dependent_observations():
     once = matrix_of(OPERATORS["every 8th"])
     twice = SparseCoarsening(np.concatenate([once, once]), fine_shape=(N,), coarse_shape=(8,))
     x, y = jr.normal(jr.key(0), (N,)), jnp.asarray(observe(OPERATORS["every 8th"], 0.0), jnp.float32)
-    expected = moment_matching(PRIOR, OPERATORS["every 8th"], y)(x, jnp.asarray(0.5))
-    got = moment_matching(PRIOR, twice, jnp.concatenate([y, y]))(x, jnp.asarray(0.5))
+    expected = denoised_by(moment_matching, PRIOR, OPERATORS["every 8th"], y, x, jnp.asarray(0.5))
+    got = denoised_by(moment_matching, PRIOR, twice, jnp.concatenate([y, y]), x, jnp.asarray(0.5))
     np.testing.assert_allclose(got, expected, atol=1e-3)
 
 
@@ -258,18 +258,24 @@ def hostile_denoiser(x, sigma):
 def test_exact_constraint_and_finite_values_whatever_the_jacobian(sigma):
     operator, y = OPERATORS["means of 4"], jnp.linspace(-1, 1, 8)
     x = jr.normal(jr.key(0), (N,))
-    guided = moment_matching(hostile_denoiser, operator, y)(x, jnp.asarray(sigma))
+    given = moment_matching, hostile_denoiser, operator, y, x, jnp.asarray(sigma)
+    guided = denoised_by(*given)
     np.testing.assert_allclose(operator(guided), y, atol=1e-5)
-    noisy = moment_matching(hostile_denoiser, operator, y, noise_variance=0.1)(x, jnp.asarray(sigma))
-    assert np.isfinite(noisy).all()
+    assert np.isfinite(denoised_by(*given, noise_variance=0.1)).all()
 
 
 def test_residual_tells_good_solves_from_bad_ones():
     operator, x, sigma = OPERATORS["every 4th"], jr.normal(jr.key(0), (N,)), jnp.asarray(1.0)
     y = jnp.asarray(observe(operator, 0.0), jnp.float32)
-    assert solve_residual(PRIOR, operator, y, x, sigma) < 1e-3
-    assert solve_residual(hostile_denoiser, operator, y, x, sigma) <= 1.0
-    assert solve_residual(PRIOR, operator, y, x, sigma, n_iterations=1) > 0.01
+    residual = eqx.filter_jit(solve_residual)
+    assert residual(PRIOR, operator, y, x, sigma) < 1e-3
+    assert residual(hostile_denoiser, operator, y, x, sigma) <= 1.0
+    assert residual(PRIOR, operator, y, x, sigma, n_iterations=1) > 0.01
+
+
+@jax.jit
+def solve_twelve(m, v):
+    return safeguarded_conjugate_gradient(lambda p: p, lambda lifted, p: m @ p, v, 12)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -285,8 +291,7 @@ def test_conjugate_gradients_never_end_worse_than_they_began(kind, seed):
         "negative": -a @ a.T - np.eye(12),
     }[kind]
     b = rng.normal(size=12)
-    solve = jax.jit(lambda m, v: safeguarded_conjugate_gradient(lambda p: p, lambda lifted, p: m @ p, v, 12))
-    solution, residual = solve(jnp.asarray(matrix, jnp.float32), jnp.asarray(b, jnp.float32))
+    solution, residual = solve_twelve(jnp.asarray(matrix, jnp.float32), jnp.asarray(b, jnp.float32))
     true_residual = np.linalg.norm(b - matrix @ np.float64(solution)) / np.linalg.norm(b)
     assert true_residual <= 1 + 1e-4
     assert residual == pytest.approx(true_residual, abs=2e-2)  # the recursion's residual drifts in float32
@@ -298,12 +303,12 @@ def test_nothing_to_correct():
     # y = C′D: the guided denoiser is the plain one, and no 0/0 turns up.
     operator, x = OPERATORS["every 4th"], jr.normal(jr.key(0), (N,))
     plain = PRIOR(x, jnp.asarray(1.0))
-    np.testing.assert_allclose(moment_matching(PRIOR, operator, operator(plain))(x, jnp.asarray(1.0)), plain, atol=1e-6)
+    got = denoised_by(moment_matching, PRIOR, operator, operator(plain), x, jnp.asarray(1.0))
+    np.testing.assert_allclose(got, plain, atol=1e-6)
 
 
 def test_gradient_is_finite():
     operator, y = OPERATORS["every 8th"], jnp.ones(4)
-    gradient = jax.grad(
-        lambda x: jnp.sum(moment_matching(PRIOR, operator, y, noise_variance=0.1)(x, jnp.asarray(1.0)) ** 2)
-    )
+    guided = lambda x: denoised_by(moment_matching, PRIOR, operator, y, x, jnp.asarray(1.0), noise_variance=0.1)  # noqa: E731
+    gradient = jax.jit(jax.grad(lambda x: jnp.sum(guided(x) ** 2)))
     assert np.isfinite(gradient(jr.normal(jr.key(0), (N,)))).all()
