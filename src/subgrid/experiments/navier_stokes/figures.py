@@ -16,8 +16,8 @@ from subgrid.report.plates import Plate, embed
 from subgrid.verification.spectra import energy_spectrum
 from subgrid.verification.tails import log_density
 
-Image = Float[np.ndarray, "y x"]
-Fields = Float[np.ndarray, "n 1 y x"]
+Image = Float[np.ndarray, "_ _"]
+Fields = Float[np.ndarray, "_ 1 y x"]
 
 HUES = ("#009E73", "#D55E00", "#0072B2", "#CC79A7", "#E69F00", "#56B4E9", "#8C6BB1", "#B8860B")
 PATTERNS: Sequence[Any] = ("-", (0, (4, 1.6)), (0, (1.4, 1.2)))
