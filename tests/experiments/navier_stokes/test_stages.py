@@ -124,6 +124,10 @@ def test_every_method_goes_the_whole_way(subgrid, config, tmp_path):
         ("navier_stokes.n_coarse=12", "n_coarse: wavenumber must be between 1 and 3"),
         ("navier_stokes.interval=0.13", "navier_stokes.interval = 0.13 must be a multiple of navier_stokes.time_step"),
         ('comparison.methods=["entropic-ot+guide"]', "'entropic-ot+guide'"),
+        ("prior.attention_levels=[1]", "prior.attention_levels names level 1, but prior.channels has 0 to 0"),
+        ("prior.channels=[8, 8, 8, 8]", "prior.channels: with prior.patch = 4 its levels need"),
+        ("baselines.alignment_levels=4", "baselines.alignment_levels: with a patch of 4"),
+        ("debias.noising_level=90.0", "the models are trained up to 80"),
         ("navier_stokes.time_step=0.5", "is unstable on 16 points"),
     ],
 )

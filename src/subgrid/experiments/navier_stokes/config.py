@@ -50,6 +50,12 @@ Steps = Annotated[int, Field(ge=20, multiple_of=20)]
 """Of a training, whose compiled calls take 20 steps each."""
 
 
+PATCH = 4
+"""Points an axis that generators, critics and flows take together first."""
+MOST_NOISE = 80.0
+"""In standard deviations of the field."""
+
+
 class FlowTable(Table):
     """Both archives, and the factors between their grids."""
 
@@ -226,8 +232,33 @@ def check(config: NavierStokesConfig) -> None:
         _check_factor(table, factor)
     for key in ("interval", "spin_up"):
         _check_times(table, key)
-    if config.prior.patch * 2 ** (len(config.prior.channels) - 1) > table.n_fine:
-        raise ConfigError(f"prior.patch = {config.prior.patch}: the grid of {table.n_fine} points is too small for it.")
+    _check_networks(config)
+
+
+def _check_networks(config: NavierStokesConfig) -> None:
+    """What a network would refuse hours later: grids that it cannot halve, levels that it does not have."""
+    prior, baselines, n = config.prior, config.baselines, config.navier_stokes.n_fine
+    n_levels = len(prior.channels)
+    halved = {
+        "prior.channels": (prior.patch * 2 ** (n_levels - 1), f"prior.patch = {prior.patch}"),
+        "baselines.alignment_levels": (PATCH * 2 ** (baselines.alignment_levels - 1), f"a patch of {PATCH}"),
+    }
+    for key, (unit, patch) in halved.items():
+        if n % unit:
+            raise ConfigError(
+                f"{key}: with {patch} its levels need a number of points that {unit} divides, and navier_stokes.n_fine "
+                f"is {n}; take fewer levels."
+            )
+    for level in prior.attention_levels:
+        if level >= n_levels:
+            raise ConfigError(
+                f"prior.attention_levels names level {level}, but prior.channels has 0 to {n_levels - 1}."
+            )
+    if config.debias.noising_level is not None and config.debias.noising_level >= MOST_NOISE:
+        raise ConfigError(
+            f"debias.noising_level = {config.debias.noising_level:g}: the models are trained up to {MOST_NOISE:g}; "
+            "take less."
+        )
 
 
 def _check_factor(table: FlowTable, factor: int) -> None:
