@@ -85,7 +85,7 @@ def log_banana(x):
 
 def test_acceptance_has_the_densities_of_both_proposals():
     # min(1, p(x′)q(x|x′)/p(x)q(x′|x)) with q written out: on the banana both means count, unlike on a Gaussian.
-    tau, init = 0.3, jax.jit(MALA(log_banana, 0.3).init)
+    tau, init = 0.3, jax.jit(lambda x: MALA(log_banana, 0.3).init(x))
     for k in range(5):
         x, y = (init(z) for z in jr.normal(jr.key(20 + k), (2, 2)))
         means = [np.asarray(state.position + tau * state.score, np.float64) for state in (x, y)]
