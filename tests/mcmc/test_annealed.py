@@ -56,6 +56,21 @@ def test_signal_to_noise_steps_widen_a_gaussian_by_the_known_factor():
     assert run(jr.key(1)).state.position.var() == pytest.approx((1 + ratio**2) * sigma**2, rel=4 * np.sqrt(2 / d))
 
 
+def test_variance_on_a_gaussian_follows_its_recursion_through_all_levels():
+    # On N(0, 1) blurred by σ a step multiplies by 1 − rσ²/(1 + σ²) and adds 2rσ²: so does the variance, exactly.
+    r, n, n_levels, n_steps = 0.1, 50_000, 20, 5
+    levels = exponential_grid(n_levels, sigma_max=10.0, sigma_min=0.1)
+    kernel = AnnealedLangevin(unit_score, levels, n_steps, proportional_step(r))
+    run = jax.jit(lambda x, k: run_chain(kernel, kernel.init(x), n_levels * n_steps, keep=lambda state: None, key=k))
+    found = run(10 * jr.normal(jr.key(3), (n,)), jr.key(4)).state.position.var()
+    expected = 10.0**2
+    for sigma in np.repeat(np.asarray(levels, np.float64), n_steps):
+        expected = (1 - r * sigma**2 / (1 + sigma**2)) ** 2 * expected + 2 * r * sigma**2
+    assert found == pytest.approx(expected, rel=4 * np.sqrt(2 / n))
+    # Negative control: so quick a descent lags far behind the variance of the last level.
+    assert expected > 1.2 * (1 + 0.1**2)
+
+
 CENTRES = 4 * jnp.stack([jnp.cos(jnp.arange(8) * jnp.pi / 4), jnp.sin(jnp.arange(8) * jnp.pi / 4)], axis=1)
 
 

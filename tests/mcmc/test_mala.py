@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import multivariate_normal, norm
 
 from subgrid.mcmc.diagnostics import acceptance_rate
 from subgrid.mcmc.driver import run_chain
@@ -42,6 +42,8 @@ def test_acceptance_in_one_dimension(step_size, acceptance):
     rates = np.asarray(chains.info.acceptance_probability.mean(1))
     exact = exact_acceptance(step_size)
     assert exact == pytest.approx(acceptance, abs=7e-4)  # the published figures, cut to three digits
+    # E α = 2 P(|x′| < |x|) by symmetry, and x′ − x and x′ + x are Gaussians of correlation τ^(3/2)/√(8 + τ³).
+    assert exact == pytest.approx(1 - 2 / np.pi * np.arctan(np.sqrt(step_size**3 / 8)), abs=1e-4)
     # Chains are independent: four standard errors of a mean over them.
     assert rates.mean() == pytest.approx(exact, abs=4 * rates.std() / np.sqrt(N))
     assert acceptance_rate(chains.info).mean() == pytest.approx(exact, abs=4 * 0.5 / np.sqrt(N))
@@ -79,6 +81,18 @@ def test_log_ratio_on_a_gaussian_and_its_antisymmetry():
 def log_banana(x):
     """x₀ ~ N(0, 1), x₁ | x₀ ~ N(x₀², ½): E x₁ = 1, Var x₁ = 2.5, E (x₁ − x₀²)² = ½."""
     return -(x[0] ** 2) / 2 - (x[1] - x[0] ** 2) ** 2
+
+
+def test_acceptance_has_the_densities_of_both_proposals():
+    # min(1, p(x′)q(x|x′)/p(x)q(x′|x)) with q written out: on the banana both means count, unlike on a Gaussian.
+    tau, init = 0.3, jax.jit(lambda x: MALA(log_banana, 0.3).init(x))
+    for k in range(5):
+        x, y = (init(z) for z in jr.normal(jr.key(20 + k), (2, 2)))
+        means = [np.asarray(state.position + tau * state.score, np.float64) for state in (x, y)]
+        forward = multivariate_normal.logpdf(y.position, means[0], 2 * tau * np.eye(2))
+        backward = multivariate_normal.logpdf(x.position, means[1], 2 * tau * np.eye(2))
+        expected = min(1.0, np.exp(float(log_banana(y.position) - log_banana(x.position)) + backward - forward))
+        assert acceptance_probability(x, y, tau) == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ def tuned():
 
 def test_the_step_size_is_that_of_the_optimal_acceptance(tuned):
     kernel, state = tuned
-    # 2Φ(−√(dτ³/8)) = .574 gives τ = .68 in 64 dimensions, the limit of many; warm-up and limit allow for a tenth each.
+    # 2Φ(−√(dτ³/8)) = .574 gives τ = .34 in 64 dimensions, the limit of many; warm-up and limit allow for a tenth each.
     expected = (8 / D) ** (1 / 3) * norm.ppf(1 - 0.574 / 2) ** (2 / 3)
     assert float(kernel.step_size) == pytest.approx(expected, rel=0.2)
     run = jax.jit(lambda k: run_chain(kernel, state, 4000, keep=lambda state: None, key=k))
