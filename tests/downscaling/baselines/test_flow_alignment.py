@@ -152,6 +152,7 @@ def same(a, b):
     return all(np.array_equal(x, y) for x, y in zip(*map(jax.tree.leaves, (a, b)), strict=True))
 
 
+@pytest.mark.slow  # a second training; that of the cycleGAN goes the same way
 def test_a_stopped_training_ends_with_the_same_bits(trained, tmp_path):
     with pytest.raises((KeyboardInterrupt, TrainingInterrupted)):
         train(tmp_path, symmetries=shifts((4,)), report=stop_at(4))
