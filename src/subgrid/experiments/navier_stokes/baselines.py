@@ -88,7 +88,12 @@ def vision_transformer(table: BaselinesTable) -> ViTSettings:
 def cycle_gan(table: BaselinesTable) -> CycleGANSettings:
     """Its size and training."""
     generator = TranslationSettings(channels=table.gan_channels)
-    return CycleGANSettings(generator=generator, n_steps=table.n_gan_steps, batch_size=table.batch_size)
+    return CycleGANSettings(
+        generator=generator,
+        n_steps=table.n_gan_steps,
+        batch_size=table.batch_size,
+        learning_rate=table.gan_learning_rate,
+    )
 
 
 def flow_alignment(table: BaselinesTable, kind: str) -> FlowAlignmentSettings:
@@ -98,4 +103,5 @@ def flow_alignment(table: BaselinesTable, kind: str) -> FlowAlignmentSettings:
         critic_kind="wasserstein" if kind == "clim-align" else "least-squares",
         n_steps=table.n_alignment_steps,
         batch_size=table.batch_size,
+        learning_rate=table.alignment_learning_rate,
     )

@@ -167,8 +167,11 @@ class BaselinesTable(Table):
     transformer_width: Annotated[int, Field(ge=8, multiple_of=8)] = 128
     transformer_layers: Positive = 6
     n_gan_steps: Steps = 400
+    gan_learning_rate: PositiveFloat = 2e-4
+    """Of generators and critics, as published; of 400 steps more would make more, and may diverge."""
     gan_channels: Positive = 64
     n_alignment_steps: Steps = 400
+    alignment_learning_rate: PositiveFloat = 5e-4
     alignment_filters: Positive = 32
     alignment_levels: Positive = 3
     """Of both flows: the grid is halved before each but the first."""

@@ -53,9 +53,9 @@ OF_PERFECT: Dependencies = {
 }
 OF_BASELINES = {
     "vision-transformer": ("n_transformer_steps", "transformer_patch", "transformer_width", "transformer_layers"),
-    "cycle-gan": ("n_gan_steps", "gan_channels"),
-    "clim-align": ("n_alignment_steps", "alignment_filters", "alignment_levels"),
-    "align-flow": ("n_alignment_steps", "alignment_filters", "alignment_levels"),
+    "cycle-gan": ("n_gan_steps", "gan_learning_rate", "gan_channels"),
+    "clim-align": ("n_alignment_steps", "alignment_learning_rate", "alignment_filters", "alignment_levels"),
+    "align-flow": ("n_alignment_steps", "alignment_learning_rate", "alignment_filters", "alignment_levels"),
 }
 """Keys of [baselines] that decide each model; `batch_size` decides all."""
 
