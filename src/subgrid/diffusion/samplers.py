@@ -72,8 +72,8 @@ def sample(denoiser: Denoiser, x: Sample, noise_levels: Float[Array, " level"], 
         >>> levels = exponential_grid(32)
         >>> x = sample(denoiser, x, levels, method=ExponentialMultistep(), key=key)
     """
-    noises = lambda k: standard_normal((method.n_noises, *x.shape), x.dtype, key=k)  # noqa: E731
-    return _run(denoiser, x, noise_levels, method, noises, jr.split(key, noise_levels.shape[0]))
+    keys = jr.split(key, noise_levels.shape[0])
+    return _run(denoiser, x, noise_levels, method, _noises(method, x), keys, kept=lambda x: None)[0]
 
 
 def draw(
@@ -118,15 +118,10 @@ def draw_path(
         >>> frames = draw_path(denoiser, (1, 64, 64), levels, method=GaussianSDE(prior), key=key)
     """
     start_key, sample_key = jr.split(key)
-    x = method.start(standard_normal(shape, noise_levels.dtype, key=start_key), noise_levels[0])
-    memory, states = method.init(x), []
-    keys = jr.split(sample_key, noise_levels.shape[0])
-    noises = [standard_normal((method.n_noises, *shape), x.dtype, key=k) for k in keys]
-    step = eqx.filter_jit(lambda x, memory, now, then, noise: method.step(denoiser, x, memory, now, then, noise=noise))
-    for now, then, noise in zip(noise_levels[:-1], noise_levels[1:], noises[:-1], strict=True):
-        x, memory = step(x, memory, now, then, noise)
-        states.append(x)
-    return jnp.stack([*states, method.finish(denoiser, x, memory, noise_levels[-1], noise=noises[-1])])
+    start = method.start(standard_normal(shape, noise_levels.dtype, key=start_key), noise_levels[0])
+    noises, keys = _noises(method, start), jr.split(sample_key, noise_levels.shape[0])
+    x, states = _run(denoiser, start, noise_levels, method, noises, keys, kept=lambda x: x)
+    return jnp.concatenate([states, x[None]])
 
 
 def sample_with(
@@ -149,20 +144,29 @@ def sample_with(
     Returns:
         A sample, of the shape of `x`.
     """
-    return _run(denoiser, x, noise_levels, method, lambda noise: noise, noises)
+    return _run(denoiser, x, noise_levels, method, lambda noise: noise, noises, kept=lambda x: None)[0]
 
 
-def _run(denoiser, x: Sample, levels: Array, method: Method, noise_of: Callable, source: PyTree) -> Sample:
-    """The scan over levels; `noise_of` makes the noise of a step from its part of `source`."""
+def _noises(method: Method, x: Sample) -> Callable[[Key], Noise]:
+    """The standard normal fields of a step, from its key."""
+    return lambda key: standard_normal((method.n_noises, *x.shape), x.dtype, key=key)
+
+
+def _run(
+    denoiser, x: Sample, levels: Array, method: Method, noise_of: Callable, source: PyTree, *, kept: Callable
+) -> tuple[Sample, PyTree]:
+    """The scan over levels; `noise_of` makes the noise of a step from its part of `source`. The sample, and `kept` of
+    the state after each step."""
 
     def body(carry, inputs):
         x, memory = carry
         sigma, sigma_next, part = inputs
-        return method.step(denoiser, x, memory, sigma, sigma_next, noise=noise_of(part)), None
+        x, memory = method.step(denoiser, x, memory, sigma, sigma_next, noise=noise_of(part))
+        return (x, memory), kept(x)
 
     inputs = (levels[:-1], levels[1:], source[:-1])
-    (x, memory), _ = jax.lax.scan(body, (x, method.init(x)), inputs)
-    return method.finish(denoiser, x, memory, levels[-1], noise=noise_of(source[-1]))
+    (x, memory), states = jax.lax.scan(body, (x, method.init(x)), inputs)
+    return method.finish(denoiser, x, memory, levels[-1], noise=noise_of(source[-1])), states
 
 
 def white_start(method: Method, noise: Sample, sigma: Scalar) -> Sample:

@@ -3,6 +3,7 @@ from .ensemble_datasets import (
 )
 from .evaluation import (
     compare as compare,
+    crps_and_spread as crps_and_spread,
     debiasing_error as debiasing_error,
     distribution_scores as distribution_scores,
     draw_conditions as draw_conditions,

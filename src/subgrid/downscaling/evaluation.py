@@ -214,20 +214,39 @@ def perfect_model_rows(
     Examples:
         >>> rows = perfect_model_rows(truth, ensemble, cubic)
     """
-    truth_, members = jnp.asarray(truth), jnp.moveaxis(jnp.asarray(ensemble), 1, 0)
-    crps = float(jnp.mean(fair_crps(members, truth_)))
-    self_score = float(jnp.mean(fair_crps(members[1:], members[0])))
-    self_spread = float(spread_skill_ratio(jnp.asarray(ensemble[:, 1:]), jnp.asarray(ensemble[:, 0])))
+    own = crps_and_spread(truth, ensemble)
+    of_a_member = crps_and_spread(ensemble[:, 0], ensemble[:, 1:])
+    error = float(np.mean(np.abs(cubic - truth)))
     return [
-        Row(group, "CRPS", cubic=float(np.mean(np.abs(cubic - truth))), generated=crps, floor=self_score),
+        Row(group, "CRPS", cubic=error, generated=own["CRPS"], floor=of_a_member["CRPS"]),
         Row(
             group,
             "spread/skill",
-            generated=float(spread_skill_ratio(jnp.asarray(ensemble), truth_)),
-            floor=self_spread,
+            generated=own["spread/skill"],
+            floor=of_a_member["spread/skill"],
             target="1",
         ),
     ]
+
+
+def crps_and_spread(
+    truth: Float[np.ndarray, "condition channel *space"],
+    ensemble: Float[np.ndarray, "condition member channel *space"],
+) -> dict[str, float]:
+    """Fair CRPS and spread/skill of an ensemble, means over cases and points.
+
+    Args:
+        truth: (condition, channel, *space).
+        ensemble: (condition, member, channel, *space), same unit; at least 2 members.
+
+    Returns:
+        "CRPS", in the units of the field, and "spread/skill", 1 for a reliable ensemble.
+    """
+    members = jnp.moveaxis(jnp.asarray(ensemble), 1, 0)
+    return {
+        "CRPS": float(jnp.mean(fair_crps(members, jnp.asarray(truth)))),
+        "spread/skill": float(spread_skill_ratio(jnp.asarray(ensemble), jnp.asarray(truth))),
+    }
 
 
 def ranks(truth: np.ndarray, ensemble: np.ndarray, operator: Coarsening, *, key: Key) -> np.ndarray:

@@ -13,8 +13,8 @@ from scipy.linalg import sqrtm
 from subgrid.data.fields import DataError
 from subgrid.downscaling.baselines import CycleGANSettings, load_cycle_gan, train_cycle_gan
 from subgrid.downscaling.baselines.adversarial_losses import critic_loss, generator_loss, gradient_penalty
+from subgrid.downscaling.baselines.bcsd import whole_factors
 from subgrid.downscaling.baselines.cycle_gan import Critics, Translations, critics_loss, translation_loss
-from subgrid.downscaling.baselines.unpaired import factors_of
 from subgrid.networks.cycle_gan import CriticSettings, TranslationSettings
 from subgrid.numerics.operators import BlockMean, SparseCoarsening, Subsample
 from subgrid.numerics.symmetries import shifts
@@ -206,4 +206,4 @@ def test_archives_on_other_grids_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"coarse fields have \(16,\) points"):
         train_cycle_gan(FINE, FINE, OPERATOR, TINY, folder=tmp_path, key=KEY)
     with pytest.raises(ValueError, match="no multiple"):
-        factors_of(SparseCoarsening(np.ones((3, 16)) / 16, fine_shape=(16,), coarse_shape=(3,)))
+        whole_factors(SparseCoarsening(np.ones((3, 16)) / 16, fine_shape=(16,), coarse_shape=(3,)))

@@ -187,7 +187,7 @@ def whole_factors(operator: Coarsening) -> Spatial:
     axes = list(zip(operator.fine_shape, operator.coarse_shape, strict=True))
     if any(fine % coarse for fine, coarse in axes):
         raise ValueError(
-            f"interpolation here needs whole factors, got {operator.coarse_shape} coarse points for "
-            f"{operator.fine_shape} fine ones."
+            f"needs whole factors: the fine grid {operator.fine_shape} is no multiple of the coarse one "
+            f"{operator.coarse_shape}."
         )
     return tuple(fine // coarse for fine, coarse in axes)

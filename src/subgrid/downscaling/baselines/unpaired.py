@@ -25,6 +25,7 @@ from subgrid.data.batches import draw_batch
 from subgrid.data.fields import DataError
 from subgrid.data.normalise import Standardiser, fit_standardiser
 from subgrid.data.store import write_json
+from subgrid.downscaling.baselines.bcsd import whole_factors
 from subgrid.downscaling.conditional.model import identity, require_own_operator
 from subgrid.numerics.streams import substream
 from subgrid.numerics.symmetries import SymmetryGroup, random_images
@@ -135,22 +136,8 @@ def archives_of(
             raise ValueError(f"{name} fields have {fields.shape[2:]} points, those of the operator {tuple(space)}.")
     if coarse.shape[1] != fine.shape[1]:
         raise ValueError(f"coarse fields have {coarse.shape[1]} channels, fine ones {fine.shape[1]}; they must agree.")
-    grid = CommonGrid(fit_standardiser(coarse), fit_standardiser(fine), factors_of(operator))
+    grid = CommonGrid(fit_standardiser(coarse), fit_standardiser(fine), whole_factors(operator))
     return Archives(coarse, fine, grid, operator, symmetries)
-
-
-def factors_of(operator: Coarsening) -> Spatial:
-    """Fine points for each coarse one, along each axis.
-
-    Raises:
-        ValueError: for grids that are not multiples of each other.
-    """
-    pairs = list(zip(operator.fine_shape, operator.coarse_shape, strict=True))
-    if any(fine % coarse for fine, coarse in pairs):
-        raise ValueError(
-            f"the fine grid {operator.fine_shape} is no multiple of the coarse one {operator.coarse_shape}."
-        )
-    return tuple(fine // coarse for fine, coarse in pairs)
 
 
 def train_players(
@@ -242,7 +229,7 @@ def as_tuples(stored: Any) -> Any:
 def blank_grid(operator: Coarsening, n_channels: int) -> CommonGrid:
     """A common grid whose moments are to be loaded."""
     zeros = jnp.zeros(n_channels)
-    return CommonGrid(Standardiser(zeros, zeros), Standardiser(zeros, zeros), factors_of(operator))
+    return CommonGrid(Standardiser(zeros, zeros), Standardiser(zeros, zeros), whole_factors(operator))
 
 
 def load_model(

@@ -41,10 +41,6 @@ class Method:
         """Whether it takes raw fields only, and so cannot be asked for coarsened reference fields."""
         return self.upsampler in WHOLE
 
-    @property
-    def is_deterministic(self) -> bool:
-        return self.upsampler in DETERMINISTIC
-
 
 @dataclass(frozen=True)
 class ModelName:

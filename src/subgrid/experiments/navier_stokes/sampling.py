@@ -10,7 +10,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
-from subgrid.data.store import read_arrays, write_arrays
+from subgrid.data.store import write_arrays
 from subgrid.downscaling.evaluation import draw_conditions
 from subgrid.downscaling.prior.novelty import outside
 from subgrid.downscaling.upsampling.guided import DiffusionUpsampler
@@ -131,8 +131,3 @@ def _teller(update: Update, i: int, n: int) -> Callable[[str, int], Tell]:
     return lambda name, factor: (
         lambda done, total: update(1000 * i + round(1000 * done / total), 1000 * n, f"{name}, {factor}x")
     )
-
-
-def read_ensemble(path: Path) -> Drawn:
-    """What a cell holds."""
-    return read_arrays(path)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from subgrid.data.store import read_arrays
-from subgrid.downscaling.evaluation import distribution_scores, draw_conditions, ranks
+from subgrid.downscaling.evaluation import crps_and_spread, distribution_scores, draw_conditions, ranks
 from subgrid.downscaling.prior.novelty import Outside
 from subgrid.experiments.navier_stokes.archives import symmetries
 from subgrid.experiments.navier_stokes.debiasing import debiased_path, read_debiased
@@ -24,7 +24,7 @@ from subgrid.experiments.navier_stokes.table import SAME_CASES, Scores, score_ta
 from subgrid.numerics.symmetries import augmented, kolmogorov_symmetries
 from subgrid.runs.page import write_metrics
 from subgrid.runs.stage import Update
-from subgrid.verification.ensembles import constraint_rmse, fair_crps, sample_variability, spread_skill_ratio
+from subgrid.verification.ensembles import constraint_rmse, sample_variability
 from subgrid.verification.memorisation import nearest_images
 
 COMPARED = 48
@@ -134,11 +134,11 @@ def _paired(run: NavierStokesRun, factor: int, truth: np.ndarray, ensemble: np.n
     of_one = {"constraint RMSE": float(error)}
     if ensemble.shape[1] == 1:
         return {"CRPS": float(np.mean(np.abs(ensemble[:, 0] - truth))), **of_one}
-    members = jnp.moveaxis(jnp.asarray(ensemble), 1, 0)
+    own, of_a_member = crps_and_spread(truth, ensemble), crps_and_spread(ensemble[:, 0], ensemble[:, 1:])
     return {
-        "CRPS": float(jnp.mean(fair_crps(members, jnp.asarray(truth)))),
-        "CRPS of a member": float(jnp.mean(fair_crps(members[1:], members[0]))),
-        "spread/skill": float(spread_skill_ratio(jnp.asarray(ensemble), jnp.asarray(truth))),
+        "CRPS": own["CRPS"],
+        "CRPS of a member": of_a_member["CRPS"],
+        "spread/skill": own["spread/skill"],
         **of_one,
     }
 
