@@ -24,6 +24,8 @@ PATTERNS: Sequence[Any] = ("-", (0, (4, 1.6)), (0, (1.4, 1.2)))
 LARGEST_RATIO = 8.0
 """Of energies, where a figure ends: a method that has lost a scale leaves it."""
 BINS = 81
+IN_A_ROW = 4
+"""Maps that a tile holds side by side."""
 EMPTY = 1e-12
 """Share of the energy below which a shell holds rounding only."""
 
@@ -36,13 +38,14 @@ def looks(names: Sequence[str]) -> dict[str, dict[str, Any]]:
     }
 
 
-def sheet(rows: Sequence[Mapping[str, Image]], *, spread: str = "spread") -> Figure:
-    """Rows of maps in one range of colours; one that is titled `spread` has a scale of its own, from zero."""
+def sheet(cases: Sequence[Mapping[str, Image]], *, spread: str = "spread") -> Figure:
+    """Maps in one range of colours, each case in rows of four; one titled `spread` has a scale of its own."""
+    rows = [row for case in cases for row in _rows(case)]
     n_columns = max(map(len, rows))
     shown = [image for row in rows for title, image in row.items() if title != spread]
     limit = float(np.quantile(np.abs(np.concatenate([image.ravel() for image in shown])), 0.998))
     colours: dict[str, Any] = {"cmap": style.DIVERGING, "norm": style.symmetric(limit)}
-    figure = Figure(figsize=(1.25 * n_columns + 0.7, 1.42 * len(rows)), layout="constrained")
+    figure = style.tile(1.35 * len(rows) + 0.2)
     panels = figure.subplots(len(rows), n_columns, squeeze=False)
     for axes_row, row in zip(panels, rows, strict=True):
         for axes in axes_row:
@@ -51,10 +54,16 @@ def sheet(rows: Sequence[Mapping[str, Image]], *, spread: str = "spread") -> Fig
             axes.set_visible(True)
             own = {"cmap": style.SPREAD, "vmin": 0} if title == spread else colours
             bare(axes).imshow(image, **own, origin="lower", interpolation="nearest")
-            axes.set_title(title, fontsize=7)
+            axes.set_title(title.replace("+", "+\n"), fontsize=6)
     bar = figure.colorbar(ScalarMappable(**colours), ax=panels, shrink=min(0.9, 1.4 / len(rows) + 0.3), aspect=25)
     bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
     return figure
+
+
+def _rows(case: Mapping[str, Image]) -> list[dict[str, Image]]:
+    """The maps of a case, cut into rows."""
+    maps = list(case.items())
+    return [dict(maps[i : i + IN_A_ROW]) for i in range(0, len(maps), IN_A_ROW)]
 
 
 def spectra_figure(fields: Mapping[str, Fields], reference: Fields, independent: Fields, observed: int) -> Figure:
@@ -78,7 +87,7 @@ def spectra_figure(fields: Mapping[str, Fields], reference: Fields, independent:
         axes.axvline(observed + 0.5, color=style.MUTED, linewidth=0.8, linestyle=":")
     main.set(xscale="log", yscale="log", ylabel="energy", ylim=(0.2 * truth.min(), 4 * truth.max()))
     ratio.set(yscale="log", ylabel="over reference", xlabel="wavenumber", ylim=(1 / LARGEST_RATIO, LARGEST_RATIO))
-    main.legend(loc="lower left", fontsize=6, ncols=2)
+    style.legend_above(main, columns=2)
     return figure
 
 
@@ -94,7 +103,7 @@ def tails_figure(fields: Mapping[str, Fields], reference: Fields, independent: F
     for name, look in looks(list(fields)).items():
         axes.plot(middle, _density(fields[name] / std, edges), label=name, **look)
     axes.set(yscale="log", xlabel="vorticity, standard deviations", ylabel="density", ylim=(1e-6, 1))
-    axes.legend(fontsize=6, ncols=2)
+    style.legend_above(axes, columns=2)
     return figure
 
 
@@ -108,7 +117,7 @@ def profile_figure(fields: Mapping[str, Fields], reference: Fields, independent:
     for name, look in looks(list(fields)).items():
         axes.plot(y, fields[name].mean((0, 1, 3)), label=name, **look)
     axes.set(xlabel="point along y", ylabel="mean vorticity")
-    axes.legend(fontsize=6, ncols=2)
+    style.legend_above(axes, columns=2)
     return figure
 
 
@@ -121,7 +130,7 @@ def ranks_figure(histograms: Mapping[str, Sequence[int]]) -> Figure:
         axes.plot(counts / counts.mean(), label=name, marker="o", markersize=3, **look)
     axes.axhline(1, **style.line("reference", linewidth=1, label="reliable"))
     axes.set(xlabel="members below the truth", ylabel="over the mean", ylim=(0, None))
-    axes.legend(fontsize=6, ncols=2)
+    style.legend_above(axes, columns=2)
     return figure
 
 

@@ -21,7 +21,6 @@ from subgrid.report.plates import Plate, Section
 
 N_MEMBERS = 3
 N_CASES = 2
-IN_A_ROW = 6
 
 
 def sections(run: NavierStokesRun, metrics: Mapping[str, Any]) -> list[Section]:
@@ -133,12 +132,10 @@ def _methods(run: NavierStokesRun) -> Iterator[Plate]:
         shown = {"raw": read_debiased(run, factor, "none")[_number(run, factor), 0]}
         for method in methods_of(run.config):
             shown[method.name] = read_arrays(unpaired_path(run.folder, factor, method.name))["fields"][0, 0, 0]
-        titles = list(shown)
-        rows = [{t: shown[t] for t in titles[i : i + IN_A_ROW]} for i in range(0, len(titles), IN_A_ROW)]
         yield figures.plate(
             f"methods_{factor}",
             f"{factor}×",
-            figures.sheet(rows),
+            figures.sheet([shown]),
             "Maps of vorticity, the raw coarse field first, then one field by every method.",
             "One member of those that draw several.",
             image=True,
