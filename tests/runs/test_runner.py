@@ -123,6 +123,16 @@ def test_more_of_the_same_is_added_to_what_is_there(tmp_path):
     assert json.loads((tmp_path / "metrics.json").read_text())["table"][0]["generated"] == 3 * len("alphafirst")
 
 
+def test_what_another_version_adds_leaves_what_was_there_as_it_was(tmp_path, monkeypatch):
+    made(tmp_path)
+    kept = record_of(tmp_path, "copy")["id"]
+    (tmp_path / "copies" / "lost").touch()  # not whole, as what is to grow
+    monkeypatch.setattr("subgrid.runs.runner.commit", lambda: "c0ffee")
+    assert actions(tmp_path, "letters.n=3")["copy"] == "go on"
+    assert made(tmp_path, "letters.n=3").made == ["copy", "score", "report"]
+    assert record_of(tmp_path, "copy")["id"] == kept
+
+
 @pytest.mark.parametrize(
     ("setting", "difference"),
     [

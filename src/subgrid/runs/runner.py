@@ -108,11 +108,11 @@ def _planned(run: Run, stage: Stage, fresh: Record, decisive: set[str]) -> Plann
     on = replace(fresh, id=record.id, seconds=record.seconds, peak_memory=record.peak_memory)
     if not record.finished:
         return Planned(stage, "remake" if stage.if_changed == "remake" else "go on", on)
-    if len(there) < len(stage.parts) or not stage.whole(run):
+    same, all_there = record.values == fresh.values, len(there) == len(stage.parts)
+    if not all_there or (same and not stage.whole(run)):  # what is not whole yet has grown, and what was made stays
         return Planned(stage, "make", fresh)
     if stage.if_changed == "remake" and record.needs != fresh.needs:
         return Planned(stage, "remake", fresh)
-    same = record.values == fresh.values
     return Planned(stage, "keep", record) if same else Planned(stage, "go on", on)
 
 
