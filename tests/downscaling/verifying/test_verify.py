@@ -321,6 +321,26 @@ def test_a_plain_ensemble_of_the_coarsened_reference_is_paired_with_it_by_its_nu
         assert [row.value for row in again.rows] == pytest.approx([row.value for row in found.rows], nan_ok=True)
 
 
+def test_samples_that_are_called_as_members_often_are_stay_samples():
+    """Runs on the dimension "number": beside the draws, on "realization", they are fields that the reference has too."""
+    fine = line(0)
+    wanted = quiet(plain_ensemble(fine)["u"], fine)
+    named = fine.rename(trajectory="number")
+    found = quiet(plain_ensemble(named)["u"], named)
+    assert found.n_pairs == wanted.n_pairs == 80
+    assert [row.value for row in found.rows] == pytest.approx([row.value for row in wanted.rows], nan_ok=True)
+
+
+def test_members_of_the_coarse_model_on_a_dimension_of_their_own_are_scored_apart():
+    members, truth = draws(n_members=6)
+    others, _ = draws(seed=1, n_members=6)
+    both = xr.concat([ensemble_of(members), ensemble_of(others + 1)], "number")
+    found = quiet(both, reference_of(truth), paired=True)
+    apart = [quiet(ensemble_of(each), reference_of(truth), paired=True) for each in (members, others + 1)]
+    assert found.n_pairs == 2 * N_TIMES
+    assert value(found, "CRPS") == pytest.approx(np.mean([value(each, "CRPS") for each in apart]), rel=1e-6)
+
+
 def test_archives_that_merely_count_alike_are_not_paired():
     coarse, fine = line(1), line(2)
     found = quiet(plain_ensemble(coarse), fine)

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -25,6 +25,7 @@ Chosen: TypeAlias = Variables | None
 """Names of variables of the ensemble; a mapping says of each its name in the reference, or what `SAID` takes."""
 SAID = ("names", "quantity", "units")
 """What may be said of a variable of the reference."""
+DRAWS = "realization"
 PLAIN = "ensemble"
 """The variable of an ensemble whose dataset says its name in the attribute "variable"."""
 TRUTH = "truth"
@@ -156,12 +157,12 @@ def ensemble_sets(source: Given, variables: Chosen) -> dict[str, FieldSet]:
     return {name: field_set(array, name=name, source=said) for name, array in arrays.items()}
 
 
-def reference_sets(source: Given, names: Sequence[str], variables: Chosen) -> dict[str, FieldSet]:
+def reference_sets(source: Given, ensemble: Mapping[str, FieldSet], variables: Chosen) -> dict[str, FieldSet]:
     """The reference of every variable of an ensemble, by the ensemble's name.
 
     Args:
         source: as `verify` takes it.
-        names: of the ensemble's variables.
+        ensemble: its sets; what counts samples there counts samples here.
         variables: as `verify` takes it.
 
     Returns:
@@ -174,12 +175,12 @@ def reference_sets(source: Given, names: Sequence[str], variables: Chosen) -> di
     held = [TRUTH] if TRUTH in dataset.data_vars else _fields(dataset)
     told = _told(variables)
     found = {}
-    for name in names:
+    for name, fields in ensemble.items():
         wanted = told.get(name, Variable())
-        chosen = _counterpart(name, wanted, held, alone=len(names) == 1, said=said)
+        chosen = _counterpart(name, wanted, held, alone=len(ensemble) == 1, said=said)
         array = _described(dataset[chosen], wanted)
         array = array if wanted.units is None else array.assign_attrs(units=wanted.units)
-        reference = field_set(array, name=chosen, source=said)
+        reference = field_set(array, name=chosen, source=said, samples=fields.lead)
         if reference.n_members > 1:
             raise DataError(
                 f"{said}: {chosen} has {reference.n_members} members along {reference.members[0]!r}; a reference has "
@@ -223,13 +224,14 @@ def _described(array: xr.DataArray, wanted: Variable | None) -> xr.DataArray:
     return array.assign_attrs({QUANTITY_ATTRIBUTE: wanted.quantity})
 
 
-def field_set(array: xr.DataArray, *, name: str, source: str) -> FieldSet:
+def field_set(array: xr.DataArray, *, name: str, source: str, samples: Collection[str] = ()) -> FieldSet:
     """One variable, its dimensions sorted by what they count.
 
     Args:
         array: of any order of dimensions; a single sample gets a dimension of its own.
         name: of the variable.
         source: for messages.
+        samples: dimensions that count samples, whatever they are called.
 
     Returns:
         The set.
@@ -237,7 +239,7 @@ def field_set(array: xr.DataArray, *, name: str, source: str) -> FieldSet:
     Raises:
         DataError: for a variable without dimensions of space.
     """
-    members = member_dims(array)
+    members = tuple(d for d in member_dims(array) if d not in samples)
     if not (lead := tuple(d for d in sample_dims(array) if d not in members)):
         lead = ("time" if "time" in array.coords else "sample",)
         array = array.expand_dims(lead[0])
@@ -257,7 +259,13 @@ def _runs(array: xr.DataArray, members: tuple[str, ...]) -> Int[np.ndarray, "run
 
 
 def member_dims(array: xr.DataArray) -> tuple[str, ...]:
-    """All dimensions that count members: draws and, where both are there, members of the coarse model."""
+    """The dimension of draws, where it is the one that `downscale` writes; else all that count members.
+
+    Beside draws, members of the coarse model are samples, each with its own draws: a mixture of them all is no ensemble
+    for any of them.
+    """
+    if DRAWS in array.dims:
+        return (DRAWS,)
     named = [str(d) for d in array.dims if str(d).lower() in MEMBER_DIMS]
     described = [
         str(d) for d in array.dims if d in array.coords and array[d].attrs.get("standard_name") == "realization"

@@ -107,7 +107,7 @@ def match(
         DataError: as `verify`.
     """
     ours = ensemble_sets(ensemble, variables)
-    theirs = reference_sets(reference, list(ours), variables)
+    theirs = reference_sets(reference, ours, variables)
     for name, fields in ours.items():
         given = theirs[name]
         require_channels(fields, given)
