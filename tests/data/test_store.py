@@ -2,6 +2,7 @@
 
 import errno
 import os
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,16 @@ def test_round_trips(tmp_path):
     assert (tmp_path / "s.json").read_text() == '{\n  "a": [\n    1,\n    2\n  ]\n}\n'
     assert listing(tmp_path) == ["deep", "s.json"]
     assert listing(tmp_path / "deep") == ["out.zarr"]
+
+
+def test_labels_are_written_as_zarr_specifies_text(tmp_path):
+    dataset = xr.Dataset({"by": ("time", ["x", "yy"])}, {"member": ("member", ["r1", "r10"]), "time": [0, 1]})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        write_zarr(dataset, tmp_path / "labels.zarr")
+    with xr.open_zarr(tmp_path / "labels.zarr") as found:
+        assert found.member.values.tolist() == ["r1", "r10"] and found.by.values.tolist() == ["x", "yy"]
+        assert set(found.coords) == {"member", "time"}
 
 
 @pytest.mark.parametrize("error", [RuntimeError("boom"), KeyboardInterrupt()], ids=["error", "Ctrl-C"])

@@ -22,7 +22,7 @@ from subgrid.data.checks.checks import (
 )
 from subgrid.data.checks.fills import Stored
 from subgrid.data.checks.missing import NOTHING, packing_of, without_missing, without_ranges
-from subgrid.data.fields import DataError
+from subgrid.data.fields import TEXT_KINDS, DataError
 from subgrid.data.grids.coordinates import gridded_variables, on_canonical_grid
 from subgrid.data.pooling.members import single_member, with_canonical_members
 from subgrid.data.pooling.pooling import NOTES, ClimateField, member_label, notes_of, pool
@@ -276,7 +276,7 @@ def require_held(wanted: dict[str, Variable] | None, files: list[SourceFile]) ->
     there = dict.fromkeys(variable for variables in held.values() for variable in variables)
     listing = ", ".join(there) or "(none)"
     every = list(dict.fromkeys(str(v) for file in files for v in file.dataset.data_vars))
-    texts = [each for file in files for each in gridded_variables(file.dataset, kinds="SUO")]
+    texts = [each for file in files for each in gridded_variables(file.dataset, kinds=TEXT_KINDS)]
     if wanted is None and not there and texts:
         raise DataError(
             f"{what}: {texts[0]} holds text, not numbers; name it to have its numbers read, as in variables = "

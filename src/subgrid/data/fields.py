@@ -20,6 +20,8 @@ SAMPLE_DIMS = ("trajectory", "sample", "time", "member", "realization", "conditi
 others are space, but for `CHANNEL_DIM`."""
 SAMPLE_STANDARD_NAMES = ("time", "forecast_reference_time", "forecast_period", "realization")
 CHANNEL_DIM = "channel"
+TEXT_KINDS = "SUOT"
+"""Kinds of dtypes that hold text: bytes, characters, objects, strings of any length (as zarr's v3 stores give them)."""
 CONDITION_DIM = "condition"
 """The dimension along which `Samples` keeps the coordinates of its samples."""
 

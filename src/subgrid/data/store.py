@@ -162,9 +162,28 @@ def write_zarr(dataset: xr.Dataset, path: str | Path, *, overwrite: bool = False
     def write(partial: Path) -> None:
         with warnings.catch_warnings():  # xarray reads consolidated metadata faster, and complains without it
             warnings.filterwarnings("ignore", message="Consolidated metadata")
-            dataset.to_zarr(partial, zarr_format=3, consolidated=True, mode="w")
+            with_text_of_any_length(dataset).to_zarr(partial, zarr_format=3, consolidated=True, mode="w")
 
     return write_whole(path, write, overwrite=overwrite, kind="store")
+
+
+def with_text_of_any_length(dataset: xr.Dataset) -> xr.Dataset:
+    """The dataset with names and labels as zarr's v3 specifies text: of fixed length it has none, and warns.
+
+    Args:
+        dataset: to write.
+
+    Returns:
+        The dataset, its text as objects.
+    """
+    text = {name: _as_objects(variable) for name, variable in dataset.variables.items() if variable.dtype.kind in "SU"}
+    coordinates = {name: variable for name, variable in text.items() if name in dataset.coords}
+    return dataset.assign({n: v for n, v in text.items() if n not in coordinates}).assign_coords(coordinates)
+
+
+def _as_objects(text: xr.Variable) -> xr.Variable:
+    values = np.char.decode(text.values, "utf-8", "replace") if text.dtype.kind == "S" else text.values
+    return xr.Variable(text.dims, values.astype(object), text.attrs)
 
 
 def output_kind(path: str | Path) -> Kind:

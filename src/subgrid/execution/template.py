@@ -21,7 +21,7 @@ import xarray as xr
 
 import subgrid
 from subgrid.data.leftovers import owner, remove_leftovers
-from subgrid.data.store import RECORD, WORK, OutputError, OutputExists, output_kind
+from subgrid.data.store import RECORD, WORK, OutputError, OutputExists, output_kind, with_text_of_any_length
 from subgrid.execution.files import check_name, inside, place, sync_tree
 from subgrid.execution.layout import MEMBER, TIME, Layout, check_same
 from subgrid.execution.store import ASIDE, Store, is_store, open_store
@@ -253,6 +253,7 @@ def _coordinates(template: Template) -> xr.Dataset:
 
 def _digest(coordinate: xr.DataArray) -> str:
     values = np.asarray(coordinate.values)
+    values = np.array(values.tolist()) if values.dtype.kind == "T" else values  # the same labels, from a store
     plain = "\n".join(map(str, values.ravel())).encode() if values.dtype.kind in "OMm" else values.tobytes()
     facts = json.dumps(
         [coordinate.dims, values.shape, coordinate.dt.calendar if _is_time(values) else str(values.dtype)]
@@ -269,8 +270,8 @@ def _write(partial: Path, template: Template, layout: Layout) -> None:
 
     with warnings.catch_warnings():  # xarray reads consolidated metadata faster, and complains without it
         warnings.filterwarnings("ignore", message="Consolidated metadata")
-        warnings.filterwarnings("ignore", message=".*FixedLengthUTF32")  # names of stations: read back by xarray
-        _empty_dataset(template, layout).to_zarr(partial, zarr_format=3, consolidated=True, compute=False)
+        dataset = with_text_of_any_length(_empty_dataset(template, layout))
+        dataset.to_zarr(partial, zarr_format=3, consolidated=True, compute=False)
     # A group with one array of nothing: readers that walk the hierarchy do not look into an array's folder, and so meet
     # no stray file.
     zarr.open_group(partial / Path(WORK).parent, mode="w").create_array(Path(WORK).name, shape=(), dtype="uint8")

@@ -8,6 +8,7 @@ from subgrid.data.canonical import open_climate
 from subgrid.data.fields import DataError
 from subgrid.data.pooling.members import natural_key, shared_labels
 from subgrid.data.pooling.pooling import member_labels, notes_of
+from subgrid.data.store import write_zarr
 
 from ..climate_files import archive
 
@@ -38,7 +39,9 @@ def test_labels_of_any_type_are_kept(labels, expected, order, tmp_path):
     assert found.realization.values.tolist() == expected
     np.testing.assert_array_equal(found.tas.values, file.tas.values[order])
     file.to_netcdf(tmp_path / "f.nc")
-    assert open_climate(tmp_path / "f.nc").realization.values.tolist() == expected
+    write_zarr(file, tmp_path / "f.zarr")
+    for name in ("f.nc", "f.zarr"):
+        assert open_climate(tmp_path / name).realization.values.tolist() == expected
     assert member_labels(found) == tuple(map(str, expected))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from subgrid.data.fields import DataError
+from subgrid.data.fields import TEXT_KINDS, DataError
 
 OF_FILE_VALUES = re.compile(
     r"_?fill_?value|missing_value|_?no_?data(_value)?|undef|scale_factor|add_offset|_unsigned|"
@@ -127,7 +127,7 @@ def without_missing(
     notes, values = [], field
     texts = [each for each in given if isinstance(each, str)]
     numbers = [each for each in given if not isinstance(each, str)]
-    if field.dtype.kind in "SUO":
+    if field.dtype.kind in TEXT_KINDS:
         none = EMPTY_WORDS.union(text.strip().lower() for text in texts)
         values = xr.apply_ufunc(
             _numbers, field, kwargs={"none": none}, dask="parallelized", output_dtypes=[np.float64], keep_attrs=True
@@ -246,14 +246,14 @@ def _numbers_of(attribute: Any) -> list[float]:
         parts = re.split(r"[,;\s]+", attribute.strip("[](){} "))
         return [float(part) for part in parts if _is_number(part)]
     array = np.ravel(np.asarray(attribute))
-    if array.dtype.kind in "SUO":
+    if array.dtype.kind in TEXT_KINDS:
         return [number for each in array for number in _numbers_of(each if isinstance(each, bytes) else str(each))]
     return [float(each) for each in array]
 
 
 def _whole_numbers(attribute: Any) -> list[float]:
     """The numbers of an attribute; of a text only if it is a number as a whole, not one that holds some."""
-    if np.asarray(attribute).dtype.kind not in "SUO":
+    if np.asarray(attribute).dtype.kind not in TEXT_KINDS:
         return _numbers_of(attribute)
     texts = [each.decode(errors="replace") if isinstance(each, bytes) else str(each) for each in _flat(attribute)]
     return [float(text) for text in texts if _is_number(text)]
@@ -279,7 +279,7 @@ def _left_behind(field: xr.DataArray, dtype: np.dtype) -> tuple[float, ...]:
         if of_store or not FILL_NAMES.fullmatch(str(name)):
             continue
         decoded = name in field.encoding and name in ("_FillValue", "missing_value")
-        written = np.asarray(attribute).dtype.kind in "SUO"
+        written = np.asarray(attribute).dtype.kind in TEXT_KINDS
         for number in _whole_numbers(attribute):
             rounded = dtype.kind == "f" and float(dtype.type(number)) != number
             if np.isfinite(number) and (written or rounded or not decoded):

@@ -9,7 +9,7 @@ import xarray as xr
 from jaxtyping import Bool
 
 from subgrid.data.blocks import BLOCK_BYTES
-from subgrid.data.fields import DataError
+from subgrid.data.fields import TEXT_KINDS, DataError
 
 MEMBER_DIMS = (
     "realization", "realisation", "realizations", "member", "members", "ensemble", "ensembles", "number", "ens",
@@ -159,15 +159,15 @@ def available_samples(dataset: xr.Dataset) -> Bool[np.ndarray, " sample"]:
 def _is_realization(coordinate: xr.DataArray) -> bool:
     if coordinate.attrs.get("standard_name") == "realization":
         return True
-    if coordinate.dtype.kind not in "SUO" or not coordinate.size:
+    if coordinate.dtype.kind not in TEXT_KINDS or not coordinate.size:
         return False
     return all(isinstance(v, str | bytes) and MEMBER_LABEL.fullmatch(str(label_of(v))) for v in coordinate.values.flat)
 
 
 def _labels(dataset: xr.Dataset, dim: str) -> list[str | int] | None:
     """Those of CMIP's form before all others, the dimension's own before those of other variables along it."""
-    along = [n for n, v in dataset.variables.items() if v.dims == (dim,) and (n == dim or v.dtype.kind in "SUO")]
-    described = [n for n in along if _is_realization(dataset[n]) and dataset[n].dtype.kind in "SUO"]
+    along = [n for n, v in dataset.variables.items() if v.dims == (dim,) and (n == dim or v.dtype.kind in TEXT_KINDS)]
+    described = [n for n in along if _is_realization(dataset[n]) and dataset[n].dtype.kind in TEXT_KINDS]
     chosen = next(iter([*described, *(n for n in along if n == dim), *along]), None)
     if chosen is None or dataset[chosen].attrs.get("long_name") == NUMBERED:
         return None

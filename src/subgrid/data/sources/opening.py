@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from subgrid.data.fields import DataError
@@ -208,7 +209,17 @@ def _zarr_dataset(store: Any, root: str, group: str | None) -> xr.Dataset:
         warnings.filterwarnings("ignore", message=".*consolidated.*", category=RuntimeWarning)
         warnings.filterwarnings("ignore", message=".*[Dd]uplicate.*")
         consolidated = False if root else None  # else it is looked for outside of the root
-        return xr.open_zarr(store, group=inside, decode_cf=False, chunks=None, consolidated=consolidated)
+        return _with_text_as_objects(
+            xr.open_zarr(store, group=inside, decode_cf=False, chunks=None, consolidated=consolidated)
+        )
+
+
+def _with_text_as_objects(dataset: xr.Dataset) -> xr.Dataset:
+    """Names and labels as NetCDF gives them: numpy's strings of any length have no casts, nor other libraries them."""
+    found = {n: v for n, v in dataset.variables.items() if v.dtype.kind == "T" and v.ndim <= 1}
+    text = {n: xr.Variable(v.dims, np.array(v.values.tolist(), object), v.attrs) for n, v in found.items()}
+    coordinates = {n: v for n, v in text.items() if n in dataset.coords}
+    return dataset.assign({n: v for n, v in text.items() if n not in coordinates}).assign_coords(coordinates)
 
 
 def _open_netcdf(

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from subgrid.data.blocks import BLOCK_BYTES
-from subgrid.data.fields import DataError
+from subgrid.data.fields import TEXT_KINDS, DataError
 from subgrid.data.pooling.members import member_dim
 
 TEXT_DATE = re.compile(r"(\d{4})-?(\d\d)-?(\d\d)(?:[T_ ]?(\d\d):?(\d\d)?(?::?(\d\d))?)?(?:\.0*)?Z?")
@@ -156,7 +156,7 @@ def is_dated(variable: xr.Variable) -> bool:
     """
     if variable.dtype.kind == "M":
         return True
-    if variable.dtype.kind in "SUO" and variable.ndim <= 1 and variable.size:
+    if variable.dtype.kind in TEXT_KINDS and variable.ndim <= 1 and variable.size:
         first = variable.values.reshape(-1)[0]
         text = first.decode(errors="replace") if isinstance(first, bytes) else first
         return hasattr(first, "calendar") or (isinstance(text, str) and TEXT_DATE.fullmatch(text.strip()) is not None)

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import xarray as xr
 
-from subgrid.data.fields import DataError
+from subgrid.data.fields import TEXT_KINDS, DataError
 from subgrid.data.times.calendars import equal_step_days, is_monthly, middle_of_months
 from subgrid.data.times.forecasts import TEXT_DATE, as_one_series, is_dated
 
@@ -230,7 +230,7 @@ def _dates(time: xr.DataArray, file: str) -> tuple[np.ndarray, list[str]]:
         ) from error
     if values.dtype.kind == "M" or (values.dtype == object and hasattr(values[0], "calendar")):
         return values, []
-    if values.dtype.kind in "SUO":
+    if values.dtype.kind in TEXT_KINDS:
         texts = [v.decode(errors="replace") if isinstance(v, bytes) else str(v) for v in values]
         return np.array([_date_of(text.strip(), str(time.name), file) for text in texts], "datetime64[ns]"), [
             f"the texts of {time.name}, such as {texts[0]!r}, are read as dates"

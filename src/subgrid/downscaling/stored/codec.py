@@ -86,7 +86,7 @@ def _encode(part: Any, path: str, arrays: Arrays) -> Any:
             return part
         case np.generic():
             return part.item()
-        case np.ndarray() if part.dtype.kind in "UO":  # a few names, which arrays of numbers have no room for
+        case np.ndarray() if part.dtype.kind in "UOT":  # a few names, which arrays of numbers have no room for
             return {"texts": [str(each) for each in part.ravel()], "shape": list(part.shape)}
         case np.ndarray() | jax.Array():
             name = _free_name(path, arrays)

@@ -252,7 +252,7 @@ def _runs(array: xr.DataArray, members: tuple[str, ...]) -> Int[np.ndarray, "run
     """Which members are draws for one member of the coarse model, as `downscale` labels them; None where all are."""
     if COARSE_MEMBER not in array.coords or array[COARSE_MEMBER].dims != members:
         return None
-    _, of = np.unique(np.asarray(array[COARSE_MEMBER].values).astype(str), return_inverse=True)
+    _, of = np.unique(list(map(str, array[COARSE_MEMBER].values.tolist())), return_inverse=True)
     places = [np.flatnonzero(of == run) for run in dict.fromkeys(of.tolist())]
     most = max(map(len, places))
     return np.stack([np.pad(each, (0, most - len(each)), constant_values=-1) for each in places])

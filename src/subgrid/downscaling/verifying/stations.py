@@ -61,7 +61,7 @@ def _along(fields: FieldSet) -> Stations | None:
     coordinates = {
         str(n): c for n, c in fields.array.coords.items() if c.dims == fields.space and c.dtype.kind in "OUST"
     }
-    texts = {name: c.values.astype(str) for name, c in coordinates.items()}
+    texts = {name: np.array(list(map(str, c.values.tolist()))) for name, c in coordinates.items()}
     return Stations(*(position or (None, None)), texts)
 
 
