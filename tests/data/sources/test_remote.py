@@ -121,6 +121,10 @@ def test_refusals_of_a_server():
     assert "FSSPEC_S3='{\"anon\": true}'" in str(unreachable("s3://b/x", PermissionError()))
     said = str(unreachable("https://a/x.nc", ConnectionError("Cannot connect to host a:443 ssl:default [...]")))
     assert said == "https://a/x.nc: cannot be reached (ConnectionError); check the address and the network."
+    refused = OSError()  # as aiohttp's ClientResponseError of a server that lists no folders
+    refused.status, refused.message = 403, "Forbidden"
+    said = str(unreachable("https://a/tas_*.nc", refused))
+    assert said.startswith("https://a/tas_*.nc: the server answers 403 Forbidden.") and "name each file" in said
 
 
 def test_an_archive_behind_a_url_is_streamed(bucket, dataset):

@@ -150,6 +150,11 @@ def unreachable(url: str, error: BaseException) -> DataError:
     if isinstance(error, PermissionError) or "redentials" in f"{type(error).__name__} {error}":
         option = f"; for public data set FSSPEC_{scheme.upper()}='{{\"anon\": true}}'" if scheme == "s3" else ""
         return DataError(f"{url}: access is refused; log in to the store{option}.")
+    if (status := getattr(error, "status", None)) is not None:  # of a server that was reached
+        return DataError(
+            f"{url}: the server answers {status} {getattr(error, 'message', '')}. Many list no folders: name each file "
+            "instead of a pattern, and of a Zarr store give one with consolidated metadata, or one on a disk."
+        )
     return DataError(f"{url}: cannot be reached ({type(error).__name__}); check the address and the network.")
 
 
