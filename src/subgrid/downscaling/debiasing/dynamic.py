@@ -54,6 +54,9 @@ N_SIMULATED, N_SIMULATION_STEPS = 16_384, 16
 """Pairs of a bridge, and steps of the diffusions that make them, while it is fitted."""
 N_PAIRS, N_PARTNERS, COUPLED = 32_768, 4, 512
 """Pairs that a flow is fitted to, but no more than 4 for each field, and how many are assigned at a time."""
+SEEN = 8
+"""How often a pair that a network has to move is trained on at least: of a short training, moving more of them would
+take longer than the training itself. *Merely convenient.*"""
 EMA_DECAY = 0.99
 """Of the weights. The rate falls along a cosine, which averages too; a longer memory would hold untrained weights."""
 
@@ -158,12 +161,22 @@ def _fit_flow(
     velocity = _train_flow(Flow(start, noise), data, settings, 0, n_rounds, folder, report, key=first_key)
     if n_rounds == 1:
         return velocity, {}
-    some = ends.source[:N_PAIRS]
+    some = ends.source[_evenly(len(ends.source), _n_moved(settings, N_PAIRS))]
     straightened = reflow_pairs(velocity, some, n_steps=2 * settings.n_flow_steps)
     again = Flow(velocity, noise)
     second = _train_flow(again, straightened, settings, 1, n_rounds, folder, report, key=second_key)
     found = [straightness(v, some[:AT_ONCE], n_steps=2 * settings.n_flow_steps) for v in (velocity, second)]
     return second, {"rounds": [each._asdict() for each in found]}
+
+
+def _n_moved(settings: TransportSettings, most: int) -> int:
+    """Pairs that are worth moving for one round or iteration."""
+    return min(most, max(settings.batch_size, settings.n_steps * settings.batch_size // SEEN))
+
+
+def _evenly(n: int, most: int) -> np.ndarray:
+    """At most so many places of n, from all of an archive whose fields follow each other in time."""
+    return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(int))
 
 
 def _train_flow(
@@ -190,7 +203,8 @@ def _fit_bridge(
     """The probability flow of a bridge whose drifts start from those of the bridge between Gaussians."""
     forward, backward = bridge_drifts(ends, networks, sigma=settings.sigma)
     pair_key, fit_key = jr.split(key)
-    first_pairs = jax.tree.map(lambda part: part[:N_SIMULATED], paired(ends, True, n_shifted, key=pair_key))
+    n = _n_moved(settings, N_SIMULATED)
+    first_pairs = jax.tree.map(lambda part: part[:n], paired(ends, True, n_shifted, key=pair_key))
     assert isinstance(first_pairs, Pairs)  # they are assigned
     total = settings.n_iterations * settings.n_steps
 
