@@ -175,6 +175,7 @@ class PatchCritic(eqx.Module):
         n_channels: of the field.
         n_space: number of space axes, 1 or 2.
         settings: width, depth, padding.
+        gain: of the first scores, default 1.
         key: random key.
 
     References:
@@ -193,13 +194,21 @@ class PatchCritic(eqx.Module):
     patch: int = eqx.field(static=True)
     """Points an axis gathered by the stem."""
 
-    def __init__(self, n_channels: int, n_space: int, settings: CriticSettings = CriticSettings(), *, key: Key):
+    def __init__(
+        self,
+        n_channels: int,
+        n_space: int,
+        settings: CriticSettings = CriticSettings(),
+        *,
+        gain: float = 1.0,
+        key: Key,
+    ):
         rules, quarter = per_axis(settings.padding, n_space), 2**n_space
         widths = [settings.channels * 2**level for level in range(settings.n_levels + 1)]
         stem_key, head_key, *keys = jr.split(key, 2 + settings.n_levels)
         self.stem = Convolution(n_channels * settings.patch**n_space, widths[0], padding=rules, key=stem_key)
         self.shrink = [Linear(quarter * widths[i], widths[i + 1], key=k) for i, k in enumerate(keys)]
-        self.head = Convolution(widths[-1], 1, padding=rules, key=head_key)
+        self.head = Convolution(widths[-1], 1, padding=rules, gain=gain, key=head_key)
         self.patch = settings.patch
 
     def __call__(self, x: Float[Array, "channel *space"]) -> Float[Array, "*patches"]:
