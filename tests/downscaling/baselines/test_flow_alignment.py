@@ -126,6 +126,25 @@ def test_losses_of_aligned_distributions(ends, kind):
         assert float(only_penalty) > 0  # the difference of scores is 0
 
 
+class Exploding(eqx.Module):
+    """Undoes itself 1e15 times too large, as couplings do that were not trained on such latents."""
+
+    def forward(self, x):
+        return (x,), jnp.zeros(())
+
+    def inverse(self, latents):
+        return 1e15 * latents[0]
+
+
+@pytest.mark.parametrize("kind", ["least-squares", "wasserstein"])
+def test_critics_pay_nothing_for_fields_that_explode(ends, kind):
+    settings = dataclasses.replace(BY_LIKELIHOOD, adversarial_weight=1.0, critic_kind=kind)
+    flows, sums = Flows(Exploding(), Exploding()), Flows(*(lambda field: jnp.sum(field),) * 2)
+    added = flows_loss(flows, sums, *ends, settings=settings) - flows_loss(flows, None, *ends, settings=settings)
+    assert abs(float(added)) <= 2 * (2 * 5.0 + 1) ** 2  # of two values a field, each of 5 standard deviations at most
+    assert abs(float(critics_loss(flows, sums, *ends, settings=settings, key=KEY))) < 1000
+
+
 def test_without_critics_their_loss_is_zero(ends):
     assert float(critics_loss(FITTED, FITTED, *ends, settings=BY_LIKELIHOOD, key=KEY)) == 0
 

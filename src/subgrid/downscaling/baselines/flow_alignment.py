@@ -48,6 +48,9 @@ CLIP = 10.0
 WARMUP = 100
 """Steps before the full learning rate. Adam's first steps move all weights at once by the rate, of which the inverse of
 two dozen couplings makes far more: on 64 x 64 points the third step took fields to 1e15. Glow warms up too."""
+LARGEST = 5.0
+"""In standard deviations of an archive: what critics are shown of flows stays within. Beyond it no field of either
+lies, slopes of the critic are nobody's concern, and inverses of couplings grow exponentially."""
 FIRST_SCORES: dict[CriticKind, float] = {"wasserstein": 0.1, "least-squares": 1.0}
 """Gain of untrained critics. A Wasserstein critic with slopes above 1 pays flows for fields without bounds until its
 penalty has brought them down: at slopes of 4, on 64 x 64 points, fields were at 1e8 before the 20th step."""
@@ -186,7 +189,7 @@ def flows_loss(
     loss = -settings.likelihood_weight * jnp.mean(likelihood) / y[0].size
     if critics is None or not settings.adversarial_weight:
         return loss
-    fake_x, fake_y = jax.vmap(flows.fine.inverse)(of_y), jax.vmap(flows.coarse.inverse)(of_x)
+    fake_x, fake_y = _shown(jax.vmap(flows.fine.inverse)(of_y)), _shown(jax.vmap(flows.coarse.inverse)(of_x))
     adversarial = generator_loss(settings.critic_kind, critics.fine, fake_x)
     adversarial += generator_loss(settings.critic_kind, critics.coarse, fake_y)
     return loss + settings.adversarial_weight * adversarial
@@ -211,10 +214,14 @@ def critics_loss(
     if not settings.adversarial_weight:
         return jnp.zeros(())
     fine_key, coarse_key = jr.split(key)
-    fake_x = jax.vmap(lambda one: align(flows.fine, flows.coarse, one))(y)
-    fake_y = jax.vmap(lambda one: align(flows.coarse, flows.fine, one))(x)
+    fake_x = _shown(jax.vmap(lambda one: align(flows.fine, flows.coarse, one))(y))
+    fake_y = _shown(jax.vmap(lambda one: align(flows.coarse, flows.fine, one))(x))
     of_fine = critic_loss(settings.critic_kind, critics.fine, fake_x, x, key=fine_key)
     return of_fine + critic_loss(settings.critic_kind, critics.coarse, fake_y, y, key=coarse_key)
+
+
+def _shown(fake: Float[Array, "n *shape"]) -> Float[Array, "n *shape"]:
+    return jnp.clip(fake, -LARGEST, LARGEST)
 
 
 def train_flow_alignment(
