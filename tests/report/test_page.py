@@ -196,6 +196,21 @@ WIDE = [
 ]  # fmt: skip
 
 
+def test_groups_with_columns_of_their_own_have_tables_of_their_own():
+    head = {"target": "–", "about": ""}
+    rows = [
+        {"group": "fine", "metric": "guided", "KLD": 0.1, "W1": 2.0, **head},
+        {"group": "fine, 8x", "metric": "guided", "KLD": 0.2, "W1": 3.0, **head},
+        {"group": "perfect model", "metric": "guided", "CRPS": 0.7, **head},
+    ]
+    shared = {"configuration": "", "shown": [], "notes": [], "timings": {}, "summary": []}
+    columns = ("KLD", "W1", "CRPS")
+    one, apart = (render_page(title="t", table=rows, columns=columns, **shared, apart=each) for each in (False, True))
+    headers = [re.findall(r'columnheader"[^>]*>.*?</span>(\w+)</span>', table) for table in apart.split("<table")[1:]]
+    assert headers == [["KLD", "W1"], ["CRPS"]]
+    assert one.count("<table") == 1 and one.count('missing"') == 4 and 'missing"' not in apart
+
+
 @NEEDS_CHROMIUM
 @pytest.mark.parametrize("width", [1280, 800])
 def test_the_noise_floor_of_a_wide_table_is_seen_without_scrolling(tmp_path, width):

@@ -26,6 +26,7 @@ def render_page(
     shown: list[Section],
     notes: list[str],
     timings: dict[str, float],
+    apart: bool = False,
 ) -> str:
     """A page of ready-made sections, under a table of any columns; it needs no network and no script.
 
@@ -41,6 +42,8 @@ def render_page(
         shown: the sections with their figures.
         notes: what a reader must know before believing the figures.
         timings: seconds by stage.
+        apart: whether groups have columns of their own, and so tables of their own, which leave out empty columns;
+            default one table of all columns.
 
     Returns:
         The page as HTML.
@@ -51,11 +54,10 @@ def render_page(
     return environment.from_string(source).render(
         title=title,
         summary=summary,
-        columns=columns,
+        tables=_apart(table, columns) if apart else [(columns, _groups(table, columns))] if table else [],
         pairs=columns == COLUMNS,
         labels={column: style.LABELS.get(column, column) for column in columns},
         colours={column: style.COLOURS.get(column, style.MUTED) for column in columns},
-        groups=_groups(table, columns),
         glossary={row["metric"]: row["about"] for row in table if row.get("about")},
         marks=MARKS,
         sections=shown,
@@ -119,6 +121,18 @@ def _groups(table: list[dict[str, Any]], columns: tuple[str, ...]) -> dict[str, 
         shown["explained"] = bool(row.get("about"))
         groups.setdefault(row["group"], []).append(shown)
     return groups
+
+
+def _apart(table: list[dict[str, Any]], columns: tuple[str, ...]) -> list[tuple[tuple[str, ...], dict[str, Any]]]:
+    """Tables of columns and groups: neighbours with numbers in the same columns share one."""
+    tables: list[tuple[tuple[str, ...], dict[str, Any]]] = []
+    for group in dict.fromkeys(row["group"] for row in table):
+        rows = [row for row in table if row["group"] == group]
+        used = tuple(column for column in columns if any(row.get(column) is not None for row in rows))
+        if not tables or tables[-1][0] != used:
+            tables.append((used, {}))
+        tables[-1][1].update(_groups(rows, used))
+    return tables
 
 
 def _goal(row: dict[str, Any]) -> str:

@@ -106,7 +106,8 @@ def report_stage(page: Callable[[Any], Page], config: Any, *, needs: tuple[str, 
 
 def write_page(run: Run, page: Page) -> Path:
     """Writes RUN/report.html, whole or not at all."""
-    table, seconds = read_table(run.path(METRICS)).by_metric(), seconds_of(run.folder)
+    scores, seconds = read_table(run.path(METRICS)), seconds_of(run.folder)
+    table = scores.by_metric()
     machine = machine_summary()
     on = f"{machine['cores']} cores {machine['processor']}, {machine['devices']}, jax {machine['jax']}"
     text = render_page(
@@ -123,5 +124,6 @@ def write_page(run: Run, page: Page) -> Path:
         shown=page.sections,
         notes=page.notes,
         timings=seconds,
+        apart=scores.by_candidate,
     )
     return write_text(run.path(PAGE), text)
