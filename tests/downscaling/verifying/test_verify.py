@@ -322,7 +322,7 @@ def test_a_plain_ensemble_of_the_coarsened_reference_is_paired_with_it_by_its_nu
 
 
 def test_samples_that_are_called_as_members_often_are_stay_samples():
-    """Runs on the dimension "number": beside the draws, on "realization", they are fields that the reference has too."""
+    """Runs on the dimension "number": beside the draws, on "realization", they are fields of the reference too."""
     fine = line(0)
     wanted = quiet(plain_ensemble(fine)["u"], fine)
     named = fine.rename(trajectory="number")
