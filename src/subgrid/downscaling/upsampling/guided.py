@@ -161,7 +161,8 @@ def sample_members(
     ensemble = None
     for first in range(0, total, chunk):
         condition, member = np.divmod(np.arange(first, first + chunk) % total, n_members)  # the last chunk is filled up
-        drawn = _draw_chunk(draw_one, *(jnp.asarray(part) for part in (coarse[condition], condition, member)), key)
+        y, i, m = (jnp.asarray(part) for part in (coarse[condition], condition, member))
+        drawn = _draw_chunk(draw_one, y, i, m, key)
         drawn = jax.tree.map(np.asarray, drawn)
         done = min(first + chunk, total)
         if ensemble is None:
