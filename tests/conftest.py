@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from threadpoolctl import threadpool_limits
 
 # Programs of the tests run for less time than they take to compile: without optimisation of the machine code, which
 # changes no formula, they compile in half the time. `make test-all` compiles as for users.
@@ -18,6 +19,11 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parent.par
 # Smaller programs take longer to write than they save where they are met again: in the other worker, or in a process
 # that a test starts (measured: all of them, 20 ms each).
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+
+# Two workers fill two cores. BLAS with threads of its own, which wait for each other by spinning, takes more than a
+# hundred times as long there for the small decompositions of the tests (measured: .8 s for an SVD of 120 × 330).
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+threadpool_limits(1, user_api="blas")  # of NumPy, which a plugin has loaded already where there are no workers (-n0)
 
 # Each compilation leaves many objects that live as long as the process; looking through them all again and again takes
 # a tenth of the time.

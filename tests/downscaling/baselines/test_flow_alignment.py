@@ -217,6 +217,7 @@ def test_training_by_likelihood_comes_near_to_the_entropy(tmp_path):
     assert own - 0.03 < found <= own + 1e-3
 
 
+@pytest.mark.slow  # a second training; that of the cycleGAN is stopped by the same code
 def test_a_training_that_diverges_is_stopped_and_named(tmp_path):
     with pytest.raises(TrainingDiverged, match="became"):
         train(tmp_path, dataclasses.replace(TINY, learning_rate=1e30))

@@ -8,6 +8,7 @@ import pytest
 import xarray as xr
 
 import subgrid
+from subgrid.data.canonical import open_climate
 from subgrid.data.fields import DataError
 from subgrid.data.store import OutputExists
 from subgrid.data.variables.wanted import Variable
@@ -203,6 +204,15 @@ def test_what_cannot_be_is_refused(model, tmp_path):
         subgrid.load(tmp_path / "absent")
     with pytest.raises(DataError, match=r"holds no model \(preparation.zarr is not there\)"):
         subgrid.load(tmp_path)
+
+
+def test_a_model_knows_its_time_step(model):
+    eighths = np.datetime64("2001-01-01", "ns") + np.timedelta64(3, "h") * np.arange(48)
+    three_hourly = NEW.isel(time=slice(48)).assign_coords(time=eighths)
+    with pytest.raises(ValueError, match=r"its fields are 3-hourly, and those that the model .* daily.*step = 'day'"):
+        downscale(three_hourly, model)
+    daily = open_climate(three_hourly, step="day")  # the advice
+    assert downscale(daily, model).sizes["time"] == 6
 
 
 def test_fields_of_another_period_need_a_word_on_their_climate(model):

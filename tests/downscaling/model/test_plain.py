@@ -1,6 +1,8 @@
 """Models of plain arrays through fit, load and downscale: what comes back is named, located and constrained."""
 
+import io
 import shutil
+from contextlib import redirect_stderr
 from dataclasses import replace
 
 import jax.numpy as jnp
@@ -18,6 +20,7 @@ from subgrid.downscaling.debiasing.series import Fieldwise
 from subgrid.downscaling.debiasing.static import NoDebiasing
 from subgrid.downscaling.model import large
 from subgrid.downscaling.model.model import Model
+from subgrid.downscaling.model.networks import NetworkFit
 from subgrid.downscaling.model.plain import plain_sides
 from subgrid.downscaling.prior.model import Prior
 from subgrid.execution.runners import run
@@ -72,6 +75,15 @@ def ensemble(coarse, model):
     result = subgrid.downscale(coarse, model, n_members=3, key=jr.key(2), progress=False)
     xr.testing.assert_identical(coarse, kept)
     return result
+
+
+@pytest.fixture(scope="module")
+def plane(tmp_path_factory):
+    """A model of fields that do not wrap around, by coordinates of points, and what its fit said."""
+    with redirect_stderr(io.StringIO()) as said:
+        options = {**QUICK, "progress": True, "folder": tmp_path_factory.mktemp("plane") / "m", "key": jr.key(0)}
+        made = subgrid.fit(surfaces((8, 12), 20, 0), surfaces((4, 6), 20, 1), **options)
+    return made, said.getvalue()
 
 
 def downscaled(coarse, model, **options) -> xr.Dataset:
@@ -320,14 +332,15 @@ def test_a_channel_dimension_is_split_into_variables(tmp_path):
 
 
 @pytest.mark.parametrize("kind", few(["points", "means", "matrix"]))
-def test_two_axes_and_every_way_to_say_c(kind, tmp_path):
+def test_two_axes_and_every_way_to_say_c(kind, plane, tmp_path):
     """C′ by coordinates of points, of middles of blocks, and by a sparse matrix without any: 8 × 12 to 4 × 6."""
     fine, coarse = surfaces((8, 12), 20, 0, middles=kind == "means"), surfaces((4, 6), 20, 1, middles=kind == "means")
     given = None
     if kind == "matrix":  # each coarse value a mean of two neighbours along y, of every other column
         rows = np.kron(np.kron(np.eye(4), [[0.5, 0.5]]), np.kron(np.eye(6), [[1.0, 0.0]]))
         given, fine, coarse = sparse.csr_array(rows), fine.drop_vars(["x", "y"]), coarse.drop_vars(["x", "y"])
-    made = subgrid.fit(fine, coarse, folder=tmp_path / "m", operator=given, key=jr.key(0), **{**QUICK, "patch": 2})
+    options = {"operator": given, "key": jr.key(0), **QUICK}
+    made = plane[0] if kind == "points" else subgrid.fit(fine, coarse, folder=tmp_path / "m", **options)
     assert type(made.fine.operator) is {"points": Subsample, "means": BlockMean, "matrix": SparseCoarsening}[kind]
     few = coarse.isel(sample=slice(3))
     drawn = downscaled(few, made).h
@@ -340,18 +353,28 @@ def test_two_axes_and_every_way_to_say_c(kind, tmp_path):
         case _:
             found = drawn.values.reshape(2, 3, 4, 2, 12).mean(3)[..., ::2]
     np.testing.assert_allclose(found, np.broadcast_to(few.values, found.shape), atol=2e-4)
-    again = downscaled(few, tmp_path / "m").h
+    again = downscaled(few, made.folder).h
     np.testing.assert_array_equal(again, drawn)
 
 
-def test_whether_space_wraps_around_is_seen_and_said_or_given(model, fine, coarse, tmp_path, capsys):
+def test_whether_space_wraps_around_is_seen_and_said(model, plane):
     assert model.prior.settings.network.padding == ("periodic",)  # waves
-    options = {**QUICK, "progress": True}
-    made = subgrid.fit(surfaces((8, 12), 20, 0), surfaces((4, 6), 20, 1), folder=tmp_path / "a", key=0, **options)
+    made, said = plane
     assert made.prior.settings.network.padding == ("reflect",)
-    assert "space does not wrap around, as the steps between neighbours look (y: " in capsys.readouterr().err
-    given = subgrid.fit(fine, coarse, folder=tmp_path / "b", key=0, periodic=False, **options)
-    assert given.prior.settings.network.padding == ("reflect",)
+    assert "space does not wrap around, as the steps between neighbours look (y: " in said
+
+
+def test_whether_space_wraps_around_is_taken_as_given(fine, coarse, tmp_path, capsys, monkeypatch):
+    seen = []
+
+    def stop(self, *args, **options):
+        seen.append(self.network.padding)
+        raise KeyboardInterrupt  # before it is trained
+
+    monkeypatch.setattr(NetworkFit, "train", stop)
+    with pytest.raises(KeyboardInterrupt):
+        subgrid.fit(fine, coarse, folder=tmp_path / "b", key=0, periodic=False, **{**QUICK, "progress": True})
+    assert seen == [("reflect",)]
     assert "wrap" not in capsys.readouterr().err
 
 

@@ -14,20 +14,16 @@ from subgrid.downscaling.model.sampler import Sampler, sample_targets
 from subgrid.downscaling.preparation.climatology import ChangeSignal, fit_change_signal
 from subgrid.downscaling.stored.part import load_part, save_part
 
-from ..climate_pair import COARSE, FINE, rain, temperature, with_sea
-from ..dated import fit
+from ..climate_pair import FINE, temperature, with_sea
 
 SETTINGS = SamplingSettings(n_levels=4)
 PHASE = np.linspace(0, 0.08, 20)
 
 
 @pytest.fixture(scope="module")
-def wet(tmp_path_factory) -> Model:
+def wet(dated_model) -> Model:
     """Of temperature and rain, without a network."""
-    fine = with_sea(temperature(FINE, seed=1)).merge(with_sea(rain(FINE, seed=1)))
-    coarse = temperature(COARSE, seed=2, bias=2.0).merge(rain(COARSE, seed=2, factor=0.7))
-    options = {"variables": ("tas", "pr"), "debias": "quantile-mapping", "n_steps": 0}
-    return fit(tmp_path_factory.mktemp("wet") / "model", fine, coarse, **options)
+    return dated_model
 
 
 def targets_of(model: Model, n: int) -> np.ndarray:
@@ -110,7 +106,7 @@ def test_the_sampler_of_a_folder_is_that_of_its_model(wet, tmp_path):
 
 
 def test_targets_that_are_no_numbers_are_placed(wet, tmp_path):
-    targets = targets_of(wet, 2)
+    targets = targets_of(wet, 2).copy()
     targets[1] = np.nan
     stored = xr.Dataset({"target": (("sample", "channel", "kept"), targets), "phase": ("sample", PHASE[:2])})
     write_zarr(stored.assign_coords(time=("sample", np.arange(2))), tmp_path / "targets.zarr")

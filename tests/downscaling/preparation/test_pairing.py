@@ -136,13 +136,3 @@ def test_members_of_unequal_lengths_train_and_downscale(tmp_path):
     model = subgrid.fit(fine, coarse, ["tas"], folder=tmp_path / "model", key=jax.random.key(0), **OPTIONS)
     found = subgrid.downscale(coarse, model, n_members=1, key=jax.random.key(1), **DRAWN).tas
     assert found[0].notnull().all() and found[1, :200].notnull().all() and found[1, 200:].isnull().all()
-
-
-def test_a_model_knows_its_time_step(model, tmp_path):
-    three_hourly = member(0, n_times=48).assign_coords(
-        time=np.datetime64("2001-01-01", "ns") + np.timedelta64(3, "h") * np.arange(48)
-    )
-    with pytest.raises(ValueError, match=r"its fields are 3-hourly, and those that the model .* daily.*step = 'day'"):
-        subgrid.downscale(three_hourly, model, n_members=1, key=jax.random.key(1), **DRAWN)
-    daily = open_climate(three_hourly, step="day")  # the advice
-    assert subgrid.downscale(daily, model, n_members=1, key=jax.random.key(1), **DRAWN).sizes["time"] == 6

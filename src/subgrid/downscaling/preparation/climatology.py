@@ -274,6 +274,7 @@ def _basis(phase, n_harmonics: int):
     return numpy.concatenate([numpy.ones((len(phase), 1), waves.dtype), waves], 1)
 
 
+@jax.jit  # a dozen small operations, each of which would be compiled for every length of a series
 def _evaluate(coefficients: Array, phase: Array) -> Array:
     return jnp.tensordot(_basis(phase, len(coefficients) // 2), coefficients, axes=1)
 

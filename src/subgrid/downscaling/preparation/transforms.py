@@ -173,15 +173,26 @@ class ChannelTransforms(eqx.Module):
 
     def forward_series(self, x) -> Float[Array, "time channel *space"]:
         """g of every field of a series (time, channel, *space)."""
-        return jax.vmap(self.forward)(jnp.asarray(x, jnp.float32))
+        return _forward_series(self, jnp.asarray(x, jnp.float32))
 
     def inverse_series(self, z) -> Float[Array, "time channel *space"]:
         """g⁻¹ of every field of a series (time, channel, *space)."""
-        return jax.vmap(self.inverse)(jnp.asarray(z, jnp.float32))
+        return _inverse_series(self, jnp.asarray(z, jnp.float32))
 
     def _check(self, n_channels: int) -> None:
         if n_channels != len(self.parts):
             raise ValueError(f"fields have {n_channels} channels, but there are {len(self.parts)} transforms.")
+
+
+# One program a shape: operation by operation, there would be a dozen of them.
+@eqx.filter_jit
+def _forward_series(transforms: ChannelTransforms, x: Array) -> Array:
+    return jax.vmap(transforms.forward)(x)
+
+
+@eqx.filter_jit
+def _inverse_series(transforms: ChannelTransforms, z: Array) -> Array:
+    return jax.vmap(transforms.inverse)(z)
 
 
 def transforms_of(descriptions: Sequence[Described]) -> ChannelTransforms:

@@ -156,17 +156,13 @@ def sample_members(
     coarse, total = np.asarray(coarse), len(coarse) * n_members
     chunk = min(chunk, total)
 
-    @eqx.filter_jit
-    def draw_chunk(draw_one, y, condition, member):
-        keys = jax.vmap(lambda i, m: jr.fold_in(jr.fold_in(key, i), m))(condition, member)
-        return jax.vmap(lambda field, k: draw_one(field, key=k))(y, keys)
-
     if report is not None:
         starts_at(0, total)
     ensemble = None
     for first in range(0, total, chunk):
         condition, member = np.divmod(np.arange(first, first + chunk) % total, n_members)  # the last chunk is filled up
-        drawn = draw_chunk(draw_one, coarse[condition], jnp.asarray(condition), jnp.asarray(member))
+        y, i, m = (jnp.asarray(part) for part in (coarse[condition], condition, member))
+        drawn = _draw_chunk(draw_one, y, i, m, key)
         drawn = jax.tree.map(np.asarray, drawn)
         done = min(first + chunk, total)
         if ensemble is None:
@@ -177,3 +173,9 @@ def sample_members(
             report(done, total)
     assert ensemble is not None  # there is a chunk at least
     return jax.tree.map(lambda whole: whole.reshape(len(coarse), n_members, *whole.shape[1:]), ensemble)
+
+
+@eqx.filter_jit  # at the top, so that another call with the same sampler and shapes is not compiled again
+def _draw_chunk(draw_one: Callable[..., PyTree], y: Array, condition: Array, member: Array, key: Key) -> PyTree:
+    keys = jax.vmap(lambda i, m: jr.fold_in(jr.fold_in(key, i), m))(condition, member)
+    return jax.vmap(lambda field, k: draw_one(field, key=k))(y, keys)

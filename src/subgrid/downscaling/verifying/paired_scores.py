@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from subgrid.data.blocks import BLOCK_BYTES
 from subgrid.data.fields import DataError
@@ -15,7 +15,7 @@ from subgrid.downscaling.verifying.field_sets import FieldSet
 from subgrid.downscaling.verifying.pairing import Pairing
 from subgrid.downscaling.verifying.result import Score
 from subgrid.numerics.streams import stream
-from subgrid.types import ProgressReport
+from subgrid.types import Key, ProgressReport
 from subgrid.verification.effective import effective_sample_size
 from subgrid.verification.ensembles import fair_crps
 from subgrid.verification.rank_tests import FlatnessTest, flatness_of_shares
@@ -173,14 +173,19 @@ def _add_ranks(
     typical = spread.sum(axis=tuple(range(1, y.ndim))) / np.maximum(valid.reshape(len(y), -1).sum(axis=1), 1)
     counted = valid & (spread > DETERMINED * typical.reshape(-1, *[1] * (y.ndim - 1)))
     below, equal = (x < y[:, None]).sum(axis=1), (x == y[:, None]).sum(axis=1)
-    # A key a sample, so that the places among equal values do not depend on the blocks.
-    keys = jax.vmap(jr.fold_in, (None, 0))(stream(0, "verify", "ties"), jnp.asarray(cases))
-    ties = jax.vmap(lambda key, n: jr.randint(key, n.shape, 0, n + 1))(keys, jnp.asarray(equal))
+    ties = _places_among(jnp.asarray(equal), jnp.asarray(cases), key=stream(0, "verify", "ties"))
     for case, ranks, kept in zip(cases, below + np.asarray(ties), counted, strict=True):
         counts = np.bincount(ranks[kept], minlength=n_bins)
         if counts.sum():
             sums.shares[case] = counts / counts.sum()
             sums.entries += int(counts.sum())
+
+
+@jax.jit
+def _places_among(equal: Int[Array, "n *entry"], cases: Int[Array, " n"], *, key: Key) -> Int[Array, "n *entry"]:
+    """0 to as many as are equal; a key a sample, so that the places do not depend on the blocks."""
+    keys = jax.vmap(jr.fold_in, (None, 0))(key, cases)
+    return jax.vmap(lambda key, n: jr.randint(key, n.shape, 0, n + 1))(keys, equal)
 
 
 def flatness(sums: PairedSums, pairing: Pairing) -> FlatnessTest | None:

@@ -216,10 +216,10 @@ def _other_years(keys: list[str]) -> Int[np.ndarray, " n"]:
             years.setdefault(key[:4], i)
 
     def other(key: str) -> int:
+        year, month, day = key[:4], key[5:7], _day(key)
         for distance in range(LONGEST_MONTH):
-            near = {_day(key) - distance, _day(key) + distance}
-            found = [first.get((key[5:7], day), {}) for day in near]
-            if others := [i for years in found for year, i in years.items() if year != key[:4]]:
+            found = [first.get((month, near), {}) for near in {day - distance, day + distance}]
+            if others := [i for years in found for y, i in years.items() if y != year]:
                 return min(others)
         return -1
 

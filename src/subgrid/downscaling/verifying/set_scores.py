@@ -149,12 +149,14 @@ def _scores(
     spectral: bool,
 ) -> dict[str, float]:
     """All scores by name; those of spectra, if there are any, where every cell has a value."""
-    x, y = (jnp.asarray(fields[:, mask]) for fields in (pred, ref))
+    x, y = (fields[:, mask] for fields in (pred, ref))
     few, fewer = _evenly(x.shape[1], MOST_CELLS), _evenly(x.shape[1], DENSITY_CELLS)
-    divergence = np.asarray(kl_divergence_per_point(y[:, fewer], x[:, fewer]))
+    divergence = np.asarray(kl_divergence_per_point(jnp.asarray(y[:, fewer]), jnp.asarray(x[:, fewer])))
     known = divergence[np.isfinite(divergence)]
+    covariances = covariance_rmse(jnp.asarray(x[:, few]), jnp.asarray(y[:, few]))
+    x, y = jnp.asarray(x), jnp.asarray(y)
     scores = {
-        "covRMSE": covariance_rmse(x[:, few], y[:, few]),
+        "covRMSE": covariances,
         "KLD mean": known.mean() if known.size else np.nan,
         "W1": wasserstein_1(x, y),
         "MMD": maximum_mean_discrepancy(x, y),
