@@ -34,6 +34,7 @@ from subgrid.downscaling.model.draws import SamplingSettings
 from subgrid.experiments.downscale import EXPERIMENT
 from subgrid.experiments.downscale.build import grid_of, method_of
 from subgrid.experiments.downscale.config import DownscaleConfig, PriorTable
+from subgrid.experiments.sampler_errors.errors import n_levels
 from subgrid.runs.experiment import load_config
 
 GRIDS = {
@@ -78,19 +79,6 @@ def test_unit_gaussian_at_256_levels(method, grid):
     assert std_of(method, GRIDS[grid](256)) == pytest.approx(1.0, rel=0.01)  # the specification's 1 %
 
 
-def evaluations(method, n_levels):
-    """Evaluations of the denoiser: every step's, and the last one."""
-    match method:
-        case Heun():
-            return 2 * (n_levels - 1) + 1
-        case Corrected():
-            return (1 + method.n_corrections) * (n_levels - 1) + 1
-        case Resampled():
-            return method.n_resamples * (n_levels - 1) + 1
-        case _:
-            return n_levels
-
-
 # Standard deviation of a unit Gaussian at no more than 32 evaluations, by grid in the order of GRIDS (found once by
 # propagation in float64; 3 digits).
 AT_32 = [
@@ -106,13 +94,9 @@ AT_32 = [
 ]
 
 
-def levels_for(method, most):
-    return max(n for n in range(2, most + 1) if evaluations(method, n) <= most)
-
-
 @pytest.mark.parametrize(("method", "known"), AT_32, ids=lambda value: type(value).__name__)
 def test_unit_gaussian_at_32_evaluations(method, known):
-    n = levels_for(method, 32)
+    n = n_levels(method, 32)
     got = [std_of(method, grid(n)) for grid in GRIDS.values()]
     np.testing.assert_allclose(got, known, atol=6e-4)  # the third digit
 

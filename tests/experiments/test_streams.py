@@ -177,7 +177,7 @@ def test_every_kind_of_run_has_a_root_of_its_own():
     assert len({*roots}) == len(roots) == len(KINDS)
     for kind in KINDS.values():
         streams = kind.load().recipe().run.streams
-        assert len({*streams}) == len(streams) > 0
+        assert len({*streams}) == len(streams)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -187,9 +187,8 @@ def test_an_unknown_stream_is_refused(kind):
         run.key("weather")
     with pytest.raises(ValueError, match="has no random stream 'weather'"):
         type(run).stream_name("weather", "tas")
-    np.testing.assert_array_equal(
-        jr.key_data(run.key(run.streams[0], "of")), jr.key_data(stream(0, run.root, run.streams[0], "of"))
-    )
+    for name in run.streams[:1]:  # an experiment may have none
+        np.testing.assert_array_equal(jr.key_data(run.key(name, "of")), jr.key_data(stream(0, run.root, name, "of")))
 
 
 ASKED = re.compile(r"""\b(?:key|stream_name)\(\s*"([^"]+)\"""")

@@ -91,8 +91,7 @@ def distribution_scores(
 ) -> dict[str, float]:
     """All distributional metrics of one set of fields against another.
 
-    They are covRMSE, MELRu, MELRw, KLD, KLD mean, W1 and MMD, see `ABOUT`. The MMD is that of at most 4096 samples of
-    each set, as its cost is quadratic.
+    Each has a sentence in `ABOUT`. The MMD is that of at most 4096 samples of each set, as its cost is quadratic.
 
     Args:
         pred: (n, channel, *space), fields to evaluate, any unit; n ≥ 2.

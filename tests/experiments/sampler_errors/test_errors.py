@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from scipy.linalg import sqrtm
 
+from subgrid.diffusion.resampling import Resampled
+from subgrid.diffusion.samplers import Ancestral, AncestralMultistep, Corrected, ExponentialMultistep, Heun
 from subgrid.experiments.sampler_errors import cases, errors as sampler_errors
 from subgrid.experiments.sampler_errors.config import SamplerErrorsTable
 
@@ -56,8 +58,24 @@ def test_distance_of_gaussians():
     assert sampler_errors.gaussian_errors(m, P, m, P)["error"] < 1e-6
 
 
+@pytest.mark.parametrize(
+    ("method", "n"),
+    [
+        (Heun(), 2),
+        (Ancestral(), 1),
+        (ExponentialMultistep(), 1),
+        (Corrected(Ancestral(), n_corrections=3), 4),
+        (Corrected(Heun()), 3),
+        (Resampled(AncestralMultistep(), n_resamples=5), 5),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_evaluations_of_a_step_are_counted(method, n):
+    assert sampler_errors.evaluations_of_step(method) == n
+
+
 def test_levels_that_evaluations_pay_for():
-    counts = {"gaussian-sde": 32, "heun": 16, "predictor-corrector": 16}
+    counts = {"gaussian-sde": 32, "gaussian-ode": 32, "heun": 16, "predictor-corrector": 16}
     for name, n in counts.items():
         assert (
             sampler_errors.n_levels(sampler_errors.method_of(name)(cases.gaussian_of_mixture((1,), std=0.3)), 32) == n

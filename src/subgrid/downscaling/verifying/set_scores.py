@@ -148,7 +148,7 @@ def _scores(
     *,
     spectral: bool,
 ) -> dict[str, float]:
-    """All scores by name; those of spectra, if there are any, where every cell has a value."""
+    """All scores by name, in the order of the table; those of spectra, if any, where every cell has a value."""
     x, y = (fields[:, mask] for fields in (pred, ref))
     few, fewer = _evenly(x.shape[1], MOST_CELLS), _evenly(x.shape[1], DENSITY_CELLS)
     divergence = np.asarray(kl_divergence_per_point(jnp.asarray(y[:, fewer]), jnp.asarray(x[:, fewer])))
@@ -156,15 +156,15 @@ def _scores(
     covariances = covariance_rmse(jnp.asarray(x[:, few]), jnp.asarray(y[:, few]))
     x, y = jnp.asarray(x), jnp.asarray(y)
     scores = {
-        "covRMSE": covariances,
-        "KLD mean": known.mean() if known.size else np.nan,
         "W1": wasserstein_1(x, y),
-        "MMD": maximum_mean_discrepancy(x, y),
+        "KLD mean": known.mean() if known.size else np.nan,
+        "covRMSE": covariances,
     }
     n_space = pred.ndim - 2
     if spectral and mask.all() and n_space <= 3 and min(pred.shape[2:]) >= SHORTEST_AXIS:
         energies = mean_energy_log_ratio(jnp.asarray(pred), jnp.asarray(ref), n_space)
         scores |= dict(zip(("MELRu", "MELRw"), energies, strict=True))
+    scores["MMD"] = maximum_mean_discrepancy(x, y)
     return {name: float(value) for name, value in scores.items()}
 
 
@@ -176,7 +176,6 @@ def _evenly(n_cells: int, n: int) -> Int[np.ndarray, " chosen"]:
 def _rows(
     scores: Mapping[str, float], floors: Mapping[str, float], ensemble: FieldSet, variable: str, n: int
 ) -> list[Score]:
-    order = ("W1", "KLD mean", "covRMSE", "MELRu", "MELRw", "MMD")
     return [
         Score(
             name,
@@ -188,8 +187,7 @@ def _rows(
             ABOUT[name],
             _verdict(scores[name], max(floors[name], 2 / n) if name == "MMD" else floors[name]),
         )
-        for name in order
-        if name in scores
+        for name in scores
     ]
 
 
