@@ -56,14 +56,15 @@ def _resident() -> int:
 
 @pytest.fixture
 def subgrid(capsys, monkeypatch):
-    """A way to call the command line in-process."""
+    """A way to call the command line in-process; figures are sketched."""
     from subgrid.cli.main import run
 
-    from .tiny import Outcome
+    from .tiny import Outcome, sketched
 
     def call(*arguments) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["subgrid", *map(str, arguments)])
-        code = run()
+        with sketched():
+            code = run()
         captured = capsys.readouterr()
         return Outcome(code, captured.out, captured.err)
 

@@ -2,14 +2,15 @@
 
 import io
 import sys
-from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib.figure import Figure
 
 from subgrid.cli.main import run
 
@@ -43,10 +44,27 @@ class Outcome:
 Call = Callable[..., Outcome]
 
 
+@contextmanager
+def sketched() -> Iterator[None]:
+    """Figures are drawn whole, but coarsely and without being laid out, which takes most of the time of a tiny run.
+
+    Tests of `report` and of the figures of an experiment draw some as they are.
+    """
+
+    def save(figure: Figure, target: io.BytesIO, **options) -> None:
+        figure.set_layout_engine("none")
+        whole(figure, target, **options | {"dpi": 30})
+
+    whole = Figure.savefig
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", save)
+        yield
+
+
 def called(*arguments) -> Outcome:
-    """The command line in this process, for fixtures that outlive a test."""
+    """The command line in this process, for fixtures that outlive a test; figures are sketched."""
     out, err = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+    with pytest.MonkeyPatch.context() as patch, sketched(), redirect_stdout(out), redirect_stderr(err):
         patch.setattr(sys, "argv", ["subgrid", *map(str, arguments)])
         code = run()
     return Outcome(code, out.getvalue(), err.getvalue())

@@ -14,9 +14,9 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
     "name",
     [
         "jax_as_accelerated_numpy",
-        "langevin_dynamics",
-        pytest.param("diffusion_from_scratch", marks=pytest.mark.slow),  # half a minute each, and what they
-        pytest.param("diffusion_to_transport", marks=pytest.mark.slow),  # call has tests of its own
+        pytest.param("langevin_dynamics", marks=pytest.mark.slow),  # up to half a minute each, and what they
+        pytest.param("diffusion_from_scratch", marks=pytest.mark.slow),  # call has tests of its own
+        pytest.param("diffusion_to_transport", marks=pytest.mark.slow),
         pytest.param("schroedinger_bridge", marks=pytest.mark.slow),
         pytest.param("fields_not_vectors", marks=pytest.mark.slow),
     ],

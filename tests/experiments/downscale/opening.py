@@ -9,6 +9,8 @@ from subgrid.runs.experiment import load_config, open_run
 from subgrid.runs.launch import launch
 from subgrid.runs.runner import Planned, plan
 
+from ...tiny import sketched
+
 SETTINGS = [
     "data.translation_invariant=false",
     "coarsening.factor=4",
@@ -56,7 +58,8 @@ def planned(folder: Path, settings=(), until=None) -> dict[str, Planned]:
 
 
 def finished(folder: Path, settings=(), **options) -> DownscaleRun:
-    """The run after all that was asked for."""
-    run, left = launch(EXPERIMENT, None, folder, settings, progress=False, **options)
+    """The run after all that was asked for; its figures are sketched."""
+    with sketched():
+        run, left = launch(EXPERIMENT, None, folder, settings, progress=False, **options)
     assert left is None and isinstance(run, DownscaleRun)
     return run

@@ -5,6 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from subgrid.experiments.function_space import stages
+from subgrid.experiments.function_space.cells import cell_path
+
 CONFIG = """
 [run]
 name = "tiny"
@@ -33,7 +36,11 @@ def config(tmp_path):
     return path
 
 
-def test_a_run_keeps_its_cells_and_goes_on(subgrid, config, tmp_path):
+MORE = 'functions.candidates=["diffusion","flow-white"]'
+
+
+def test_a_run_keeps_its_cells_and_goes_on(subgrid, config, tmp_path, monkeypatch):
+    """The cell that is added is made of the first: a slower test trains it."""
     folder = tmp_path / "run"
     outcome = subgrid("run", config, "-o", folder)
     assert outcome.code == 0, outcome.err
@@ -45,15 +52,33 @@ def test_a_run_keeps_its_cells_and_goes_on(subgrid, config, tmp_path):
     assert finest["MELR"]["cubic"] > 0 and np.isfinite(finest["energy beyond"]["diffusion, continued"])
     assert "Models of functions: tiny" in (folder / "report.html").read_text()
 
-    more = subgrid("run", config, "-o", folder, "--set", 'functions.candidates=["diffusion","flow-white"]')
+    made = []
+
+    def make_cell(table, cell, fields, folder, report, *, key):
+        made.append(cell.name)
+        with np.load(folder / "cells" / "diffusion.0.npz") as there:
+            samples = {name: there[name] for name in there.files if name.startswith("samples")}
+        np.savez(cell_path(folder, cell), **samples, evaluations=np.array([7.0]))
+
+    monkeypatch.setattr(stages, "make_cell", make_cell)
+    more = subgrid("run", config, "-o", folder, "--set", MORE)
     assert more.code == 0, more.err
+    assert made == ["flow-white.0"]
     assert (folder / "cells" / "diffusion.0.npz").stat().st_mtime_ns == first
     rows = json.loads((folder / "metrics.json").read_text())["table"]
-    assert any(row["metric"] == "evaluations" and row["flow-white"] > 0 for row in rows)
+    assert [row["flow-white"] for row in rows if row["metric"] == "evaluations"] == [7]
     assert "Evaluations for one sample" in (folder / "report.html").read_text()
 
     changed = subgrid("run", config, "-o", folder, "--set", "functions.width=8")
     assert changed.code == 2 and "cells was made with functions.width = 4, not 8" in changed.complaint
+
+
+@pytest.mark.slow  # a second training, of a flow
+def test_a_flow_is_trained_and_its_evaluations_are_counted(subgrid, config, tmp_path):
+    outcome = subgrid("run", config, "-o", tmp_path / "run", "--set", MORE)
+    assert outcome.code == 0, outcome.err
+    rows = json.loads((tmp_path / "run" / "metrics.json").read_text())["table"]
+    assert any(row["metric"] == "evaluations" and row["flow-white"] > 0 for row in rows)
 
 
 @pytest.mark.parametrize(

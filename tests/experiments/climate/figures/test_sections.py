@@ -13,6 +13,7 @@ from subgrid.experiments.climate.figures.sections import climate_sections, runni
 from subgrid.report.page import render_page
 
 from ....report.browser import NEEDS_CHROMIUM, browse, framed
+from ....tiny import sketched
 from .synthetic import COLUMNS, LAT, LON, MASK, land, make_evidence
 
 TABLE = [
@@ -35,11 +36,22 @@ def rendered(*evidence):
     )
 
 
-@pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    path = tmp_path_factory.mktemp("climate") / "report.html"
+def written(folder):
+    path = folder / "report.html"
     path.write_text(rendered(make_evidence(), make_evidence("pr")), encoding="utf-8")
     return path
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """With sketches, where no test looks at the figures themselves."""
+    with sketched():
+        return written(tmp_path_factory.mktemp("climate"))
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    return written(tmp_path_factory.mktemp("drawn"))
 
 
 def figures_by_section(text):
@@ -88,7 +100,7 @@ def test_a_season_without_rain_leaves_a_page(kept):
     full = make_evidence("pr")
     absent = {name: getattr(full, name)[:0] for name in ("generated", "perfect_truth", "perfect_ensemble")}
     dry = replace(full, **{**absent, "dates": [], "candidates": {}, "reference": 0 * full.reference, **kept})
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), sketched():
         warnings.simplefilter("error")
         text = rendered(dry)
     expected = {"pr-structure": 1, "pr-perfect": 1, "pr-change": 1}
@@ -118,10 +130,10 @@ def test_links_lead_somewhere_and_nothing_comes_from_outside(page):
 @pytest.mark.slow
 @NEEDS_CHROMIUM
 @pytest.mark.parametrize("width", [1200, 390])
-def test_a_browser_draws_every_figure_in_silence_within_the_window(page, tmp_path, width):
-    document, _ = browse(framed(page, tmp_path, width), tmp_path, 1300)
+def test_a_browser_draws_every_figure_in_silence_within_the_window(drawn, tmp_path, width):
+    document, _ = browse(framed(drawn, tmp_path, width), tmp_path, 1300)
     found = json.loads(re.search(r'<div id="probe">(.*?)</div>', document).group(1))
     assert len(found["images"]) == 21 and all(natural > 0 for natural in found["images"])
     assert found["page"] <= found["window"] == width
-    _, messages = browse(page, tmp_path, 1300)
+    _, messages = browse(drawn, tmp_path, 1300)
     assert "CONSOLE" not in messages
