@@ -73,9 +73,10 @@ def test_seed_and_operator_are_those_of_the_call(archives, tmp_path):
 
 @pytest.fixture(scope="module")
 def plain(archives, model, tmp_path_factory) -> Path:
-    """An ensemble of the plain model, as NetCDF."""
-    out = tmp_path_factory.mktemp("plain") / "ensemble.nc"
+    """An ensemble of the plain model, as NetCDF; its input is not changed."""
+    out, before = tmp_path_factory.mktemp("plain") / "ensemble.nc", (archives / "coarse.nc").read_bytes()
     downscaled(archives / "coarse.nc", model, out, "--seed", 3)
+    assert (archives / "coarse.nc").read_bytes() == before
     return out
 
 
