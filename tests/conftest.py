@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from threadpoolctl import threadpool_limits
 
 # Programs of the tests run for less time than they take to compile: without optimisation of the machine code, which
 # changes no formula, they compile in half the time. `make test-all` compiles as for users.
@@ -18,6 +19,11 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parent.par
 # Smaller programs take longer to write than they save where they are met again: in the other worker, or in a process
 # that a test starts (measured: all of them, 20 ms each).
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+
+# Matrices of the tests are small: a second thread does nothing for them but wait, which takes five times the processor
+# time of an SVD (measured, 120 × 168), and more where two workers share two cores.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+threadpool_limits(1, "blas")  # of NumPy, which has been imported where tests run in this process
 
 # Each compilation leaves many objects that live as long as the process; looking through them all again and again takes
 # a tenth of the time.
