@@ -259,13 +259,6 @@ def test_unknown_options_and_commands_that_are_gone_are_usage_errors(subgrid):
         assert "Traceback" not in outcome.err
 
 
-def test_input_is_not_changed(subgrid, archives, model, tmp_path):
-    before = (archives / "coarse.nc").read_bytes()
-    outcome = downscale_with(subgrid, archives, model, tmp_path / "e.nc")
-    assert outcome.code == 0, outcome.err
-    assert (archives / "coarse.nc").read_bytes() == before
-
-
 def test_several_variables_name_both_ways_to_choose_one(subgrid, archives, tmp_path):
     waves(16, 32, seed=2).assign(v=lambda d: d.u + 1).to_netcdf(tmp_path / "fine.nc")
     outcome = subgrid("fit", tmp_path / "fine.nc", archives / "coarse.nc", "-o", tmp_path / "model", *QUICK)

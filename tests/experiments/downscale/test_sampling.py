@@ -104,7 +104,7 @@ class Crash(Exception):
     pass
 
 
-@pytest.mark.slow  # what is removed is made again to the same bits in tests/cli/test_commands.py and tests/runs/test_runner.py
+@pytest.mark.slow  # that what is removed is made again to the same bits is quick in tests of cli and runs
 def test_a_run_killed_between_any_two_stages_ends_with_the_same_bits(run, archives, tmp_path, monkeypatch):
     folder, method = run
 
