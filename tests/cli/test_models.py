@@ -183,7 +183,7 @@ PLACES = {"Inland": (39.3, -4.4), "Cell": (40.25, -5.25), "North": (41.6, -2.9)}
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory) -> Path:
-    """Archives of 1990 to 1993, a scenario of ten years and as many days, whose programs are the same, and three places."""
+    """Archives of 1990 to 1993, three places, and a scenario of ten years and as many days: the same programs."""
     folder = write_pair(tmp_path_factory.mktemp("pair"), scenario=False)
     scenario = temperature(COARSE, seed=3, bias=5.0, first=2080, n=10)
     scenario.sel(time=scenario.time.dt.day <= 12).to_netcdf(folder / "scenario.nc")
