@@ -48,7 +48,9 @@ def test_hidden_values_keep_their_size():
 def test_it_tells_times_apart_and_takes_fields():
     network = trained_like(MLP((1, 4, 2), (1, 4, 2), key=jr.key(0)))
     x = normal(2, 1, 4, 2)
-    at = np.asarray(eqx.filter_jit(eqx.filter_vmap(network, in_axes=(None, 0)))(x, np.linspace(0, 1, 21, dtype=np.float32)))
+    at = np.asarray(
+        eqx.filter_jit(eqx.filter_vmap(network, in_axes=(None, 0)))(x, np.linspace(0, 1, 21, dtype=np.float32))
+    )
     assert at.shape == (21, 1, 4, 2)
     distances = np.linalg.norm((at[:, None] - at[None]).reshape(21, 21, -1), axis=-1) + 1e9 * np.eye(21)
     assert distances.min() > 0.02 * np.linalg.norm(at[0])
