@@ -34,8 +34,8 @@ def as_prior(mean: np.ndarray, covariance: np.ndarray, shape: tuple[int, ...]) -
 
 def matrix_of(operator, shape: tuple[int, ...]) -> np.ndarray:
     """C′ as a matrix on flattened fields."""
-    units = jnp.eye(int(np.prod(shape))).reshape(-1, *shape)
-    return np.asarray(jax.vmap(operator)(units), np.float64).reshape(len(units), -1).T
+    units = np.eye(int(np.prod(shape))).reshape(-1, *shape).astype(jnp.result_type(float))
+    return np.asarray(jax.jit(jax.vmap(operator))(units), np.float64).reshape(len(units), -1).T
 
 
 def posterior(mean, covariance, matrix, y, noise) -> tuple[np.ndarray, np.ndarray]:

@@ -1,5 +1,6 @@
 """The Gaussian conditional against dense algebra, for full and truncated priors, exact, noisy and dependent values."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -36,8 +37,11 @@ def _double_precision():
 
 def covariance_of(gaussian: GaussianPrior) -> np.ndarray:
     d = gaussian.mean.size
-    columns = jax.vmap(lambda unit: gaussian.apply(lambda v: v, unit))(jnp.eye(d).reshape(d, *gaussian.mean.shape))
-    return np.asarray(columns).reshape(d, d)
+    return np.asarray(_applied(gaussian, np.eye(d).reshape(d, *gaussian.mean.shape))).reshape(d, d)
+
+
+_applied = eqx.filter_jit(lambda gaussian, units: jax.vmap(lambda unit: gaussian.apply(lambda v: v, unit))(units))
+_given = eqx.filter_jit(lambda conditional, y: (conditional.given(y), conditional.mean(y)))
 
 
 @pytest.mark.parametrize("noise", few([0.0, "its own", 0.05], 2))
@@ -49,10 +53,10 @@ def test_mean_and_covariance_are_those_of_dense_algebra(name, noise):
     noise = rng.uniform(0.01, 0.1, coarse) if noise == "its own" else noise
     exact = posterior(mean, covariance, matrix_of(operator, shape), y, noise)
     conditional = condition(as_prior(mean, covariance, shape), operator, coarse, noise_variance=noise)
-    given = conditional.given(jnp.asarray(y))
+    given, mean_alone = _given(conditional, jnp.asarray(y))
     np.testing.assert_allclose(given.mean.reshape(-1), exact[0], atol=1e-9)
     np.testing.assert_allclose(covariance_of(given), exact[1], atol=1e-9)
-    np.testing.assert_array_equal(conditional.mean(jnp.asarray(y)), given.mean)
+    np.testing.assert_array_equal(mean_alone, given.mean)
 
 
 def test_single_precision_agrees_with_the_coarse_values_of_a_smooth_field():
@@ -118,9 +122,9 @@ def test_draws_agree_with_exact_values():
     covariance, shape, operator = CASES["means of 6"]
     y = jnp.linspace(-1, 1, 6)[None]
     given = condition(as_prior(np.zeros(36), covariance, shape), operator, (1, 6)).given(y)
-    x = jax.vmap(lambda key: given.sample(key=key))(jr.split(jr.key(0), 50))
+    x = jax.jit(jax.vmap(lambda key: given.sample(key=key)))(jr.split(jr.key(0), 50))
     # √ of a variance that rounding leaves, 1e-12 of the largest at most, and 1e-16 of it typically.
-    np.testing.assert_allclose(operator(x), jnp.broadcast_to(y, (50, 1, 6)), atol=1e-6)
+    np.testing.assert_allclose(operator(x), np.broadcast_to(y, (50, 1, 6)), atol=1e-6)
     assert x.std(0).min() > 0.01
 
 
@@ -129,8 +133,8 @@ def test_distance_is_one_on_average_and_grows_outside():
     prior, noise = as_prior(np.zeros(36), covariance, shape), 0.05
     conditional = condition(prior, operator, (1, 6), noise_variance=noise)
     noisy = lambda k: operator(prior.sample(key=k)) + np.sqrt(noise) * jr.normal(jr.fold_in(k, 1), (1, 6))  # noqa: E731
-    y = jax.vmap(noisy)(jr.split(jr.key(0), 4000))
-    distances = jax.vmap(conditional.distance)(y)
+    y = jax.jit(jax.vmap(noisy))(jr.split(jr.key(0), 4000))
+    distances = np.asarray(jax.jit(jax.vmap(conditional.distance))(y))
     # A χ² of six degrees of freedom over six: variance 2/6, so the mean of 4000 is known to .009; three of them.
     assert distances.mean() == pytest.approx(1.0, abs=0.03)
     assert distances.var() == pytest.approx(1 / 3, rel=0.15)  # three times √((κ − 1)/4000), κ = 5

@@ -60,6 +60,9 @@ def unit_gaussian(x, sigma):
     return x / (1 + sigma**2)
 
 
+sample_at_once = eqx.filter_jit(lambda *given, **options: sample(*given, **options))
+
+
 @eqx.filter_jit
 def propagated_variance(method, levels):
     return sampled_moments(unit_gaussian, (1,), levels, method=method)[1][0, 0]
@@ -125,7 +128,8 @@ def test_the_defaults_are_within_one_percent():
 
 def test_sampled_standard_deviation_is_the_propagated_one():
     levels = karras_grid(64)
-    sampled = draw(unit_gaussian, (100_000,), levels, method=AncestralMultistep(), key=jr.key(2)).std()
+    run = jax.jit(lambda key: draw(unit_gaussian, (100_000,), levels, method=AncestralMultistep(), key=key))
+    sampled = np.std(run(jr.key(2)))
     # Relative standard error of a standard deviation of 10⁵ values: 1/√(2·10⁵) = .0022; four of them.
     assert sampled == pytest.approx(std_of(AncestralMultistep(), levels), rel=0.009)
 
@@ -162,7 +166,7 @@ def test_flow_moves_a_point_as_the_exact_flow_does():
     denoiser = lambda x, sigma: mean + std**2 / (std**2 + sigma**2) * (x - mean)  # noqa: E731
     exact = mean + (x - mean) * std / np.sqrt(std**2 + 25.0)
     for method in (Heun(), ExponentialMultistep()):
-        got = sample(denoiser, x, levels, method=method, key=jr.key(0))
+        got = sample_at_once(denoiser, x, levels, method=method, key=jr.key(0))
         np.testing.assert_allclose(got, exact, atol=3e-3)  # second order: (ln 500/199)² ≈ 1e-3, times |x − μ| ≈ 5/2
 
 
@@ -239,14 +243,16 @@ def test_resampled_inpainting_approaches_the_exact_conditional(correlated):
 @pytest.mark.parametrize("method", [Heun(), ExponentialMultistep()], **by_name)
 def test_flows_ignore_the_key(method):
     levels, x = karras_grid(8), jnp.arange(4.0)
-    first, second = (sample(unit_gaussian, x, levels, method=method, key=jr.key(k)) for k in (0, 1))
+    first, second = (sample_at_once(unit_gaussian, x, levels, method=method, key=jr.key(k)) for k in (0, 1))
     np.testing.assert_array_equal(first, second)
 
 
 @pytest.mark.parametrize("method", [EulerMaruyama(), Ancestral(), AncestralMultistep()], **by_name)
 def test_diffusions_use_the_key_and_repeat_with_it(method):
     levels, x = karras_grid(8), jnp.arange(4.0)
-    first, again, other = (sample(unit_gaussian, x, levels, method=method, key=jr.key(k)) for k in (0, 0, 1))
+    first, again, other = (
+        np.asarray(sample_at_once(unit_gaussian, x, levels, method=method, key=jr.key(k))) for k in (0, 0, 1)
+    )
     np.testing.assert_array_equal(first, again)
     assert (first != other).all()
 
@@ -272,7 +278,9 @@ def test_gradient_with_respect_to_the_denoiser():
         levels = exponential_grid(128)
         return sample(denoiser, levels[:1], levels, method=ExponentialMultistep(), key=jr.key(0))[0]
 
-    assert jax.grad(std_of)(1.0) == pytest.approx(1.0, abs=0.01)  # the step's error in the standard deviation is 4e-4
+    assert jax.jit(jax.grad(std_of))(1.0) == pytest.approx(
+        1.0, abs=0.01
+    )  # the step's error in the standard deviation is 4e-4
 
 
 @pytest.mark.parametrize("method", ALL_METHODS, **by_name)
@@ -284,11 +292,17 @@ def test_the_start_has_the_first_level(method):
 def test_given_noise_is_all_that_enters(method):
     # The numbers that `sample` draws itself, handed in, give the same; and every one of them counts.
     levels, x, key = karras_grid(8), jnp.arange(4.0), jr.key(5)
-    noises = jax.vmap(lambda k: jr.normal(k, (method.n_noises, 4)))(jr.split(key, 8))
-    given = sample_with(unit_gaussian, x, levels, noises, method=method)
-    np.testing.assert_allclose(given, sample(unit_gaussian, x, levels, method=method, key=key), rtol=1e-5, atol=1e-6)
+
+    @jax.jit
+    def both(x, key):
+        noises = jax.vmap(lambda k: jr.normal(k, (method.n_noises, 4)))(jr.split(key, 8))
+        total = lambda n: (jnp.sum(s := sample_with(unit_gaussian, x, levels, n, method=method)), s)  # noqa: E731
+        felt, given = jax.grad(total, has_aux=True)(noises)
+        return felt, given, sample(unit_gaussian, x, levels, method=method, key=key)
+
+    felt, given, drawn = both(x, key)
+    np.testing.assert_allclose(given, drawn, rtol=1e-5, atol=1e-6)
     if method.n_noises:
-        felt = jax.grad(lambda n: jnp.sum(sample_with(unit_gaussian, x, levels, n, method=method)))(noises)
         assert (felt[:-1] != 0).all()  # these methods end with the denoised field, which takes no noise
 
 

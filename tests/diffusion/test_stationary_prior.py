@@ -3,8 +3,8 @@
 import tracemalloc
 from itertools import product
 
+import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -14,8 +14,11 @@ from subgrid.diffusion.stationary_prior import fit_stationary_prior
 
 def covariance_of(prior) -> np.ndarray:
     d = prior.mean.size
-    columns = jax.vmap(lambda unit: prior.apply(lambda v: v, unit))(jnp.eye(d).reshape(d, *prior.mean.shape))
+    columns = _applied(prior, np.eye(d, dtype=np.float32).reshape(d, *prior.mean.shape))
     return np.asarray(columns, np.float64).reshape(d, d)
+
+
+_applied = eqx.filter_jit(lambda prior, units: jax.vmap(lambda unit: prior.apply(lambda v: v, unit))(units))
 
 
 def translated(fields: np.ndarray) -> np.ndarray:

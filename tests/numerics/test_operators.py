@@ -42,48 +42,71 @@ def operators(draw):
 
 
 def normals(seed, shape):
-    return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
+    return np.float32(np.random.default_rng(seed).normal(size=shape))
+
+
+@eqx.filter_jit
+def all_maps(operator, x, y, ridge=1.0):
+    """C′x, C′ᵀy, C′⁺y, C′⁺C′x, C′C′⁺y, C′⁺C′C′⁺y, C′C′⁺C′x and the ridge's solution: one program for each operator."""
+    inverse = operator.pseudo_inverse
+    down, up, there_and_back, back_and_there = operator(x), inverse(y), inverse(operator(x)), operator(inverse(y))
+    return (
+        down,
+        operator.adjoint(y),
+        up,
+        there_and_back,
+        back_and_there,
+        inverse(back_and_there),
+        operator(there_and_back),
+        inverse(y, ridge),
+        jax.vjp(operator, x)[1](y)[0],
+    )
+
+
+def maps_of(operator, x, y, ridge=1.0):
+    return [np.asarray(part) for part in all_maps(operator, x, y, jnp.float32(ridge))]
 
 
 @quick
 @given(operators(), leads, seeds)
 def test_adjoint(operator, lead, seed):
     x, y = normals(seed, (*lead, *operator.fine_shape)), normals(seed + 1, (*lead, *operator.coarse_shape))
-    np.testing.assert_allclose(jnp.vdot(operator(x), y), jnp.vdot(x, operator.adjoint(y)), rtol=1e-4, atol=1e-4)
+    down, adjoint, *_ = maps_of(operator, x, y)
+    np.testing.assert_allclose(np.vdot(down, y), np.vdot(x, adjoint), rtol=1e-4, atol=1e-4)
 
 
 @quick
 @given(operators(), leads, seeds)
 def test_penrose_identities(operator, lead, seed):
     x, y = normals(seed, (*lead, *operator.fine_shape)), normals(seed + 1, (*lead, *operator.coarse_shape))
-    inverse = operator.pseudo_inverse
-    np.testing.assert_allclose(operator(inverse(operator(x))), operator(x), atol=2e-5)
-    np.testing.assert_allclose(inverse(operator(inverse(y))), inverse(y), atol=2e-5)
+    down, _, up, in_x, in_y, up_again, down_again, *_ = maps_of(operator, x, y)
+    np.testing.assert_allclose(down_again, down, atol=2e-5)
+    np.testing.assert_allclose(up_again, up, atol=2e-5)
     # C′⁺C′ and C′C′⁺ are symmetric.
     other_x, other_y = normals(seed + 2, x.shape), normals(seed + 3, y.shape)
-    np.testing.assert_allclose(
-        jnp.vdot(inverse(operator(x)), other_x), jnp.vdot(x, inverse(operator(other_x))), atol=2e-4
-    )
-    np.testing.assert_allclose(
-        jnp.vdot(operator(inverse(y)), other_y), jnp.vdot(y, operator(inverse(other_y))), atol=2e-4
-    )
+    _, _, _, in_other_x, in_other_y, *_ = maps_of(operator, other_x, other_y)
+    np.testing.assert_allclose(np.vdot(in_x, other_x), np.vdot(x, in_other_x), atol=2e-4)
+    np.testing.assert_allclose(np.vdot(in_y, other_y), np.vdot(y, in_other_y), atol=2e-4)
 
 
 @quick
 @given(operators(), st.floats(0.01, 10.0), seeds)
 def test_ridge(operator, ridge, seed):
     # z = (C′C′ᵀ + ρ)⁻¹C′x solves its own normal equations, for x in the range on which it is defined.
-    y = operator(normals(seed, operator.fine_shape))
-    x = operator.pseudo_inverse(y, ridge)
+    fine, none = normals(seed, operator.fine_shape), jnp.zeros(operator.coarse_shape, jnp.float32)
+    y = maps_of(operator, fine, none)[0]
+    x = maps_of(operator, fine, y, ridge)[7]
     # C′x + ρz = y with x = C′ᵀz, hence C′ᵀ(y − C′x) = ρx.
-    np.testing.assert_allclose(operator.adjoint(y - operator(x)), ridge * x, atol=2e-5)
+    left = y - maps_of(operator, x, y)[0]
+    np.testing.assert_allclose(maps_of(operator, x, left)[1], np.float32(ridge) * x, atol=2e-5)
 
 
 @quick
 @given(operators(), seeds)
 def test_gradient_is_the_adjoint(operator, seed):
     x, y = normals(seed, operator.fine_shape), normals(seed + 1, operator.coarse_shape)
-    np.testing.assert_allclose(jax.vjp(operator, x)[1](y)[0], operator.adjoint(y), atol=1e-5)
+    _, adjoint, *_, gradient = maps_of(operator, x, y)
+    np.testing.assert_allclose(gradient, adjoint, atol=1e-5)
 
 
 def test_values_in_one_and_two_dimensions():

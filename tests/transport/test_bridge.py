@@ -32,13 +32,14 @@ WAYS = {"forward": (PLANE.forward, 0.0, 1.0), "backward": (PLANE.backward, 1.0, 
 
 def chain_moments(drift, mean, spread, times, sigma, *, noise_at_end):
     """Exact moments of Euler–Maruyama under an affine drift: m ← m + h v(m), Σ ← (I + hA)Σ(I + hA)ᵀ + σ²h I."""
-    slopes = jax.vmap(jax.jacfwd(drift), (None, 0))(mean, times[:-1])
+    at, mean, times = jax.jit(lambda m, t: (drift(m, t), jax.jacfwd(drift)(m, t))), np.float64(mean), np.asarray(times)
     for i, (t, h) in enumerate(zip(times[:-1], np.abs(np.diff(np.float64(times))), strict=True)):
-        a = np.eye(len(mean)) + h * np.float64(slopes[i])
-        mean = mean + h * drift(mean, t)
+        value, slope = at(np.float32(mean), jnp.asarray(t))
+        a = np.eye(len(mean)) + h * np.float64(slope)
+        mean = mean + h * np.float64(value)
         noisy = noise_at_end or i < len(times) - 2
         spread = a @ np.float64(spread) @ a.T + noisy * sigma**2 * h * np.eye(len(mean))
-    return np.asarray(mean), spread
+    return mean, spread
 
 
 def line_variance(n_steps, *, noise_at_end, grading=1.0):

@@ -34,6 +34,8 @@ from subgrid.transport.interpolants import (
 )
 from subgrid.transport.velocity import NetworkVelocity
 
+from ..cases import few
+
 ZERO = jnp.zeros(2)
 COV0, COV1 = jnp.asarray([[1.0, 0.6], [0.6, 1.0]]), jnp.asarray([[2.0, -0.5], [-0.5, 0.5]])
 RECTIFIED = np.array([[1.7664, -1.0033], [-0.4722, 0.8811]])  # the specification's
@@ -98,8 +100,18 @@ def test_laws_along_the_ordinary_equation(name):
     assert float(move(jnp.full(1, m))[0]) == pytest.approx(float(far_m), abs=2e-3)
 
 
-@pytest.mark.parametrize("name", [name for name in INTERPOLANTS if "noise" in name or "encoding" in name])
-@pytest.mark.parametrize("ends", [(0.05, 0.95), (0.95, 0.05)], ids=["rising", "falling"])
+RISING, FALLING = (0.05, 0.95), (0.95, 0.05)
+STOCHASTIC = [  # both ways, and noise of every kind
+    ("linear with noise", RISING),
+    ("encoding-decoding", FALLING),
+    ("trigonometric with noise", RISING),
+    ("linear with noise", FALLING),
+    ("encoding-decoding", RISING),
+    ("trigonometric with noise", FALLING),
+]
+
+
+@pytest.mark.parametrize(("name", "ends"), few(STOCHASTIC, 3))
 def test_laws_along_the_stochastic_equation(name, ends):
     flow, moments = line(INTERPOLANTS[name])
     n, n_steps, epsilon = 4000, 100, 0.3

@@ -55,16 +55,17 @@ def test_between_white_fields_a_silent_network_leaves_the_closed_form_of_every_p
     drift = RefinedDrift(SpectralBridge(white(S0), white(S1, M1), SIGMA), Silent(jnp.zeros(())), direction)
     x = jr.normal(jr.key(0), (1, 8, 8))
     exact = getattr(pointwise(), direction)
+    both = jax.jit(lambda x, t: (jax.vmap(lambda v: exact(v[None], t)[0])(x.reshape(-1)), drift(x, t)))
     for t in (0.05, 0.5, 0.95):
-        wanted = jax.vmap(lambda v, t=t: exact(v[None], jnp.asarray(t))[0])(x.reshape(-1)).reshape(x.shape)
-        np.testing.assert_allclose(drift(x, jnp.asarray(t)), wanted, rtol=1e-4, atol=1e-4)  # float32 transforms
+        wanted, found = both(x, jnp.asarray(t))
+        np.testing.assert_allclose(found.reshape(-1), wanted, rtol=1e-4, atol=1e-4)  # float32 transforms
 
 
 def test_draws_have_the_coupling_of_the_bridge():
     n = 4000
     x0 = S0 * jr.normal(jr.key(1), (n, 1, 8, 8))
     bridge = SpectralBridge(white(S0), white(S1, M1), SIGMA)
-    x1 = jax.vmap(lambda x, k: bridge.draw(x, key=k))(x0, jr.split(jr.key(2), n))
+    x1 = jax.jit(jax.vmap(lambda x, k: bridge.draw(x, key=k)))(x0, jr.split(jr.key(2), n))
     # 64 n values: four standard errors of a mean, a standard deviation, a covariance.
     error = 4 / np.sqrt(64 * n)
     assert float(x1.mean()) == pytest.approx(M1, abs=S1 * error)
@@ -76,9 +77,9 @@ def test_the_error_is_that_of_the_estimate():
     n, t = 2000, 0.4
     bridge = SpectralBridge(white(S0), white(S1), SIGMA)
     x0 = S0 * jr.normal(jr.key(3), (n, 1, 8, 8))
-    x1 = jax.vmap(lambda x, k: bridge.draw(x, key=k))(x0, jr.split(jr.key(4), n))
+    x1 = jax.jit(jax.vmap(lambda x, k: bridge.draw(x, key=k)))(x0, jr.split(jr.key(4), n))
     x = (1 - t) * x0 + t * x1 + SIGMA * np.sqrt(t * (1 - t)) * jr.normal(jr.key(5), x0.shape)
-    expected, error = jax.vmap(lambda x: bridge.expected(x, jnp.asarray(t), "backward"))(x)
+    expected, error = jax.jit(jax.vmap(lambda x: bridge.expected(x, jnp.asarray(t), "backward")))(x)
     assert float(jnp.sqrt(jnp.mean((expected - x0) ** 2))) == pytest.approx(
         float(error[0]), rel=4 / np.sqrt(2 * 64 * n)
     )
@@ -87,9 +88,8 @@ def test_the_error_is_that_of_the_estimate():
 def test_the_base_has_no_gradient_and_the_network_has_one():
     drift = RefinedDrift(SpectralBridge(white(S0), white(S1), SIGMA), Silent(jnp.ones(())), "backward")
     pairs = Pairs(jr.normal(jr.key(6), (4, 1, 8, 8)), jr.normal(jr.key(7), (4, 1, 8, 8)))
-    gradient = eqx.filter_grad(
-        lambda drift: drift_loss(drift, pairs, direction="backward", sigma=SIGMA, key=jr.key(8))
-    )(drift)
+    loss = lambda drift: drift_loss(drift, pairs, direction="backward", sigma=SIGMA, key=jr.key(8))  # noqa: E731
+    gradient = eqx.filter_jit(eqx.filter_grad(loss))(drift)
     assert all(not np.any(leaf) for leaf in jax.tree.leaves(gradient.base))
     assert np.isfinite(gradient.network.weight) and gradient.network.weight != 0
 
@@ -98,7 +98,8 @@ def test_the_velocity_is_that_of_flow_matching_between_independent_gaussians():
     velocity = RefinedVelocity(white(S0), white(S1, M1), Silent(jnp.zeros(())))
     x, t = jr.normal(jr.key(9), (1, 8, 8)), 0.3
     slope = (t * S1**2 - (1 - t) * S0**2) / ((1 - t) ** 2 * S0**2 + t**2 * S1**2)
-    np.testing.assert_allclose(velocity(x, jnp.asarray(t)), M1 + slope * (x - t * M1), rtol=1e-4, atol=1e-4)
+    found = eqx.filter_jit(velocity)(x, jnp.asarray(t))
+    np.testing.assert_allclose(found, M1 + slope * (x - t * M1), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("group", [0, 1])
@@ -140,5 +141,5 @@ def test_of_independent_ends_the_drift_is_the_regression_on_them(direction):
     spread = (1 - t) ** 2 * S0**2 + t**2 * S1**2 + t * (1 - t) * SIGMA**2
     anomaly = (x - t * M1) / spread
     end, left = (M1 + t * S1**2 * anomaly, 1 - t) if direction == "forward" else ((1 - t) * S0**2 * anomaly, t)
-    found = projecting_independent_ends(drift)(x, jnp.asarray(t))
+    found = eqx.filter_jit(projecting_independent_ends(drift))(x, jnp.asarray(t))
     np.testing.assert_allclose(found, (end - x) / left, rtol=1e-4, atol=1e-4)

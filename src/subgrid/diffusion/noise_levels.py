@@ -1,7 +1,9 @@
 """Grids of decreasing noise levels σ₀ > σ₁ > … > σ_{n−1} for the samplers."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from subgrid.diffusion.process import Process
@@ -30,8 +32,8 @@ def karras_grid(
         Karras, Aittala, Aila & Laine (2022), arXiv:2206.00364, Eq. 5.
     """
     _check(n_levels, sigma_min, sigma_max)
-    ramp = jnp.linspace(0.0, 1.0, n_levels)
-    return (sigma_max ** (1 / rho) + ramp * (sigma_min ** (1 / rho) - sigma_max ** (1 / rho))) ** rho
+    ramp = np.linspace(0.0, 1.0, n_levels)
+    return _levels((sigma_max ** (1 / rho) + ramp * (sigma_min ** (1 / rho) - sigma_max ** (1 / rho))) ** rho)
 
 
 def exponential_grid(n_levels: int, *, sigma_max: float = 80.0, sigma_min: float = 2e-3) -> Float[Array, " level"]:
@@ -52,7 +54,7 @@ def exponential_grid(n_levels: int, *, sigma_max: float = 80.0, sigma_min: float
         >>> exponential_grid(3, sigma_max=100.0, sigma_min=0.01)  # 100, 1, .01
     """
     _check(n_levels, sigma_min, sigma_max)
-    return jnp.geomspace(sigma_max, sigma_min, n_levels)
+    return _levels(np.geomspace(sigma_max, sigma_min, n_levels))
 
 
 def central_grid(
@@ -76,8 +78,8 @@ def central_grid(
         ValueError: n < 2, or not 0 < σ_min < σ_max.
     """
     _check(n_levels, sigma_min, sigma_max)
-    u = jnp.linspace(sigma_max / (sigma_max + centre), sigma_min / (sigma_min + centre), n_levels)
-    return centre * u / (1 - u)
+    u = np.linspace(sigma_max / (sigma_max + centre), sigma_min / (sigma_min + centre), n_levels)
+    return _levels(centre * u / (1 - u))
 
 
 def time_grid(process: Process, n_levels: int) -> Float[Array, " level"]:
@@ -90,8 +92,18 @@ def time_grid(process: Process, n_levels: int) -> Float[Array, " level"]:
     Returns:
         n decreasing levels.
     """
+    return _levels_in_time(process, n_levels)
+
+
+@eqx.filter_jit
+def _levels_in_time(process: Process, n_levels: int) -> Float[Array, " level"]:
     last = process.time_of(jnp.asarray(process.sigma_min))
     return jax.vmap(process.noise_level)(jnp.linspace(1.0, last, n_levels))
+
+
+def _levels(sigma: np.ndarray) -> Float[Array, " level"]:
+    """Computed by NumPy, which has nothing to compile, and in the precision of JAX from here on."""
+    return jnp.asarray(sigma, jnp.result_type(float))
 
 
 def _check(n_levels: int, sigma_min: float, sigma_max: float) -> None:
