@@ -36,6 +36,7 @@ def test_the_transport_of_a_run_gives_the_fields_that_the_run_debiased(run, arch
     assert float(abs(debiased.debiased - debiased.raw).max()) > 0.05
 
 
+@pytest.mark.slow  # tests/cli/test_models.py downscales new files with a model, which a run is too
 def test_new_files_are_downscaled_with_it(run):
     new = waves(5, 8, seed=7)
     drawn = subgrid.downscale(new, run.folder, n_members=2, key=jr.key(0), progress=False)
