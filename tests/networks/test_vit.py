@@ -77,7 +77,7 @@ def test_it_learns_a_linear_map_whose_optimum_is_known():
         y = jr.normal(key, (64, 1, n))
         return jnp.mean((jax.vmap(network)(y) - y @ matrix.T) ** 2)
 
-    optimiser = optax.adam(optax.cosine_decay_schedule(5e-3, 150))
+    optimiser = optax.adam(optax.cosine_decay_schedule(5e-3, 300))
     params, static = eqx.partition(network, eqx.is_array)
 
     def step(carry, key):
@@ -86,7 +86,7 @@ def test_it_learns_a_linear_map_whose_optimum_is_known():
         updates, state = optimiser.update(gradient, state)
         return (optax.apply_updates(params, updates), state), None
 
-    (params, _), _ = jax.jit(lambda carry: jax.lax.scan(step, carry, jr.split(jr.key(1), 150)))(
+    (params, _), _ = jax.jit(lambda carry: jax.lax.scan(step, carry, jr.split(jr.key(1), 300)))(
         (params, optimiser.init(params))
     )
     trained = eqx.combine(params, static)
