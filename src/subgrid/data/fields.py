@@ -125,6 +125,19 @@ def open_field(path: str | Path, variable: str | None = None) -> xr.DataArray:
     return dataset[variable]
 
 
+def text_as_objects(variable: xr.Variable) -> xr.Variable:
+    """A variable of text as Python's: what zarr's v3 specifies, NetCDF gives, and other libraries cast.
+
+    Args:
+        variable: of any kind of text.
+
+    Returns:
+        The variable, its values objects; bytes are read as UTF-8.
+    """
+    values = np.char.decode(variable.values, "utf-8", "replace") if variable.dtype.kind == "S" else variable.values
+    return xr.Variable(variable.dims, np.array(values.tolist(), object), variable.attrs)
+
+
 def sample_dims(field: xr.DataArray) -> tuple[str, ...]:
     """The dimensions that count samples, in the order in which `samples_of` counts: runs first, so they stay together.
 

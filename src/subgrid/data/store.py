@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import xarray as xr
 
+from subgrid.data.fields import text_as_objects
 from subgrid.data.leftovers import owner, remove_leftovers
 from subgrid.data.sources.attributes import with_writable_attributes
 from subgrid.data.sources.opening import split_group
@@ -176,14 +177,8 @@ def with_text_of_any_length(dataset: xr.Dataset) -> xr.Dataset:
     Returns:
         The dataset, its text as objects.
     """
-    text = {name: _as_objects(variable) for name, variable in dataset.variables.items() if variable.dtype.kind in "SU"}
-    coordinates = {name: variable for name, variable in text.items() if name in dataset.coords}
-    return dataset.assign({n: v for n, v in text.items() if n not in coordinates}).assign_coords(coordinates)
-
-
-def _as_objects(text: xr.Variable) -> xr.Variable:
-    values = np.char.decode(text.values, "utf-8", "replace") if text.dtype.kind == "S" else text.values
-    return xr.Variable(text.dims, values.astype(object), text.attrs)
+    text = {name: variable for name, variable in dataset.variables.items() if variable.dtype.kind in "SU"}
+    return dataset.assign({name: text_as_objects(variable) for name, variable in text.items()})
 
 
 def output_kind(path: str | Path) -> Kind:

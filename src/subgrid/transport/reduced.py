@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from subgrid.numerics.evenly import evenly_spaced
 from subgrid.transport.gaussian import GaussianMap
 from subgrid.transport.shrinkage import fit_shrunk_gaussian_map
 from subgrid.transport.sinkhorn import EntropicMap, SinkhornSummary, fit_entropic_map
@@ -172,5 +173,4 @@ def _location_and_scale(samples: Array) -> tuple[np.ndarray, np.ndarray]:
 
 def _thin(samples: Array, n: int) -> Array:
     """At most n samples, evenly spaced in the archive: neighbours in time say nearly the same."""
-    chosen = np.linspace(0, len(samples) - 1, min(n, len(samples))).round().astype(int)
-    return samples[chosen]
+    return samples[evenly_spaced(len(samples), n)]

@@ -159,7 +159,6 @@ def same(a, b):
     return all(np.array_equal(x, y) for x, y in zip(*map(jax.tree.leaves, (a, b)), strict=True))
 
 
-@pytest.mark.slow  # both baselines are trained by `train_players`, which test_flow_alignment.py stops
 def test_a_stopped_training_ends_with_the_same_bits(trained, tmp_path):
     with pytest.raises((KeyboardInterrupt, TrainingInterrupted)):
         train(tmp_path, symmetries=shifts((4,)), report=stop_at(4))

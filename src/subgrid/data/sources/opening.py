@@ -10,10 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
-from subgrid.data.fields import DataError
+from subgrid.data.fields import DataError, text_as_objects
 from subgrid.data.sources.file_kinds import HDF5, HEAD_BYTES, READABLE, ZIP, kind_of, refusal, zip_members, zip_refusal
 from subgrid.data.sources.groups import Opened, in_group, netcdf_tree, or_error, zarr_tree
 from subgrid.data.sources.remote import filesystem_of, local_path, unreachable, url_of
@@ -209,17 +208,9 @@ def _zarr_dataset(store: Any, root: str, group: str | None) -> xr.Dataset:
         warnings.filterwarnings("ignore", message=".*consolidated.*", category=RuntimeWarning)
         warnings.filterwarnings("ignore", message=".*[Dd]uplicate.*")
         consolidated = False if root else None  # else it is looked for outside of the root
-        return _with_text_as_objects(
-            xr.open_zarr(store, group=inside, decode_cf=False, chunks=None, consolidated=consolidated)
-        )
-
-
-def _with_text_as_objects(dataset: xr.Dataset) -> xr.Dataset:
-    """Names and labels as NetCDF gives them: numpy's strings of any length have no casts, nor other libraries them."""
-    found = {n: v for n, v in dataset.variables.items() if v.dtype.kind == "T" and v.ndim <= 1}
-    text = {n: xr.Variable(v.dims, np.array(v.values.tolist(), object), v.attrs) for n, v in found.items()}
-    coordinates = {n: v for n, v in text.items() if n in dataset.coords}
-    return dataset.assign({n: v for n, v in text.items() if n not in coordinates}).assign_coords(coordinates)
+        dataset = xr.open_zarr(store, group=inside, decode_cf=False, chunks=None, consolidated=consolidated)
+    labels = {n: v for n, v in dataset.variables.items() if v.dtype.kind == "T" and v.ndim <= 1}
+    return dataset.assign({name: text_as_objects(variable) for name, variable in labels.items()})
 
 
 def _open_netcdf(

@@ -28,6 +28,7 @@ from subgrid.downscaling.debiasing.settings import TransportSettings
 from subgrid.networks.correlation import Padding
 from subgrid.networks.mlp import MLP
 from subgrid.networks.unet import UNet, UNetSettings
+from subgrid.numerics.evenly import evenly_spaced
 from subgrid.numerics.integration import midpoint_step
 from subgrid.training.checkpoint import Checkpoints
 from subgrid.training.fitting import TrainingSchedule, warmup_cosine
@@ -161,7 +162,7 @@ def _fit_flow(
     velocity = _train_flow(Flow(start, noise), data, settings, 0, n_rounds, folder, report, key=first_key)
     if n_rounds == 1:
         return velocity, {}
-    some = ends.source[_evenly(len(ends.source), _n_moved(settings, N_PAIRS))]
+    some = ends.source[evenly_spaced(len(ends.source), _n_moved(settings, N_PAIRS))]
     straightened = reflow_pairs(velocity, some, n_steps=2 * settings.n_flow_steps)
     again = Flow(velocity, noise)
     second = _train_flow(again, straightened, settings, 1, n_rounds, folder, report, key=second_key)
@@ -172,11 +173,6 @@ def _fit_flow(
 def _n_moved(settings: TransportSettings, most: int) -> int:
     """Pairs that are worth moving for one round or iteration."""
     return min(most, max(settings.batch_size, settings.n_steps * settings.batch_size // SEEN))
-
-
-def _evenly(n: int, most: int) -> np.ndarray:
-    """At most so many places of n, from all of an archive whose fields follow each other in time."""
-    return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(int))
 
 
 def _train_flow(

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from subgrid.numerics.evenly import evenly_spaced
+
 EXPLAINED = 0.9
 """Of the variance, by the leading components: beyond, a short archive does not know them."""
 MOST_COMPONENTS = 20
@@ -86,7 +88,7 @@ def seen_fields(fields: Float[np.ndarray, "n *shape"]) -> SeenFields | None:
         >>> seen.distance(others).max() / seen.limit
     """
     n = len(fields)
-    chosen = np.asarray(fields[np.linspace(0, n - 1, min(n, MOST)).round().astype(int)], np.float64)
+    chosen = np.asarray(fields[evenly_spaced(n, MOST)], np.float64)
     if len(chosen) < FEWEST:
         return None
     fold = np.arange(len(chosen)) * FOLDS // len(chosen)

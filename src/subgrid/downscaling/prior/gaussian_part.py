@@ -12,6 +12,7 @@ from subgrid.data.stream import StreamedFields
 from subgrid.diffusion.gaussian_prior import GaussianPrior, choose_n_components, fit_gaussian_prior
 from subgrid.diffusion.stationary_prior import fit_stationary_prior
 from subgrid.downscaling.prior.training import Fields, TrainingSettings
+from subgrid.numerics.evenly import evenly_spaced
 from subgrid.numerics.streams import stream
 from subgrid.numerics.symmetries import SymmetryGroup, random_images
 
@@ -131,4 +132,4 @@ def stretches(fields: StreamedFields, n: int) -> Float[np.ndarray, "n channel *s
 
 
 def _evenly(fields: np.ndarray, n: int) -> np.ndarray:
-    return fields[np.linspace(0, len(fields) - 1, min(n, len(fields))).round().astype(int)]
+    return fields[evenly_spaced(len(fields), n)]

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 from subgrid.data.normalise import Standardiser
 from subgrid.diffusion.gaussian_conditional import ConditionalGaussian
 from subgrid.downscaling.upsampling.guided import normalised_target
+from subgrid.numerics.evenly import evenly_spaced
 
 BEYOND = 0.99
 """The quantile of training distances beyond which one field in a hundred should lie."""
@@ -84,7 +85,7 @@ def outside(
     Examples:
         >>> outside(model.conditional, model.standardiser, debiased, fine).warn()
     """
-    kept = training[np.linspace(0, len(training) - 1, min(MOST, len(training))).round().astype(int)]
+    kept = training[evenly_spaced(len(training), MOST)]
     coarsened = np.asarray(conditional.operator(jnp.asarray(kept)))
     scale = np.sort(np.asarray(_distances(conditional, standardiser, jnp.asarray(coarsened))))
     found = np.asarray(_distances(conditional, standardiser, jnp.asarray(coarse)))

@@ -19,13 +19,13 @@ from subgrid.data.store import MARKERS, RECORD
 from subgrid.data.variables.quantities import QUANTITY_ATTRIBUTE
 from subgrid.data.variables.wanted import Variable, Variables, wanted_variables
 from subgrid.downscaling.interpolation.places import AtPoints
+from subgrid.downscaling.model.output import MEMBER
 
 Given: TypeAlias = str | Path | xr.Dataset | xr.DataArray
 Chosen: TypeAlias = Variables | None
 """Names of variables of the ensemble; a mapping says of each its name in the reference, or what `SAID` takes."""
 SAID = ("names", "quantity", "units")
 """What may be said of a variable of the reference."""
-DRAWS = "realization"
 PLAIN = "ensemble"
 """The variable of an ensemble whose dataset says its name in the attribute "variable"."""
 TRUTH = "truth"
@@ -264,8 +264,8 @@ def member_dims(array: xr.DataArray) -> tuple[str, ...]:
     Beside draws, members of the coarse model are samples, each with its own draws: a mixture of them all is no ensemble
     for any of them.
     """
-    if DRAWS in array.dims:
-        return (DRAWS,)
+    if MEMBER in array.dims:
+        return (MEMBER,)
     named = [str(d) for d in array.dims if str(d).lower() in MEMBER_DIMS]
     described = [
         str(d) for d in array.dims if d in array.coords and array[d].attrs.get("standard_name") == "realization"

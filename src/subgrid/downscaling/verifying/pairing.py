@@ -11,6 +11,7 @@ from jaxtyping import Int
 from subgrid.data.fields import DataError
 from subgrid.data.times.calendars import calendar_of, step_days
 from subgrid.downscaling.verifying.field_sets import FieldSet
+from subgrid.numerics.evenly import evenly_spaced
 
 REAL_WORLD = frozenset(("standard", "gregorian", "proleptic_gregorian"))
 """Calendars whose dates since 1582 are the same."""
@@ -242,7 +243,7 @@ def _go_together(
     Anomalies from the mean over all that are tried are compared, so that a bias does not hide a relation.
     """
     known = np.flatnonzero(other >= 0)
-    tried = known[np.unique(np.linspace(0, len(known) - 1, min(TRIED, len(known))).round().astype(int))]
+    tried = known[evenly_spaced(len(known), TRIED)]
     if len(tried) < min(FEWEST_TRIED, len(chosen)):
         return None
     with warnings.catch_warnings():

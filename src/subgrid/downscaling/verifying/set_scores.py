@@ -14,6 +14,7 @@ from subgrid.downscaling.verifying.field_sets import FieldSet
 from subgrid.downscaling.verifying.pairing import Pairing, date_coordinate
 from subgrid.downscaling.verifying.result import Score
 from subgrid.downscaling.verifying.stations import stations_of
+from subgrid.numerics.evenly import evenly_spaced
 from subgrid.types import ProgressReport
 from subgrid.verification.distributions import (
     covariance_rmse,
@@ -150,27 +151,21 @@ def _scores(
 ) -> dict[str, float]:
     """All scores by name, in the order of the table; those of spectra, if any, where every cell has a value."""
     x, y = (fields[:, mask] for fields in (pred, ref))
-    few, fewer = _evenly(x.shape[1], MOST_CELLS), _evenly(x.shape[1], DENSITY_CELLS)
+    few, fewer = evenly_spaced(x.shape[1], MOST_CELLS), evenly_spaced(x.shape[1], DENSITY_CELLS)
     divergence = np.asarray(kl_divergence_per_point(jnp.asarray(y[:, fewer]), jnp.asarray(x[:, fewer])))
     known = divergence[np.isfinite(divergence)]
-    covariances = covariance_rmse(jnp.asarray(x[:, few]), jnp.asarray(y[:, few]))
-    x, y = jnp.asarray(x), jnp.asarray(y)
+    whole = jnp.asarray(x), jnp.asarray(y)
     scores = {
-        "W1": wasserstein_1(x, y),
+        "W1": wasserstein_1(*whole),
         "KLD mean": known.mean() if known.size else np.nan,
-        "covRMSE": covariances,
+        "covRMSE": covariance_rmse(jnp.asarray(x[:, few]), jnp.asarray(y[:, few])),
     }
     n_space = pred.ndim - 2
     if spectral and mask.all() and n_space <= 3 and min(pred.shape[2:]) >= SHORTEST_AXIS:
         energies = mean_energy_log_ratio(jnp.asarray(pred), jnp.asarray(ref), n_space)
         scores |= dict(zip(("MELRu", "MELRw"), energies, strict=True))
-    scores["MMD"] = maximum_mean_discrepancy(x, y)
+    scores["MMD"] = maximum_mean_discrepancy(*whole)
     return {name: float(value) for name, value in scores.items()}
-
-
-def _evenly(n_cells: int, n: int) -> Int[np.ndarray, " chosen"]:
-    """Up to n of the cells."""
-    return np.unique(np.linspace(0, n_cells - 1, min(n_cells, n)).round().astype(int))
 
 
 def _rows(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from subgrid.numerics.evenly import evenly_spaced
 from subgrid.types import Key
 from subgrid.verification.block_means import spread_skill_of_means
 from subgrid.verification.cells import fair_crps_per_cell, wasserstein_1_per_cell
@@ -137,7 +138,7 @@ def rank_correlation_score(
 def _variogram_error(reference: FieldSeries, mask: np.ndarray, lat: np.ndarray, lon: np.ndarray) -> MetricFunction:
     y, x = np.meshgrid(lat, lon, indexing="ij") if lat.ndim == 1 else (lat, lon)
     n = int(mask.sum())
-    chosen = np.unique(np.linspace(0, n - 1, min(n, CELLS_COMPARED)).round().astype(int))
+    chosen = evenly_spaced(n, CELLS_COMPARED)
     distances = np.asarray(great_circle_distances(y[mask][chosen], x[mask][chosen]))
     # Beyond four fifths of the largest distance only pairs of opposite corners are left.
     edges = np.linspace(0, 0.8 * float(distances.max()), DISTANCE_BINS + 1)

@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
 
+from subgrid.numerics.evenly import evenly_spaced
 from subgrid.verification.dependence import Distances, great_circle_distances
 from subgrid.verification.masks import restore_cells
 
@@ -117,8 +118,7 @@ class ClimateEvidence:
     @cached_property
     def compared_cells(self) -> np.ndarray:
         """Positions, among the cells of the mask, of those that pairs are made of."""
-        n_cells = int(self.mask.sum())
-        return np.unique(np.linspace(0, n_cells - 1, min(n_cells, CELLS_COMPARED)).round().astype(int))
+        return evenly_spaced(int(self.mask.sum()), CELLS_COMPARED)
 
     @cached_property
     def distances(self) -> Distances:

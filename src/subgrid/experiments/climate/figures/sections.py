@@ -17,6 +17,7 @@ from subgrid.experiments.climate.figures.sheets import (
     stamp_sheet,
     statistic_sheet,
 )
+from subgrid.numerics.evenly import evenly_spaced
 from subgrid.report import figures, style
 from subgrid.report.plates import Plate, Section, embed
 from subgrid.verification.cells import wasserstein_1_per_cell
@@ -226,7 +227,7 @@ def _spectra(evidence: ClimateEvidence) -> tuple[RadialSpectrum, dict[str, Radia
     spacing = region_spacing(evidence.lat, evidence.lon)
 
     def spectrum(cells: np.ndarray) -> RadialSpectrum:
-        chosen = np.unique(np.linspace(0, len(cells) - 1, min(len(cells), SPECTRUM_FIELDS)).round().astype(int))
+        chosen = evenly_spaced(len(cells), SPECTRUM_FIELDS)
         departures = evidence.on_grid(cells[chosen] - cells.mean(axis=0))
         return radial_spectrum(departures[:, None], spacing, mask=evidence.mask)
 

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from subgrid.experiments.downscale.figures.evidence import Evidence
+from subgrid.numerics.evenly import evenly_spaced
 from subgrid.report import figures, style
 from subgrid.report.comparison import Comparison
 from subgrid.report.plates import Plate, Section, embed
@@ -293,4 +294,4 @@ def _label(evidence: Evidence) -> str:
 
 def _spread_out(available: int, wanted: int) -> np.ndarray:
     """Indices of up to `wanted` cases, far from each other."""
-    return np.unique(np.linspace(0, available - 1, min(wanted, available)).round().astype(int))
+    return evenly_spaced(available, wanted)
