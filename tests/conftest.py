@@ -29,7 +29,7 @@ threadpool_limits(1, user_api="blas")  # of NumPy, which a plugin has loaded alr
 # a tenth of the time.
 gc.set_threshold(50_000, 50, 1000)
 
-MEMORY = 1.2e9
+MEMORY = 1.5e9
 """Bytes of a process above which it drops its compiled programs: they, and their memory maps, live as long as it does.
 Two workers and what a test starts stay below 4 GB, and far from the 65530 maps past which XLA crashes on Linux."""
 

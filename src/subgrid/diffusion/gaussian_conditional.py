@@ -94,7 +94,7 @@ def condition(
     noise = checked_noise_variance(noise_variance, coarse_shape)
     n, shape = int(np.prod(coarse_shape)), prior.mean.shape
     support = np.asarray(prior.support, np.float64).reshape(-1)
-    rows = jax.vmap(operator.adjoint)(jnp.eye(n).reshape(n, *coarse_shape))
+    rows = jax.vmap(operator.adjoint)(np.eye(n, dtype=jnp.result_type(float)).reshape(n, *coarse_shape))
     H = np.asarray(rows, np.float64).reshape(n, -1) * support
     V = np.asarray(prior.directions, np.float64).reshape(-1, H.shape[1])
     rho = float(prior.remainder)
@@ -109,9 +109,10 @@ def condition(
     variances, vectors = variances[::-1], vectors[:, ::-1]  # the largest first
     variances = np.where(variances > NOTHING * within.diagonal().max(initial=0.0), variances, 0.0)
     components = (vectors.T @ basis).reshape(-1, *shape)
-    as_array = lambda part: jnp.asarray(part, prior.mean.dtype)  # noqa: E731
+    dtype = prior.mean.dtype
+    as_array = lambda part: jax.device_put(np.asarray(part, dtype))  # noqa: E731
     spread = GaussianPrior(
-        jnp.zeros_like(prior.mean), as_array(components), as_array(variances), prior.remainder, prior.support
+        as_array(np.zeros(shape)), as_array(components), as_array(variances), prior.remainder, prior.support
     )
     gain = (whitening @ explained).reshape(n, *shape)
     return ConditionalGaussian(prior, operator, as_array(gain), as_array(whitening), spread, as_array(noise))

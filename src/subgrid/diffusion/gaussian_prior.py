@@ -130,7 +130,7 @@ def fit_gaussian_prior(
     centre = np.zeros(shape)
     centre[inside] = mean
     parts = (centre, lifted, variances[:n_components], remainder, inside)
-    return GaussianPrior(*(jnp.asarray(part, jnp.float32) for part in parts))
+    return GaussianPrior(*(jax.device_put(np.asarray(part, np.float32)) for part in parts))
 
 
 def principal_components(

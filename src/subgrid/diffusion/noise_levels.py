@@ -103,7 +103,7 @@ def _levels_in_time(process: Process, n_levels: int) -> Float[Array, " level"]:
 
 def _levels(sigma: np.ndarray) -> Float[Array, " level"]:
     """Computed by NumPy, which has nothing to compile, and in the precision of JAX from here on."""
-    return jnp.asarray(sigma, jnp.result_type(float))
+    return jax.device_put(np.asarray(sigma, jnp.result_type(float)))
 
 
 def _check(n_levels: int, sigma_min: float, sigma_max: float) -> None:

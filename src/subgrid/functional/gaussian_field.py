@@ -271,7 +271,7 @@ def as_gain(values: Float[np.ndarray, "..."]) -> Float[Array, "..."]:
     Returns:
         The same as a JAX array of the default precision.
     """
-    return jnp.asarray(values, jnp.result_type(float))
+    return jax.device_put(np.asarray(values, jnp.result_type(float)))
 
 
 def _box(length: float | Sequence[float], boundary: Boundary) -> Box:

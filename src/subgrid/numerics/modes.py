@@ -11,6 +11,7 @@ Even periodic grids hold the Nyquist wave N/2 by its cosine alone, so that it ha
 out wherever modes are drawn, multiplied or moved to another grid: sums over modes give it no weight.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -142,11 +143,7 @@ class Box:
         Returns:
             The stored modes, complex where space wraps around.
         """
-        axes = tuple(range(-self.n_space, 0))
-        if self.boundary == "periodic":
-            return jnp.fft.rfftn(fields, axes=axes, norm="forward")
-        size = np.prod(fields.shape[fields.ndim - self.n_space :])
-        return jax.scipy.fft.dctn(fields, axes=axes, norm="ortho") / np.sqrt(size)
+        return _to_modes(self, fields)
 
     def from_modes(self, modes: Num[Array, "..."], shape: Spatial) -> Float[Array, "..."]:
         """The fields of given coefficients, without Nyquist waves.
@@ -158,11 +155,7 @@ class Box:
         Returns:
             The fields.
         """
-        axes = tuple(range(-self.n_space, 0))
-        if self.boundary == "periodic":
-            kept = modes * (self.weights(shape) > 0)
-            return jnp.fft.irfftn(kept, s=shape, axes=axes, norm="forward")
-        return jax.scipy.fft.idctn(modes * np.sqrt(np.prod(shape)), axes=axes, norm="ortho")
+        return _from_modes(self, modes, shape)
 
     def multiply(self, fields: Float[Array, "..."], gain: Float[Array | np.ndarray, "..."]) -> Float[Array, "..."]:
         """Fields with every mode multiplied by its gain, and without Nyquist waves.
@@ -245,6 +238,27 @@ class Box:
         self_conjugate = sign == 0
         real = jnp.where(self_conjugate, pair[..., 0], pair[..., 0] / np.sqrt(2))
         return jax.lax.complex(real, sign * pair[..., 1] / np.sqrt(2)) * (self.weights(shape) > 0)
+
+
+# Programs of their own: outside of others, a transform would be some five, each compiled for every shape.
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _to_modes(box: Box, fields: Array) -> Array:
+    axes = tuple(range(-box.n_space, 0))
+    if box.boundary == "periodic":
+        return jnp.fft.rfftn(fields, axes=axes, norm="forward")
+    size = np.prod(fields.shape[fields.ndim - box.n_space :])
+    return jax.scipy.fft.dctn(fields, axes=axes, norm="ortho") / np.sqrt(size)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 2))
+def _from_modes(box: Box, modes: Array, shape: Spatial) -> Array:
+    axes = tuple(range(-box.n_space, 0))
+    if box.boundary == "periodic":
+        kept = modes * (box.weights(shape) > 0)
+        return jnp.fft.irfftn(kept, s=shape, axes=axes, norm="forward")
+    return jax.scipy.fft.idctn(modes * np.sqrt(np.prod(shape)), axes=axes, norm="ortho")
 
 
 def _outer(combine: np.ufunc, parts: Sequence[np.ndarray]) -> np.ndarray:

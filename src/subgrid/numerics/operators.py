@@ -4,11 +4,13 @@ Every operator acts on the trailing space axes and leaves leading axes (channel,
 matrix-free or sparse, differentiable, and Equinox modules, so they pass through `jax.jit` as arguments.
 """
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.experimental import sparse
@@ -56,8 +58,7 @@ class Subsample(eqx.Module):
         Returns:
             A fine field.
         """
-        x = jnp.zeros((*y.shape[: y.ndim - len(self.fine_shape)], *self.fine_shape), y.dtype)
-        return x.at[(..., *(slice(None, None, f) for f in self.factors))].set(y)
+        return _with_zeros_between(y, self.factors)
 
     def pseudo_inverse(self, y: Float[Array, "*coarse"], ridge: float | Scalar = 0.0) -> Float[Array, "*fine"]:
         """C′ᵀ(C′C′ᵀ + ridge·I)⁻¹y, which for ridge = 0 is the Moore–Penrose inverse C′⁺y.
@@ -179,12 +180,9 @@ class SparseCoarsening(eqx.Module):
         gram = (weights @ weights.T).toarray()
         eigenvalues, eigenvectors = np.linalg.eigh(gram)
         eigenvalues[eigenvalues < rank_tolerance * eigenvalues.max()] = 0.0
-        self.eigenvalues, self.eigenvectors = (
-            jnp.asarray(eigenvalues, jnp.float32),
-            jnp.asarray(eigenvectors, jnp.float32),
-        )
-        self.matrix = sparse.BCOO.from_scipy_sparse(weights.astype(np.float32))
-        self.transpose = sparse.BCOO.from_scipy_sparse(weights.T.astype(np.float32).tocsr())
+        self.eigenvalues = jax.device_put(eigenvalues.astype(np.float32))
+        self.eigenvectors = jax.device_put(eigenvectors.astype(np.float32))
+        self.matrix, self.transpose = _of_scipy(weights), _of_scipy(weights.T)
 
     def __call__(self, x: Float[Array, "*fine"]) -> Float[Array, "*coarse"]:
         return _apply(self.matrix, x, self.fine_shape, self.coarse_shape)
@@ -280,6 +278,24 @@ class PaddedCoarsening(eqx.Module):
 AnyCoarsening: TypeAlias = Subsample | BlockMean | SparseCoarsening
 
 
+@functools.partial(jax.jit, static_argnums=1)
+def _with_zeros_between(y: Array, factors: Spatial) -> Array:
+    """f − 1 zeros after each value along the last axes."""
+    lead = y.ndim - len(factors)
+    return jax.lax.pad(y, jnp.zeros((), y.dtype), [(0, 0, 0)] * lead + [(0, f - 1, f - 1) for f in factors])
+
+
+def _of_scipy(weights) -> sparse.BCOO:
+    """A SciPy matrix as one of JAX, row by row, float32; made in NumPy, where nothing is compiled for each shape."""
+    rows = weights.tocsr().astype(np.float32)
+    rows.sum_duplicates()
+    entries = rows.tocoo()
+    indices = np.stack([entries.row, entries.col], axis=1).astype(np.int32)
+    arrays = jax.device_put((entries.data, indices))
+    return sparse.BCOO(arrays, shape=rows.shape, indices_sorted=True, unique_indices=True)
+
+
+@functools.partial(jax.jit, static_argnums=(2, 3))
 def _apply(matrix, x: Array, shape_in: Spatial, shape_out: Spatial) -> Array:
     lead = x.shape[: x.ndim - len(shape_in)]
     flat = x.reshape(-1, math.prod(shape_in))

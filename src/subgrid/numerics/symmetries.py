@@ -45,6 +45,7 @@ class Symmetry(eqx.Module):
     sign: Int[Array, "*batch"]
     parts: tuple[int, ...] = eqx.field(static=True)
 
+    @eqx.filter_jit
     def __call__(self, field: Float[Array, "*channel_space"]) -> Float[Array, "*channel_space"]:
         """g w, on any grid that the parts divide.
 
@@ -125,7 +126,7 @@ class SymmetryGroup:
         """
         shifts = np.array(list(itertools.product(*map(range, self._n_shifts()))))
         which = np.arange(len(self.representatives)).repeat(len(shifts))
-        return self._of(jnp.asarray(which), jnp.asarray(np.tile(shifts, (len(self.representatives), 1))))
+        return self._of(which, np.tile(shifts, (len(self.representatives), 1)))
 
     def draw(self, n: int | None = None, *, key: Key) -> Symmetry:
         """Elements at random, each as likely as any other.
@@ -137,19 +138,24 @@ class SymmetryGroup:
         Returns:
             A batch, or one element.
         """
-        batch = () if n is None else (n,)
-        shift_key, which_key = (key, key) if len(self.representatives) == 1 else jr.split(key)
-        shifts = jr.randint(shift_key, (*batch, len(self.parts)), 0, jnp.asarray(self._n_shifts()))
-        if len(self.representatives) == 1:
-            return self._of(jnp.zeros(batch, int), shifts)
-        return self._of(jr.randint(which_key, batch, 0, len(self.representatives)), shifts)
+        return _draw(self, () if n is None else (n,), key)
 
     def _n_shifts(self) -> tuple[int, ...]:
         return tuple(parts // stride for parts, stride in zip(self.parts, self.strides, strict=True))
 
-    def _of(self, which: Int[Array, "*batch"], shifts: Int[Array, "*batch axis"]) -> Symmetry:
+    @eqx.filter_jit
+    def _of(self, which: Int[Array | np.ndarray, "*batch"], shifts: Int[Array | np.ndarray, "*batch axis"]) -> Symmetry:
         shift, orientation, sign = (jnp.asarray(column) for column in zip(*self.representatives, strict=True))
         return Symmetry(shift[which] + shifts * jnp.asarray(self.strides), orientation[which], sign[which], self.parts)
+
+
+@eqx.filter_jit
+def _draw(group: SymmetryGroup, batch: tuple[int, ...], key: Key) -> Symmetry:
+    shift_key, which_key = (key, key) if len(group.representatives) == 1 else jr.split(key)
+    shifts = jr.randint(shift_key, (*batch, len(group.parts)), 0, jnp.asarray(group._n_shifts()))
+    if len(group.representatives) == 1:
+        return group._of(jnp.zeros(batch, int), shifts)
+    return group._of(jr.randint(which_key, batch, 0, len(group.representatives)), shifts)
 
 
 def shifts(space: tuple[int, ...]) -> SymmetryGroup:
@@ -198,6 +204,7 @@ def kolmogorov_symmetries(wavenumber: int, *, n_shifts: int = 1) -> SymmetryGrou
     return SymmetryGroup((2 * wavenumber, n_shifts), (2, 1), (identity, half_turn, shift_reflect, both))
 
 
+@eqx.filter_jit
 def random_images(fields: Float[Array, "n *shape"], group: SymmetryGroup, *, key: Key) -> Float[Array, "n *shape"]:
     """Each field under an element of its own, drawn at random: the augmentation of batches and of archives.
 
@@ -218,6 +225,7 @@ def random_images(fields: Float[Array, "n *shape"], group: SymmetryGroup, *, key
     return jax.vmap(lambda g, field: g(field))(group.draw(len(fields), key=key), fields)
 
 
+@eqx.filter_jit
 def augmented(
     fields: Float[Array, "n *shape"], size: int, group: SymmetryGroup, *, key: Key
 ) -> Float[Array, "size *shape"]:

@@ -141,4 +141,4 @@ def _rebuild(stored: dict, like: PyTree, folder: Path) -> PyTree:
                 f"{folder} holds another model: {name} has shape {np.shape(stored[name])}, expected {np.shape(leaf)}; "
                 "use the configuration it was trained with."
             )
-    return jax.tree_util.tree_unflatten(structure, [jax.numpy.asarray(stored[name]) for name in names])
+    return jax.tree_util.tree_unflatten(structure, jax.device_put([stored[name] for name in names]))

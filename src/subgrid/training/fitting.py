@@ -17,7 +17,7 @@ from subgrid.training.feed import Streamed, dispatches
 from subgrid.training.interruption import WITHOUT_SAVING, TrainingInterrupted, answered, deferred_interrupt
 from subgrid.training.log import MetricsReport
 from subgrid.training.progress import starts_at
-from subgrid.training.steps import Model, averaged_model, compile_steps, init_state
+from subgrid.training.steps import Model, State, averaged_model, compile_steps, init_state
 from subgrid.types import Key, PyTree
 
 
@@ -141,7 +141,7 @@ def fit(
     if checkpoints is not None and checkpoints.latest() is not None:
         _, state = checkpoints.restore(like=state)
     else:
-        state = jax.tree.map(jnp.copy, state)  # the caller's model survives the donation below
+        state = _copied(state)  # the caller's model survives the donation below
     run = compile_steps(model, loss, draw, optimiser, ema_decay=schedule.ema_decay, steps_per_dispatch=size)
     first = int(state.step)
     if first > n_steps:
@@ -168,6 +168,11 @@ def fit(
             if stop and (done < n_steps or checkpoints is not None):  # a finished model that is not saved is returned
                 raise TrainingInterrupted(done, checkpoints.folder if checkpoints else None)
     return averaged_model(model, state)
+
+
+@jax.jit
+def _copied(state: State) -> State:
+    return jax.tree.map(jnp.copy, state)
 
 
 def _finite_or_raise(metrics: dict[str, float], step: int, checkpoints: Checkpoints | None) -> None:

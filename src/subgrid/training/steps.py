@@ -63,7 +63,12 @@ def init_state(model: eqx.Module, optimiser: optax.GradientTransformation) -> St
         >>> state = init_state(model, warmup_cosine(10_000))
     """
     parameters = eqx.filter(model, is_trained)
-    return State(parameters, optimiser.init(parameters), init_average(parameters), jnp.zeros((), jnp.int32))
+    return State(parameters, *_begun(optimiser.init, parameters))
+
+
+@partial(jax.jit, static_argnums=0)
+def _begun(init: Callable[[PyTree], PyTree], parameters: PyTree) -> tuple[PyTree, Average, Int[Array, ""]]:
+    return init(parameters), init_average(parameters), jnp.zeros((), jnp.int32)
 
 
 def averaged_model(model: Model, state: State) -> Model:

@@ -9,7 +9,6 @@ change along the principal axes of A.
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -70,7 +69,7 @@ def fit_gaussian_map(
         )
     jitter = ridge * (np.trace(cov1) + np.trace(cov2)) / (2 * d) * np.eye(d)
     matrix = monge_matrix(cov1 + jitter, cov2 + jitter)
-    return GaussianMap(*(jnp.asarray(part, jnp.float32) for part in (matrix, m1, m2)))
+    return GaussianMap(*(jax.device_put(np.asarray(part, np.float32)) for part in (matrix, m1, m2)))
 
 
 def monge_matrix(

@@ -20,7 +20,6 @@ at s = 1 the transport is that of the samples, at s = 0 it moves means and varia
 """
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -103,7 +102,7 @@ def fit_shrunk_gaussian_map(
     pooled, jitter = (first + second) / 2, RIDGE * np.eye(len(m1))
     first, second = (pooled + strength * (each - pooled) for each in (first, second))
     matrix = d2[:, None] * monge_matrix(first + jitter, second + jitter) / d1
-    return GaussianMap(*(jnp.asarray(part, jnp.float32) for part in (matrix, m1, m2))), (rho1, rho2)
+    return GaussianMap(*(jax.device_put(np.asarray(part, np.float32)) for part in (matrix, m1, m2))), (rho1, rho2)
 
 
 def _shrunk_moments(samples: Array) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:

@@ -221,7 +221,7 @@ def _chunks(targets: np.ndarray, keys: Any, chunk: int):
     """Parts of one length, the last filled up: one compilation."""
     for first in range(0, len(targets), chunk):
         place = np.arange(first, first + chunk) % len(targets)
-        yield jnp.asarray(targets[place]), keys[place]
+        yield jax.device_put(targets[place]), jnp.take(keys, place, axis=0, mode="clip")
 
 
 def draws_of(

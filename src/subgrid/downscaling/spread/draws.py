@@ -59,8 +59,9 @@ def conditional_draws(
         part = slice(first, first + chunk)
         wanted = len(targets[part])
         full = np.arange(chunk) % wanted  # one shape, one compilation, the same bits
-        normal = None if climatology is None else jnp.asarray(climatology[part][full])
-        drawn = _draw(denoiser, conditional, levels, table, jnp.asarray(targets[part][full]), normal, keys[part][full])
+        normal = None if climatology is None else jax.device_put(climatology[part][full])
+        of_part = jnp.take(keys, first + full, axis=0, mode="clip")  # one program, where an index makes five
+        drawn = _draw(denoiser, conditional, levels, table, jax.device_put(targets[part][full]), normal, of_part)
         parts.append(np.asarray(drawn)[:wanted])
     return np.concatenate(parts)
 

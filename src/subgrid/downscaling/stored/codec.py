@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 from jax.experimental import sparse
@@ -65,7 +64,7 @@ def decode(description: Any, arrays: Mapping[str, np.ndarray]) -> Any:
         case {"kind": kind, **fields}:  # first: a field may have the name of one of the forms below
             return _part(kind, {name: decode(value, arrays) for name, value in fields.items()})
         case {"array": name, **more}:
-            return jnp.asarray(arrays[name]) if more["jax"] else np.asarray(arrays[name])
+            return jax.device_put(arrays[name]) if more["jax"] else np.asarray(arrays[name])
         case {"texts": texts, "shape": shape}:
             return np.array(texts, dtype=str).reshape(shape)
         case {"tuple": items}:

@@ -154,7 +154,7 @@ def _scores(x: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
     found = {"error": error, "absolute": np.abs(error), "square": error**2}
     if n_members < 2:
         return {**found, "crps": np.abs(error), "variance": np.zeros_like(error)}
-    crps = np.asarray(fair_crps(jnp.moveaxis(jnp.asarray(x), 1, 0), jnp.asarray(y)), np.float64)
+    crps = np.asarray(fair_crps(*jax.device_put((np.moveaxis(x, 1, 0), y))), np.float64)
     variance = deviation.var(axis=1, ddof=1, dtype=np.float64) * (n_members + 1) / n_members
     return {**found, "crps": crps, "variance": variance}
 
