@@ -227,3 +227,10 @@ def test_an_epsilon_that_is_given_is_kept_or_refused():
         fit_debiaser_array(coarse, fine, operator, settings, key=jr.key(0))
     _, summary = fit_debiaser_array(coarse, fine, operator, debias_settings(corrections=(), epsilon=9.0), key=jr.key(0))
     assert summary["epsilon"] == 9.0 and chosen_in_words(summary) is None
+
+
+def test_many_fields_are_moved_a_chunk_at_a_time_and_it_is_told():
+    fields, told = np.arange(14.0, dtype=np.float32).reshape(7, 1, 2), []
+    moved = apply_debiaser(lambda y: 2 * y + 1, fields, chunk=3, report=lambda *now: told.append(now))
+    np.testing.assert_array_equal(moved, 2 * fields + 1)
+    assert told == [(3, 7), (6, 7), (7, 7)]

@@ -65,9 +65,10 @@ def test_of_plain_fields(method, corrections, tmp_path):
 
 
 @pytest.mark.parametrize("method", ["entropic-ot", pytest.param("interpolant", marks=pytest.mark.slow)])
-def test_of_periodic_planes_whose_shifts_are_as_likely(method, tmp_path, monkeypatch):
-    monkeypatch.setattr("subgrid.downscaling.debiasing.fit.CORRECTION_SAMPLES", 64)
-    settings = debias_settings(translation_invariant=True, **TINY | {"channels": (4, 8)}, **OTHERS)
+def test_of_periodic_planes_whose_shifts_are_as_likely(method, tmp_path):
+    settings = debias_settings(
+        translation_invariant=True, n_correction_samples=64, **TINY | {"channels": (4, 8)}, **OTHERS
+    )
     parts = fields(48, 1, 4, 4, seed=0, scale=1.5), fields(40, 1, 8, 8, seed=1), BlockMean((8, 8), 2)
     debiaser, _ = fit_debiaser_array(*parts, settings, method=method, key=jr.key(0))
     require_same_images(debiaser, tmp_path, fields(5, 1, 4, 4, seed=2))

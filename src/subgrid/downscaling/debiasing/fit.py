@@ -26,7 +26,7 @@ from subgrid.numerics.symmetries import SymmetryGroup, augmented
 from subgrid.training.progress import say
 from subgrid.transport.ends import Ends
 from subgrid.transport.gaussian import fit_gaussian_map
-from subgrid.types import Coarsening, Debiaser, Key, NotedReport
+from subgrid.types import Coarsening, Debiaser, Key, NotedReport, ProgressReport
 
 DebiasMethod: TypeAlias = Literal[
     "none",
@@ -38,9 +38,6 @@ DebiasMethod: TypeAlias = Literal[
     "rectified-flow",
     "schrodinger-bridge",
 ]
-CORRECTION_SAMPLES = 65_536
-"""Images that corrections of a transport between symmetric distributions are fitted on: a covariance of 24 points is
-then known to half a percent, and every per-mille quantile by some sixty values, if the fields behind them are many."""
 
 MOST_DOUBLINGS = 6
 """Of an ε chosen from the fields: at 64 times of it a plan is so blurred that the method itself does not suit."""
@@ -120,7 +117,8 @@ def _corrected_entropic_map(
 ) -> tuple[Debiaser, dict[str, Any]]:
     """Fitted on some fields, corrected on others."""
     corrections, n = settings.corrections, settings.entropic.n_samples
-    sets = _fits_and_rests(source, target, n, group, hold_back=bool(corrections), key=key)
+    n_rest = settings.n_correction_samples if corrections else None
+    sets = _fits_and_rests(source, target, n, group, n_rest=n_rest, key=key)
     (first, source_rest), (second, target_rest) = sets
     debiaser, summary = _entropic_map(first, second, settings.entropic, report)
     return correct(debiaser, source_rest, target_rest, corrections, n_quantiles=settings.n_quantiles), summary
@@ -138,14 +136,16 @@ def _corrected_transport(
     key: Key,
 ) -> tuple[Debiaser, dict[str, Any]]:
     """Fitted and corrected on all fields."""
-    n = max(len(source), len(target), 0 if group is None else CORRECTION_SAMPLES)
+    n = max(len(source), len(target), 0 if group is None else settings.n_correction_samples)
     shifted = settings.translation_invariant
-    (first, _), (second, _) = _fits_and_rests(source, target, n, group, hold_back=False, key=key)
+    (first, _), (second, _) = _fits_and_rests(source, target, n, group, n_rest=None, key=key)
     padding = "periodic" if settings.periodic or shifted else "reflect"
     options = {"padding": padding, "translation_invariant": shifted, "folder": folder, "report": report}
     ends, transport_key = Ends(first, second), substream(key, "transport")
     debiaser, summary = fit_transport(ends, settings.dynamic, method=method, **options, key=transport_key)
-    return correct(debiaser, first, second, settings.corrections, n_quantiles=settings.n_quantiles), summary
+    moving = None if report is None else lambda done, n: report(1, 1, f"{done} of {n} fields moved, to correct by")
+    corrected = correct(debiaser, first, second, settings.corrections, n_quantiles=settings.n_quantiles, report=moving)
+    return corrected, summary
 
 
 def _entropic_map(
@@ -217,6 +217,7 @@ def correct(
     corrections: Sequence[Correction],
     *,
     n_quantiles: int,
+    report: ProgressReport | None = None,
 ) -> Debiaser:
     """T followed by simple maps that restore on *unseen* fields what the entropic map takes from them.
 
@@ -230,6 +231,7 @@ def correct(
         target: (m, *coarse), the same of the target.
         corrections: in order.
         n_quantiles: of the marginals, or as many as there are samples.
+        report: report(done, total), of the fields that T moves for it.
 
     Returns:
         The composed map, or `debiaser` itself without corrections.
@@ -244,7 +246,7 @@ def correct(
     require_corrections(corrections)
     if not corrections:
         return debiaser
-    parts, moved = [debiaser], jax.jit(lambda y: jax.lax.map(debiaser, y, batch_size=256))(source)
+    parts, moved = [debiaser], jax.device_put(apply_debiaser(debiaser, source, report=report))
     for correction in corrections:
         match correction:
             case "covariance":
@@ -258,14 +260,19 @@ def correct(
 
 
 def apply_debiaser(
-    debiaser: Debiaser, coarse: Float[np.ndarray, "n channel *coarse"], *, chunk: int = 256
-) -> Float[np.ndarray, "n channel *coarse"]:
-    """T of many fields, `chunk` at a time: memory does not grow with the archive.
+    debiaser: Debiaser,
+    coarse: Float[np.ndarray | Array, "n *channel_coarse"],
+    *,
+    chunk: int = 256,
+    report: ProgressReport | None = None,
+) -> Float[np.ndarray, "n *channel_coarse"]:
+    """T of many fields, `chunk` at a time: memory does not grow with the archive, and Ctrl-C ends it after a chunk.
 
     Args:
         debiaser: T, a map of one field.
         coarse: (n, channel, *coarse), physical units.
         chunk: fields at a time, default 256.
+        report: report(done, total), in fields, after each chunk.
 
     Returns:
         The debiased fields, same shape, on the host.
@@ -275,38 +282,43 @@ def apply_debiaser(
         >>> debiased.shape == coarse.shape
         True
     """
-    batch_size = min(chunk, len(coarse))
-    return np.asarray(jax.jit(lambda y: jax.lax.map(debiaser, y, batch_size=batch_size))(jnp.asarray(coarse)))
+    fields, n, move, parts = np.asarray(coarse), len(coarse), jax.jit(jax.vmap(debiaser)), []
+    for first in range(0, n, chunk):
+        place = np.arange(first, first + min(chunk, n)) % n  # the last chunk is filled up: one shape, one compilation
+        parts.append(np.asarray(move(fields[place]))[: n - first])
+        if report is not None:
+            report(min(first + chunk, n), n)
+    return np.concatenate(parts)
 
 
 def _fits_and_rests(
-    source: Array, target: Array, n: int, group: SymmetryGroup | None, *, hold_back: bool, key: Key
+    source: Array, target: Array, n: int, group: SymmetryGroup | None, *, n_rest: int | None, key: Key
 ) -> list[tuple[Array, Array]]:
     """Of both ends, each with a key of its own."""
     keys = jr.split(substream(key, "samples"))
     ends = zip((source, target), keys, strict=True)
-    return [_fit_and_rest(samples, n, group, hold_back=hold_back, key=k) for samples, k in ends]
+    return [_fit_and_rest(samples, n, group, n_rest=n_rest, key=k) for samples, k in ends]
 
 
 def _fit_and_rest(
-    samples: Array, n: int, group: SymmetryGroup | None, *, hold_back: bool, key: Key
+    samples: Array, n: int, group: SymmetryGroup | None, *, n_rest: int | None, key: Key
 ) -> tuple[Array, Array]:
     """Fields to fit a transport on, and others to correct it on: the two share no field, nor an image of one.
 
-    Without symmetries there are at most n to fit on and the rest; half are held back at least, if any. With them, each
-    set is filled up to its size by random images.
+    Without symmetries there are at most n to fit on and the rest; half are held back at least, unless `n_rest` is None.
+    With them, each set is filled up to its size, n or `n_rest`, by random images.
     """
     order_key, fit_key, rest_key = jr.split(key, 3)
     shuffled = samples[jr.permutation(order_key, len(samples))]
-    n_fit = min(n, len(samples) // 2 if hold_back else len(samples))
+    n_fit = min(n, len(samples) if n_rest is None else len(samples) // 2)
     fit, rest = shuffled[:n_fit], shuffled[n_fit:]
     if group is None:
         return fit, rest
     fit = augmented(fit, n, group, key=fit_key)
-    if not hold_back:
+    if n_rest is None:
         return fit, rest
     _require_many(rest, group)
-    return fit, augmented(rest, CORRECTION_SAMPLES, group, key=rest_key)
+    return fit, augmented(rest, n_rest, group, key=rest_key)
 
 
 def _require_fields(n_coarse: int, n_fine: int, minimum: int) -> None:
