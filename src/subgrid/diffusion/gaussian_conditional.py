@@ -94,7 +94,8 @@ def condition(
     noise = checked_noise_variance(noise_variance, coarse_shape)
     n, shape = int(np.prod(coarse_shape)), prior.mean.shape
     support = np.asarray(prior.support, np.float64).reshape(-1)
-    rows = jax.vmap(operator.adjoint)(np.eye(n, dtype=jnp.result_type(float)).reshape(n, *coarse_shape))
+    units = np.eye(n, dtype=jnp.result_type(float)).reshape(n, *coarse_shape)
+    rows = jax.vmap(operator.adjoint)(jax.device_put(units))
     H = np.asarray(rows, np.float64).reshape(n, -1) * support
     V = np.asarray(prior.directions, np.float64).reshape(-1, H.shape[1])
     rho = float(prior.remainder)

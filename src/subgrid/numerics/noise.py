@@ -1,7 +1,9 @@
 """Standard normal numbers, drawn flat."""
 
+import functools
 import math
 
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, DTypeLike
@@ -26,4 +28,9 @@ def standard_normal(shape: tuple[int, ...], dtype: DTypeLike = jnp.float32, *, k
     Examples:
         >>> standard_normal((4, 64, 64), key=key)
     """
+    return _drawn(key, shape, dtype)
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _drawn(key: Key, shape: tuple[int, ...], dtype) -> Array:
     return jr.normal(key, (math.prod(shape),), dtype).reshape(shape)

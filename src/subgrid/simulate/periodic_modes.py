@@ -3,11 +3,13 @@
 from functools import cache
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
 
+@jax.jit
 def to_grid(modes: Complex[Array, "*lead ky kx"]) -> Float[Array, "*lead y x"]:
     """Fields of modes; imaginary parts that a real field cannot have are dropped.
 
@@ -20,6 +22,7 @@ def to_grid(modes: Complex[Array, "*lead ky kx"]) -> Float[Array, "*lead y x"]:
     return jnp.fft.irfft2(modes, norm="forward")
 
 
+@jax.jit
 def to_modes(fields: Float[Array, "*lead y x"]) -> Complex[Array, "*lead ky kx"]:
     """Modes of fields, those beyond n/3 removed: the start of a run from given fields.
 
@@ -29,8 +32,6 @@ def to_modes(fields: Float[Array, "*lead y x"]) -> Complex[Array, "*lead ky kx"]
     Returns:
         The amplitudes, kx ≥ 0 only.
     """
-    # As a JAX array: a NumPy one of double precision, met outside of a program by code that runs in both precisions,
-    # finds the program of the other precision in JAX's cache.
     return jnp.fft.rfft2(fields, norm="forward") * jnp.asarray(grid_of(fields.shape[-1]).kept)
 
 

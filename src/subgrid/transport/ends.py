@@ -57,6 +57,7 @@ class Ends(eqx.Module):
                 raise ValueError(f"the context has {len(part)} samples, the {side} {len(owner)}; they must agree.")
 
 
+@eqx.filter_jit
 def draw_pairs(ends: Ends, n: int, *, coupling: Coupling = Independent(), key: Key) -> Pairs:  # noqa: B008 no state
     """n random samples of either end, paired by `coupling`; contexts move with their sample.
 

@@ -28,6 +28,7 @@ class GaussianMap(eqx.Module):
     source_mean: Float[Array, " d"]
     target_mean: Float[Array, " d"]
 
+    @eqx.filter_jit
     def __call__(self, y: Float[Array, "*coarse"]) -> Float[Array, "*coarse"]:
         return (self.target_mean + self.matrix @ (y.reshape(-1) - self.source_mean)).reshape(y.shape)
 

@@ -70,6 +70,7 @@ class EntropicMap(eqx.Module):
     potential: Float[Array, " m"]
     epsilon: float = eqx.field(static=True)
 
+    @eqx.filter_jit
     def __call__(self, y: Float[Array, "*coarse"]) -> Float[Array, "*coarse"]:
         # ‖y‖² is common to all j and drops out of the softmax.
         anomaly = y.reshape(-1) - self.centre

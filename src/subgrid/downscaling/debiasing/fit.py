@@ -1,5 +1,6 @@
 """Fitting a debiaser T by name: from two unpaired archives of arrays to one map of a coarse field."""
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -309,9 +310,8 @@ def _fit_and_rest(
     With them, each set is filled up to its size, n or `n_rest`, by random images.
     """
     order_key, fit_key, rest_key = jr.split(key, 3)
-    shuffled = samples[jr.permutation(order_key, len(samples))]
     n_fit = min(n, len(samples) if n_rest is None else len(samples) // 2)
-    fit, rest = shuffled[:n_fit], shuffled[n_fit:]
+    fit, rest = _dealt(samples, n_fit, order_key)
     if group is None:
         return fit, rest
     fit = augmented(fit, n, group, key=fit_key)
@@ -327,6 +327,12 @@ def _require_fields(n_coarse: int, n_fine: int, minimum: int) -> None:
             f"debiasing needs at least {minimum} fields of each archive, got {n_coarse} coarse and {n_fine} fine; "
             "bring more data, or choose debias.method = none."
         )
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _dealt(samples: Array, n: int, key: Key) -> tuple[Array, Array]:
+    shuffled = samples[jr.permutation(key, len(samples))]
+    return shuffled[:n], shuffled[n:]
 
 
 def _require_many(fields: Array, group: SymmetryGroup) -> None:

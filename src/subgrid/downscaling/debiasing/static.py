@@ -46,6 +46,7 @@ class QuantileMapping(eqx.Module):
     source_quantiles: Float[Array, "quantile point"]
     target_quantiles: Float[Array, "quantile point"]
 
+    @eqx.filter_jit
     def __call__(self, y: Float[Array, "*coarse"]) -> Float[Array, "*coarse"]:
         mapped = jax.vmap(_map_point, in_axes=(0, 1, 1))(y.reshape(-1), self.source_quantiles, self.target_quantiles)
         return mapped.reshape(y.shape)

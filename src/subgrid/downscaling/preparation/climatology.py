@@ -39,6 +39,7 @@ class Climatology(eqx.Module):
 
     mean_coefficients: Float[Array, "basis channel *space"]
 
+    @eqx.filter_jit
     def mean(self, phase: Float[Array, " time"]) -> Float[Array, "time channel *space"]:
         """c(φ)."""
         return _evaluate(self.mean_coefficients, phase)
@@ -105,10 +106,12 @@ class ChangeSignal(eqx.Module):
     second: Climatology
     kinds: tuple[ChangeKind, ...] = eqx.field(static=True)
 
+    @eqx.filter_jit
     def difference(self, phase: Float[Array, " time"]) -> Float[Array, "time channel *space"]:
         """Δ, zero for multiplicative channels."""
         return jnp.where(self._multiplicative(), 0.0, self.second.mean(phase) - self.first.mean(phase))
 
+    @eqx.filter_jit
     def ratio(self, phase: Float[Array, " time"]) -> Float[Array, "time channel *space"]:
         """r, one for additive channels."""
         above, below = (jnp.maximum(c.mean(phase), 0.0) + DRY for c in (self.second, self.first))
