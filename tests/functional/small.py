@@ -14,7 +14,8 @@ SMOOTH, ROUGH = GaussianField(2.0, 5.0), GaussianField(1.0, 5.0)
 
 def wave(n, k=1, amplitude=1.0):
     """A cosine of one channel on n points."""
-    return jnp.asarray(amplitude * np.cos(2 * np.pi * k * np.arange(n) / n), jnp.result_type(float))[None]
+    values = amplitude * np.cos(2 * np.pi * k * np.arange(n) / n)
+    return jax.device_put(values[None].astype(jnp.result_type(float)))
 
 
 def waves(n, ks=range(5)):

@@ -16,7 +16,7 @@ from .small import ROUGH, SMOOTH
 
 def test_the_assignment_has_the_least_cost_of_all_permutations():
     rng = np.random.default_rng(0)
-    x0, x1 = (jnp.asarray(rng.normal(size=(4, 1, 16)), jnp.float32) for _ in range(2))
+    x0, x1 = (jax.device_put(np.asarray(rng.normal(size=(4, 1, 16)), np.float32)) for _ in range(2))
     i, j = jax.jit(lambda a, b, k: CameronMartinTransport(ROUGH)(a, b, key=k))(x0, x1, jr.key(0))
     whiten = jax.jit(jax.vmap(lambda x: ROUGH.multiply(x, -0.5)))
     a, b = (np.asarray(whiten(x)) for x in (x0, x1))

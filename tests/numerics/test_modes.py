@@ -52,7 +52,7 @@ def test_the_second_derivative_is_minus_the_squared_wavenumber():
 @pytest.mark.parametrize("box", [PERIODIC, WALLS])
 @pytest.mark.parametrize("grid", GRIDS)
 def test_the_mean_square_of_a_field_is_the_weighted_sum_over_modes(box, grid):
-    field = jnp.asarray(np.random.default_rng(0).normal(size=grid), jnp.float32)
+    field = jax.device_put(np.asarray(np.random.default_rng(0).normal(size=grid), np.float32))
     field = jax.jit(lambda v: box.multiply(v, np.ones(1)))(field)  # without its Nyquist waves
     modes = jax.jit(box.to_modes)(field)
     np.testing.assert_allclose(np.sum(box.weights(grid) * np.abs(modes) ** 2), np.mean(np.square(field)), rtol=1e-5)

@@ -16,7 +16,7 @@ OPERATORS = [
 
 
 def normals(seed, shape):
-    return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
+    return jax.device_put(np.asarray(np.random.default_rng(seed).normal(size=shape), np.float32))
 
 
 @pytest.mark.parametrize("operator", OPERATORS)

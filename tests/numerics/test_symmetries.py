@@ -12,7 +12,7 @@ from subgrid.numerics.symmetries import Symmetry, SymmetryGroup, augmented, kolm
 
 
 def field(*shape, seed=0):
-    return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
+    return jax.device_put(np.asarray(np.random.default_rng(seed).normal(size=shape), np.float32))
 
 
 _images = eqx.filter_jit(lambda elements, x: jax.vmap(lambda g: g(x))(elements))

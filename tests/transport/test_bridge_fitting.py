@@ -187,9 +187,10 @@ def test_a_context_is_used():
 
 def test_rate_restarts():
     update = restarting_cosine(10, peak=1e-2, end=1e-4)
-    state, sizes = update.init(jnp.ones(1)), []
+    ones, step = np.ones(1, np.float32), jax.jit(update.update)
+    state, sizes = update.init(ones), []
     for _ in range(21):
-        change, state = update.update(jnp.ones(1), state)  # Adam's step of a constant gradient is the rate
+        change, state = step(ones, state)  # Adam's step of a constant gradient is the rate
         sizes.append(-float(change[0]))
     assert sizes[0] == pytest.approx(1e-2, rel=1e-3) and sizes[10] == pytest.approx(1e-2, rel=1e-3)
     assert sizes[5] == pytest.approx(5.05e-3, rel=1e-3) and sizes[9] < 5e-4

@@ -68,7 +68,7 @@ def test_encoding_decoding_passes_through_pure_noise():
 
 def test_moments_of_the_interpolant():
     rng, n, t = np.random.default_rng(0), 50_000, jnp.asarray(0.3)
-    x0, x1, z = (jnp.asarray(rng.normal(size=n) * s, jnp.float32) for s in (1.0, 2.0, 1.0))
+    x0, x1, z = (jax.device_put(np.asarray(rng.normal(size=n) * s, np.float32)) for s in (1.0, 2.0, 1.0))
     got = np.asarray(interpolate(LinearInterpolant(0.7)(t), x0, x1, z), np.float64).var()
     assert got == pytest.approx(0.49 + 4 * 0.09 + 0.49 * 0.21, rel=4 * np.sqrt(2 / n))
 

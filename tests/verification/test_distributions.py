@@ -25,7 +25,7 @@ METRICS = {
 
 
 def normals(seed, shape, mean=0.0, std=1.0):
-    return jnp.asarray(np.random.default_rng(seed).normal(mean, std, shape), jnp.float32)
+    return jax.device_put(np.asarray(np.random.default_rng(seed).normal(mean, std, shape), np.float32))
 
 
 # covRMSE

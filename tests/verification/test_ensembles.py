@@ -21,7 +21,7 @@ from subgrid.verification.ensembles import (
 
 
 def normals(seed, shape, std=1.0):
-    return jnp.asarray(np.random.default_rng(seed).normal(0, std, shape), jnp.float32)
+    return jax.device_put(np.asarray(np.random.default_rng(seed).normal(0, std, shape), np.float32))
 
 
 # CRPS

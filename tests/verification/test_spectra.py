@@ -12,11 +12,11 @@ GRIDS = [(16,), (15,), (2,), (16, 16), (16, 15), (6, 8, 5)]
 
 
 def normals(seed, shape):
-    return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
+    return jax.device_put(np.asarray(np.random.default_rng(seed).normal(size=shape), np.float32))
 
 
 def wave(n, k):
-    return jnp.cos(2 * jnp.pi * k * jnp.arange(n) / n)
+    return jax.device_put(np.cos(2 * np.pi * k * np.arange(n) / n).astype(np.float32))
 
 
 @pytest.mark.parametrize("grid", GRIDS)

@@ -250,7 +250,7 @@ def test_dependent_observations():
 
 def hostile_denoiser(x, sigma):
     """A Jacobian that is neither symmetric nor definite, as an under-trained network's."""
-    matrix = jnp.asarray(np.random.default_rng(3).normal(size=(N, N)), jnp.float32)
+    matrix = jax.device_put(np.asarray(np.random.default_rng(3).normal(size=(N, N)), np.float32))
     return jnp.tanh(matrix @ x)
 
 

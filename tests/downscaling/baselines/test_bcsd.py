@@ -78,7 +78,7 @@ def test_ratios_keep_positive_fields_positive_and_the_mean():
 
 
 def test_the_cubic_upsampler_passes_through_subsampled_values_and_keeps_plane_block_means():
-    y = jnp.asarray(np.random.default_rng(0).normal(size=(2, 4, 6)), jnp.float32)
+    y = jax.device_put(np.asarray(np.random.default_rng(0).normal(size=(2, 4, 6)), np.float32))
     through = cubic_upsampler(Subsample((8, 18), (2, 3)), **PLACE)
     np.testing.assert_allclose(through.interpolate(y)[:, ::2, ::3], y, atol=1e-6)
     block = BlockMean((24,), 4)

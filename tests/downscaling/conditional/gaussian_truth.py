@@ -2,7 +2,6 @@
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
@@ -35,14 +34,14 @@ def as_prior(covariance: np.ndarray, shape: tuple[int, ...]) -> GaussianPrior:
     variances = np.maximum(variances, 0.0)  # of rounding
     components = vectors.T[:0:-1].reshape(-1, *shape)
     parts = np.full(shape, 0.3), components, variances[:0:-1], variances[0], np.ones(shape)
-    return GaussianPrior(*(jnp.asarray(part, jnp.float32) for part in parts))
+    return GaussianPrior(*(jax.device_put(np.asarray(part, np.float32)) for part in parts))
 
 
 def matrix_of(operator, n_channels: int) -> np.ndarray:
     """C′ on flattened fields."""
     shape = (n_channels, *operator.fine_shape)
-    units = jnp.eye(int(np.prod(shape))).reshape(-1, *shape)
-    return np.asarray(jax.vmap(operator)(units), np.float64).reshape(len(units), -1).T
+    units = np.eye(int(np.prod(shape)), dtype=np.float32).reshape(-1, *shape)
+    return np.asarray(jax.jit(jax.vmap(operator))(units), np.float64).reshape(len(units), -1).T
 
 
 def posterior(covariance, matrix, y, noise_variance: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
@@ -64,5 +63,6 @@ def noisy(network, *, scale: float = 0.3):
     arrays, static = eqx.partition(network, eqx.is_inexact_array)
     leaves, tree = jax.tree.flatten(arrays)
     keys = jr.split(jr.key(1), len(leaves))
-    moved = [leaf + scale * jr.normal(key, leaf.shape) for leaf, key in zip(leaves, keys, strict=True)]
+    add = lambda leaves, keys: [leaf + scale * jr.normal(k, leaf.shape) for leaf, k in zip(leaves, keys, strict=True)]  # noqa: E731
+    moved = jax.jit(add)(leaves, keys)
     return eqx.combine(jax.tree.unflatten(tree, moved), static)

@@ -27,7 +27,7 @@ def test_gaussians_are_mapped_affinely():
 
 def test_mapped_samples_have_the_target_distribution():
     rng = np.random.default_rng(1)
-    source, target = (jnp.asarray(rng.gamma(k, size=(20_000, 1)), jnp.float32) for k in (2.0, 5.0))
+    source, target = (jax.device_put(np.asarray(rng.gamma(k, size=(20_000, 1)), np.float32)) for k in (2.0, 5.0))
     mapped = jax.vmap(fit_quantile_mapping(source, target))(source)
     levels = jnp.linspace(0.05, 0.95, 10)
     np.testing.assert_allclose(jnp.quantile(mapped, levels), jnp.quantile(target, levels), rtol=5e-3)
@@ -65,7 +65,7 @@ def test_it_is_monotone_and_keeps_shapes():
     transport = fit_quantile_mapping(as_fields(2 * QUANTILES), as_fields(np.sinh(QUANTILES)))
     values = jax.vmap(lambda v: transport(v[None])[0])(jnp.linspace(-9, 9, 500))
     assert (jnp.diff(values) > 0).all()
-    source = jnp.asarray(np.random.default_rng(0).normal(size=(200, 1, 2, 3)), jnp.float32)
+    source = jax.device_put(np.asarray(np.random.default_rng(0).normal(size=(200, 1, 2, 3)), np.float32))
     assert fit_quantile_mapping(source, source)(source[0]).shape == (1, 2, 3)
     np.testing.assert_allclose(fit_quantile_mapping(source, source)(source[0]), source[0], atol=1e-5)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
@@ -123,7 +124,7 @@ def refined_model(*, network: bool = False) -> GaussianModel:
     gain = NetworkGain(1.0, 0.5, 0.01, 100, 50.0) if network else None
     choice = PriorChoice(None, len(variances) - 1, {}, {})
     prior = RefinedPrior(refined, RefinementSettings(patch=2, channels=(4,)), scale, choice, gain)
-    climatology = Climatology(jnp.asarray(rng.normal(size=(3, 2, SIDE, SIDE)), jnp.float32))
+    climatology = Climatology(jax.device_put(np.asarray(rng.normal(size=(3, 2, SIDE, SIDE)), np.float32)))
     free = np.float32([np.inf] * 2)
     chain = Chain((Bounded(-free, free), Anomaly(climatology), Masked(MASK)))
     rows = np.zeros((4, SIDE, SIDE))

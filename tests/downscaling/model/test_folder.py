@@ -68,9 +68,8 @@ def nonzero(network, seed: int):
     arrays, static = eqx.partition(network, eqx.is_inexact_array)
     leaves, tree = jax.tree.flatten(arrays)
     keys = jr.split(jr.key(seed), len(leaves))
-    return eqx.combine(
-        jax.tree.unflatten(tree, [0.1 * jr.normal(k, x.shape) for k, x in zip(keys, leaves, strict=True)]), static
-    )
+    drawn = jax.jit(lambda keys: [0.1 * jr.normal(k, x.shape) for k, x in zip(keys, leaves, strict=True)])(keys)
+    return eqx.combine(jax.tree.unflatten(tree, drawn), static)
 
 
 def guided(folder: Path, seed: int = 0) -> None:
