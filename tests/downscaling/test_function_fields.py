@@ -1,5 +1,6 @@
 """Models of functions for labelled arrays: coordinates in, coordinates out, and what coordinates cannot be."""
 
+import jax
 import jax.random as jr
 import numpy as np
 import optax
@@ -14,7 +15,8 @@ from subgrid.training.fitting import TrainingSchedule
 from ..functional.small import Nothing
 
 LENGTH = 1.0
-FIELDS = np.stack([np.asarray(GaussianField(2.5, 9.0).sample((32,), key=k))[0] for k in jr.split(jr.key(0), 48)])
+DRAW = jax.jit(jax.vmap(lambda key: GaussianField(2.5, 9.0).sample((32,), key=key)))
+FIELDS = np.asarray(DRAW(jr.split(jr.key(0), 48)))[:, 0]
 
 
 def at(n):

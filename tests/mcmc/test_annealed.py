@@ -71,7 +71,8 @@ def test_variance_on_a_gaussian_follows_its_recursion_through_all_levels():
     assert expected > 1.2 * (1 + 0.1**2)
 
 
-CENTRES = 4 * jnp.stack([jnp.cos(jnp.arange(8) * jnp.pi / 4), jnp.sin(jnp.arange(8) * jnp.pi / 4)], axis=1)
+TURN = np.arange(8) * np.pi / 4
+CENTRES = jax.device_put(4 * np.stack([np.cos(TURN), np.sin(TURN)], axis=1).astype(np.float32))
 
 
 def eight_gaussians_score(x, sigma):

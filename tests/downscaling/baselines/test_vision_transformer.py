@@ -44,7 +44,7 @@ def fields(n: int, seed: int) -> np.ndarray:
 
 FIELDS, NEW = fields(2000, 0), fields(2000, 1)
 COARSE = np.asarray(OPERATOR(jnp.asarray(NEW)))
-MATRIX = np.asarray(jax.vmap(OPERATOR)(jnp.eye(N))).T
+MATRIX = np.asarray(jax.jit(jax.vmap(OPERATOR))(np.eye(N, dtype=np.float32))).T
 GAIN = COVARIANCE @ MATRIX.T @ np.linalg.inv(MATRIX @ COVARIANCE @ MATRIX.T)
 LEFT = np.trace(COVARIANCE - GAIN @ MATRIX @ COVARIANCE) / N
 """The exact conditional variance, a point."""

@@ -3,8 +3,8 @@
 import dataclasses
 from typing import Any
 
+import equinox as eqx
 import jax
-import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import xarray as xr
@@ -63,7 +63,7 @@ def numbers(*shape: int) -> np.ndarray:
 
 
 def on_device(*shape: int) -> jax.Array:
-    return jnp.asarray(numbers(*shape))
+    return jax.device_put(numbers(*shape))
 
 
 def curvilinear() -> xr.Dataset:
@@ -106,13 +106,13 @@ MAPPING = QuantileMapping(on_device(5, 3), on_device(5, 3))
 FITTED_ON = FittedOn(numbers(40, 1, 3), np.arange(40) < 30, numbers(35, 1, 3), {"method": "gaussian", "strength": 0.4})
 LINEAR = LinearVelocity(on_device(5, 6, 6), on_device(5, 6))
 KEYS = iter(jr.split(jr.key(0), 20))
-MLP_VELOCITY = NetworkVelocity(MLP((2, 3), (2, 3), hidden=(4, 4), key=next(KEYS)), 0.7)
-UNET = UNet(2, 2, 2, UNetSettings((4, 8), 1, 1, ("reflect", "periodic"), (1,), 2, 8), key=next(KEYS))
+MLP_VELOCITY = NetworkVelocity(eqx.filter_jit(MLP)((2, 3), (2, 3), hidden=(4, 4), key=next(KEYS)), 0.7)
+UNET = eqx.filter_jit(UNet)(2, 2, 2, UNetSettings((4, 8), 1, 1, ("reflect", "periodic"), (1,), 2, 8), key=next(KEYS))
 BRIDGE = Bridge(CorrectedVelocity(LINEAR, MLP_VELOCITY), CorrectedVelocity(LINEAR, MLP_VELOCITY), 0.5)
 CANDIDATE = Candidate("gaussian", 0.1 + 0.2, 1e-17, float("nan"), 0.3, 0.4, -0.5, float("inf"))
 CLIMATE = CoarseClimate(CLIMATOLOGY, MemberClimates(("r1i1p1", "r2i1p1"), numbers(2, 3, 2, 3, 4), np.array([9, 7])))
 TABLE = Dispersion(on_device(2, 3), on_device(2, 3))
-SHAPE = Shape(on_device(5), on_device(2, 2, 3, 5), on_device(2, 3), jnp.asarray(np.array([0, 1, 0])))
+SHAPE = Shape(on_device(5), on_device(2, 2, 3, 5), on_device(2, 3), jax.device_put(np.array([0, 1, 0])))
 CALIBRATION = SpreadCalibration(on_device(4), on_device(2, 3), on_device(2, 3), TABLE, TABLE, SHAPE)
 
 SEEN = SeenFields(numbers(1, 4), abs(numbers(1, 4)), numbers(2, 4), abs(numbers(2)), 0.25, np.sort(abs(numbers(9))))
@@ -122,7 +122,8 @@ MEASURED = MeasuredSpectrum(abs(numbers(1, 9)), (16,), abs(numbers(1)), abs(numb
 NOISE, DATA = GaussianField(1.0, 3.0, 2.0, variance=1.0), field_of(MEASURED, 2.0)
 STANDARD = Standard((0.5,), (2.0,), BOX)
 FUNCTIONS = FunctionSpace(NOISE, DATA, (16,), STANDARD, None)
-BAND = BandNetwork(UNet(1, 1, 1, UNetSettings(channels=(4,), n_blocks=1, patch=2), key=jr.key(9)), BOX, (16,))
+SMALL = eqx.filter_jit(UNet)(1, 1, 1, UNetSettings(channels=(4,), n_blocks=1, patch=2), key=jr.key(9))
+BAND = BandNetwork(SMALL, BOX, (16,))
 OPERATOR = ModewiseOperator(BAND, DATA, NOISE)
 
 EXAMPLES: dict[str, Any] = {

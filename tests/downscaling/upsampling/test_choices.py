@@ -1,5 +1,6 @@
 """Samplers, noise levels and guidance by name: what is made, and names that there are not."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from subgrid.downscaling.upsampling import choices
 from subgrid.downscaling.upsampling.choices import noising_process
 
 RANGE = (2e-3, 80.0)
-WHITE = GaussianPrior(jnp.zeros((1, 8)), jnp.eye(8)[:3, None], jnp.ones(3), jnp.ones(()), jnp.ones((1, 8)))
+PARTS = np.zeros((1, 8)), np.eye(8)[:3, None], np.ones(3), np.ones(()), np.ones((1, 8))
+WHITE = GaussianPrior(*jax.device_put([part.astype(np.float32) for part in PARTS]))
 
 
 def test_the_cut_schedule_is_the_usual_one_at_another_pace():
