@@ -2,8 +2,8 @@
 
     .venv/bin/python -m benchmarks.opening_archives 50
 
-prints the rows with that many files of 1 GB to inspect. These are sparse: they take up a few MB of the disk, and nearly
-all of their values are one. Iberia lies beside the project; without it there is no row of it.
+prints the rows with that many files of 1 GB to inspect, of which four are checked. These are sparse: they take up a few
+MB of the disk, and nearly all values are one. Iberia lies beside the project; without it there is no row of it.
 """
 
 import json

@@ -9,6 +9,8 @@ With Σ of r components and a remainder ρ, Σ_y differs from ρI only in the sp
 C′, so it is again a `GaussianPrior`, of at most r + n components for n coarse values.
 """
 
+import functools
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -16,6 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from subgrid.diffusion.gaussian_prior import FULL, GaussianPrior
+from subgrid.numerics.from_numpy import from_numpy
 from subgrid.numerics.threads import one_blas_thread
 from subgrid.types import Coarsening
 
@@ -94,8 +97,8 @@ def condition(
     noise = checked_noise_variance(noise_variance, coarse_shape)
     n, shape = int(np.prod(coarse_shape)), prior.mean.shape
     support = np.asarray(prior.support, np.float64).reshape(-1)
-    units = np.eye(n, dtype=jnp.result_type(float)).reshape(n, *coarse_shape)
-    rows = jax.vmap(operator.adjoint)(jax.device_put(units))
+    units = from_numpy(np.eye(n).reshape(n, *coarse_shape), jnp.result_type(float))
+    rows = jax.vmap(operator.adjoint)(units)
     H = np.asarray(rows, np.float64).reshape(n, -1) * support
     V = np.asarray(prior.directions, np.float64).reshape(-1, H.shape[1])
     rho = float(prior.remainder)
@@ -110,8 +113,7 @@ def condition(
     variances, vectors = variances[::-1], vectors[:, ::-1]  # the largest first
     variances = np.where(variances > NOTHING * within.diagonal().max(initial=0.0), variances, 0.0)
     components = (vectors.T @ basis).reshape(-1, *shape)
-    dtype = prior.mean.dtype
-    as_array = lambda part: jax.device_put(np.asarray(part, dtype))  # noqa: E731
+    as_array = functools.partial(from_numpy, dtype=prior.mean.dtype)
     spread = GaussianPrior(
         as_array(np.zeros(shape)), as_array(components), as_array(variances), prior.remainder, prior.support
     )

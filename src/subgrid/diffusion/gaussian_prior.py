@@ -20,6 +20,7 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Array, Bool, Float, Scalar
 
+from subgrid.numerics.from_numpy import from_numpy
 from subgrid.numerics.noise import standard_normal
 from subgrid.types import Key
 
@@ -130,7 +131,7 @@ def fit_gaussian_prior(
     centre = np.zeros(shape)
     centre[inside] = mean
     parts = (centre, lifted, variances[:n_components], remainder, inside)
-    return GaussianPrior(*(jax.device_put(np.asarray(part, np.float32)) for part in parts))
+    return GaussianPrior(*map(from_numpy, parts))
 
 
 def principal_components(

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from subgrid.diffusion.process import Process
+from subgrid.numerics.from_numpy import from_numpy
 
 
 def karras_grid(
@@ -103,7 +104,7 @@ def _levels_in_time(process: Process, n_levels: int) -> Float[Array, " level"]:
 
 def _levels(sigma: np.ndarray) -> Float[Array, " level"]:
     """Computed by NumPy, which has nothing to compile, and in the precision of JAX from here on."""
-    return jax.device_put(np.asarray(sigma, jnp.result_type(float)))
+    return from_numpy(sigma, jnp.result_type(float))
 
 
 def _check(n_levels: int, sigma_min: float, sigma_max: float) -> None:

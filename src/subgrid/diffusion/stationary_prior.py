@@ -7,11 +7,11 @@ points, where principal components would fit as many as pairs of points. Real co
 every eigenvector of Ŝ_k, so the result is a `GaussianPrior` like any other.
 """
 
-import jax
 import numpy as np
 from jaxtyping import Complex, Float
 
 from subgrid.diffusion.gaussian_prior import GaussianPrior
+from subgrid.numerics.from_numpy import from_numpy
 
 AT_ONCE = 2**22
 """Values whose modes are held at a time: 64 MiB of complex numbers, however long the archive."""
@@ -61,7 +61,7 @@ def fit_stationary_prior(
     rest = max(variances.sum() - found.sum(), 0.0) / (size - wanted)
     constant = np.broadcast_to(mean.reshape(-1, *(1,) * len(space)), fields.shape[1:])
     parts = (constant, components, found, rest, np.ones(fields.shape[1:]))
-    return GaussianPrior(*(jax.device_put(np.asarray(part, np.float32)) for part in parts))
+    return GaussianPrior(*map(from_numpy, parts))
 
 
 def _spectrum(

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Num, Scalar
 
+from subgrid.numerics.from_numpy import from_numpy
 from subgrid.numerics.modes import Boundary, Box
 from subgrid.numerics.spectra import Flat, PowerLaw, Spectrum, limit_variance, measure_spectrum, point_variance
 from subgrid.types import Key
@@ -271,7 +272,7 @@ def as_gain(values: Float[np.ndarray, "..."]) -> Float[Array, "..."]:
     Returns:
         The same as a JAX array of the default precision.
     """
-    return jax.device_put(np.asarray(values, jnp.result_type(float)))
+    return from_numpy(values, jnp.result_type(float))
 
 
 def _box(length: float | Sequence[float], boundary: Boundary) -> Box:

@@ -16,6 +16,7 @@ import numpy as np
 from jax.experimental import sparse
 from jaxtyping import Array, Float, Scalar
 
+from subgrid.numerics.from_numpy import from_numpy
 from subgrid.types import Spatial
 
 
@@ -180,8 +181,7 @@ class SparseCoarsening(eqx.Module):
         gram = (weights @ weights.T).toarray()
         eigenvalues, eigenvectors = np.linalg.eigh(gram)
         eigenvalues[eigenvalues < rank_tolerance * eigenvalues.max()] = 0.0
-        self.eigenvalues = jax.device_put(eigenvalues.astype(np.float32))
-        self.eigenvectors = jax.device_put(eigenvectors.astype(np.float32))
+        self.eigenvalues, self.eigenvectors = from_numpy(eigenvalues), from_numpy(eigenvectors)
         self.matrix, self.transpose = _of_scipy(weights), _of_scipy(weights.T)
 
     def __call__(self, x: Float[Array, "*fine"]) -> Float[Array, "*coarse"]:
@@ -286,12 +286,11 @@ def _with_zeros_between(y: Array, factors: Spatial) -> Array:
 
 
 def _of_scipy(weights) -> sparse.BCOO:
-    """A SciPy matrix as one of JAX, row by row, float32; made in NumPy, where nothing is compiled for each shape."""
-    rows = weights.tocsr().astype(np.float32)
+    """A SciPy matrix as one of JAX, row by row, float32."""
+    rows = weights.tocsr()
     rows.sum_duplicates()
     entries = rows.tocoo()
-    indices = np.stack([entries.row, entries.col], axis=1).astype(np.int32)
-    arrays = jax.device_put((entries.data, indices))
+    arrays = from_numpy(entries.data), from_numpy(np.stack([entries.row, entries.col], axis=1), np.int32)
     return sparse.BCOO(arrays, shape=rows.shape, indices_sorted=True, unique_indices=True)
 
 

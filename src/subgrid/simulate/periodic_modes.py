@@ -32,7 +32,7 @@ def to_modes(fields: Float[Array, "*lead y x"]) -> Complex[Array, "*lead ky kx"]
     Returns:
         The amplitudes, kx ≥ 0 only.
     """
-    return jnp.fft.rfft2(fields, norm="forward") * jnp.asarray(grid_of(fields.shape[-1]).kept)
+    return jnp.fft.rfft2(fields, norm="forward") * grid_of(fields.shape[-1]).kept
 
 
 def velocity_modes(zeta: Complex[Array, "ky kx"]) -> Complex[Array, "2 ky kx"]:

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
+from subgrid.numerics.from_numpy import from_numpy
 from subgrid.transport.unpaired import require_same_fields
 
 
@@ -70,7 +71,7 @@ def fit_gaussian_map(
         )
     jitter = ridge * (np.trace(cov1) + np.trace(cov2)) / (2 * d) * np.eye(d)
     matrix = monge_matrix(cov1 + jitter, cov2 + jitter)
-    return GaussianMap(*(jax.device_put(np.asarray(part, np.float32)) for part in (matrix, m1, m2)))
+    return GaussianMap(*map(from_numpy, (matrix, m1, m2)))
 
 
 def monge_matrix(

@@ -23,6 +23,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
+from subgrid.numerics.from_numpy import from_numpy
 from subgrid.transport.gaussian import GaussianMap, monge_matrix
 
 RIDGE = 1e-6
@@ -102,7 +103,7 @@ def fit_shrunk_gaussian_map(
     pooled, jitter = (first + second) / 2, RIDGE * np.eye(len(m1))
     first, second = (pooled + strength * (each - pooled) for each in (first, second))
     matrix = d2[:, None] * monge_matrix(first + jitter, second + jitter) / d1
-    return GaussianMap(*(jax.device_put(np.asarray(part, np.float32)) for part in (matrix, m1, m2))), (rho1, rho2)
+    return GaussianMap(*map(from_numpy, (matrix, m1, m2))), (rho1, rho2)
 
 
 def _shrunk_moments(samples: Array) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, assert_never, get_args
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -283,13 +284,18 @@ def apply_debiaser(
         >>> debiased.shape == coarse.shape
         True
     """
-    fields, n, move, parts = np.asarray(coarse), len(coarse), jax.jit(jax.vmap(debiaser)), []
+    fields, n, parts = np.asarray(coarse), len(coarse), []
     for first in range(0, n, chunk):
         place = np.arange(first, first + min(chunk, n)) % n  # the last chunk is filled up: one shape, one compilation
-        parts.append(np.asarray(move(fields[place]))[: n - first])
+        parts.append(np.asarray(_move(debiaser, jax.device_put(fields[place])))[: n - first])
         if report is not None:
             report(min(first + chunk, n), n)
     return np.concatenate(parts)
+
+
+@eqx.filter_jit  # T as an argument: another of the same kind and shapes is not compiled again
+def _move(debiaser: Debiaser, fields: Array) -> Array:
+    return jax.vmap(debiaser)(fields)
 
 
 def _fits_and_rests(

@@ -39,7 +39,6 @@ class Climatology(eqx.Module):
 
     mean_coefficients: Float[Array, "basis channel *space"]
 
-    @eqx.filter_jit
     def mean(self, phase: Float[Array, " time"]) -> Float[Array, "time channel *space"]:
         """c(φ)."""
         return _evaluate(self.mean_coefficients, phase)

@@ -81,9 +81,9 @@ def fit(run: NavierStokesRun, factor: int, name: str, *, update: Update, key: Ke
         case "ddib" | "sdedit":
             return _noised(run, factor, coarse, name, update=update)
         case _:
-            more = {} if name == "entropic-ot" else {"n_correction_samples": MOVED * config.debias.n_samples}
+            moved = {} if name == "entropic-ot" else {"n_correction_samples": MOVED * config.debias.n_samples}
             settings = debias_settings(
-                **more,
+                **moved,
                 periodic=True,
                 symmetries=_group(run, factor),
                 **config.debias.model_dump(exclude={"noising_level", "n_noising_steps", "n_noising_levels"}),

@@ -125,7 +125,7 @@ def _covariance_plate(comparison: Comparison, grid: str, who: str) -> Plate:
 
 
 def _debiasing_plates(evidence: Evidence, channel: int) -> Iterator[Plate]:
-    chosen = _spread_out(len(evidence.raw), CASES_SHOWN)
+    chosen = evenly_spaced(len(evidence.raw), CASES_SHOWN)
     if not len(chosen):
         return
     raw, debiased = evidence.raw[chosen, channel], evidence.debiased[chosen, channel]
@@ -152,7 +152,7 @@ def _debiasing_plates(evidence: Evidence, channel: int) -> Iterator[Plate]:
 
 
 def _unpaired_plates(evidence: Evidence, channel: int) -> Iterator[Plate]:
-    for number, case in enumerate(_spread_out(len(evidence.generated), 2), start=1):
+    for number, case in enumerate(evenly_spaced(len(evidence.generated), 2), start=1):
         members, cubic = evidence.generated[case, :, channel], evidence.cubic[case, channel]
         figure = _lines_or_stamps(members, cubic, evidence)
         yield _plate(
@@ -183,7 +183,7 @@ def _perfect_plates(evidence: Evidence, channel: int) -> Iterator[Plate]:
         if evidence.n_space == 1
         else "The spread has a colour scale of its own, from zero."
     )
-    for number, case in enumerate(_spread_out(len(evidence.perfect_truth), CASES_SHOWN), start=1):
+    for number, case in enumerate(evenly_spaced(len(evidence.perfect_truth), CASES_SHOWN), start=1):
         members, truth = evidence.perfect_ensemble[case, :, channel], evidence.perfect_truth[case, channel]
         coarse = evidence.perfect_target[case, channel]
         if evidence.n_space == 1:
@@ -290,8 +290,3 @@ def _spread(members: np.ndarray) -> float:
 
 def _label(evidence: Evidence) -> str:
     return f"{evidence.variable} [{evidence.units}]" if evidence.units not in ("", "1") else evidence.variable
-
-
-def _spread_out(available: int, wanted: int) -> np.ndarray:
-    """Indices of up to `wanted` cases, far from each other."""
-    return evenly_spaced(available, wanted)
