@@ -52,6 +52,8 @@ EXPONENTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 TILE_WIDTH = 4.8
 """Inches: 460 pixels on a page, so that two tiles stand side by side and one still reads well on a phone."""
+LEGEND_WIDTH = 0.82
+"""Of a figure, right of what its ordinate takes."""
 
 SETTINGS: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
@@ -109,8 +111,15 @@ def tile(height: Number) -> Figure:
 
 
 def legend_above(axes: Axes, columns: int = 4) -> None:
-    """The legend in a row over the axes, where it can hide no line."""
-    axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=columns, borderaxespad=0.2)
+    """The legend in a row over the axes, where it can hide no line; in smaller letters where its names are too long."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    options: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (-0.02, 1.0), "ncols": columns}
+    legend = axes.legend(borderaxespad=0.2, **options)
+    wide = legend.get_window_extent().width / (LEGEND_WIDTH * figure.bbox.width)
+    if wide > 1:
+        size = legend.get_texts()[0].get_fontproperties().get_size_in_points() / wide
+        axes.legend(borderaxespad=0.2, fontsize=size, **options)
 
 
 def field_scale(*fields: np.ndarray) -> tuple[str, Normalize]:
