@@ -127,7 +127,9 @@ def test_the_loss_of_the_exact_velocity_is_the_variance_that_is_left():
 
 
 def test_a_network_between_modes_is_one_velocity_on_all_grids():
-    velocity = ModewiseVelocity(BandNetwork(Multiplier(1, 1, key=jr.key(0)), ROUGH.box, (9,)), SMOOTH, ROUGH)
+    velocity = ModewiseVelocity(
+        BandNetwork(Multiplier(2, 1, key=jr.key(0)), ROUGH.box, (9,), sees_answer=True), SMOOTH, ROUGH
+    )
     x = jax.device_put(np.asarray(np.random.default_rng(0).normal(size=(1, 16)), np.float32))
     coarse = jax.jit(lambda x: velocity(ROUGH.box.resize(x, (9,)), 0.4))(x)
     fine = jax.jit(lambda x: ROUGH.box.resize(velocity(x, 0.4), (9,)))(x)

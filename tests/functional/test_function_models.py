@@ -134,7 +134,7 @@ def test_known_fields_reach_the_network(kind):
     known = draws(DATA, 400, 9, seed=1)
     settings = FunctionSettings(schedule=ONE_STEP, batch_size=4)
     model = kind.fit(
-        FIELDS, noise=NOISE, network=Multiplier(2, 1, key=jr.key(0)), known=known, settings=settings, key=jr.key(0)
+        FIELDS, noise=NOISE, network=Multiplier(3, 1, key=jr.key(0)), known=known, settings=settings, key=jr.key(0)
     )
     draw = jax.jit(lambda known: model.sample((32,), known=known, key=jr.key(1)))
     first, second = (draw(jnp.asarray(known[i], jnp.float32)) for i in (0, 1))
@@ -159,7 +159,7 @@ def test_training_finds_what_no_gaussian_has():
     model = FunctionFlow.fit(
         rings(1000, 16),
         noise=NOISE,
-        network=Multiplier(1, 1, width=32, gain=1.0, key=jr.key(1)),
+        network=Multiplier(2, 1, width=32, gain=1.0, key=jr.key(1)),
         settings=FunctionSettings(schedule=schedule, batch_size=128),
         key=jr.key(0),
     )
@@ -176,7 +176,7 @@ def test_training_of_scores_begins_at_the_exact_operator_and_unlearns_noise():
     FunctionDiffusion.fit(
         FIELDS,
         noise=NOISE,
-        network=Multiplier(1, 1, gain=1.5, key=jr.key(1)),
+        network=Multiplier(2, 1, gain=1.0, key=jr.key(1)),
         settings=FunctionSettings(schedule=schedule, batch_size=64),
         report=lambda step, metrics: losses.append(metrics["loss"]),
         key=jr.key(0),
@@ -235,7 +235,7 @@ def trained(kind, noise, preconditioning):
     return kind.fit(
         components(4000, 32),
         noise=noise,
-        network=FNO(1, 1, 1, size, key=jr.key(1)),
+        network=FNO(2 if preconditioning == "modes" else 1, 1, 1, size, key=jr.key(1)),
         settings=FunctionSettings(schedule=schedule, batch_size=128, preconditioning=preconditioning),
         key=jr.key(0),
     )

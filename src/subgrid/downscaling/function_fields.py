@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from subgrid.downscaling.prior.functions import suited_noise
 from subgrid.functional.function_diffusion import FunctionDiffusion
+from subgrid.functional.preconditioning import n_features
 from subgrid.functional.preparation import FunctionSettings
 from subgrid.networks.unet import UNet, UNetSettings
 from subgrid.numerics.modes import Boundary, Box
@@ -216,7 +217,8 @@ def fit_functions(
         fields: (sample, *space), with uniform coordinates of every space dimension.
         sample_dim: the dimension of samples; all others are space.
         boundary: "periodic" (default), or "neumann" for fields between walls.
-        network: between fields of the training grid; default a UNet of the default size with patches of 2 points.
+        network: from two channels of the training grid to one (`functional.n_features`); default a UNet of the
+            default size with patches of 2 points.
         settings: of the training.
         report: called as for `training.fit`.
         key: random key.
@@ -241,7 +243,7 @@ def fit_functions(
     model_key, fit_key = jr.split(key)
     if network is None:
         padding = "periodic" if boundary == "periodic" else "reflect"
-        network = UNet(1, 1, len(dims), UNetSettings(patch=2, padding=padding), key=model_key)
+        network = UNet(n_features(1), 1, len(dims), UNetSettings(patch=2, padding=padding), key=model_key)
     noise = suited_noise(values, box)
     model = FunctionDiffusion.fit(values, noise=noise, network=network, settings=settings, report=report, key=fit_key)
     return FunctionFields(model, axes, None if fields.name is None else str(fields.name), fields.attrs)

@@ -79,6 +79,8 @@ from .preconditioning import (
     BandNetwork as BandNetwork,
     ModewiseOperator as ModewiseOperator,
     PointwiseOperator as PointwiseOperator,
+    n_features as n_features,
+    seen as seen,
 )
 from .preparation import (
     FunctionSettings as FunctionSettings,

@@ -45,13 +45,13 @@ class ModewiseVelocity(eqx.Module):
         v = v_G(x, t) + √(λ₀λ₁/V) N(V^{−1/2} x, t)
 
     Args:
-        network: between fields of unit variance; t goes to it as itself.
+        network: of fields of unit variance; t goes to it as itself.
         data: N(0, C₁), of the measured spectrum.
         base: N(0, C₀).
         sigma_min: σ, default 0.
 
     Examples:
-        >>> velocity = ModewiseVelocity(BandNetwork(network, base.box, (64,)), data, base)
+        >>> velocity = ModewiseVelocity(BandNetwork(network, base.box, (64,), sees_answer=True), data, base)
     """
 
     network: BandNetwork
@@ -64,8 +64,10 @@ class ModewiseVelocity(eqx.Module):
     ) -> Float[Array, "channel *space"]:
         box, shape = self.base.box, x.shape[1:]
         total, rate = path_variances(self.data, self.base, shape, t, sigma_min=self.sigma_min)
-        modes = box.to_modes(x)
-        learned = self.network(modes / jnp.sqrt(_or_infinity(total)), shape, jnp.asarray(t), known)
+        modes, grid = box.to_modes(x), self.network.grid
+        in_band, _ = path_variances(self.data, self.base, grid, t, sigma_min=self.sigma_min)
+        first = as_gain(self.data.mode_variances(grid))
+        learned = self.network(modes, shape, jnp.asarray(t), known, first=first, total=in_band)
         both = as_gain(self.base.mode_variances(shape) * self.data.mode_variances(shape))
         return box.from_modes(rate * modes + jnp.sqrt(both / _or_infinity(total)) * learned, shape)
 

@@ -67,7 +67,7 @@ class FunctionDiffusion(eqx.Module):
         Args:
             fields: samples on a uniform grid of the noise's box, any unit.
             noise: N(0, C); any scale, of which levels are multiples.
-            network: N(features, ¼ log s), from channels (and known channels) to channels, both of unit variance.
+            network: N(features, ¼ log s), from `n_features` channels to channels, both of unit variance.
             known: what each field is conditioned on, on a uniform grid of its own over the same box; default nothing.
             settings: of training and preconditioning.
             checkpoints: where to save and resume, default nowhere.
@@ -260,7 +260,7 @@ def _operator(
 ) -> ModewiseOperator | PointwiseOperator:
     box = space.noise.box
     if settings.preconditioning == "modes":
-        band = BandNetwork(network, box, space.grid, settings.on_given_grid)
+        band = BandNetwork(network, box, space.grid, settings.on_given_grid, sees_answer=True)
         return ModewiseOperator(band, space.data, space.noise)
     data, noise = (float(np.mean(each.variance(space.grid))) for each in (space.data, space.noise))
     return PointwiseOperator(network, data, noise, box)

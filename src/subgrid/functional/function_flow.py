@@ -70,7 +70,7 @@ class FunctionFlow(eqx.Module):
             fields: samples on a uniform grid of the noise's box, any unit.
             noise: the base N(0, C₀); of unit variance by rule, as standardised fields are. The closer its spectrum to
                 that of the data, the cheaper the flow; smoother than the data is allowed.
-            network: N(features, t), from channels (and known channels) to channels, both of unit variance.
+            network: N(features, t), from `n_features` channels to channels, both of unit variance.
             known: what each field is conditioned on, on a uniform grid of its own over the same box; default nothing.
             settings: of training and preconditioning.
             checkpoints: where to save and resume, default nowhere.
@@ -261,5 +261,5 @@ def _velocity(
     box = space.noise.box
     if settings.preconditioning == "points":
         return PointwiseVelocity(network, box)
-    band = BandNetwork(network, box, space.grid, settings.on_given_grid)
+    band = BandNetwork(network, box, space.grid, settings.on_given_grid, sees_answer=True)
     return ModewiseVelocity(band, space.data, space.noise, settings.sigma_min)

@@ -28,7 +28,7 @@ from subgrid.functional.function_diffusion import FunctionDiffusion
 from subgrid.functional.gaussian_field import GaussianField, fit_gaussian_field
 from subgrid.functional.levels import level_range
 from subgrid.functional.objective import operator_loss
-from subgrid.functional.preconditioning import BandNetwork, ModewiseOperator
+from subgrid.functional.preconditioning import BandNetwork, ModewiseOperator, n_features
 from subgrid.functional.preparation import prepare
 from subgrid.networks.unet import smallest_grid
 from subgrid.numerics.modes import Box
@@ -37,7 +37,7 @@ from subgrid.training.distributed import is_first_process
 from subgrid.training.log import MetricsReport
 from subgrid.types import Key
 
-FORMAT = 1
+FORMAT = 2
 """Of the training: raised whenever another version's would not go on to the same bits."""
 STORE, DESCRIPTION = "functions.zarr", "functions.json"
 SMOOTHNESS = (0.5, 0.25, 0.1)
@@ -142,7 +142,7 @@ def function_settings(
             f"choose a smaller patch ({first.patch}) or fewer levels of channels {first.channels}."
         )
     settings = dataclasses.replace(first, space=grid)
-    eqx.filter_eval_shape(partial(build_network, settings, n_channels), key=jr.key(0))
+    eqx.filter_eval_shape(partial(build_network, settings, n_features(n_channels)), key=jr.key(0))
     return settings
 
 
@@ -193,8 +193,8 @@ def train_function_prior(
         ) from error
     levels = level_range(space.data, noise, space.grid)
     standardiser = Standardiser(jnp.asarray(space.standard.mean), jnp.asarray(space.standard.scale))
-    network = build_network(settings, settings.n_channels, key=substream(key, "network"))
-    untrained = ModewiseOperator(BandNetwork(network, box, space.grid), space.data, noise)
+    network = build_network(settings, n_features(settings.n_channels), key=substream(key, "network"))
+    untrained = ModewiseOperator(BandNetwork(network, box, space.grid, sees_answer=True), space.data, noise)
 
     def loss(operator, batch, key):
         return operator_loss(operator, batch, data=space.data, noise=noise, levels=levels, key=key)

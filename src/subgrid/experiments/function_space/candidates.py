@@ -20,6 +20,7 @@ from subgrid.functional.flow import solve_adaptively
 from subgrid.functional.function_diffusion import FunctionDiffusion
 from subgrid.functional.function_flow import FunctionFlow
 from subgrid.functional.gaussian_field import GaussianField, white_field
+from subgrid.functional.preconditioning import n_features
 from subgrid.functional.preparation import FunctionSettings
 from subgrid.networks.extension import Extension
 from subgrid.networks.fno import FNO, FNOSettings
@@ -49,6 +50,7 @@ def train(
 ) -> Model:
     """One candidate, trained on fields of the training grid."""
     network_key, fit_key = jr.split(key)
+    n = fields.shape[1]
     white, points = candidate.endswith("-white"), candidate.endswith(("-white", "-points"))
     kind = FunctionFlow if candidate.startswith("flow") else FunctionDiffusion
     optimiser = warmup_cosine(table.n_steps, peak=table.learning_rate)
@@ -61,7 +63,7 @@ def train(
     return kind.fit(
         fields,
         noise=_white(box, table.n_points) if white else _trace_class(box, table),
-        network=(_operator if points else _network)(fields.shape[1], box, table, key=network_key),
+        network=_operator(n, n, box, table, key=network_key) if points else _network(n, box, table, key=network_key),
         settings=settings,
         checkpoints=checkpoints,
         report=report,
@@ -81,11 +83,11 @@ def _white(box: Box, n_points: int) -> GaussianField:
 def _network(n_channels: int, box: Box, table: FunctionsTable, *, key: Key) -> eqx.Module:
     """Of a model that works on the modes of the training grid: any network is one operator on all grids there."""
     if table.network == "fno":
-        return _operator(n_channels, box, table, key=key)
+        return _operator(n_features(n_channels), n_channels, box, table, key=key)
     padding = "reflect" if box.boundary == "neumann" else "periodic"
     size = UNetSettings(channels=table.channels, patch=table.patch, padding=padding)
     extra = box.n_space * (1 if padding == "reflect" else 2) if table.coordinates else 0
-    network = UNet(n_channels + extra, n_channels, box.n_space, size, key=key)
+    network = UNet(n_features(n_channels) + extra, n_channels, box.n_space, size, key=key)
     return Placed(network, box.boundary == "neumann") if extra else network
 
 
@@ -105,13 +107,13 @@ class Placed(eqx.Module):
         return self.network(jnp.concatenate([x, places[(slice(None), *(slice(n) for n in x.shape[1:]))]]), time)
 
 
-def _operator(n_channels: int, box: Box, table: FunctionsTable, *, key: Key) -> FNO:
+def _operator(n_seen: int, n_channels: int, box: Box, table: FunctionsTable, *, key: Key) -> FNO:
     """The only network that is one operator on all grids by itself, which those of points need."""
     walls = box.boundary == "neumann"
     settings = FNOSettings(
         table.width, table.n_layers, table.n_modes, extension=1.0 if walls else 0.0, coordinates=table.coordinates
     )
-    return FNO(n_channels, n_channels, box.n_space, settings, key=key)
+    return FNO(n_seen, n_channels, box.n_space, settings, key=key)
 
 
 def draw(
