@@ -284,7 +284,11 @@ def test_evaluations_are_those_asked_for(coarse, model):
     assert float(abs(drawn[None] - drawn[5]).max()) > 1e-5
 
 
-@pytest.mark.parametrize("prior", ["network", "conditional-diffusion", "conditional-flow", "function-space"])
+@pytest.mark.parametrize(
+    # That of `model`, which is asked the same above, is slow.
+    "prior",
+    few(["network", "conditional-flow", "function-space", "conditional-diffusion"], 3),
+)
 def test_every_kind_of_prior_is_fitted_found_again_and_keeps_the_constraint(prior, coarse, fine, tmp_path):
     made = subgrid.fit(fine, coarse, folder=tmp_path / "m", key=0, prior=prior, **QUICK)
     kinds = {"network": Prior, "function-space": FunctionDiffusion}
