@@ -24,7 +24,7 @@ from ...cases import few
 from ..climate_pair import COARSE, FINE, rain, temperature, with_sea
 from ..dated import downscale, fit
 
-NONE: dict[str, Any] = {"n_steps": 0, "debias": "quantile-mapping", "n_components": (10,)}
+NONE: dict[str, Any] = {"n_steps": 0, "debias": "quantile-mapping"}
 DYNAMIC = ("flow-matching", "interpolant", "rectified-flow", "schrodinger-bridge")
 
 

@@ -16,7 +16,6 @@ def dated_model(tmp_path_factory):
     fine = with_sea(temperature(FINE, seed=1).merge(rain(FINE, seed=1)))
     coarse = temperature(COARSE, seed=2, bias=2.0).merge(rain(COARSE, seed=2, factor=0.7))
     options = {"debias": "quantile-mapping", "debias_options": {"n_quantiles": 20, "strength": 1.0}, "n_steps": 0}
-    options["n_components"] = (10,)
     folder, lock = shared_folder(tmp_path_factory)
     with lock:
         if is_finished(folder / "dated"):

@@ -305,7 +305,7 @@ def test_every_kind_of_prior_is_fitted_found_again_and_keeps_the_constraint(prio
     again = subgrid.load(tmp_path / "m")
     for found, wanted in zip(arrays_of(again.prior), arrays_of(made.prior), strict=True):
         np.testing.assert_array_equal(found, wanted)
-    if isinstance(made.prior, ConditionalModel):  # others would be compiled once more for what follows from their arrays
+    if isinstance(made.prior, ConditionalModel):  # others would be compiled once more
         np.testing.assert_array_equal(downscaled(one, again).u, drawn.u)
 
 
