@@ -169,6 +169,7 @@ def test_a_stopped_training_ends_with_the_same_bits(trained, tmp_path):
         train(tmp_path)
 
 
+@pytest.mark.slow  # a training more, of the same code
 def test_another_seed_gives_another_map(trained, tmp_path):
     other = train(tmp_path, symmetries=shifts((4,)), seed=1)
     y = jnp.asarray(COARSE[0])

@@ -99,7 +99,11 @@ def sample(n: int, seed: int) -> np.ndarray:
     return (0.8 * r.normal(size=(n, 1, 1)) + 0.6 * r.normal(size=(n, 1, 4))).astype(np.float32)
 
 
-@pytest.mark.parametrize("method", get_args(ClimateDebiasMethod))
+METHODS = sorted(get_args(ClimateDebiasMethod), key=lambda name: name == "rectified-flow")
+"""A rectified flow, which is slow, is that of flow matching trained once more."""
+
+
+@pytest.mark.parametrize("method", few(METHODS, len(METHODS) - 1))
 @pytest.mark.parametrize(
     "constant", few(["source", "target", "source and target", "series", "all cells of the source"])
 )

@@ -62,7 +62,6 @@ def noisy(network, *, scale: float = 0.3):
     """The same with weights that mean nothing."""
     arrays, static = eqx.partition(network, eqx.is_inexact_array)
     leaves, tree = jax.tree.flatten(arrays)
-    keys = jr.split(jr.key(1), len(leaves))
-    add = lambda leaves, keys: [leaf + scale * jr.normal(k, leaf.shape) for leaf, k in zip(leaves, keys, strict=True)]  # noqa: E731
-    moved = jax.jit(add)(leaves, keys)
-    return eqx.combine(jax.tree.unflatten(tree, moved), static)
+    draw = np.random.default_rng(1)
+    moved = [np.asarray(x) + scale * draw.normal(size=x.shape).astype(x.dtype) for x in leaves]
+    return eqx.combine(jax.tree.unflatten(tree, jax.device_put(moved)), static)

@@ -67,8 +67,8 @@ def nonzero(network, seed: int):
     """Weights that are not the zeros that last layers begin with."""
     arrays, static = eqx.partition(network, eqx.is_inexact_array)
     leaves, tree = jax.tree.flatten(arrays)
-    keys = jr.split(jr.key(seed), len(leaves))
-    drawn = jax.jit(lambda keys: [0.1 * jr.normal(k, x.shape) for k, x in zip(keys, leaves, strict=True)])(keys)
+    draw = np.random.default_rng(seed)
+    drawn = jax.device_put([0.1 * draw.normal(size=x.shape).astype(x.dtype) for x in leaves])
     return eqx.combine(jax.tree.unflatten(tree, drawn), static)
 
 

@@ -73,7 +73,7 @@ def test_a_mask_is_the_same_at_all_times_or_none():
     assert without_mask(array(values).expand_dims("channel")).mask is None
 
 
-@pytest.mark.parametrize("prior", few(["conditional-diffusion", "network"]))
+@pytest.mark.parametrize("prior", few(["conditional-flow", "conditional-diffusion", "network"]))
 def test_members_have_the_mask_and_keep_to_the_debiased_field(tmp_path, prior):
     fine = array(np.where(LAND, fields(40, 1), np.nan))
     raw = fields(30, 2, bias=2.0).reshape(30, 4, 2, 4, 2).mean((2, 4))

@@ -46,6 +46,12 @@ def reference_of(truth, times=TIMES, name="tas", **attrs):
     return xr.Dataset({name: (("time", "lat", "lon"), truth, attrs)}, {"time": times, "lat": LAT, "lon": LON})
 
 
+@pytest.fixture
+def pairs_alone(monkeypatch):
+    """Without the scores of distributions, which know no pairs and take as long as all others."""
+    monkeypatch.setattr("subgrid.downscaling.verifying.verify.set_rows", lambda *_, **__: ([], ()))
+
+
 def value(found, metric):
     return found[metric].value
 
@@ -70,6 +76,7 @@ def test_a_reliable_gaussian_ensemble_has_the_scores_of_its_closed_form():
     assert found["CRPS"].units == "K" and found["spread/skill"].units == ""
 
 
+@pytest.mark.usefixtures("pairs_alone")
 def test_the_crps_is_that_of_another_library():
     members, truth = draws(spread=0.7, n_times=20, n_members=5)
     ensemble, reference = ensemble_of(members, TIMES[:20]), reference_of(truth, TIMES[:20])
@@ -93,6 +100,7 @@ def test_too_little_spread_is_said_in_words():
     assert "too little spread" in found._repr_html_()
 
 
+@pytest.mark.usefixtures("pairs_alone")
 def test_a_bias_tilts_the_ranks():
     members, truth = draws()
     low = quiet(ensemble_of(members - 1), reference_of(truth))["rank flatness p"]
@@ -133,6 +141,7 @@ def test_axes_units_and_hours_of_the_reference_do_not_matter():
     assert any("from degC to K" in note for note in found.notes)
 
 
+@pytest.mark.usefixtures("pairs_alone")
 def test_a_flux_of_rain_is_compared_with_a_depth():
     rng = np.random.default_rng(0)
     rain = rng.gamma(1, 3, size=(N_TIMES, N_MEMBERS + 1, LAT.size, LON.size))
@@ -162,6 +171,7 @@ def test_units_that_the_reference_does_not_say_are_told():
         quiet(ensemble, plain, variables={"tas": {"unit": "K"}})
 
 
+@pytest.mark.usefixtures("pairs_alone")
 def test_a_difference_of_temperatures_has_no_zero_point():
     members, truth = draws(n_times=20)
     ensemble, reference = ensemble_of(members, TIMES[:20]), reference_of(truth, TIMES[:20], units="degC")
@@ -171,6 +181,7 @@ def test_a_difference_of_temperatures_has_no_zero_point():
     assert value(quiet(ensemble, reference), "CRPS") > 100
 
 
+@pytest.mark.usefixtures("pairs_alone")
 def test_units_of_something_else_are_refused():
     members, truth = draws(n_times=20)
     percent = ensemble_of(members, TIMES[:20]).rename(tas="x")
@@ -181,6 +192,7 @@ def test_units_of_something_else_are_refused():
         quiet(ensemble_of(members, TIMES[:20]), reference_of(truth, TIMES[:20], units="Pa"))
 
 
+@pytest.mark.usefixtures("pairs_alone")
 def test_other_grids_are_named():
     members, truth = draws(n_times=20)
     moved = reference_of(truth, TIMES[:20]).assign_coords(lat=LAT + 0.01)
@@ -190,6 +202,7 @@ def test_other_grids_are_named():
     assert quiet(ensemble_of(members, TIMES[:20]), near).n_pairs == 20
 
 
+@pytest.mark.usefixtures("pairs_alone")
 def test_a_larger_reference_is_cut_to_the_cells_of_the_ensemble():
     members, truth = draws(n_times=20)
     part = ensemble_of(members, TIMES[:20]).isel(lat=slice(1, 5), lon=[2, 3, 6])
@@ -199,6 +212,7 @@ def test_a_larger_reference_is_cut_to_the_cells_of_the_ensemble():
     assert any("cut to the 4 × 3 cells" in note for note in cut.notes)
 
 
+@pytest.mark.usefixtures("pairs_alone")
 def test_calendars_that_differ_are_refused_where_dates_are_the_same():
     members, truth = draws(n_times=50)
     noleap = xr.date_range("2001-01-01", periods=50, calendar="noleap", use_cftime=True)
@@ -211,6 +225,7 @@ def test_calendars_that_differ_are_refused_where_dates_are_the_same():
     assert isinstance(noleap[0], cftime.datetime)
 
 
+@pytest.mark.usefixtures("pairs_alone")
 def test_a_model_with_a_weather_of_its_own_is_not_paired_by_the_dates_that_it_shares():
     n, times = 900, pd.date_range("2001-01-01", periods=900)
     season = -10 * np.cos(2 * np.pi * np.arange(n) / 365.25)[:, None, None]
@@ -242,6 +257,7 @@ def test_many_dates_are_paired_at_once():
     assert time.process_time() - start < 5
 
 
+@pytest.mark.usefixtures("pairs_alone")
 def test_only_dates_that_both_have_are_compared():
     members, truth = draws()
     found = quiet(ensemble_of(members), reference_of(truth).isel(time=slice(100, None, 2)))
@@ -266,6 +282,7 @@ def test_cells_without_a_value_in_both_do_not_count():
         quiet(ensemble_of(members), reference_of(truth))
 
 
+@pytest.mark.usefixtures("pairs_alone")
 def test_members_that_end_earlier_are_left_out_where_they_end():
     members, truth = draws()
     shorter = members.copy()
@@ -331,6 +348,7 @@ def test_samples_that_are_called_as_members_often_are_stay_samples():
     assert [row.value for row in found.rows] == pytest.approx([row.value for row in wanted.rows], nan_ok=True)
 
 
+@pytest.mark.usefixtures("pairs_alone")
 def test_members_of_the_coarse_model_on_a_dimension_of_their_own_are_scored_apart():
     members, truth = draws(n_members=6)
     others, _ = draws(seed=1, n_members=6)
@@ -341,6 +359,7 @@ def test_members_of_the_coarse_model_on_a_dimension_of_their_own_are_scored_apar
     assert value(found, "CRPS") == pytest.approx(np.mean([value(each, "CRPS") for each in apart]), rel=1e-6)
 
 
+@pytest.mark.usefixtures("pairs_alone")
 def test_archives_that_merely_count_alike_are_not_paired():
     coarse, fine = line(1), line(2)
     found = quiet(plain_ensemble(coarse), fine)
@@ -349,6 +368,7 @@ def test_archives_that_merely_count_alike_are_not_paired():
     assert quiet(plain_ensemble(coarse), fine, paired=True).n_pairs == 80
 
 
+@pytest.mark.usefixtures("pairs_alone")
 def test_an_experiment_that_keeps_its_truth_is_verified_by_it(tmp_path):
     fine, n_members = line(3), 5
     samples = samples_of(fine, source="fine")
@@ -416,6 +436,7 @@ def test_members_of_the_coarse_model_are_scored_apart_wherever_they_lie(tmp_path
         assert [row.value for row in found.rows] == pytest.approx([row.value for row in wanted.rows], nan_ok=True)
 
 
+@pytest.mark.usefixtures("pairs_alone")
 def test_a_member_of_the_coarse_model_may_have_fewer_draws_than_another():
     members, truth = draws(n_members=6)
     made = output.ensemble_dataset(request_for("a", "b"), np.concatenate([members, members])[:, :, None], {}, {})
@@ -441,6 +462,7 @@ def request_for(*labels):
     )
 
 
+@pytest.mark.usefixtures("pairs_alone")
 def test_every_variable_has_its_rows_and_one_without_a_counterpart_is_named():
     members, truth = draws(n_times=40)
     both = ensemble_of(members, TIMES[:40]).assign(tasmax=ensemble_of(members + 3, TIMES[:40]).tas)

@@ -1,5 +1,7 @@
 """Samplers, noise levels and guidance by their names, as configurations and callers give them."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -15,6 +17,7 @@ from subgrid.diffusion.guidance.projected import projection
 from subgrid.diffusion.noise_levels import central_grid, exponential_grid, karras_grid, time_grid
 from subgrid.diffusion.process import CosineVariancePreserving, Process, VarianceExploding, VariancePreserving
 from subgrid.downscaling.upsampling.guided import Guide, MethodFor, method_for
+from subgrid.types import Coarsening, Denoiser
 
 MethodName: TypeAlias = Literal[
     "gaussian-sde",
@@ -168,12 +171,30 @@ def guidance(name: str, gaussian: GaussianPrior, *, n_iterations: int, strength:
     """
     match name:
         case "moment-matching":
-            return partial(moment_matching, prior=gaussian, n_iterations=n_iterations)
+            return _Guide(partial(moment_matching, n_iterations=n_iterations), (name, n_iterations), gaussian)
         case "gaussian-gain":
-            return partial(gaussian_gain, prior=gaussian)
+            return _Guide(gaussian_gain, (name,), gaussian)
         case "projection":
             return partial(projection, strength=strength)
     raise _unknown("guidance", name, GuidanceName)
+
+
+@dataclass(frozen=True, eq=False)
+class _Guide:
+    """Guidance by a Gaussian; that of the same one is equal, so that samplers made of it are compiled once."""
+
+    guide: Callable[..., Any]
+    options: tuple[Any, ...]
+    gaussian: GaussianPrior
+
+    def __call__(self, denoiser: Denoiser, operator: Coarsening, y: Float[Array, "channel *coarse"]) -> Denoiser:
+        return self.guide(denoiser, operator, y, prior=self.gaussian)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Guide) and self.options == other.options and self.gaussian is other.gaussian
+
+    def __hash__(self) -> int:
+        return hash((self.options, id(self.gaussian)))
 
 
 def _unknown(what: str, name: str, names: Any) -> ValueError:
