@@ -4,8 +4,10 @@ import ctypes
 import gc
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import beartype
 import pytest
 from threadpoolctl import threadpool_limits
 
@@ -28,6 +30,36 @@ threadpool_limits(1, user_api="blas")  # of NumPy, which a plugin has loaded alr
 # Each compilation leaves many objects that live as long as the process; looking through them all again and again takes
 # a tenth of the time.
 gc.set_threshold(50_000, 50, 1000)
+
+
+def lazily(check: Callable) -> Callable:
+    """A decorator whose work, as long as an import, is done when the function is called: most never are in a worker."""
+
+    def decorate(function: Callable) -> Callable:
+        made = None
+
+        def checked(*arguments, **options):
+            nonlocal made
+            made = made or check(function)
+            return made(*arguments, **options)
+
+        return checked
+
+    return decorate
+
+
+beartype.beartype = lazily(
+    beartype.beartype
+)  # what `--jaxtyping-packages` decorates every function of the package with
+
+
+def pytest_collection_finish():
+    gc.freeze()  # what was imported stays
+
+
+def pytest_sessionfinish():
+    gc.freeze()  # pytest's last collections, of a process that ends, have nothing to look through
+
 
 MEMORY = 1.5e9
 """Bytes of a process above which it drops its compiled programs: they, and their memory maps, live as long as it does.

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import wasserstein_distance
 
+from subgrid.numerics.from_numpy import from_numpy
 from subgrid.training.log import read_json_lines
 from subgrid.transport.bridge import Bridge
 from subgrid.transport.bridge_diagnostics import LOG_NAME, diagnose, log_diagnostics, sliced_distance
@@ -13,8 +14,9 @@ from subgrid.transport.ends import Ends
 from subgrid.transport.gaussian_bridge import gaussian_schroedinger_bridge
 
 GOLDEN = (np.sqrt(5) - 1) / 2
-MEANS, EYE = (jnp.full(2, -0.5), jnp.full(2, 0.5)), jnp.eye(2)
-ENDS = Ends(jr.normal(jr.key(0), (20_000, 2)) - 0.5, jr.normal(jr.key(1), (20_000, 2)) + 0.5)
+MEANS, EYE = (from_numpy(np.full(2, -0.5)), from_numpy(np.full(2, 0.5))), from_numpy(np.eye(2))
+RNG = np.random.default_rng(0)
+ENDS = Ends(from_numpy(RNG.normal(-0.5, 1.0, (20_000, 2))), from_numpy(RNG.normal(0.5, 1.0, (20_000, 2))))
 
 
 @pytest.fixture(scope="module")
