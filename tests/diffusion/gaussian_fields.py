@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from subgrid.diffusion.gaussian_prior import GaussianPrior
+from subgrid.numerics.from_numpy import from_numpy
 
 
 def ring(n: int = 36) -> np.ndarray:
@@ -29,7 +30,7 @@ def as_prior(mean: np.ndarray, covariance: np.ndarray, shape: tuple[int, ...]) -
     variances, vectors = np.linalg.eigh(covariance)
     variances, components = variances[::-1], vectors.T[::-1].reshape(-1, *shape)
     parts = mean.reshape(shape), components[:-1], variances[:-1], variances[-1], np.ones(shape)
-    return GaussianPrior(*(jnp.asarray(part) for part in parts))
+    return GaussianPrior(*(from_numpy(part, jnp.result_type(float)) for part in parts))
 
 
 def matrix_of(operator, shape: tuple[int, ...]) -> np.ndarray:

@@ -17,9 +17,9 @@ from subgrid.diffusion.denoiser import (
     score_from_denoiser,
 )
 
-MEAN = jnp.asarray([0.5, -1.0, 2.0])
-COVARIANCE = jnp.asarray([[1.0, 0.5, 0.0], [0.5, 2.0, -0.3], [0.0, -0.3, 0.4]])
-SIGMA = jnp.asarray(0.7)
+MEAN = jax.device_put(np.float32([0.5, -1.0, 2.0]))
+COVARIANCE = jax.device_put(np.float32([[1.0, 0.5, 0.0], [0.5, 2.0, -0.3], [0.0, -0.3, 0.4]]))
+SIGMA = jax.device_put(np.float32(0.7))
 
 
 def test_score_is_the_gradient_of_the_blurred_density():

@@ -20,6 +20,7 @@ from subgrid.diffusion.noise_levels import exponential_grid, karras_grid, time_g
 from subgrid.diffusion.process import CosineVariancePreserving, VariancePreserving
 from subgrid.diffusion.propagation import sampled_moments
 from subgrid.diffusion.samplers import Heun, Method, sample_with
+from subgrid.numerics.from_numpy import from_numpy
 from subgrid.numerics.operators import BlockMean, Subsample
 
 from ..cases import few
@@ -55,14 +56,19 @@ def double_precision():
 # Exact for Gaussians ------------------------------------------------------------------------------------------------
 
 
+@eqx.filter_jit
+def moments_of_one_value(method, variance, levels):
+    gaussian = IsotropicGaussian(jnp.asarray([0.7]), variance)
+    denoiser = lambda x, sigma: 0.7 + variance / (variance + sigma**2) * (x - 0.7)  # noqa: E731
+    return sampled_moments(denoiser, (1,), levels, method=method(gaussian))
+
+
 @pytest.mark.usefixtures("double_precision")
 @pytest.mark.parametrize("grid", GRIDS)
 @pytest.mark.parametrize("std", few([0.3, 1.0, 0.05]))
 @pytest.mark.parametrize("method", METHODS)
 def test_one_value_at_four_levels(method, std, grid):
-    gaussian = IsotropicGaussian(jnp.asarray([0.7]), jnp.asarray(std**2))
-    denoiser = lambda x, sigma: 0.7 + std**2 / (std**2 + sigma**2) * (x - 0.7)  # noqa: E731
-    mean, variance = sampled_moments(denoiser, (1,), GRIDS[grid](4), method=method(gaussian))
+    mean, variance = moments_of_one_value(method, from_numpy(std**2, np.float64), GRIDS[grid](4))
     assert mean[0] == pytest.approx(0.7, abs=ROUNDING)
     assert np.sqrt(variance[0, 0]) == pytest.approx(std, rel=ROUNDING)
 

@@ -21,9 +21,10 @@ from subgrid.diffusion.objective import (
     uniform_weight,
 )
 from subgrid.diffusion.process import VarianceExploding, VariancePreserving
+from subgrid.numerics.from_numpy import from_numpy
 
 N, D = 2000, 16
-BATCH = jr.normal(jr.key(0), (N, D))
+BATCH = from_numpy(np.random.default_rng(0).normal(size=(N, D)))
 RANGE = np.log(80 / 2e-3)
 
 

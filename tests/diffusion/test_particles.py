@@ -30,13 +30,14 @@ from subgrid.diffusion.particles import (
     systematic_resampling,
 )
 from subgrid.diffusion.samplers import draw
+from subgrid.numerics.from_numpy import from_numpy
 from subgrid.numerics.operators import BlockMean, Subsample
 
 from ..cases import few
 
 WEIGHTS, MODES, OBSERVED = np.array([0.3, 0.7]), np.array([-2.0, 2.0]), 0.5
 OF_MIXTURE = GaussianPrior(
-    jnp.full(4, 0.8), jnp.full((1, 4), 0.5), jnp.array([1 + 4 * 4 * 0.84]), jnp.array(1.0), jnp.ones(4)
+    *map(from_numpy, (np.full(4, 0.8), np.full((1, 4), 0.5), np.array([1 + 4 * 4 * 0.84]), np.array(1.0), np.ones(4)))
 )
 """N of the mixture's mean and covariance I + 4·(1 − .4²)·11ᵀ."""
 GUIDES = {"moment matching": moment_matching, "Gaussian gain": gaussian_gain}

@@ -43,7 +43,7 @@ GRIDS = {
     "VP": lambda n: time_grid(VariancePreserving(), n),
     "VP cosine": lambda n: time_grid(CosineVariancePreserving(), n),
 }
-UNIT = IsotropicGaussian(jnp.zeros(1), jnp.asarray(1.0))
+UNIT = IsotropicGaussian(*jax.device_put((np.zeros(1, np.float32), np.float32(1.0))))
 ALL_METHODS = [
     Heun(),
     EulerMaruyama(),

@@ -12,13 +12,16 @@ from subgrid.functional.flow import solve_adaptively
 from subgrid.functional.levels import level_range, variance_levels
 from subgrid.functional.operators import gaussian_operator, mixture_operator, noise_form
 from subgrid.functional.reverse import encode, probability_flow, reverse_diffusion, start
+from subgrid.numerics.from_numpy import from_numpy
 
 from .small import ROUGH, SMOOTH, amplitudes, wave, waves
 
 EXACT = gaussian_operator(SMOOTH, ROUGH)
 FIRST, SECOND = (field.mode_variances((16,))[:5] for field in (SMOOTH, ROUGH))
 LARGEST, SMALLEST = level_range(SMOOTH, ROUGH, (16,))
-MIXTURE = mixture_operator(np.array([0.5, 0.5]), jnp.stack([wave(16, 1, 0.1), wave(16, 1, -0.1)]), SMOOTH, ROUGH)
+MIXTURE = mixture_operator(
+    np.array([0.5, 0.5]), from_numpy(np.stack([wave(16, 1, 0.1), wave(16, 1, -0.1)])), SMOOTH, ROUGH
+)
 
 
 def gains(move, n=16):

@@ -7,7 +7,7 @@ import numpy as np
 
 from subgrid.numerics.divergence import exact_divergence, hutchinson_divergence
 
-MATRIX = jr.normal(jr.key(0), (6, 6))
+MATRIX = np.random.default_rng(0).normal(size=(6, 6)).astype(np.float32)
 
 
 def linear(x):

@@ -20,8 +20,8 @@ def of_critic(a, b, batch, key):
 
 
 KEY = jr.key(0)
-PAIR = Players({"w": jnp.asarray([0.3, -1.2])}, {"w": jnp.asarray([0.7, 0.4])})
-BATCH = jnp.asarray([1.0, 2.0])
+PAIR = jax.device_put(Players({"w": np.float32([0.3, -1.2])}, {"w": np.float32([0.7, 0.4])}))
+BATCH = jax.device_put(np.float32([1.0, 2.0]))
 
 
 def test_each_player_has_the_gradient_of_its_own_loss_alone():

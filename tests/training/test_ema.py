@@ -2,16 +2,16 @@
 
 import jax
 import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
 import pytest
 
+from subgrid.numerics.from_numpy import from_numpy
 from subgrid.training.ema import init_average, update_average
 
 VALUE = {
-    "weight": jr.normal(jr.key(0), (64,)) * 1e3,
-    "bias": jnp.asarray(1 / 3),
-    "half": jr.normal(jr.key(1), (8,), jnp.bfloat16),
+    "weight": from_numpy(np.random.default_rng(0).normal(0.0, 1e3, 64)),
+    "bias": from_numpy(1 / 3),
+    "half": from_numpy(np.random.default_rng(1).normal(size=8), jnp.bfloat16),
 }
 
 

@@ -8,6 +8,7 @@ import jax.random as jr
 import numpy as np
 import pytest
 
+from subgrid.numerics.from_numpy import from_numpy
 from subgrid.numerics.integration import integrate
 from subgrid.transport.bridge import (
     Bridge,
@@ -21,12 +22,12 @@ from subgrid.transport.bridge import (
 from subgrid.transport.ends import Pairs
 from subgrid.transport.gaussian_bridge import GaussianBridge, gaussian_schroedinger_bridge
 
-MEAN0, MEAN1 = jnp.asarray([0.5, -1.0]), jnp.asarray([-0.3, 2.0])
-COV0, COV1 = jnp.asarray([[1.0, 0.6], [0.6, 1.0]]), jnp.asarray([[2.0, -0.5], [-0.5, 0.5]])
+MEAN0, MEAN1 = (from_numpy(np.array(m)) for m in ([0.5, -1.0], [-0.3, 2.0]))
+COV0, COV1 = (from_numpy(np.array(c)) for c in ([[1.0, 0.6], [0.6, 1.0]], [[2.0, -0.5], [-0.5, 0.5]]))
 SIGMA, N = 0.8, 20_000
 PLANE = gaussian_schroedinger_bridge(MEAN0, COV0, MEAN1, COV1, sigma=SIGMA)
-ONE = jnp.ones((1, 1))
-LINE = gaussian_schroedinger_bridge(jnp.zeros(1), ONE, jnp.ones(1), ONE, sigma=1.0)
+ONE = from_numpy(np.ones((1, 1)))
+LINE = gaussian_schroedinger_bridge(from_numpy(np.zeros(1)), ONE, from_numpy(np.ones(1)), ONE, sigma=1.0)
 WAYS = {"forward": (PLANE.forward, 0.0, 1.0), "backward": (PLANE.backward, 1.0, 0.0)}
 
 

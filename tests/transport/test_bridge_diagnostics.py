@@ -1,11 +1,14 @@
 """Diagnostics of a bridge whose every number is known."""
 
+from functools import cache
+
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
 from scipy.stats import wasserstein_distance
 
+from subgrid.numerics.from_numpy import from_numpy
 from subgrid.training.log import read_json_lines
 from subgrid.transport.bridge import Bridge
 from subgrid.transport.bridge_diagnostics import LOG_NAME, diagnose, log_diagnostics, sliced_distance
@@ -13,8 +16,12 @@ from subgrid.transport.ends import Ends
 from subgrid.transport.gaussian_bridge import gaussian_schroedinger_bridge
 
 GOLDEN = (np.sqrt(5) - 1) / 2
-MEANS, EYE = (jnp.full(2, -0.5), jnp.full(2, 0.5)), jnp.eye(2)
-ENDS = Ends(jr.normal(jr.key(0), (20_000, 2)) - 0.5, jr.normal(jr.key(1), (20_000, 2)) + 0.5)
+MEANS, EYE = (from_numpy(np.full(2, -0.5)), from_numpy(np.full(2, 0.5))), from_numpy(np.eye(2))
+
+
+@cache
+def ends() -> Ends:
+    return Ends(jr.normal(jr.key(0), (20_000, 2)) - 0.5, jr.normal(jr.key(1), (20_000, 2)) + 0.5)
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +31,7 @@ def oracle():
 
 @pytest.fixture(scope="module")
 def found(oracle):
-    return diagnose(Bridge(oracle.forward, oracle.backward, 1.0), ENDS, n=4096, key=jr.key(2))
+    return diagnose(Bridge(oracle.forward, oracle.backward, 1.0), ends(), n=4096, key=jr.key(2))
 
 
 @pytest.mark.slow
@@ -59,7 +66,7 @@ def test_losses_of_the_oracle(found):
 
 def test_drifts_at_rest_are_distinguished_from_the_oracle():
     still = lambda x, t, context=None: 0 * x  # noqa: E731
-    found = diagnose(Bridge(still, still, 1.0), ENDS, n=2048, key=jr.key(3))
+    found = diagnose(Bridge(still, still, 1.0), ends(), n=2048, key=jr.key(3))
     # X₁ = X₀ + noise: a shift of 1 in every component and √2 the spread.
     assert found.target_error > 10 * found.target_floor
     assert found.forward_covariance == pytest.approx(1.0, abs=0.1) and found.path_energy == 0.0
@@ -78,11 +85,11 @@ def test_sliced_distance():
 @pytest.mark.slow
 def test_log_is_cut_where_a_loop_resumes(tmp_path, oracle):
     bridge = Bridge(oracle.forward, oracle.backward, 1.0)
-    record = log_diagnostics(tmp_path / "run", ENDS, n=64, n_steps=4, key=jr.key(9))
+    record = log_diagnostics(tmp_path / "run", ends(), n=64, n_steps=4, key=jr.key(9))
     for k in range(3):
         record(k, bridge)
     first = read_json_lines(tmp_path / "run" / LOG_NAME)
-    log_diagnostics(tmp_path / "run", ENDS, n=64, n_steps=4, key=jr.key(9))(1, bridge)
+    log_diagnostics(tmp_path / "run", ends(), n=64, n_steps=4, key=jr.key(9))(1, bridge)
     second = read_json_lines(tmp_path / "run" / LOG_NAME)
     assert [row["step"] for row in second] == [0, 1]
     assert all(first[1][name] == second[1][name] for name in first[1] if name != "seconds")

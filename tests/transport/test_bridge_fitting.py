@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from subgrid.networks.mlp import MLP
+from subgrid.numerics.from_numpy import from_numpy
 from subgrid.training.checkpoint import CheckpointMismatch
 from subgrid.training.log import read_json_lines
 from subgrid.transport.bridge_diagnostics import LOG_NAME, log_diagnostics
@@ -19,7 +20,8 @@ from subgrid.transport.gaussian_bridge import gaussian_schroedinger_bridge
 from subgrid.transport.velocity import NetworkVelocity
 
 GOLDEN = (np.sqrt(5) - 1) / 2
-ENDS = Ends(jr.normal(jr.key(0), (6000, 1)) - 0.1, jr.normal(jr.key(1), (5000, 1)) + 0.1)
+RNG = np.random.default_rng(0)
+ENDS = Ends(from_numpy(RNG.normal(-0.1, 1.0, (6000, 1))), from_numpy(RNG.normal(0.1, 1.0, (5000, 1))))
 TINY = BridgeSettings(
     n_iterations=3, n_steps=20, batch_size=16, n_pairs=64, n_refreshes=2, steps_per_dispatch=5, n_simulation_steps=4
 )

@@ -23,7 +23,7 @@ from subgrid.transport.couplings import (
 
 RNG = np.random.default_rng(0)
 X0, X1 = RNG.normal(size=(64, 3)), 0.5 + 1.5 * RNG.normal(size=(64, 3))
-FIRST, SECOND = jnp.asarray(X0, jnp.float32), jnp.asarray(X1, jnp.float32)
+FIRST, SECOND = jax.device_put((np.float32(X0), np.float32(X1)))
 
 
 @pytest.mark.parametrize(("epsilon", "m"), [(0.5, 64), (2.0, 40)])

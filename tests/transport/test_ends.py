@@ -6,10 +6,12 @@ import jax.random as jr
 import numpy as np
 import pytest
 
+from subgrid.numerics.from_numpy import from_numpy
 from subgrid.transport.couplings import EntropicTransport, ExactTransport, Independent
 from subgrid.transport.ends import Ends, Pairs, draw_pairs, take_pairs
 
-SOURCE, TARGET = jr.normal(jr.key(0), (300, 2)), 1.0 + jr.normal(jr.key(1), (70, 2))
+RNG = np.random.default_rng(0)
+SOURCE, TARGET = from_numpy(RNG.normal(size=(300, 2))), from_numpy(RNG.normal(1.0, 1.0, (70, 2)))
 COUPLINGS = {"none": Independent(), "exact": ExactTransport(), "entropic": EntropicTransport(1.0)}
 
 

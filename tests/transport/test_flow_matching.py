@@ -12,6 +12,7 @@ from scipy.stats import multivariate_normal
 
 from subgrid.networks.mlp import MLP
 from subgrid.numerics.divergence import exact_divergence, hutchinson_divergence
+from subgrid.numerics.from_numpy import from_numpy
 from subgrid.numerics.integration import integrate
 from subgrid.training.fitting import TrainingSchedule
 from subgrid.transport.couplings import EntropicTransport
@@ -36,8 +37,8 @@ from subgrid.transport.velocity import NetworkVelocity
 
 from ..cases import few
 
-ZERO = jnp.zeros(2)
-COV0, COV1 = jnp.asarray([[1.0, 0.6], [0.6, 1.0]]), jnp.asarray([[2.0, -0.5], [-0.5, 0.5]])
+ZERO = from_numpy(np.zeros(2))
+COV0, COV1 = (from_numpy(np.array(c)) for c in ([[1.0, 0.6], [0.6, 1.0]], [[2.0, -0.5], [-0.5, 0.5]]))
 RECTIFIED = np.array([[1.7664, -1.0033], [-0.4722, 0.8811]])  # the specification's
 INTERPOLANTS = {
     "linear": LinearInterpolant(),

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from subgrid.networks.mlp import MLP
+from subgrid.numerics.from_numpy import from_numpy
 from subgrid.training.checkpoint import CheckpointMismatch, Checkpoints
 from subgrid.training.fitting import TrainingSchedule
 from subgrid.transport.ends import Ends
@@ -19,9 +20,9 @@ from subgrid.transport.interpolants import LinearInterpolant, gaussian_velocity
 from subgrid.transport.rectified_flow import fit_rectified_flow, reflow_pairs, straightness
 from subgrid.transport.velocity import NetworkVelocity
 
-ZERO = jnp.zeros(2)
+ZERO = from_numpy(np.zeros(2))
 COV0, COV1 = np.array([[1.0, 0.6], [0.6, 1.0]]), np.array([[2.0, -0.5], [-0.5, 0.5]])
-SOURCE = jnp.asarray(np.random.default_rng(0).normal(size=(3000, 2)) @ np.linalg.cholesky(COV0).T, jnp.float32)
+SOURCE = from_numpy(np.random.default_rng(0).normal(size=(3000, 2)) @ np.linalg.cholesky(COV0).T)
 
 
 def flow_between(coupling):

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import scipy.stats
 import xarray as xr
-import xskillscore
 from scores.probability import crps_for_ensemble
 
 from subgrid.verification.ensembles import (
@@ -29,6 +28,8 @@ def normals(seed, shape, std=1.0):
 
 @pytest.mark.parametrize("n_members", [2, 3, 10])
 def test_both_scores_agree_with_scores_and_xskillscore(n_members):
+    import xskillscore  # here alone: it compiles programs of its own, in every worker
+
     ensemble, truth = 290 + normals(0, (n_members, 4, 5), 2.0), 290 + normals(1, (4, 5))
     forecasts = xr.DataArray(np.float64(ensemble), dims=("member", "y", "x"))
     observations = xr.DataArray(np.float64(truth), dims=("y", "x"))
@@ -81,6 +82,8 @@ def test_an_underdispersed_ensemble_has_a_cup():
 
 
 def test_ranks_agree_with_xskillscore():
+    import xskillscore  # here alone: it compiles programs of its own, in every worker
+
     ensemble, truth = normals(12, (300, 7, 2)), normals(13, (300, 2))
     forecasts = xr.DataArray(np.asarray(ensemble), dims=("time", "member", "x"))
     observations = xr.DataArray(np.asarray(truth), dims=("time", "x"))

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
+from subgrid.numerics.from_numpy import from_numpy
 from subgrid.numerics.symmetries import kolmogorov_symmetries, random_images
 from subgrid.verification.memorisation import ROWS_AT_ONCE, nearest_fields, nearest_images
 
-SET = jr.normal(jr.key(0), (90, 1, 16, 16)) * 3 + 50.0
+SET = from_numpy(np.random.default_rng(0).normal(50.0, 3.0, (90, 1, 16, 16)))
 """With a mean far from 0, where squared norms would lose the differences."""
 
 

@@ -1,9 +1,10 @@
 """Affine normalisation, one mean and one standard deviation a channel."""
 
 import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+
+from subgrid.numerics.from_numpy import from_numpy
 
 
 class Standardiser(eqx.Module):
@@ -68,4 +69,4 @@ def fit_standardiser(samples: Float[np.ndarray, "n channel *space"]) -> Standard
         raise ValueError(
             f"channel {int(np.argmin(std))} is constant ({mean[np.argmin(std)]:.4g}); it cannot be normalised."
         )
-    return Standardiser(jnp.asarray(mean, jnp.float32), jnp.asarray(std, jnp.float32))
+    return Standardiser(from_numpy(mean), from_numpy(std))

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Scalar
 
+from subgrid.numerics.from_numpy import from_numpy
 from subgrid.numerics.modes import Boundary, Box
 from subgrid.types import Spatial
 
@@ -54,7 +56,9 @@ class SpectralCutoff(eqx.Module):
         self.coarse_shape = box.require_shape(coarse_shape, "coarse_shape")
         if not box.holds(self.fine_shape, self.coarse_shape):
             raise ValueError(f"a grid of {self.fine_shape} points does not hold the modes of {self.coarse_shape}.")
-        self.gain = jnp.asarray(1.0 if gain is None else gain, jnp.result_type(float))
+        plain = 1.0 if gain is None else gain
+        dtype = jnp.result_type(float)
+        self.gain = plain.astype(dtype) if isinstance(plain, jax.Array) else from_numpy(plain, dtype)
 
     @property
     def _box(self) -> Box:

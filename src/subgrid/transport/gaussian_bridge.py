@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Scalar
 
+from subgrid.numerics.from_numpy import from_numpy
 from subgrid.numerics.noise import standard_normal
 from subgrid.transport.gaussian import square_roots
 from subgrid.types import Key, Velocity
@@ -105,7 +106,7 @@ def gaussian_schroedinger_bridge(
     other = np.asarray(covariance1, np.float64)
     middle, _ = square_roots(4 * root @ other @ root + sigma**4 * np.eye(len(root)))
     coupling = (root @ middle @ inverse_root - sigma**2 * np.eye(len(root))) / 2
-    return GaussianBridge(mean0, mean1, covariance0, covariance1, jnp.asarray(coupling, mean0.dtype), sigma)
+    return GaussianBridge(mean0, mean1, covariance0, covariance1, from_numpy(coupling, mean0.dtype), sigma)
 
 
 def markovian_coupling(bridge: GaussianBridge, *, n_steps: int = 2000) -> Float[np.ndarray, "d d"]:

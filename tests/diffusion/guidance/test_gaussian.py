@@ -11,6 +11,7 @@ from subgrid.diffusion.gaussian_prior import GaussianPrior
 from subgrid.diffusion.guidance.gaussian import gaussian_gain
 from subgrid.diffusion.noise_levels import karras_grid
 from subgrid.diffusion.samplers import AncestralMultistep, sample
+from subgrid.numerics.from_numpy import from_numpy
 from subgrid.numerics.operators import BlockMean, Subsample
 
 from ...cases import few
@@ -28,7 +29,7 @@ def smooth_covariance():
 COVARIANCE = smooth_covariance()
 VALUES, VECTORS = np.linalg.eigh(COVARIANCE)
 PRIOR = GaussianPrior(
-    *(jnp.asarray(a, jnp.float32) for a in (np.zeros(N), VECTORS.T[::-1][:20], VALUES[::-1][:20], 1e-4, np.ones(N)))
+    *(from_numpy(a) for a in (np.zeros(N), VECTORS.T[::-1][:20], VALUES[::-1][:20], 1e-4, np.ones(N)))
 )
 
 WHOLE = as_prior(np.zeros(N), COVARIANCE, (N,))

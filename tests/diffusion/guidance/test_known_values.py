@@ -9,8 +9,8 @@ from subgrid.diffusion.guidance.known_values import inpainting
 from subgrid.diffusion.noise_levels import karras_grid
 from subgrid.diffusion.samplers import Ancestral, sample
 
-KNOWN = jnp.asarray([[True, False, False, True]])
-VALUES = jnp.asarray([[2.0, jnp.nan, jnp.nan, -1.0]])
+KNOWN = jax.device_put(np.array([[True, False, False, True]]))
+VALUES = jax.device_put(np.float32([[2.0, np.nan, np.nan, -1.0]]))
 
 
 def denoiser(x, sigma):

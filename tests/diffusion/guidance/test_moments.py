@@ -34,8 +34,8 @@ def smooth_covariance():
 
 
 COVARIANCE = smooth_covariance()
-PRIOR = gaussian_denoiser(jnp.zeros(N), jnp.asarray(COVARIANCE, jnp.float32))
 GAUSSIAN = as_prior(np.zeros(N), COVARIANCE, (N,))
+PRIOR = GAUSSIAN
 
 
 def matrix_of(operator):

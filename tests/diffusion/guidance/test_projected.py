@@ -22,7 +22,7 @@ OPERATORS = {
     "block mean": BlockMean((N,), 4),
     "sparse": SparseCoarsening(REGRID, fine_shape=(N,), coarse_shape=(4,)),
 }
-Y = jnp.asarray([1.0, -0.5, 0.3, 2.0])
+Y = jax.device_put(np.float32([1.0, -0.5, 0.3, 2.0]))
 
 
 def wild_denoiser(x, sigma):

@@ -63,7 +63,7 @@ def of_covariance(covariance, n=4096, seed=0):
 
 
 def cholesky(covariance) -> Triangular:
-    return Triangular(jnp.asarray(np.linalg.cholesky(covariance), jnp.float32))
+    return Triangular(jax.device_put(np.float32(np.linalg.cholesky(covariance))))
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,7 @@ from subgrid.downscaling.refined.network_gain import NetworkGain
 from subgrid.downscaling.refined.prior import RefinedPrior
 from subgrid.downscaling.refined.prior_choice import PriorChoice
 from subgrid.downscaling.refined.refinement import RefinementSettings
+from subgrid.numerics.from_numpy import from_numpy
 from subgrid.numerics.operators import SparseCoarsening, Subsample
 
 from ...diffusion.gaussian_fields import as_prior, posterior, ring, torus
@@ -86,7 +87,7 @@ def wave_prior() -> tuple[Prior, Subsample]:
     angle = 2 * np.pi * np.arange(n) / n
     waves = np.stack([wave(k * angle) for k in (1, 2, 3) for wave in (np.cos, np.sin)])[:, None] / np.sqrt(n / 2)
     parts = np.zeros((1, n)), waves, np.array([5.0, 4.5, 4.0, 3.5, 3.0, 2.5]), 0.0, np.ones((1, n))
-    gaussian = GaussianPrior(*(jnp.asarray(part, jnp.float32) for part in parts))
+    gaussian = GaussianPrior(*(from_numpy(part) for part in parts))
     standardiser = Standardiser(jnp.zeros(1), jnp.ones(1))
     denoiser = Preconditioned(ExactNetwork(gaussian))
     return Prior(PriorSettings(1, (n,)), denoiser, standardiser, gaussian), Subsample((n,), 4)
@@ -119,7 +120,7 @@ def refined_model(*, network: bool = False) -> GaussianModel:
     components, base_mean = np.zeros((len(variances) - 1, *where.shape)), np.zeros(where.shape)
     components[:, where], base_mean[where] = vectors.T[:0:-1], mean
     parts = base_mean, components, variances[:0:-1], variances[0], where
-    base = GaussianPrior(*(jnp.asarray(part, jnp.float32) for part in parts))
+    base = GaussianPrior(*(from_numpy(part) for part in parts))
     refined = Refined(base, Nothing(2), jnp.zeros((1, PADDED, PADDED)))
     gain = NetworkGain(1.0, 0.5, 0.01, 100, 50.0) if network else None
     choice = PriorChoice(None, len(variances) - 1, {}, {})

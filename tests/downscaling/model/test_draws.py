@@ -1,6 +1,7 @@
 """Every prior with every guidance and sampler draws from the posterior of Gaussian fields, which is a formula."""
 
 import warnings
+from functools import cache, partial
 
 import jax.random as jr
 import numpy as np
@@ -12,9 +13,9 @@ from .gaussian_models import GaussianModel, network_model, refined_model, wave_p
 
 N = 1500
 MODELS = {
-    "network": network_model(),
-    "refined": refined_model(),
-    "refined by a network": refined_model(network=True),
+    "network": network_model,
+    "refined": refined_model,
+    "refined by a network": partial(refined_model, network=True),
 }
 SETTINGS = {
     "by default": {},
@@ -27,6 +28,11 @@ SETTINGS = {
 }
 ERROR = {"heun": 0.02}
 """Of the sampler itself, in standard deviations of the field: those that solve Gaussians exactly have none."""
+
+
+@cache
+def model_of(name: str) -> GaussianModel:
+    return MODELS[name]()
 
 
 def drawn(model: GaussianModel, n: int, **settings) -> np.ndarray:
@@ -48,7 +54,7 @@ QUICK = [("refined", "by default"), ("refined", "gaussian-gain")]
     ("name", "settings"), [pytest.param(*case, marks=() if case in QUICK else pytest.mark.slow) for case in CASES]
 )
 def test_draws_have_the_posteriors_mean_and_covariance(name, settings):
-    model = MODELS[name]
+    model = model_of(name)
     got = drawn(model, N, **SETTINGS[settings])
     trace, frobenius = np.trace(model.covariance), np.linalg.norm(model.covariance)
     own = ERROR.get(settings, 0.0)
@@ -59,7 +65,7 @@ def test_draws_have_the_posteriors_mean_and_covariance(name, settings):
 
 def test_a_climate_with_particles_tells_their_effective_sizes():
     """All particles of a Gaussian count: the proposals are exact."""
-    model = MODELS["refined"]
+    model = model_of("refined")
     sampler = model.sampler(n_particles=3, n_levels=8)
     _, told = sampler.with_diagnostics(model.target, model.phase, keys=jr.split(jr.key(1), (1, 4)))
     np.testing.assert_allclose(told["effective_size"], np.full((1, 4), 3), rtol=1e-2)
@@ -67,7 +73,7 @@ def test_a_climate_with_particles_tells_their_effective_sizes():
 
 
 def test_the_constraint_is_kept_by_every_draw():
-    model = MODELS["refined"]
+    model = model_of("refined")
     # The last noise level is σ_min = .002 of a scale of 2; a coarse value averages nine of them.
     got = (drawn(model, 4, guidance="moment-matching") - _climatology(model)) @ model.matrix.T
     np.testing.assert_allclose(got, np.tile(model.target.reshape(-1), (4, 1)), atol=0.02)
@@ -80,7 +86,7 @@ def _climatology(model: GaussianModel) -> np.ndarray:
 
 @pytest.mark.parametrize(("name", "settings"), [("refined", {}), ("network", {"guidance": "gaussian-gain"})])
 def test_a_draw_follows_from_its_target_and_key_alone(name, settings):
-    model, keys = MODELS[name], jr.split(jr.key(5), (3, 2))
+    model, keys = model_of(name), jr.split(jr.key(5), (3, 2))
     targets = np.concatenate([model.target * factor for factor in np.float32([1, 0.5, -1])])
     phase = None if model.phase is None else np.array([0.1, 0.5, 0.9])
     sampler = model.sampler(chunk=4, **settings)
@@ -125,7 +131,7 @@ def test_draws_do_not_depend_on_how_many_are_drawn_at_once(guidance, chunks):
 @pytest.mark.parametrize("name", ["refined", "network"])
 def test_settings_that_do_not_go_together_are_refused(name, settings, message):
     with pytest.raises(ValueError, match=message):
-        MODELS[name].sampler(**settings)
+        model_of(name).sampler(**settings)
 
 
 def test_settings_that_are_the_usual_ones_are_known():

@@ -1,6 +1,7 @@
 """One part of every kind that a stored model may hold, and whether two parts are the same to the bits."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -66,6 +67,12 @@ def on_device(*shape: int) -> jax.Array:
     return jax.device_put(numbers(*shape))
 
 
+def filled(network: Callable, *arguments, **options):
+    """A network whose weights are numbers: its initialisation is traced, not compiled."""
+    made = eqx.filter_eval_shape(network, *arguments, **options, key=jr.key(0))
+    return jax.tree.map(lambda leaf: on_device(*leaf.shape) if isinstance(leaf, jax.ShapeDtypeStruct) else leaf, made)
+
+
 def curvilinear() -> xr.Dataset:
     """A grid of two-dimensional latitudes and longitudes, with a scalar, names and attributes of many kinds."""
     coordinates = {
@@ -105,9 +112,8 @@ KEPT = np.array([True, True, False, True])
 MAPPING = QuantileMapping(on_device(5, 3), on_device(5, 3))
 FITTED_ON = FittedOn(numbers(40, 1, 3), np.arange(40) < 30, numbers(35, 1, 3), {"method": "gaussian", "strength": 0.4})
 LINEAR = LinearVelocity(on_device(5, 6, 6), on_device(5, 6))
-KEYS = iter(jr.split(jr.key(0), 20))
-MLP_VELOCITY = NetworkVelocity(eqx.filter_jit(MLP)((2, 3), (2, 3), hidden=(4, 4), key=next(KEYS)), 0.7)
-UNET = eqx.filter_jit(UNet)(2, 2, 2, UNetSettings((4, 8), 1, 1, ("reflect", "periodic"), (1,), 2, 8), key=next(KEYS))
+MLP_VELOCITY = NetworkVelocity(filled(MLP, (2, 3), (2, 3), hidden=(4, 4)), 0.7)
+UNET = filled(UNet, 2, 2, 2, UNetSettings((4, 8), 1, 1, ("reflect", "periodic"), (1,), 2, 8))
 BRIDGE = Bridge(CorrectedVelocity(LINEAR, MLP_VELOCITY), CorrectedVelocity(LINEAR, MLP_VELOCITY), 0.5)
 CANDIDATE = Candidate("gaussian", 0.1 + 0.2, 1e-17, float("nan"), 0.3, 0.4, -0.5, float("inf"))
 CLIMATE = CoarseClimate(CLIMATOLOGY, MemberClimates(("r1i1p1", "r2i1p1"), numbers(2, 3, 2, 3, 4), np.array([9, 7])))
@@ -122,7 +128,7 @@ MEASURED = MeasuredSpectrum(abs(numbers(1, 9)), (16,), abs(numbers(1)), abs(numb
 NOISE, DATA = GaussianField(1.0, 3.0, 2.0, variance=1.0), field_of(MEASURED, 2.0)
 STANDARD = Standard((0.5,), (2.0,), BOX)
 FUNCTIONS = FunctionSpace(NOISE, DATA, (16,), STANDARD, None)
-SMALL = eqx.filter_jit(UNet)(1, 1, 1, UNetSettings(channels=(4,), n_blocks=1, patch=2), key=jr.key(9))
+SMALL = filled(UNet, 1, 1, 1, UNetSettings(channels=(4,), n_blocks=1, patch=2))
 BAND = BandNetwork(SMALL, BOX, (16,))
 OPERATOR = ModewiseOperator(BAND, DATA, NOISE)
 
@@ -190,16 +196,16 @@ EXAMPLES: dict[str, Any] = {
     "mlp": MLP_VELOCITY.network,
     "unet": UNET,
     "unet stage": UNET.middle,
-    "linear layer": Linear(2, 3, key=next(KEYS)),
-    "convolution": Convolution(2, 3, padding=("zero", "reflect"), key=next(KEYS)),
+    "linear layer": filled(Linear, 2, 3),
+    "convolution": filled(Convolution, 2, 3, padding=("zero", "reflect")),
     "rms norm": RootMeanSquareNorm(),
-    "residual block": ResidualBlock(4, 8, padding=("periodic",), key=next(KEYS)),
-    "self-attention": SelfAttention(4, heads=2, key=next(KEYS)),
+    "residual block": filled(ResidualBlock, 4, 8, padding=("periodic",)),
+    "self-attention": filled(SelfAttention, 4, heads=2),
     "post-processing": PostProcessing(CALIBRATION, MAPPING),
     "spread calibration": CALIBRATION,
     "dispersion": TABLE,
     "shape of a spread": SHAPE,
-    "noise embedding": NoiseEmbedding(6, n_frequencies=4, key=next(KEYS)),
+    "noise embedding": filled(NoiseEmbedding, 6, n_frequencies=4),
 }
 
 

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 import pytest
 import xarray as xr
@@ -30,7 +30,10 @@ def through_json(part):
         [float("inf"), -float("inf"), float("nan"), -0.0, 1e-323, 0.1 + 0.2],
         {"a": (1, (2.0, [3])), "": None, "array": "x", "kind": "subsample", "tuple": [1]},
         (np.zeros((0, 3), np.float32), np.zeros((3, 0), np.int32), np.array(7)),
-        (np.array([-128, 127], np.int8), np.array([[True, False]]), jnp.asarray([True]), jnp.uint32(2**32 - 1)),
+        (
+            *(np.array([-128, 127], np.int8), np.array([[True, False]])),
+            *jax.device_put((np.array([True]), np.uint32(2**32 - 1))),
+        ),
         np.array([np.nan, np.inf, -np.inf, -0.0, 5e-324]),
     ],
     ids=["none", "plain", "floats", "names of forms", "empty", "small types", "special numbers"],

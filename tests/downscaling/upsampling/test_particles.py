@@ -16,6 +16,7 @@ from subgrid.diffusion.guidance.gaussian import gaussian_gain
 from subgrid.diffusion.noise_levels import exponential_grid
 from subgrid.downscaling.upsampling.guided import sample_ensemble
 from subgrid.downscaling.upsampling.particles import ParticleUpsampler, sample_with_diagnostics
+from subgrid.numerics.from_numpy import from_numpy
 from subgrid.numerics.operators import Subsample
 
 N, FACTOR = 16, 4
@@ -24,11 +25,11 @@ DISTANCE = np.minimum(d := abs(np.arange(N)[:, None] - np.arange(N)), N - d)
 VARIANCES, VECTORS = np.linalg.eigh(np.exp(-0.5 * (DISTANCE / 2) ** 2) + 0.01 * np.eye(N))
 COVARIANCE = (VECTORS * VARIANCES) @ VECTORS.T
 PRIOR = GaussianPrior(
-    jnp.zeros((1, N)),
-    jnp.asarray(VECTORS.T.reshape(N, 1, N)),
-    jnp.asarray(VARIANCES),
-    jnp.asarray(VARIANCES[0]),
-    jnp.ones((1, N)),
+    from_numpy(np.zeros((1, N))),
+    from_numpy(VECTORS.T.reshape(N, 1, N)),
+    from_numpy(VARIANCES),
+    from_numpy(VARIANCES[0]),
+    from_numpy(np.ones((1, N))),
 )
 
 
@@ -44,7 +45,7 @@ def upsampler(n_particles: int, guide=partial(gaussian_gain, prior=PRIOR)) -> Pa
     return ParticleUpsampler(PRIOR, conditional, standardiser, guide, levels, n_particles)
 
 
-COARSE = np.asarray(MEAN + STD * jr.normal(jr.key(1), (2, 1, N // FACTOR)))
+COARSE = np.float32(np.random.default_rng(1).normal(MEAN, STD, (2, 1, N // FACTOR)))
 
 
 def test_draws_are_the_posterior_in_physical_units_and_all_particles_count():

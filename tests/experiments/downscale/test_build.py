@@ -64,7 +64,7 @@ METHODS = [
     ("euler-maruyama", samplers.EulerMaruyama),
     ("predictor-corrector", samplers.Corrected),
 ]
-WHITE = IsotropicGaussian(jnp.zeros((1, 8)), jnp.asarray(1.0))
+WHITE = IsotropicGaussian(*jax.device_put((np.zeros((1, 8), np.float32), np.float32(1.0))))
 
 
 @pytest.mark.parametrize(("name", "method"), METHODS)

@@ -21,6 +21,7 @@ from jaxtyping import Array, Float
 from scipy.ndimage import distance_transform_edt
 
 from subgrid.downscaling.debiasing.series import SeriesDebiaser
+from subgrid.numerics.from_numpy import from_numpy
 
 ROUGHNESS = 1e-4
 """λ. Over a whole year it takes .02 % off the first harmonic and 1.6 % off the third; over one season it leaves a mean,
@@ -91,7 +92,7 @@ def fit_climatology(
         >>> anomalies = climatology.remove(tas, phase)
     """
     _check(values, phase, n_harmonics)
-    return Climatology(jnp.asarray(_regress(values, phase, n_harmonics, roughness), jnp.float32))
+    return Climatology(from_numpy(_regress(values, phase, n_harmonics, roughness)))
 
 
 class ChangeSignal(eqx.Module):

@@ -14,6 +14,8 @@ import numpy as np
 from jaxtyping import Array, Float
 from scipy.special import ndtr, ndtri
 
+from subgrid.numerics.from_numpy import from_numpy
+
 SPACING, REACH = 0.125, 4.0
 """Knots every eighth of a standard deviation up to four, where one value in 30,000 lies beyond on either side."""
 BEYOND, FEWEST = 10, 100
@@ -77,7 +79,7 @@ def fit_normal_score(values: Float[np.ndarray, "*shape"]) -> NormalScore:
             f"many values equal {quantiles[flat[0]]:g}: a variable with an atom has no normal scores; use a transform "
             "that censors, as `CensoredRoot` does."
         )
-    return NormalScore(jnp.asarray(quantiles), jnp.asarray(scores, jnp.float32))
+    return NormalScore(from_numpy(quantiles), from_numpy(scores))
 
 
 def _piecewise_linear(x: Array, knots: Array, values: Array) -> Array:
