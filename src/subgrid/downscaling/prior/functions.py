@@ -35,7 +35,7 @@ from subgrid.numerics.modes import Box
 from subgrid.numerics.streams import substream
 from subgrid.training.distributed import is_first_process
 from subgrid.training.log import MetricsReport
-from subgrid.types import Key
+from subgrid.types import Coarsening, Key
 
 FORMAT = 2
 """Of the training: raised whenever another version's would not go on to the same bits."""
@@ -152,6 +152,7 @@ def train_function_prior(
     training: TrainingSettings,
     *,
     folder: str | Path,
+    operator: Coarsening | None = None,
     report: MetricsReport | None = None,
     key: Key,
 ) -> FunctionDiffusion:
@@ -163,6 +164,8 @@ def train_function_prior(
             follow from the spectrum.
         training: how long and how fast.
         folder: of the model.
+        operator: C′ of a fine grid that holds the training grid; the model then is a conditional one, of μ(·|y) with
+            y = C′u, which knows y (`known=`). Default none.
         report: `report(step, metrics)`, called after each dispatch.
         key: of weights, batches and noise.
 
@@ -193,19 +196,25 @@ def train_function_prior(
         ) from error
     levels = level_range(space.data, noise, space.grid)
     standardiser = Standardiser(jnp.asarray(space.standard.mean), jnp.asarray(space.standard.scale))
-    network = build_network(settings, n_features(settings.n_channels), key=substream(key, "network"))
+    n_known = 0 if operator is None else settings.n_channels
+    if operator is not None:
+        space = dataclasses.replace(space, known=space.standard)  # C′ keeps constants: y is standardised as u is
+    network = build_network(settings, n_features(settings.n_channels, n_known), key=substream(key, "network"))
     untrained = ModewiseOperator(BandNetwork(network, box, space.grid, sees_answer=True), space.data, noise)
 
-    def loss(operator, batch, key):
-        return operator_loss(operator, batch, data=space.data, noise=noise, levels=levels, key=key)
+    def loss(trained, batch, key):
+        known = None if operator is None else operator(box.resize(batch, operator.fine_shape))
+        return operator_loss(trained, batch, data=space.data, noise=noise, levels=levels, known=known, key=key)
 
     own = {name: value for name, value in dataclasses.asdict(settings).items() if not name.startswith("sigma")}
     origin = {"format": FORMAT, "prior of functions": own}
-    operator = train_on_fields(
+    if operator is not None:
+        origin["known"] = [list(operator.fine_shape), list(operator.coarse_shape)]
+    trained = train_on_fields(
         untrained, loss, TrainingFields(coarse, standardiser), training, origin=origin, folder=folder, report=report,
         key=key,
     )  # fmt: skip
-    model = FunctionDiffusion(operator, space, *levels)
+    model = FunctionDiffusion(trained, space, *levels)
     if is_first_process():
         save_part(Path(folder) / STORE, model)
         write_json(Path(folder) / DESCRIPTION, {"format": FORMAT, **own})

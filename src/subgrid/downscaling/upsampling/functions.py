@@ -170,6 +170,28 @@ class FunctionUpsampler(eqx.Module):
         return to_white(self.space.standard.forward(u), self.space.noise)
 
 
+class KnownFunctionUpsampler(eqx.Module):
+    """One draw of μ(·|y) from a conditional model of functions, by its probability flow: it needs no guidance.
+
+    It keeps to y as closely as the network has learned to, not by construction.
+
+    Args:
+        model: trained with y = C′u as the known field.
+        shape: of the fine grid.
+        n_levels: of noise, two evaluations each.
+    """
+
+    model: FunctionDiffusion
+    """Conditional."""
+    shape: tuple[int, ...] = eqx.field(static=True)
+    """Of the fine grid."""
+    n_levels: int = eqx.field(static=True)
+    """Of noise."""
+
+    def __call__(self, y: Float[Array, "channel *coarse"], *, key: Key) -> Float[Array, "channel *fine"]:
+        return self.model.sample(self.shape, known=y, n_levels=self.n_levels, key=key)
+
+
 def white_conditional(model: FunctionDiffusion, operator: Coarsening) -> ConditionalGaussian:
     """The Gaussian part of a prior of functions under C′, in white coordinates.
 

@@ -32,6 +32,7 @@ from subgrid.downscaling.upsampling.bridge import BridgeUpsampler, UpsamplerSett
 from subgrid.downscaling.upsampling.choices import NoiseRange, guidance, noise_grid, sampling_method, training_levels
 from subgrid.downscaling.upsampling.functions import (
     FunctionUpsampler,
+    KnownFunctionUpsampler,
     trained_range,
     unscaled,
     white_conditional,
@@ -49,7 +50,13 @@ from subgrid.types import Coarsening
 GUIDED_LEVELS = 32
 """Noise levels of a guided prior by default."""
 AnyUpsampler: TypeAlias = (
-    DiffusionUpsampler | ParticleUpsampler | ConditionalUpsampler | FlowUpsampler | BridgeUpsampler | FunctionUpsampler
+    DiffusionUpsampler
+    | ParticleUpsampler
+    | ConditionalUpsampler
+    | FlowUpsampler
+    | BridgeUpsampler
+    | FunctionUpsampler
+    | KnownFunctionUpsampler
 )
 
 
@@ -162,7 +169,10 @@ def _opened(config: DownscaleConfig, folder: Path, operator: Coarsening) -> AnyU
     if is_fitted(folder):
         return load_upsampler(folder)
     if is_function_prior(folder):
-        return function_upsampler_of(config, load_function_prior(folder), operator)
+        functions = load_function_prior(folder)
+        if functions.space.known is not None:
+            return KnownFunctionUpsampler(functions, tuple(operator.fine_shape), max(2, n_evaluations(config) // 2))
+        return function_upsampler_of(config, functions, operator)
     if not is_conditional(folder):
         return upsampler_of(config, load_prior(folder), operator)
     model, n = load_conditional(folder, operator), config.sampling.n_levels

@@ -18,7 +18,13 @@ from subgrid.runs.config import (
 )
 
 Sampler = Literal[
-    GuidanceName, "particles", "conditional-diffusion", "conditional-flow", "function-space", "function-space-2x"
+    GuidanceName,
+    "particles",
+    "conditional-diffusion",
+    "conditional-flow",
+    "function-space",
+    "function-space-2x",
+    "conditional-function-space",
 ]
 
 

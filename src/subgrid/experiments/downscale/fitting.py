@@ -35,7 +35,9 @@ def train_on(
     if config.prior.kind == "function-space":
         if isinstance(fields, StreamedFields):
             raise ValueError("a prior of functions is trained on fields in memory, and these are read from the disk.")
-        train_function_prior(fields, build.function_settings_of(config, channels, space), training, **options)
+        known = None if config.downscaling.method == "diffusion" else operator
+        settings = build.function_settings_of(config, channels, space)
+        train_function_prior(fields, settings, training, operator=known, **options)
     elif operator is None or config.downscaling.method == "diffusion":
         settings = build.prior_settings_of(config, channels, space)
         train_prior(fields, settings, training, noise_levels=build.noise_levels_of(config), **options)

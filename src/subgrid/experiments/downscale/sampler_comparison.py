@@ -101,6 +101,8 @@ def _is_compared(sampler: str, n: int) -> bool:
 
 def _kind(sampler: str) -> Any:
     """The model that a sampler samples from: all guided ones share the prior, or that of functions."""
+    if sampler == "conditional-function-space":
+        return sampler
     if sampler.startswith("function-space"):
         return "function-space"
     return sampler if sampler.startswith("conditional") else "diffusion"
@@ -113,9 +115,10 @@ def _configured(config: DownscaleConfig, sampler: Any, n: int | None) -> Downsca
     if sampler == "particles":  # whose kernel is the method's
         sampling |= {"guidance": "moment-matching", "particles": N_PARTICLES, "method": "gaussian-sde"}
     kind = _kind(sampler)
-    of_functions = kind == "function-space"
+    of_functions = kind.endswith("function-space")
     sampling |= {"guidance": "moment-matching"} if of_functions else {}
-    downscaling: dict[str, Any] = config.downscaling.model_dump() | {"method": "diffusion" if of_functions else kind}
+    method = {"function-space": "diffusion", "conditional-function-space": "conditional-diffusion"}.get(kind, kind)
+    downscaling: dict[str, Any] = config.downscaling.model_dump() | {"method": method}
     prior: dict[str, Any] = config.prior.model_dump() | {"kind": "function-space" if of_functions else "grid"}
     changed = {"sampling": SamplingTable(**sampling), "downscaling": DownscalingTable(**downscaling)}
     return config.model_copy(update={**changed, "prior": PriorTable(**prior)})

@@ -14,7 +14,7 @@ from subgrid.downscaling.ensemble_datasets import MemberDiagnostics, conditions_
 from subgrid.downscaling.evaluation import draw_conditions
 from subgrid.downscaling.prior.novelty import MOST, outside
 from subgrid.downscaling.upsampling.bridge import BridgeUpsampler
-from subgrid.downscaling.upsampling.functions import FunctionUpsampler
+from subgrid.downscaling.upsampling.functions import FunctionUpsampler, KnownFunctionUpsampler
 from subgrid.downscaling.upsampling.particles import sample_with_diagnostics
 from subgrid.experiments.downscale import build
 from subgrid.experiments.downscale.run import DownscaleRun
@@ -66,8 +66,8 @@ def _sample(
 def _inputs_outside(
     run: DownscaleRun, upsampler: build.AnyUpsampler, targets: Float[np.ndarray, "n channel *coarse"]
 ) -> dict[str, np.ndarray]:
-    """Where each T(y) lies among coarsened training fields, with a warning if many are far; nothing of a bridge."""
-    if isinstance(upsampler, BridgeUpsampler):
+    """Where each T(y) lies among coarsened training fields, with a warning if many are far; of bridges and known functions nothing."""
+    if isinstance(upsampler, BridgeUpsampler | KnownFunctionUpsampler):
         return {}
     fine = run.fine[0].values
     if isinstance(upsampler, FunctionUpsampler):  # distances are of its white coordinates
