@@ -18,6 +18,7 @@ from subgrid.functional.function_flow import FunctionFlow
 from subgrid.functional.gaussian_field import GaussianField, white_field
 from subgrid.functional.preparation import FunctionSettings
 from subgrid.networks.fno import FNO, FNOSettings
+from subgrid.networks.unet import UNet, UNetSettings
 from subgrid.training.fitting import TrainingSchedule, warmup_cosine
 
 from .small import ROUGH, Multiplier, Nothing, wave
@@ -141,6 +142,13 @@ def test_known_fields_reach_the_network(kind):
     assert np.abs(first - second).max() > 1e-3
     with pytest.raises(ValueError, match="give known="):
         model.sample((32,), key=jr.key(1))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_network_of_other_channels_is_refused_before_the_training(kind):
+    size = UNetSettings(channels=(4,), n_blocks=1, patch=2)
+    with pytest.raises(ValueError, match=r"has to make 1 channels from 2 \(functional.n_features\), on \(32,\) points"):
+        kind.fit(FIELDS, noise=NOISE, network=UNet(1, 1, 1, size, key=jr.key(0)), key=jr.key(0))
 
 
 def rings(n, points, seed=0):

@@ -80,6 +80,7 @@ from .preconditioning import (
     ModewiseOperator as ModewiseOperator,
     PointwiseOperator as PointwiseOperator,
     n_features as n_features,
+    require_network as require_network,
     seen as seen,
 )
 from .preparation import (

@@ -17,7 +17,12 @@ from subgrid.functional.langevin import annealed_langevin
 from subgrid.functional.levels import level_range, variance_levels
 from subgrid.functional.objective import operator_loss
 from subgrid.functional.operators import DenoisedForm
-from subgrid.functional.preconditioning import BandNetwork, ModewiseOperator, PointwiseOperator
+from subgrid.functional.preconditioning import (
+    BandNetwork,
+    ModewiseOperator,
+    PointwiseOperator,
+    require_network,
+)
 from subgrid.functional.preparation import FunctionSettings, FunctionSpace, prepare
 from subgrid.functional.resolution import SuperResolved, super_resolve
 from subgrid.functional.reverse import encode, probability_flow, reverse_diffusion, start
@@ -92,6 +97,7 @@ class FunctionDiffusion(eqx.Module):
             require_right_noise(space.data, noise, space.grid)
         levels = level_range(space.data, noise, space.grid)
         operator = _operator(network, space, settings)
+        require_network(operator, values, shown, modes=settings.preconditioning == "modes")
         loss = lambda operator, batch, key: operator_loss(  # noqa: E731
             operator, batch[0], data=space.data, noise=noise, levels=levels, known=batch[1], key=key
         )

@@ -21,7 +21,7 @@ from subgrid.functional.flow import (
 )
 from subgrid.functional.gaussian_field import GaussianField
 from subgrid.functional.levels import level_range, variance_levels
-from subgrid.functional.preconditioning import BandNetwork
+from subgrid.functional.preconditioning import BandNetwork, require_network
 from subgrid.functional.preparation import FunctionSettings, FunctionSpace, prepare
 from subgrid.functional.resolution import SuperResolved, super_resolve
 from subgrid.training.checkpoint import Checkpoints
@@ -96,6 +96,7 @@ class FunctionFlow(eqx.Module):
         if settings.transport:
             coupling, said = choose_transport(space.data, noise, space.grid)
         velocity = _velocity(network, space, settings)
+        require_network(velocity, values, shown, modes=settings.preconditioning == "modes")
 
         def draw(data, key):
             batch_key, base_key, pair_key = jr.split(key, 3)

@@ -85,6 +85,39 @@ def n_features(n_channels: int, n_known: int = 0) -> int:
     return 2 * n_channels + n_known
 
 
+def require_network(
+    model: Any,
+    fields: Float[Array, "n channel *space"],
+    known: Float[Array, "n known *given"] | None,
+    *,
+    modes: bool,
+) -> None:
+    """Passes if a network takes what it will see and gives fields; nothing is computed.
+
+    Args:
+        model: G(v, s, known) or v(x, t, known), with the network.
+        fields: of the training grid.
+        known: what each is conditioned on, or None.
+        modes: whether it is one of modes.
+
+    Raises:
+        ValueError: naming the channels that it has to take and give.
+    """
+    x, given, n_known = fields[0], None if known is None else known[0], 0 if known is None else known.shape[1]
+    n_seen = n_features(len(x), n_known) if modes else len(x) + n_known
+    try:
+        shape = eqx.filter_eval_shape(model, x, jnp.asarray(0.5), given).shape
+    except (TypeError, ValueError, IndexError) as error:
+        shape, why = None, str(error).partition("\n")[0]
+    else:
+        why = f"it gives fields of the shape {shape}"
+    if shape != x.shape:
+        raise ValueError(
+            f"the network has to make {len(x)} channels from {n_seen} (functional.n_features), on {x.shape[1:]} "
+            f"points: {why}."
+        )
+
+
 def seen(
     modes: Num[Array, "channel ..."],
     first: Float[Array, "..."],

@@ -66,7 +66,10 @@ def _sample(
 def _inputs_outside(
     run: DownscaleRun, upsampler: build.AnyUpsampler, targets: Float[np.ndarray, "n channel *coarse"]
 ) -> dict[str, np.ndarray]:
-    """Where each T(y) lies among coarsened training fields, with a warning if many are far; of bridges and known functions nothing."""
+    """Where each T(y) lies among coarsened training fields, with a warning if many are far.
+
+    Bridges and conditional models of functions say nothing.
+    """
     if isinstance(upsampler, BridgeUpsampler | KnownFunctionUpsampler):
         return {}
     fine = run.fine[0].values
