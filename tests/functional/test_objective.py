@@ -53,6 +53,11 @@ def test_the_exact_operator_sits_on_both_floors():
     np.testing.assert_allclose(drawn.mean(1), floors, rtol=0.05)
 
 
+def without_the_last_mode(operator):
+    """It takes the shortest wave of 16 points away."""
+    return lambda v, s, known=None: DATA.box.multiply(operator(v, s), jnp.asarray([1.0] * 7 + [0.0, 0.0]))
+
+
 def test_the_loss_over_its_floor_is_one_at_every_level():
     noise = GaussianField(1.0, 5.0, variance=1.0)
     exact = gaussian_operator(DATA, noise)
@@ -62,8 +67,20 @@ def test_the_loss_over_its_floor_is_one_at_every_level():
     def losses(key):
         loss = partial(operator_loss, data=DATA, noise=noise, key=key)
         nothing = loss(lambda v, s, k=None: v, fields, levels=(100.0, 50.0))
-        return loss(exact, fields, levels=(100.0, 50.0)), loss(exact, fields, levels=(1e-2, 5e-3)), nothing
+        of_modes = loss(exact, fields, levels=(100.0, 1e-6), of_modes=1.0)
+        blind = loss(without_the_last_mode(exact), fields, levels=(1e-4, 1e-5))
+        seen = loss(without_the_last_mode(exact), fields, levels=(1e-4, 1e-5), of_modes=1.0)
+        return (
+            loss(exact, fields, levels=(100.0, 50.0)),
+            loss(exact, fields, levels=(1e-2, 5e-3)),
+            nothing,
+            of_modes,
+            blind,
+            seen,
+        )
 
-    large, small, nothing = (float(each) for each in losses(jr.key(2)))
+    large, small, nothing, of_modes, blind, seen = (float(each) for each in losses(jr.key(2)))
+    assert of_modes == pytest.approx(1.0, rel=0.02)  # the mean of seven modes and two channels: smaller an error
+    assert seen - 1 > 10 * abs(blind - 1)  # a mode that is lost is seen by the loss of modes
     assert large == pytest.approx(1.0, rel=0.05) and small == pytest.approx(1.0, rel=0.05)  # as above
     assert nothing > 30  # an operator that does nothing misses the floor by S/λ₁

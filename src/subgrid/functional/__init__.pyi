@@ -20,6 +20,7 @@ from .flow import (
     ModewiseVelocity as ModewiseVelocity,
     PointwiseVelocity as PointwiseVelocity,
     Solved as Solved,
+    balanced_loss as balanced_loss,
     denoised_of_velocity as denoised_of_velocity,
     flow_loss as flow_loss,
     follow_flow as follow_flow,
@@ -57,6 +58,7 @@ from .levels import (
     variance_levels as variance_levels,
 )
 from .objective import (
+    modes_loss as modes_loss,
     operator_loss as operator_loss,
     square_floor as square_floor,
     square_loss as square_loss,

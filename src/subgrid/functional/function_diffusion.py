@@ -99,7 +99,14 @@ class FunctionDiffusion(eqx.Module):
         operator = _operator(network, space, settings)
         require_network(operator, values, shown, modes=settings.preconditioning == "modes")
         loss = lambda operator, batch, key: operator_loss(  # noqa: E731
-            operator, batch[0], data=space.data, noise=noise, levels=levels, known=batch[1], key=key
+            operator,
+            batch[0],
+            data=space.data,
+            noise=noise,
+            levels=levels,
+            known=batch[1],
+            of_modes=settings.share_of_modes,
+            key=key,
         )
         # One key draws the same samples of both.
         draw = lambda data, key: jax.tree.map(lambda part: draw_batch(part, settings.batch_size, key=key), data)  # noqa: E731

@@ -5,6 +5,14 @@
 
 Both have the same minimiser. The first means the same on every grid; the second has a finite floor only where data are
 smoother than the noise by more than d/2 (`check_noise`), and grows with the grid elsewhere.
+
+The first is blind to modes of little energy: at the level that decides such a mode, the larger ones have more left to
+find, and what a network does to it costs nothing. A third loss counts every mode of one grid the same,
+
+    of modes:   mean over modes of |u_k − G_k|²/p_k,   p = sλ₁λ₂/S,     floor 1
+
+and as only modes of the training grid are counted, it is the same on every finer one. Trainings minimise a share of
+each (`operator_loss`).
 """
 
 import jax
@@ -13,8 +21,12 @@ from jaxtyping import Array, Float, PyTree, Scalar, Shaped
 
 from subgrid.functional.gaussian_field import GaussianField, as_gain
 from subgrid.functional.operators import DenoisedForm, posterior_variances, shrinkage
+from subgrid.numerics.modes import Box
 from subgrid.numerics.stratified import stratified_uniforms
 from subgrid.types import Key
+
+ROUNDING = 1e-12
+"""Of the largest variance: less is rounding of float32 fields."""
 
 
 def square_loss(error: Float[Array, "channel *space"]) -> Scalar:
@@ -44,6 +56,23 @@ def weighted_loss(error: Float[Array, "channel *space"], s: Scalar | float, nois
     precision = as_gain(noise.box.weights(shape)) / jnp.where(variances > 0, s * variances, jnp.inf)
     modes = noise.box.to_modes(error)
     return jnp.sum(precision * jnp.abs(modes) ** 2) / len(error)
+
+
+def modes_loss(error: Float[Array, "channel *space"], variances: Float[Array, "..."], box: Box) -> Scalar:
+    """Mean over modes of |e_k|²/p_k: every mode weighs the same.
+
+    Args:
+        error: e, on the training grid.
+        variances: p, that a Gaussian leaves of each mode, in the place of the error's modes.
+        box: of the modes.
+
+    Returns:
+        A scalar. Modes whose variance is lost in the rounding of float32 fields hardly count.
+    """
+    weights = as_gain(box.weights(error.shape[1:]))
+    floor = jnp.where(variances > 0, variances + ROUNDING * jnp.max(variances), jnp.inf)
+    counted = jnp.sum(weights * (variances > 0)) * len(error) / (len(variances) if variances.ndim > weights.ndim else 1)
+    return jnp.sum(weights * jnp.abs(box.to_modes(error)) ** 2 / floor) / counted
 
 
 def square_floor(data: GaussianField, noise: GaussianField, shape: tuple[int, ...], s: Scalar | float) -> Scalar:
@@ -87,11 +116,14 @@ def operator_loss(
     noise: GaussianField,
     levels: tuple[float, float],
     known: PyTree[Shaped[Array, "batch ..."]] | None = None,
+    of_modes: float = 0.0,
     key: Key,
 ) -> Scalar:
-    """The L² loss of a batch over its floor, so that every level weighs the same.
+    """The L² loss of a batch over its floor, so that every level weighs the same, and a share of that of modes.
 
-        ⟨(u − G(u + η, s))² / Σ sλ₁λ₂/S⟩,      η ~ N(0, sC),  s log-uniform and stratified over the batch
+        ⟨(1 − w) (u − G)²/Σ sλ₁λ₂/S + w mean_k |u_k − G_k|²/p_k⟩,      G of u + η,  η ~ N(0, sC)
+
+    with s log-uniform and stratified over the batch.
 
     Args:
         denoised: G(v, s), or G(v, s, known).
@@ -100,6 +132,7 @@ def operator_loss(
         noise: N(0, C).
         levels: the largest and the smallest s.
         known: what each field is conditioned on, default nothing.
+        of_modes: w, default 0.
         key: random key.
 
     Returns:
@@ -115,7 +148,12 @@ def operator_loss(
 
     def error(u, given, s, own):
         eta = jnp.sqrt(s) * noise.sample(tuple(space), n_channels=n_channels, key=own)
-        return square_loss(u - denoised(u + eta, s, given)) / square_floor(data, noise, tuple(space), s)
+        left = u - denoised(u + eta, s, given)
+        square = square_loss(left) / square_floor(data, noise, tuple(space), s)
+        if not of_modes:
+            return square
+        variances = posterior_variances(data, noise, tuple(space), s)
+        return (1 - of_modes) * square + of_modes * modes_loss(left, variances, noise.box)
 
     return jnp.mean(jax.vmap(error)(batch, known, s, jax.random.split(noise_key, n)))
 

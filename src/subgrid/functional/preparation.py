@@ -28,6 +28,8 @@ class FunctionSettings:
             band to work in; or "points", the network alone on the grid of the field, for comparison.
         on_given_grid: whether the network of "modes" runs on the grid of the field and keeps what it gives beyond the
             band (`BandNetwork`), default not.
+        of_modes: share of the loss that counts every mode of the training grid the same, beside the square at points,
+            which does not see modes of little energy; of "modes" alone, default half.
         smoothing: σ of the heat equation by which fields are smoothed before and sharpened after, in length², default
             none.
         any_noise: whether scores are trained with noise that `check_noise` finds too smooth, default not.
@@ -35,21 +37,29 @@ class FunctionSettings:
         sigma_min: σ of a flow, what is left of the base at t = 1, default 0.
 
     Raises:
-        ValueError: a batch of less than 1 field, or a σ outside [0, 1).
+        ValueError: a batch of less than 1 field, a share outside [0, 1], or a σ outside [0, 1).
     """
 
     schedule: TrainingSchedule = field(default_factory=lambda: TrainingSchedule(10_000))
     batch_size: int = 64
     preconditioning: Literal["modes", "points"] = "modes"
     on_given_grid: bool = False
+    of_modes: float = 0.5
     smoothing: float = 0.0
     any_noise: bool = False
     transport: bool = False
     sigma_min: float = 0.0
 
+    @property
+    def share_of_modes(self) -> float:
+        """Of the loss: none where nothing is known of modes."""
+        return self.of_modes if self.preconditioning == "modes" else 0.0
+
     def __post_init__(self):
         if self.batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {self.batch_size}.")
+        if not 0 <= self.of_modes <= 1:
+            raise ValueError(f"of_modes is a share, from 0 to 1, got {self.of_modes}.")
         if not 0 <= self.sigma_min < 1:
             raise ValueError(f"sigma_min must lie between 0 and below 1, got {self.sigma_min}.")
 

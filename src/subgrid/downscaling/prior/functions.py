@@ -29,7 +29,7 @@ from subgrid.functional.gaussian_field import GaussianField, fit_gaussian_field
 from subgrid.functional.levels import level_range
 from subgrid.functional.objective import operator_loss
 from subgrid.functional.preconditioning import BandNetwork, ModewiseOperator, n_features
-from subgrid.functional.preparation import prepare
+from subgrid.functional.preparation import FunctionSettings, prepare
 from subgrid.networks.unet import smallest_grid
 from subgrid.numerics.modes import Box
 from subgrid.numerics.streams import substream
@@ -44,6 +44,8 @@ SMOOTHNESS = (0.5, 0.25, 0.1)
 """How far α may lie above half the dimension, from Brownian roughness down to hardly trace class."""
 MOST_POINTS = 4096
 """Of a fine grid, whose Gaussian part is one dense matrix: 130 MB at this number, and as the square beyond."""
+OF_MODES = FunctionSettings().of_modes
+"""Share of the loss that counts every mode the same: as of any model of functions."""
 FIELDS_AT_ONCE = 1024
 """Moved to the training grid together: bounds memory."""
 
@@ -204,7 +206,9 @@ def train_function_prior(
 
     def loss(trained, batch, key):
         known = None if operator is None else operator(box.resize(batch, operator.fine_shape))
-        return operator_loss(trained, batch, data=space.data, noise=noise, levels=levels, known=known, key=key)
+        return operator_loss(
+            trained, batch, data=space.data, noise=noise, levels=levels, known=known, of_modes=OF_MODES, key=key
+        )
 
     own = {name: value for name, value in dataclasses.asdict(settings).items() if not name.startswith("sigma")}
     origin = {"format": FORMAT, "prior of functions": own}
