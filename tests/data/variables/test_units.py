@@ -85,6 +85,13 @@ def test_units_that_cannot_be(name, units, message):
         of(field(name, units))
 
 
+@pytest.mark.parametrize("units", ["mm/pentad", "quux"])
+def test_the_canonical_units_are_never_offered_for_values_in_others(units):
+    with pytest.raises(DataError, match=r"units = '…'.* convert the values to 'mm day-1' ") as raised:
+        of(field("pr", units))
+    assert "units = 'mm day-1'" not in str(raised.value)
+
+
 @pytest.mark.parametrize(
     ("standard_name", "units", "message"),
     [

@@ -81,7 +81,7 @@ def conversion(
     found, kind = field.attrs.get("units"), described.kind
     text = "" if found is None else str(found)
     if kind.units is None:
-        _known(text, field, file, "1")
+        _known(text, field, file, None)
         return Conversion(1.0, 0.0, described.quantity, text)
     if not text.strip():
         if described.quantity in ("fraction", "relative humidity"):
@@ -98,8 +98,8 @@ def conversion(
     if factor is None:
         raise DataError(
             f"{file}: {field.name} is {kind.about} ({described.because}), in units {text!r}, which cannot become "
-            f"{kind.units}{_hint(described.quantity, unit, step_days)}; correct the attribute 'units', or say so "
-            f"without changing the file: variables = {{{field.name} = {{{_instead(unit, text, described.quantity)}}}}}."
+            f"{kind.units}{_way_out(unit, described.quantity)} without changing the file: variables = "
+            f"{{{field.name} = {{{_instead(unit, text, described.quantity)}}}}}."
         )
     if described.quantity == "precipitation" and str(unit.unit) == "meter" and _is_months(step_days):
         raise DataError(
@@ -223,13 +223,16 @@ def likely_units(quantity: str, units_found: str, value: float) -> str:
             return ""
 
 
-def _known(text: str, field: xr.DataArray, file: str, usual: str) -> Unit:
+def _known(text: str, field: xr.DataArray, file: str, usual: str | None) -> Unit:
+    """The unit that a variable has; never the canonical one in its place, as values are in another."""
     try:
         return parse_unit(text)
     except UnknownUnit:
+        into = f"to {usual!r} (and say that too)" if usual else "to a unit that UDUNITS knows"
         raise DataError(
-            f"{file}: {field.name} has the unknown units {text!r}; set its attribute 'units' to something that "
-            "UDUNITS knows, such as 'K', 'mm day-1' or 'Pa'" + or_say_so("units", field.name, repr(usual))
+            f"{file}: {field.name} has the unknown units {text!r}; say what the values are in, spelled as in UDUNITS "
+            f"(such as 'mm h-1' or 'hPa'), with its attribute 'units', or without changing the file: variables = "
+            f"{{{field.name} = {{units = '…'}}}}. If UDUNITS has no word for it, convert the values {into}."
         ) from None
 
 
@@ -264,7 +267,11 @@ def _is_months(step_days: float | xr.DataArray | None) -> bool:
     return step_days is not None and bool(np.all((np.asarray(step_days) > 27) & (np.asarray(step_days) < 32)))
 
 
-def _hint(quantity: str, unit: Unit, step_days: float | xr.DataArray | None) -> str:
-    if unit.dimensionality in AMOUNTS.get(quantity, ()) and step_days is None:
-        return " (an amount needs time steps of known length to become a rate)"
-    return ""
+def _way_out(unit: Unit, quantity: str) -> str:
+    """What to do about units that do not fit, up to what can be said of the variable."""
+    if unit.dimensionality in AMOUNTS.get(quantity, ()):
+        return (
+            " (an amount needs time steps of known length to become a rate); write bounds of its times, which tell the "
+            "length of each step; or, only where each value is that of one day, say so"
+        )
+    return "; correct the attribute 'units', or say so"
