@@ -22,6 +22,7 @@ NOISE = 1e-3
 AMOUNTS = {
     "precipitation": ("[length]", "[mass] / [length] ** 2"),
     "radiation": ("[mass] / [time] ** 2",),
+    "net radiation": ("[mass] / [time] ** 2",),
 }
 """Dimensions of what is summed up over a time step, by the quantity whose canonical units are a rate."""
 
