@@ -52,6 +52,13 @@ QUIRKS = [
     Quirk(UNITS, "Amounts in files of one day or one month each",
           "Takes the step from all files together, where it is a month or a day at most.",
           "data/inspection/test_inspection.py::test_files_of_one_time_each_are_looked_at_together"),
+    Quirk(UNITS, "Monthly values in `m` of rain or `J m**-2` of radiation: sums of the month, or of a mean day",
+          "Refuses, with both readings.",
+          "data/times/test_totals.py::test_joules_at_monthly_steps_may_be_of_a_day_and_each_advice_works",
+          "a sum over each month, or of a day as in ERA5"),
+    Quirk(UNITS, "Attributes that hold of other units: `GRIB_units`, `cell_methods = \"time: sum\"`, names of amounts",
+          "Converts or drops them with the values.",
+          "data/variables/test_units.py::test_attributes_of_amounts_become_those_of_rates"),
     Quirk(UNITS, "Running totals on a plain axis of times: since the start of a run, midnight, several hours of a day, "
                  "the first of a month, or until a bucket is full",
           "Refuses; where a total begins anew at every second or third time it looks like amounts, so that `inspect` "
@@ -96,7 +103,7 @@ QUIRKS = [
     Quirk(WHAT, "A name and a long name that disagree: `U10` of CESM, `10m wind speed`",
           "Takes the long name, and says so.",
           "data/variables/test_quantities.py::test_a_long_name_goes_before_a_name_that_says_something_else"),
-    Quirk(WHAT, "Anomalies and changes that only the long name speaks of: `Change of temperature relative to 1981-2010`",
+    Quirk(WHAT, "Anomalies and changes that only the long name tells of: `Change of temperature relative to 1981-2010`",
           "Takes them as differences: no zero of °C, no bound at 0.",
           "data/variables/test_quantities.py::test_a_change_of_temperature_has_no_zero_of_celsius"),
     Quirk(WHAT, "One variable under two names: `tg` in one archive, `tas` in the other",
@@ -154,6 +161,10 @@ QUIRKS = [
     Quirk(TIME, "Daily means stamped at the end of the day, with bounds",
           "Moves the stamps into their day; stamps of instants (`time: point`) stay.",
           "data/times/test_stamps.py::test_daily_stamps_move_only_where_they_lie_outside_their_day"),
+    Quirk(TIME, "Hourly sums, means or extremes stamped at the end of the hour, as in ERA5, without bounds",
+          "Makes a day of the hours that end from 01:00 to 24:00, where `GRIB_stepType` or ERA5's names tell; of other "
+          "sums it says how it takes their stamps.",
+          "data/times/test_ends.py::test_a_day_is_made_of_the_hours_that_end_in_it"),
     Quirk(TIME, "Monthly means without bounds",
           "Takes each stamp for the month that it lies in, and says so where it moves one.",
           "data/times/test_stamps.py::test_monthly_stamps_without_bounds_are_those_of_the_month_that_they_lie_in"),

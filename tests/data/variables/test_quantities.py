@@ -130,8 +130,9 @@ def test_a_long_name_goes_before_a_name_that_says_something_else():
 
 @pytest.mark.parametrize(
     "title",
-    ["blended air_temperature_anomaly over land with sea_water_temperature_anomaly", "Temperature departure from normal",
-     "Change of temperature relative to 1981-2010", "difference between two temperatures"],
+    ["blended air_temperature_anomaly over land with sea_water_temperature_anomaly",
+     "Temperature departure from normal", "Change of temperature relative to 1981-2010",
+     "difference between two temperatures"],
 )  # fmt: skip
 def test_a_change_of_temperature_has_no_zero_of_celsius(title):
     assert describe(field("tas_mean", "degC", long_name=title)).quantity == "temperature difference"

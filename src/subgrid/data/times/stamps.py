@@ -60,12 +60,14 @@ class Stamped:
         lengths: of the intervals in days: one number, or one each (time,); None where they are not known.
         notes: what was moved, flattened or read in which way, a sentence each.
         dim: the dimension of time in the file, if it has one whose dates are its coordinate.
+        bounded: whether bounds say which interval each time is of.
     """
 
     dataset: xr.Dataset
     lengths: float | xr.DataArray | None
     notes: tuple[str, ...]
     dim: str | None = None
+    bounded: bool = False
 
 
 def with_canonical_times(dataset: xr.Dataset, variable: str, *, file: str, step: CutStep | None = None) -> Stamped:
@@ -104,7 +106,8 @@ def with_canonical_times(dataset: xr.Dataset, variable: str, *, file: str, step:
         centred, lengths = values, _equal_step(dataset["time"]) or (None if step == "month" else step)
     dataset = dataset.assign_coords(time=("time", centred, dataset["time"].attrs))
     said = (*notes, *(f"time: {each}" for each in (*said, *moved)))
-    return Stamped(dataset, _along(lengths, dataset), said, dim if dim == name and dim in own else None)
+    own_dim = dim if dim == name and dim in own else None
+    return Stamped(dataset, _along(lengths, dataset), said, own_dim, bounds is not None)
 
 
 def step_of_parts(parts: Sequence[tuple[xr.Dataset, str, str]]) -> CutStep | None:

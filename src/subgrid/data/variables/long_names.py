@@ -28,7 +28,8 @@ QUANTITIES_IN_WORDS: dict[str, str] = {
     "precipitation": r"precipitation|precip|rain ?fall|rain|snow ?fall",
     "fraction": r"clouds? (area |cover )?(fraction|cover|amount|coverage)|cloudiness"
     r"|(total|low|mid|middle|medium|high)( level)? clouds?$"
-    r"|ice (area|cover|coverage|concentration|fraction|area fraction)|snow (area|cover|covered)( area)?( fraction)?|(land|sea|ocean|vegetation|urban|lake) (area )?fraction|albedo",
+    r"|ice (area|cover|coverage|concentration|fraction|area fraction)|snow (area|cover|covered)( area)?( fraction)?"
+    r"|(land|sea|ocean|vegetation|urban|lake) (area )?fraction|albedo",
     "temperature": r"temperatures?|air temp",
 }  # fmt: skip
 """In the order in which they are tried: what says more before what says less."""
@@ -37,8 +38,8 @@ MADE_OF_IT = re.compile(
     r"|quantiles?|trends?|tendency|duration|types?|variance|skewness|kurtosis|correlation|covariance|weights?"
     r"|weighting|gradient|advection|stress|direction|potential|virtual|forcing|effect|heat|evapo\w*|minus|surplus"
     r"|balance|square[ds]?|due to|product of|lapse|(wet|dry|rainy?|frost|consecutive|heavy|degree) days?"
-    r"|days (with|of|above|below)|hours (with|of|above|below)|(?<!vapor pressure )(?<!vapour pressure )deficit|(?<!mixing )ratio"
-    r"|bias(?! (correct|adjust))|quality(?! control))\b"
+    r"|days (with|of|above|below)|hours (with|of|above|below)|(?<!vapor pressure )(?<!vapour pressure )deficit"
+    r"|(?<!mixing )ratio|bias(?! (correct|adjust))|quality(?! control))\b"
 )  # fmt: skip
 """What is made of a variable, or is about it: none of its bounds."""
 CHANGES = re.compile(

@@ -27,6 +27,13 @@ AMOUNTS = {
 """Dimensions of what is summed up over a time step, by the quantity whose canonical units are a rate."""
 
 
+OF_WATER_NAMES = re.compile(
+    r"(lwe_)?(thickness_of_)?(?P<what>((convective|stratiform)_)?(precipitation|rainfall|snowfall))_(flux|amount)"
+)
+"""CF standard names of precipitation in kg m-2 s-1, and of amounts in kg m-2 or m; those in mm day-1 end in "rate" and
+begin with "lwe" but for rain, which is water."""
+
+
 @dataclass(frozen=True)
 class Conversion:
     """canonical = factor · value + offset, computed in float64 and stored as float32.
@@ -48,14 +55,29 @@ class Conversion:
         values = field.astype(np.float64) * self.factor + self.offset
         if self.quantity == "precipitation":
             values = values.where((values >= 0) | (values < -NOISE) | values.isnull(), 0.0)
-        attributes = {**field.attrs, "units": self.units}
-        if self.quantity == "precipitation" and attributes.get("standard_name") == "precipitation_flux":
-            attributes["standard_name"] = "lwe_precipitation_rate"  # the CF name of mm per day; a flux is kg m-2 s-1
-        return values.astype(np.float32).assign_attrs(attributes)
+        values = values.astype(np.float32)
+        values.attrs = _of_rates({**field.attrs, "units": self.units}, self.quantity)
+        return values
 
     def back(self, value: float) -> float:
         """The value of the file that became a canonical one; NaN where steps have unequal lengths."""
         return (value - self.offset) / self.factor if isinstance(self.factor, float) else float("nan")
+
+
+def _of_rates(attributes: dict[Any, Any], quantity: str) -> dict[Any, Any]:
+    """Attributes that hold of canonical values: not of other units, and not of sums where these became rates."""
+    kept = {key: value for key, value in attributes.items() if key != "GRIB_units"}
+    if quantity not in AMOUNTS:
+        return kept
+    methods, name = (str(kept.get(key, "")) for key in ("cell_methods", "standard_name"))
+    if methods:
+        kept["cell_methods"] = re.sub(r"\btime\s*:\s*sum\b", "time: mean", methods)
+    if water := OF_WATER_NAMES.fullmatch(name):
+        rate = f"{water['what']}_rate"
+        kept["standard_name"] = rate if "rainfall" in rate else f"lwe_{rate}"
+    elif name.startswith("integral_wrt_time_of_"):
+        kept["standard_name"] = name.removeprefix("integral_wrt_time_of_")
+    return kept
 
 
 def conversion(
@@ -102,12 +124,20 @@ def conversion(
             f"{kind.units}{_way_out(unit, described.quantity)} without changing the file: variables = "
             f"{{{field.name} = {{{_instead(unit, text, described.quantity)}}}}}."
         )
-    if described.quantity == "precipitation" and str(unit.unit) == "meter" and _is_months(step_days):
+    if _may_be_of_a_day(unit, described.quantity) and _is_months(step_days):
         raise DataError(
-            f"{file}: {field.name} is in 'm' at monthly steps: a sum over each month, or of a day as in ERA5's monthly "
-            f"means; say which: variables = {{{field.name} = {{units = 'm/day'}}}}, or units = 'm/month'."
+            f"{file}: {field.name} is in {text!r} at monthly steps: a sum over each month, or of a day as in ERA5's "
+            f"monthly means; say which: variables = {{{field.name} = {{units = '{text} day-1'}}}}, or units = '{text} "
+            "month-1'."
         )
     return Conversion(factor, offset, described.quantity, kind.units)
+
+
+def _may_be_of_a_day(unit: Unit, quantity: str) -> bool:
+    """Whether an amount of a month may be one of its mean day: ERA5 has metres of rain and joules so."""
+    if quantity == "precipitation":
+        return str(unit.unit) == "meter"
+    return unit.dimensionality in AMOUNTS.get(quantity, ())
 
 
 def or_say_so(option: str, name: Any, value: str) -> str:
