@@ -120,6 +120,10 @@ QUIRKS = [
     Quirk(WHAT, "A name and attributes that say nothing, or something wrong",
           "Takes what you say: `quantity`, `bounds` and `units` of a variable come before what is in the file.",
           "data/variables/test_quantities.py::test_what_is_told_goes_before_everything_and_is_written_down"),
+    Quirk(WHAT, "Directions, such as `wind_from_direction`, whose numbers go round",
+          "Refuses, and asks for components; or takes the numbers as they are where you say `quantity = 'other'`.",
+          "data/variables/test_units.py::test_a_direction_is_refused_and_can_be_taken_as_numbers",
+          "is a direction, whose numbers go round"),
     Quirk(WHAT, "Values with bounds: humidity near 100 %, wind near 0",
           "Models them on a scale on which no draw leaves the bounds.",
           "downscaling/preparation/test_transforms.py::"
@@ -143,6 +147,10 @@ QUIRKS = [
           "Refuses with the number, the place and the share; or say so: `variables = {tas = {missing = -9999}}`.",
           "data/checks/test_fills.py::test_a_fill_value_is_named_as_it_is_in_the_file_and_the_advice_works",
           "which looks like a fill value that no attribute declares"),
+    Quirk(MISSING, "One whole number beyond a bound, such as a humidity of −1 % over the sea, or a byte of 127",
+          "Refuses it as a fill value in the same words, and says how to keep it.",
+          "data/checks/test_fills.py::"
+          "test_one_whole_number_beyond_a_bound_is_a_fill_value_and_either_advice_works"),
     Quirk(MISSING, "Cells without any value: the sea", "Leaves them out, as they are, of everything.",
           "downscaling/model/test_dated.py::test_the_sea_holds_nothing_and_land_everything"),
     Quirk(MISSING, "Cells that have values at some times only",
@@ -165,6 +173,9 @@ QUIRKS = [
           "Makes a day of the hours that end from 01:00 to 24:00, where `GRIB_stepType` or ERA5's names tell; of other "
           "sums it says how it takes their stamps.",
           "data/times/test_ends.py::test_a_day_is_made_of_the_hours_that_end_in_it"),
+    Quirk(TIME, "Climatologies: `time: mean over years`, or climatological bounds of several years",
+          "Refuses: such times are no dates.",
+          "data/times/test_climatologies.py::test_a_climatology_is_refused", "times stands for many years, and none is"),
     Quirk(TIME, "Monthly means without bounds",
           "Takes each stamp for the month that it lies in, and says so where it moves one.",
           "data/times/test_stamps.py::test_monthly_stamps_without_bounds_are_those_of_the_month_that_they_lie_in"),
@@ -215,6 +226,9 @@ QUIRKS = [
           "Merges them into one series, the final first, and says so.",
           "data/pooling/test_members.py::test_the_two_versions_of_era5_are_one_series"),
     # Grids.
+    Quirk(GRIDS, "A latitude in `degrees_east`, or a longitude in `degrees_north`",
+          "Refuses: the map would be turned.",
+          "data/grids/test_coordinates.py::test_a_latitude_in_degrees_east_is_refused", "correct one of them: a …"),
     Quirk(GRIDS, "Latitudes from north to south, longitudes from 0 to 360, dimensions in any order, other names",
           "Turns and sorts them: south to north, −180 to 180.",
           "data/grids/test_coordinates.py::test_canonical_form_is_reached_and_values_stay_at_their_points"),

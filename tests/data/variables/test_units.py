@@ -172,3 +172,25 @@ def test_an_angle_is_neither_a_temperature_nor_a_share(units):
         conversion(tas, describe(tas, quantity="temperature"), file="f")
     with pytest.raises(DataError, match=r"cannot become %; .*variables = {hurs = {units = '%'}}"):
         conversion(hurs, describe(hurs, quantity="relative humidity"), file="f")
+
+
+@pytest.mark.parametrize(
+    "direction",
+    [
+        field("x", "degree", standard_name="wind_from_direction"),
+        field("wd", "degrees"),
+        field("angle", "degrees true", long_name="Mean wave direction"),
+    ],
+)
+def test_a_direction_is_refused_and_can_be_taken_as_numbers(direction):
+    with pytest.raises(DataError, match=r"is a direction, .* eastward and northward components .*quantity = 'other'"):
+        of(direction)
+    described = describe(direction, quantity="other")
+    told = direction.assign_attrs(units="degree", **described.attributes)
+    for each in (described, describe(told)):
+        assert conversion(told, each, file="f.nc")(told) == 1.0
+
+
+def test_what_only_speaks_of_a_direction_is_none():
+    for other in (field("u", "m s-1", long_name="wind in x direction"), field("slope", "degrees"), field("dd", "1")):
+        of(other)

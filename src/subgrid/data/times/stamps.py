@@ -15,6 +15,7 @@ import xarray as xr
 
 from subgrid.data.fields import TEXT_KINDS, DataError
 from subgrid.data.times.calendars import equal_step_days, is_monthly, middle_of_months
+from subgrid.data.times.climatologies import refuse_climatology
 from subgrid.data.times.forecasts import TEXT_DATE, as_one_series, is_dated
 
 TIME_DIMS = (
@@ -83,8 +84,8 @@ def with_canonical_times(dataset: xr.Dataset, variable: str, *, file: str, step:
         The dataset, the lengths of the intervals, and notes.
 
     Raises:
-        DataError: for a dimension of time without dates, forecasts whose valid times come twice, and bounds that do not
-            belong to their stamps.
+        DataError: for a dimension of time without dates, forecasts whose valid times come twice, bounds that do not
+            belong to their stamps, and climatologies.
 
     Examples:
         >>> with_canonical_times(xr.open_dataset("cesm.nc"), "TREFHT", file="cesm.nc").lengths
@@ -96,6 +97,7 @@ def with_canonical_times(dataset: xr.Dataset, variable: str, *, file: str, step:
         return Stamped(dataset, None, notes)
     dim, name = found
     time, bounds = dataset[name], _bounds_of(dataset, name)
+    refuse_climatology(dataset, variable, time, file=file)
     values, said = _dates(time, file)
     dataset, moved = _renamed(dataset, dim, name, values), []
     if bounds is not None and values.dtype.kind == bounds.dtype.kind and dataset["time"].size:

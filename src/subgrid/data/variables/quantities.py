@@ -18,6 +18,8 @@ TransformName: TypeAlias = Literal["none", "censored root", "root", "arcsine"]
 Extreme: TypeAlias = Literal["maximum", "minimum"]
 Bounds: TypeAlias = tuple[float | None, float | None]
 OPEN: Bounds = (None, None)
+GIVEN, WRITTEN = "as it was given", "as Subgrid wrote it"
+"""Why a variable is taken to be something, where that is no reading of its metadata."""
 QUANTITY_ATTRIBUTE, BOUNDS_ATTRIBUTE = "subgrid_quantity", "subgrid_bounds"
 """Of a canonical variable and of every output: what it was taken to be, so that it is never guessed again."""
 
@@ -183,6 +185,11 @@ class Described:
         return QUANTITIES[self.quantity]
 
     @property
+    def is_told(self) -> bool:
+        """Whether the user or an earlier run of Subgrid said what it is."""
+        return self.because in (GIVEN, WRITTEN)
+
+    @property
     def attributes(self) -> dict[str, Any]:
         """What a canonical variable carries of it: the quantity, and bounds where they are not the quantity's own."""
         own = {} if self.bounds == self.kind.bounds else {BOUNDS_ATTRIBUTE: _written(self.bounds)}
@@ -218,9 +225,9 @@ def describe(field: xr.DataArray, *, quantity: str | None = None, bounds: Bounds
     """
     attributes = field.attrs
     if quantity is not None:
-        found = Described(require_quantity(quantity), "as it was given", OPEN, "none")
+        found = Described(require_quantity(quantity), GIVEN, OPEN, "none")
     elif str(attributes.get(QUANTITY_ATTRIBUTE, "")) in QUANTITIES:
-        found = Described(str(attributes[QUANTITY_ATTRIBUTE]), "as Subgrid wrote it", OPEN, "none")
+        found = Described(str(attributes[QUANTITY_ATTRIBUTE]), WRITTEN, OPEN, "none")
     else:
         found = _from_metadata(field)
     found = replace(found, bounds=found.kind.bounds, transform=found.kind.transform)

@@ -205,6 +205,18 @@ def same_unit(first: str, second: str) -> bool:
     return abs(factor / other.scale - 1) < 1e-9
 
 
+def is_angle(unit: Unit) -> bool:
+    """Whether a unit is one of angles, which no quantity of the table has.
+
+    Args:
+        unit: from `parse_unit`.
+
+    Returns:
+        True for degrees and radians.
+    """
+    return str(unit.unit) in ("degree", "radian")
+
+
 ZEROS = {None: 0.0, "celsius": 273.15, "fahrenheit": 459.67 * 5 / 9}
 """In kelvin, of the zero of each scale of temperature."""
 

@@ -12,8 +12,17 @@ import numpy as np
 import xarray as xr
 
 from subgrid.data.fields import DataError
+from subgrid.data.variables.directions import refuse_direction
 from subgrid.data.variables.quantities import QUANTITIES, Described, Quantity
-from subgrid.data.variables.unit_spellings import DIMENSIONLESS, ZEROS, Unit, UnknownUnit, parse_unit, registry
+from subgrid.data.variables.unit_spellings import (
+    DIMENSIONLESS,
+    ZEROS,
+    Unit,
+    UnknownUnit,
+    is_angle,
+    parse_unit,
+    registry,
+)
 
 WATER_DENSITY = 1000.0
 """In kg m-3."""
@@ -96,11 +105,12 @@ def conversion(
         A function of the field.
 
     Raises:
-        DataError: for units that are missing, unknown or of something else.
+        DataError: for units that are missing, unknown or of something else, and for directions.
 
     Examples:
         >>> conversion(dataset.tas, describe(dataset.tas), file="tas.nc")(dataset.tas)
     """
+    refuse_direction(field, described, file=file)
     found, kind = field.attrs.get("units"), described.kind
     text = "" if found is None else str(found)
     if kind.units is None:
@@ -196,18 +206,6 @@ def is_amount(quantity: str, units: str) -> bool:
         return parse_unit(units).dimensionality in AMOUNTS.get(quantity, ())
     except UnknownUnit:
         return False
-
-
-def is_angle(unit: Unit) -> bool:
-    """Whether a unit is one of angles, which no quantity of the table has.
-
-    Args:
-        unit: from `parse_unit`.
-
-    Returns:
-        True for degrees and radians.
-    """
-    return str(unit.unit) in ("degree", "radian")
 
 
 def is_number(units: str) -> bool:
