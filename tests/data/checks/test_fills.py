@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 
 from subgrid.data.canonical import check_climate, open_climate
+from subgrid.data.checks.extremes import note_outside
 from subgrid.data.checks.fills import KNOWN, STEP_DAYS, Stored, limits
 from subgrid.data.checks.missing import Packing
 from subgrid.data.fields import DataError
@@ -277,3 +278,12 @@ def test_one_whole_number_beyond_a_bound_is_a_fill_value_and_either_advice_works
 )
 def test_supersaturation_and_rounding_are_values(file):
     check_climate(open_climate(file))
+
+
+def test_what_lies_beyond_a_bound_is_not_kept_for_every_block():
+    file = archive(n_times=12).rename(tas="hurs")
+    values = np.linspace(100.5, 120, file.hurs.size, dtype=np.float32).reshape(file.hurs.shape)
+    field, found = file.hurs.copy(data=values), {}
+    for i in range(12):
+        note_outside(field[i : i + 1], field, values[i : i + 1], found, (0.0, 100.0))
+    assert len(found) == 2

@@ -121,7 +121,7 @@ def _declare_sentence(field: xr.DataArray, found: float, suspect: Suspect, name:
 def note_outside(
     block: xr.DataArray, field: xr.DataArray, values: np.ndarray, outside: dict[float, Suspect], bounds: Bounds
 ) -> None:
-    """Notes the extremes of what lies beyond the bounds of a variable, as far as the variable can have it.
+    """Notes the extremes of what lies beyond the bounds of a variable: up to two values a side, as one alone tells.
 
     Args:
         block: part of a canonical variable.
@@ -131,7 +131,9 @@ def note_outside(
         bounds: of the variable.
     """
     for edge, beyond_it in zip(bounds, (np.less, np.greater), strict=True):
-        where = beyond_it(values, edge) if edge is not None else np.zeros(1, bool)
+        if edge is None or sum(bool(beyond_it(value, edge)) for value in outside) > 1:
+            continue  # so that memory does not grow with the archive
+        where = beyond_it(values, edge)
         if where.any():
             for value in {float(values[where].min()), float(values[where].max())}:
                 at = values == value
