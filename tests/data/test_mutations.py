@@ -77,7 +77,7 @@ DATASET = archive(n_times=40, lat=np.linspace(36, 42, 20), lon=np.linspace(-9, 3
 CONVERSION = test_units.test_known_conversions
 MUTATIONS = [
     # Units.
-    Mutation("the zero of °C is dropped", "variables.units", "ZERO", with_value("celsius", 0.0), CONVERSION,
+    Mutation("the zero of °C is dropped", "variables.units", "ZEROS", with_value("celsius", 0.0), CONVERSION,
              {"name": "tas", "units": "degC", "value": 0.0, "expected": 273.15}),
     Mutation("a kilogram of water is a metre", "variables.units", "WATER_DENSITY", by(1.0), CONVERSION,
              {"name": "pr", "units": "kg m-2 s-1", "value": 1e-4, "expected": 8.64}),

@@ -28,6 +28,7 @@ from subgrid.data.pooling.members import single_member, with_canonical_members
 from subgrid.data.pooling.pooling import NOTES, ClimateField, member_label, notes_of, pool
 from subgrid.data.sources.sources import Source, SourceFile, read_sources
 from subgrid.data.times.calendars import step_name
+from subgrid.data.times.ends import stamped_at_end
 from subgrid.data.times.stamps import TIME_DIMS, CutStep, step_of_parts, with_canonical_times
 from subgrid.data.times.steps import Step
 from subgrid.data.variables.quantities import describe
@@ -352,7 +353,8 @@ def field_of(
         notes.append(f"{new}: {given.units or units!r} are amounts of each time step ({every}), not running totals")
     placed[new] = convert(placed[new]).assign_attrs(described.attributes)
     label, single = member_label(file, dataset), single_member(dataset)
-    stored = Stored(convert, packing, values, NOTHING in given.missing)
+    at_end = stamped_at_end(opened.dataset[old], units, bounded=stamped.bounded)
+    stored = Stored(convert, packing, values, NOTHING in given.missing, at_end)
     return ClimateField(file, new, units, label, placed, described, tuple(notes), single, stored, given.units)
 
 

@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 
 from subgrid.data.canonical import check_climate, open_climate
+from subgrid.data.checks.extremes import note_outside
 from subgrid.data.checks.fills import KNOWN, STEP_DAYS, Stored, limits
 from subgrid.data.checks.missing import Packing
 from subgrid.data.fields import DataError
@@ -251,3 +252,38 @@ def test_every_known_fill_value_is_found_behind_a_conversion(units, number):
     found = stored.fill(canonical)
     assert found is not None and found == pytest.approx(number, rel=1e-6)
     assert stored.fill(canonical + 3e-4 * abs(canonical)) != found
+
+
+def outside(number: float, *, n: int = 40, also: tuple[float, ...] = ()) -> xr.Dataset:
+    """Relative humidity of 40 to 95 % with a number in n places, and some others."""
+    file = archive(n_times=12).rename(tas="hurs")
+    values = np.linspace(40, 95, file.hurs.size, dtype=np.float32)
+    values[: n + len(also)] = [*[number] * n, *also]
+    return file.assign(hurs=(file.hurs.dims, values.reshape(file.hurs.shape), {"units": "%"}))
+
+
+@pytest.mark.parametrize("number", [-1, 127])
+def test_one_whole_number_beyond_a_bound_is_a_fill_value_and_either_advice_works(number):
+    file = outside(number)
+    with pytest.raises(DataError, match=f"hurs is {number} in the file .*40 such values.*missing = {number}.*'none'"):
+        check_climate(open_climate(file))
+    said = check_climate(open_climate(file, {"hurs": {"missing": number}}), gaps="drop")
+    assert float(said.hurs.min()) >= 40 and float(said.hurs.max()) <= 95
+    assert float(np.abs(check_climate(open_climate(file, {"hurs": {"missing": "none"}})).hurs - number).min()) == 0
+
+
+@pytest.mark.parametrize(
+    "file",
+    [outside(101), outside(127, n=5), outside(-1, also=(-0.5,)), outside(104.3), outside(120, also=(112, 118.5))],
+)
+def test_supersaturation_and_rounding_are_values(file):
+    check_climate(open_climate(file))
+
+
+def test_what_lies_beyond_a_bound_is_not_kept_for_every_block():
+    file = archive(n_times=12).rename(tas="hurs")
+    values = np.linspace(100.5, 120, file.hurs.size, dtype=np.float32).reshape(file.hurs.shape)
+    field, found = file.hurs.copy(data=values), {}
+    for i in range(12):
+        note_outside(field[i : i + 1], field, values[i : i + 1], found, (0.0, 100.0))
+    assert len(found) == 2

@@ -349,3 +349,13 @@ def test_lists_of_cells_are_refused_by_their_kind(dim, size, attributes, kind):
     if size > 100:
         with pytest.raises(DataError, match=message):
             open_climate(file.drop_vars(["lat", "lon"]), "tas")
+
+
+@pytest.mark.parametrize("names", [("lat", "lon"), ("latitude", "longitude")])
+@pytest.mark.parametrize("described", [True, False])
+def test_a_latitude_in_degrees_east_is_refused(names, described):
+    file = archive().rename(lat=names[0], lon=names[1])
+    for name, standard, units in zip(names, ("latitude", "longitude"), ("degrees_east", "degrees_north"), strict=True):
+        file[name].attrs = {"units": units} | ({"standard_name": standard} if described else {})
+    with pytest.raises(DataError, match=r"is a (latitude|longitude) by its name and a .* by its units, 'degrees_"):
+        open_climate(file)

@@ -91,12 +91,24 @@ def test_ordinary_radiation_is_no_total(hours, n, start):
 
 
 def test_monthly_amounts_are_no_totals():
-    year = 4e6 * (1.2 - np.cos(2 * np.pi * np.arange(12) / 12))[:, None] * np.ones(20)
-    file = amounts(year, 24, name="ssrd", units="J m-2")
+    year = 50 * (1.2 - np.cos(2 * np.pi * np.arange(12) / 12))[:, None] * np.ones(20)
     months = xr.date_range("2001-01-01", periods=12, freq="MS")
-    found = open_climate(file.assign_coords(time=months))
-    seconds = 86_400 * months.days_in_month.to_numpy()[:, None]
-    np.testing.assert_allclose(found.ssrd.values.reshape(-1, 20), year / seconds, rtol=1e-5)
+    found = open_climate(amounts(year, 24).assign_coords(time=months))
+    np.testing.assert_allclose(
+        found.pr.values.reshape(-1, 20), year / months.days_in_month.to_numpy()[:, None], rtol=1e-5
+    )
+
+
+def test_joules_at_monthly_steps_may_be_of_a_day_and_each_advice_works():
+    """ERA5's monthly means hold the mean sum of a day: 1.5e7 J m-2 are 173.6 W m-2."""
+    months = xr.date_range("2001-01-01", periods=12, freq="MS")
+    file = amounts(np.full((12, 20), 1.5e7), 24, name="ssrd", units="J m**-2").assign_coords(time=months)
+    with pytest.raises(DataError, match=r"a sum over each month, or of a day .*'J m\*\*-2 day-1'.*'J m\*\*-2 month-1'"):
+        open_climate(file)
+    daily = open_climate(file, {"ssrd": {"units": "J m**-2 day-1"}})
+    np.testing.assert_allclose(daily.ssrd, 1.5e7 / 86_400, rtol=1e-6)
+    monthly = open_climate(file, {"ssrd": {"units": "J m**-2 month-1"}})
+    np.testing.assert_allclose(monthly.ssrd[0], 1.5e7 / (31 * 86_400), rtol=1e-6)
 
 
 def test_packing_takes_a_little_from_a_total():

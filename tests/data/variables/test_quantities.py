@@ -12,19 +12,20 @@ def field(name: str, units: str | None = None, **attributes: str) -> xr.DataArra
 
 NAMES = {
     "temperature": "tas tasmax tasmin ta ts tos sst t2m 2t d2m mx2t24 tg tn tx tmp tmn tmx tmmx tmean T2 air "
-    "skt tasAdjust temp air_temperature TEMP2",
+    "skt tasAdjust temp air_temperature TEMP2 TREFHT TREFHTMX T2MMAX tmp2m AirTemp_2m water_temp Tmax_stat",
     "temperature difference": "tas_anomaly temp_anom tempanomaly",
     "temperature range": "dtr tasrange diurnal_temperature_range",
     "precipitation": "pr prc prsn tp rr ppt pre prcp precip precipitationCal prAdjust RAINNC prate pcp "
-    "precipitation_amount rainfall RAINFILE lsp",
+    "precipitation_amount rainfall RAINFILE lsp PRECT PRECTmms PRECC PRECL PRECTOT PRECTOTCORR cmorph daily_rain "
+    "Rainf_f_tavg TOT_PR RRR APCP_surface apcp RG tp6",
     "pressure": "ps psl slp msl sp PSFC pressure",
     "vapour pressure": "vap vp vpd",
-    "relative humidity": "hurs hursmin rh rhum hu rmax relhum",
-    "fraction": "clt tcc siconc snc lsm sftlf cld",
+    "relative humidity": "hurs hursmin rh rhum hu rmax relhum RHREFHT RH2M rhmax rh_tmax",
+    "fraction": "clt tcc siconc snc lsm sftlf cld CLDTOT CLCT TCDC_entireatmosphere aice",
     "mass fraction": "huss hus sph shum q2m",
-    "speed": "sfcWind sfcWindmax fg si10 wspd wsgsmax",
+    "speed": "sfcWind sfcWindmax fg si10 wspd wsgsmax WS2M SPEED ff sp_10m ws10",
     "velocity": "uas vas ua u10 10v uwnd",
-    "radiation": "rsds rlds ssrd srad qq",
+    "radiation": "rsds rlds ssrd srad qq FSDS FLDS SWGDN ALLSKY_SFC_SW_DWN",
     "snow amount": "snw snd swe",
     "other": "orog x evspsbl mrro tasks prw wet_days number_of_rain_days precipitation_hours precipitable_water "
     "precip_type wind_direction",
@@ -80,6 +81,68 @@ def test_units_choose_between_readings_of_a_name():
 )
 def test_a_temperature_may_be_a_difference_of_two(attributes, quantity):
     assert describe(field("tas", "K", standard_name="air_temperature", **attributes)).quantity == quantity
+
+
+SPOKEN = {
+    "precipitation": ["Total (convective and large-scale) precipitation rate (liq + ice)", "Daily rainfall", "Snowfall",
+                      "Bias-corrected precipitation"],
+    "speed": ["10m wind speed", "surface_wind_speed", "MERRA-2 wind speed at 2 m", "10 metre wind gust"],
+    "velocity": ["10 metre U wind component", "Eastward Near-Surface Wind Speed", "V-component of wind"],
+    "relative humidity": ["Relative humidity at time of maximum temperature"],
+    "fraction": ["Vertically-integrated total cloud", "Total Cloud Cover", "ice area  (aggregate)"],
+    "radiation": ["Downwelling solar flux at surface", "All Sky Surface Shortwave Downward Irradiance"],
+    "net radiation": ["Surface net thermal radiation"],
+    "pressure": ["Mean sea level pressure"],
+    "vapour pressure": ["Vapor pressure deficit"],
+    "mass fraction": ["Specific humidity at 2 m"],
+    "snow amount": ["Snow depth"],
+    "temperature": ["maximum_2-meter_air_temperature", "2 metre dewpoint temperature"],
+    "temperature range": ["diurnal temperature range"],
+    "temperature difference": ["temperature anomaly", "Temperature change since 1850"],
+    "other": ["Precipitation minus evaporation", "Standardized precipitation index", "Standard deviation of rainfall",
+              "Precipitation anomaly", "Zonal wind stress", "Total precipitable water", "Wind direction", "train",
+              "Potential temperature", "number of days with rain"],
+}  # fmt: skip
+UNITS_OF = {name: kind.units or "mm day-1" for name, kind in QUANTITIES.items()}
+
+
+@pytest.mark.parametrize(("quantity", "title"), [(q, title) for q, titles in SPOKEN.items() for title in titles])
+def test_a_long_name_says_what_a_strange_name_does_not(quantity, title):
+    described = describe(field("x", UNITS_OF[quantity], long_name=title))
+    assert described.quantity == quantity
+    assert "long name" in described.because
+
+
+def test_a_long_name_says_nothing_that_units_or_a_standard_name_contradict():
+    assert describe(field("x", "hPa", long_name="Total precipitation")).quantity == "other"
+    assert describe(field("x", "m", standard_name="surface_altitude", long_name="Snow depth")).quantity == "other"
+    named = describe(field("x", "m s-1", standard_name="eastward_wind", long_name="10m wind speed"))
+    assert named.quantity == "velocity"
+
+
+def test_a_long_name_goes_before_a_name_that_says_something_else():
+    wind = describe(field("U10", "m/s", long_name="10m wind speed"))
+    assert (wind.quantity, wind.bounds) == ("speed", (0.0, None))
+    assert wind.because == "its long name, '10m wind speed', though its name, 'U10', says a velocity"
+    assert describe(field("U10", "m/s")).quantity == "velocity"
+    assert describe(field("dtr", "K", long_name="Temperature")).quantity == "temperature range"
+
+
+@pytest.mark.parametrize(
+    "title",
+    ["blended air_temperature_anomaly over land with sea_water_temperature_anomaly",
+     "Temperature departure from normal", "Change of temperature relative to 1981-2010",
+     "difference between two temperatures"],
+)  # fmt: skip
+def test_a_change_of_temperature_has_no_zero_of_celsius(title):
+    assert describe(field("tas_mean", "degC", long_name=title)).quantity == "temperature difference"
+
+
+def test_a_change_of_what_has_bounds_has_none():
+    for name, units in (("pr", "mm day-1"), ("hurs", "%"), ("sfcWind", "m s-1")):
+        found = describe(field(name, units, long_name="anomaly relative to 1981-2010"))
+        assert (found.quantity, found.bounds) == ("other", (None, None)), name
+    assert describe(field("uas", "m s-1", long_name="wind anomaly")).quantity == "velocity"
 
 
 def test_a_modifier_of_a_standard_name_makes_it_another_variable():

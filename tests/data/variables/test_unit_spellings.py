@@ -10,7 +10,8 @@ from subgrid.data.variables.unit_spellings import UnknownUnit, between_units, pa
 
 CELSIUS = (
     "degree_C|degrees_C|degreeC|deg_C|degrees_Celsius|degree_celsius|degrees_celsius|Celsius|celsius|celcius|degC|Deg_C|oC|"
-    "C|°C|ºC|degree_Celsius|Degree_celsius|DEGC|degrees Celsius|deg C|Deg C|degC |degrees C|Degrees Celsius|° C"
+    "C|°C|ºC|degree_Celsius|Degree_celsius|DEGC|degrees Celsius|deg C|Deg C|degC |degrees C|Degrees Celsius|° C|℃|"
+    "C degrees"
 )
 
 
@@ -28,7 +29,7 @@ def test_kelvin(text):
     assert (found.scale, str(found.unit), found.offset) == (1.0, "kelvin", None)
 
 
-@pytest.mark.parametrize("text", ["degree_F", "degF", "deg F", "Fahrenheit", "degrees Fahrenheit", "°F"])
+@pytest.mark.parametrize("text", ["degree_F", "degF", "deg F", "Fahrenheit", "degrees Fahrenheit", "°F", "℉"])
 def test_fahrenheit(text):
     found = parse_unit(text)
     assert (found.scale, str(found.unit), found.offset) == (5 / 9, "kelvin", "fahrenheit")
@@ -44,13 +45,19 @@ SAME = {
     "mm s-1": ["mm/s", "mm*s^-1", "mm/sec"],
     "0.1 mm": ["tenths of mm", "1e-4 m"],
     "m": ["m of water equivalent", "metres", "m w.e.", "gpm"],
-    "mm h-1": ["3 mm/3hr", "mm hr-1", "mm/hour"],
+    "mm h-1": ["3 mm/3hr", "mm hr-1", "mm/hour", "mmh-1"],
+    "mm (3 h)-1": ["mm 3h-1", "mm/3h", "mm (3h)-1"],
+    "km h-1": ["kmh-1", "km/hr", "kmph", "kph"],
+    "133.322387415 Pa": ["mmHg", "mm Hg"],
+    "kWh m-2 day-1": ["kW-hr/m^2/day"],
     "m s-1": ["ms-1", "m s^{-1}", "m s**-1", "m/s", "meters/second", "m.s-1", "M/S"],
     "hPa": ["millibars", "mb", "mbar", "hpa", "100 Pa"],
     "Pa": ["Pascals", "pascal", "N m-2"],
-    "1": ["(0 - 1)", "0-1", "fraction", "-", "", "unitless", "kg kg**-1", "m**3 m**-3", "[0, 1]"],
-    "%": ["percent", "0.01"],
-    "W m-2": ["W m**-2", "Watt/m2", "J m-2 s-1"],
+    "1": ["(0 - 1)", "0-1", "fraction", "-", "", "unitless", "kg kg**-1", "m**3 m**-3", "[0, 1]",
+          "fraction (0-1)"],
+    "%": ["percent", "0.01", "%RH", "% RH", "percent (%)"],
+    "12.5 %": ["octas", "okta", "1/8"],
+    "W m-2": ["W m**-2", "Watt/m2", "J m-2 s-1", "Wm**-2"],
 }  # fmt: skip
 
 
@@ -82,6 +89,10 @@ def test_what_is_not_the_same(one, other):
         "dBZ",
         "G s-1",
         "degrees north",
+        "%%",
+        "mm mm",
+        "RH",
+        "mm/pentad",
     ],
 )
 def test_what_is_no_unit_is_not_read_as_one(text):

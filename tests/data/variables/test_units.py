@@ -67,6 +67,26 @@ def test_attributes_follow():
     assert converted.attrs == {"units": "mm day-1", "standard_name": "lwe_precipitation_rate", "long_name": "rain"}
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("thickness_of_rainfall_amount", "rainfall_rate"),
+        ("precipitation_amount", "lwe_precipitation_rate"),
+        ("lwe_thickness_of_convective_precipitation_amount", "lwe_convective_precipitation_rate"),
+        ("snowfall_flux", "lwe_snowfall_rate"),
+        ("rainfall_rate", "rainfall_rate"),
+    ],
+)
+def test_attributes_of_amounts_become_those_of_rates(before, after):
+    """Names of the CF table of standard names: amounts are in kg m-2 or m, rates in m s-1."""
+    units = {"flux": "kg m-2 s-1", "rate": "mm day-1"}.get(before.split("_")[-1], "m")
+    amount = field("x", units, 0.0, standard_name=before, cell_methods="time: sum area: mean", GRIB_units=units)
+    converted = of(amount, step_days=1.0)(amount)
+    assert converted.attrs == {
+        "units": "mm day-1", "standard_name": after, "cell_methods": "time: mean area: mean"
+    }  # fmt: skip
+
+
 def test_rounding_below_zero_is_no_rain_but_more_is_kept():
     values = field("pr", "mm day-1", [-1e-5, 0.0, np.nan, -1.0, 2.0])
     np.testing.assert_array_equal(of(values)(values), np.float32([0.0, 0.0, np.nan, -1.0, 2.0]))
@@ -83,6 +103,13 @@ def test_rounding_below_zero_is_no_rain_but_more_is_kept():
 def test_units_that_cannot_be(name, units, message):
     with pytest.raises(DataError, match=message):
         of(field(name, units))
+
+
+@pytest.mark.parametrize("units", ["mm/pentad", "quux"])
+def test_the_canonical_units_are_never_offered_for_values_in_others(units):
+    with pytest.raises(DataError, match=r"units = '…'.* convert the values to 'mm day-1' ") as raised:
+        of(field("pr", units))
+    assert "units = 'mm day-1'" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +151,7 @@ def test_sums_of_months_are_divided_by_the_length_of_each(units):
 
 
 def test_metres_at_monthly_steps_may_be_of_a_day():
-    with pytest.raises(DataError, match=r"a sum over each month, or of a day .* units = 'm/month'"):
+    with pytest.raises(DataError, match=r"a sum over each month, or of a day .* units = 'm month-1'"):
         of(field("tp", "m"), step_days=31.0)
 
 
@@ -145,3 +172,25 @@ def test_an_angle_is_neither_a_temperature_nor_a_share(units):
         conversion(tas, describe(tas, quantity="temperature"), file="f")
     with pytest.raises(DataError, match=r"cannot become %; .*variables = {hurs = {units = '%'}}"):
         conversion(hurs, describe(hurs, quantity="relative humidity"), file="f")
+
+
+@pytest.mark.parametrize(
+    "direction",
+    [
+        field("x", "degree", standard_name="wind_from_direction"),
+        field("wd", "degrees"),
+        field("angle", "degrees true", long_name="Mean wave direction"),
+    ],
+)
+def test_a_direction_is_refused_and_can_be_taken_as_numbers(direction):
+    with pytest.raises(DataError, match=r"is a direction, .* eastward and northward components .*quantity = 'other'"):
+        of(direction)
+    described = describe(direction, quantity="other")
+    told = direction.assign_attrs(units="degree", **described.attributes)
+    for each in (described, describe(told)):
+        assert conversion(told, each, file="f.nc")(told) == 1.0
+
+
+def test_what_only_speaks_of_a_direction_is_none():
+    for other in (field("u", "m s-1", long_name="wind in x direction"), field("slope", "degrees"), field("dd", "1")):
+        of(other)

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from subgrid.data.blocks import BLOCK_BYTES
-from subgrid.data.checks.extremes import check_extremes, check_suspects
+from subgrid.data.checks.extremes import check_extremes, check_outside, check_suspects, note_outside
 from subgrid.data.checks.fills import Suspect
 from subgrid.data.checks.missing import NoNumber
 from subgrid.data.checks.places import file_at, place, show_time
@@ -38,6 +38,7 @@ class Census:
         suspects: known fill values among the extremes, by canonical value.
         per_time: of each time, the largest number of needed cells that one member has no value at.
         needed: cells that must have values; None for all.
+        outside: extremes of what lies beyond the bounds, by canonical value.
         below_zero: number of negative values of precipitation, which regridding leaves.
     """
 
@@ -47,6 +48,7 @@ class Census:
     low: float
     high: float
     suspects: dict[float, Suspect] = field_(default_factory=dict)
+    outside: dict[float, Suspect] = field_(default_factory=dict)
     per_time: list[int] = field_(default_factory=list)
     below_zero: int = 0
     needed: np.ndarray | None = None
@@ -145,15 +147,17 @@ def check_values(field: xr.DataArray, *, name: str, gaps: Gaps = "refuse", neede
     n_cells = int(np.prod([field.sizes[d] for d in horizontal_dims(field)]))
     census = Census(np.zeros(n_cells, int), np.full(n_cells, -1), 0, np.inf, -np.inf)
     census.needed = None if needed is None else np.asarray(needed, bool).reshape(-1)
-    rains, empty = describe(field).quantity == "precipitation", list[tuple[int, int]]()
+    described, empty = describe(field), list[tuple[int, int]]()
     for start, block in blocks(field):
         values = _values(block, field, name)
         low, high = check_extremes(block, field, values, name, census.suspects)
         census.low, census.high = np.fmin(census.low, low), np.fmax(census.high, high)
-        census.below_zero += int((values < 0).sum()) if rains else 0
+        note_outside(block, field, values, census.outside, described.bounds)
+        census.below_zero += int((values < 0).sum()) if described.quantity == "precipitation" else 0
         present = _available(block)
         empty += _count(census, values.reshape(*present.shape, n_cells), present, start)
     census.low, census.high = check_suspects(field, census.suspects, (census.low, census.high), name)
+    check_outside(field, census.outside, described.bounds, name)
     _check_census(field, census, empty, name, gaps)
     check_share(field, census.high, name)
     return census

@@ -8,7 +8,9 @@ import xarray as xr
 from subgrid.data.checks.fills import (
     ABSURD,
     AS_READ,
+    COARSE,
     COMMON,
+    OFTEN,
     STORED,
     Stored,
     Suspect,
@@ -28,6 +30,8 @@ from subgrid.data.variables.units import likely_units
 
 MOST_FILLS = 6
 """Different fill values looked for at either end of one block."""
+SATURATED = 1.05
+"""Times an upper bound, from where on one whole number is no supersaturation that was rounded."""
 BEYOND = 10.0
 """Times the limits of what is plausible, from where on a number that is no known fill value may be one; what is nearer
 may be a value, such as a storm."""
@@ -99,15 +103,73 @@ def check_suspects(
     found, low, high = set_apart({v: each for v, each in suspects.items() if v not in single}, *extremes)
     if not found:
         return low, high
-    suspect = suspects[found[0]]
+    raise DataError(_declare_sentence(field, found[0], suspects[found[0]], name))
+
+
+def _declare_sentence(field: xr.DataArray, found: float, suspect: Suspect, name: str) -> str:
+    """Of a fill value that the variable could have: number, place, share, how to declare and how to keep it."""
     where = dict(zip((str(d) for d in suspect.block.dims), suspect.at, strict=True))
-    stored = _stored_of(field, found[0], _time_at(suspect.block, suspect.at))
+    stored = _stored_of(field, found, _time_at(suspect.block, suspect.at))
     share = f"({_share(suspect.cells)} of the cells, {suspect.count} such values)"
     words = f"at {place(suspect.block, where)} {share}"
-    value = f"{found[0]:.6g} {field.attrs.get('units', '')}"
+    value = f"{found:.6g} {field.attrs.get('units', '')}"
     number = _exact(suspect.block, where, suspect.number, stored)
     said = fill_sentence(field.name, number, stored.packing, value, words)
-    raise DataError(f"{file_at(suspect.block, field, where, name)}: {said}{keep_sentence(field.name)}")
+    return f"{file_at(suspect.block, field, where, name)}: {said}{keep_sentence(field.name)}"
+
+
+def note_outside(
+    block: xr.DataArray, field: xr.DataArray, values: np.ndarray, outside: dict[float, Suspect], bounds: Bounds
+) -> None:
+    """Notes the extremes of what lies beyond the bounds of a variable: up to two values a side, as one alone tells.
+
+    Args:
+        block: part of a canonical variable.
+        field: the variable.
+        values: of the block.
+        outside: those of earlier blocks, by canonical value; new ones are put there.
+        bounds: of the variable.
+    """
+    for edge, beyond_it in zip(bounds, (np.less, np.greater), strict=True):
+        if edge is None or sum(bool(beyond_it(value, edge)) for value in outside) > 1:
+            continue  # so that memory does not grow with the archive
+        where = beyond_it(values, edge)
+        if where.any():
+            for value in {float(values[where].min()), float(values[where].max())}:
+                at = values == value
+                number, _ = _stored_of(field, value, _time_of(block, at)).number(value, _time_of(block, at))
+                _note(outside, value, number, block, at)
+
+
+def check_outside(field: xr.DataArray, outside: dict[float, Suspect], bounds: Bounds, name: str) -> None:
+    """Passes if what lies beyond a bound, from where it would be moved to the bound, is not one whole number.
+
+    Rounding and supersaturation leave many different values there, or 101 % where values are whole numbers; −1 % over
+    the sea, or a byte of 127, are fill values.
+
+    Args:
+        field: the variable.
+        outside: from `note_outside`.
+        bounds: of the variable.
+        name: of the archive, where the file is not known.
+
+    Raises:
+        DataError: with the number, place, share of cells and how to declare or keep it.
+    """
+    low, high = bounds
+    below = [value for value in outside if low is not None and value < low]
+    above = [value for value in outside if high is not None and value > high]
+    single = below if len(below) == 1 else []
+    if high is not None and len(above) == 1 and above[0] > SATURATED * high:
+        single = [*single, *above]
+    for value in single:
+        suspect = outside[value]
+        stored = _stored_of(field, value, _time_at(suspect.block, suspect.at))
+        number = float(np.round(suspect.number))
+        whole = abs(suspect.number - number) <= COARSE and number != 0  # False for NaN
+        if whole and suspect.count >= OFTEN and not stored.is_declared:
+            suspect.number = number
+            raise DataError(_declare_sentence(field, value, suspect, name))
 
 
 def _says_nothing(field: xr.DataArray, value: float, suspect: Suspect) -> bool:

@@ -58,12 +58,14 @@ class Stored:
         packing: in the file.
         values: in the units of the file, unpacked, on the canonical grid, not read; None where they are not known.
         is_declared: whether it is said that all that is missing is declared: then no value is a fill value.
+        at_end: what says that times are stamped at the end of their steps, "" where bounds say where they are.
     """
 
     conversion: Conversion | None
     packing: Packing
     values: xr.DataArray | None = dataclass_field(default=None, compare=False, repr=False)
     is_declared: bool = False
+    at_end: str | None = None
 
     def number(self, value: float, time: Any = None) -> tuple[float, float]:
         """The number in the file that became a canonical value, and how far rounding may have moved it."""

@@ -98,6 +98,7 @@ def position_of(dataset: xr.Dataset, variable: str, *, file: str) -> Position:
             raise DataError(f"{file}: {no_position(dataset, variable)}")
         return rotated
     lat, lon = (dataset[name] for name in names)
+    _refuse_exchanged(lat, lon, file)
     if lat.ndim == 1 and lat.dims == lon.dims:
         raise DataError(f"{file}: {variable} is {_list_of_cells(dataset, str(lat.dims[0]), lat.size)}.")
     lat, lon = (_at_one_time(axis, variable, file) for axis in (lat, lon))
@@ -217,6 +218,20 @@ def _to_degrees(axis: xr.DataArray, file: str) -> float:
         f"{file}: {axis.name} is in {units!r}, which is no angle; set its attribute 'units' to 'degrees_north' or "
         "'degrees_east', or name the coordinate that holds degrees."
     )
+
+
+def _refuse_exchanged(lat: xr.DataArray, lon: xr.DataArray, file: str) -> None:
+    """A latitude that is one by its name, in degrees east, would turn the map."""
+    for axis, names, own, taken, right in (
+        (lat, LONGITUDES, "longitude", "latitude", "degrees_east"),
+        (lon, LATITUDES, "latitude", "longitude", "degrees_north"),
+    ):
+        described = str(axis.attrs.get("standard_name", ""))
+        if described == own or (axis.name in names and described != taken):
+            raise DataError(
+                f"{file}: {axis.name} is a {own} by its name and a {taken} by its units, {axis.attrs.get('units')!r}; "
+                f"correct one of them: a {own} has the units {right!r}."
+            )
 
 
 def _refuse_ambiguous(lat: xr.DataArray, lon: xr.DataArray, file: str) -> None:

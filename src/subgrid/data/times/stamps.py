@@ -15,6 +15,7 @@ import xarray as xr
 
 from subgrid.data.fields import TEXT_KINDS, DataError
 from subgrid.data.times.calendars import equal_step_days, is_monthly, middle_of_months
+from subgrid.data.times.climatologies import refuse_climatology
 from subgrid.data.times.forecasts import TEXT_DATE, as_one_series, is_dated
 
 TIME_DIMS = (
@@ -60,12 +61,14 @@ class Stamped:
         lengths: of the intervals in days: one number, or one each (time,); None where they are not known.
         notes: what was moved, flattened or read in which way, a sentence each.
         dim: the dimension of time in the file, if it has one whose dates are its coordinate.
+        bounded: whether bounds say which interval each time is of.
     """
 
     dataset: xr.Dataset
     lengths: float | xr.DataArray | None
     notes: tuple[str, ...]
     dim: str | None = None
+    bounded: bool = False
 
 
 def with_canonical_times(dataset: xr.Dataset, variable: str, *, file: str, step: CutStep | None = None) -> Stamped:
@@ -81,8 +84,8 @@ def with_canonical_times(dataset: xr.Dataset, variable: str, *, file: str, step:
         The dataset, the lengths of the intervals, and notes.
 
     Raises:
-        DataError: for a dimension of time without dates, forecasts whose valid times come twice, and bounds that do not
-            belong to their stamps.
+        DataError: for a dimension of time without dates, forecasts whose valid times come twice, bounds that do not
+            belong to their stamps, and climatologies.
 
     Examples:
         >>> with_canonical_times(xr.open_dataset("cesm.nc"), "TREFHT", file="cesm.nc").lengths
@@ -94,6 +97,7 @@ def with_canonical_times(dataset: xr.Dataset, variable: str, *, file: str, step:
         return Stamped(dataset, None, notes)
     dim, name = found
     time, bounds = dataset[name], _bounds_of(dataset, name)
+    refuse_climatology(dataset, variable, time, file=file)
     values, said = _dates(time, file)
     dataset, moved = _renamed(dataset, dim, name, values), []
     if bounds is not None and values.dtype.kind == bounds.dtype.kind and dataset["time"].size:
@@ -104,7 +108,8 @@ def with_canonical_times(dataset: xr.Dataset, variable: str, *, file: str, step:
         centred, lengths = values, _equal_step(dataset["time"]) or (None if step == "month" else step)
     dataset = dataset.assign_coords(time=("time", centred, dataset["time"].attrs))
     said = (*notes, *(f"time: {each}" for each in (*said, *moved)))
-    return Stamped(dataset, _along(lengths, dataset), said, dim if dim == name and dim in own else None)
+    own_dim = dim if dim == name and dim in own else None
+    return Stamped(dataset, _along(lengths, dataset), said, own_dim, bounds is not None)
 
 
 def step_of_parts(parts: Sequence[tuple[xr.Dataset, str, str]]) -> CutStep | None:

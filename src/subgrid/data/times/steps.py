@@ -15,7 +15,9 @@ import xarray as xr
 from subgrid.data.blocks import BLOCK_BYTES
 from subgrid.data.fields import DataError
 from subgrid.data.times.calendars import is_monthly, middle_of_months, starts_of, step_days, step_name
+from subgrid.data.times.ends import earlier
 from subgrid.data.variables.quantities import describe, extreme_of
+from subgrid.data.variables.units import is_amount
 
 Step: TypeAlias = Literal["day", "month"]
 How: TypeAlias = Literal["mean", "maximum", "minimum", "sum"]
@@ -156,17 +158,40 @@ def averaged(dataset: xr.Dataset, step: Step, *, file: str) -> tuple[xr.Dataset,
         whole, said = averaged(within, "month", file=file)
         return whole, (*notes, *said)
     over = "mean" if step == "month" and how in ("maximum", "minimum") else how
-    first, count, dropped = _complete(field["time"], step, days)
+    at_end = _at_end(field) if days < 1 else ""
+    within = earlier(field["time"], days * DAY / 2) if at_end else field["time"]
+    first, count, dropped = _complete(within, step, days)
     if not len(first):
         raise DataError(f"{file}: {name} is {step_name(days)} and holds no complete {step}; bring more of it.")
-    starts = field["time"].isel(time=first)
+    starts = within.isel(time=first)
     times = middle_of_months(starts) if step == "month" else starts_of(starts, "day")
     result = dataset.isel(time=first).assign_coords(time=("time", times, dataset["time"].attrs))
     values = _reduced(field, first, count, over, file)
     methods = f"time: {how} within days time: mean over days" if over != how else f"time: {over}"
     result[name] = (field.dims, values, {**field.attrs, "cell_methods": methods})
     result[name].encoding = dict(field.encoding)
-    return result, (_sentence(str(name), step, step_name(days), how, over, len(first), dropped),)
+    said = _sentence(str(name), step, step_name(days), how, over, len(first), dropped)
+    return result, (said + _of_stamps(at_end, field),)
+
+
+def _at_end(field: xr.DataArray) -> str | None:
+    """What says that the stamps of an archive are at the end of their steps; None where nothing is known of them."""
+    from subgrid.data.checks.fills import STORED
+
+    said = [stored.at_end for stored in field.encoding.get(STORED) or []]
+    return next((each for each in said if each is not None), None)
+
+
+def _of_stamps(at_end: str | None, field: xr.DataArray) -> str:
+    """Where stamps are taken to be in their steps, which is a choice where values are of steps and no bounds say it."""
+    from subgrid.data.pooling.pooling import UNITS_FOUND, UNITS_GIVEN
+
+    if at_end:
+        return f"; stamps are taken for the ends of their steps ({at_end})"
+    units = field.encoding.get(UNITS_GIVEN) or field.encoding.get(UNITS_FOUND) or ""
+    if at_end is None and is_amount(describe(field).quantity, str(units)):
+        return "; stamps are taken for the beginnings of their steps: if they are the ends, write bounds of the times"
+    return ""
 
 
 def _step_of(field: xr.DataArray, step: Step, file: str) -> float:

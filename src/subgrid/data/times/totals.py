@@ -26,7 +26,7 @@ ENOUGH, SELDOM = 40, 0.2
 in a total the falls are its beginnings."""
 FALLS = 12
 """Times of a fall from which on their hours tell of a total that begins anew several times a day."""
-STEPS_PER_DAY = {"precipitation": 4, "radiation": 8}
+STEPS_PER_DAY = {"precipitation": 4, "radiation": 8, "net radiation": 8}
 """From which on totals of days are told from amounts: radiation may fall at one hour only where steps are long."""
 
 

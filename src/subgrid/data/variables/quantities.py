@@ -2,7 +2,7 @@
 
 Units, bounds, transforms, the way in which it changes with climate, scores and messages all follow from the quantity.
 It is decided from what the user says, else from the attribute `subgrid_quantity` that an output of Subgrid carries, the
-CF standard name, and the name together with the units; and it is stored with every model.
+CF standard name, the name together with the units, and the long name; and it is stored with every model.
 """
 
 import re
@@ -12,10 +12,14 @@ from typing import Any, Literal, TypeAlias
 
 import xarray as xr
 
+from subgrid.data.variables.long_names import is_change, is_deviation, other_reading, quantities_in
+
 TransformName: TypeAlias = Literal["none", "censored root", "root", "arcsine"]
 Extreme: TypeAlias = Literal["maximum", "minimum"]
 Bounds: TypeAlias = tuple[float | None, float | None]
 OPEN: Bounds = (None, None)
+GIVEN, WRITTEN = "as it was given", "as Subgrid wrote it"
+"""Why a variable is taken to be something, where that is no reading of its metadata."""
 QUANTITY_ATTRIBUTE, BOUNDS_ATTRIBUTE = "subgrid_quantity", "subgrid_bounds"
 """Of a canonical variable and of every output: what it was taken to be, so that it is never guessed again."""
 
@@ -61,7 +65,8 @@ QUANTITIES: dict[str, Quantity] = {
         "K", (0.0, None), (150.0, 350.0), "none", "additive",
         r"(?!.*potential).*temperature(_(at|in|of)_.*)?",
         r"tas(max|min)?|ta|ts|t|tos|thetao|to|sst|skt|t2m?|2t|2d|d2m|mx2t\d*|mn2t\d*|t[gnx]|tdps|tmp|tm[nxp]|tmm[nx]|tave?"
-        r"|tavg|tdmean|t_2m|t2|tsk|tslb|tsl|stl[1-4]|air|t(max|min|mean)(_2m)?|temp\d?|(air|surface|mean|max|min)_?temp"
+        r"|tavg|tdmean|t_2m|t2|tsk|tslb|tsl|stl[1-4]|air|t(max|min|mean)(_2m|_stat)?|temp\d?|trefht(mx|mn)?|tmp_?2m"
+        r"|t2m_?(max|min|mean)|(air|surface|skin|soil|sea|water|mean|max|min)_?temp(_?2m)?"
         r"|\w*temperature(_?(2m|max|min|mean|max_2m|min_2m|mean_2m))?",
         "a temperature",
     ),
@@ -69,7 +74,8 @@ QUANTITIES: dict[str, Quantity] = {
         "mm day-1", (0.0, None), (0.0, 3000.0), "censored root", "multiplicative",
         r"(?!.*(number|probability|duration|ratio|_days|due_to|heat)).*(precipitation|rainfall|snowfall)(?!.*_in_).*",
         r"pr|pr(c|l|sn)|r[rf]|tp|tprate|avg_tprate|mtpr|lsrr|cp|lsp|sf|pcp|ppt|pre|prcp|prec|prate|rain(c|file)?|(i_)?rainnc"
-        r"|tot_prec|rainf|snowf|prec_acc_\w+|acpc\w*|(?!.*(precipitable|days|hours|count|number|prob|type|fraction|ratio"
+        r"|tot_pr(ec)?|rainf(_f)?(_tavg)?|snowf|prec_acc_\w+|acpc\w*|prect(mms|mx|ot|otcorr)?|prec[cl]|tp\d+|apcp(_\w+)?|rrr|rg"
+        r"|cmorph|(daily|monthly|hourly)_(rain|precip)|(?!.*(precipitable|days|hours|count|number|prob|type|fraction|ratio"
         r"|quality|error|source|weight|index|mask|flag|_std|stdev|uncert|cover|depth)).*(precip|rainfall|snowfall)\w*",
         "precipitation",
     ),
@@ -87,14 +93,15 @@ QUANTITIES: dict[str, Quantity] = {
     "relative humidity": Quantity(
         "%", (0.0, 100.0), (-1.0, 130.0), "arcsine", "additive",
         r"relative_humidity",
-        r"hur(s|smin|smax)?|rh|rhum|r2|2r|hu|rm(ax|in)|rhs(max|min)?|relhum\w*|relative_?humidity\w*",
+        r"hur(s|smin|smax)?|rh(\d+m?|ref(ht)?|_?t?(max|min|mean|avg))?|rhum|r2|2r|hu|rm(ax|in)|rhs(max|min)?|relhum\w*"
+        r"|relative_?humidity\w*",
         "a relative humidity",
     ),
     "fraction": Quantity(
         "%", (0.0, 100.0), (-1.0, 101.0), "arcsine", "additive",
         r"(.*_)?area_fraction(_in_.*)?|land_binary_mask|.*_cover|surface_albedo|duration_of_sunshine_fraction",
-        r"clt|[tlmh]cc|cc|ci|cl[hml]t?|sic(onc)?|snc|lsm|sftlf|frland|cld|al|fal|albedo|.*(cloud|ice|snow|land)_?"
-        r"(cover|fraction|area_fraction)",
+        r"clt|[tlmh]cc|cc|ci|cl[hml]t?|sic(onc)?|snc|lsm|sftlf|frland|cld(tot|low|med|mid|hgh)?|clc[tlmh]|tcdc(_\w+)?|aice"
+        r"|al|fal|albedo|.*(cloud|ice|snow|land)_?(cover|fraction|area_fraction)",
         "a fraction",
     ),
     "mass fraction": Quantity(
@@ -105,7 +112,8 @@ QUANTITIES: dict[str, Quantity] = {
     "speed": Quantity(
         "m s-1", (0.0, None), (0.0, 150.0), "root", "multiplicative",
         r"wind_speed.*|.*_wind_speed|(sea_water|sea_ice)_speed|.*_speed_of_gust",
-        r"sfcwind(max)?|wsgs(max)?|wsp(d|eed)?|ws|fg|fx|si10|si100|\w*10fg\d*|fg10|vs|wind_?speed\w*|wind(10m)?",
+        r"sfcwind(max)?|wsgs(max)?|wsp(d|eed)?(_?10m?)?|ws(\d+m?)?|fg|fx|ff|si10|si100|\w*10fg\d*|fg10|vs|wind_?speed\w*"
+        r"|wind(10m)?|speed|sp_10m",
         "a speed",
     ),
     "velocity": Quantity(
@@ -116,13 +124,15 @@ QUANTITIES: dict[str, Quantity] = {
     ),
     "net radiation": Quantity(
         "W m-2", OPEN, (-2000.0, 2000.0), "none", "additive",
-        r".*net_(downward|upward)_.*flux.*", r"rns|rls|rss|rtmt|rsns|rlns|ssr|str|tsr|ttr|netrad", "net radiation",
+        r".*net_(downward|upward)_.*flux.*",
+        r"rns|rls|rss|rtmt|rsns|rlns|ssr|str|tsr|ttr|netrad|f[sl]n(s|t|toa)c?", "net radiation",
     ),
     "radiation": Quantity(
         "W m-2", (0.0, None), (-20.0, 3000.0), "root", "multiplicative",
         r"(?!.*_net_).*(downwelling|upwelling|outgoing|incoming)_.*(shortwave|longwave|radiative|photon).*"
         r"|surface_(direct|diffuse)_.*shortwave.*",
-        r"rs(ds|us|dt|ut)|rl(ds|us|ut)|s(s|t)rd|srad|qq|dswrf|dlwrf|swdown|lwdown|glw|tisr|fdir", "radiation",
+        r"rs(ds|us|dt|ut)|rl(ds|us|ut)|s(s|t)rd|srad|qq|[du][sl]wrf(_\w+)?|swdown|lwdown|glw|tisr|fdir|rg|f[sl]dsc?|swgdn|lwgab"
+        r"|(all|clr)sky_sfc_[sl]w_dwn", "radiation",
     ),
     "snow amount": Quantity(
         None, (0.0, None), None, "root", "multiplicative",
@@ -137,15 +147,16 @@ temperature leaves room for the stratosphere, that of pressure for upper levels,
 SUFFIXES = r"(_?(adjust|bc|qdm|corr(ected)?|daily|monthly|mean|avg|day))+$"
 """Of names: CORDEX appends "Adjust" to what is bias adjusted, others what was averaged."""
 EXTREMES: dict[Extreme, re.Pattern[str]] = {
-    "maximum": re.compile(r".*max(imum)?(_?adjust|_?2m|_?10m)?|tx|tmx|fx|mx2t\d*|i?10fg\d*|fg10", re.I),
-    "minimum": re.compile(r".*min(imum)?(_?adjust|_?2m|_?10m)?|tn|tmn|mn2t\d*", re.I),
+    "maximum": re.compile(r".*max(imum)?(_?adjust|_?2m|_?10m|_stat)?|tx|tmx|fx|mx2t\d*|i?10fg\d*|fg10|trefhtmx", re.I),
+    "minimum": re.compile(r".*min(imum)?(_?adjust|_?2m|_?10m|_stat)?|tn|tmn|mn2t\d*|trefhtmn", re.I),
 }
 """Of names: those of extremes of a day, of whatever quantity, in well-known archives."""
-OTHER_READINGS: dict[str, tuple[str, str]] = {
-    "r2": ("other", r"determination|correlation|squared|explained|goodness"),
-    "hu": ("mass fraction", r"specific|mixing"),
+SAYS_MORE = {
+    ("temperature difference", "temperature"),
+    ("temperature range", "temperature"),
+    ("net radiation", "radiation"),
 }
-"""Of names of a relative humidity, in pure numbers: the other reading, and the words of a long name that say so."""
+"""Readings of a name that stand beside one of a long name, which says the same in fewer words."""
 DERIVED = re.compile(r"(.*_)?(tendency|product|square|integral|angle|derivative|covariance)_.*")
 """CF standard names of what is made of variables: none of their units or bounds."""
 MODIFIERS = {"number_of_observations", "detection_minimum", "status_flag", "standard_error", "quality_flag"}
@@ -172,6 +183,11 @@ class Described:
     def kind(self) -> Quantity:
         """All that follows from the quantity."""
         return QUANTITIES[self.quantity]
+
+    @property
+    def is_told(self) -> bool:
+        """Whether the user or an earlier run of Subgrid said what it is."""
+        return self.because in (GIVEN, WRITTEN)
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -209,9 +225,9 @@ def describe(field: xr.DataArray, *, quantity: str | None = None, bounds: Bounds
     """
     attributes = field.attrs
     if quantity is not None:
-        found = Described(require_quantity(quantity), "as it was given", OPEN, "none")
+        found = Described(require_quantity(quantity), GIVEN, OPEN, "none")
     elif str(attributes.get(QUANTITY_ATTRIBUTE, "")) in QUANTITIES:
-        found = Described(str(attributes[QUANTITY_ATTRIBUTE]), "as Subgrid wrote it", OPEN, "none")
+        found = Described(str(attributes[QUANTITY_ATTRIBUTE]), WRITTEN, OPEN, "none")
     else:
         found = _from_metadata(field)
     found = replace(found, bounds=found.kind.bounds, transform=found.kind.transform)
@@ -275,35 +291,51 @@ def _from_metadata(field: xr.DataArray) -> Described:
     if by_standard is not None:
         found = Described(by_standard, f"standard_name {standard_name!r}", OPEN, "none")
         return _as_range(found, field)
-    if (other := _other_reading(field)) is not None:
-        return other
+    if (other := other_reading(field)) is not None:
+        return Described(*other, OPEN, "none")
+    named, spoken = _by_name(field), None if "_" in standard_name else _by_long_name(field)
+    found = named if spoken is None else _of_two(named, spoken, field)
+    return _as_range(_as_change(found, field), field)
+
+
+def _by_name(field: xr.DataArray) -> Described:
+    """What the name of a variable says, as far as its units may be those."""
     bare = re.sub(SUFFIXES, "", str(field.name or "").lower()) or str(field.name).lower()
     for name in dict.fromkeys((str(field.name or "").lower(), bare)):
         matching = [q for q, kind in QUANTITIES.items() if re.fullmatch(kind.names, name)]
         fitting = [q for q in matching if _fits(field, q)] or (matching if _has_unknown_units(field) else [])
         if fitting:
-            by_units = ", and units" if len(matching) > 1 or standard_name else ""
-            return _as_range(Described(fitting[0], f"its name, {field.name!r}{by_units}", OPEN, "none"), field)
+            by_units = ", and units" if len(matching) > 1 or field.attrs.get("standard_name") else ""
+            return Described(fitting[0], f"its name, {field.name!r}{by_units}", OPEN, "none")
         if matching:
             because = f"its name, {field.name!r}, says {QUANTITIES[matching[0]].about}, and its units do not"
             return Described("other", because, OPEN, "none")
-    return Described("other", "no standard name or name that Subgrid knows", OPEN, "none")
+    return Described("other", "no standard name, name or long name that Subgrid knows", OPEN, "none")
 
 
-def _other_reading(field: xr.DataArray) -> Described | None:
-    """What a name of a humidity means in pure numbers where its long name says otherwise, or no time a coefficient."""
-    from subgrid.data.variables.units import is_number
+def _by_long_name(field: xr.DataArray) -> Described | None:
+    """What the long name of a variable says plainly, as far as its units may be those; None where it says nothing."""
+    title = str(field.attrs.get("long_name", ""))
+    fits = [q for q in quantities_in(title) if _fits(field, q) or _has_unknown_units(field)]
+    return Described(fits[0], f"its long name, {title!r}", OPEN, "none") if fits else None
 
-    quantity, pattern = OTHER_READINGS.get(str(field.name or "").lower(), ("", ""))
-    units, title = (str(field.attrs.get(key, "")) for key in ("units", "long_name"))
-    if not quantity or not is_number(units):
-        return None
-    if re.search(pattern, title.lower()):
-        return Described(quantity, f"its name, {field.name!r}, and its long name, {title!r}", OPEN, "none")
-    if quantity == "other" and field.ndim == 2 and "humid" not in title.lower():
-        because = f"its name, {field.name!r}, in {units!r} may be a coefficient of determination, as it has no time"
-        return Described("other", because, OPEN, "none")
-    return None
+
+def _of_two(named: Described, spoken: Described, field: xr.DataArray) -> Described:
+    """The long name, which is written for readers, goes before the name, unless the name says the same and more."""
+    if named.quantity == spoken.quantity or (named.quantity, spoken.quantity) in SAYS_MORE:
+        return named
+    if named.quantity == "other":
+        return spoken
+    return replace(spoken, because=f"{spoken.because}, though its name, {field.name!r}, says {named.kind.about}")
+
+
+def _as_change(found: Described, field: xr.DataArray) -> Described:
+    """A change of what has bounds has none of them; that of a temperature is a quantity of its own (`_as_range`)."""
+    title = str(field.attrs.get("long_name", ""))
+    if found.quantity == "temperature" or found.kind.bounds == OPEN or not is_change(title):
+        return found
+    other = "temperature difference" if found.quantity == "temperature range" else "other"
+    return Described(other, f"its long name, {title!r}, speaks of a change of {found.kind.about}", OPEN, "none")
 
 
 def _as_range(found: Described, field: xr.DataArray) -> Described:
@@ -313,9 +345,9 @@ def _as_range(found: Described, field: xr.DataArray) -> Described:
     methods, title = (str(field.attrs.get(key, "")).lower() for key in ("cell_methods", "long_name"))
     if re.search(r":\s*range\b", methods) or re.search(r"\b(diurnal|daily)\b.*\brange\b", title):
         return replace(found, quantity="temperature range", because=f"{found.because}, and that it is a range")
-    if re.search(r":\s*standard_deviation\b", methods):
+    if re.search(r":\s*standard_deviation\b", methods) or is_deviation(title):
         return replace(found, quantity="temperature range", because=f"{found.because}, and that it is a spread")
-    if re.search(r"\banomal", f"{methods} {title}") or re.match(r"(temperature )?(difference|deviation)\b", title):
+    if re.search(r"\banomal", methods) or is_change(title):
         return replace(found, quantity="temperature difference", because=f"{found.because}, and that it is an anomaly")
     return found
 

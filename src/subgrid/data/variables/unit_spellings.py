@@ -13,14 +13,15 @@ from typing import Any
 
 DIMENSIONLESS = (
     r"|1|1\.0|-+|none|null|n/a|unitless|dimensionless|non-dimensional|fractions?|proportion|ratio"
-    r"|[\[(]?0\s*(-|to|,|\.\.)\s*1[\])]?"
+    r"|(fractions?\s*)?[\[(]?0\s*(-|to|,|\.\.)\s*1[\])]?(\s*fractions?)?|fractions? of (1|one|unity)"
 )
 """Texts, in lower case, of pure numbers; ERA5 has "(0 - 1)", CMIP "1", others nothing or a word."""
 OF_WATER = r"\s*\(?\s*(of\s+)?(liquid\s+)?(water|w\.?\s?e\.?q?\.?|lwe)(\s+(equivalent|eq\.?))?\s*\)?$"
 """What a depth is of: "m of water equivalent" in ERA5."""
 TEMPERATURES = {
-    "celsius": r"(deg(ree)?s?[\s_.]*|[°ºo]\s*)(c|celsius|celcius|centigrade)|celsius|celcius|centigrade|[cC]",
-    "fahrenheit": r"(deg(ree)?s?[\s_.]*|[°ºo]\s*)(f|fahrenheit)|fahrenheit|F",
+    "celsius": r"(deg(ree)?s?[\s_.]*|[°ºo]\s*)(c|celsius|celcius|centigrade)|celsius|celcius|centigrade|[cC]"
+    r"|(c|celsius|celcius|centigrade)\s+deg(ree)?s?",
+    "fahrenheit": r"(deg(ree)?s?[\s_.]*|[°ºo]\s*)(f|fahrenheit)|fahrenheit|F|(f|fahrenheit)\s+deg(ree)?s?",
     "kelvin": r"(deg(ree)?s?[\s_.]*|[°º]\s*)?(kelvins?|k)",
 }
 """Whole texts, but for case; "C" is °C, as no archive of fields holds a charge."""
@@ -44,15 +45,19 @@ SPELLINGS: dict[str, str] = {
     "hectopascal": "hpa hectopascal hectopascals mb mbar mbars millibar millibars",
     "kilopascal": "kpa kilopascal kilopascals",
     "bar": "bar bars",
+    "millimeter_Hg": "mmhg",
+    "inch_Hg": "inhg",
     "standard_atmosphere": "atm atmosphere atmospheres",
     "watt": "w watt watts",
     "joule": "j joule joules",
     "liter": "l liter liters litre litres",
     "knot": "kt kts kn knot knots",
+    "kilometer_per_hour": "kmh kph kmph",
+    "mile_per_hour": "mph",
     "kelvin": "degc deg_c degreec degree_c degrees_c degk k kelvin celsius",
     "percent": "% percent pct percentage per_cent",
     "dimensionless": "ratio fraction",
-    "common_okta": "okta oktas eighth eighths",
+    "common_okta": "okta oktas octa octas eighth eighths",
     "common_tenth": "tenth tenths",
     "ppm": "ppm ppmv",
 }
@@ -61,20 +66,37 @@ month is a twelfth of the mean Gregorian year."""
 BY_NAME = {name: unit for unit, names in SPELLINGS.items() for name in names.split()}
 GLUED = {
     "mmday": "mm day-1",
+    "mmday-1": "mm day-1",
+    "mmd-1": "mm day-1",
+    "mmh-1": "mm h-1",
+    "mms-1": "mm s-1",
     "ms-1": "m s-1",
+    "kmh-1": "km h-1",
+    "kmhr-1": "km h-1",
     "wm-2": "W m-2",
-    "wm^-2": "W m-2",
+    "jm-2": "J m-2",
     "kgm-2": "kg m-2",
     "kgm-2s-1": "kg m-2 s-1",
+    "kgkg-1": "kg kg-1",
+    "gkg-1": "g kg-1",
+    "mm hg": "mmHg",
+    "mm of hg": "mmHg",
+    "in hg": "inHg",
+    **dict.fromkeys(("%rh", "% rh", "% (rh)", "rh%", "percent rh", "percent (%)", "% (0-100)", "0-100 %"), "%"),
 }
-"""Texts, in lower case, whose factors are written without a space."""
+"""Texts, in lower case and with plain exponents, that are one unit: written without a space, or of several words."""
 CASE_MATTERS = frozenset({"M", "G", "D", "S", "H", "MM", "MB", "MW", "MJ"})
 """Symbols whose capital letters are another unit: alone among small letters they are not read as the small ones."""
-EXOTIC = frozenset({"ms", "DU", "ly", "Da", "au", "pc", "Gy", "T", "ha", "u", "amu"})
+EXOTIC = frozenset({"ms", "DU", "ly", "Da", "au", "pc", "Gy", "T", "ha", "u", "amu", "da"})
 """Names that archives use for something else than pint does: "ms-1" for m s-1, Dobson units, langleys."""
+PREFIXES = frozenset({"", "nano", "micro", "milli", "centi", "deci", "deca", "hecto", "kilo", "mega", "giga", "tera"})
+"""Of pint's, those that archives write: "RH" is no rontohour."""
 PREFIXED = {"MJ": "megajoule", "MW": "megawatt"}
 MEAN_YEAR = 365.2425
 """Days of the mean Gregorian year."""
+PLAIN_EXPONENT = re.compile(r"(?:\*\*|\^)\s*[({]?([+-]?\d+)[)}]?")
+PERIOD = re.compile(r"([^\W\d]+)-(\d+)")
+"""After a number: "3h-1" of "mm 3h-1" is one over three hours."""
 TOKEN = re.compile(
     r"\s*(?:(?P<number>\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+)|(?P<name>[^\W\d]+(?:_[^\W\d]+)*|%)|(?P<open>\()|(?P<close>\))"
     r"|(?P<operator>\*\*|[\^*/.·]|(?=[+-])))\s*"
@@ -132,7 +154,7 @@ def parse_unit(text: str) -> Unit:
             return Unit(number * degree, registry().Unit("kelvin"), None if name == "kelvin" else name)
     if words.lower() in ("deg", "degree", "degrees"):
         return Unit(1.0, registry().Unit("degree"))
-    rest = GLUED.get(rest.lower(), rest)
+    rest = GLUED.get(PLAIN_EXPONENT.sub(r"\1", rest.lower()), rest)
     if len(rest) > 1 and rest == rest.upper() and rest not in PREFIXED:  # GrADS and others write in capitals
         rest = rest.lower()
     product = _product(rest, text)
@@ -181,6 +203,18 @@ def same_unit(first: str, second: str) -> bool:
         return False
     factor = float(registry().Quantity(one.scale, one.unit).to(other.unit).magnitude)
     return abs(factor / other.scale - 1) < 1e-9
+
+
+def is_angle(unit: Unit) -> bool:
+    """Whether a unit is one of angles, which no quantity of the table has.
+
+    Args:
+        unit: from `parse_unit`.
+
+    Returns:
+        True for degrees and radians.
+    """
+    return str(unit.unit) in ("degree", "radian")
 
 
 ZEROS = {None: 0.0, "celsius": 273.15, "fahrenheit": 459.67 * 5 / 9}
@@ -232,7 +266,9 @@ def registry() -> Any:
 
 def _plain(text: str) -> str:
     """Without decoration: brackets around the whole, typographic exponents, what a depth is of."""
-    words = text.strip().translate(str.maketrans("⁻−–⁰¹²³⁴⁵⁶⁷⁸⁹·µ", "---0123456789.u"))
+    words = text.strip().translate(str.maketrans("⁻−–⁰¹²³⁴⁵⁶⁷⁸⁹·µ\u00a0", "---0123456789.u "))
+    words = words.replace("℃", "°C").replace("℉", "°F")
+    words = re.sub(r"\b(k?W)-(hr?|hours?)\b", r"\1 \2", words)  # of energy, as in "kW-hr/m^2/day"
     if re.fullmatch(r"\[[^\[\]]*\]", words) and not re.fullmatch(DIMENSIONLESS, words.lower()):
         words = words[1:-1].strip()
     return re.sub(OF_WATER, "", words, flags=re.IGNORECASE).strip()
@@ -251,6 +287,9 @@ def _product(words: str, text: str) -> Unit:
     factors, rest = _factors(words, text)
     if rest:
         raise UnknownUnit(text)
+    above = [str(each.unit) for each, exponent in factors if exponent > 0 and str(each.unit) != "dimensionless"]
+    if len(above) > len(set(above)):
+        raise UnknownUnit(text)  # "%%" or "mm mm"
     scale, unit = 1.0, registry().Unit("")
     for each, exponent in factors:
         scale *= each.scale**exponent
@@ -278,6 +317,9 @@ def _factors(words: str, text: str) -> tuple[list[tuple[Unit, int]], str]:
                 raise UnknownUnit(text)
             exponent, rest = _exponent(rest[1:])
             found += [(unit, sign * exponent * e) for unit, e in inner]
+        elif kind == "number" and found and sign > 0 and (period := PERIOD.match(rest)):
+            rest, length = rest[period.end() :].lstrip(), -int(period.group(2))
+            found += [(Unit(float(token), registry().Unit("")), length), (_named(period.group(1), text), length)]
         elif kind == "number":
             exponent, rest = _exponent(rest) if rest.startswith(("^", "**")) else (1, rest)
             found.append((Unit(float(token), registry().Unit("")), sign * exponent))
@@ -291,7 +333,7 @@ def _factors(words: str, text: str) -> tuple[list[tuple[Unit, int]], str]:
 
 
 def _exponent(rest: str) -> tuple[int, str]:
-    match = re.match(r"(?:\s*(?:\^|\*\*)\s*[({]?|\{|)([+-]?\d+)[)}]?(?!\d|\.\d)\s*", rest)
+    match = re.match(r"(?:\s*(?:\^|\*\*)\s*[({]?|\{|)([+-]?\d+)[)}]?(?!\d|\.\d)(?![^\W\d]+-\d)\s*", rest)
     return (1, rest.lstrip()) if match is None else (int(match.group(1)), rest[match.end() :])
 
 
@@ -306,6 +348,10 @@ def _named(token: str, text: str) -> Unit:
     if name is None and (re.fullmatch(r"[a-z]|deg(ree)?s?", token)):
         raise UnknownUnit(text)  # pint: the speed of light and the like; an angle, beside what may mean °C
     try:
-        return Unit(1.0, registry().Unit(name or token))
+        unit = registry().Unit(name or token)
+        readings = registry().parse_unit_name(name or token)
     except Exception as error:  # pint has a dozen kinds for what it cannot read
         raise UnknownUnit(text) from error
+    if readings and readings[0][0] not in PREFIXES:
+        raise UnknownUnit(text)
+    return Unit(1.0, unit)

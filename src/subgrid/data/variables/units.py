@@ -12,8 +12,17 @@ import numpy as np
 import xarray as xr
 
 from subgrid.data.fields import DataError
+from subgrid.data.variables.directions import refuse_direction
 from subgrid.data.variables.quantities import QUANTITIES, Described, Quantity
-from subgrid.data.variables.unit_spellings import DIMENSIONLESS, ZEROS, Unit, UnknownUnit, parse_unit, registry
+from subgrid.data.variables.unit_spellings import (
+    DIMENSIONLESS,
+    ZEROS,
+    Unit,
+    UnknownUnit,
+    is_angle,
+    parse_unit,
+    registry,
+)
 
 WATER_DENSITY = 1000.0
 """In kg m-3."""
@@ -22,8 +31,16 @@ NOISE = 1e-3
 AMOUNTS = {
     "precipitation": ("[length]", "[mass] / [length] ** 2"),
     "radiation": ("[mass] / [time] ** 2",),
+    "net radiation": ("[mass] / [time] ** 2",),
 }
 """Dimensions of what is summed up over a time step, by the quantity whose canonical units are a rate."""
+
+
+OF_WATER_NAMES = re.compile(
+    r"(lwe_)?(thickness_of_)?(?P<what>((convective|stratiform)_)?(precipitation|rainfall|snowfall))_(flux|amount)"
+)
+"""CF standard names of precipitation in kg m-2 s-1, and of amounts in kg m-2 or m; those in mm day-1 end in "rate" and
+begin with "lwe" but for rain, which is water."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +64,29 @@ class Conversion:
         values = field.astype(np.float64) * self.factor + self.offset
         if self.quantity == "precipitation":
             values = values.where((values >= 0) | (values < -NOISE) | values.isnull(), 0.0)
-        attributes = {**field.attrs, "units": self.units}
-        if self.quantity == "precipitation" and attributes.get("standard_name") == "precipitation_flux":
-            attributes["standard_name"] = "lwe_precipitation_rate"  # the CF name of mm per day; a flux is kg m-2 s-1
-        return values.astype(np.float32).assign_attrs(attributes)
+        values = values.astype(np.float32)
+        values.attrs = _of_rates({**field.attrs, "units": self.units}, self.quantity)
+        return values
 
     def back(self, value: float) -> float:
         """The value of the file that became a canonical one; NaN where steps have unequal lengths."""
         return (value - self.offset) / self.factor if isinstance(self.factor, float) else float("nan")
+
+
+def _of_rates(attributes: dict[Any, Any], quantity: str) -> dict[Any, Any]:
+    """Attributes that hold of canonical values: not of other units, and not of sums where these became rates."""
+    kept = {key: value for key, value in attributes.items() if key != "GRIB_units"}
+    if quantity not in AMOUNTS:
+        return kept
+    methods, name = (str(kept.get(key, "")) for key in ("cell_methods", "standard_name"))
+    if methods:
+        kept["cell_methods"] = re.sub(r"\btime\s*:\s*sum\b", "time: mean", methods)
+    if water := OF_WATER_NAMES.fullmatch(name):
+        rate = f"{water['what']}_rate"
+        kept["standard_name"] = rate if "rainfall" in rate else f"lwe_{rate}"
+    elif name.startswith("integral_wrt_time_of_"):
+        kept["standard_name"] = name.removeprefix("integral_wrt_time_of_")
+    return kept
 
 
 def conversion(
@@ -73,15 +105,16 @@ def conversion(
         A function of the field.
 
     Raises:
-        DataError: for units that are missing, unknown or of something else.
+        DataError: for units that are missing, unknown or of something else, and for directions.
 
     Examples:
         >>> conversion(dataset.tas, describe(dataset.tas), file="tas.nc")(dataset.tas)
     """
+    refuse_direction(field, described, file=file)
     found, kind = field.attrs.get("units"), described.kind
     text = "" if found is None else str(found)
     if kind.units is None:
-        _known(text, field, file, "1")
+        _known(text, field, file, None)
         return Conversion(1.0, 0.0, described.quantity, text)
     if not text.strip():
         if described.quantity in ("fraction", "relative humidity"):
@@ -98,15 +131,23 @@ def conversion(
     if factor is None:
         raise DataError(
             f"{file}: {field.name} is {kind.about} ({described.because}), in units {text!r}, which cannot become "
-            f"{kind.units}{_hint(described.quantity, unit, step_days)}; correct the attribute 'units', or say so "
-            f"without changing the file: variables = {{{field.name} = {{{_instead(unit, text, described.quantity)}}}}}."
+            f"{kind.units}{_way_out(unit, described.quantity)} without changing the file: variables = "
+            f"{{{field.name} = {{{_instead(unit, text, described.quantity)}}}}}."
         )
-    if described.quantity == "precipitation" and str(unit.unit) == "meter" and _is_months(step_days):
+    if _may_be_of_a_day(unit, described.quantity) and _is_months(step_days):
         raise DataError(
-            f"{file}: {field.name} is in 'm' at monthly steps: a sum over each month, or of a day as in ERA5's monthly "
-            f"means; say which: variables = {{{field.name} = {{units = 'm/day'}}}}, or units = 'm/month'."
+            f"{file}: {field.name} is in {text!r} at monthly steps: a sum over each month, or of a day as in ERA5's "
+            f"monthly means; say which: variables = {{{field.name} = {{units = '{text} day-1'}}}}, or units = '{text} "
+            "month-1'."
         )
     return Conversion(factor, offset, described.quantity, kind.units)
+
+
+def _may_be_of_a_day(unit: Unit, quantity: str) -> bool:
+    """Whether an amount of a month may be one of its mean day: ERA5 has metres of rain and joules so."""
+    if quantity == "precipitation":
+        return str(unit.unit) == "meter"
+    return unit.dimensionality in AMOUNTS.get(quantity, ())
 
 
 def or_say_so(option: str, name: Any, value: str) -> str:
@@ -167,18 +208,6 @@ def is_amount(quantity: str, units: str) -> bool:
         return False
 
 
-def is_angle(unit: Unit) -> bool:
-    """Whether a unit is one of angles, which no quantity of the table has.
-
-    Args:
-        unit: from `parse_unit`.
-
-    Returns:
-        True for degrees and radians.
-    """
-    return str(unit.unit) in ("degree", "radian")
-
-
 def is_number(units: str) -> bool:
     """Whether units are those of a pure number, such as "1" or "0-1", and neither missing nor per cent.
 
@@ -223,13 +252,16 @@ def likely_units(quantity: str, units_found: str, value: float) -> str:
             return ""
 
 
-def _known(text: str, field: xr.DataArray, file: str, usual: str) -> Unit:
+def _known(text: str, field: xr.DataArray, file: str, usual: str | None) -> Unit:
+    """The unit that a variable has; never the canonical one in its place, as values are in another."""
     try:
         return parse_unit(text)
     except UnknownUnit:
+        into = f"to {usual!r} (and say that too)" if usual else "to a unit that UDUNITS knows"
         raise DataError(
-            f"{file}: {field.name} has the unknown units {text!r}; set its attribute 'units' to something that "
-            "UDUNITS knows, such as 'K', 'mm day-1' or 'Pa'" + or_say_so("units", field.name, repr(usual))
+            f"{file}: {field.name} has the unknown units {text!r}; say what the values are in, spelled as in UDUNITS "
+            f"(such as 'mm h-1' or 'hPa'), with its attribute 'units', or without changing the file: variables = "
+            f"{{{field.name} = {{units = '…'}}}}. If UDUNITS has no word for it, convert the values {into}."
         ) from None
 
 
@@ -264,7 +296,11 @@ def _is_months(step_days: float | xr.DataArray | None) -> bool:
     return step_days is not None and bool(np.all((np.asarray(step_days) > 27) & (np.asarray(step_days) < 32)))
 
 
-def _hint(quantity: str, unit: Unit, step_days: float | xr.DataArray | None) -> str:
-    if unit.dimensionality in AMOUNTS.get(quantity, ()) and step_days is None:
-        return " (an amount needs time steps of known length to become a rate)"
-    return ""
+def _way_out(unit: Unit, quantity: str) -> str:
+    """What to do about units that do not fit, up to what can be said of the variable."""
+    if unit.dimensionality in AMOUNTS.get(quantity, ()):
+        return (
+            " (an amount needs time steps of known length to become a rate); write bounds of its times, which tell the "
+            "length of each step; or, only where each value is that of one day, say so"
+        )
+    return "; correct the attribute 'units', or say so"
