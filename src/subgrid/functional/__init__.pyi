@@ -20,7 +20,6 @@ from .flow import (
     ModewiseVelocity as ModewiseVelocity,
     PointwiseVelocity as PointwiseVelocity,
     Solved as Solved,
-    balanced_loss as balanced_loss,
     denoised_of_velocity as denoised_of_velocity,
     flow_loss as flow_loss,
     follow_flow as follow_flow,

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree, Scalar, Shaped
 
 from subgrid.functional.gaussian_field import GaussianField, as_gain
-from subgrid.functional.objective import modes_loss, square_loss
+from subgrid.functional.objective import square_loss
 from subgrid.functional.operators import DenoisedForm
 from subgrid.functional.preconditioning import BandNetwork, with_known
 from subgrid.numerics.integration import Step, heun_step, integrate
@@ -173,7 +173,6 @@ def flow_loss(
     *,
     sigma_min: float = 0.0,
     known: PyTree[Shaped[Array, "batch ..."]] | None = None,
-    balance: Callable[[Float[Array, "channel *space"], Scalar], Scalar] | None = None,
     key: Key,
 ) -> Scalar:
     """The L² error of a velocity over pairs, mean over points: ⟨(v(x_t, t) − x₁ + (1 − σ)x₀)²⟩, t stratified.
@@ -184,52 +183,17 @@ def flow_loss(
         x1: data.
         sigma_min: σ, default 0.
         known: what each pair is conditioned on, default nothing.
-        balance: another loss of an error and its t, default the mean square.
         key: random key.
 
     Returns:
         A scalar.
     """
-    measure = balance or (lambda error, t: square_loss(error))
 
     def error(a, b, given, t):
         x = t * b + (1 - (1 - sigma_min) * t) * a
-        return measure(velocity(x, t, given) - b + (1 - sigma_min) * a, t)
+        return square_loss(velocity(x, t, given) - b + (1 - sigma_min) * a)
 
     return jnp.mean(jax.vmap(error)(x0, x1, known, stratified_uniforms(len(x0), key=key)))
-
-
-def balanced_loss(
-    error: Float[Array, "channel *space"],
-    t: Scalar,
-    *,
-    data: GaussianField,
-    base: GaussianField,
-    sigma_min: float = 0.0,
-    of_modes: float,
-) -> Scalar:
-    """The square of a velocity's error over its floor, and a share w of the loss that counts every mode the same.
-
-        (1 − w) e²/(½π Σ √(λ₀λ₁)) + w mean_k |e_k|²/(λ₀λ₁/V)
-
-    Args:
-        error: e at t.
-        t: time.
-        data: N(0, C₁).
-        base: N(0, C₀).
-        sigma_min: σ, default 0.
-        of_modes: w.
-
-    Returns:
-        A scalar; 1 on average for Gaussian data and the exact velocity (σ = 0).
-    """
-    shape = error.shape[1:]
-    both = as_gain(base.mode_variances(shape) * data.mode_variances(shape))
-    total, _ = path_variances(data, base, shape, t, sigma_min=sigma_min)
-    axes = tuple(range(-base.box.n_space, 0))
-    floor = jnp.pi / 2 * jnp.mean(jnp.sum(as_gain(base.box.weights(shape)) * jnp.sqrt(both), axis=axes))
-    square = square_loss(error) / floor
-    return (1 - of_modes) * square + of_modes * modes_loss(error, both / _or_infinity(total), base.box)
 
 
 def follow_flow(

@@ -1,7 +1,6 @@
 """A flow between a Gaussian measure and functions: trained on one grid, followed on any that holds its modes."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -16,7 +15,6 @@ from subgrid.functional.couplings import choose_transport
 from subgrid.functional.flow import (
     ModewiseVelocity,
     PointwiseVelocity,
-    balanced_loss,
     denoised_of_velocity,
     flow_loss,
     follow_flow,
@@ -100,10 +98,6 @@ class FunctionFlow(eqx.Module):
         velocity = _velocity(network, space, settings)
         require_network(velocity, values, shown, modes=settings.preconditioning == "modes")
 
-        gaussians = {"data": space.data, "base": noise, "sigma_min": settings.sigma_min}
-        share = settings.share_of_modes
-        balance = partial(balanced_loss, **gaussians, of_modes=share) if share else None
-
         def draw(data, key):
             batch_key, base_key, pair_key = jr.split(key, 3)
             x1, given = jax.tree.map(lambda part: draw_batch(part, settings.batch_size, key=batch_key), data)
@@ -115,7 +109,7 @@ class FunctionFlow(eqx.Module):
 
         def loss(velocity, batch, key):
             x0, x1, given = batch
-            return flow_loss(velocity, x0, x1, sigma_min=settings.sigma_min, known=given, balance=balance, key=key)
+            return flow_loss(velocity, x0, x1, sigma_min=settings.sigma_min, known=given, key=key)
 
         trained = fit(
             velocity, loss, (values, shown), draw, settings.schedule, checkpoints=checkpoints, report=report, key=key
