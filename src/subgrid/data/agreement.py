@@ -67,7 +67,7 @@ def reading_of(file: SourceFile, name: str, given: Variable, *, archive: str) ->
     field = file.dataset[name]
     if given.units is not None:
         field = field.assign_attrs({**field.attrs, "units": given.units})
-    return Reading(archive, describe(field), str(field.attrs.get("units", "")))
+    return Reading(archive, describe(field), str(field.attrs.get("units", "")), file.name)
 
 
 def _with_decision(name: str, given: Variable, readings: Iterable[Reading], notes: list[str]) -> Variable:

@@ -1,13 +1,13 @@
-"""The reference of `verify` is read as `fit` reads its archives: a quirk gives the scores of the plain file, or words."""
+"""The reference of `verify` is read as `fit` reads its archives: quirks give the scores of the plain file, or words."""
 
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from tests.downscaling.verifying.test_verify import LAT, TIMES, draws, ensemble_of, reference_of, value
 
 from subgrid.data.fields import DataError
 from subgrid.downscaling.verifying.verify import verify
-from tests.downscaling.verifying.test_verify import LAT, TIMES, draws, ensemble_of, reference_of, value
 
 N = 20
 DAYS = TIMES[:N]
@@ -102,7 +102,8 @@ def test_units_that_the_values_contradict_are_refused(fields):
 def test_an_anomaly_is_no_reference_for_temperatures(fields):
     ensemble, truth = fields
     anomaly = of(truth, lambda tas: tas - 280, long_name="temperature anomaly")
-    with pytest.raises(DataError, match=r"a temperature \(as Subgrid wrote it\).* a temperature difference .*quantity"):
+    both = r"a temperature in 'K' in the ensemble \(the attribute that Subgrid wrote\), and a temperature difference.*"
+    with pytest.raises(DataError, match=both + "quantity = 'temperature'"):
         crps(ensemble, anomaly)
 
 

@@ -24,9 +24,9 @@ from subgrid.data.variables.quantities import Described
 
 PARTS = "parts"
 UNITS_FOUND, UNITS_GIVEN = "units_found", "units_given"
-NOTES = "notes"
-"""Keys of a variable's encoding that keep its files, its units in them and as given, and what was done to it when they
-were opened; for messages and the history of outputs. They are not written."""
+DESCRIBED, NOTES = "described", "notes"
+"""Keys of a variable's encoding that keep its files, its units in them and as given, what it is and why, and what was
+done to it when they were opened; for messages and the history of outputs. They are not written."""
 GRID_TOLERANCE = 0.01
 """Coordinates that agree to this part of a cell are equal: files store them with different precision."""
 
@@ -119,7 +119,7 @@ def _known_of(fields: list[ClimateField]) -> dict[str, Any]:
     """What messages about a variable need of its files."""
     stored = [field.stored for field in fields if field.stored is not None]
     units = {UNITS_FOUND: fields[0].units, UNITS_GIVEN: fields[0].given_units}
-    return {PARTS: [_part(field) for field in fields], STORED: stored, **units}
+    return {PARTS: [_part(field) for field in fields], STORED: stored, DESCRIBED: fields[0].described, **units}
 
 
 def notes_of(dataset: xr.Dataset) -> tuple[str, ...]:

@@ -23,11 +23,13 @@ class Reading:
         archive: that it belongs to, as messages call it.
         described: by the file's own metadata.
         units: in the file, or as they are given.
+        file: its name, where the archive has another one.
     """
 
     archive: str
     described: Described
     units: str
+    file: str = ""
 
     @property
     def certainty(self) -> int:
@@ -40,7 +42,7 @@ class Reading:
         return 3 if because.startswith("as ") else 1
 
 
-def deciding(name: str, readings: Sequence[Reading], given: Variable = Variable()) -> Reading | None:
+def deciding(name: str, readings: Sequence[Reading], given: Variable | None = None) -> Reading | None:
     """The reading that holds for all.
 
     Args:
@@ -63,7 +65,7 @@ def deciding(name: str, readings: Sequence[Reading], given: Variable = Variable(
     best = max(readings, key=lambda each: each.certainty)
     for each in readings:
         if each.described.quantity != best.described.quantity and not _gives_way(each, best):
-            raise DataError(_conflict(name, best, each, given))
+            raise DataError(conflict(name, best, each, given))
     return best
 
 
@@ -80,23 +82,41 @@ def _gives_way(reading: Reading, best: Reading) -> bool:
     return can_be(reading.units, quantities[1])
 
 
-def _conflict(name: str, best: Reading, other: Reading, given: Variable) -> str:
-    """Both readings, and how to say which one is meant."""
+def conflict(name: str, first: Reading, second: Reading, given: Variable | None = None) -> str:
+    """Both readings, and how to say which one is meant.
+
+    Args:
+        name: of the variable.
+        first: of one archive.
+        second: of another.
+        given: what is said of the variable.
+
+    Returns:
+        The sentences.
+    """
+    best, other = sorted((first, second), key=lambda each: -each.certainty)
     said = f"quantity = {best.described.quantity!r}"
-    if given.names:
+    if given is not None and given.names:
         said = f"names = {list(given.names)}, {said}"
     text = said.replace("'", '"')
-    units = f", in units {other.units!r}" if other.units else ""
     return (
-        f"{name} is {_in_words(best)} in {best.archive}, and {_in_words(other)}{units} in {other.archive}: the two are "
-        f"to be the same. If they are, say what: variables = {{{name} = {{{said}}}}}, on the command line --variable "
+        f"{name} is {_in_words(best)}, and {_in_words(other)}: archives of one model hold the same. If these do, say "
+        f"what it is: variables = {{{name} = {{{said}}}}}, on the command line --variable "
         f"'{name}={{{text}}}'; quantity is one of {', '.join(QUANTITIES)}. If not, choose other files, or say which of "
         "their variables is meant by its name."
     )
 
 
 def _in_words(reading: Reading) -> str:
-    return f"{reading.described.kind.about} ({reading.described.because})"
+    """What, where, in which units and why."""
+    units = f" in {reading.units!r}" if reading.units else ""
+    file = f" ({reading.file})" if reading.file not in ("", reading.archive) else ""
+    return f"{reading.described.kind.about}{units} in {reading.archive}{file} ({_reason(reading)})"
+
+
+def _reason(reading: Reading) -> str:
+    because = reading.described.because
+    return {"as Subgrid wrote it": "the attribute that Subgrid wrote"}.get(because, because)
 
 
 def decided(best: Reading, name: str, readings: Sequence[Reading]) -> tuple[str, str]:
@@ -111,10 +131,10 @@ def decided(best: Reading, name: str, readings: Sequence[Reading]) -> tuple[str,
         What to call its reason in other archives, and the sentence.
     """
     others = [each for each in readings if each.described.quantity != best.described.quantity]
-    because = f"as in {best.archive}: {best.described.because}"
+    because = f"as in {best.archive}, by {_reason(best)}"
     where = " and ".join(dict.fromkeys(each.archive for each in others))
     own = others[0].described
     return because, (
-        f"{name}: is {best.described.kind.about} in {where} too, {because}; by itself it would be "
-        f"{own.kind.about} ({own.because})"
+        f"{name}: taken for {best.described.kind.about} in {where} too, {because}; what {where} itself says of it "
+        f"would make it {own.kind.about} ({own.because})"
     )

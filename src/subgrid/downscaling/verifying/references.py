@@ -11,12 +11,12 @@ from subgrid.data.canonical import open_climate
 from subgrid.data.checks.fills import STORED, Stored
 from subgrid.data.checks.missing import NOTHING, packing_of, without_missing
 from subgrid.data.checks.unseen import check_fields
-from subgrid.data.fields import DataError
+from subgrid.data.fields import DataError, sample_dims
 from subgrid.data.grids.coordinates import gridded_variables
 from subgrid.data.grids.positions import listed_position
 from subgrid.data.plain import as_dataset
 from subgrid.data.pooling.pooling import NOTES, notes_of
-from subgrid.data.sources.sources import SourceFile, read_sources
+from subgrid.data.sources.sources import Source, SourceFile, read_sources
 from subgrid.data.times.stamps import has_dates, with_canonical_times
 from subgrid.data.variables.agreement import Reading, decided, deciding
 from subgrid.data.variables.quantities import QUANTITY_ATTRIBUTE, describe
@@ -55,9 +55,9 @@ def reference_sets(source: Given, ensemble: Mapping[str, FieldSet], variables: C
     """
     if isinstance(source, str | Path):
         require_finished(source)
-    source = as_dataset(source)
-    said = "reference" if isinstance(source, xr.Dataset) else str(source)
-    files = read_sources(source, name=said)
+    opened = as_dataset(source)
+    said = "reference" if isinstance(opened, xr.Dataset) else str(opened)
+    files = read_sources(opened, name=said)
     held = list(dict.fromkeys(name for file in files for name in fields_of(file.dataset)))
     held = [TRUTH] if any(TRUTH in file.dataset.data_vars for file in files) else held
     told = said_of(variables)
@@ -67,7 +67,7 @@ def reference_sets(source: Given, ensemble: Mapping[str, FieldSet], variables: C
         chosen = _counterpart(name, given, held, alone=len(ensemble) == 1, said=said)
         file = next(file for file in files if chosen in file.dataset.data_vars)
         given, notes = _as_in(fields, file, chosen, given)
-        found[name] = _opened(source, said, files, chosen, given, fields, notes)
+        found[name] = _opened(opened, said, files, chosen, given, fields, notes)
     return found
 
 
@@ -106,7 +106,7 @@ def _as_in(fields: FieldSet, file: SourceFile, chosen: str, given: Variable) -> 
     own = describe(fields.array.rename(fields.name))
     readings = [
         Reading(ENSEMBLE, own, fields.units),
-        reading_of(file, chosen, given, archive=file.name),
+        reading_of(file, chosen, given, archive="the reference"),
     ]
     if (best := deciding(fields.name, readings, given)) is not None:
         because, note = decided(best, fields.name, readings)
@@ -116,7 +116,7 @@ def _as_in(fields: FieldSet, file: SourceFile, chosen: str, given: Variable) -> 
 
 
 def _opened(
-    source: Given,
+    source: Source,
     said: str,
     files: Sequence[SourceFile],
     chosen: str,
@@ -156,7 +156,7 @@ def _is_climate(dataset: xr.Dataset, chosen: str, file: str) -> bool:
     return placed and has_dates(dataset, chosen) and listed_position(dataset, chosen, file=file) is None
 
 
-def _climate(source: Given, said: str, chosen: str, given: Variable) -> xr.DataArray:
+def _climate(source: Source, said: str, chosen: str, given: Variable) -> xr.DataArray:
     """Of an archive with dates and places: as `fit` opens it."""
     return open_climate(source, {chosen: given}, name=said)[chosen]
 
@@ -187,9 +187,7 @@ def _listed(file: SourceFile, chosen: str, given: Variable) -> xr.DataArray:
 
 
 def _has_numbers_too(dataset: xr.Dataset, chosen: str) -> bool:
-    """Whether dates are beside dimensions that count samples, as of conditions or forecasts, and not along their own."""
-    from subgrid.data.fields import sample_dims
-
+    """Whether dates are beside dimensions that count samples, as of conditions or forecasts."""
     return len(sample_dims(dataset[chosen])) > 1
 
 
