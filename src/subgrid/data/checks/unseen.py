@@ -8,11 +8,9 @@ import xarray as xr
 from subgrid.data.blocks import BLOCK_BYTES
 from subgrid.data.checks.checks import read_values
 from subgrid.data.checks.extremes import check_extremes, check_suspects
-from subgrid.data.checks.fills import STORED, Stored, Suspect
-from subgrid.data.checks.missing import NOTHING, packing_of
+from subgrid.data.checks.fills import Suspect
 from subgrid.data.checks.shares import check_share
 from subgrid.data.fields import sample_dims
-from subgrid.data.variables.quantities import QUANTITY_ATTRIBUTE
 
 
 def check_fields(field: xr.DataArray, *, name: str) -> tuple[float, float]:
@@ -37,22 +35,6 @@ def check_fields(field: xr.DataArray, *, name: str) -> tuple[float, float]:
     low, high = check_suspects(field, suspects, (low, high), name)
     check_share(field, high, name)
     return low, high
-
-
-def as_plain(field: xr.DataArray, *, missing: tuple[float | str, ...] = ()) -> xr.DataArray:
-    """Plain fields as `check_fields` takes them: of no quantity, whatever their name, with the packing of their file.
-
-    Args:
-        field: with the encoding of its file.
-        missing: what is given as missing; "none" if all that is missing is declared.
-
-    Returns:
-        The field.
-    """
-    stored = Stored(None, packing_of(field), field, NOTHING in missing)
-    plain = field.assign_attrs({QUANTITY_ATTRIBUTE: "other"})
-    plain.encoding = {**field.encoding, STORED: [stored]}
-    return plain
 
 
 def _blocks(field: xr.DataArray) -> Iterator[xr.DataArray]:

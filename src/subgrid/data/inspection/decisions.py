@@ -25,12 +25,11 @@ def with_decisions(items: Sequence[list[Part]]) -> tuple[list[list[Part]], tuple
     Returns:
         The same, with the quantity where the other archive decides; and a sentence on each decision.
     """
-    parts = [
-        part for item in items for part in item if part[3].quantity is None and has_dates(part[0].dataset, part[2])
-    ]
-    archives = {
-        space: files_in_words([p[0].name for p in parts if space_of(p) == space]) for space in map(space_of, parts)
-    }
+    parts = [part for item in items for part in item if part[3].quantity is None]
+    files: dict[tuple[int, ...], list[str]] = {}
+    for part in (parts := [part for part in parts if has_dates(part[0].dataset, part[2])]):
+        files.setdefault(space_of(part), []).append(part[0].name)
+    archives = {space: files_in_words(list(dict.fromkeys(each))) for space, each in files.items()}
     if len(archives) != 2:
         return list(items), ()
     readings: dict[str, list[Reading]] = {}
