@@ -40,7 +40,7 @@ TINY = {
     "channels": (8,), "n_blocks": 1, "patch": 2, "n_steps": 10, "steps_per_dispatch": 10, "batch_size": 8,
     "progress": False,
 }  # fmt: skip
-QUICK = {**TINY, "debias": "none"}
+QUICK = {**TINY, "channels": [8], "debias": "none"}  # a list, as JSON and people write one
 PLANE = {**QUICK, "prior": "conditional-flow"}  # of all priors the one that is compiled most quickly
 
 
