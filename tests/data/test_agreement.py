@@ -78,3 +78,10 @@ def test_a_decision_that_nobody_can_take_is_a_problem_of_both(opposed):
 def test_archives_opened_one_by_one_are_compared_too(pair):
     fine, coarse = (open_climate(each) for each in pair)
     assert any("archives of one model hold the same" in each for each in misfits(coarse, fine))
+
+
+def test_the_advice_keeps_the_names_that_were_given(opposed):
+    fine, coarse = opposed
+    wanted = {"pr": Variable(("other", "quux"))}
+    (said,) = inspect(fine, coarse.rename(quux="other"), variables=wanted).problems
+    assert "variables = {pr = {names = ['other', 'quux'], quantity = 'precipitation'}}" in said

@@ -356,7 +356,9 @@ def field_of(
     placed[new] = convert(placed[new]).assign_attrs(described.attributes)
     label, single = member_label(file, dataset), single_member(dataset)
     stored = Stored(convert, packing, values, NOTHING in given.missing)
-    return ClimateField(file, new, units, label, placed, described, tuple(notes), single, stored, given.units)
+    return ClimateField(
+        file, new, units, label, placed, described, tuple(notes), single, stored, given.units, given.names
+    )
 
 
 def _in_blocks(dataset: xr.Dataset, variable: str, file_chunk: int, block_bytes: int) -> xr.Dataset:

@@ -8,7 +8,7 @@ import xarray as xr
 from subgrid.data.fields import DataError
 from subgrid.data.grids.cells import grid_of
 from subgrid.data.inspection.coverage import Coverage, coverage
-from subgrid.data.pooling.pooling import DESCRIBED, UNITS_FOUND
+from subgrid.data.pooling.pooling import DESCRIBED, NAMES_GIVEN, UNITS_FOUND
 from subgrid.data.times.calendars import months_of, season_name
 from subgrid.data.times.steps import advice, name_of_step
 from subgrid.data.variables.agreement import Reading, conflict
@@ -195,7 +195,8 @@ def _misfits_of_variables(coarse: xr.Dataset, fine: xr.Dataset, coarse_name: str
     for name in common:
         readings = [_reading(dataset[name], each) for dataset, each in ((coarse, coarse_name), (fine, fine_name))]
         if readings[0].described.quantity != readings[1].described.quantity:
-            found.append(conflict(name, readings[0], readings[1]))
+            names = coarse[name].encoding.get(NAMES_GIVEN, ())
+            found.append(conflict(name, readings[0], readings[1], names))
             continue
         units = [dataset[name].attrs.get("units", "(none)") for dataset in (coarse, fine)]
         if units[0] != units[1]:

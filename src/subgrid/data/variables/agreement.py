@@ -65,7 +65,7 @@ def deciding(name: str, readings: Sequence[Reading], given: Variable | None = No
     best = max(readings, key=lambda each: each.certainty)
     for each in readings:
         if each.described.quantity != best.described.quantity and not _gives_way(each, best):
-            raise DataError(conflict(name, best, each, given))
+            raise DataError(conflict(name, best, each, given.names if given is not None else ()))
     return best
 
 
@@ -82,22 +82,22 @@ def _gives_way(reading: Reading, best: Reading) -> bool:
     return can_be(reading.units, quantities[1])
 
 
-def conflict(name: str, first: Reading, second: Reading, given: Variable | None = None) -> str:
+def conflict(name: str, first: Reading, second: Reading, names: Sequence[str] = ()) -> str:
     """Both readings, and how to say which one is meant.
 
     Args:
         name: of the variable.
         first: of one archive.
         second: of another.
-        given: what is said of the variable.
+        names: in files, under which the variable is looked for.
 
     Returns:
         The sentences.
     """
     best, other = sorted((first, second), key=lambda each: -each.certainty)
     said = f"quantity = {best.described.quantity!r}"
-    if given is not None and given.names:
-        said = f"names = {list(given.names)}, {said}"
+    if names:
+        said = f"names = {list(names)}, {said}"
     text = said.replace("'", '"')
     return (
         f"{name} is {_in_words(best)}, and {_in_words(other)}: archives of one model hold the same. If these do, say "
@@ -110,7 +110,7 @@ def conflict(name: str, first: Reading, second: Reading, given: Variable | None 
 def _in_words(reading: Reading) -> str:
     """What, where, in which units and why."""
     units = f" in {reading.units!r}" if reading.units else ""
-    file = f" ({reading.file})" if reading.file not in ("", reading.archive) else ""
+    file = "" if reading.file in reading.archive else f" ({reading.file})"
     return f"{reading.described.kind.about}{units} in {reading.archive}{file} ({_reason(reading)})"
 
 

@@ -146,7 +146,9 @@ def _opened(
     before = given.units or str(raw[chosen].attrs.get("units", ""))
     if before and reference.units and not same_unit(before, reference.units):
         notes = (*notes, f"the reference is converted from {before} to {reference.units}")
-    own = tuple(f"the reference's {note}" for note in notes_of(array.to_dataset(name=chosen)))
+    said_already = f"{chosen}: units "  # given ones are known to who gave them, and a note speaks of converted ones
+    own = [note for note in notes_of(array.to_dataset(name=chosen)) if not note.startswith(said_already)]
+    own = [f"reference: {note.removeprefix(f'{chosen}: ')}" for note in own]
     return replace(reference, notes=(*notes, *own))
 
 
