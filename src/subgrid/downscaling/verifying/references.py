@@ -101,8 +101,8 @@ def _as_in(fields: FieldSet, file: SourceFile, chosen: str, given: Variable) -> 
     if given.units is None and not units and fields.units:
         notes = (f"{file.name} gives no units: values are compared as they are",)
         given = replace(given, units=fields.units)
-    if given.quantity is not None:
-        return given, notes
+    if given.quantity is not None or not has_dates(file.dataset, chosen):
+        return given, notes  # a name alone makes no quantity of plain fields
     own = describe(fields.array.rename(fields.name))
     readings = [
         Reading(ENSEMBLE, own, fields.units),
@@ -176,7 +176,8 @@ def _listed(file: SourceFile, chosen: str, given: Variable) -> xr.DataArray:
     if given.units is not None:
         notes += [f"{chosen}: units {units!r} in the file, {given.units!r} as given"] if units else []
         field.attrs["units"] = given.units
-    described = describe(field, quantity=given.quantity)
+    named = given.quantity or (None if has_dates(file.dataset, chosen) else "other")
+    described = describe(field, quantity=named)
     convert = None
     if described.kind.units is not None and str(field.attrs.get("units", "")).strip():
         convert = conversion(field, described, file=file.name, step_days=lengths)
