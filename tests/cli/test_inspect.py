@@ -1,6 +1,7 @@
 """An inspection on the terminal: everything on one screen, problems last."""
 
 import io
+import re
 
 import numpy as np
 import pytest
@@ -83,3 +84,18 @@ def test_what_variables_are_and_notes_are_said_once():
     text = printed(humid)
     assert "hurs is taken for a relative humidity (standard_name 'relative_humidity'); 0 to 100 %" in text
     assert "modelled by its arcsine between the bounds" in " ".join(text.split())
+
+
+def test_a_grid_whose_variables_cannot_be_used_is_shown_and_its_problem_said(subgrid, tmp_path):
+    """The sea filled without a word in the file: the only variable is refused, and so is the only one of a month."""
+    filled = archive()
+    filled["tas"] = (filled.tas - 273.15).where(filled.lat > 37, -999.0).assign_attrs(units="degC")
+    filled.tas.encoding["_FillValue"] = None
+    filled.to_netcdf(tmp_path / "sea.nc")
+    empty = archive()
+    empty["tas"] = empty.tas.where(empty.time != empty.time[2]).assign_attrs(empty.tas.attrs)
+    for source, said in ((tmp_path / "sea.nc", "change: .*missing = -999"), (empty * np.nan, "change: .*only NaN")):
+        text = " ".join(printed(source).split())
+        assert "none that can be used" in text and re.search(said, text), text
+    outcome = subgrid("inspect", tmp_path / "sea.nc")
+    assert outcome.code == 2 and "missing = -999" in " ".join(outcome.out.split())

@@ -6,7 +6,7 @@ import xarray as xr
 
 from subgrid.data.canonical import open_climate
 from subgrid.data.fields import DataError, samples_of
-from subgrid.data.plain import has_dates_and_places, open_plain, split_channels, stacked, what_is_lacking
+from subgrid.data.plain import check_plain, has_dates_and_places, open_plain, split_channels, stacked, what_is_lacking
 from subgrid.data.pooling.pooling import notes_of
 
 from .climate_files import archive
@@ -154,3 +154,45 @@ def test_dates_and_places_are_those_that_climate_archives_are_read_by(dataset, l
     assert has_dates_and_places(dataset) == (not lacking)
     if not lacking:
         assert float(open_climate(dataset).tas.mean()) == pytest.approx(float(PLACED.tas.mean()), rel=1e-6)
+
+
+def filled(value: float, n: int = 2) -> xr.DataArray:
+    """Fields of which some points of the first variable hold a number that is no value."""
+    field = U.copy(data=RNG.normal(size=(3, 4)))
+    field[1:, :n] = value
+    return field
+
+
+def test_fill_values_that_nothing_declares_are_refused_with_number_place_and_share(tmp_path):
+    for value, said in ((-9999.0, "-9999"), (1e20, r"1e\+20")):
+        opened = open_plain(filled(value))
+        with pytest.raises(
+            DataError, match=rf"^fine: u is {said} .*at time = 1, x = 0.0 \(50 % of the cells, 4 such values\)"
+        ) as refused:
+            check_plain(opened, name="fine")
+        assert f"variables = {{u = {{missing = {said.replace(chr(92), '')}}}}}" in str(refused.value)
+        given = open_plain(filled(value), {"u": {"missing": value}})
+        check_plain(given, name="fine")
+        assert int(given.u.isnull().sum()) == 4
+        check_plain(open_plain(filled(value), {"u": {"missing": "none"}}), name="fine")
+
+
+def test_a_single_fill_value_and_one_in_other_units_are_found():
+    with pytest.raises(DataError, match=r"u is 1e\+20 .*time = 1, x = 0.0 \(25 % of the cells, 2 such values\)"):
+        check_plain(open_plain(filled(1e20, n=1)), name="fine")
+    coarse = open_plain(filled(-9999.0), units=["km h-1"])
+    assert notes_of(coarse) == ("u: converted from 'm s-1' to 'km h-1'",)
+    with pytest.raises(DataError, match=r"u is -9999 in the file \(-35996.4 km h-1 as it is read\)"):
+        check_plain(coarse, name="coarse")
+
+
+def test_a_name_makes_no_quantity_of_plain_fields():
+    """Values that no temperature could have, under the name of one."""
+    check_plain(open_plain((1000 * U).rename("tas")), name="fine")
+
+
+def test_units_that_are_not_said_are():
+    bare = U.drop_attrs()
+    assert notes_of(open_plain(bare, units=["m s-1"])) == (
+        "u: no attribute 'units', taken to be in 'm s-1' as those of the model are",
+    )

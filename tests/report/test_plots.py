@@ -31,8 +31,9 @@ def pair(spread=1.0, bias=0.0):
     drawn[..., ~land] = np.nan
     members = np.swapaxes(spread * drawn[:, 1:], 0, 1) + bias
     place = {"time": TIMES, "lat": LAT, "lon": LON}
-    ensemble = xr.Dataset({"tas": (("realization", "time", "lat", "lon"), members, {"units": "K"})}, place)
-    return ensemble, xr.Dataset({"tas": (("time", "lat", "lon"), drawn[:, 0], {"units": "K"})}, place)
+    attributes = {"units": "K", "subgrid_quantity": "temperature difference"}  # about 0
+    ensemble = xr.Dataset({"tas": (("realization", "time", "lat", "lon"), members, attributes)}, place)
+    return ensemble, xr.Dataset({"tas": (("time", "lat", "lon"), drawn[:, 0], attributes)}, place)
 
 
 def mesh_of(axes):

@@ -60,11 +60,7 @@ def _title(reports: list[FileReport]) -> str:
 
 def _table(reports: list[FileReport], width: int) -> Table:
     """The files on one grid, a row a variable; on a narrow terminal cells are broken between phrases, not in names."""
-    rows = [
-        (Path(report.file).name if i == 0 else "", _units(variable), _time(report) if i == 0 else "", _values(variable))
-        for report in reports[:MOST_ROWS]
-        for i, variable in enumerate(report.variables)
-    ]
+    rows = [row for report in reports[:MOST_ROWS] for row in _rows(report)]
     if sum(max(map(len, column)) + 2 for column in zip(*rows, strict=True)) > width:
         rows = [
             (file, units.replace(" -> ", "\n-> "), time.replace(", ", ",\n", 1), values.replace(", ", ",\n"))
@@ -81,6 +77,17 @@ def _table(reports: list[FileReport], width: int) -> Table:
     if len(reports) > MOST_ROWS:
         table.add_row(f"and {len(reports) - MOST_ROWS} more", "", "", "")
     return table
+
+
+def _rows(report: FileReport) -> list[tuple[str, str, str, str]]:
+    """A row a variable; one for a file whose variables cannot be used, of which the problems speak."""
+    file, time = Path(report.file).name, _time(report)
+    if not report.variables:
+        return [(file, "none that can be used", time, "")]
+    return [
+        (file if i == 0 else "", _units(variable), time if i == 0 else "", _values(variable))
+        for i, variable in enumerate(report.variables)
+    ]
 
 
 def _what_they_are(reports: list[FileReport]) -> list[str]:

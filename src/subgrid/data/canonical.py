@@ -7,6 +7,7 @@ in their own calendar; temperatures in K, precipitation in mm day-1, pressures i
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import xarray as xr
@@ -333,7 +334,9 @@ def field_of(
         placed[old].attrs["units"] = given.units
         notes.append(f"{new}: units {units!r} in the file, {given.units!r} as given")
     described, own = describe(placed[old], quantity=given.quantity, bounds=given.bounds), describe(placed[old])
-    if described.quantity != own.quantity != "other":
+    if given.because is not None:
+        described = replace(described, because=given.because)
+    elif described.quantity != own.quantity != "other":
         notes.append(f"{new}: {described.kind.about} as given, though {own.because} says {own.kind.about}")
     placed = placed.rename({old: new})
     time = placed["time"] if "time" in placed.dims else None
@@ -355,7 +358,9 @@ def field_of(
     label, single = member_label(file, dataset), single_member(dataset)
     at_end = stamped_at_end(opened.dataset[old], units, bounded=stamped.bounded)
     stored = Stored(convert, packing, values, NOTHING in given.missing, at_end)
-    return ClimateField(file, new, units, label, placed, described, tuple(notes), single, stored, given.units)
+    return ClimateField(
+        file, new, units, label, placed, described, tuple(notes), single, stored, given.units, given.names
+    )
 
 
 def _in_blocks(dataset: xr.Dataset, variable: str, file_chunk: int, block_bytes: int) -> xr.Dataset:

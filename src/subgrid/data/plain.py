@@ -10,13 +10,17 @@ from typing import Any, TypeAlias
 import numpy as np
 import xarray as xr
 
-from subgrid.data.checks.missing import packing_of, says_missing, without_missing
+from subgrid.data.checks.fills import STORED, Stored
+from subgrid.data.checks.missing import NOTHING, packing_of, says_missing, without_missing
+from subgrid.data.checks.unseen import check_fields
 from subgrid.data.fields import CHANNEL_DIM, DataError, channel_dims
 from subgrid.data.grids.coordinates import gridded_variables
 from subgrid.data.pooling.pooling import NOTES
 from subgrid.data.sources.sources import Source, read_sources
 from subgrid.data.times.stamps import has_dates
+from subgrid.data.variables.quantities import QUANTITY_ATTRIBUTE
 from subgrid.data.variables.unit_spellings import between_units, same_unit
+from subgrid.data.variables.units import Conversion
 from subgrid.data.variables.wanted import Variable, Variables, name_in, wanted_variables
 
 Fields: TypeAlias = Source | xr.DataArray
@@ -54,11 +58,34 @@ def open_plain(
                 "model share their grid."
             )
     result = xr.Dataset(attrs=dataset.attrs)
+    given = wanted_variables(variables) or {}
     for (variable, field), unit in zip(chosen.items(), units or [""] * len(chosen), strict=True):
         valid, notes = _valid(field)
-        result[variable] = _converted(valid, unit, name).transpose(*first.dims)
-        result[variable].encoding = {**field.encoding, NOTES: notes}
+        convert, said = _conversion(valid, unit, name)
+        result[variable] = _converted(valid, convert).transpose(*first.dims)
+        is_declared = NOTHING in given.get(variable, Variable()).missing
+        stored = Stored(convert, packing_of(field), None, is_declared)
+        result[variable].encoding = {**field.encoding, STORED: [stored], NOTES: (*notes, *said)}
     return result
+
+
+def check_plain(dataset: xr.Dataset, *, name: str) -> None:
+    """Every value of plain fields, read once: they have no units that could contradict them, but fill values.
+
+    Args:
+        dataset: from `open_plain`.
+        name: of the archive, for messages.
+
+    Raises:
+        DataError: for what is infinite, and for fill values that nothing declares: number, place, share of points.
+
+    Examples:
+        >>> check_plain(open_plain("fine.zarr"), name="fine")
+    """
+    for field in dataset.data_vars.values():
+        bare = field.assign_attrs({QUANTITY_ATTRIBUTE: "other"})  # a name alone makes no quantity of it
+        bare.encoding = field.encoding
+        check_fields(bare, name=name)
 
 
 def as_dataset(source: Fields, name: str = "field") -> Source:
@@ -189,18 +216,27 @@ def without_given(field: xr.DataArray, missing: Sequence[float | str]) -> xr.Dat
     return field
 
 
-def _converted(field: xr.DataArray, unit: str, name: str) -> xr.DataArray:
-    """In another unit, where both are known."""
+def _conversion(field: xr.DataArray, unit: str, name: str) -> tuple[Conversion | None, tuple[str, ...]]:
+    """To another unit, where both are known; and a sentence where they are not the same."""
     own: Any = field.attrs.get("units", "")
-    if not unit or not own or same_unit(str(own), unit):
-        return field
+    if unit and not own:
+        return None, (f"{field.name}: no attribute 'units', taken to be in {unit!r} as those of the model are",)
+    if not unit or same_unit(str(own), unit):
+        return None, ()
     try:
         factor, offset = between_units(str(own), unit)
     except ValueError as error:
         raise DataError(
             f"{name}: {field.name} is in {own!r}, and the model in {unit!r}; convert it, or correct the attribute."
         ) from error
-    return (field * factor + offset).assign_attrs({**field.attrs, "units": unit})
+    return Conversion(factor, offset, "other", unit), (f"{field.name}: converted from {own!r} to {unit!r}",)
+
+
+def _converted(field: xr.DataArray, convert: Conversion | None) -> xr.DataArray:
+    """In another unit, in the precision of the field."""
+    if convert is None:
+        return field
+    return (field * convert.factor + convert.offset).assign_attrs({**field.attrs, "units": convert.units})
 
 
 def has_dates_and_places(dataset: xr.Dataset) -> bool:

@@ -5,6 +5,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import fields
 from typing import Any
 
+import numpy as np
+
 from subgrid.numerics.symmetries import SymmetryGroup, shifts
 from subgrid.types import Spatial
 
@@ -25,6 +27,29 @@ def require_at_least(least: int, settings: Any, *names: str) -> None:
         each = value if isinstance(value, tuple | list) else (value,)
         if not each or not min(each) >= least:
             raise ValueError(f"{name} must be at least {least}, got {value!r}.")
+
+
+def as_tuples(value: Any) -> Any:
+    """A setting whose lists are tuples, however deep: what JAX compiles for is told apart by values that do not change.
+
+    Args:
+        value: of a setting; lists, arrays of one axis and mappings are looked into.
+
+    Returns:
+        The same values.
+
+    Examples:
+        >>> as_tuples({"channels": [8, 16]})
+        {'channels': (8, 16)}
+    """
+    match value:
+        case np.ndarray() if value.ndim == 1:
+            return tuple(value.tolist())
+        case list() | tuple():
+            return tuple(map(as_tuples, value))
+        case dict():
+            return {name: as_tuples(each) for name, each in value.items()}
+    return value
 
 
 def require_levels(settings: Any) -> None:
@@ -84,7 +109,7 @@ def sort_settings(
         without: fields that are not for the caller of `caller` to set.
 
     Returns:
-        Of each class the settings that are its own.
+        Of each class the settings that are its own, lists as tuples.
 
     Raises:
         UnknownSetting: for a setting that no class has; it names the nearest that exists.
@@ -96,4 +121,4 @@ def sort_settings(
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(known))}."
             raise UnknownSetting(f"{caller} has no setting {name!r}; {hint}")
-    return [{name: value for name, value in settings.items() if name in own} for own in names]
+    return [{name: as_tuples(value) for name, value in settings.items() if name in own} for own in names]

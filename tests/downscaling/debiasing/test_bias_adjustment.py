@@ -1,5 +1,7 @@
 """Bias adjustment through xsdba: against xsdba itself where it accepts the data, and against known distributions."""
 
+import warnings
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -110,3 +112,17 @@ def test_complaints():
         fit_dynamical_transport(SOURCE, TARGET, bin_width=0.0)
     with pytest.raises(ValueError, match=r"fitted on fields of shape \(1, 2, 2\), but these have \(4,\)"):
         fit_dynamical_transport(SOURCE, TARGET).adjust(SOURCE.reshape(-1, 4))
+
+
+def test_a_point_that_never_changes_raises_no_warning():
+    """xsdba warns of points without ranks; here each gets the median, which needs none."""
+    rng = np.random.default_rng(0)
+    source, target, series = (rng.normal(size=(n, 3)).astype(np.float32) for n in (60, 70, 50))
+    source[:, 1] = series[:, 1] = 0.25
+    mapping = fit_quantile_delta_mapping(source, target, n_quantiles=20)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        moved = mapping.adjust(series)
+    others = fit_quantile_delta_mapping(source[:, ::2], target[:, ::2], n_quantiles=20).adjust(series[:, ::2])
+    np.testing.assert_array_equal(moved[:, ::2], others)
+    assert np.ptp(moved[:, 1]) == 0

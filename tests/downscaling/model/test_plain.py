@@ -23,7 +23,8 @@ from subgrid.downscaling.debiasing.static import NoDebiasing
 from subgrid.downscaling.model import large
 from subgrid.downscaling.model.model import Model
 from subgrid.downscaling.model.networks import NetworkFit
-from subgrid.downscaling.model.plain import plain_sides
+from subgrid.downscaling.model.plain import open_plain_pair, plain_sides
+from subgrid.downscaling.model.settings import FitSettings
 from subgrid.downscaling.prior.model import Prior
 from subgrid.execution.runners import run
 from subgrid.functional.function_diffusion import FunctionDiffusion
@@ -39,7 +40,7 @@ TINY = {
     "channels": (8,), "n_blocks": 1, "patch": 2, "n_steps": 10, "steps_per_dispatch": 10, "batch_size": 8,
     "progress": False,
 }  # fmt: skip
-QUICK = {**TINY, "debias": "none"}
+QUICK = {**TINY, "channels": [8], "debias": "none"}  # a list, as JSON and people write one
 PLANE = {**QUICK, "prior": "conditional-flow"}  # of all priors the one that is compiled most quickly
 
 
@@ -452,3 +453,33 @@ def exact_draws(model: Model, coarse: xr.Dataset, n: int, folder) -> xr.Dataset:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Model, "checkpoint", "exact")
         return subgrid.downscale(coarse, model, n_members=n, chunk=2048, key=jr.key(0), progress=False)
+
+
+def plain_pair(fine, coarse, **settings):
+    return open_plain_pair(fine, coarse, None, 2, FitSettings(**settings))
+
+
+def test_fill_values_that_nothing_declares_are_refused_in_either_archive(tmp_path):
+    fine, coarse = (surfaces(shape, 6, 0).rename("u") for shape in ((8, 8), (4, 4)))
+    for filled, of in ((fine, "fine"), (coarse, "coarse")):
+        wrong = filled.copy()
+        wrong[:, :2, :2] = -9999.0
+        with pytest.raises(DataError, match=rf"{of}.*-9999 .* which looks like a fill value"):
+            plain_pair(*(wrong if each is filled else each for each in (fine, coarse)))
+    single = fine.copy()
+    single[3, 5, 5] = 1e20
+    single.to_dataset().to_netcdf(tmp_path / "single.nc", encoding={"u": {"_FillValue": None}})
+    for stream in (False, True):
+        with pytest.raises(DataError, match=r"single.nc: u is 1e\+20 .*\(2 % of the cells, 1 such values\)"):
+            plain_pair(tmp_path / "single.nc", coarse, stream=stream)
+
+
+def test_units_that_differ_between_plain_archives_are_said_or_refused():
+    fine, coarse = (surfaces(shape, 6, 0).rename("u") for shape in ((8, 8), (4, 4)))
+    said = plain_pair(fine.assign_attrs(units="m/s"), (3.6 * coarse).assign_attrs(units="km/h"))
+    assert "coarse: u: converted from 'km/h' to 'm/s'" in said.notes
+    np.testing.assert_allclose(said.coarse_samples.values[:, 0], coarse.astype(np.float32), rtol=1e-6)
+    bare = fine.drop_attrs()
+    assert any("fine: u: no attribute 'units'" in each for each in plain_pair(bare, coarse).notes)
+    with pytest.raises(DataError, match="coarse: u is in 'K', and the model in 'm/s'"):
+        plain_pair(fine.assign_attrs(units="m/s"), coarse.assign_attrs(units="K"))

@@ -121,7 +121,7 @@ def check_sample(dataset: xr.Dataset, *, name: str, n_times: int = 3) -> None:
             last = field.sizes["time"] - 1
             chosen = np.unique(np.linspace(0, last, min(n_times, last + 1)).astype(int))
             field = field.isel(time=chosen)
-        check_extremes(field, dataset[variable], _values(field, dataset[variable], name), name, {})
+        check_extremes(field, dataset[variable], read_values(field, dataset[variable], name), name, {})
 
 
 def check_values(field: xr.DataArray, *, name: str, gaps: Gaps = "refuse", needed: np.ndarray | None = None) -> Census:
@@ -149,7 +149,7 @@ def check_values(field: xr.DataArray, *, name: str, gaps: Gaps = "refuse", neede
     census.needed = None if needed is None else np.asarray(needed, bool).reshape(-1)
     described, empty = describe(field), list[tuple[int, int]]()
     for start, block in blocks(field):
-        values = _values(block, field, name)
+        values = read_values(block, field, name)
         low, high = check_extremes(block, field, values, name, census.suspects)
         census.low, census.high = np.fmin(census.low, low), np.fmax(census.high, high)
         note_outside(block, field, values, census.outside, described.bounds)
@@ -190,7 +190,20 @@ def horizontal_dims(field: xr.DataArray) -> tuple[str, ...]:
     return tuple(str(d) for d in field.dims if d not in ("realization", "time"))
 
 
-def _values(block: xr.DataArray, field: xr.DataArray, name: str) -> np.ndarray:
+def read_values(block: xr.DataArray, field: xr.DataArray, name: str) -> np.ndarray:
+    """The values of a part of a variable.
+
+    Args:
+        block: the part.
+        field: the variable.
+        name: of the archive, where the file is not known.
+
+    Returns:
+        Them.
+
+    Raises:
+        DataError: naming file and times, for what cannot be read.
+    """
     try:
         with warnings.catch_warnings():  # of values too large for 32 bits, which are refused in words
             warnings.filterwarnings("ignore", message="overflow encountered in cast", category=RuntimeWarning)

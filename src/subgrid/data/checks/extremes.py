@@ -23,7 +23,7 @@ from subgrid.data.checks.fills import (
     set_apart,
 )
 from subgrid.data.checks.places import file_at, place
-from subgrid.data.fields import DataError
+from subgrid.data.fields import DataError, sample_dims
 from subgrid.data.pooling.pooling import UNITS_FOUND
 from subgrid.data.variables.quantities import Bounds, describe
 from subgrid.data.variables.units import likely_units
@@ -190,8 +190,8 @@ def _note(suspects: dict[float, Suspect], value: float, number: float, block: xr
 
 
 def _per_cell(block: xr.DataArray, where: np.ndarray) -> np.ndarray:
-    lead = sum(d in ("realization", "time") for d in block.dims)
-    return where.any(tuple(range(lead))).reshape(-1)
+    lead = sample_dims(block)
+    return where.any(tuple(i for i, d in enumerate(block.dims) if d in lead)).reshape(-1)
 
 
 def _sentence(

@@ -21,10 +21,15 @@ def place(field: xr.DataArray | xr.Dataset, where: dict[str, int]) -> str:
         members = field["realization"].values if "realization" in field.coords else np.arange(where["realization"] + 1)
         words.append(f"realization = {members[where['realization']]}")
     if "time" in where:
-        words.append(f"time = {show_time(field['time'].values[where['time']])}")
-    for axis in ("lat", "lon"):
+        times = field["time"].values if "time" in field.coords else np.arange(where["time"] + 1)
+        words.append(f"time = {show_time(times[where['time']])}")
+    axes = [axis for axis in ("lat", "lon") if axis in field.coords and {*map(str, field[axis].dims)} <= {*where}]
+    for axis in axes:
         index = {d: where[str(d)] for d in field[axis].dims}
         words.append(f"{axis} = {float(field[axis].isel(index)):.4g}")
+    told = {"realization", "time", *(str(d) for axis in axes for d in field[axis].dims)}
+    for dim in (d for d in where if d not in told):  # of plain arrays and stations
+        words.append(f"{dim} = {field[dim].values[where[dim]] if dim in field.coords else where[dim]}")
     return ", ".join(words)
 
 

@@ -16,7 +16,8 @@ from subgrid.data.blocks import BLOCK_BYTES
 from subgrid.data.canonical import field_of, looked_for, require_held, steps_among, wanted_in
 from subgrid.data.checks.checks import check_values, counted, show_time
 from subgrid.data.checks.fills import STEP_DAYS
-from subgrid.data.fields import DataError, space_dims
+from subgrid.data.fields import DataError
+from subgrid.data.inspection.decisions import Part, space_of, with_decisions
 from subgrid.data.inspection.fit import files_in_words, fit_together
 from subgrid.data.inspection.reports import FileReport, Fit, Inspection, PeriodReport, VariableReport
 from subgrid.data.inspection.together import summarise_grid
@@ -65,6 +66,8 @@ def inspect(
     """
     wanted, budget = wanted_variables(variables), _Budget(values)
     items = _with_steps([_opened(*each) for each in _each(sources)], wanted)
+    parts, notes = with_decisions([item.parts for item in items])
+    items = [replace(item, parts=each) for item, each in zip(items, parts, strict=True)]
     looks = [_look(item, wanted, budget) for item in items]
     reports = [each.report for each in _with_problems(looks, wanted)]
     archives = _by_grid(looks)
@@ -72,7 +75,8 @@ def inspect(
     if fit is None:
         reports = _with_faults_together(reports, archives, step)
     else:
-        fit = replace(fit, problems=(*fit.problems, *_still(fit, archives, wanted)))
+        problems, remarks = (*fit.problems, *_still(fit, archives, wanted)), (*notes, *fit.remarks)
+        fit = replace(fit, problems=problems, remarks=remarks)
     return Inspection(tuple(reports), fit)
 
 
@@ -91,7 +95,7 @@ class _Item:
     file: str
     source: int
     opened: list[SourceFile] | DataError
-    parts: list[tuple[SourceFile, str, str, Variable]]
+    parts: list[Part]
     steps: dict[str, CutStep]
 
 
@@ -152,23 +156,17 @@ def _opened(file: str, source: int, given: Any) -> _Item:
 def _with_steps(items: list[_Item], wanted: dict[str, Variable] | None) -> list[_Item]:
     """Files as they would be opened together: files of one time each, on one grid, have the step between them."""
     found: list[_Item] = []
-    together: dict[Any, list[tuple[SourceFile, str, str, Variable]]] = {}
+    together: dict[Any, list[Part]] = {}
     for item in items:
         held = [] if isinstance(item.opened, DataError) else item.opened
         parts = [(file, *each) for file in held for each in wanted_in(file, wanted)]
         found.append(replace(item, parts=parts))
         for part in parts:
-            together.setdefault(_space_of(part), []).append(part)
+            together.setdefault(space_of(part), []).append(part)
     steps = {space: steps_among(parts) for space, parts in together.items()}
     return [
-        replace(item, steps={k: v for part in item.parts for k, v in steps[_space_of(part)].items()}) for item in found
+        replace(item, steps={k: v for part in item.parts for k, v in steps[space_of(part)].items()}) for item in found
     ]
-
-
-def _space_of(part: tuple[SourceFile, str, str, Variable]) -> tuple[int, ...]:
-    """The shape of the grid of a variable."""
-    field = part[0].dataset[part[2]]
-    return tuple(sorted(field.sizes[dim] for dim in space_dims(field)))
 
 
 def _look(item: _Item, wanted: dict[str, Variable] | None, budget: _Budget) -> _Look:

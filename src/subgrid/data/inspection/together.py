@@ -8,8 +8,11 @@ import xarray as xr
 from subgrid.data.fields import DataError
 from subgrid.data.grids.cells import grid_of
 from subgrid.data.inspection.coverage import Coverage, coverage
+from subgrid.data.pooling.pooling import DESCRIBED, NAMES_GIVEN, UNITS_FOUND
 from subgrid.data.times.calendars import months_of, season_name
 from subgrid.data.times.steps import advice, name_of_step
+from subgrid.data.variables.agreement import Reading, conflict
+from subgrid.data.variables.quantities import describe
 
 EARTH_RADIUS = 6371.0
 """Mean radius in km."""
@@ -190,6 +193,11 @@ def _misfits_of_variables(coarse: xr.Dataset, fine: xr.Dataset, coarse_name: str
         ]
     found = []
     for name in common:
+        readings = [_reading(dataset[name], each) for dataset, each in ((coarse, coarse_name), (fine, fine_name))]
+        if readings[0].described.quantity != readings[1].described.quantity:
+            names = coarse[name].encoding.get(NAMES_GIVEN, ())
+            found.append(conflict(name, readings[0], readings[1], names))
+            continue
         units = [dataset[name].attrs.get("units", "(none)") for dataset in (coarse, fine)]
         if units[0] != units[1]:
             found.append(
@@ -197,6 +205,12 @@ def _misfits_of_variables(coarse: xr.Dataset, fine: xr.Dataset, coarse_name: str
                 "convert one and set its attribute 'units'."
             )
     return found
+
+
+def _reading(field: xr.DataArray, archive: str) -> Reading:
+    """What a canonical variable is taken for, and what said so as far as it is known."""
+    units = str(field.encoding.get(UNITS_FOUND, field.attrs.get("units", "")))
+    return Reading(archive, field.encoding.get(DESCRIBED) or describe(field), units)
 
 
 def _misfits_of_steps(coarse: xr.Dataset, fine: xr.Dataset, coarse_name: str, fine_name: str) -> list[str]:

@@ -22,11 +22,10 @@ from subgrid.data.times.steps import Step, averaged, check_one_step
 from subgrid.data.times.totals import refuse_totals
 from subgrid.data.variables.quantities import Described
 
-PARTS = "parts"
-UNITS_FOUND, UNITS_GIVEN = "units_found", "units_given"
-NOTES = "notes"
-"""Keys of a variable's encoding that keep its files, its units in them and as given, and what was done to it when they
-were opened; for messages and the history of outputs. They are not written."""
+PARTS, DESCRIBED, NOTES = "parts", "described", "notes"
+UNITS_FOUND, UNITS_GIVEN, NAMES_GIVEN = "units_found", "units_given", "names_given"
+"""Keys of a variable's encoding that keep its files, what it is and why, what was done to it when they were opened, its
+units in them and as given, and its names as given; for messages and the history of outputs. They are not written."""
 GRID_TOLERANCE = 0.01
 """Coordinates that agree to this part of a cell are equal: files store them with different precision."""
 
@@ -46,6 +45,7 @@ class ClimateField:
         single: the label of its member by a coordinate without dimension, which counts where it tells files apart.
         stored: how the file keeps its values.
         given_units: what is said that its units are, instead of those of the file.
+        given_names: names in files under which it is looked for.
     """
 
     file: str
@@ -58,6 +58,7 @@ class ClimateField:
     single: str | None = None
     stored: Stored | None = None
     given_units: str | None = None
+    given_names: tuple[str, ...] = ()
 
 
 def member_label(file: str, dataset: xr.Dataset) -> str | None:
@@ -118,8 +119,8 @@ def pool(fields: Sequence[ClimateField], *, name: str, step: Step | None = None)
 def _known_of(fields: list[ClimateField]) -> dict[str, Any]:
     """What messages about a variable need of its files."""
     stored = [field.stored for field in fields if field.stored is not None]
-    units = {UNITS_FOUND: fields[0].units, UNITS_GIVEN: fields[0].given_units}
-    return {PARTS: [_part(field) for field in fields], STORED: stored, **units}
+    own = {UNITS_FOUND: fields[0].units, UNITS_GIVEN: fields[0].given_units, NAMES_GIVEN: fields[0].given_names}
+    return {PARTS: [_part(field) for field in fields], STORED: stored, DESCRIBED: fields[0].described, **own}
 
 
 def notes_of(dataset: xr.Dataset) -> tuple[str, ...]:

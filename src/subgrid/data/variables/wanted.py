@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeAlias
 
 from subgrid.data.fields import DataError
@@ -21,6 +21,7 @@ class Variable:
         units: of the values in the files, in place of their attribute.
         missing: values in the files that stand for none, where no attribute says so; texts where the files hold text,
             and "none" if nothing is missing that no attribute declares, so that no value is taken for a fill value.
+        because: what told its quantity, where it is taken from another archive and not given; not for users.
 
     Raises:
         ValueError: for a quantity that does not exist.
@@ -34,6 +35,7 @@ class Variable:
     bounds: Bounds | None = None
     units: str | None = None
     missing: tuple[float | str, ...] = ()
+    because: str | None = field(default=None, compare=False)
 
     def __post_init__(self):
         if self.quantity is not None:
@@ -41,7 +43,7 @@ class Variable:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON; those that say nothing are left out."""
-        return {key: value for key, value in asdict(self).items() if value not in (None, ())}
+        return {key: value for key, value in asdict(self).items() if value not in (None, ()) and key != "because"}
 
 
 Given: TypeAlias = str | Sequence[str] | Variable | Mapping[str, Any]
@@ -107,7 +109,7 @@ def _variable(name: str, given: Given) -> Variable:
 
 
 def _from_fields(name: str, given: dict[str, Any]) -> Variable:
-    known = [field.name for field in fields(Variable)]
+    known = [each.name for each in fields(Variable) if each.name != "because"]
     for key in given:
         if key not in known:
             near = difflib.get_close_matches(key, known, 1)

@@ -73,7 +73,9 @@ class QuantileDeltaMapping:
         still = np.ptp(flat, axis=0) == 0
         adjusted = np.array(flat, np.float64)
         if not still.all():
-            found = self.trained.adjust(_series(fields, len(fields)), interp="linear", skip_input_checks=True)
+            # Points without ranks are given some, as what is made of them is not used: of NaN, xsdba warns.
+            ranked = np.where(still, np.arange(len(flat))[:, None], flat)
+            found = self.trained.adjust(_series(ranked, len(flat)), interp="linear", skip_input_checks=True)
             adjusted[:, ~still] = found.transpose("time", "point").values[:, ~still]
         adjusted[:, still] = self._of_median(flat[:, still], still)
         return adjusted.reshape(fields.shape).astype(np.float32)

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
+from subgrid.data.agreement import agreed
 from subgrid.data.canonical import check_climate, open_climate
 from subgrid.data.fields import DataError
 from subgrid.data.pooling.pooling import notes_of
@@ -43,6 +44,7 @@ class DatedPair:
         anomalies: from fine fields to their anomalies.
         predictors: (p, *fine), static fields for the network; None for none.
         still: what is said of fine cells that never change.
+        decisions: what is said of variables that one archive knows better than the other.
     """
 
     fine: xr.Dataset
@@ -52,6 +54,7 @@ class DatedPair:
     anomalies: Chain
     predictors: Float[np.ndarray, "p y x"] | None
     still: tuple[str, ...] = ()
+    decisions: tuple[str, ...] = ()
 
     def digests(self) -> list[str]:
         """What names the values of both archives, and of predictors."""
@@ -63,7 +66,7 @@ class DatedPair:
     def notes(self) -> tuple[str, ...]:
         """What was done to the archives when they were opened, a sentence each."""
         pairs = (("fine", self.fine), ("coarse", self.coarse))
-        return tuple(f"{name}: {note}" for name, dataset in pairs for note in notes_of(dataset))
+        return (*self.decisions, *(f"{name}: {note}" for name, dataset in pairs for note in notes_of(dataset)))
 
     def sides(
         self, settings: FitSettings, given: Mapping[str, Variable], update: ProgressReport
@@ -97,7 +100,9 @@ class DatedPair:
             n_harmonics=settings.n_harmonics,
             report=lambda done, _: update(done, total),
         )
-        notes = fitted_on({"fine": (*notes_of(self.fine), *self.still), "coarse": (*notes_of(self.coarse), *still)})
+        notes = self.decisions + fitted_on(
+            {"fine": (*notes_of(self.fine), *self.still), "coarse": (*notes_of(self.coarse), *still)}
+        )
         reading = replace(side.reading, wanted=dict(given), step=settings.step, notes=notes)
         return replace(side, reading=reading), fine_side(self.fine, domain, self.anomalies)
 
@@ -140,8 +145,9 @@ def open_dated(fine: Source, coarse: Source, given: Mapping[str, Variable], sett
         DataError: for archives that cannot be used or do not fit together.
     """
     names = list(given)
+    found = agreed(given, {"fine": fine, "coarse": coarse})
     opened = lambda source, name: check_climate(  # noqa: E731
-        open_climate(source, given, name=name, step=settings.step), name=name, gaps=settings.gaps
+        open_climate(source, found.variables, name=name, step=settings.step), name=name, gaps=settings.gaps
     )
     fine_data, coarse_data = opened(fine, "fine"), opened(coarse, "coarse")
     domain = connect(fine_data, coarse_data, names, minimum_valid=settings.minimum_valid)
@@ -153,7 +159,7 @@ def open_dated(fine: Source, coarse: Source, given: Mapping[str, Variable], sett
         fine_data[names], series, domain.transforms, name="fine", fewest_years=2, cells=domain.mask
     )
     anomalies = fit_anomalies(series, domain.transforms, n_harmonics=settings.n_harmonics)
-    return DatedPair(fine_data, coarse_data, domain, series, anomalies, predictors, still)
+    return DatedPair(fine_data, coarse_data, domain, series, anomalies, predictors, still, found.notes)
 
 
 def fitted_on(notes: Mapping[str, Sequence[str]]) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ from subgrid.downscaling.model.plain import PlainPair, open_plain_pair
 from subgrid.downscaling.model.priors import prior_fit, sorted_settings
 from subgrid.downscaling.model.settings import FitSettings, PriorName
 from subgrid.downscaling.model.sides import CoarseSide, FineSide
+from subgrid.downscaling.settings import as_tuples
 from subgrid.numerics.streams import substream
 from subgrid.training.distributed import is_first_process, join_from_text, wait_for_all
 from subgrid.training.progress import progress as progress_of, say
@@ -86,8 +87,8 @@ def fit(
         raise OutputExists(f"{folder}: holds a finished model already; use subgrid.load, or choose another folder.")
     _require_own(folder, [each for each in (fine, coarse) if isinstance(each, str | Path)])
     own = {field.name for field in fields(FitSettings)}
-    chosen = FitSettings(**{name: value for name, value in settings.items() if name in own})
-    others = {name: value for name, value in settings.items() if name not in own}
+    chosen = FitSettings(**{name: as_tuples(value) for name, value in settings.items() if name in own})
+    others = {name: as_tuples(value) for name, value in settings.items() if name not in own}
     if chosen.join is not None:
         join_from_text(chosen.join)
     key = jr.key(key) if isinstance(key, int) else key

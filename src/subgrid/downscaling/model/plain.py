@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 
 from subgrid.data.fields import DataError, Samples, samples_of
 from subgrid.data.grids.alignment import check_aligned
-from subgrid.data.plain import Fields, open_plain, stacked
+from subgrid.data.plain import Fields, check_plain, open_plain, stacked
 from subgrid.data.pooling.pooling import notes_of
 from subgrid.data.stream import StreamedFields
 from subgrid.data.variables.quantities import Described
@@ -207,6 +207,8 @@ def open_plain_pair(
     units = [str(each.attrs.get("units", "")) for each in fine_data.data_vars.values()]
     names = variables or list(map(str, fine_data.data_vars))
     coarse_data = open_plain(coarse, names, name="coarse", units=units)
+    for each, given, name in ((fine_data, fine, "fine"), (coarse_data, coarse, "coarse")):
+        check_plain(each, name=_source(given, name))
     samples, streamed, fine_mask = _fine_samples(fine, fine_data, variables, settings.stream)
     coarse_field = without_mask(stacked(coarse_data))
     coarse_samples = samples_of(coarse_field.field, source=_source(coarse, "coarse"))
@@ -225,6 +227,10 @@ def open_plain_pair(
         notes += [f"masked: {_share(masks[0])} of the fine and {_share(masks[1])} of the coarse points hold values"]
     periodic, note = (settings.periodic, None) if settings.periodic is not None else looks_periodic(samples)
     notes += [note] if note else []
+    for name, unit in zip(fine_data.data_vars, units, strict=True):
+        own = str(coarse_data[name].attrs.get("units", ""))
+        if own and not unit:
+            notes.append(f"fine: {name}: no attribute 'units', taken to be in {own!r} as coarse is")
     said = {"fine": notes_of(fine_data), "coarse": notes_of(coarse_data)}
     notes += [f"{which}: {each}" for which, every in said.items() for each in every]
     return PlainPair(

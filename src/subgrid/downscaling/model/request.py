@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from subgrid.data.canonical import check_climate, open_climate
 from subgrid.data.checks.places import show_time
 from subgrid.data.fields import DataError, sample_dims, samples_of
-from subgrid.data.plain import Fields, as_dataset, open_plain, stacked
+from subgrid.data.plain import Fields, as_dataset, check_plain, open_plain, stacked
 from subgrid.data.pooling.members import available_samples
 from subgrid.data.pooling.pooling import notes_of
 from subgrid.data.variables.wanted import Variable, Variables, wanted_variables
@@ -146,6 +146,7 @@ def _plain(coarse: Fields, model: Model, change: Change, wanted: Wanted) -> Requ
     known = dict(side.reading.wanted or dict.fromkeys(side.names, Variable()))
     known |= wanted_variables(wanted.variables) or {}
     dataset = open_plain(coarse, known, name="coarse", units=side.reading.units)
+    check_plain(dataset, name=str(coarse) if isinstance(coarse, str | Path) else "coarse")
     field = stacked(dataset)
     if wanted.time is not None:
         field = _within(field, wanted)

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -24,7 +24,7 @@ from subgrid.downscaling.model.output import MEMBER
 Given: TypeAlias = str | Path | xr.Dataset | xr.DataArray
 Chosen: TypeAlias = Variables | None
 """Names of variables of the ensemble; a mapping says of each its name in the reference, or what `SAID` takes."""
-SAID = ("names", "quantity", "units")
+SAID = ("names", "quantity", "units", "missing")
 """What may be said of a variable of the reference."""
 PLAIN = "ensemble"
 """The variable of an ensemble whose dataset says its name in the attribute "variable"."""
@@ -50,6 +50,7 @@ class FieldSet:
             model, −1 for none; None where all are. Each run has samples of its own, one run after the other.
         at: from what is read to what is compared, such as values at stations; None for the fields themselves. Its
             places are then the only dimension of space of what `read` gives.
+        notes: what was done when they were opened.
     """
 
     array: xr.DataArray
@@ -62,6 +63,7 @@ class FieldSet:
     offset: float = 0.0
     runs: Int[np.ndarray, "run member"] | None = None
     at: AtPoints | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def units(self) -> str:
@@ -144,9 +146,9 @@ def ensemble_sets(source: Given, variables: Chosen) -> dict[str, FieldSet]:
     """
     dataset, said = open_dataset(source, name="ensemble")
     found = [str(n) for n in dataset.data_vars if member_dims(dataset[n]) and space_dims(dataset[n])]
-    found = found or [name for name in _fields(dataset) if name not in BESIDE]
+    found = found or [name for name in fields_of(dataset) if name not in BESIDE]
     names = {str(dataset.attrs.get("variable", PLAIN)) if name == PLAIN else name: name for name in found}
-    told = _told(variables)
+    told = said_of(variables)
     wanted = list(names) if variables is None else list(told)
     for name in wanted:
         if name not in (*names, *found):
@@ -157,54 +159,7 @@ def ensemble_sets(source: Given, variables: Chosen) -> dict[str, FieldSet]:
     return {name: field_set(array, name=name, source=said) for name, array in arrays.items()}
 
 
-def reference_sets(source: Given, ensemble: Mapping[str, FieldSet], variables: Chosen) -> dict[str, FieldSet]:
-    """The reference of every variable of an ensemble, by the ensemble's name.
-
-    Args:
-        source: as `verify` takes it.
-        ensemble: its sets; what counts samples there counts samples here.
-        variables: as `verify` takes it.
-
-    Returns:
-        The sets, each without members.
-
-    Raises:
-        DataError: for a variable that has no counterpart, and a reference with members.
-    """
-    dataset, said = open_dataset(source, name="reference")
-    held = [TRUTH] if TRUTH in dataset.data_vars else _fields(dataset)
-    told = _told(variables)
-    found = {}
-    for name, fields in ensemble.items():
-        wanted = told.get(name, Variable())
-        chosen = _counterpart(name, wanted, held, alone=len(ensemble) == 1, said=said)
-        array = _described(dataset[chosen], wanted)
-        array = array if wanted.units is None else array.assign_attrs(units=wanted.units)
-        reference = field_set(array, name=chosen, source=said, samples=fields.lead)
-        if reference.n_members > 1:
-            raise DataError(
-                f"{said}: {chosen} has {reference.n_members} members along {reference.members[0]!r}; a reference has "
-                f"none: choose one, for instance with .isel({reference.members[0]}=0)."
-            )
-        found[name] = reference
-    return found
-
-
-def _counterpart(name: str, wanted: Variable, held: Sequence[str], *, alone: bool, said: str) -> str:
-    """The variable of a reference that belongs to one of the ensemble: the only one does, if nothing else is said."""
-    candidates = wanted.names or (name,)
-    chosen = next((each for each in candidates if each in held), None)
-    if chosen is not None:
-        return chosen
-    if alone and len(held) == 1 and not wanted.names:
-        return held[0]
-    raise DataError(
-        f"{said}: no variable {candidates[0]!r} to compare with; it holds {', '.join(held) or '(none)'}. Say which one "
-        f"is meant: variables={{{name!r}: …}}."
-    )
-
-
-def _told(variables: Chosen) -> dict[str, Variable]:
+def said_of(variables: Chosen) -> dict[str, Variable]:
     """What is said of each variable of the reference.
 
     Raises:
@@ -339,7 +294,7 @@ def require_finished(path: str | Path) -> None:
         )
 
 
-def _fields(dataset: xr.Dataset) -> list[str]:
+def fields_of(dataset: xr.Dataset) -> list[str]:
     """Variables with samples and space; no bounds."""
     return [
         str(name)

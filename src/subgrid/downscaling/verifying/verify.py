@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from subgrid.downscaling.verifying.field_sets import Chosen, FieldSet, Given, ensemble_sets, reference_sets
+from subgrid.downscaling.verifying.field_sets import Chosen, FieldSet, Given, ensemble_sets
 from subgrid.downscaling.verifying.matching import in_units_of, on_grid_of, require_channels
 from subgrid.downscaling.verifying.paired_scores import PairedSums, paired_rows, paired_sums
 from subgrid.downscaling.verifying.pairing import Pairing, pair
+from subgrid.downscaling.verifying.references import checked, reference_sets
 from subgrid.downscaling.verifying.result import Score, Verification
 from subgrid.downscaling.verifying.set_scores import set_rows
 from subgrid.downscaling.verifying.stations import at_stations_of, stations_of
@@ -57,12 +58,13 @@ def verify(
         ensemble: a Dataset, a variable, or a path or URL of a Zarr store or NetCDF file: any ensemble that Subgrid
             writes, or one with a dimension "realization", "member" or the like.
         reference: fine fields without members, given in the same way; a folder or pattern of files too. Its grid has
-            the ensemble's cells to .001 degrees, in any order of axes; its unit is converted. Of an ensemble at
+            the ensemble's cells to .001 degrees, in any order of axes; its unit is converted. It is read as `fit` reads
+            archives, and what the ensemble is taken to be holds for it too. Of an ensemble at
             stations it is values at these stations, in any order, or fields, which are taken at the stations as the
             ensemble was.
         variables: names in the ensemble, by default all; {"tas": "tg"} where the reference has other names, and
             {"tas": {"names": "tg", "units": "degC"}} where it says no units, or wrong ones; `quantity` says what both
-            are, as for `subgrid.fit`.
+            are, and `missing` what stands for no value in the reference, as for `subgrid.fit`.
         paired: False compares distributions only; True insists on pairs. By default dates that both have make pairs,
             unless the ensemble is no nearer to the reference of a date than to that of other years, as that of a
             free-running climate model; numbers (trajectory 3, sample 7) do, if it is nearer to them than to others.
@@ -73,7 +75,8 @@ def verify(
 
     Raises:
         DataError: naming the file and what to do, for a store that is not finished, grids and units that do not go
-            together, calendars that differ, and variables without a counterpart.
+            together, calendars that differ, variables without a counterpart, a reference with values that are
+            implausible or fill values that nothing declares, and one that is something else than the ensemble.
 
     Examples:
         >>> verify("ensemble.zarr", "EOBS_Iberia_tas.nc", variables={"tas": "tg"})
@@ -113,9 +116,10 @@ def match(
         require_channels(fields, given)
         stations = stations_of(fields)
         placed, cut = on_grid_of(fields, given) if stations is None else at_stations_of(fields, stations, given)
+        placed = checked(placed)
         converted, changed = in_units_of(fields, placed)
         pairing, why = pair(fields, converted, wanted=paired)
-        said = tuple(f"{name}: {note}" for note in (*cut, *changed, *why, *_told(fields)))
+        said = tuple(f"{name}: {note}" for note in (*placed.notes, *cut, *changed, *why, *_told(fields)))
         yield Matched(name, fields, converted, pairing, said)
 
 

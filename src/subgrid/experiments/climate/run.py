@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from subgrid.data.agreement import Agreed, agreed
 from subgrid.data.canonical import check_climate, open_climate
 from subgrid.data.fields import DataError
 from subgrid.data.pooling.pooling import notes_of
@@ -150,7 +151,7 @@ class ClimateRun(Run[ClimateConfig]):
                 name=name, fewest_years=years, cells=cells, chosen=self.trained(series),
             )  # fmt: skip
             said[name] = (*notes_of(dataset), *still)
-        return fitted_on(said)
+        return self.agreed.notes + fitted_on(said)
 
     @cached_property
     def fitted(self) -> CoarseSide:
@@ -170,7 +171,14 @@ class ClimateRun(Run[ClimateConfig]):
             )
         return chosen
 
+    @cached_property
+    def agreed(self) -> Agreed:
+        """What the variables are, decided once for all archives."""
+        table = self.config.climate
+        given = {name: getattr(table, name) for name in ("fine", "coarse", "scenario")}
+        return agreed(table.wanted, {name: sources(each) for name, each in given.items() if each})
+
     def _open(self, which: str) -> xr.Dataset:
         table = self.config.climate
-        dataset = open_climate(sources(getattr(table, which)), table.wanted, name=which, step=table.step)
+        dataset = open_climate(sources(getattr(table, which)), self.agreed.variables, name=which, step=table.step)
         return check_climate(dataset, name=which, gaps=table.gaps)

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from subgrid.data.fields import DataError, Samples, hold_out, open_field, samples_of
+from subgrid.data.plain import check_plain, open_plain
 from subgrid.data.sources.sources import is_there
 from subgrid.experiments.downscale import build
 from subgrid.experiments.downscale.config import DownscaleConfig
@@ -86,7 +87,10 @@ class DownscaleRun(Run[DownscaleConfig]):
         return open_field(path, data.variable if data.source == "files" else "u")
 
     def _archive(self, which: str) -> Samples:
-        return samples_of(self.field(which), source=str(self.archive_path(which)))
+        field, name = self.field(which), str(self.archive_path(which))
+        if self.config.data.source == "files":
+            check_plain(open_plain(field, name=name), name=name)
+        return samples_of(field, source=name)
 
     def _shifted(self, samples: Samples, stream: str) -> Samples:
         """Random shifts of held-out fields, where their distribution allows it: free samples, as many for every set."""
