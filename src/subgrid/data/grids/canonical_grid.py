@@ -75,7 +75,9 @@ def place_regular(field: xr.Dataset, position: Position, *, file: str) -> Placed
         if axis.bounds is not None and axis.bounds.shape == (axis.degrees.size, 2):
             placed = _with_bounds(placed, name, (name, "bnds"), np.sort(axis.bounds + shift[:, None], axis=-1))
     notes, repeats = list(position.notes), len(wrapped) > 2 and abs(abs(lon.degrees[-1] - lon.degrees[0]) - 360) < TURN
-    if repeats:  # files for plotting repeat the first meridian at the end
+    if repeats:  # files for plotting repeat the first meridian at the end, and may cut its cell in two
+        if "lon_bnds" in placed.coords:
+            placed["lon_bnds"][0] = [placed["lon_bnds"][[0, -1], 0].min(), placed["lon_bnds"][[0, -1], 1].max()]
         placed = placed.isel(lon=slice(0, -1))
         notes.append(f"{lon.name}: the last meridian repeats the first and was dropped")
     placed = placed.sortby(["lat", "lon"])

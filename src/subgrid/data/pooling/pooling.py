@@ -14,6 +14,7 @@ import xarray as xr
 
 from subgrid.data.checks.fills import STORED, Stored
 from subgrid.data.fields import DataError
+from subgrid.data.grids.bounds import bounds_of
 from subgrid.data.pooling.members import AVAILABLE, MEMBER_LABEL, NUMBERED, label_of, natural_key
 from subgrid.data.pooling.sentences import said_once
 from subgrid.data.times.calendars import calendar_of
@@ -232,10 +233,10 @@ def _check_calendars(fields: Sequence[ClimateField]) -> None:
 
 
 def _snapped(fields: Sequence[ClimateField]) -> list[ClimateField]:
-    """Fields with exactly the coordinates of the first; files differ in their last digits."""
-    first = fields[0]
+    """Fields with exactly the coordinates of the first that has bounds; files differ in their digits."""
     for field in fields[1:]:
-        _check_same_grid(first, field)
+        _check_same_grid(fields[0], field)
+    first = next((field for field in fields if bounds_of(field.data, "lat") is not None), fields[0])
     shared = {n: c for n, c in first.data.coords.items() if not {"time", "realization"} & {n, *c.dims}}
     return [_with_coords(field, shared) for field in fields]
 
