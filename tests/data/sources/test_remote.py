@@ -1,5 +1,6 @@
 """Archives behind URLs, on fsspec's memory:// and file://; no network."""
 
+import gzip
 import shutil
 import sys
 from pathlib import Path
@@ -43,6 +44,21 @@ def test_every_form_behind_a_url(bucket, name, dataset):
     np.testing.assert_array_equal(check_climate(open_climate(url)).tas, dataset.tas)
     np.testing.assert_array_equal(open_field(url, "tas"), dataset.tas)
     np.testing.assert_array_equal(open_field(Path(url), "tas"), dataset.tas)  # a Path loses a slash
+
+
+@pytest.mark.parametrize("chain", ["zip::{}/fine.zarr.zip", "simplecache::{}/fine.nc", "zip://fine.nc::{}/all.zip"])
+def test_chains(bucket, chain, dataset, tmp_path):
+    (tmp_path / "one").mkdir()
+    dataset.to_netcdf(tmp_path / "one" / "fine.nc")
+    shutil.make_archive(str(tmp_path / "all"), "zip", tmp_path / "one")
+    fsspec.filesystem("memory").put(str(tmp_path / "all.zip"), "/bucket/all.zip")
+    np.testing.assert_array_equal(open_climate(chain.format(bucket)).tas, dataset.tas)
+
+
+def test_packed_files_of_a_store_are_to_be_copied_first(bucket):
+    fsspec.filesystem("memory").pipe("/bucket/fine.nc.gz", gzip.compress(b"CDF\x01" + bytes(99)))
+    with pytest.raises(DataError, match="copy it here first, and unpack it with `gzip -dc fine.nc.gz > fine.nc`"):
+        read_sources(f"{bucket}/fine.nc.gz", name="fine")
 
 
 def test_patterns_folders_and_lists(bucket, dataset):

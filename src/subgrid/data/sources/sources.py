@@ -14,16 +14,33 @@ import xarray as xr
 
 from subgrid.data.fields import DataError
 from subgrid.data.sources.attributes import with_writable_attributes
-from subgrid.data.sources.file_kinds import READABLE, UNPACKERS, ZIP, kind_of, zip_members
-from subgrid.data.sources.opening import first_bytes, is_remote_zarr, is_zarr, open_path, split_group
-from subgrid.data.sources.remote import filesystem_of, is_pattern, local_path, remote_paths, unreachable, url_of
+from subgrid.data.sources.file_kinds import PAGE, READABLE, UNPACKERS, ZIP, kind_of, zip_members
+from subgrid.data.sources.opening import (
+    NETCDF_SUFFIXES,
+    first_bytes,
+    is_called_file,
+    is_remote_zarr,
+    is_zarr,
+    kind_behind,
+    open_path,
+    split_group,
+)
+from subgrid.data.sources.remote import (
+    bare_path,
+    filesystem_of,
+    is_pattern,
+    is_web,
+    local_path,
+    remote_paths,
+    unreachable,
+    url_of,
+)
 from subgrid.data.sources.zarr_metadata import ZARR_FILES
 from subgrid.data.times.absolute_times import with_readable_times
 from subgrid.data.times.calendars import check_calendar
 
 Source: TypeAlias = str | Path | xr.Dataset | Sequence[str | Path | xr.Dataset]
 
-NETCDF_SUFFIXES = (".nc", ".nc3", ".nc4", ".netcdf", ".cdf")
 TOLD_OF = ("GRIB", "HDF4", "GeoTIFF", "tar", *UNPACKERS)
 """Kinds of files that may hold fields: it is said if a folder holds some that are not read."""
 
@@ -251,9 +268,12 @@ def _unread(item: str | Path) -> Iterator[str]:
 
 def _of_remote_folder(url: str) -> list[str]:
     """The files and stores in a folder behind a URL; the URL itself where it is a file or a store."""
-    if "#" in url or url.lower().endswith((*NETCDF_SUFFIXES, ".zarr", ".zip")) or is_pattern(url):
+    if "#" in url or is_called_file(url) or bare_path(url).rstrip("/").endswith(".zarr") or is_pattern(url):
         return [url]
     fs, path = filesystem_of(url)
+    page = is_web(path) and not bare_path(path).endswith("/")
+    if page and kind_behind(fs, path) != PAGE:  # asked whether it is a folder, fsspec would fetch all of a file
+        return [url]
     try:
         if not fs.isdir(path) or is_remote_zarr(url):
             return [url]
@@ -263,9 +283,9 @@ def _of_remote_folder(url: str) -> list[str]:
     inside = [
         fs.unstrip_protocol(entry)
         for entry, kind in entries
-        if entry.lower().endswith(NETCDF_SUFFIXES)
+        if bare_path(entry).lower().endswith(NETCDF_SUFFIXES)
         or (kind == "directory" and is_remote_zarr(fs.unstrip_protocol(entry)))
     ]
-    if not inside:
+    if not inside and not page:
         raise DataError(f"{url}: this folder is no Zarr store and holds no NetCDF file (*.nc) or Zarr store.")
-    return inside
+    return inside or [url]
