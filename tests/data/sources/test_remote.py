@@ -57,7 +57,7 @@ def test_chains(bucket, chain, dataset, tmp_path):
 
 def test_packed_files_of_a_store_are_to_be_copied_first(bucket):
     fsspec.filesystem("memory").pipe("/bucket/fine.nc.gz", gzip.compress(b"CDF\x01" + bytes(99)))
-    with pytest.raises(DataError, match="copy it here first, and unpack it with `gzip -dc fine.nc.gz > fine.nc`"):
+    with pytest.raises(DataError, match=r"copy it here first, and unpack it with `gzip -dc fine\.nc\.gz > fine\.nc`"):
         read_sources(f"{bucket}/fine.nc.gz", name="fine")
 
 

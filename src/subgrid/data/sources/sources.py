@@ -13,7 +13,12 @@ from typing import Any, TypeAlias
 import xarray as xr
 
 from subgrid.data.fields import DataError
-from subgrid.data.sources.attributes import with_writable_attributes
+from subgrid.data.sources.attributes import (
+    with_named_bounds,
+    with_numeric_packing,
+    with_writable_attributes,
+    without_malformed_references,
+)
 from subgrid.data.sources.file_kinds import PAGE, READABLE, UNPACKERS, ZIP, kind_of, zip_members
 from subgrid.data.sources.opening import (
     NETCDF_SUFFIXES,
@@ -111,8 +116,9 @@ def open_source(path: str | Path) -> SourceFile:
 
 def _decoded(dataset: xr.Dataset, *, file: str, notes: tuple[str, ...] = ()) -> SourceFile:
     readable, read = with_readable_times(dataset, file=file)
-    dataset, left_out = with_writable_attributes(decode(readable, file=file))
-    return SourceFile(file, dataset, (*notes, *read, *left_out))
+    numeric, numbers = with_numeric_packing(readable, file=file)
+    dataset, left_out = with_writable_attributes(decode(numeric, file=file))
+    return SourceFile(file, dataset, (*notes, *read, *numbers, *left_out))
 
 
 def decode(dataset: xr.Dataset, *, file: str) -> xr.Dataset:
@@ -135,12 +141,15 @@ def decode(dataset: xr.Dataset, *, file: str) -> xr.Dataset:
         coder = xr.coders.CFDatetimeCoder()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", xr.SerializationWarning)  # of fill values that come twice, and the like
-            return xr.decode_cf(dataset, decode_times=coder, decode_timedelta=False, decode_coords="all")
+            warnings.filterwarnings("ignore", message=r"Variable\(s\) referenced in")  # said where they would be used
+            own = without_malformed_references(dataset).copy()  # decoding takes attributes away from what is decoded
+            decoded = xr.decode_cf(own, decode_times=coder, decode_timedelta=False, decode_coords="all")
     except Exception as error:
         raise DataError(
             f"{file}: the metadata cannot be decoded ({first_line(error)}); check the attributes 'units' and "
             "'calendar' of time."
         ) from error
+    return with_named_bounds(decoded, dataset)
 
 
 def first_line(error: BaseException) -> str:
