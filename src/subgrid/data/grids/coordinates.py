@@ -19,7 +19,7 @@ from subgrid.data.grids.positions import LATITUDES, LONGITUDES, Position, has_po
 from subgrid.data.pooling.members import AVAILABLE, member_dim
 from subgrid.data.sources.sources import first_line
 from subgrid.data.times.absent_bounds import named_bounds
-from subgrid.data.times.stamps import TIME_DIMS
+from subgrid.data.times.stamps import LEVELS, TIME_DIMS
 
 
 def gridded_variables(dataset: xr.Dataset, *, kinds: str = "fiu") -> list[str]:
@@ -121,9 +121,12 @@ def _squeezed(field: xr.DataArray, *, keep: Iterable[Hashable], file: str) -> xr
     extra = [d for d in field.dims if d not in set(keep)]
     for dim in extra:
         if field.sizes[dim] != 1:
+            vertical = LEVELS.fullmatch(str(dim)) or (dim in field.coords and field[dim].attrs.get("axis") == "Z")
+            what = "levels along" if vertical else "entries along the dimension"
+            members = "" if vertical else f", or, if they are members, dataset.rename({dim}='realization')"
             raise DataError(
-                f"{file}: {field.name} has {field.sizes[dim]} levels along {str(dim)!r}; choose one, for instance "
-                f"with dataset.isel({dim}=0)."
+                f"{file}: {field.name} has {field.sizes[dim]} {what} {str(dim)!r}; choose one, for instance "
+                f"with dataset.isel({dim}=0){members}."
             )
     return field.isel(dict.fromkeys(extra, 0))
 

@@ -16,7 +16,7 @@ from subgrid.data.checks.fills import STORED, Stored
 from subgrid.data.fields import DataError
 from subgrid.data.grids.bounds import bounds_of
 from subgrid.data.pooling.members import AVAILABLE, MEMBER_LABEL, NUMBERED, label_of, natural_key
-from subgrid.data.pooling.sentences import said_once
+from subgrid.data.pooling.sentences import held_twice, said_once
 from subgrid.data.times.calendars import calendar_of
 from subgrid.data.times.hours import same_hours
 from subgrid.data.times.steps import Step, averaged, check_one_step
@@ -346,11 +346,9 @@ def _in_time(fields: list[ClimateField]) -> xr.Dataset:
     order = np.argsort(times, kind="stable")
     again = np.flatnonzero(times[order][1:] == times[order][:-1])
     if len(again):
-        one, two = (fields[owner[order[again[0] + i]]].file for i in (0, 1))
-        raise DataError(
-            f"{one} and {two} both hold {fields[0].name} at time = {times[order][again[0]]} ({len(again)} such times); "
-            "cut one of them, or, if they are members, put r1i1p1, r2i1p1, … into their names."
-        )
+        one, two = (fields[owner[order[again[0] + i]]] for i in (0, 1))
+        files = f"{one.file} and {two.file}"
+        raise DataError(held_twice(files, one.name, times[order][again[0]], len(again), one.member))
     joined = _concat([f.data for f in fields], "time")
     return joined if (order == np.arange(len(order))).all() else joined.isel(time=order)
 
