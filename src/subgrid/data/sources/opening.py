@@ -6,6 +6,7 @@ lie in a group is read there if one group alone holds some; "path#group" chooses
 
 import importlib
 import json
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +31,8 @@ from subgrid.data.sources.remote import (
 from subgrid.data.sources.zarr_metadata import ZARR_FILES, check_metadata
 
 NETCDF_SUFFIXES = (".nc", ".nc3", ".nc4", ".netcdf", ".cdf")
+MODE = re.compile(r"mode=[\w,]+|bytes")
+"""Behind "#": what the NetCDF library shall do, and no group."""
 FILE_SUFFIXES = (
     *NETCDF_SUFFIXES, ".h5", ".hdf5", ".hdf", ".he5", ".zip", ".grib", ".grb", ".grib2", ".tif", ".gz", ".tar",
 )  # fmt: skip
@@ -101,6 +104,8 @@ def split_group(path: str | Path) -> tuple[str | Path, str | None]:
     if "#" not in text or (url_of(text) is None and local_path(path).exists()):
         return path, None
     before, _, group = text.rpartition("#")
+    if MODE.fullmatch(group):
+        return before, None
     return before, group.strip("/") or None
 
 

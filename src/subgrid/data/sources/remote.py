@@ -46,7 +46,7 @@ def url_of(path: str | Path) -> str | None:
     """
     text = str(path)
     scheme = SCHEME.match(text)
-    if "::" in text and "://" in text:
+    if "::" in text and ("://" in text or _is_known(text.split("::")[0])):
         return text
     if scheme is None or scheme[1] in ("file", "local"):
         return None
@@ -93,9 +93,16 @@ def filesystem_of(url: str) -> tuple[Any, str]:
     import fsspec
 
     scheme = url.split("://")[0].split("::")[-1]
-    if not all(_is_known(part.split("://")[0]) for part in url.split("::")):
+    parts = url.split("::")
+    schemes = [part.split("://")[0] for i, part in enumerate(parts) if "://" in part or i + 1 < len(parts)]
+    if unknown := [each for each in schemes if not _is_known(each)]:
         raise DataError(
-            f"{url}: no file system is known for {scheme}://; use a path, or a URL such as s3://, gs:// or https://."
+            f"{url}: no file system is known for {unknown[0]}://; use a path, or a URL such as s3://, gs:// or "
+            "https://."
+        )
+    if schemes[-1:] and schemes[-1] in ARCHIVES and len(schemes) == len(parts):
+        raise DataError(
+            f"{url}: names what is in an archive, but not the archive; add it, as in {url}::archive.{schemes[-1]}."
         )
     try:
         return fsspec.core.url_to_fs(url)
@@ -133,7 +140,26 @@ def remote_paths(url: str) -> list[str]:
         raise unreachable(url, error) from error
     if not found:
         raise DataError(f"{url}: no file matches; check the folder and the pattern.")
-    return [fs.unstrip_protocol(match) for match in found]
+    return [url_in(fs, match, url) for match in found]
+
+
+def url_in(fs: Any, path: str, url: str) -> str:
+    """The URL of a path that was found behind another one, through the same archives and caches.
+
+    Args:
+        fs: the file system of fsspec that serves the other one.
+        path: in it.
+        url: the other one.
+
+    Returns:
+        The URL.
+    """
+    parts = url.split("::")
+    at = next((i for i, part in enumerate(parts) if "://" in part or part in ARCHIVES), None)
+    if len(parts) == 1 or at is None:
+        return fs.unstrip_protocol(path)
+    parts[at] = path if "://" in path else f"{parts[at].split('://')[0]}://{path}"
+    return "::".join(parts)
 
 
 def is_pattern(url: str) -> bool:

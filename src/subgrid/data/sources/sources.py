@@ -38,6 +38,7 @@ from subgrid.data.sources.remote import (
     local_path,
     remote_paths,
     unreachable,
+    url_in,
     url_of,
 )
 from subgrid.data.sources.zarr_metadata import ZARR_FILES
@@ -277,7 +278,8 @@ def _unread(item: str | Path) -> Iterator[str]:
 
 def _of_remote_folder(url: str) -> list[str]:
     """The files and stores in a folder behind a URL; the URL itself where it is a file or a store."""
-    if "#" in url or is_called_file(url) or bare_path(url).rstrip("/").endswith(".zarr") or is_pattern(url):
+    chained = filesystem_of(url)[1] if "::" in url else url  # "zip::a.zip" is what is in it, and no file
+    if "#" in url or is_called_file(chained) or bare_path(url).rstrip("/").endswith(".zarr") or is_pattern(url):
         return [url]
     fs, path = filesystem_of(url)
     page = is_web(path) and not bare_path(path).endswith("/")
@@ -290,10 +292,10 @@ def _of_remote_folder(url: str) -> list[str]:
     except Exception as error:
         raise unreachable(url, error) from error
     inside = [
-        fs.unstrip_protocol(entry)
+        url_in(fs, entry, url)
         for entry, kind in entries
         if bare_path(entry).lower().endswith(NETCDF_SUFFIXES)
-        or (kind == "directory" and is_remote_zarr(fs.unstrip_protocol(entry)))
+        or (kind == "directory" and is_remote_zarr(url_in(fs, entry, url)))
     ]
     if not inside and not page:
         raise DataError(f"{url}: this folder is no Zarr store and holds no NetCDF file (*.nc) or Zarr store.")

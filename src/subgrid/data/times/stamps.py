@@ -97,17 +97,18 @@ def with_canonical_times(dataset: xr.Dataset, variable: str, *, file: str, step:
     time, bounds = dataset[name], _bounds_of(dataset, name)
     values, said = _dates(time, file)
     dataset, moved, absent = _renamed(dataset, dim, name, values), [], named_bounds(time)
+    told: list[str] = []
     if bounds is None and absent is not None:
         bounds, told = _by_span(dataset["time"], absent, _cell_methods(dataset, variable))
-        said = [*said, *told]
     if bounds is not None and values.dtype.kind == bounds.dtype.kind and dataset["time"].size:
         centred, lengths, moved = _centred(dataset["time"], bounds.values, _cell_methods(dataset, variable), file)
+        moved = [] if told else moved
     elif (step == "month" or is_monthly(dataset["time"])) and not dataset["time"].isnull().any():
         centred, lengths, moved = _middle_of_months(dataset["time"])
     else:
         centred, lengths = values, _equal_step(dataset["time"]) or (None if step == "month" else step)
     dataset = dataset.assign_coords(time=("time", centred, dataset["time"].attrs))
-    said = (*notes, *(f"time: {each}" for each in (*said, *moved)))
+    said = (*notes, *(f"time: {each}" for each in (*said, *told, *moved)))
     return Stamped(dataset, _along(lengths, dataset), said, dim if dim == name and dim in own else None)
 
 
