@@ -11,6 +11,7 @@ from subgrid.data.grids.cells import grid_of
 from subgrid.data.inspection.coverage import coverage
 from subgrid.data.inspection.inspection import inspect
 from subgrid.data.inspection.together import check_together, covered, summarise_grid
+from subgrid.data.pooling.pooling import notes_of
 from subgrid.downscaling.climate.domain import connect
 
 from ..climate_files import archive
@@ -147,3 +148,16 @@ def test_one_row_about_a_rotated_pole_has_the_size_of_its_vertices():
     grid = summarise_grid(open_climate(with_vertices(0.0, [0, 1, 2, 3]).isel(y=[4])))
     np.testing.assert_allclose(grid.spacing, (2.0, 2.0), rtol=0.01)
     assert grid.north - grid.south > 2.0
+
+
+@pytest.mark.parametrize("fill", [np.nan, 0.0, 1e20])
+def test_vertices_that_land_lacks_are_those_between_centres(fill):
+    file, whole = with_vertices(0.0, [0, 1, 2, 3]), grid_of(open_climate(with_vertices(0.0, [0, 1, 2, 3])))
+    land = np.zeros((10, 10), bool)
+    land[3:5, 6:] = True
+    file["tas"] = file.tas.where(~xr.DataArray(land, dims=("y", "x"))).assign_attrs(file.tas.attrs)
+    for axis in ("lat", "lon"):
+        file[f"{axis}_vertices"].values[land] = fill
+    opened = open_climate(file)
+    np.testing.assert_allclose(grid_of(opened).areas, whole.areas, rtol=0.01)  # corners between centres: second order
+    assert "8 of 100 cells have no corners; those between centres are taken for them" in notes_of(opened)
