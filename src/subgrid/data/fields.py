@@ -293,9 +293,11 @@ def _check_finite(field: xr.DataArray, values: np.ndarray, source: str) -> None:
     finite = np.isfinite(values)
     if finite.all():
         return
+    from subgrid.data.checks.places import show_time  # which knows of this
+
     first = tuple(int(i) for i in np.unravel_index(int(np.argmin(finite)), values.shape))
     place = ", ".join(
-        f"{dim} = {field[dim].values[i] if dim in field.coords else i}"
+        f"{dim} = {show_time(field[dim].values[i]) if dim in field.coords else i}"
         for dim, i in zip(field.dims, first, strict=True)
     )
     raise DataError(

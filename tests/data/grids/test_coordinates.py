@@ -359,3 +359,37 @@ def test_a_latitude_in_degrees_east_is_refused(names, described):
         file[name].attrs = {"units": units} | ({"standard_name": standard} if described else {})
     with pytest.raises(DataError, match=r"is a (latitude|longitude) by its name and a .* by its units, 'degrees_"):
         open_climate(file)
+
+
+def reduced(n_rings: int, size: int) -> xr.Dataset:
+    """Cells on parallels."""
+    lat = np.repeat(np.linspace(-75.0, 75.0, n_rings), -(-size // n_rings))[:size]
+    return xr.Dataset(
+        {"t2m": (("time", "values"), np.full((3, size), 280.0), {"units": "K"})},
+        {
+            "time": xr.date_range("2000-01-01", periods=3),
+            "lat": ("values", lat, {"units": "degrees_north"}),
+            "lon": ("values", np.linspace(0.0, 359.0, size), {"units": "degrees_east"}),
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("rings", "grid_type", "kind"),
+    [(6, "", "reduced Gaussian"), (15, "", "HEALPix"), (15, "reduced_gg", "reduced Gaussian")],
+)
+def test_192_cells_are_of_the_kind_whose_parallels_they_lie_on(rings, grid_type, kind):
+    file = reduced(rings, 192)  # 12 · 4²: HEALPix has 4 · 4 − 1 parallels
+    file.t2m.attrs["GRIB_gridType"] = grid_type
+    with pytest.raises(DataError, match=rf"a list of 192 cells along 'values' \(a grid of the kind {kind}\)"):
+        open_climate(file)
+
+
+@pytest.mark.parametrize("dim", ["model", "gcm", "quantile"])
+def test_what_is_no_level_is_not_called_one(dim):
+    file = xr.concat([archive(), archive(seed=1)], dim)
+    with pytest.raises(DataError, match=rf"tas has 2 entries along the dimension '{dim}'; choose one"):
+        open_climate(file)
+    assert open_climate(file.rename({dim: "realization"})).sizes["realization"] == 2  # as is advised
+    with pytest.raises(DataError, match="tas has 2 levels along 'plev'; choose one"):
+        open_climate(file.rename({dim: "plev"}))

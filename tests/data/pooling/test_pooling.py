@@ -80,12 +80,22 @@ def test_the_last_digits_of_coordinates_do_not_matter(tmp_path):
         (archive("pr", lat=np.linspace(30, 36, 4)), r"a\.nc and .*b\.nc have different grids \(4 lat from"),
         (archive("pr", calendar="noleap"), r"a\.nc has the calendar proleptic_gregorian and .*b\.nc noleap"),
         (archive("pr", start="1990-01-01"), "tas, pr have no time in common"),
-        (archive("tas", start="2001-01-02"), r"a\.nc and .*b\.nc both hold tas at time = 2001-01-02"),
+        (archive("tas", start="2001-01-02"), r"both hold tas at time = 2001-01-02 \(3 such times\); cut one of"),
     ],
 )
 def test_files_that_do_not_go_together(tmp_path, other, message):
     with pytest.raises(DataError, match=message):
         open_climate(write(tmp_path, a=archive("tas"), b=other))
+
+
+def test_two_models_of_one_member_are_not_told_to_name_it(tmp_path):
+    files = write(tmp_path, tas_A_r1i1p1f1=archive("tas"), tas_B_r1i1p1f1=archive("tas", seed=1))
+    with pytest.raises(DataError) as refused:
+        open_climate(files)
+    assert "both name the member r1i1p1f1: cut one of them, or, if they are of two models, take each" in str(
+        refused.value
+    )
+    assert "put r1i1p1" not in str(refused.value) and "00:00" not in str(refused.value)
 
 
 def test_static_files_twice(tmp_path):

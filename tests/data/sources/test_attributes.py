@@ -7,6 +7,8 @@ import pytest
 import xarray as xr
 
 from subgrid.data.canonical import open_climate
+from subgrid.data.fields import DataError
+from subgrid.data.pooling.pooling import notes_of
 from subgrid.data.sources.attributes import with_writable_attributes, writable
 from subgrid.data.sources.sources import read_sources
 
@@ -53,3 +55,31 @@ def test_a_dataset_of_another_program():
 def test_nothing_is_said_where_all_is_usual():
     dataset = archive()
     assert with_writable_attributes(dataset) == (dataset, ())
+
+
+def test_scale_factors_written_as_text_are_numbers(tmp_path):
+    file, stored = archive(), archive()
+    stored["tas"] = (
+        np.round((file.tas - 280) * 10)
+        .astype(np.int16)
+        .assign_attrs(**file.tas.attrs, scale_factor="0.1", add_offset=" 280.0")
+    )
+    stored.to_netcdf(tmp_path / "tas.nc")
+    for variables in (None, ["tas"]):
+        found = open_climate(tmp_path / "tas.nc", variables)
+        np.testing.assert_allclose(found.tas, file.tas, atol=0.0501)  # half a step of packed integers
+        assert "tas: scale_factor is the text '0.1', read as a number" in notes_of(found)
+    stored.tas.attrs["scale_factor"] = "0,1"
+    with pytest.raises(DataError, match=r"'scale_factor' of tas is the text '0,1', not a number; write it as one"):
+        open_climate(stored)
+    assert stored.tas.attrs["scale_factor"] == "0,1"
+
+
+@pytest.mark.parametrize("measures", ["area areacella", 1, "area: areacella"])
+def test_references_to_what_is_not_there_or_cannot_be_read_stop_nothing(measures, recwarn):
+    file = archive()
+    file.tas.attrs["cell_measures"], file.time.attrs["bounds"] = measures, "time_bnds"
+    before = {name: dict(variable.attrs) for name, variable in file.variables.items()}
+    np.testing.assert_array_equal(open_climate(file).tas, file.tas)
+    assert {name: dict(variable.attrs) for name, variable in file.variables.items()} == before
+    assert not recwarn.list

@@ -49,6 +49,8 @@ KINDS = {
     "references of kerchunk": b'{"version": 1, "refs": {".zgroup": "{}"}}',
     "a pointer of Git LFS": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n",
     "CDL": b"netcdf fine {\ndimensions:\n\ttime = 3 ;\n}\n",
+    "a reply of OPeNDAP": b"Dataset {\n Float32 tas[time = 3];\n} x;\n\nData:\n",
+    "NcML": b'<?xml version="1.0"?>\n<netcdf xmlns="http://www.unidata.ucar.edu/namespaces/netcdf/ncml-2.2"/>',
     "a table of text": b"time,lat,lon,tas\n2001-01-01,40,1,280\n",
     "text": b"see the other folder\n",
 }
@@ -159,3 +161,30 @@ def test_kinds_of_bytes():
     assert refusal("a b.7z", b"7z\xbc\xaf\x27\x1c") == (
         "a b.7z: is packed with 7z; unpack it with `7z x 'a b.7z'` and give what was in it."
     )
+
+
+def test_what_describes_other_files_says_which():
+    text = b'<netcdf xmlns="http://n/ncml-2.2"><aggregation><netcdf location="a.nc"/><netcdf location="b.nc"/>'
+    assert "holds no values; give the files that it names, a.nc, b.nc." in refusal("all.ncml", text)
+    assert kind_of(b'<?xml version="1.0"?><Error><Code>NoSuchKey</Code></Error>') == "an XML document"
+
+
+def test_a_reply_of_opendap_says_which_address_to_open():
+    said = refusal("https://a/dodsC/tas.nc.ascii?tas[0:1]", b"Dataset {\n Float32 tas[time = 3];\n} x;\n")
+    assert "xarray.open_dataset makes of the address without .ascii" in said and "pandas" not in said
+    assert kind_of(b'Error {\n code = 404;\n message = "no such file";\n};\n') == "a reply of OPeNDAP"
+
+
+@pytest.mark.parametrize("head", [b"\x89HD", b"CDF", b"\x89HDF\r\n\x1a", b"GR", b"PK"])
+def test_the_first_bytes_of_a_file_that_was_cut_short(head):
+    said = refusal("one.nc", head)
+    assert (
+        said
+        == f"one.nc: ends after {len(head)} bytes, the first of a file that was cut short; fetch or write it again."
+    )
+
+
+def test_bytes_that_are_no_letters_are_not_shown_as_text():
+    assert "it begins with the bytes 89 f8 48 44" in refusal("x.nc", b"\x89\xf8HD")
+    assert kind_of("température,lat\n1,2\n".encode("latin-1")) == "a table of text"
+    assert kind_of("température\n".encode() * 400) == "text"

@@ -1,5 +1,6 @@
 """Archives behind URLs, on fsspec's memory:// and file://; no network."""
 
+import gzip
 import shutil
 import sys
 from pathlib import Path
@@ -43,6 +44,46 @@ def test_every_form_behind_a_url(bucket, name, dataset):
     np.testing.assert_array_equal(check_climate(open_climate(url)).tas, dataset.tas)
     np.testing.assert_array_equal(open_field(url, "tas"), dataset.tas)
     np.testing.assert_array_equal(open_field(Path(url), "tas"), dataset.tas)  # a Path loses a slash
+
+
+@pytest.mark.parametrize("chain", ["zip::{}/fine.zarr.zip", "simplecache::{}/fine.nc", "zip://fine.nc::{}/all.zip"])
+def test_chains(bucket, chain, dataset, tmp_path):
+    (tmp_path / "one").mkdir()
+    dataset.to_netcdf(tmp_path / "one" / "fine.nc")
+    shutil.make_archive(str(tmp_path / "all"), "zip", tmp_path / "one")
+    fsspec.filesystem("memory").put(str(tmp_path / "all.zip"), "/bucket/all.zip")
+    np.testing.assert_array_equal(open_climate(chain.format(bucket)).tas, dataset.tas)
+
+
+def test_chains_of_files_of_this_machine(dataset, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "one").mkdir()
+    dataset.to_netcdf(tmp_path / "one" / "fine.nc")
+    dataset.to_zarr(tmp_path / "fine.zarr")
+    shutil.make_archive("all", "zip", "one")
+    shutil.make_archive("store", "zip", "fine.zarr")
+    for chain in (
+        "zip://fine.nc::all.zip",
+        f"zip://fine.nc::{tmp_path}/all.zip",
+        "zip::store.zip",
+        "zip://*.nc::all.zip",
+        "zip::all.zip",
+    ):
+        np.testing.assert_array_equal(open_climate(chain).tas, dataset.tas)
+    np.testing.assert_array_equal(open_climate("one/fine.nc#mode=bytes").tas, dataset.tas)
+    for chain, says in [
+        ("zip://fine.nc", "names what is in an archive, but not the archive; add it, as in zip://fine.nc::archive.zip"),
+        ("foo::s3://b/x.nc", "no file system is known for foo://"),
+        ("zip://fine.nc::gone.zip", "no such file or store"),
+    ]:
+        with pytest.raises(DataError, match=says):
+            open_climate(chain)
+
+
+def test_packed_files_of_a_store_are_to_be_copied_first(bucket):
+    fsspec.filesystem("memory").pipe("/bucket/fine.nc.gz", gzip.compress(b"CDF\x01" + bytes(99)))
+    with pytest.raises(DataError, match=r"copy it here first, and unpack it with `gzip -dc fine\.nc\.gz > fine\.nc`"):
+        read_sources(f"{bucket}/fine.nc.gz", name="fine")
 
 
 def test_patterns_folders_and_lists(bucket, dataset):

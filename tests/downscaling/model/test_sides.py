@@ -158,3 +158,11 @@ def test_the_grid_of_fields_is_theirs_without_samples():
     grid = grid_of_fields(fields, ("u",))
     assert set(grid.coords) == {"x", "z"} and grid.attrs == {"title": "waves", "space": ["x"]}
     assert grid["u"].attrs == {"units": "m"} and grid["u"].ndim == 0 and grid["x"].attrs == {"units": "km"}
+
+
+def test_the_grid_of_fields_names_no_bounds_that_it_lacks():
+    fields = xr.Dataset(
+        {"u": (("time", "lat"), np.zeros((2, 2)))}, {"lat": ("lat", [40.0, 41.0], {"bounds": "lat_bnds"})}
+    ).assign_coords(lat_bnds=(("lat", "bnds"), np.array([[39.5, 40.5], [40.5, 41.5]])))
+    assert "bounds" not in grid_of_fields(fields, ("u",)).lat.attrs
+    assert fields.lat.attrs["bounds"] == "lat_bnds"  # that of the archive stays as it is

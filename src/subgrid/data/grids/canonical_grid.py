@@ -7,6 +7,7 @@ import xarray as xr
 from jaxtyping import Float
 
 from subgrid.data.fields import DataError
+from subgrid.data.grids.cells import curvilinear_grid
 from subgrid.data.grids.positions import Axis, Position
 
 SEPARABLE = 1e-3
@@ -75,7 +76,9 @@ def place_regular(field: xr.Dataset, position: Position, *, file: str) -> Placed
         if axis.bounds is not None and axis.bounds.shape == (axis.degrees.size, 2):
             placed = _with_bounds(placed, name, (name, "bnds"), np.sort(axis.bounds + shift[:, None], axis=-1))
     notes, repeats = list(position.notes), len(wrapped) > 2 and abs(abs(lon.degrees[-1] - lon.degrees[0]) - 360) < TURN
-    if repeats:  # files for plotting repeat the first meridian at the end
+    if repeats:  # files for plotting repeat the first meridian at the end, and may cut its cell in two
+        if "lon_bnds" in placed.coords:
+            placed["lon_bnds"][0] = [placed["lon_bnds"][[0, -1], 0].min(), placed["lon_bnds"][[0, -1], 1].max()]
         placed = placed.isel(lon=slice(0, -1))
         notes.append(f"{lon.name}: the last meridian repeats the first and was dropped")
     placed = placed.sortby(["lat", "lon"])
@@ -101,14 +104,31 @@ def place_curvilinear(field: xr.Dataset, position: Position) -> Placed:
         lat=(("y", "x"), lat.degrees, {**lat.attributes, "standard_name": "latitude", "units": "degrees_north"}),
         lon=(("y", "x"), degrees, {**lon.attributes, "standard_name": "longitude", "units": "degrees_east"}),
     )
-    for name, axis in (("lat", lat), ("lon", lon)):
-        if axis.bounds is not None and axis.bounds.shape == (*axis.degrees.shape, 4):
-            placed = _with_bounds(placed, name, ("y", "x", "vertices"), axis.bounds)
+    notes = list(position.notes)
+    if all(axis.bounds is not None and axis.bounds.shape == (*axis.degrees.shape, 4) for axis in (lat, lon)):
+        corners, n_lost = _whole_corners(lat, lon)
+        for name, values in zip(("lat", "lon"), corners, strict=True):
+            placed = _with_bounds(placed, name, ("y", "x", "vertices"), values)
+        if n_lost:
+            notes.append(f"{n_lost} of {degrees.size} cells have no corners; those between centres are taken for them")
     again = _repeated_columns(lat.degrees, degrees)
     if not again:
-        return Placed(placed, position.notes)
-    note = f"{lon.name}: the last {again} columns repeat the first around the globe and were dropped"
-    return Placed(placed.isel(x=slice(0, -again)), (*position.notes, note))
+        return Placed(placed, tuple(notes))
+    notes.append(f"{lon.name}: the last {again} columns repeat the first around the globe and were dropped")
+    return Placed(placed.isel(x=slice(0, -again)), tuple(notes))
+
+
+def _whole_corners(lat: Axis, lon: Axis) -> tuple[tuple[np.ndarray, np.ndarray], int]:
+    """Corners of both, those that ocean models leave out over land guessed; and how many those are."""
+    rows, columns = np.asarray(lat.bounds), np.asarray(lon.bounds)
+    with np.errstate(invalid="ignore"):
+        places = (np.isfinite(rows) & np.isfinite(columns) & (np.abs(rows) <= 90.0 + 1e-6)).all(-1)
+    lost = ~places | ((np.ptp(rows, axis=-1) == 0) & (np.ptp(columns, axis=-1) == 0))
+    if not lost.any() or lost.all() or min(lost.shape) < 2:
+        return (rows, columns), 0
+    guess = curvilinear_grid(lat.degrees, lon.degrees)
+    rows = np.where(lost[..., None], guess.lat_corners, rows)
+    return (rows, np.where(lost[..., None], guess.lon_corners, columns)), int(lost.sum())
 
 
 def in_one_piece(degrees: Float[np.ndarray, " lon"]) -> Float[np.ndarray, " lon"]:

@@ -13,6 +13,7 @@ import xarray as xr
 from jaxtyping import Bool, Float
 
 from subgrid.data.fields import DataError
+from subgrid.data.grids.bounds import bounds_of, check_bounds, check_corners
 
 POLAR, WIDE = 60.0, 3.0
 """Degrees of latitude beyond which, and of longitude over which, a straight edge here is far from a great circle."""
@@ -153,7 +154,7 @@ def grid_of(dataset: xr.Dataset | xr.DataArray, *, source: str = "the dataset") 
         if name not in dataset.coords:
             raise DataError(f"{source}: has no coordinate {name!r}, only {', '.join(map(str, dataset.coords))}.")
     lat, lon = dataset["lat"], dataset["lon"]
-    lat_bounds, lon_bounds = _cf_bounds(dataset, lat), _cf_bounds(dataset, lon)
+    lat_bounds, lon_bounds = bounds_of(dataset, "lat"), bounds_of(dataset, "lon")
     if lat.ndim == lon.ndim == 1:
         return regular_grid(
             lat.values.astype(np.float64),
@@ -209,10 +210,10 @@ def regular_grid(
     _check_centres(lat, lon, source)
     rows = _latitude_bounds(lat, source) if lat_bounds is None else lat_bounds
     columns = _longitude_bounds(lon, source) if lon_bounds is None else lon_bounds
-    columns = columns + 360.0 * np.round((lon[:, None] - columns) / 360.0)
+    columns = _around(lon, columns)
     rows, columns = np.sort(np.clip(rows, -90.0, 90.0), axis=1), np.sort(columns, axis=1)
     for name, centres, bounds in (("lat", lat, rows), ("lon", lon, columns)):
-        _check_bounds(name, centres, bounds, source)
+        check_bounds(name, centres, bounds, source)
     return RegularGrid(lat, lon, rows, columns, source)
 
 
@@ -251,6 +252,8 @@ def curvilinear_grid(
         if min(lat.shape) < 2:
             raise DataError(f"{source}: {lat.shape} cells are too few to tell their corners from; give bounds.")
         lat_corners, lon_corners = _corners_between(lat, lon)
+    else:
+        check_corners(lat, lon, lat_corners, lon_corners, source)
     # Round each cell, every longitude within 180 degrees of the one before.
     steps = np.diff(lon_corners, axis=-1, append=lon_corners[..., :1])
     steps -= 360.0 * np.round(steps / 360.0)
@@ -302,16 +305,6 @@ def polygon_areas(corners: Float[np.ndarray, "*cells corner 2"]) -> Float[np.nda
     return 0.5 * (x * np.roll(y, -1, -1) - np.roll(x, -1, -1) * y).sum(-1)
 
 
-def _cf_bounds(dataset: xr.Dataset | xr.DataArray, coordinate: xr.DataArray) -> np.ndarray | None:
-    name = coordinate.attrs.get("bounds", coordinate.encoding.get("bounds"))
-    known = dataset.variables if isinstance(dataset, xr.Dataset) else dataset.coords
-    if name not in known:
-        return None
-    bounds = dataset[name].transpose(*coordinate.dims, ...)
-    expected = 2 if coordinate.ndim == 1 else 4
-    return bounds.values.astype(np.float64) if bounds.shape == (*coordinate.shape, expected) else None
-
-
 def _latitude_bounds(lat: np.ndarray, source: str) -> np.ndarray:
     steps = np.diff(lat)
     if len(lat) < 2:
@@ -343,6 +336,15 @@ def _longitude_bounds(lon: np.ndarray, source: str) -> np.ndarray:
     return bounds
 
 
+def _around(lon: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Bounds on the turn of their centres: each by itself, as files mix 359 and 1; a cell round the globe as one."""
+    whole = np.abs(np.abs(np.diff(columns)) - 360.0) < 1e-6
+    west = columns.min(1, keepdims=True)
+    west = west + 360.0 * np.floor((lon[:, None] - west) / 360.0)
+    each = columns + 360.0 * np.round((lon[:, None] - columns) / 360.0)
+    return np.where(whole, np.concatenate([west, west + 360.0], 1), each)
+
+
 def _corners_between(lat: np.ndarray, lon: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     phi, lam = np.radians(lat), np.radians(lon)
     centres = np.stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)])
@@ -361,18 +363,6 @@ def _check_centres(lat: np.ndarray, lon: np.ndarray, source: str) -> None:
     if np.abs(lat).max() > 90.0:
         raise DataError(
             f"{source}: lat runs to {lat.flat[np.abs(lat).argmax()]:g}; latitudes are degrees from -90 to 90."
-        )
-
-
-def _check_bounds(name: str, centres: np.ndarray, bounds: np.ndarray, source: str) -> None:
-    # Files hold bounds in single precision: a centre on its bound (a polar point) may lie past it by rounding.
-    slack = 1e-4
-    inside = (bounds[:, 0] - slack <= centres) & (centres <= bounds[:, 1] + slack) & (bounds[:, 0] < bounds[:, 1])
-    if not inside.all():
-        k = int(np.argmin(inside))
-        raise DataError(
-            f"{source}: the bounds of {name} = {centres[k]:g} are {bounds[k, 0]:g} and {bounds[k, 1]:g}, which is no "
-            f"cell around it; repair the bounds, or drop them and the middles between centres are used."
         )
 
 

@@ -7,6 +7,7 @@ longitudes are in [-180, 180) and ascend; a region across the date line stays in
 """
 
 from collections.abc import Hashable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import xarray as xr
@@ -14,10 +15,11 @@ import xarray as xr
 from subgrid.data.checks.missing_places import with_places
 from subgrid.data.fields import DataError
 from subgrid.data.grids.canonical_grid import Placed, as_regular, place_curvilinear, place_regular
-from subgrid.data.grids.positions import LATITUDES, LONGITUDES, has_position, position_of
+from subgrid.data.grids.positions import LATITUDES, LONGITUDES, Position, has_position, position_of
 from subgrid.data.pooling.members import AVAILABLE, member_dim
 from subgrid.data.sources.sources import first_line
-from subgrid.data.times.stamps import TIME_DIMS
+from subgrid.data.times.absent_bounds import named_bounds
+from subgrid.data.times.stamps import LEVELS, TIME_DIMS
 
 
 def gridded_variables(dataset: xr.Dataset, *, kinds: str = "fiu") -> list[str]:
@@ -49,7 +51,7 @@ def on_canonical_grid(dataset: xr.Dataset, variable: str, *, file: str) -> Place
         >>> field = on_canonical_grid(xr.open_dataset("tas.nc"), "tas", file="tas.nc").dataset
     """
     position = with_places(position_of(dataset, variable, file=file), dataset[variable], file=file)
-    position = as_regular(position)
+    position = as_regular(replace(position, notes=(*position.notes, *_without_bounds(dataset, position))))
     field, lat, lon = dataset[variable], position.lat, position.lon
     regular = lat.degrees.ndim == 1
     space = (lat.dims[0], lon.dims[0]) if regular else lat.dims
@@ -70,6 +72,26 @@ def on_canonical_grid(dataset: xr.Dataset, variable: str, *, file: str) -> Place
     if regular:
         return place_regular(placed, position, file=file)
     return place_curvilinear(_with_mapping(placed, dataset, lat.dims, variable), position)
+
+
+def _without_bounds(dataset: xr.Dataset, position: Position) -> list[str]:
+    """What is said of bounds that cannot be used: cells then end between their centres."""
+    axes = [axis for axis in (position.lat, position.lon) if axis.name in dataset.variables]
+    named = [(axis, name) for axis in axes if (name := named_bounds(dataset[axis.name])) is not None]
+    absent = [name for _, name in named if name not in dataset.variables]
+    shaped = {1: 2, 2: 4}
+    strange = [
+        f"{name} ({' × '.join(map(str, dataset[name].shape))})"
+        for axis, name in named
+        if name in dataset.variables
+        and (axis.bounds is None or axis.bounds.shape != (*axis.degrees.shape, shaped[axis.degrees.ndim]))
+    ]
+    found = [(absent, "named, but not in the file"), (strange, "no two edges or four corners for each cell")]
+    return [
+        f"the bounds {' and '.join(each)} are {why}: cells end in the middle between their centres"
+        for each, why in found
+        if each
+    ]
 
 
 def _with_mapping(placed: xr.Dataset, dataset: xr.Dataset, dims: tuple[str, ...], variable: str) -> xr.Dataset:
@@ -99,9 +121,12 @@ def _squeezed(field: xr.DataArray, *, keep: Iterable[Hashable], file: str) -> xr
     extra = [d for d in field.dims if d not in set(keep)]
     for dim in extra:
         if field.sizes[dim] != 1:
+            vertical = LEVELS.fullmatch(str(dim)) or (dim in field.coords and field[dim].attrs.get("axis") == "Z")
+            what = "levels along" if vertical else "entries along the dimension"
+            members = "" if vertical else f", or, if they are members, dataset.rename({dim}='realization')"
             raise DataError(
-                f"{file}: {field.name} has {field.sizes[dim]} levels along {str(dim)!r}; choose one, for instance "
-                f"with dataset.isel({dim}=0)."
+                f"{file}: {field.name} has {field.sizes[dim]} {what} {str(dim)!r}; choose one, for instance "
+                f"with dataset.isel({dim}=0){members}."
             )
     return field.isel(dict.fromkeys(extra, 0))
 

@@ -312,7 +312,19 @@ def _kind_of_list(dataset: xr.Dataset, dim: str, size: int) -> str | None:
     keys = {str(key).lower() for key in (*dataset.attrs, *(k for v in dataset.variables.values() for k in v.attrs))}
     if "healpix" in mappings or any(key.startswith("healpix") for key in keys):
         return "HEALPix"
+    if any("reduced" in str(v.attrs.get("GRIB_gridType", "")) for v in dataset.variables.values()):
+        return "reduced Gaussian"
     level = np.log2(size / 12) / 2 if size >= 12 else 0.5
     if level == int(level) and re.fullmatch(r"cells?|pix(els?)?|values|healpix\w*", dim):
-        return "HEALPix"
+        return "reduced Gaussian" if _has_other_rings(dataset, dim, size) else "HEALPix"
     return next((kind for kind, names in UNSTRUCTURED.items() if re.fullmatch(names, dim)), None)
+
+
+def _has_other_rings(dataset: xr.Dataset, dim: str, size: int) -> bool:
+    """Whether cells lie on parallels, but not on the 4·√(size / 12) − 1 of HEALPix."""
+    named = (n for n in LATITUDES if n in dataset.variables and dataset[n].dims == (dim,))
+    name = next(named, None)
+    if name is None:
+        return False
+    rings = np.unique(np.round(dataset[name].values.astype(np.float64), 4)).size
+    return rings <= size // 2 and rings != round(4 * np.sqrt(size / 12)) - 1

@@ -7,7 +7,7 @@ import xarray as xr
 from jaxtyping import Bool, Float
 
 from subgrid.data.fields import DataError
-from subgrid.data.grids.cells import curvilinear_grid
+from subgrid.data.grids.cells import CurvilinearGrid, curvilinear_grid, grid_of
 
 MOST_POINTS = 20_000
 """Fine cells looked at: a share of them is known to half a per cent, and an inspection is quick."""
@@ -63,9 +63,11 @@ def _some_centres(fine: xr.Dataset | xr.DataArray) -> tuple[np.ndarray, np.ndarr
 def _outline(coarse: xr.Dataset | xr.DataArray) -> Float[np.ndarray, "corner 2"] | None:
     """Around the outer corners, longitudes without jumps, as (degrees, sine of latitude)."""
     try:
-        grid = curvilinear_grid(*(np.asarray(coarse[name].values, np.float64) for name in ("lat", "lon")))
+        given = grid_of(coarse)
+        guess = curvilinear_grid(*(np.asarray(coarse[name].values, np.float64) for name in ("lat", "lon")))
     except DataError:
         return None
+    lat_corners, lon_corners = _in_order_of(guess, given if isinstance(given, CurvilinearGrid) else guess)
     sides = [
         (slice(0, 1), slice(None), 0),
         (slice(None), slice(-1, None), 1),
@@ -74,12 +76,25 @@ def _outline(coarse: xr.Dataset | xr.DataArray) -> Float[np.ndarray, "corner 2"]
     ]
     lat, lon = (
         np.concatenate([corners[rows, columns, k].ravel() for rows, columns, k in sides])
-        for corners in (grid.lat_corners, grid.lon_corners)
+        for corners in (lat_corners, lon_corners)
     )
     closed = np.unwrap(np.append(lon, lon[0]), period=360.0)
     if abs(closed[-1] - closed[0]) > 180.0:
         return None
     return np.stack([closed[:-1], np.sin(np.radians(lat))], 1)
+
+
+def _in_order_of(guess: CurvilinearGrid, grid: CurvilinearGrid) -> tuple[np.ndarray, np.ndarray]:
+    """The corners of a grid, in the order in which those between its centres go round: files begin at any of them."""
+    ways = [np.roll(np.arange(4)[::turn], k) for turn in (1, -1) for k in range(4)]
+    away = [_distance(grid.lat_corners[..., way], grid.lon_corners[..., way], guess) for way in ways]
+    best = ways[int(np.argmin(away))]
+    return grid.lat_corners[..., best], grid.lon_corners[..., best]
+
+
+def _distance(lat: np.ndarray, lon: np.ndarray, guess: CurvilinearGrid) -> float:
+    east = (lon - guess.lon_corners + 180.0) % 360.0 - 180.0
+    return float(np.mean((lat - guess.lat_corners) ** 2 + (east * np.cos(np.radians(guess.lat_corners))) ** 2))
 
 
 def _in_polygon(points: Float[np.ndarray, "n 2"], corners: Float[np.ndarray, "corner 2"]) -> Bool[np.ndarray, " n"]:

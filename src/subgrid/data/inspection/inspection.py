@@ -17,10 +17,11 @@ from subgrid.data.canonical import field_of, looked_for, require_held, steps_amo
 from subgrid.data.checks.checks import check_values, counted, show_time
 from subgrid.data.checks.fills import STEP_DAYS
 from subgrid.data.fields import DataError
+from subgrid.data.grids.bounds import bounds_of
 from subgrid.data.inspection.decisions import Part, space_of, with_decisions
 from subgrid.data.inspection.fit import files_in_words, fit_together
 from subgrid.data.inspection.reports import FileReport, Fit, Inspection, PeriodReport, VariableReport
-from subgrid.data.inspection.together import summarise_grid
+from subgrid.data.inspection.together import misfits_of_cells, summarise_grid
 from subgrid.data.pooling.pooling import ClimateField, pool
 from subgrid.data.sources.sources import SourceFile, expand, read_sources
 from subgrid.data.times.calendars import calendar_of, count_years, months_of, season_name, step_days, step_name
@@ -75,7 +76,9 @@ def inspect(
     if fit is None:
         reports = _with_faults_together(reports, archives, step)
     else:
-        problems, remarks = (*fit.problems, *_still(fit, archives, wanted)), (*notes, *fit.remarks)
+        said = [report.problem or "" for report in reports]
+        new = [each for each in fit.problems if not any(text.endswith(each.partition(": ")[2]) for text in said)]
+        problems, remarks = (*new, *_still(fit, archives, wanted)), (*notes, *fit.remarks)
         fit = replace(fit, problems=problems, remarks=remarks)
     return Inspection(tuple(reports), fit)
 
@@ -199,7 +202,7 @@ def _look(item: _Item, wanted: dict[str, Variable] | None, budget: _Budget) -> _
             data.sizes.get("realization", 1),
             summarise_grid(data),
             sum(4 * data[v].size for v in data.data_vars),
-            None,
+            _wrong_cells(data, file),
             advice,
             notes,
             labels,
@@ -208,6 +211,12 @@ def _look(item: _Item, wanted: dict[str, Variable] | None, budget: _Budget) -> _
         faults,
         item.source,
     )
+
+
+def _wrong_cells(data: xr.Dataset, file: str) -> str | None:
+    """What is wrong with bounds that are given, as `fit` would say; without bounds it depends on what is done."""
+    given = bounds_of(data, "lat") is not None or bounds_of(data, "lon") is not None
+    return next(iter(misfits_of_cells(data, file)), None) if given else None
 
 
 def _fields(item: _Item, budget: _Budget) -> tuple[list[ClimateField], dict[str, str]]:
@@ -304,13 +313,14 @@ def _period(time: xr.DataArray) -> PeriodReport:
 
 
 def _by_grid(looks: list[_Look]) -> list[list[_Look]]:
-    """Files of archives on the same grid together, coarsest first."""
+    """Files of archives on the same grid together, coarsest first; by centres, as some of them may lack bounds."""
     groups: dict[tuple, tuple[float, list[_Look]]] = {}
     for look in looks:
         grid = look.report.grid
         if grid is not None and look.is_archive:
-            edges = tuple(round(edge, 1) for edge in (grid.south, grid.north, grid.west, grid.east))
-            groups.setdefault((grid.shape, edges), (grid.spacing_km, []))[1].append(look)
+            axes = [look.fields[0].data[axis].values for axis in ("lat", "lon")]
+            centres = tuple(round(float(edge), 1) for axis in axes for edge in (axis.min(), axis.max()))
+            groups.setdefault((grid.shape, centres), (grid.spacing_km, []))[1].append(look)
     return [group for _, group in sorted(groups.values(), key=lambda group: -group[0])]
 
 

@@ -1,12 +1,14 @@
 """Whether a coarse and a fine archive fit together: a look at both grids, variables, units and seasons."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 
 from subgrid.data.fields import DataError
-from subgrid.data.grids.cells import grid_of
+from subgrid.data.grids.bounds import bounds_of
+from subgrid.data.grids.cells import Grid, RegularGrid, grid_of
 from subgrid.data.inspection.coverage import Coverage, coverage
 from subgrid.data.pooling.pooling import DESCRIBED, NAMES_GIVEN, UNITS_FOUND
 from subgrid.data.times.calendars import months_of, season_name
@@ -56,7 +58,7 @@ class GridSummary:
 
 
 def summarise_grid(dataset: xr.Dataset | xr.DataArray) -> GridSummary:
-    """The grid of a canonical dataset at a glance.
+    """The grid of a canonical dataset at a glance: its outer edges by bounds where there are some.
 
     Args:
         dataset: with the coordinates lat and lon.
@@ -78,16 +80,54 @@ def summarise_grid(dataset: xr.Dataset | xr.DataArray) -> GridSummary:
     shrink = float(np.cos(np.deg2rad(lat)).mean())
     steps = (along[0], _mean_step(lon[0]) if kind == "regular" else along[1])
     margin = (steps[0] / 2, steps[1] / 2 if kind == "regular" else steps[1] / 2 / shrink)
+    rows = max(float(lat.min()) - margin[0], -90.0), min(float(lat.max()) + margin[0], 90.0)
+    columns = float(lon.min()) - margin[1], float(lon.max()) + margin[1]
+    given = _given_cells(dataset)
+    if given is not None:
+        south, north, west, east = _edges(given, lon)
+        rows, columns = (south, north), (west, east)
+        steps, along = _of_single_cells(given, steps, along)
     return GridSummary(
-        kind,
-        tuple(shape),
-        max(float(lat.min()) - margin[0], -90.0),
-        min(float(lat.max()) + margin[0], 90.0),
-        float(lon.min()) - margin[1],
-        float(lon.max()) + margin[1],
-        steps,
-        EARTH_RADIUS * float(np.sqrt(np.prod(np.deg2rad(along)))),
+        kind, tuple(shape), *rows, *columns, steps, EARTH_RADIUS * float(np.sqrt(np.prod(np.deg2rad(along))))
     )
+
+
+def _given_cells(dataset: xr.Dataset | xr.DataArray) -> Grid | None:
+    """The cells of a grid whose bounds are given and sound; what is wrong with others `misfits` says."""
+    if bounds_of(dataset, "lat") is None and bounds_of(dataset, "lon") is None:
+        return None
+    try:
+        return grid_of(dataset)
+    except DataError:
+        return None
+
+
+def _edges(grid: Grid, lon: np.ndarray) -> tuple[float, float, float, float]:
+    """South, north, west and east of given cells, each on the turn of its centre."""
+    turn = lon - grid.lon if lon.shape == grid.lon.shape else lon[0] - grid.lon
+    regular = isinstance(grid, RegularGrid)
+    lats, lons = (grid.lat_bounds, grid.lon_bounds) if regular else (grid.lat_corners, grid.lon_corners)
+    lons = lons + turn[..., None]
+    return float(lats.min()), float(lats.max()), float(lons.min()), float(lons.max())
+
+
+def _of_single_cells(
+    grid: Grid, steps: tuple[float, float], along: Sequence[float]
+) -> tuple[tuple[float, float], list[float]]:
+    """The steps in degrees, of longitude and of great circles, those of an axis of one cell by the size of the cell."""
+    sizes = _mean_sizes(grid)
+    filled = [size if n == 1 else angle for n, size, angle in zip(grid.shape, sizes, along, strict=True)]
+    wide = float(np.diff(grid.lon_bounds).mean()) if isinstance(grid, RegularGrid) else filled[1]
+    return (steps[0] if grid.shape[0] > 1 else filled[0], steps[1] if grid.shape[1] > 1 else wide), filled
+
+
+def _mean_sizes(grid: Grid) -> tuple[float, float]:
+    """Mean height and width of cells in degrees of great circles."""
+    if isinstance(grid, RegularGrid):
+        shrink = float(np.cos(np.deg2rad(grid.lat)).mean())
+        return float(np.diff(grid.lat_bounds).mean()), shrink * float(np.diff(grid.lon_bounds).mean())
+    side = float(np.degrees(np.sqrt(np.mean(grid.areas))))
+    return side, side
 
 
 def check_together(
@@ -116,7 +156,7 @@ def check_together(
 def misfits(coarse: xr.Dataset, fine: xr.Dataset, *, coarse_name: str = "coarse", fine_name: str = "fine") -> list[str]:
     """Every reason for which two canonical archives do not fit together, each with what to change."""
     wide, narrow = summarise_grid(coarse), summarise_grid(fine)
-    found = [*_misfits_of_cells(coarse, coarse_name), *_misfits_of_cells(fine, fine_name)]
+    found = [*misfits_of_cells(coarse, coarse_name), *misfits_of_cells(fine, fine_name)]
     if covered(coarse, fine).share == 0.0:
         found.append(
             f"{coarse_name} covers {wide.extent} and {fine_name} {narrow.extent}: they do not overlap; choose files of "
@@ -174,7 +214,7 @@ def common_variables(coarse: xr.Dataset, fine: xr.Dataset) -> tuple[str, ...]:
     return tuple(str(name) for name in coarse.data_vars if name in fine.data_vars)
 
 
-def _misfits_of_cells(dataset: xr.Dataset, name: str) -> list[str]:
+def misfits_of_cells(dataset: xr.Dataset, name: str) -> list[str]:
     """What keeps the cells of a grid from being known, before anything is fitted on them."""
     try:
         grid_of(dataset, source=name)

@@ -14,8 +14,9 @@ import xarray as xr
 
 from subgrid.data.checks.fills import STORED, Stored
 from subgrid.data.fields import DataError
+from subgrid.data.grids.bounds import bounds_of
 from subgrid.data.pooling.members import AVAILABLE, MEMBER_LABEL, NUMBERED, label_of, natural_key
-from subgrid.data.pooling.sentences import said_once
+from subgrid.data.pooling.sentences import held_twice, said_once
 from subgrid.data.times.calendars import calendar_of
 from subgrid.data.times.hours import same_hours
 from subgrid.data.times.steps import Step, averaged, check_one_step
@@ -233,10 +234,10 @@ def _check_calendars(fields: Sequence[ClimateField]) -> None:
 
 
 def _snapped(fields: Sequence[ClimateField]) -> list[ClimateField]:
-    """Fields with exactly the coordinates of the first; files differ in their last digits."""
-    first = fields[0]
+    """Fields with exactly the coordinates of the first that has bounds; files differ in their digits."""
     for field in fields[1:]:
-        _check_same_grid(first, field)
+        _check_same_grid(fields[0], field)
+    first = next((field for field in fields if bounds_of(field.data, "lat") is not None), fields[0])
     shared = {n: c for n, c in first.data.coords.items() if not {"time", "realization"} & {n, *c.dims}}
     return [_with_coords(field, shared) for field in fields]
 
@@ -346,11 +347,9 @@ def _in_time(fields: list[ClimateField]) -> xr.Dataset:
     order = np.argsort(times, kind="stable")
     again = np.flatnonzero(times[order][1:] == times[order][:-1])
     if len(again):
-        one, two = (fields[owner[order[again[0] + i]]].file for i in (0, 1))
-        raise DataError(
-            f"{one} and {two} both hold {fields[0].name} at time = {times[order][again[0]]} ({len(again)} such times); "
-            "cut one of them, or, if they are members, put r1i1p1, r2i1p1, … into their names."
-        )
+        one, two = (fields[owner[order[again[0] + i]]] for i in (0, 1))
+        files = f"{one.file} and {two.file}"
+        raise DataError(held_twice(files, one.name, times[order][again[0]], len(again), one.member))
     joined = _concat([f.data for f in fields], "time")
     return joined if (order == np.arange(len(order))).all() else joined.isel(time=order)
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 
 def said_once(notes: Iterable[str]) -> tuple[str, ...]:
@@ -15,3 +16,27 @@ def said_once(notes: Iterable[str]) -> tuple[str, ...]:
 def without_examples(note: str) -> str:
     """A sentence without what stands in brackets."""
     return re.sub(r" \([^()]*\)", "", note)
+
+
+def held_twice(files: str, variable: str, time: Any, number: int, member: str | None) -> str:
+    """That two files hold the same times, and what to do: that depends on whether they name a member.
+
+    Args:
+        files: both of them.
+        variable: that they hold.
+        time: the first such time.
+        number: of such times.
+        member: that both name; None where they name none.
+
+    Returns:
+        The sentence.
+    """
+    from subgrid.data.checks.places import show_time  # which knows of pooling
+
+    advice = "cut one of them, or, if they are members, put r1i1p1, r2i1p1, … into their names"
+    if member is not None:
+        advice = (
+            f"both name the member {member}: cut one of them, or, if they are of two models, take each model as an "
+            "archive of its own"
+        )
+    return f"{files} both hold {variable} at time = {show_time(time)} ({number} such times); {advice}."

@@ -6,6 +6,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from subgrid.data.fields import DataError
+
+PACKING = ("scale_factor", "add_offset")
+WITH_ROLES = ("cell_measures", "formula_terms")
+REFERENCES = (*WITH_ROLES, "ancillary_variables", "bounds", "climatology", "grid_mapping", "geometry")
+"""Attributes of CF that name other variables."""
+
 
 def with_writable_attributes(dataset: xr.Dataset) -> tuple[xr.Dataset, tuple[str, ...]]:
     """A dataset without the attributes that neither NetCDF nor Zarr takes: bytes, dictionaries, dates, None and others.
@@ -31,6 +38,86 @@ def with_writable_attributes(dataset: xr.Dataset) -> tuple[xr.Dataset, tuple[str
     for name in changed:
         cleaned[name].attrs = by_variable[name][0]
     return cleaned, (f"attributes that no file can hold are left out: {', '.join(said)}",) if said else ()
+
+
+def with_numeric_packing(dataset: xr.Dataset, *, file: str) -> tuple[xr.Dataset, tuple[str, ...]]:
+    """A dataset whose scale factors and offsets are numbers, where they are written as text.
+
+    Args:
+        dataset: not decoded; it is not changed.
+        file: for messages.
+
+    Returns:
+        The dataset and a sentence on each that was read.
+
+    Raises:
+        DataError: for a text that is no number.
+
+    Examples:
+        >>> with_numeric_packing(xr.open_dataset("tas.nc", decode_cf=False), file="tas.nc")[1]
+        ("tas: scale_factor is the text '0.1', read as a number",)
+    """
+    notes: list[str] = []
+    for name, variable in dataset.variables.items():
+        for key in PACKING:
+            if not isinstance(text := variable.attrs.get(key), str):
+                continue
+            try:
+                number = float(text)
+            except ValueError as error:
+                raise DataError(
+                    f"{file}: the attribute {key!r} of {name} is the text {text!r}, not a number; write it as one."
+                ) from error
+            dataset = dataset.copy() if not notes else dataset
+            dataset[name].attrs[key] = number
+            notes.append(f"{name}: {key} is the text {text!r}, read as a number")
+    return dataset, tuple(notes)
+
+
+def without_malformed_references(dataset: xr.Dataset) -> xr.Dataset:
+    """A dataset without attributes that should name other variables and cannot be read; nothing here needs them.
+
+    Args:
+        dataset: not decoded; it is not changed.
+
+    Returns:
+        The dataset.
+    """
+    malformed = {
+        name: [key for key in REFERENCES if key in variable.attrs and not _is_reference(key, variable.attrs[key])]
+        for name, variable in dataset.variables.items()
+    }
+    if not any(malformed.values()):
+        return dataset
+    cleaned = dataset.copy()
+    for name, keys in malformed.items():
+        cleaned[name].attrs = {k: v for k, v in dataset[name].attrs.items() if k not in keys}
+    return cleaned
+
+
+def with_named_bounds(decoded: xr.Dataset, dataset: xr.Dataset) -> xr.Dataset:
+    """A decoded dataset that knows which bounds were named, whether they are there or not: decoding forgets the others.
+
+    Args:
+        decoded: from `dataset`; its encodings are changed.
+        dataset: as it is in the file.
+
+    Returns:
+        The decoded dataset.
+    """
+    for name, variable in dataset.variables.items():
+        bounds = variable.attrs.get("bounds", variable.encoding.get("bounds"))
+        if isinstance(bounds, str) and name in decoded.variables:
+            decoded.variables[name].encoding.setdefault("bounds", bounds)
+    return decoded
+
+
+def _is_reference(key: str, value: Any) -> bool:
+    """Names of variables; of those with roles, "role: name" each."""
+    if not isinstance(value, str):
+        return False
+    words = value.replace(" :", ":").split()
+    return key not in WITH_ROLES or len(words) < 2 or ":" in words[0]
 
 
 def writable(attributes: Mapping[Hashable, Any]) -> tuple[dict[Hashable, Any], list[str]]:

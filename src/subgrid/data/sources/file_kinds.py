@@ -11,10 +11,13 @@ import zipfile
 from collections.abc import Callable
 from pathlib import PurePosixPath
 
+from subgrid.data.sources.remote import fetch_first, file_name, url_of
+
 HEAD_BYTES = 4096
 """Read of a file to tell what it is."""
 CLASSIC, HDF5, ZIP, EMPTY, UNKNOWN = "classic NetCDF", "NetCDF or HDF5", "a zip archive", "empty", "unknown"
 READABLE = (CLASSIC, HDF5)
+PAGE, CUT, DAP, NCML = "an HTML page", "cut", "a reply of OPeNDAP", "NcML"
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 HDF5_PLACES = (0, 512, 1024, 2048)
 """Where it may stand: behind a block of the user."""
@@ -51,9 +54,11 @@ ADVICE = {
     "references of kerchunk": "`pip install kerchunk`, open it with xarray.open_dataset({name!r}, engine='kerchunk') "
     "and pass the Dataset",
     "a pointer of Git LFS": "fetch the file itself with `git lfs pull`",
-    "an HTML page": "as a server sends in place of a file where a login is needed or the address is wrong; fetch the "
-    "file again",
+    PAGE: "as a server sends in place of a file where a login is needed or the address is wrong; fetch the file again",
     "an XML document": "as a server sends with an error; fetch the file again",
+    DAP: "give what xarray.open_dataset makes of the address without {dap}, or the address from which the server sends "
+    "the file itself",
+    NCML: "which describes other files and holds no values; give the files that it names{located}",
     EMPTY: "fetch or write it again",
     "zeros": "its transfer did not end; fetch it again",
 }
@@ -76,6 +81,8 @@ def kind_of(head: bytes) -> str:
     """
     if not head:
         return EMPTY
+    if 2 <= len(head) < 8 and any(magic.startswith(head) for magic in (HDF5_MAGIC, *MAGIC)):
+        return CUT if len(head) < 4 or head not in MAGIC else MAGIC[head]
     if any(head[place:].startswith(HDF5_MAGIC) for place in HDF5_PLACES):
         return HDF5
     for magic, kind in MAGIC.items():
@@ -105,17 +112,39 @@ def refusal(name: str, head: bytes) -> str:
         'fine.nc.gz: is packed with gzip; unpack it with `gzip -dc fine.nc.gz > fine.nc` and give fine.nc.'
     """
     kind = kind_of(head)
-    names = {"name": name, "file": shlex.quote(name), "netcdf": beside(name, ".nc")}
     if kind in UNPACKERS:
         return _packed(name, head, kind)
     if kind == EMPTY:
         return f"{name}: is empty (0 bytes); {ADVICE[EMPTY]}."
+    if kind == CUT:
+        return f"{name}: ends after {len(head)} bytes, the first of a file that was cut short; {ADVICE[EMPTY]}."
     if kind == "zeros":
         return f"{name}: begins with {len(head)} zeros; {ADVICE['zeros']}."
     if kind == UNKNOWN:
         return f"{name}: is neither NetCDF nor Zarr (it begins with the bytes {head[:8].hex(' ')}); {OTHER}."
+    advice = ADVICE.get(kind, OTHER)
+    fetch, local = _fetched(name) if "{file}" in advice or "{name" in advice else ("", name)
+    names = {"name": local, "file": shlex.quote(local), "netcdf": beside(local, ".nc")}
+    names |= {"dap": _dap_suffix(name), "located": _located(head)}
     shown = _shown_line(head, kind)
-    return f"{name}: is {kind}{shown}, and neither NetCDF nor Zarr; {ADVICE.get(kind, OTHER).format(**names)}."
+    return f"{name}: is {kind}{shown}, and neither NetCDF nor Zarr; {fetch}{advice.format(**names)}."
+
+
+def _fetched(name: str) -> tuple[str, str]:
+    """How what is behind a URL comes here, before any other advice; and what it is called then."""
+    if url_of(name) is None:
+        return "", name
+    return f"{fetch_first(name)}, and ", file_name(name)
+
+
+def _dap_suffix(name: str) -> str:
+    return PurePosixPath(file_name(name)).suffix or "its ending"
+
+
+def _located(head: bytes) -> str:
+    """The first files that NcML names."""
+    found = re.findall(rb'location\s*=\s*"([^"]+)"', head)
+    return f", {', '.join(each.decode('utf-8', 'replace') for each in found[:3])}" if found else ""
 
 
 def zip_refusal(name: str, members: list[str]) -> str:
@@ -129,10 +158,11 @@ def zip_refusal(name: str, members: list[str]) -> str:
         The sentence.
     """
     shown = ", ".join(members[:3]) + (f" and {len(members) - 3} more" if len(members) > 3 else "")
-    folder = beside(name, "")
+    fetch, local = _fetched(name)
+    folder = beside(local, "")
     return (
-        f"{name}: is a zip archive (it holds {shown or 'nothing'}); unpack it with `python -m zipfile -e "
-        f"{shlex.quote(name)} {shlex.quote(folder)}` and give {folder}."
+        f"{name}: is a zip archive (it holds {shown or 'nothing'}); {fetch}unpack it with `python -m zipfile -e "
+        f"{shlex.quote(local)} {shlex.quote(folder)}` and give {folder}."
     )
 
 
@@ -156,15 +186,16 @@ def zip_members(content: io.IOBase | str) -> list[str]:
 
 def _packed(name: str, head: bytes, kind: str) -> str:
     """The command that unpacks, and what to give then."""
-    bare = next((name.removesuffix(s) for s in PACKED_SUFFIXES if name.endswith(s)), None)
-    unpacked = bare if bare else beside(name, ".nc")
+    fetch, local = _fetched(name)
+    bare = next((local.removesuffix(s) for s in PACKED_SUFFIXES if local.endswith(s)), None)
+    unpacked = bare if bare else beside(local, ".nc")
     inside = kind_of(_unpacked(head, kind))
-    if inside == "tar" or name.endswith((".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tbz2")):
-        return f"{name}: is a tar archive packed with {kind}; {ADVICE['tar'].format(file=shlex.quote(name))}."
-    command = UNPACKERS[kind].format(file=shlex.quote(name), unpacked=shlex.quote(unpacked))
-    what = f"{inside} packed with {kind}" if inside not in (UNKNOWN, EMPTY) else f"packed with {kind}"
+    if inside == "tar" or local.endswith((".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tbz2")):
+        return f"{name}: is a tar archive packed with {kind}; {fetch}{ADVICE['tar'].format(file=shlex.quote(local))}."
+    command = UNPACKERS[kind].format(file=shlex.quote(local), unpacked=shlex.quote(unpacked))
+    what = f"{inside} packed with {kind}" if inside not in (UNKNOWN, EMPTY, CUT) else f"packed with {kind}"
     give = unpacked if "{unpacked}" in UNPACKERS[kind] else "what was in it"
-    return f"{name}: is {what}; unpack it with `{command}` and give {give}."
+    return f"{name}: is {what}; {fetch}unpack it with `{command}` and give {give}."
 
 
 def _unpacked(head: bytes, kind: str) -> bytes:
@@ -183,21 +214,30 @@ def _unpacked(head: bytes, kind: str) -> bytes:
 
 
 def _is_text(head: bytes) -> bool:
+    """No control codes, and letters: of ASCII, of UTF-8, or some of another alphabet between those of ASCII."""
     strange = sum(byte < 9 or 13 < byte < 32 for byte in head)
-    return strange == 0 and b"\x00" not in head
+    if strange or b"\x00" in head:
+        return False
+    beyond = sum(byte > 126 for byte in head)
+    whole_letters = "\ufffd" not in head[:-3].decode("utf-8", "replace")
+    return whole_letters or 4 * beyond <= len(head)
 
 
 def _kind_of_text(head: bytes) -> str:
     text = head.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
     start = text[:200].lower()
     if start.startswith(("<!doctype html", "<html", "<head", "<body")) or "<html" in start:
-        return "an HTML page"
+        return PAGE
+    if start.startswith("<") and "<netcdf" in start:
+        return NCML
     if start.startswith("<"):
         return "an XML document"
     if start.startswith("version https://git-lfs"):
         return "a pointer of Git LFS"
     if re.match(r"netcdf\s+\S+\s*\{", start):
         return "CDL"
+    if re.match(r"(dataset|attributes|error)\s*\{", start):
+        return DAP
     if start.startswith("{") and (re.search(r'"refs"\s*:', text) or re.search(r'"\.z(group|metadata)"\s*:', text)):
         return "references of kerchunk"
     if start.startswith(("{", "[")) and _is_json(text):
@@ -217,10 +257,10 @@ def _is_json(text: str) -> bool:
 def _shown_line(head: bytes, kind: str) -> str:
     """The first words of a text, which often say what went wrong."""
     text = head.decode("utf-8", "replace")
-    if kind == "an HTML page":
+    if kind == PAGE:
         title = re.search(r"<title[^>]*>\s*(.*?)\s*</title>", text, re.I | re.S)
         return f" ({' '.join(title[1].split())!r})" if title else ""
-    if kind in ("an XML document", "JSON", "text", "a table of text"):
+    if kind in ("an XML document", "JSON", "text", "a table of text", DAP):
         first = (text.strip().splitlines() or [""])[0]
         return f" ({first[:60]!r}{' …' if len(first) > 60 else ''})"
     return ""

@@ -5,6 +5,8 @@ lie in a group is read there if one group alone holds some; "path#group" chooses
 """
 
 import importlib
+import json
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +17,26 @@ import xarray as xr
 from subgrid.data.fields import DataError, text_as_objects
 from subgrid.data.sources.file_kinds import HDF5, HEAD_BYTES, READABLE, ZIP, kind_of, refusal, zip_members, zip_refusal
 from subgrid.data.sources.groups import Opened, in_group, netcdf_tree, or_error, zarr_tree
-from subgrid.data.sources.remote import filesystem_of, local_path, unreachable, url_of
+from subgrid.data.sources.remote import (
+    bare_path,
+    filesystem_of,
+    is_web,
+    local_path,
+    sends_parts,
+    store_of,
+    unreachable,
+    url_of,
+    whole_copy,
+)
 from subgrid.data.sources.zarr_metadata import ZARR_FILES, check_metadata
+
+NETCDF_SUFFIXES = (".nc", ".nc3", ".nc4", ".netcdf", ".cdf")
+MODE = re.compile(r"mode=[\w,]+|bytes")
+"""Behind "#": what the NetCDF library shall do, and no group."""
+FILE_SUFFIXES = (
+    *NETCDF_SUFFIXES, ".h5", ".hdf5", ".hdf", ".he5", ".zip", ".grib", ".grb", ".grib2", ".tif", ".gz", ".tar",
+)  # fmt: skip
+"""Of what is a file behind a URL; anything else may be the folder of a store."""
 
 
 def open_path(path: str | Path) -> Opened:
@@ -45,15 +65,20 @@ def open_path(path: str | Path) -> Opened:
         raise DataError(f"{path}: no such file or store.")
     if local.is_dir():
         return _open_zarr(str(local), str(local), group, lambda: _checked_folder(local))
-    head = first_bytes(local)
+    return _open_file(local, str(local), group)
+
+
+def _open_file(path: Path, name: str, group: str | None) -> Opened:
+    """A file on a disk; messages call it by another name where it is a copy."""
+    head = first_bytes(path)
     kind = kind_of(head)
     if kind == ZIP:
-        return _open_zip(str(local), zip_members(str(local)), group, lambda: _zip_store(local))
+        return _open_zip(name, path, zip_members(str(path)), group, lambda: _zip_store(path))
     if kind not in READABLE:
-        raise DataError(refusal(str(local), head))
-    _refuse_truncated_classic(local)
-    read = lambda inner: xr.open_dataset(local, engine="netcdf4", decode_cf=False, group=inner)  # noqa: E731
-    return _open_netcdf(str(local), group, read, lambda: _handle(local))
+        raise DataError(refusal(name, head))
+    _refuse_truncated_classic(path, name)
+    read = lambda inner: xr.open_dataset(path, engine="netcdf4", decode_cf=False, group=inner)  # noqa: E731
+    return _open_netcdf(name, group, read, lambda: _handle(path))
 
 
 def _handle(path: Path) -> Any:
@@ -79,6 +104,8 @@ def split_group(path: str | Path) -> tuple[str | Path, str | None]:
     if "#" not in text or (url_of(text) is None and local_path(path).exists()):
         return path, None
     before, _, group = text.rpartition("#")
+    if MODE.fullmatch(group):
+        return before, None
     return before, group.strip("/") or None
 
 
@@ -102,25 +129,50 @@ def is_zarr(path: Path) -> bool:
 
 def _open_remote(url: str, group: str | None) -> Opened:
     fs, path = filesystem_of(url)
+    store = lambda: _open_zarr(url, _remote_store(url), group, lambda: check_metadata(*store_of(url), url))  # noqa: E731
+    by_name = is_called_file(path)
     try:
-        if _is_remote_zarr(fs, path):
-            return _open_zarr(url, _remote_store(url), group, lambda: check_metadata(fs, path, url))
-        with fs.open(path, "rb") as stream:
-            head = stream.read(HEAD_BYTES)
+        if not by_name and not is_web(path) and is_remote_zarr(url):
+            return store()
+        head = _remote_head(fs, path)
+        if not by_name and kind_of(head) not in (*READABLE, ZIP) and is_remote_zarr(url):
+            return store()  # a folder on the web may send a page about itself
     except DataError:
         raise
     except Exception as error:
+        if not by_name and is_web(path) and is_remote_zarr(url):
+            return store()
         raise unreachable(url, error) from error
+    opened = _open_remote_file(url, fs, path, head, group)
+    opened.dataset.encoding["source"] = url
+    return opened
+
+
+def _remote_head(fs: Any, path: str) -> bytes:
+    with fs.open(path, "rb") as stream:
+        return stream.read(HEAD_BYTES)
+
+
+def kind_behind(fs: Any, path: str) -> str:
+    """What a file behind a URL is by its first bytes; empty where it cannot be read."""
+    try:
+        return kind_of(_remote_head(fs, path))
+    except Exception:  # said by what opens it
+        return ""
+
+
+def _open_remote_file(url: str, fs: Any, path: str, head: bytes, group: str | None) -> Opened:
     kind = kind_of(head)
+    if kind not in (*READABLE, ZIP):
+        raise DataError(refusal(url, head))
+    if not sends_parts(fs, path):
+        opened = _open_file(whole_copy(fs, path, url), url, group)
+        return Opened(opened.dataset, ("sent whole only: read from a temporary copy", *opened.notes))
     if kind == ZIP:
         with fs.open(path, "rb") as stream:
             members = zip_members(stream)
-        return _open_zip(url, members, group, lambda: _remote_store(f"zip::{url}"))
-    if kind not in READABLE:
-        raise DataError(refusal(url, head))
-    opened = _open_remote_netcdf(url, fs, path, head, group)
-    opened.dataset.encoding["source"] = url
-    return opened
+        return _open_zip(url, None, members, group, lambda: _remote_store(f"zip::{url}"))
+    return _open_remote_netcdf(url, fs, path, head, group)
 
 
 def _open_remote_netcdf(url: str, fs: Any, path: str, head: bytes, group: str | None) -> Opened:
@@ -136,15 +188,26 @@ def _open_remote_netcdf(url: str, fs: Any, path: str, head: bytes, group: str | 
     return Opened(dataset)
 
 
+def is_called_file(path: str) -> bool:
+    """Whether a path or URL has the name of a file, and not of a folder."""
+    return bare_path(path).lower().endswith(FILE_SUFFIXES)
+
+
 def is_remote_zarr(url: str) -> bool:
-    """Whether a URL is that of a Zarr store."""
-    return _is_remote_zarr(*filesystem_of(url))
-
-
-def _is_remote_zarr(fs: Any, path: str) -> bool:
-    if path.endswith((".nc", ".nc4", ".h5", ".hdf5", ".zip")):
+    """Whether a URL is that of a Zarr store: on the web, where some servers answer everything, by what it answers."""
+    fs, path = store_of(url)
+    if is_called_file(path):
         return False
+    if is_web(path):
+        return any(_is_json(fs, f"{path.rstrip('/')}/{name}") for name in ZARR_FILES)
     return any(fs.exists(f"{path.rstrip('/')}/{name}") for name in ZARR_FILES)
+
+
+def _is_json(fs: Any, path: str) -> bool:
+    try:
+        return isinstance(json.loads(fs.cat_file(path)), dict)
+    except Exception:  # refused, or no JSON; why the URL itself cannot be read is said
+        return False
 
 
 def _remote_store(url: str) -> Any:
@@ -152,7 +215,10 @@ def _remote_store(url: str) -> Any:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of file systems that do not read side by side
-        return FsspecStore.from_url(url, read_only=True)
+        if url == bare_path(url):
+            return FsspecStore.from_url(url, read_only=True)
+        fs, path = store_of(url, asynchronous=True)
+        return FsspecStore(fs, path=path, read_only=True)
 
 
 def _h5netcdf(url: str) -> Any:
@@ -179,7 +245,7 @@ def _zip_store(path: Path) -> Any:
     return ZipStore(path, mode="r")
 
 
-def _open_zip(name: str, members: list[str], group: str | None, store: Callable[[], Any]) -> Opened:
+def _open_zip(name: str, local: Path | None, members: list[str], group: str | None, store: Callable[[], Any]) -> Opened:
     """A Zarr store in a zip archive, at its root or in its one folder, read where it is."""
     import fsspec
 
@@ -189,7 +255,7 @@ def _open_zip(name: str, members: list[str], group: str | None, store: Callable[
         raise DataError(zip_refusal(name, members))
 
     def check() -> None:
-        fs = fsspec.filesystem("zip", fo=name) if url_of(name) is None else fsspec.core.url_to_fs(f"zip::{name}")[0]
+        fs = fsspec.filesystem("zip", fo=str(local)) if local is not None else fsspec.core.url_to_fs(f"zip::{name}")[0]
         check_metadata(fs, root, name)
 
     opened = _open_zarr(name, store(), group, check, root=root)
@@ -219,7 +285,7 @@ def _open_netcdf(
     return in_group(name, group, or_error(name, "NetCDF", lambda: read(group)), read, lambda: netcdf_tree(handle))
 
 
-def _refuse_truncated_classic(path: Path) -> None:
+def _refuse_truncated_classic(path: Path, name: str) -> None:
     """Raises `DataError` if a classic NetCDF file is shorter than its header says.
 
     The NetCDF library reads what is missing as anything at all, without complaint; scipy maps the file and objects.
@@ -234,6 +300,6 @@ def _refuse_truncated_classic(path: Path) -> None:
             netcdf_file(path, "r", mmap=True).close()
     except Exception as error:
         raise DataError(
-            f"{path}: this NetCDF file ends before its header says ({path.stat().st_size} bytes are there); "
+            f"{name}: this NetCDF file ends before its header says ({path.stat().st_size} bytes are there); "
             "it was cut short: fetch or write it again."
         ) from error

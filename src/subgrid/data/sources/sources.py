@@ -13,17 +13,40 @@ from typing import Any, TypeAlias
 import xarray as xr
 
 from subgrid.data.fields import DataError
-from subgrid.data.sources.attributes import with_writable_attributes
-from subgrid.data.sources.file_kinds import READABLE, UNPACKERS, ZIP, kind_of, zip_members
-from subgrid.data.sources.opening import first_bytes, is_remote_zarr, is_zarr, open_path, split_group
-from subgrid.data.sources.remote import filesystem_of, is_pattern, local_path, remote_paths, unreachable, url_of
+from subgrid.data.sources.attributes import (
+    with_named_bounds,
+    with_numeric_packing,
+    with_writable_attributes,
+    without_malformed_references,
+)
+from subgrid.data.sources.file_kinds import PAGE, READABLE, UNPACKERS, ZIP, kind_of, zip_members
+from subgrid.data.sources.opening import (
+    NETCDF_SUFFIXES,
+    first_bytes,
+    is_called_file,
+    is_remote_zarr,
+    is_zarr,
+    kind_behind,
+    open_path,
+    split_group,
+)
+from subgrid.data.sources.remote import (
+    bare_path,
+    filesystem_of,
+    is_pattern,
+    is_web,
+    local_path,
+    remote_paths,
+    unreachable,
+    url_in,
+    url_of,
+)
 from subgrid.data.sources.zarr_metadata import ZARR_FILES
 from subgrid.data.times.absolute_times import with_readable_times
 from subgrid.data.times.calendars import check_calendar
 
 Source: TypeAlias = str | Path | xr.Dataset | Sequence[str | Path | xr.Dataset]
 
-NETCDF_SUFFIXES = (".nc", ".nc3", ".nc4", ".netcdf", ".cdf")
 TOLD_OF = ("GRIB", "HDF4", "GeoTIFF", "tar", *UNPACKERS)
 """Kinds of files that may hold fields: it is said if a folder holds some that are not read."""
 
@@ -94,8 +117,9 @@ def open_source(path: str | Path) -> SourceFile:
 
 def _decoded(dataset: xr.Dataset, *, file: str, notes: tuple[str, ...] = ()) -> SourceFile:
     readable, read = with_readable_times(dataset, file=file)
-    dataset, left_out = with_writable_attributes(decode(readable, file=file))
-    return SourceFile(file, dataset, (*notes, *read, *left_out))
+    numeric, numbers = with_numeric_packing(readable, file=file)
+    dataset, left_out = with_writable_attributes(decode(numeric, file=file))
+    return SourceFile(file, dataset, (*notes, *read, *numbers, *left_out))
 
 
 def decode(dataset: xr.Dataset, *, file: str) -> xr.Dataset:
@@ -118,12 +142,15 @@ def decode(dataset: xr.Dataset, *, file: str) -> xr.Dataset:
         coder = xr.coders.CFDatetimeCoder()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", xr.SerializationWarning)  # of fill values that come twice, and the like
-            return xr.decode_cf(dataset, decode_times=coder, decode_timedelta=False, decode_coords="all")
+            warnings.filterwarnings("ignore", message=r"Variable\(s\) referenced in")  # said where they would be used
+            own = without_malformed_references(dataset).copy()  # decoding takes attributes away from what is decoded
+            decoded = xr.decode_cf(own, decode_times=coder, decode_timedelta=False, decode_coords="all")
     except Exception as error:
         raise DataError(
             f"{file}: the metadata cannot be decoded ({first_line(error)}); check the attributes 'units' and "
             "'calendar' of time."
         ) from error
+    return with_named_bounds(decoded, dataset)
 
 
 def first_line(error: BaseException) -> str:
@@ -251,9 +278,13 @@ def _unread(item: str | Path) -> Iterator[str]:
 
 def _of_remote_folder(url: str) -> list[str]:
     """The files and stores in a folder behind a URL; the URL itself where it is a file or a store."""
-    if "#" in url or url.lower().endswith((*NETCDF_SUFFIXES, ".zarr", ".zip")) or is_pattern(url):
+    chained = filesystem_of(url)[1] if "::" in url else url  # "zip::a.zip" is what is in it, and no file
+    if "#" in url or is_called_file(chained) or bare_path(url).rstrip("/").endswith(".zarr") or is_pattern(url):
         return [url]
     fs, path = filesystem_of(url)
+    page = is_web(path) and not bare_path(path).endswith("/")
+    if page and kind_behind(fs, path) != PAGE:  # asked whether it is a folder, fsspec would fetch all of a file
+        return [url]
     try:
         if not fs.isdir(path) or is_remote_zarr(url):
             return [url]
@@ -261,11 +292,11 @@ def _of_remote_folder(url: str) -> list[str]:
     except Exception as error:
         raise unreachable(url, error) from error
     inside = [
-        fs.unstrip_protocol(entry)
+        url_in(fs, entry, url)
         for entry, kind in entries
-        if entry.lower().endswith(NETCDF_SUFFIXES)
-        or (kind == "directory" and is_remote_zarr(fs.unstrip_protocol(entry)))
+        if bare_path(entry).lower().endswith(NETCDF_SUFFIXES)
+        or (kind == "directory" and is_remote_zarr(url_in(fs, entry, url)))
     ]
-    if not inside:
+    if not inside and not page:
         raise DataError(f"{url}: this folder is no Zarr store and holds no NetCDF file (*.nc) or Zarr store.")
-    return inside
+    return inside or [url]

@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 from subgrid.data.fields import TEXT_KINDS, DataError
+from subgrid.data.times.absent_bounds import intervals_by_span, named_bounds
 from subgrid.data.times.calendars import equal_step_days, is_monthly, middle_of_months
 from subgrid.data.times.climatologies import refuse_climatology
 from subgrid.data.times.forecasts import TEXT_DATE, as_one_series, is_dated
@@ -99,15 +100,19 @@ def with_canonical_times(dataset: xr.Dataset, variable: str, *, file: str, step:
     time, bounds = dataset[name], _bounds_of(dataset, name)
     refuse_climatology(dataset, variable, time, file=file)
     values, said = _dates(time, file)
-    dataset, moved = _renamed(dataset, dim, name, values), []
+    dataset, moved, absent = _renamed(dataset, dim, name, values), [], named_bounds(time)
+    told: list[str] = []
+    if bounds is None and absent is not None:
+        bounds, told = _by_span(dataset["time"], absent, _cell_methods(dataset, variable))
     if bounds is not None and values.dtype.kind == bounds.dtype.kind and dataset["time"].size:
         centred, lengths, moved = _centred(dataset["time"], bounds.values, _cell_methods(dataset, variable), file)
+        moved = [] if told else moved
     elif (step == "month" or is_monthly(dataset["time"])) and not dataset["time"].isnull().any():
         centred, lengths, moved = _middle_of_months(dataset["time"])
     else:
         centred, lengths = values, _equal_step(dataset["time"]) or (None if step == "month" else step)
     dataset = dataset.assign_coords(time=("time", centred, dataset["time"].attrs))
-    said = (*notes, *(f"time: {each}" for each in (*said, *moved)))
+    said = (*notes, *(f"time: {each}" for each in (*said, *told, *moved)))
     own_dim = dim if dim == name and dim in own else None
     return Stamped(dataset, _along(lengths, dataset), said, own_dim, bounds is not None)
 
@@ -258,11 +263,16 @@ def _date_of(text: str, name: str, file: str) -> np.datetime64:
 def _bounds_of(dataset: xr.Dataset, name: str) -> xr.DataArray | None:
     """The intervals of the times (time, 2), decoded, if there are any."""
     time = dataset[name]
-    source = time.encoding.get("bounds", time.attrs.get("bounds"))
+    source = named_bounds(time)
     if source not in dataset.variables:
         return None
     bounds = dataset[source].transpose(*time.dims, ...)
     return bounds if bounds.ndim == time.ndim + 1 and bounds.shape[-1] == 2 else None
+
+
+def _by_span(time: xr.DataArray, name: str, methods: str) -> tuple[xr.DataArray | None, list[str]]:
+    pairs, told = intervals_by_span(time, name, methods)
+    return None if pairs is None else xr.DataArray(pairs, dims=("time", "bnds")), told
 
 
 def _cell_methods(dataset: xr.Dataset, variable: str) -> str:

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float
 
 from subgrid.data.canonical import valid_mask
 from subgrid.data.fields import DataError
+from subgrid.data.grids.bounds import with_variables
 from subgrid.data.grids.cells import grid_of
 from subgrid.data.grids.regrid import Regridding, conservative_coarsening
 from subgrid.data.inspection.together import check_together
@@ -94,9 +95,9 @@ def connect(fine: xr.Dataset, coarse: xr.Dataset, variables: Sequence[str], *, m
     for name, dataset in (("fine", fine), ("coarse", coarse)):
         if missing := [v for v in variables if v not in dataset]:
             raise DataError(f"{name}: holds no variable {missing[0]!r}, only {', '.join(map(str, dataset.data_vars))}.")
-    check_together(coarse[list(variables)], fine[list(variables)])
-    mask = np.asarray(valid_mask(fine[list(variables)]).values, bool)
-    coarse_mask = np.asarray(valid_mask(coarse[list(variables)]).values, bool)
+    coarse, fine = with_variables(coarse, variables), with_variables(fine, variables)
+    check_together(coarse, fine)
+    mask, coarse_mask = (np.asarray(valid_mask(data).values, bool) for data in (fine, coarse))
     regridding = conservative_coarsening(
         grid_of(fine, source="fine"),
         grid_of(coarse, source="coarse"),

@@ -51,9 +51,10 @@ def static_predictors(source: Source, fine: xr.Dataset, *, variable: str | None 
         >>> static_predictors("static.nc", fine, variable="orog")
     """
     name = orography_variable(source, variable)
-    field = _first_field(open_climate(source, name, name="orography")[name])
-    field = (field * _metres(str(field.attrs.get("units", "")), name)).assign_attrs(field.attrs)
-    return _on_fine_grid(field, fine)[None]
+    opened = _first_field(open_climate(source, name, name="orography"))
+    field = opened[name]
+    metres = (field * _metres(str(field.attrs.get("units", "")), name)).assign_attrs(field.attrs)
+    return _on_fine_grid(metres, opened, fine)[None]
 
 
 def orography_variable(source: Source, wanted: str | None = None) -> str:
@@ -144,20 +145,23 @@ def _about(field: xr.DataArray) -> str:
     return ", ".join(str(each) for each in (field.attrs.get("standard_name"), units) if each)
 
 
-def _first_field(field: xr.DataArray) -> xr.DataArray:
-    lead = [dim for dim in ("realization", "time") if dim in field.dims]
-    return field.isel(dict.fromkeys(lead, 0), drop=True)
+def _first_field(opened: xr.Dataset) -> xr.Dataset:
+    lead = [dim for dim in ("realization", "time") if dim in opened.dims]
+    return opened.isel(dict.fromkeys(lead, 0), drop=True)
 
 
-def _on_fine_grid(field: xr.DataArray, fine: xr.Dataset) -> Float[np.ndarray, "y x"]:
-    """Means over fine cells, or values between the centres of a coarser grid; 0 for what has no value."""
-    here, there = summarise_grid(field), summarise_grid(fine)
+def _on_fine_grid(field: xr.DataArray, opened: xr.Dataset, fine: xr.Dataset) -> Float[np.ndarray, "y x"]:
+    """Means over fine cells, or values between the centres of a coarser grid; 0 for what has no value.
+
+    The dataset that the field is of has the bounds of its cells.
+    """
+    here, there = summarise_grid(opened), summarise_grid(fine)
     values, known = field.values.astype(np.float32), np.isfinite(field.values)
     if here.spacing_km > there.spacing_km:
         centres = [data[axis].values for data in (field, fine) for axis in ("lat", "lon")]
         _refuse_outside(bilinear(*centres).inside, here.extent, there.extent)
         return bilinear(*centres, valid=known)(values)
-    grids = grid_of(field, source="orography"), grid_of(fine, source="fine")
+    grids = grid_of(opened, source="orography"), grid_of(fine, source="fine")
     whole = conservative_coarsening(*grids, minimum_valid=0.0)
     _refuse_outside(whole.valid_fraction > 0.5, here.extent, there.extent)
     if not known.any():

@@ -329,4 +329,10 @@ def grid_of_fields(fields: xr.Dataset, names: tuple[str, ...]) -> xr.Dataset:
     space = list(space_dims(fields[names[0]]))
     kept = {n: c for n, c in fields.coords.items() if set(map(str, c.dims)) <= set(space) and n != "realization"}
     empty = {name: ((), np.float32(0), fields[name].attrs) for name in names}
-    return xr.Dataset(empty, kept, {**fields.attrs, "space": space}).drop_encoding()
+    grid = xr.Dataset(empty, kept, {**fields.attrs, "space": space}).drop_encoding()
+    for coordinate in grid.coords.values():
+        if (
+            "bounds" in coordinate.attrs and coordinate.attrs["bounds"] not in grid.coords
+        ):  # a dimension more, which no field has
+            del coordinate.attrs["bounds"]
+    return grid
