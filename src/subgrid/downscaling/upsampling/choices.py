@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from inspect import Signature, signature
 from typing import Any, Literal, TypeAlias, get_args
 
 import jax.numpy as jnp
@@ -187,8 +188,14 @@ class _Guide:
     options: tuple[Any, ...]
     gaussian: GaussianPrior
 
-    def __call__(self, denoiser: Denoiser, operator: Coarsening, y: Float[Array, "channel *coarse"]) -> Denoiser:
-        return self.guide(denoiser, operator, y, prior=self.gaussian)
+    @property
+    def __signature__(self) -> Signature:
+        return signature(partial(self.guide, prior=self.gaussian))
+
+    def __call__(
+        self, denoiser: Denoiser, operator: Coarsening, y: Float[Array, "channel *coarse"], **more: Any
+    ) -> Denoiser:
+        return self.guide(denoiser, operator, y, prior=self.gaussian, **more)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Guide) and self.options == other.options and self.gaussian is other.gaussian
