@@ -8,7 +8,7 @@ Fields = Float[np.ndarray | Array, "n channel y x"]
 
 
 def mean_profile(samples: Fields) -> Float[Array, "channel y"]:
-    """E[ω](y): the mean over samples and over x, along which the statistics do not change.
+    """E[ω], of y: the mean over samples and over x, along which the statistics do not change.
 
     Args:
         samples: fields indexed [y, x], any unit; n ≥ 1.
@@ -49,7 +49,7 @@ def profile_amplitude(samples: Fields, wavenumber: int) -> Float[Array, " channe
 
 
 def profile_anomalies(samples: Fields) -> Float[Array, "n channel y x"]:
-    """ω − E[ω](y): fields without the mean profile of their own set.
+    """ω − E[ω]: fields without the mean profile of their own set.
 
     Args:
         samples: fields indexed [y, x], any unit; n ≥ 1.
