@@ -54,7 +54,9 @@ def writings(draw: Any, truth: Truth) -> Writing:
         1 if members in ("names", "attribute", "scalar") else draw(st.sampled_from([1, 1, 1, 2 + (truth.n_times == 3)]))
     )
     alone = parts == truth.n_times
-    n_units = len(truth.kind.spellings) + (0 if alone and not bounds else len(truth.kind.amounts))
+    asked = truth.quantity == "radiation" and truth.step == "month"  # sums of a month, or of a day as in ERA5: refused
+    without_amounts = asked or (alone and not bounds)
+    n_units = len(truth.kind.spellings) + (0 if without_amounts else len(truth.kind.amounts))
     flat = not truth.rotated and draw(st.sampled_from([False, False, True]))
     fill = draw(st.sampled_from(FILLS))
     return Writing(
