@@ -94,10 +94,15 @@ def _what_they_are(reports: list[FileReport]) -> list[str]:
     """A line for each variable: what it is taken to be, why, its bounds and the scale that it is modelled on."""
     found = {(variable.name, variable.described): variable for report in reports for variable in report.variables}
     return [
-        f"{name} is taken for {described.kind.about} ({described.because}); {_bounds(described, variable.units)}; "
+        f"{name} is {_what(described)} ({described.because}); {_bounds(described, variable.units)}; "
         f"{TRANSFORMS[described.transform]}"
         for (name, described), variable in found.items()
     ]
+
+
+def _what(described: Described) -> str:
+    about = described.kind.about
+    return about if described.quantity == "other" else f"taken for {about}"
 
 
 TRANSFORMS = {

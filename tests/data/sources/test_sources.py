@@ -47,6 +47,12 @@ def test_what_is_not_there(tmp_path):
         read_sources([], name="coarse")
 
 
+@pytest.mark.parametrize("array", [np.zeros((4, 2, 3)), xr.DataArray(np.zeros((4, 2, 3)))])
+def test_an_array_alone_has_no_names(array):
+    with pytest.raises(DataError, match="archives are paths, URLs or xarray Datasets, and this is an array; give its"):
+        list(expand(array))
+
+
 @pytest.mark.parametrize("format", ["NETCDF4", "NETCDF3_CLASSIC", "NETCDF3_64BIT"])
 @pytest.mark.parametrize("part", [0.5, 0.95])
 def test_truncated_netcdf(dataset, tmp_path, format, part):

@@ -202,6 +202,11 @@ def _single(source: Any) -> Iterator[str | Path | xr.Dataset]:
     """The items of a source, however its lists are nested."""
     if isinstance(source, str | Path | xr.Dataset):
         yield source
+    elif hasattr(source, "__array__"):
+        raise DataError(
+            "archives are paths, URLs or xarray Datasets, and this is an array; give its axes names: "
+            'xr.Dataset({"u": (("sample", "y", "x"), array)}), or array.to_dataset(name="u") of a DataArray.'
+        )
     else:
         for item in source:
             yield from _single(item)

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, TypeAlias
 
 from subgrid.data.fields import DataError
@@ -99,7 +99,7 @@ def name_in(held: Sequence[str], name: str, wanted: Variable) -> str | None:
 def _variable(name: str, given: Given) -> Variable:
     match given:
         case Variable():
-            return given
+            return replace(_from_fields(name, given.as_dict()), because=given.because)
         case str():
             return Variable((given,))
         case Mapping():
