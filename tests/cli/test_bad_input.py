@@ -27,6 +27,12 @@ def test_missing_file(subgrid, archives, model, tmp_path):
     assert left_behind(tmp_path) == []
 
 
+def test_verify_names_the_ensemble_that_is_not_there_before_an_output_that_is(subgrid, archives, tmp_path):
+    (tmp_path / "metrics.json").write_text("{}")
+    outcome = subgrid("verify", tmp_path / "gone.zarr", "-r", archives / "fine.nc", "-o", tmp_path / "metrics.json")
+    assert outcome.code == 2 and "gone.zarr: no such file or store" in outcome.err
+
+
 def test_missing_variable_lists_what_is_there(subgrid, archives, tmp_path):
     arguments = ("-o", tmp_path / "m", *QUICK, "--variable", "tas")
     outcome = subgrid("fit", archives / "fine.nc", archives / "coarse.nc", *arguments)

@@ -12,10 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from subgrid.data.fields import DataError
+from subgrid.data.inspection.described import in_words
 from subgrid.data.inspection.reports import FileReport, Fit, Inspection, VariableReport
 from subgrid.data.inspection.together import GridSummary
 from subgrid.data.pooling.sentences import without_examples
-from subgrid.data.variables.quantities import Described
 from subgrid.runs.terminal import terminal
 
 MOST_ROWS = 9
@@ -93,37 +93,7 @@ def _rows(report: FileReport) -> list[tuple[str, str, str, str]]:
 def _what_they_are(reports: list[FileReport]) -> list[str]:
     """A line for each variable: what it is taken to be, why, its bounds and the scale that it is modelled on."""
     found = {(variable.name, variable.described): variable for report in reports for variable in report.variables}
-    return [
-        f"{name} is {_what(described)} ({described.because}); {_bounds(described, variable.units)}; "
-        f"{TRANSFORMS[described.transform]}"
-        for (name, described), variable in found.items()
-    ]
-
-
-def _what(described: Described) -> str:
-    about = described.kind.about
-    return about if described.quantity == "other" else f"taken for {about}"
-
-
-TRANSFORMS = {
-    "none": "modelled as it is",
-    "censored root": "modelled by its square root, below .1 as dry",
-    "root": "modelled by the square root of its distance from the bound",
-    "arcsine": "modelled by its arcsine between the bounds",
-}
-
-
-def _bounds(described: Described, units: str) -> str:
-    low, high = described.bounds
-    unit = f" {units}" if units and units != "1" else ""
-    match low is None, high is None:
-        case True, True:
-            return "without bounds"
-        case False, True:
-            return f">= {low:g}{unit}"
-        case True, False:
-            return f"<= {high:g}{unit}"
-    return f"{low:g} to {high:g}{unit}"
+    return [f"{name} is {in_words(described, variable.units)}" for (name, described), variable in found.items()]
 
 
 def _time(report: FileReport) -> str:

@@ -155,9 +155,13 @@ def verify_ensemble(
     Where dates agree, each field against its own truth (CRPS, spread/skill, ranks); distributions in any case.
     """
     from subgrid.cli.inspect import wanted_of
+    from subgrid.data.sources.sources import expand, is_there
     from subgrid.data.store import check_free, write_json
     from subgrid.downscaling.verifying.verify import verify
 
+    for given in (ensemble, reference):
+        if not is_there(given):
+            list(expand(given))  # says what is not there, before the output is looked at
     inputs = [Path(each) for each in (ensemble, reference) if Path(each).exists()]
     check_free(output, overwrite=overwrite, kind="file", inputs=inputs)
     found = verify(ensemble, reference, variables=wanted_of(variables), paired=paired)
