@@ -188,7 +188,9 @@ def test_a_single_fill_value_and_one_in_other_units_are_found():
 
 def test_a_name_makes_no_quantity_of_plain_fields():
     """Values that no temperature could have, under the name of one."""
-    check_plain(open_plain((1000 * U).rename("tas")), name="fine")
+    fields = open_plain((1000 * U).rename("tas"))
+    check_plain(fields, name="fine")  # nothing is refused, and nothing converted
+    np.testing.assert_allclose(fields.tas, 1000 * U, rtol=1e-6)
 
 
 def test_units_that_are_not_said_are():

@@ -277,7 +277,8 @@ def test_one_whole_number_beyond_a_bound_is_a_fill_value_and_either_advice_works
     [outside(101), outside(127, n=5), outside(-1, also=(-0.5,)), outside(104.3), outside(120, also=(112, 118.5))],
 )
 def test_supersaturation_and_rounding_are_values(file):
-    check_climate(open_climate(file))
+    checked = check_climate(open_climate(file))
+    assert int(checked.hurs.notnull().sum()) == file.hurs.size
 
 
 def test_what_lies_beyond_a_bound_is_not_kept_for_every_block():

@@ -193,4 +193,4 @@ def test_a_direction_is_refused_and_can_be_taken_as_numbers(direction):
 
 def test_what_only_speaks_of_a_direction_is_none():
     for other in (field("u", "m s-1", long_name="wind in x direction"), field("slope", "degrees"), field("dd", "1")):
-        of(other)
+        assert of(other)(other) == 1.0, other.name  # its numbers are taken as they are

@@ -29,7 +29,7 @@ from subgrid.functional.gaussian_field import GaussianField, fit_gaussian_field
 from subgrid.functional.levels import level_range
 from subgrid.functional.objective import operator_loss
 from subgrid.functional.preconditioning import BandNetwork, ModewiseOperator, n_features
-from subgrid.functional.preparation import FunctionSettings, prepare
+from subgrid.functional.preparation import FunctionSettings, FunctionSpace, prepare
 from subgrid.networks.unet import smallest_grid
 from subgrid.numerics.modes import Box
 from subgrid.numerics.streams import substream
@@ -187,20 +187,11 @@ def train_function_prior(
             f"a training grid of {settings.space} points has modes that fields of {fields.shape[2:]} do not hold."
         )
     coarse = on_grid(fields, settings.space, box)
-    noise = suited_noise(coarse, box)
-    _, _, space = prepare(coarse, noise)
-    try:
-        require_right_noise(space.data, noise, space.grid)
-    except ValueError as error:
-        raise ValueError(
-            f"these fields are too rough for a prior of functions on {space.grid} points: even noise that is hardly a "
-            f'function is smoother than they need. Take prior = "network", of the fine grid. ({error})'
-        ) from error
+    space = _space_of(coarse, box, knows=operator is not None)
+    noise = space.noise
     levels = level_range(space.data, noise, space.grid)
     standardiser = Standardiser(jnp.asarray(space.standard.mean), jnp.asarray(space.standard.scale))
     n_known = 0 if operator is None else settings.n_channels
-    if operator is not None:
-        space = dataclasses.replace(space, known=space.standard)  # C′ keeps constants: y is standardised as u is
     network = build_network(settings, n_features(settings.n_channels, n_known), key=substream(key, "network"))
     untrained = ModewiseOperator(BandNetwork(network, box, space.grid, sees_answer=True), space.data, noise)
 
@@ -223,6 +214,20 @@ def train_function_prior(
         save_part(Path(folder) / STORE, model)
         write_json(Path(folder) / DESCRIPTION, {"format": FORMAT, **own})
     return model
+
+
+def _space_of(fields: Float[np.ndarray, "n channel *grid"], box: Box, *, knows: bool) -> FunctionSpace:
+    """Suited noise, and what `prepare` measures, if noise is right for the fields; of conditional models with y."""
+    _, _, space = prepare(fields, suited_noise(fields, box))
+    try:
+        require_right_noise(space.data, space.noise, space.grid)
+    except ValueError as error:
+        raise ValueError(
+            f"these fields are too rough for a prior of functions on {space.grid} points: even noise that is hardly a "
+            f'function is smoother than they need. Take prior = "network", of the fine grid. ({error})'
+        ) from error
+    # C′ keeps constants: y is standardised as u is.
+    return dataclasses.replace(space, known=space.standard) if knows else space
 
 
 def load_function_prior(folder: str | Path) -> FunctionDiffusion:
