@@ -1,11 +1,14 @@
 """A run whose prior is of functions: trained on half the grid, guided on the whole, loaded like any other."""
 
+from dataclasses import replace
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
 
 import subgrid
+from subgrid.experiments.downscale.build import function_settings_of, prior_settings_of
 from subgrid.functional.function_diffusion import FunctionDiffusion
 from subgrid.runs.config import ConfigError
 
@@ -27,6 +30,12 @@ def test_a_run_trains_guides_and_is_loaded(archives, tmp_path):
     assert np.isfinite(drawn.ensemble.values).all()
     given = np.asarray(run.operator(jnp.asarray(drawn.ensemble.values)))
     np.testing.assert_allclose(given, np.broadcast_to(drawn.target.values[:, None], given.shape), atol=0.02)
+
+
+def test_the_network_is_that_of_the_grid_on_fewer_points_without_its_noise_levels():
+    config = configured(FUNCTIONS)
+    own, given = function_settings_of(config, 1, (32, 32)), prior_settings_of(config, 1, (32, 32))
+    assert own == replace(given, space=(16, 16), sigma_min=own.sigma_min, sigma_max=own.sigma_max)
 
 
 def test_what_a_prior_of_functions_does_not_go_with_is_refused():

@@ -47,6 +47,8 @@ from subgrid.numerics.operators import BlockMean, Subsample
 from subgrid.runs.config import ConfigError
 from subgrid.types import Coarsening
 
+NOT_OF_FUNCTIONS = ("n_channels", "space", "padding", "sigma_min", "sigma_max")
+"""Settings of a network that a prior of functions takes from its fields."""
 GUIDED_LEVELS = 32
 """Noise levels of a guided prior by default."""
 AnyUpsampler: TypeAlias = (
@@ -225,7 +227,7 @@ def prior_settings_of(config: DownscaleConfig, n_channels: int, space: tuple[int
 def function_settings_of(config: DownscaleConfig, n_channels: int, space: tuple[int, ...]) -> PriorSettings:
     """Of a prior of functions: the same network, on a training grid of its own."""
     own = prior_settings_of(config, n_channels, space)
-    network = {f.name: getattr(own, f.name) for f in fields(own) if f.name not in ("n_channels", "space", "padding")}
+    network = {f.name: getattr(own, f.name) for f in fields(own) if f.name not in NOT_OF_FUNCTIONS}
     edges = "periodic" if config.data.periodic else "reflect"
     return function_settings((n_channels, *space), edges, network, n_points=config.prior.n_points)
 
