@@ -8,7 +8,7 @@ import types
 import pytest
 from rich.console import Console
 
-from subgrid.training.progress import progress, recording, say, starts_at
+from subgrid.training.progress import progress, recording, say, starts_at, training_progress
 
 module = importlib.import_module("subgrid.training.progress")
 
@@ -193,6 +193,44 @@ def test_a_notebook_without_widgets_gets_lines(monkeypatch, clock):
         clock[0] = 6.0
         update(1, 2)
     assert [text.strip() for text in shown] == ["train: 1 of 2, 0:06 gone", "train: done in 0:06"]
+
+
+def test_while_something_within_goes_on_the_lines_are_about_it(clock, capsys):
+    with progress("fit"):
+        with training_progress(200) as report:
+            for second in range(1, 8):
+                clock[0] = float(second)
+                report(20 * second, {"loss": 0.5})
+                module._innermost.get().tick()
+        clock[0] = 12.0
+        module._innermost.get().tick()
+    assert capsys.readouterr().err.splitlines() == [
+        "train: 100 of 200, 0:05 gone, about 0:05 left, loss 0.5000",
+        "train: done in 0:07",
+        "fit: 0:12 gone",
+        "fit: done in 0:12",
+    ]
+
+
+def test_what_is_within_something_silenced_is_silenced_and_recorded(clock, capsys):
+    lines = []
+    with recording(lines.append), progress("fit", enabled=False), progress("train"):
+        clock[0] = 6.0
+        say("chose 3 components")
+    assert capsys.readouterr().err == ""
+    assert lines[2:] == ["chose 3 components", "train: done in 0:06", "fit: done in 0:06"]
+
+
+def test_a_training_in_parts_says_its_total_and_not_that_of_a_part(clock, capsys):
+    with training_progress(60, begun=20) as report:
+        starts_at(0, 40)  # the first part begins
+        clock[0] = 6.0
+        report(40, {"loss": 1.0})
+    assert capsys.readouterr().err.splitlines() == [
+        "train: goes on from step 20 of 60",
+        "train: 40 of 60, 0:06 gone, loss 1.0000",
+        "train: done in 0:06",
+    ]
 
 
 def test_one_within_another_has_a_line_of_its_own(screen, clock):

@@ -61,6 +61,7 @@ from .progress import (
     recording as recording,
     say as say,
     starts_at as starts_at,
+    training_progress as training_progress,
 )
 from .steps import (
     State as State,

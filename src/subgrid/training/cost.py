@@ -14,6 +14,9 @@ import jax.numpy as jnp
 SHARE = {"cpu": 0.35, "gpu": 0.3, "tpu": 0.3}
 """Of the rate of a large product of matrices that a training step reaches: on two cores the network of Kuramoto–
 Sivashinsky runs at .3 to .4 of it; on accelerators this is *merely* a guess."""
+DECOMPOSED = 0.015
+"""Of the rate of a large product of matrices in float32 that a decomposition in float64 reaches: .006 to .06 on two
+cores, more with larger matrices."""
 GRADIENT = 3
 """Operations of a loss with its gradient, in units of those of the loss: a backward pass costs two forward ones."""
 COPIES = 5
@@ -22,12 +25,12 @@ COPIES = 5
 
 @dataclass(frozen=True)
 class Cost:
-    """What a training will take.
+    """What a fit will take.
 
     Args:
-        seconds: of all its steps, without compilation.
+        seconds: of training and what follows it, without compilation.
         bytes: of weights, data and what a step keeps for its gradient.
-        parameters: of the network.
+        parameters: of the network, 0 where there is none.
     """
 
     seconds: float
@@ -35,10 +38,32 @@ class Cost:
     parameters: int
 
     def __str__(self) -> str:
+        network = f"a network of {self.parameters:,} parameters; " if self.parameters else ""
         return (
-            f"a network of {self.parameters:,} parameters; training takes about {_duration(self.seconds)} and "
-            f"{self.bytes / 2**30:.1f} GiB on this machine, by its measured rate"
+            f"{network}the fit takes about {_duration(self.seconds)} and {self.bytes / 2**30:.1f} GiB on this machine, "
+            "by its measured rate, and compiles for up to a minute"
         )
+
+    def __add__(self, other: "Cost") -> "Cost":
+        """One after the other."""
+        most = max(self.bytes, other.bytes)
+        return Cost(self.seconds + other.seconds, most, self.parameters + other.parameters)
+
+
+def decomposition_cost(n: int, d: int, *, times: int) -> Cost:
+    """The cost of principal components in float64, the eigenvectors of a covariance.
+
+    Args:
+        n: fields.
+        d: values of a field.
+        times: how often.
+
+    Returns:
+        Time and memory; the time is good to a factor of three.
+    """
+    small = min(n, d)
+    operations = times * (4.0 * n * d * small + 9.0 * small**3)
+    return Cost(operations / (_rate() * DECOMPOSED), 8.0 * (2 * n * d + d * small), 0)
 
 
 def training_cost(

@@ -1,6 +1,6 @@
 """Progress of what takes long, shown in one way by the library, the runs and the command line.
 
-    with progress("train") as update:
+    with progress("fit"), progress("train") as update:
         for step in range(1, 101):
             update(step, 100, f"loss {loss:.4f}")
 
@@ -20,6 +20,7 @@ from functools import cache, partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
+from subgrid.training.log import MetricsReport
 from subgrid.training.pace import Pace, clock
 
 if TYPE_CHECKING:
@@ -47,12 +48,12 @@ class Update(Protocol):
 def progress(name: str, *, enabled: bool = True, resumed: bool = False) -> Iterator[Update]:
     """Shows how far something is: count, time gone, time left, and a note.
 
-    The time left is estimated from the rate of the last minute. Of several processes that train together, the first
-    one shows it.
+    The time left is estimated from the rate of the last minute. Within another one, lines are about the inner one. Of
+    several processes that train together, the first one shows it.
 
     Args:
         name: of what is done.
-        enabled: whether it is shown, as by default; what `recording` keeps is kept in any case.
+        enabled: whether it is shown, as by default, and what is within it; what `recording` keeps is kept in any case.
         resumed: whether it goes on where it was stopped, which is said.
 
     Yields:
@@ -62,11 +63,12 @@ def progress(name: str, *, enabled: bool = True, resumed: bool = False) -> Itera
         >>> with progress("train") as update:
         ...     update(1, 100, "loss 0.5")
     """
-    task = _Task(name, enabled and is_first(), resumed)
+    outer = _innermost.get()
+    task = _Task(name, _is_shown(enabled) and is_first(), resumed)
     token = _innermost.set(task)
     task.record("goes on" if resumed else "begins")
     try:
-        with _bar(task) if task.enabled and _draws() else nullcontext(), _ticking(task):
+        with _within(outer), _bar(task) if task.enabled and _draws() else nullcontext(), _ticking(task):
             yield task.update
     except BaseException:
         task.record(f"stopped after {clock(task.pace.gone(time.monotonic()))}{task.at()}")
@@ -96,14 +98,36 @@ def starts_at(done: int, total: int, *, unit: str = "step") -> None:
         task.begin_at(done, total, unit)
 
 
+@contextmanager
+def training_progress(n_steps: int, *, begun: int | None = None) -> Iterator[MetricsReport]:
+    """Shows a training: its steps, the time, the loss.
+
+    Args:
+        n_steps: of all.
+        begun: steps of earlier calls, of a training in several parts; default None: `fit` tells them.
+
+    Yields:
+        The function report(step, metrics), which `fit` takes.
+
+    Examples:
+        >>> with training_progress(20_000) as report:
+        ...     fit(network, loss, data, batch, TrainingSchedule(20_000), report=report, key=key)
+    """
+    with progress("train") as update:
+        if begun is not None:
+            starts_at(begun, n_steps)
+        yield lambda step, metrics: update(step, n_steps, f"loss {metrics['loss']:.4f}")
+
+
 def say(sentence: str, *, enabled: bool = True) -> None:
     """One line on standard error, above a bar that is shown, and in what is recorded.
 
     Args:
         sentence: plain text.
-        enabled: whether it is printed, as by default; it is recorded in any case.
+        enabled: whether it is printed, as by default, but within a `progress` that is not shown; it is recorded in any
+            case.
     """
-    if enabled:
+    if _is_shown(enabled):
         _print(sentence)
     _record(sentence)
 
@@ -143,6 +167,7 @@ class _Task:
     def __init__(self, name: str, enabled: bool, resumed: bool):
         self.name, self.enabled, self.resumed = name, enabled, resumed
         self.pace, self.note = Pace(time.monotonic()), ""
+        self.inner = 0
         self._counted = False
         self._lock = threading.RLock()
         self._lines = [_Lines(_record, *LOGGED)]
@@ -160,14 +185,17 @@ class _Task:
 
     def begin_at(self, done: int, total: int, unit: str) -> None:
         with self._lock:
+            if self._counted:  # it is a part of something that counts otherwise
+                return
             if done:
                 say(f"{self.name}: goes on from {unit} {done} of {total}", enabled=self.enabled)
-            if not self._counted:  # else it is a part of something that counts otherwise
-                self.pace.begin_at(done, total)
+            self.pace.begin_at(done, total)
             self._counted = True
 
     def tick(self) -> None:
-        """Writes the lines that are due."""
+        """Writes the lines that are due, where nothing within it writes its own."""
+        if self.inner:
+            return
         with self._lock:
             for lines in self._lines:
                 lines.write_if_due(self)
@@ -202,6 +230,25 @@ class _Lines:
 
 
 _innermost: ContextVar[_Task | None] = ContextVar("_innermost", default=None)
+
+
+def _is_shown(enabled: bool) -> bool:
+    """Whether it is wanted, and what it is a part of is shown."""
+    outer = _innermost.get()
+    return enabled and (outer is None or outer.enabled)
+
+
+@contextmanager
+def _within(outer: _Task | None) -> Iterator[None]:
+    """Has the outer one write no lines meanwhile."""
+    if outer is None:
+        yield
+        return
+    outer.inner += 1
+    try:
+        yield
+    finally:
+        outer.inner -= 1
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from subgrid.downscaling.model.model import Model, prior_in_words
+from subgrid.downscaling.refined.network_gain import NetworkGain
 
 from .gaussian_models import network_model, refined_model
 
@@ -56,6 +57,14 @@ def test_its_html_is_well_formed_whatever_the_names(dated_model):
     rows = {row[0].text: row[1].text for row in table.iter("tr")}
     assert rows == odd.facts()
     assert table.tag == "table" and table.find("caption").text == "subgrid.Model"
+
+
+def test_it_says_why_a_network_is_used_or_not(dated_model):
+    assert dated_model.facts()["network"] == "none was trained"
+    gain = NetworkGain(0.5, 0.49, 0.01, 100, 50.0)
+    weighed = replace(dated_model, prior=replace(dated_model.prior, gain=gain))
+    assert weighed.facts()["network"] == "not used; CRPS of left-out fields 0.4900, without 0.5000"
+    assert "0.4900, without 0.5000" in repr(weighed)
 
 
 def test_priors_in_words():

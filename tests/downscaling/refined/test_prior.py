@@ -1,7 +1,9 @@
 """The refined Gaussian: kept, found, resumed to the same bits, and refused when it is something else."""
 
+import importlib
 import json
 import signal
+from contextlib import nullcontext
 
 import equinox as eqx
 import jax
@@ -26,6 +28,7 @@ from subgrid.training.checkpoint import CheckpointMismatch
 from subgrid.training.fitting import TrainingInterrupted
 from subgrid.training.log import read_json_lines
 
+module = importlib.import_module("subgrid.downscaling.refined.prior")
 SETTINGS = RefinementSettings(channels=(8,), n_steps=40, batch_size=16)
 MASK = np.ones((6, 7), np.float32)
 MASK[0, :3] = 0
@@ -57,10 +60,14 @@ def conditions(n: int = len(FIELDS)) -> Conditions:
     return Conditions(operator, rows[:, inside], distances, climatology, ChannelTransforms((Unchanged(), Unchanged())))
 
 
-def train(folder, fields=FIELDS, groups=GROUPS, predictors=None, **options):
+def train(folder, fields=FIELDS, groups=GROUPS, predictors=None, report=None, **options):
+    """The prior; `report` is called where progress would be shown."""
     given = {"settings": SETTINGS, "n_components": (1, 3, 20), "folder": folder, "key": jr.key(0)}
     anomalies = TrainingAnomalies(fields, groups, MASK, predictors)
-    return train_refined_prior(anomalies, conditions(len(fields)), **given | options)
+    with pytest.MonkeyPatch.context() as patch:
+        if report is not None:
+            patch.setattr(module, "training_progress", lambda n_steps, begun: nullcontext(report))
+        return train_refined_prior(anomalies, conditions(len(fields)), **given | options)
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +152,11 @@ def test_a_training_that_brings_nothing_ends_after_a_third_of_its_steps(tmp_path
     steps = []
     train(tmp_path / "model", settings=settings, report=lambda step, _: steps.append(step))
     assert steps == [20]
+
+
+def test_steps_that_do_not_fill_a_compiled_call_are_refused_with_those_that_do():
+    with pytest.raises(ValueError, match=r"n_steps = 33 is no multiple of 20, .* take 40\."):
+        RefinementSettings(n_steps=33)
 
 
 def test_no_steps_leave_the_gaussian_law_alone(tmp_path):

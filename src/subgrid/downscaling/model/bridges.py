@@ -24,7 +24,8 @@ from subgrid.downscaling.upsampling.starts import gaussian_start
 from subgrid.networks.unet import smallest_grid
 from subgrid.numerics.streams import substream
 from subgrid.training.cost import GRADIENT, Cost, training_cost
-from subgrid.training.log import MetricsReport, json_lines
+from subgrid.training.log import all_of, json_lines
+from subgrid.training.progress import training_progress
 from subgrid.types import Key
 
 
@@ -61,14 +62,12 @@ class BridgeFit:
             data_bytes=4.0 * (n + min(N_SIMULATED, N_PARTNERS * n)) * one.size,
         )
 
-    def train(self, folder: Path, coarse: CoarseSide, *, report: MetricsReport | None, show: bool, key: Key) -> None:
+    def train(self, folder: Path, coarse: CoarseSide, *, key: Key) -> None:
         """The bridge, in FOLDER/model; resumes.
 
         Args:
             folder: of the model.
             coarse: the coarse side, fitted, for a bridge from raw fields.
-            report: called as report(step, metrics), in steps of all iterations.
-            show: not used.
             key: of everything random in the fit.
         """
         settings, model = self.settings, folder / "model"
@@ -76,16 +75,11 @@ class BridgeFit:
         operator = on_grid_of(settings.space, self.fields.operator)
         shifted = settings.translation_invariant
         start = gaussian_start(fine, fit_standardiser(fine), operator, translation_invariant=shifted)
-        log = json_lines(model / "training.jsonl", from_step=steps_done(model, settings))
-
-        def both(done: int, total: int, loss: float) -> None:
-            for each in (log, report):
-                if each is not None:
-                    each(done, {"loss": loss})
-
-        source = self._source(coarse, fine)
-        options = {"start": start, "folder": model, "report": both}
-        fit_upsampler(source, fine, settings, **options, key=substream(key, "prior"))
+        source, begun = self._source(coarse, fine), steps_done(model, settings)
+        with training_progress(self.n_steps, begun=begun) as shown:
+            log = all_of(json_lines(model / "training.jsonl", from_step=begun), shown)
+            options = {"folder": model, "report": lambda done, total, loss: log(done, {"loss": loss})}
+            fit_upsampler(source, fine, settings, start=start, **options, key=substream(key, "prior"))
 
     def _source(
         self, coarse: CoarseSide, fine: Float[np.ndarray, "n channel *fine"]

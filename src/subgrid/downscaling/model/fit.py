@@ -24,7 +24,6 @@ from subgrid.data.variables.wanted import Variable, Variables, wanted_variables
 from subgrid.downscaling.debiasing.fit import chosen_in_words
 from subgrid.downscaling.model.dated import open_dated, require_given
 from subgrid.downscaling.model.folder import PREPARATION, is_finished, load, save_preparation
-from subgrid.downscaling.model.inner import PriorFit
 from subgrid.downscaling.model.model import Model
 from subgrid.downscaling.model.plain import PlainPair, open_plain_pair
 from subgrid.downscaling.model.priors import prior_fit, sorted_settings
@@ -92,11 +91,12 @@ def fit(
     if chosen.join is not None:
         join_from_text(chosen.join)
     key = jr.key(key) if isinstance(key, int) else key
-    call = _Call(folder, fine, coarse, variables, operator, chosen, others, progress, key)
-    if _is_dated(fine, coarse, chosen):
-        _fit_dated(call)
-    else:
-        _fit_plain(call)
+    call = _Call(folder, fine, coarse, variables, operator, chosen, others, key)
+    with progress_of("fit", enabled=progress):
+        if _is_dated(fine, coarse, chosen):
+            _fit_dated(call)
+        else:
+            _fit_plain(call)
     wait_for_all("fit")
     return load(folder)
 
@@ -112,25 +112,13 @@ class _Call:
     operator: Any
     settings: FitSettings
     others: dict[str, Any]
-    progress: bool
     key: Key
-
-    def say(self, *sentences: str) -> None:
-        for sentence in sentences:
-            say(sentence, enabled=self.progress)
 
     def of(self, usual: PriorName) -> FitSettings:
         """The settings with the prior that is usual for such fields, and no debiaser before a bridge that is one."""
         settings = replace(self.settings, prior=usual) if self.settings.prior == "auto" else self.settings
         itself = settings.prior == "bridge" and self.others.get("source") == "raw" and settings.debias == "auto"
         return replace(settings, debias="none") if itself else settings
-
-    def train(self, prior: PriorFit, side: CoarseSide) -> None:
-        n_steps = prior.n_steps
-        with progress_of("train", enabled=self.progress) as update:
-            update(0, n_steps, "fits the Gaussian part, compiles")
-            report = lambda step, numbers: update(step, n_steps, f"loss {numbers['loss']:.4f}")  # noqa: E731
-            prior.train(self.folder, side, report=report, show=self.progress, key=self.key)
 
     def begin(self, wanted: dict[str, Any], sides: tuple[CoarseSide, FineSide]) -> None:
         """The folder is claimed when the archives and options have served, and not before."""
@@ -197,12 +185,12 @@ def _fit_dated(call: _Call) -> None:
     pair = open_dated(as_dataset(call.fine), as_dataset(call.coarse), given, settings)
     prior = prior_fit(pair.inner_fields(), settings, own)
     wanted = _refuse_another(call.folder, call.key, [_asked(given), settings.asked(), call.others, *pair.digests()])
-    call.say(*pair.notes, *_cost(prior))
-    with progress_of("debias", enabled=call.progress) as update:
+    _say(*pair.notes, str(prior.cost()))
+    with progress_of("debias") as update:
         sides = pair.sides(settings, given, update)
-    call.say(*(() if sides[0].choice is None else sides[0].choice.sentences()))
+    _say(*(() if sides[0].choice is None else sides[0].choice.sentences()))
     call.begin(wanted, sides)
-    call.train(prior, sides[0])
+    prior.train(call.folder, sides[0], key=call.key)
 
 
 def _fit_plain(call: _Call) -> None:
@@ -222,19 +210,19 @@ def _fit_plain(call: _Call) -> None:
     asked = [names, _facts(pair), settings.asked(), call.others, *pair.digests()]
     wanted = _refuse_another(call.folder, call.key, asked)
     if settings.debias == "auto" and not shifted and (few := pair.corrections_in_words) is not None:
-        call.say(few)
-    call.say(*pair.notes, *_cost(prior))
-    with progress_of("debias", enabled=call.progress) as update:
+        _say(few)
+    _say(*pair.notes, str(prior.cost()))
+    with progress_of("debias") as update:
         options = {"folder": call.folder, "report": update, "key": substream(call.key, "debias")}
         coarse_side, fine_side, summary = pair.sides(settings, shifted=shifted, **options)
-    call.say(*filter(None, [chosen_in_words(summary)]))
+    _say(*filter(None, [chosen_in_words(summary)]))
     call.begin(wanted, (coarse_side, fine_side))
-    call.train(prior, coarse_side)
+    prior.train(call.folder, coarse_side, key=call.key)
 
 
-def _cost(prior: PriorFit) -> list[str]:
-    found = prior.cost()
-    return [] if found is None else [str(found)]
+def _say(*sentences: str) -> None:
+    for sentence in sentences:
+        say(sentence)
 
 
 def _facts(pair: PlainPair) -> list[Any]:

@@ -14,7 +14,6 @@ from subgrid.downscaling.model.sides import CoarseSide
 from subgrid.downscaling.prior.training import Fields
 from subgrid.networks.correlation import Padding
 from subgrid.training.cost import Cost
-from subgrid.training.log import MetricsReport
 from subgrid.types import Coarsening, Key
 
 
@@ -62,23 +61,16 @@ class InnerFields:
 class PriorFit(Protocol):
     """A prior before it is trained: all that can be wrong with its settings has been said."""
 
-    @property
-    def n_steps(self) -> int:
-        """Of the training of its network, 0 if it has none."""
+    def cost(self) -> Cost:
+        """What the training will take, in time and memory."""
         ...
 
-    def cost(self) -> Cost | None:
-        """What the training will take; None where there is no network."""
-        ...
-
-    def train(self, folder: Path, coarse: CoarseSide, *, report: MetricsReport | None, show: bool, key: Key) -> None:
-        """The prior, in FOLDER/model; resumes.
+    def train(self, folder: Path, coarse: CoarseSide, *, key: Key) -> None:
+        """The prior, in FOLDER/model; shows its progress, and resumes.
 
         Args:
             folder: of the model.
             coarse: the coarse side, fitted.
-            report: called as report(step, metrics).
-            show: whether the progress of what follows the training is shown.
             key: of everything random in the fit.
         """
         ...

@@ -85,6 +85,7 @@ class Model:
             "C′": type(fine.operator).__name__,
             "debiaser": _debiaser(coarse),
             "prior": prior_in_words(self.prior),
+            **({"network": _gain_in_words(self.prior)} if isinstance(self.prior, RefinedPrior) else {}),
             "post-processing": _post(self.post),
             "folder": str(self.folder),
         }  # fmt: skip
@@ -132,6 +133,14 @@ def prior_in_words(prior: AnyPrior) -> str:
         case ConditionalModel():
             return f"conditional {prior.settings.kind} of {_millions(prior.network)} parameters"
     return f"Schrödinger bridge of {_millions(prior.drift.learned)} parameters"
+
+
+def _gain_in_words(prior: RefinedPrior) -> str:
+    """Why a network is used or not."""
+    if prior.gain is None:
+        return "none was trained"
+    verdict = "used" if prior.refined else "not used"
+    return f"{verdict}; CRPS of left-out fields {prior.gain.network:.4f}, without {prior.gain.gaussian:.4f}"
 
 
 def _millions(module: object) -> str:

@@ -26,6 +26,7 @@ from subgrid.networks.unet import smallest_grid
 from subgrid.numerics.streams import substream
 from subgrid.training.cost import Cost, training_cost
 from subgrid.training.log import MetricsReport
+from subgrid.training.progress import training_progress
 from subgrid.types import Key
 
 
@@ -49,11 +50,6 @@ class NetworkFit:
     jitter: float = 0.0
     keep_levels: bool = False
 
-    @property
-    def n_steps(self) -> int:
-        """Of the training."""
-        return self.training.n_steps
-
     def cost(self) -> Cost:
         """What the training will take, in time and memory."""
         channels, n = self.network.n_channels, self.fields.values.shape[0]
@@ -69,17 +65,19 @@ class NetworkFit:
             data_bytes=0.0 if streamed else 4.0 * n * channels * math.prod(self.network.space),
         )
 
-    def train(self, folder: Path, coarse: CoarseSide, *, report: MetricsReport | None, show: bool, key: Key) -> None:
+    def train(self, folder: Path, coarse: CoarseSide, *, key: Key) -> None:
         """The network, in FOLDER/model; resumes.
 
         Args:
             folder: of the model.
             coarse: not used.
-            report: called as report(step, metrics).
-            show: not used.
             key: of everything random in the fit.
         """
-        options: Any = {"folder": folder / "model", "report": report, "key": substream(key, "prior")}
+        with training_progress(self.training.n_steps) as report:
+            self._train(folder / "model", report, substream(key, "prior"))
+
+    def _train(self, folder: Path, report: MetricsReport, key: Key) -> None:
+        options: Any = {"folder": folder, "report": report, "key": key}
         if self.kind == "function-space":
             train_function_prior(self.fields.in_memory("a prior of functions"), self.network, self.training, **options)
             return

@@ -20,6 +20,7 @@ from subgrid.downscaling.model.anomalies import FineAnomalies
 from subgrid.downscaling.model.inner import InnerFields
 from subgrid.downscaling.model.settings import FitSettings
 from subgrid.downscaling.model.sides import CoarseSide
+from subgrid.downscaling.refined.network_gain import MEMBERS as COMPARED
 from subgrid.downscaling.refined.prior import RefinedPrior, is_trained, load_refined_prior, train_refined_prior
 from subgrid.downscaling.refined.refinement import RefinementSettings, padded_shape, refining_network
 from subgrid.downscaling.refined.sampler import draw_anomalies, gaussian_conditional
@@ -32,10 +33,14 @@ from subgrid.downscaling.spread.post_processing import (
     save_post_processing,
 )
 from subgrid.numerics.streams import draw_keys, substream
-from subgrid.training.cost import Cost, training_cost
-from subgrid.training.log import MetricsReport
+from subgrid.training.cost import GRADIENT, Cost, decomposition_cost, training_cost
 from subgrid.training.progress import progress
 from subgrid.types import Key
+
+SOME = 50
+"""Fields that show which cells are never anything but zero."""
+DECOMPOSITIONS = 17
+"""Of the covariance: five to choose the number of components, two to fit, ten to calibrate the spread."""
 
 
 @dataclass(frozen=True)
@@ -69,17 +74,17 @@ class RefinedFit:
     fields: InnerFields
     settings: RefinedSettings
 
-    @property
-    def n_steps(self) -> int:
-        """Of the training of its network."""
-        return self.settings.network.n_steps
+    def cost(self) -> Cost:
+        """What the Gaussian, the network and the draws that compare them will take."""
+        values = self.fields.in_memory("a refined Gaussian")
+        d = int(np.count_nonzero(np.any(values[:SOME], axis=0)))  # the mask holds zeros
+        gaussian = decomposition_cost(len(values), d, times=DECOMPOSITIONS)
+        return gaussian + self._of_network() if self.settings.network.n_steps else gaussian
 
-    def cost(self) -> Cost | None:
-        """What the training of the network will take; None without one."""
+    def _of_network(self) -> Cost:
         network, (n_channels, *space) = self.settings.network, self.fields.shape
-        if not network.n_steps:
-            return None
         predictors = self.fields.n_predictors
+        drawn = self.fields.values.shape[0] // 5 * COMPARED * self.settings.n_levels
         made = eqx.filter_eval_shape(
             partial(refining_network, n_channels, predictors, len(space), network), key=jr.key(0)
         )
@@ -88,21 +93,19 @@ class RefinedFit:
             made,
             lambda net: net(one, jnp.zeros(())),
             batch_size=network.batch_size,
-            n_steps=network.n_steps,
+            n_steps=network.n_steps + drawn // (GRADIENT * network.batch_size),
             data_bytes=4.0 * math.prod(self.fields.values.shape),
         )
 
-    def train(self, folder: Path, coarse: CoarseSide, *, report: MetricsReport | None, show: bool, key: Key) -> None:
+    def train(self, folder: Path, coarse: CoarseSide, *, key: Key) -> None:
         """The prior and its post-processing, in FOLDER/model; resumes.
 
         Args:
             folder: of the model.
             coarse: not used.
-            report: called as report(step, metrics).
-            show: whether the progress of the calibration is shown.
             key: of everything random in the fit.
         """
-        train_refined(folder, self.fields.anomalies(), self.settings, report=report, show=show, key=key)
+        train_refined(folder, self.fields.anomalies(), self.settings, key=key)
 
 
 def refined_fit(fields: InnerFields, settings: FitSettings, network: Mapping[str, Any]) -> RefinedFit:
@@ -135,18 +138,15 @@ def train_refined(
     fine: FineAnomalies,
     settings: RefinedSettings,
     *,
-    report: MetricsReport | None,
-    show: bool = True,
     key: Key,
 ) -> None:
-    """The prior of fine anomalies, and what its draws need, in FOLDER/model; resumes.
+    """The prior of fine anomalies, and what its draws need, in FOLDER/model; shows its progress, and
+    resumes.
 
     Args:
         folder: of the model or the run.
         fine: what to train on.
         settings: of the fit.
-        report: of the training, called as report(step, metrics).
-        show: whether the progress of the calibration is shown.
         key: of everything random.
 
     Raises:
@@ -156,7 +156,7 @@ def train_refined(
     if not is_trained(model):
         train_refined_prior(
             fine.training, fine.conditions, settings=settings.network, n_components=settings.n_components,
-            n_levels=settings.n_levels, folder=model, report=report, key=substream(key, "prior"),
+            n_levels=settings.n_levels, folder=model, key=substream(key, "prior"),
         )  # fmt: skip
     if (model / POST_PROCESSING).exists():
         return
@@ -167,7 +167,7 @@ def train_refined(
     conditional = gaussian_conditional(prior, fine.conditions.operator)
     training_draws = TrainingDraws(prior, conditional, fine, settings.n_levels, substream(key, "spread calibration"))
     passes = count()
-    with progress("calibrate spread", enabled=show) as update:
+    with progress("calibrate spread") as update:
 
         def draws(calibration: SpreadCalibration, chosen: Int[np.ndarray, " k"]) -> Float[np.ndarray, "k m channel *p"]:
             update(next(passes), PASSES + 1)

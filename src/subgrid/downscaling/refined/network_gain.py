@@ -48,7 +48,7 @@ class NetworkGain:
         verdict = "used" if self.accepted else "not used"
         share = 100 * self.gain / self.gaussian
         return (
-            f"network {verdict}: CRPS of left-out years {self.gaussian:.4f} without and {self.network:.4f} with it, a "
+            f"network {verdict}: CRPS of left-out fields {self.gaussian:.4f} without and {self.network:.4f} with it, a "
             f"gain of {share:.2f} ± {100 * self.uncertainty / self.gaussian:.2f} % (standard error; "
             f"{self.n_effective:.0f} independent of {self.n_fields} fields)"
         )

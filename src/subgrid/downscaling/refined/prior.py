@@ -34,6 +34,7 @@ from subgrid.downscaling.refined.conditions import Conditions, TrainingAnomalies
 from subgrid.downscaling.refined.network_gain import MEMBERS, NetworkGain, compare_draws
 from subgrid.downscaling.refined.prior_choice import PriorChoice, choose_prior, taper_of
 from subgrid.downscaling.refined.refinement import (
+    STEPS_AT_ONCE,
     RefinementSettings,
     along,
     left_out_error,
@@ -51,13 +52,12 @@ from subgrid.training.distributed import is_first_process
 from subgrid.training.fitting import TrainingSchedule, fit, warmup_cosine
 from subgrid.training.log import MetricsReport, all_of, json_lines
 from subgrid.training.origin import digest, key_data, require_same_origin
+from subgrid.training.progress import Update, progress, say, training_progress
 from subgrid.types import Key
 
 FORMAT = 2
 CHECKPOINT_EVERY = 200
 """Steps: under a minute on two cores, which is what a killed training loses at most."""
-STEPS_AT_ONCE = 20
-"""Of one compiled call: `fit`'s own."""
 N_LEVELS = 8
 """Noise levels of a draw: the Gaussian part is exact at any number; with precipitation's network 8 give the mean of 64
 within sampling noise, and their spread within 1.4 %."""
@@ -101,10 +101,9 @@ def train_refined_prior(
     n_components: Sequence[int] = N_COMPONENTS,
     n_levels: int = N_LEVELS,
     folder: str | Path,
-    report: MetricsReport | None = None,
     key: Key,
 ) -> RefinedPrior:
-    """Fits the Gaussian, then the network on what it leaves; resumes from its last checkpoint.
+    """Fits the Gaussian, then the network on what it leaves; shows its progress, and resumes from its last checkpoint.
 
     The network is trained and scored beside a Gaussian of the same groups as itself, and kept where its draws for other
     groups have a lower CRPS, beyond the uncertainty of the difference (`network_gain.py`). With two groups there are no
@@ -118,7 +117,6 @@ def train_refined_prior(
         n_components: numbers of leading components to choose from.
         n_levels: of noise, for draws of the network.
         folder: of the model.
-        report: called as report(step, metrics).
         key: of weights, batches and noise.
 
     Returns:
@@ -137,7 +135,8 @@ def train_refined_prior(
     scale = np.sqrt(np.where(variance > 0, variance, 1.0)).astype(np.float32)
     fields = pad(values * inside / along(scale, len(space)), space).astype(np.float32)
     support = np.broadcast_to(pad(inside.astype(np.float32), space), fields.shape[1:])
-    choice = _choose(fields[:, support > 0], groups, conditions, len(scale), n_components)
+    with progress("fit the Gaussian") as update:
+        choice = _choose(fields[:, support > 0], groups, conditions, len(scale), n_components, update)
     fit_base = partial(
         fit_gaussian_prior,
         n_components=choice.n_components,
@@ -152,11 +151,13 @@ def train_refined_prior(
     if settings.n_steps and left_out.size:
         apart = Refined(fit_base(fields[trained]), start, static)
         _require_same_training(folder, fields, np.asarray(static), groups, settings, choice, key)
-        network = _refine(apart, fields[trained], fields[left_out], settings, folder, report, key=key)
+        network = _refine(apart, fields[trained], fields[left_out], settings, folder, key=key)
         refined = Refined(apart.base, network, static)
         normal = pad(conditions.climatology[left_out] / along(scale, len(space)), space)
         draws = _Draws(settings, n_levels, folder, substream(key, "left-out draws"))
-        gain = draws.compare(refined, conditions, fields[left_out], normal, groups[left_out])
+        with progress("compare with the Gaussian"):
+            gain = draws.compare(refined, conditions, fields[left_out], normal, groups[left_out])
+        say(gain.sentence())
     denoiser = Refined(fit_base(fields), network if gain is not None and gain.accepted else start, static)
     prior = RefinedPrior(denoiser, settings, scale, choice, gain)
     _save(folder, prior)
@@ -164,12 +165,17 @@ def train_refined_prior(
 
 
 def _choose(
-    values: np.ndarray, groups: np.ndarray, conditions: Conditions, n_channels: int, n_components: Sequence[int]
+    values: np.ndarray,
+    groups: np.ndarray,
+    conditions: Conditions,
+    n_channels: int,
+    n_components: Sequence[int],
+    update: Update,
 ) -> PriorChoice:
     """Of all channels together: values are (n, channel · cell)."""
     rows = np.kron(np.eye(n_channels), conditions.rows) if conditions.distances is not None else conditions.rows
     distances = _of_channels(conditions.distances, n_channels)
-    return choose_prior(values, rows, groups, distances=distances, n_components=n_components)
+    return choose_prior(values, rows, groups, distances=distances, n_components=n_components, report=update)
 
 
 def _of_channels(distances: np.ndarray | None, n_channels: int) -> Float[np.ndarray, "d d"] | None:
@@ -257,42 +263,50 @@ def _split_groups(groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.flatnonzero(~left_out), np.flatnonzero(left_out)
 
 
-def _refine(
-    denoiser: Refined, fields, left_out, settings: RefinementSettings, folder: Path, report, *, key: Key
-) -> eqx.Module:
+def _refine(denoiser: Refined, fields, left_out, settings: RefinementSettings, folder: Path, *, key: Key) -> eqx.Module:
     """The network after all its steps, or after a third of them where they brought nothing to left-out fields."""
     base, predictors = denoiser.base, denoiser.predictors
 
     def loss(network, batch, key):
         return refining_loss(Refined(base, network, predictors), batch, settings, key=key)
 
-    checkpoints, reports = Checkpoints(folder / "checkpoints"), [*([report] if report else [])]
-    if is_first_process():
-        reports.append(json_lines(folder / "training.jsonl", from_step=checkpoints.latest() or 0))
+    checkpoints, optimiser = (
+        Checkpoints(folder / "checkpoints"),
+        warmup_cosine(settings.n_steps, peak=settings.learning_rate),
+    )
+    begun = checkpoints.latest() or 0
+    reports = [json_lines(folder / "training.jsonl", from_step=begun)] if is_first_process() else []
 
-    optimiser = warmup_cosine(settings.n_steps, peak=settings.learning_rate)
-
-    def train(n_steps: int) -> eqx.Module:
+    def train(n_steps: int, shown: MetricsReport) -> eqx.Module:
         return fit(
             denoiser.network,
             loss,
             jnp.asarray(fields),
             lambda samples, key: draw_batch(samples, settings.batch_size, key=key),
-            TrainingSchedule(n_steps, optimiser, ema_decay=0.998, checkpoint_every=CHECKPOINT_EVERY),
+            TrainingSchedule(n_steps, optimiser, 0.998, STEPS_AT_ONCE, CHECKPOINT_EVERY),
             checkpoints=checkpoints,
-            report=all_of(*reports),
+            report=all_of(*reports, shown),
             key=substream(key, "training"),
         )
 
     early = settings.n_steps // 3 // STEPS_AT_ONCE * STEPS_AT_ONCE
-    if early and (checkpoints.latest() or 0) <= early:
-        network = train(early)
-        noise_key = substream(key, "left-out error")  # one for both, which see the same noise
-        both = (denoiser, Refined(base, network, predictors))
-        before, after = (left_out_error(each, left_out, settings, key=noise_key) for each in both)
-        if after >= before:
-            return network
-    return train(settings.n_steps)
+    with training_progress(settings.n_steps, begun=begun) as shown:
+        if early and begun <= early:
+            network = train(early, shown)
+            noise_key = substream(key, "left-out error")  # one for both, which see the same noise
+            both = (denoiser, Refined(base, network, predictors))
+            before, after = (left_out_error(each, left_out, settings, key=noise_key) for each in both)
+            if after >= before:
+                say(_no_gain(early, after, before))
+                return network
+        return train(settings.n_steps, shown)
+
+
+def _no_gain(n_steps: int, error: float, of_gaussian: float) -> str:
+    return (
+        f"the network is trained no further than step {n_steps}: its error for left-out fields, {error:.5g}, is not "
+        f"below that of the Gaussian, {of_gaussian:.5g}"
+    )
 
 
 def _standard(predictors: np.ndarray, inside: np.ndarray, space: tuple[int, ...]) -> np.ndarray:

@@ -7,8 +7,9 @@ that are left out, whole years or stretches of an archive: the support under whi
 have the lowest CRPS.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float
@@ -23,6 +24,7 @@ CRPS of left-out years is lowest at 2, for every variable and reference, and wit
 MOST_VALUES = 4096
 """Beyond as many values callers give no distances, and no taper is tried: a tapered covariance is dense, and its
 eigenvectors cost its size cubed. *Merely convenient.*"""
+CountReport: TypeAlias = Callable[[int, int], None]
 RIDGE = 1e-5
 """Of the mean variance, on the diagonal: without a taper fewer fields than values leave a covariance singular."""
 
@@ -52,6 +54,7 @@ def choose_prior(
     distances: Float[np.ndarray, "d d"] | None,
     supports: Sequence[float] = SUPPORTS,
     n_components: Sequence[int],
+    report: CountReport = lambda done, total: None,
 ) -> PriorChoice:
     """The support by the CRPS of left-out fields, then the number of components by their likelihood.
 
@@ -62,18 +65,23 @@ def choose_prior(
         distances: between the places of the d values, any unit; None to choose no taper.
         supports: to choose from, in units of the largest distance; none at all is always tried.
         n_components: numbers of leading components to choose from.
+        report: called as report(done, total) after each choice that was looked at.
 
     Raises:
         ValueError: as `choose_n_components`.
     """
     tried: dict[float | None, float] = {}
+    total = 1
     if distances is not None:
-        centred = values.astype(np.float64)
-        for support in (None, *supports):
+        centred, choices = values.astype(np.float64), (None, *supports)
+        total += len(choices)
+        for support in choices:
             tried[support] = _left_out_crps(centred, rows, groups, taper_of(distances, support))
+            report(len(tried), total)
     support = min(tried, key=tried.__getitem__) if tried else None
     taper = None if distances is None else taper_of(distances, support)
     rank, likelihoods = choose_n_components(values, groups, candidates=n_components, taper=taper)
+    report(total, total)
     return PriorChoice(support, rank, tried, likelihoods)
 
 

@@ -16,6 +16,9 @@ from subgrid.networks.correlation import Padding
 from subgrid.networks.unet import UNet, UNetSettings, smallest_grid
 from subgrid.types import Key
 
+STEPS_AT_ONCE = 20
+"""Of one compiled call: a report comes after each."""
+
 
 @dataclass(frozen=True)
 class RefinementSettings:
@@ -50,6 +53,12 @@ class RefinementSettings:
         require_at_least(0, self, "n_steps")
         require_at_least(1, self, "channels", "n_blocks", "patch", "batch_size")
         require_levels(self)
+        if self.n_steps % STEPS_AT_ONCE:
+            above = self.n_steps + -self.n_steps % STEPS_AT_ONCE
+            raise ValueError(
+                f"n_steps = {self.n_steps} is no multiple of {STEPS_AT_ONCE}, the steps of one compiled call; take "
+                f"{above}."
+            )
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate must be positive, got {self.learning_rate}.")
 

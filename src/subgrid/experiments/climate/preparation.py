@@ -99,6 +99,5 @@ def train(run: ClimateRun, update: Update) -> None:
         run.folder,
         dated_anomalies(run.domain, run.fine_anomalies, series[chosen], run.predictors),
         RefinedSettings(network, table.directions, run.config.sampling.n_levels),
-        report=lambda step, numbers: update(step, network.n_steps, f"loss {numbers['loss']:.4f}"),
         key=run.key("training"),
     )
