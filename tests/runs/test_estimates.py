@@ -1,12 +1,13 @@
 """What stages will take, as far as it was recorded, and how `--dry-run` shows it."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from subgrid.cli.plan import show_plan
 from subgrid.experiments import KINDS
-from subgrid.runs.estimates import Estimate, estimates
+from subgrid.runs.estimates import Estimate, estimates, published_beside
 from subgrid.runs.kinds import Kind
 from subgrid.runs.launch import dry_run, launch
 from subgrid.runs.record import read_record, write_record
@@ -46,6 +47,36 @@ def test_the_own_folder_tells_more_than_others(tmp_path):
     (tmp_path / "run" / "copies").rename(tmp_path / "run" / "elsewhere")
     assert expected(tmp_path / "run")["copy"].seconds == 4.0
     assert expected(tmp_path / "run")["copy"].source == "run"
+
+
+def test_where_no_run_is_there_time_is_that_of_the_published_one_if_its_values_were_the_same(tmp_path):
+    published = tmp_path / "docs" / "results" / "word"
+    published.mkdir(parents=True)
+    told = {
+        "seconds": {"write": 8.0, "copy": 3.0},
+        "machine": {"cores": 2},
+        "config": {"letters": {"word": "ab", "n": 2}},
+    }
+    (published / "metrics.json").write_text(json.dumps(told))
+    assert published_beside(tmp_path / "experiments" / "word.toml") == published
+
+    def seconds(*settings):
+        planned = dry_run(EXPERIMENT, None, tmp_path / "run", list(settings))
+        return {name: each.seconds for name, each in estimates(*planned, published=published).items()}
+
+    assert seconds("letters.word=ab") == {"write": 8.0, "copy": 3.0, "score": None, "report": None}
+    assert seconds("letters.word=ab", "letters.n=5")["write"] == 8.0
+    assert seconds("letters.word=ab", "letters.n=5")["copy"] is None
+    assert seconds("letters.word=cd")["write"] is None
+    (published / "metrics.json").write_text("{")
+    assert seconds("letters.word=ab")["write"] is None
+
+
+def test_a_plan_says_which_inputs_are_not_there(tmp_path, capsys):
+    (tmp_path / "there.txt").write_text("ab")
+    for name, said in (("there.txt", False), ("gone.txt", True)):
+        text = words(shown(capsys, tmp_path / "run", [WORD, f"letters.source={tmp_path / name}"]))
+        assert ("(not there)" in text) == said
 
 
 def test_what_is_spent_already_is_not_counted_again(tmp_path):
@@ -102,7 +133,7 @@ def test_a_plan_fits_80_columns_and_nothing_of_it_is_cut(tmp_path, capsys, monke
 def test_a_plan_says_where_nothing_is_known_and_where_everything_is_finished(tmp_path, capsys):
     text = words(shown(capsys, tmp_path / "run", [WORD]))
     assert "write to make 2.0 GiB word.txt" in text and "time makes" not in text and "?" not in text
-    assert "4 stages to make; no time is known: no finished run of this kind lies beside it." in text
+    assert "4 stages to make; no time is known: no such run was published or lies beside it." in text
     finished(tmp_path / "run")
     text = words(shown(capsys, tmp_path / "run", [WORD]))
     assert "everything is finished." in text and "to make" not in text

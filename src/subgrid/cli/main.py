@@ -108,9 +108,11 @@ def run_config(
     experiment, folder = _experiment(config, overrides), output or Path("runs") / config.stem
     if dry:
         from subgrid.cli.plan import show_plan
+        from subgrid.runs.estimates import published_beside
         from subgrid.runs.launch import dry_run
 
-        show_plan(*dry_run(experiment, config, folder, overrides or (), until=until))
+        planned = dry_run(experiment, config, folder, overrides or (), until=until)
+        show_plan(*planned, published=published_beside(config))
     else:
         _launch(experiment, config, folder, overrides, until=until)
 

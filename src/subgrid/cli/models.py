@@ -139,7 +139,9 @@ def downscale_fields(
 def verify_ensemble(
     ensemble: Annotated[str, typer.Argument(help="Ensemble of `downscale` or of a run.")],
     reference: Annotated[str, typer.Option("--reference", "-r", help="Fine fields to score against.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="JSON file of the scores.")] = Path("metrics.json"),
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="JSON file of the scores; default: they are only shown.")
+    ] = None,
     variables: Annotated[
         list[str] | None,
         typer.Option("--variable", help="`tas`; of the reference: `tas=tg` (its name), `tas={units='degC'}`."),
@@ -163,11 +165,13 @@ def verify_ensemble(
         if not is_there(given):
             list(expand(given))  # says what is not there, before the output is looked at
     inputs = [Path(each) for each in (ensemble, reference) if Path(each).exists()]
-    check_free(output, overwrite=overwrite, kind="file", inputs=inputs)
+    if output is not None:
+        check_free(output, overwrite=overwrite, kind="file", inputs=inputs)
     found = verify(ensemble, reference, variables=wanted_of(variables), paired=paired)
-    write_json(output, {**found.as_dict(), "ensemble": ensemble, "reference": reference})
     typer.echo(repr(found))
-    typer.echo(f"wrote {output}")
+    if output is not None:
+        write_json(output, {**found.as_dict(), "ensemble": ensemble, "reference": reference})
+        typer.echo(f"wrote {output}")
 
 
 def status(

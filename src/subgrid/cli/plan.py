@@ -1,10 +1,13 @@
 """What a run would do, on the terminal."""
 
+from pathlib import Path
+
 from rich.box import SIMPLE_HEAD
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from subgrid.data.sources.sources import is_there
 from subgrid.report.page import duration
 from subgrid.runs.estimates import Estimate, estimates
 from subgrid.runs.run import Run
@@ -15,9 +18,9 @@ from subgrid.runs.terminal import terminal
 ACTIONS = {"keep": "finished", "make": "to make", "go on": "goes on", "remake": "to make anew"}
 
 
-def show_plan(run: Run, planned: list[Planned]) -> None:
-    """Prints the stages, what is finished, what each makes from what, and what it will take."""
-    expected = estimates(run, planned)
+def show_plan(run: Run, planned: list[Planned], *, published: Path | None = None) -> None:
+    """Prints the stages, what is finished, what each makes from what and what is not there, and what it will take."""
+    expected = estimates(run, planned, published=published)
     console = terminal()
     console.print(Text(str(run.folder), style="italic"), soft_wrap=True)
     console.print(_table(planned, expected))
@@ -43,7 +46,7 @@ def _table(planned: list[Planned], expected: dict[str, Estimate]) -> Table:
 
 def _sources(planned: Planned) -> str:
     stage = planned.stage
-    inputs = [path for paths in stage.inputs.values() for path in paths]
+    inputs = [path if is_there(path) else f"{path} (not there)" for paths in stage.inputs.values() for path in paths]
     sources = (*stage.needs, *_keys_in_words(stage.depends_on), *_keys_in_words(stage.grows_with), *inputs)
     return f"from {'; '.join(sources)}" if sources else ""
 
@@ -72,6 +75,6 @@ def _total(expected: dict[str, Estimate]) -> str:
     unknown = len(expected) - len(known)
     sources = dict.fromkeys(each.source for each in expected.values() if each.source)
     if not known:
-        return f"{len(expected)} stages to make; no time is known: no finished run of this kind lies beside it."
+        return f"{len(expected)} stages to make; no time is known: no such run was published or lies beside it."
     text = f"{len(expected)} stages to make, in {duration(sum(known))} as recorded in {', '.join(sources)}"
     return f"{text}; of {unknown} no time is known." if unknown else f"{text}."

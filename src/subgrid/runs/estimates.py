@@ -1,8 +1,10 @@
-"""What a stage will take, from what was recorded: in its own folder, or in another run of the same kind."""
+"""What a stage will take, from what was recorded: in its own folder, in another run of the kind, or as published."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from subgrid.runs.record import Record, records_of
 from subgrid.runs.run import Run
@@ -16,7 +18,7 @@ class Estimate:
     Args:
         seconds: that are left; None where nothing is known.
         memory: bytes; None where nothing is known.
-        source: name of the run folder that it is from, "" without one.
+        source: the run folder that it is from, by its name, or the published results; "" without one.
     """
 
     seconds: float | None = None
@@ -24,22 +26,66 @@ class Estimate:
     source: str = ""
 
 
-def estimates(run: Run, planned: list[Planned]) -> dict[str, Estimate]:
+def published_beside(config: Path) -> Path:
+    """Where a repository keeps the published results of a configuration file: experiments/ and docs/results/.
+
+    Args:
+        config: the TOML file.
+
+    Returns:
+        The folder, which need not exist.
+    """
+    return config.resolve().parent.parent / "docs" / "results" / config.stem
+
+
+def estimates(run: Run, planned: list[Planned], *, published: Path | None = None) -> dict[str, Estimate]:
     """What the stages that are to be made will take.
 
     Time is that of the same stage in this folder, or else in the newest run of the same kind beside it, in proportion
-    to the work. Of a stage that goes on, what is spent already is not counted. Memory is the largest that was resident
-    when that stage ended, or what sizes say if that is more.
+    to the work, or else of the published run, if it was made with the same values. Of a stage that goes on, what is
+    spent already is not counted. Memory is the largest that was resident when that stage ended, or what sizes say if
+    that is more.
 
     Args:
         run: that is planned.
         planned: its stages.
+        published: folder that `publish` wrote of a run of the same file.
 
     Returns:
         An estimate for every stage that is not kept, by name.
     """
     others = _others(run)
-    return {each.stage.name: _estimate(each, run.folder, others) for each in planned if each.action != "keep"}
+    told = _Published.read(published)
+    found = {each.stage.name: _estimate(each, run.folder, others) for each in planned if each.action != "keep"}
+    for each in planned:
+        if each.stage.name in found and found[each.stage.name].seconds is None:
+            found[each.stage.name] = told.estimate(each)
+    return found
+
+
+@dataclass(frozen=True)
+class _Published:
+    """Seconds of the stages of a published run, and the values that it was made with, by "table.key"."""
+
+    source: str = ""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, folder: Path | None) -> "_Published":
+        if folder is None:
+            return cls()
+        try:
+            found = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+            values = {f"{table}.{key}": value for table, keys in found["config"].items() for key, value in keys.items()}
+            return cls(f"{folder.name} (published, on {found['machine']['cores']} cores)", found["seconds"], values)
+        except (OSError, ValueError, KeyError, AttributeError, TypeError):
+            return cls()
+
+    def estimate(self, planned: Planned) -> Estimate:
+        least, seconds = planned.stage.memory or None, self.seconds.get(planned.stage.name)
+        same = all(self.values.get(key, value) == value for key, value in planned.record.values.items())
+        return Estimate(seconds, least, self.source) if same and seconds is not None else Estimate(None, least)
 
 
 def _estimate(planned: Planned, folder: Path, others: dict[str, tuple[Path, Record]]) -> Estimate:
