@@ -147,6 +147,17 @@ def test_a_model_loaded_again_gives_the_same_bits_from_memory_or_files(model, en
         xr.testing.assert_equal(again.coords.to_dataset(), ensemble.coords.to_dataset())
 
 
+def test_a_stopped_fit_goes_on_with_its_debiaser(model, fine, coarse, tmp_path, monkeypatch):
+    shutil.copytree(model.folder, tmp_path / "m")
+    (tmp_path / "m" / "model" / "conditional.json").unlink()  # stopped before it was whole
+    monkeypatch.delattr("subgrid.downscaling.model.plain.fit_debiaser_array")
+    options = {"debias_options": {"corrections": ()}, "key": jr.key(0), **TINY}
+    again = subgrid.fit(fine, coarse, folder=tmp_path / "m", **options)
+    assert again.checkpoint == model.checkpoint
+    same = eqx.tree_equal(again.coarse.debiaser, model.coarse.debiaser)
+    assert same is True
+
+
 def test_a_finished_folder_and_one_of_other_options_are_left_alone(model, fine, coarse, tmp_path):
     with pytest.raises(OutputExists, match=r"finished model already; use subgrid\.load"):
         subgrid.fit(fine, coarse, folder=model.folder, key=jr.key(0), **TINY)

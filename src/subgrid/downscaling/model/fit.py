@@ -23,7 +23,7 @@ from subgrid.data.store import OutputExists, check_free, write_json
 from subgrid.data.variables.wanted import Variable, Variables, wanted_variables
 from subgrid.downscaling.debiasing.fit import chosen_in_words
 from subgrid.downscaling.model.dated import open_dated, require_given
-from subgrid.downscaling.model.folder import PREPARATION, is_finished, load, save_preparation
+from subgrid.downscaling.model.folder import PREPARATION, is_finished, load, load_preparation, save_preparation
 from subgrid.downscaling.model.model import Model
 from subgrid.downscaling.model.plain import PlainPair, open_plain_pair
 from subgrid.downscaling.model.priors import prior_fit, sorted_settings
@@ -120,6 +120,13 @@ class _Call:
         itself = settings.prior == "bridge" and self.others.get("source") == "raw" and settings.debias == "auto"
         return replace(settings, debias="none") if itself else settings
 
+    def earlier_sides(self) -> tuple[CoarseSide, FineSide] | None:
+        """What an earlier call of the same archives and options fitted before it was stopped."""
+        if not (self.folder / PREPARATION).exists():
+            return None
+        say("debias: done by an earlier call")
+        return load_preparation(self.folder)
+
     def begin(self, wanted: dict[str, Any], sides: tuple[CoarseSide, FineSide]) -> None:
         """The folder is claimed when the archives and options have served, and not before."""
         if is_first_process():
@@ -186,10 +193,12 @@ def _fit_dated(call: _Call) -> None:
     prior = prior_fit(pair.inner_fields(), settings, own)
     wanted = _refuse_another(call.folder, call.key, [_asked(given), settings.asked(), call.others, *pair.digests()])
     _say(*pair.notes, str(prior.cost()))
-    with progress_of("debias") as update:
-        sides = pair.sides(settings, given, update)
-    _say(*(() if sides[0].choice is None else sides[0].choice.sentences()))
-    call.begin(wanted, sides)
+    sides = call.earlier_sides()
+    if sides is None:
+        with progress_of("debias") as update:
+            sides = pair.sides(settings, given, update)
+        _say(*(() if sides[0].choice is None else sides[0].choice.sentences()))
+        call.begin(wanted, sides)
     prior.train(call.folder, sides[0], key=call.key)
 
 
@@ -212,12 +221,15 @@ def _fit_plain(call: _Call) -> None:
     if settings.debias == "auto" and not shifted and (few := pair.corrections_in_words) is not None:
         _say(few)
     _say(*pair.notes, str(prior.cost()))
-    with progress_of("debias") as update:
-        options = {"folder": call.folder, "report": update, "key": substream(call.key, "debias")}
-        coarse_side, fine_side, summary = pair.sides(settings, shifted=shifted, **options)
-    _say(*filter(None, [chosen_in_words(summary)]))
-    call.begin(wanted, (coarse_side, fine_side))
-    prior.train(call.folder, coarse_side, key=call.key)
+    sides = call.earlier_sides()
+    if sides is None:
+        with progress_of("debias") as update:
+            options = {"folder": call.folder, "report": update, "key": substream(call.key, "debias")}
+            coarse_side, fine_side, summary = pair.sides(settings, shifted=shifted, **options)
+            sides = coarse_side, fine_side
+        _say(*filter(None, [chosen_in_words(summary)]))
+        call.begin(wanted, sides)
+    prior.train(call.folder, sides[0], key=call.key)
 
 
 def _say(*sentences: str) -> None:
