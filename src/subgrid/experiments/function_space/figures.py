@@ -37,7 +37,7 @@ def lines_plate(samples: Mapping[str, Fields]) -> Plate:
         for axes, (name, fields) in zip(panels, samples.items(), strict=True):
             _overlaid(axes, fields)
             axes.set_title(name)
-        panels[0].legend(ncols=len(SHADES), loc="upper right")
+        figure.legend(*panels[0].get_legend_handles_labels(), ncols=len(SHADES), loc="outside upper right")
         panels[-1].set_xlabel("place")
         return Plate(
             "samples",
