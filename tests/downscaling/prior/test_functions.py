@@ -9,6 +9,8 @@ import jax.random as jr
 import numpy as np
 import pytest
 
+from subgrid.diffusion.gaussian_steps import GaussianSDE
+from subgrid.diffusion.noise_levels import exponential_grid
 from subgrid.downscaling.prior.functions import (
     box_of,
     is_function_prior,
@@ -18,9 +20,12 @@ from subgrid.downscaling.prior.functions import (
 )
 from subgrid.downscaling.prior.model import PriorSettings
 from subgrid.downscaling.prior.training import TrainingSettings
-from subgrid.downscaling.upsampling.functions import KnownFunctionUpsampler
+from subgrid.downscaling.upsampling import functions as module
+from subgrid.downscaling.upsampling.functions import KnownFunctionUpsampler, standard_target, white_conditional
 from subgrid.functional.admissibility import check_noise
+from subgrid.functional.function_diffusion import FunctionDiffusion
 from subgrid.functional.gaussian_field import GaussianField, fit_gaussian_field
+from subgrid.functional.guidance import to_white
 from subgrid.numerics.operators import Subsample
 
 SETTINGS = PriorSettings(1, (16,), channels=(8,), n_blocks=1, patch=2)
@@ -78,6 +83,30 @@ def test_a_folder_loads_to_the_same_bits(trained):
     np.testing.assert_array_equal(draw(load_function_prior(folder)), draw(model))
 
 
+def known_sampler(model, operator, n_levels=4):
+    levels = exponential_grid(n_levels, sigma_min=model.smallest**0.5, sigma_max=model.largest**0.5)
+    return KnownFunctionUpsampler(model, operator, white_conditional(model, operator), levels, GaussianSDE)
+
+
+def test_what_the_gaussian_says_is_solved_exactly_at_any_number_of_levels(trained, monkeypatch):
+    """With the exact denoiser in place of the network's, four levels draw the conditional of the measured spectrum."""
+    model, operator = trained[0], Subsample((32,), 4)
+    space = dataclasses.replace(model.space, known=model.space.standard)
+    known = FunctionDiffusion(model.operator, space, model.largest, model.smallest)
+    y = jnp.asarray(np.random.default_rng(0).normal(size=(1, 8)), jnp.float32)
+    gaussian = white_conditional(model, operator).given(standard_target(model.space, operator, y))
+    monkeypatch.setattr(module, "WhiteDenoiser", lambda *_: gaussian.denoise)
+    sampler = known_sampler(known, operator)
+    sample = eqx.filter_jit(jax.vmap(lambda key: sampler(y, key=key)))
+    fields = model.space.standard.forward(sample(jr.split(jr.key(2), 2000)))
+    drawn = np.asarray(jax.vmap(lambda u: to_white(u, model.space.noise))(fields))
+    units = jnp.eye(32).reshape(32, 1, 32)
+    variances = jax.vmap(lambda z: gaussian.apply(lambda v: v, z))(units).reshape(32, 32).diagonal()
+    spread = np.sqrt(np.maximum(variances, 0))
+    np.testing.assert_allclose(drawn.mean(0)[0], gaussian.mean[0], atol=4 * spread.max() / np.sqrt(2000))
+    np.testing.assert_allclose(drawn.std(0)[0], spread, atol=0.07 * spread.max())  # four standard errors
+
+
 def test_a_conditional_model_of_functions_learns_what_y_says(fields, tmp_path):
     """y at every second point determines the fields, whose energy lies below: after 100 steps the loss has fallen."""
     operator, losses = Subsample((32,), 2), []
@@ -88,7 +117,7 @@ def test_a_conditional_model_of_functions_learns_what_y_says(fields, tmp_path):
     )  # fmt: skip
     assert losses[-1] < 0.8 * losses[0]  # nothing below 1 can be learned of Gaussian fields alone
     again, y = load_function_prior(tmp_path / "known"), jnp.asarray(fields[0, :, ::2])
-    one, other = (eqx.filter_jit(KnownFunctionUpsampler(m, (32,), 4))(y, key=jr.key(0)) for m in (model, again))
+    one, other = (eqx.filter_jit(known_sampler(m, operator))(y, key=jr.key(0)) for m in (model, again))
     assert one.shape == (1, 32)
     np.testing.assert_array_equal(one, other)
     with pytest.raises(ValueError, match="give known="):

@@ -13,8 +13,9 @@ from jaxtyping import Array, Float, Scalar
 from subgrid.data.normalise import Standardiser
 from subgrid.diffusion.gaussian_conditional import ConditionalGaussian, condition
 from subgrid.diffusion.gaussian_prior import GaussianPrior
+from subgrid.diffusion.samplers import draw
 from subgrid.downscaling.prior.functions import require_few_points
-from subgrid.downscaling.upsampling.guided import DiffusionUpsampler
+from subgrid.downscaling.upsampling.guided import DiffusionUpsampler, MethodFor
 from subgrid.downscaling.upsampling.particles import ParticleUpsampler
 from subgrid.functional.function_diffusion import FunctionDiffusion
 from subgrid.functional.gaussian_field import GaussianField
@@ -154,9 +155,7 @@ class FunctionUpsampler(eqx.Module):
         Returns:
             The same, standardised.
         """
-        standard = self.space.standard
-        mean = standard.inverse(jnp.zeros((len(y), *self.operator.fine_shape)))
-        return (y - self.operator(mean)) / jnp.asarray(standard.scale).reshape(-1, *(1,) * (y.ndim - 1))
+        return standard_target(self.space, self.operator, y)
 
     def white(self, u: Float[Array, "channel *fine"]) -> Float[Array, "channel *fine"]:
         """The white coordinates of a field.
@@ -171,25 +170,53 @@ class FunctionUpsampler(eqx.Module):
 
 
 class KnownFunctionUpsampler(eqx.Module):
-    """One draw of μ(·|y) from a conditional model of functions, by its probability flow: it needs no guidance.
+    """One draw of μ(·|y) from a conditional model of functions, which needs no guidance.
 
-    It keeps to y as closely as the network has learned to, not by construction.
+    What the Gaussian of the measured spectrum says of the field given y is solved exactly by the method. Members keep
+    to y as closely as the network has learned to, not by construction.
 
     Args:
         model: trained with y = C′u as the known field.
-        shape: of the fine grid.
-        n_levels: of noise, two evaluations each.
+        operator: C′ of the fine grid.
+        conditional: the Gaussian of its spectrum under C′, from `white_conditional`.
+        noise_levels: (level,), decreasing, of white coordinates; an evaluation each.
+        method: of sampling, given the Gaussian conditional.
     """
 
     model: FunctionDiffusion
     """Conditional."""
-    shape: tuple[int, ...] = eqx.field(static=True)
-    """Of the fine grid."""
-    n_levels: int = eqx.field(static=True)
-    """Of noise."""
+    operator: Coarsening
+    """C′."""
+    conditional: ConditionalGaussian
+    """Of white coordinates."""
+    noise_levels: Float[Array, " level"]
+    """Decreasing."""
+    method: MethodFor
+    """Given the Gaussian conditional."""
 
     def __call__(self, y: Float[Array, "channel *coarse"], *, key: Key) -> Float[Array, "channel *fine"]:
-        return self.model.sample(self.shape, known=y, n_levels=self.n_levels, key=key)
+        space, fine = self.model.space, tuple(self.operator.fine_shape)
+        gaussian = self.conditional.given(standard_target(space, self.operator, y))
+        denoiser = WhiteDenoiser(self.model.operator, space, fine, space.shown(y))
+        x = draw(denoiser, gaussian.mean.shape, self.noise_levels, method=self.method(gaussian), key=key)
+        return space.standard.inverse(from_white(x, space.noise))
+
+
+def standard_target(
+    space: FunctionSpace, operator: Coarsening, y: Float[Array, "channel *coarse"]
+) -> Float[Array, "channel *coarse"]:
+    """C′ of the standardised field for every field with C′u = y.
+
+    Args:
+        space: of the model.
+        operator: C′.
+        y: a coarse field, physical units.
+
+    Returns:
+        The same, standardised.
+    """
+    mean = space.standard.inverse(jnp.zeros((len(y), *operator.fine_shape)))
+    return (y - operator(mean)) / jnp.asarray(space.standard.scale).reshape(-1, *(1,) * (y.ndim - 1))
 
 
 def white_conditional(model: FunctionDiffusion, operator: Coarsening) -> ConditionalGaussian:
@@ -249,14 +276,15 @@ def trained_range(model: FunctionDiffusion) -> tuple[float, float]:
 
 
 class WhiteDenoiser(eqx.Module):
-    """D(x, σ) = W G(W⁻¹x, σ²) of a trained operator."""
+    """D(x, σ) = W G(W⁻¹x, σ²) of a trained operator, given what is known."""
 
     operator: ModewiseOperator | PointwiseOperator
     space: FunctionSpace = eqx.field(static=True)
     shape: tuple[int, ...] = eqx.field(static=True)
+    known: Float[Array, "known *given"] | None = None
 
     def __call__(self, x: Float[Array, "channel *fine"], sigma: Scalar) -> Float[Array, "channel *fine"]:
         return white_form(self._denoised, self.space.noise, self.shape)(x, sigma)
 
     def _denoised(self, v: Array, s: Scalar | float, known: None = None) -> Array:
-        return self.operator(v, s)
+        return self.operator(v, s, self.known)

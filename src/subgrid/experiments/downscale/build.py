@@ -147,6 +147,15 @@ def function_upsampler_of(config: DownscaleConfig, model: FunctionDiffusion, ope
     return FunctionUpsampler(white, operator, model.space)
 
 
+def known_function_upsampler_of(
+    config: DownscaleConfig, model: FunctionDiffusion, operator: Coarsening
+) -> KnownFunctionUpsampler:
+    """The sampler of a conditional model of functions, on the fine grid of C′."""
+    conditional = white_conditional(model, operator)
+    noise_range = sampling_range(leading_std(conditional.prior), trained_range(model), method_of(config))
+    return KnownFunctionUpsampler(model, operator, conditional, grid_of(config, noise_range), method_of(config))
+
+
 def _read_json(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
 
@@ -173,7 +182,7 @@ def _opened(config: DownscaleConfig, folder: Path, operator: Coarsening) -> AnyU
     if is_function_prior(folder):
         functions = load_function_prior(folder)
         if functions.space.known is not None:
-            return KnownFunctionUpsampler(functions, tuple(operator.fine_shape), max(2, n_evaluations(config) // 2))
+            return known_function_upsampler_of(config, functions, operator)
         return function_upsampler_of(config, functions, operator)
     if not is_conditional(folder):
         return upsampler_of(config, load_prior(folder), operator)
