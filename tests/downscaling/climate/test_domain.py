@@ -75,7 +75,7 @@ SLOW = ("interpolant", "rectified-flow", "schrodinger-bridge")
 @pytest.mark.parametrize(
     "method",
     [
-        "quantile-mapping", "quantile-delta-mapping", "gaussian", "reduced-ot",
+        "variance-scaling", "quantile-mapping", "quantile-delta-mapping", "gaussian", "reduced-ot",
         "flow-matching", *(pytest.param(method, marks=pytest.mark.slow) for method in SLOW),
     ],
 )  # fmt: skip

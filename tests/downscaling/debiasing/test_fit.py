@@ -134,6 +134,16 @@ def test_names_are_checked_before_anything_is_fitted():
         unchecked(fields(9), fields(9), IDENTITY, method="quantile", key=jr.key(0))
 
 
+def test_variance_scaling_by_its_name_is_from_the_coarse_to_the_coarsened():
+    every_second = Subsample((8,), 2)
+    fine = np.random.default_rng(1).normal(3.0, 2.0, size=(40, 1, 8)).astype(np.float32)
+    debiaser, summary = fit_debiaser_array(fields(50), fine, every_second, method="variance-scaling", key=jr.key(0))
+    moved, wanted = apply_debiaser(debiaser, fields(50)), np.asarray(every_second(jnp.asarray(fine)))
+    np.testing.assert_allclose(moved.mean(0), wanted.mean(0), atol=1e-5)  # both moments exactly, in float32
+    np.testing.assert_allclose(moved.std(0, ddof=1), wanted.std(0, ddof=1), rtol=1e-5)
+    assert summary == {}
+
+
 def test_no_corrections_give_the_map_itself():
     debiaser = NoDebiasing()
     assert correct(debiaser, jnp.ones((9, 4)), jnp.ones((9, 4)), (), n_quantiles=5) is debiaser

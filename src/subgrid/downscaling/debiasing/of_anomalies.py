@@ -14,7 +14,7 @@ from subgrid.downscaling.debiasing.bias_adjustment import fit_dynamical_transpor
 from subgrid.downscaling.debiasing.dynamic import TransportMethod, fit_transport
 from subgrid.downscaling.debiasing.series import Fieldwise, SeriesDebiaser, Weakened
 from subgrid.downscaling.debiasing.settings import ClimateDebiasMethod, TransportSettings
-from subgrid.downscaling.debiasing.static import Composed, NoDebiasing, fit_quantile_mapping
+from subgrid.downscaling.debiasing.static import Composed, NoDebiasing, fit_quantile_mapping, fit_variance_scaling
 from subgrid.numerics.streams import stream
 from subgrid.transport.ends import Ends
 from subgrid.transport.reduced import fit_reduced_map
@@ -72,6 +72,8 @@ def fit_climate_debiaser(
     match method:
         case "none":
             return Fieldwise(NoDebiasing())
+        case "variance-scaling":
+            return _weakened(Fieldwise(fit_variance_scaling(first, second)), strength)
         case "quantile-mapping":
             mapping = fit_quantile_mapping(first, second, n_quantiles=n_quantiles)
             return _weakened(Fieldwise(mapping), strength)
