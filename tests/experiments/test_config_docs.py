@@ -1,12 +1,16 @@
-"""The configuration pages name every key of every kind of experiment, with its true default, and no other."""
+"""The guide names every key of every kind of experiment, with its true default, and every name that a key takes."""
 
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import pytest
 
+from subgrid.downscaling.debiasing.fit import DebiasMethod
+from subgrid.downscaling.debiasing.settings import ClimateDebiasMethod
+from subgrid.downscaling.model.draws import SamplingSettings
+from subgrid.downscaling.upsampling.choices import GuidanceName, MethodName
 from subgrid.experiments import KINDS
 from subgrid.runs.config import Configuration, validate
 
@@ -115,3 +119,56 @@ def test_a_table_that_is_given_in_part_has_its_other_defaults(kind):
     found = validate(experiment.config, {**required, "run": {"seed": 1}}, origin="example")
     assert found.run == config.run.model_copy(update={"seed": 1})
     assert found.model_copy(update={"run": config.run}) == config
+
+
+# Names --------------------------------------------------------------------------------------------------------------
+
+
+def names_in(annotation: Any) -> set[str]:
+    """What the Literals of a type allow, wherever they stand in it."""
+    if get_origin(annotation) is Literal:
+        return {name for name in get_args(annotation) if isinstance(name, str)}
+    return {name for part in get_args(annotation) for name in names_in(part)}
+
+
+def told(key: str, page: str) -> str:
+    """What is said of a key: its row, and those of the keys that the row refers to, on its page or on the first."""
+    text = guide(page)
+    (row,) = re.findall(rf"^\| `{re.escape(key)}` \|.*", text, re.MULTILINE)
+    texts = text + guide("configuration.md")
+    others = re.findall(r"`(\w+\.\w+)`", row.removeprefix(f"| `{key}`"))
+    return row + "".join(re.findall(rf"^\| `(?:{'|'.join(map(re.escape, others)) or '-'})` \|.*", texts, re.MULTILINE))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_name_that_a_key_takes_stands_in_its_row(kind):
+    config = KINDS[kind].load().config
+    for table in config.model_fields:
+        for name, field in _model(config, table).items():
+            if names := names_in(field.annotation):
+                said = told(f"{table}.{name}", PAGES[kind])
+                left_out = [each for each in names if f'"{each}"' not in said]
+                assert not left_out, f"{PAGES[kind]}: the row of {table}.{name} leaves out {left_out}"
+
+
+def guide(page: str) -> str:
+    return (GUIDE / page).read_text(encoding="utf-8")
+
+
+def test_every_debiaser_has_a_row_in_the_guide():
+    """Of plain fields and of climate fields."""
+    parts = guide("debiasing.md").split("\n## Climate fields")
+    for names, text in zip((DebiasMethod, ClimateDebiasMethod), parts, strict=True):
+        first_cells = "\n".join(re.findall(r'^\| (`".*?) \|', text, re.MULTILINE))
+        left_out = [name for name in get_args(names) if f'`"{name}"`' not in first_cells]
+        assert not left_out, f"docs/guide/debiasing.md has no row of {left_out}"
+
+
+def test_every_guidance_and_every_sampler_is_told_of():
+    (row,) = re.findall(r"^\| `guidance` \|.*", guide("downscaling.md"), re.MULTILINE)
+    told = {"docs/guide/guidance.md": guide("guidance.md"), "its row in docs/guide/downscaling.md": row}
+    for where, text in {**told, "the docstring of SamplingSettings": SamplingSettings.__doc__}.items():
+        left_out = [name for name in get_args(GuidanceName) if f'"{name}"' not in text]
+        assert not left_out, f"{where} does not name the guidance {left_out}"
+    left_out = [name for name in get_args(MethodName) if f"`{name}`" not in guide("guidance.md")]
+    assert not left_out, f"docs/guide/guidance.md does not name the sampler {left_out}"
