@@ -15,9 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from subgrid.diffusion.driver import Method, evaluations_of_step, sample_with
 from subgrid.diffusion.gaussian_steps import IsotropicGaussian
 from subgrid.diffusion.propagation import moments_by_steps
-from subgrid.diffusion.samplers import Method, sample_with
 from subgrid.downscaling.prior.noise_range import leading_std, sampling_range
 from subgrid.downscaling.upsampling.choices import noise_grid, sampling_method
 from subgrid.downscaling.upsampling.guided import MethodFor
@@ -73,22 +73,6 @@ def levels_of(grid: str, n: int, method: MethodFor, std: float = 1.0) -> Float[n
 def n_levels(method: Method, evaluations: int) -> int:
     """The most levels that cost no more evaluations: each step its own, and the last one."""
     return (evaluations - 1) // evaluations_of_step(method) + 1
-
-
-def evaluations_of_step(method: Method) -> int:
-    """How often one step of a method for single values asks the denoiser: counted, its loops written out."""
-    asked = []
-
-    def denoiser(x, sigma):
-        asked.append(sigma)
-        return x
-
-    def step(x, noise):
-        return method.step(denoiser, x, method.init(x), jnp.asarray(2.0), jnp.asarray(1.0), noise=noise)
-
-    with jax.disable_jit():  # a loop would be traced once, however often it goes round
-        jax.eval_shape(step, jnp.zeros(1), jnp.zeros((method.n_noises, 1)))
-    return len(asked)
 
 
 def _padded(grid: str, counts: Sequence[int], method: MethodFor, std: float = 1.0) -> Float[np.ndarray, "count level"]:
