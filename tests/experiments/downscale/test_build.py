@@ -79,7 +79,14 @@ def test_evaluations_of_a_draw_are_counted_stage_by_stage(settings, n):
     assert build.n_evaluations(configured([*settings, "sampling.n_levels=8"])) == n
 
 
-@pytest.mark.parametrize("guidance", get_args(SamplingTable.model_fields["guidance"].annotation))
+LOOSE: set[str] = set()
+"""Guidances that do not mean to keep C′x = y."""
+
+
+@pytest.mark.parametrize(
+    "guidance",
+    [name for name in get_args(SamplingTable.model_fields["guidance"].annotation) if name not in LOOSE],
+)
 def test_every_guidance_keeps_the_coarse_field(guidance):
     config = configured([f"sampling.guidance={guidance}"])
     operator, y = Subsample((8,), 2), jr.normal(jr.key(1), (1, 4))

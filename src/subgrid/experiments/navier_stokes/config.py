@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from subgrid.downscaling.upsampling.choices import GuidanceName
 from subgrid.runs.config import (
     AsTuple,
     ConfigError,
@@ -181,7 +182,7 @@ class BaselinesTable(Table):
 class SamplingTable(Table):
     """How diffusion models are sampled."""
 
-    guidance: Literal["gaussian-gain", "moment-matching", "projection"] = "gaussian-gain"
+    guidance: GuidanceName = "gaussian-gain"
     """The closed-form gain needs no derivative of the network: a tenth of the cost of a draw by moment matching."""
     n_levels: Annotated[int, Field(ge=3)] = 32
     """Noise levels of the guided prior."""

@@ -27,6 +27,7 @@ from subgrid.experiments.sampler_errors.cases import (
     PRODUCTS,
     ComponentMoments,
     Given,
+    bend,
     component_moments,
     conditioned,
     covariance_of,
@@ -40,6 +41,7 @@ from subgrid.experiments.sampler_errors.cases import (
 )
 from subgrid.experiments.sampler_errors.config import SamplerErrorsTable
 from subgrid.numerics.noise import standard_normal
+from subgrid.runs.config import ConfigError
 from subgrid.types import Key
 
 Rows = list[dict[str, Any]]
@@ -50,6 +52,8 @@ GUIDED_GRID = "exponential"
 EVERY_METHOD = "36 points given means of 6"
 """The case in which every method is guided; the others have the first alone, since each takes seconds to compile."""
 PARTS = ("total", "inside a mode")
+AFFINE = 1e-9
+"""The most that a denoiser bends by rounding of float64."""
 LARGE = 100
 """Values: of more, propagation takes 64 times the operations and more, and ends at 32 evaluations."""
 
@@ -144,6 +148,18 @@ def _diagonal_errors(means: np.ndarray, variances: np.ndarray, exact: ComponentM
 
 
 # Through a guidance -------------------------------------------------------------------------------------------------
+
+
+def require_affine(guidances: Sequence[str]) -> None:
+    """Passes if moments can be carried through denoisers under all of these guidances; `ConfigError` if not."""
+    given = conditioned("36 points", 0.0)[1]
+    for guidance in guidances:
+        if (found := bend(guidance, given)) > AFFINE:
+            raise ConfigError(
+                f'sampler_errors.guidances names "{guidance}", under which the denoiser of a Gaussian is not affine '
+                f"(it bends by {found:.1g}); the table carries moments through every step, and they would not be those "
+                "of samples. Leave it out, and compare it with `subgrid samplers`."
+            )
 
 
 def guided_rows(table: SamplerErrorsTable, *, report: Callable[[str], None]) -> Rows:
