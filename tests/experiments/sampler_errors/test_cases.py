@@ -90,7 +90,7 @@ def test_the_bend_of_a_denoiser_is_measured(bent, monkeypatch):
         expected = np.linalg.norm(2 * bent * h**2) / np.linalg.norm(2 * h + 4 * bent * x * h)
         assert cases.bend("projection", conditioned(0.0)[1]) == pytest.approx(expected, abs=1e-12)
         if bent:
-            with pytest.raises(ConfigError, match='names "projection", under which .* is not affine'):
+            with pytest.raises(ConfigError, match=r'names "projection", under which .* is not affine'):
                 require_affine(["projection"])
         else:
             require_affine(["projection"])
