@@ -12,7 +12,8 @@ from subgrid.downscaling.debiasing.settings import ClimateDebiasMethod
 from subgrid.downscaling.model.draws import SamplingSettings
 from subgrid.downscaling.upsampling.choices import GuidanceName, MethodName
 from subgrid.experiments import KINDS
-from subgrid.runs.config import Configuration, validate
+from subgrid.runs.config import ConfigError, Configuration, toml_value, validate
+from subgrid.runs.documentation import documented as documented_by_itself
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide"
 ROW = re.compile(r"^\| `(\w+\.\w+)` \| (?:`([^`]*)`|–|required) \| \S", re.MULTILINE)
@@ -30,6 +31,12 @@ PAGES = {
 """Where the keys of a kind are documented, by the table that names it."""
 NAMES_ITS_RUN = ("configuration.md", "turbulence_configuration.md")
 """Pages that tell of the table [run] too: others refer to the first, which has the same keys."""
+
+
+def page_of(kind: str) -> str:
+    """Where a kind is documented."""
+    assert kind in PAGES, f'name the page of "{kind}" in PAGES of tests/experiments/test_config_docs.py'
+    return PAGES[kind]
 
 
 def example(kind: str) -> Configuration:
@@ -57,7 +64,7 @@ def documented(page: str) -> dict[str, object]:
 def configured(page: str) -> dict[str, object]:
     """Default by key of all kinds that the page tells of; None also for a key that has to be given."""
     values = {}
-    for kind in (kind for kind in KINDS if PAGES[kind] == page):
+    for kind in (kind for kind in KINDS if page_of(kind) == page):
         config = example(kind)
         for name in type(config).model_fields:
             if name == "run" and page not in NAMES_ITS_RUN:
@@ -69,7 +76,7 @@ def configured(page: str) -> dict[str, object]:
 
 
 def test_every_kind_of_experiment_has_a_page():
-    assert set(PAGES) == set(KINDS)
+    assert {*map(page_of, KINDS)} == {*PAGES.values()} and {*PAGES} == {*KINDS}
 
 
 @pytest.mark.parametrize("page", sorted(set(PAGES.values())))
@@ -89,7 +96,7 @@ def test_a_page_says_of_the_same_keys_that_they_are_required(page):
     required = {
         f"{table}.{key}"
         for kind in KINDS
-        if PAGES[kind] == page
+        if page_of(kind) == page
         for table in KINDS[kind].load().config.model_fields
         for key, field in _model(KINDS[kind].load().config, table).items()
         if field.is_required()
@@ -121,6 +128,36 @@ def test_a_table_that_is_given_in_part_has_its_other_defaults(kind):
     assert found.model_copy(update={"run": config.run}) == config
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_key_has_a_sentence(kind):
+    """`subgrid explain` says it, and the file that `subgrid init` writes."""
+    silent = [each.key for each in documented_by_itself(KINDS[kind].load()) if not each.about]
+    assert not silent, f"write a sentence below the fields {silent}"
+
+
+MAY_REPEAT = ("channels", "hidden", "variables")
+"""Widths of layers; and the variables of a climate, whose check has words of its own."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_array_names_anything_twice(kind):
+    config = KINDS[kind].load().config
+    for table in config.model_fields:
+        for key, field in _model(config, table).items():
+            if "tuple[" not in str(field.annotation) or key in MAY_REPEAT:
+                continue
+            first = field.default[0] if isinstance(field.default, tuple) and field.default else an_example_of(field)
+            given = {**KINDS[kind].load().example.get(table, {}), key: [first, first]}
+            with pytest.raises(ConfigError, match=rf"{table}\.{key}.*: names {re.escape(toml_value(first))} twice"):
+                validate(config, {table: given}, origin="example")
+
+
+def an_example_of(field: Any) -> Any:
+    """A value of an array that is empty, or text, by default."""
+    names = sorted(names_in(field.annotation))
+    return names[0] if names else ("tas" if "str" in str(field.annotation) else 4)
+
+
 # Names --------------------------------------------------------------------------------------------------------------
 
 
@@ -146,9 +183,9 @@ def test_every_name_that_a_key_takes_stands_in_its_row(kind):
     for table in config.model_fields:
         for name, field in _model(config, table).items():
             if names := names_in(field.annotation):
-                said = told(f"{table}.{name}", PAGES[kind])
+                said = told(f"{table}.{name}", page_of(kind))
                 left_out = [each for each in names if f'"{each}"' not in said]
-                assert not left_out, f"{PAGES[kind]}: the row of {table}.{name} leaves out {left_out}"
+                assert not left_out, f"docs/guide/{page_of(kind)}: the row of {table}.{name} leaves out {left_out}"
 
 
 def guide(page: str) -> str:
