@@ -93,7 +93,7 @@ def test_every_guidance_keeps_the_coarse_field(guidance):
     white = GaussianPrior(jnp.zeros((1, 8)), jnp.eye(8)[:3, None], jnp.ones(3), jnp.ones(()), jnp.ones((1, 8)))
     guided = jax.jit(lambda x: build.guide_of(config, white)(white, operator, y)(x, jnp.asarray(0.7)))
     x = guided(jr.normal(jr.key(2), (1, 8)))
-    np.testing.assert_allclose(operator(x), y, atol=1e-5)
+    np.testing.assert_allclose(operator(x), y, atol=1e-5, err_msg="name it in LOOSE if it does not mean to")
 
 
 def test_operators_and_the_factor_that_would_connect():
