@@ -5,9 +5,10 @@ import jax
 import jax.random as jr
 
 from benchmarks.timing import median_seconds
+from subgrid.diffusion.driver import Method, sample
 from subgrid.diffusion.gaussian_steps import GaussianODE, GaussianSDE
 from subgrid.diffusion.noise_levels import exponential_grid
-from subgrid.diffusion.samplers import AncestralMultistep, ExponentialMultistep, Method, sample
+from subgrid.diffusion.samplers import AncestralMultistep, ExponentialMultistep
 from subgrid.downscaling.prior.gaussian_part import blank_gaussian_part
 from subgrid.downscaling.prior.model import PriorSettings, build_denoiser
 

@@ -34,13 +34,14 @@ import numpy as np
 
 from subgrid.data.batches import draw_batch
 from subgrid.diffusion.denoiser import Preconditioned, gaussian_denoiser, score_from_denoiser
+from subgrid.diffusion.driver import draw
 from subgrid.diffusion.gaussian_steps import GaussianSDE
 from subgrid.diffusion.guidance.moments import moment_matching
 from subgrid.diffusion.guidance.projected import projection
 from subgrid.diffusion.noise_levels import exponential_grid
 from subgrid.diffusion.objective import denoising_loss, karras_weight, log_uniform_levels
 from subgrid.diffusion.process import VarianceExploding, VariancePreserving, perturb
-from subgrid.diffusion.samplers import AncestralMultistep, EulerMaruyama, ExponentialMultistep, Heun, draw
+from subgrid.diffusion.samplers import AncestralMultistep, EulerMaruyama, ExponentialMultistep, Heun
 from subgrid.diffusion.stationary_prior import fit_stationary_prior
 from subgrid.networks.unet import UNet, UNetSettings
 from subgrid.numerics.operators import Subsample

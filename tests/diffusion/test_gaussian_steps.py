@@ -9,8 +9,9 @@ import jax.random as jr
 import numpy as np
 import pytest
 
-from subgrid.diffusion import samplers
+from subgrid.diffusion import driver
 from subgrid.diffusion.denoiser import gaussian_denoiser
+from subgrid.diffusion.driver import Method, sample_with
 from subgrid.diffusion.gaussian_conditional import condition
 from subgrid.diffusion.gaussian_prior import GaussianPrior
 from subgrid.diffusion.gaussian_steps import GaussianODE, GaussianSDE, IsotropicGaussian, transition_variance
@@ -19,7 +20,7 @@ from subgrid.diffusion.guidance.moments import moment_matching
 from subgrid.diffusion.noise_levels import exponential_grid, karras_grid, time_grid
 from subgrid.diffusion.process import CosineVariancePreserving, VariancePreserving
 from subgrid.diffusion.propagation import sampled_moments
-from subgrid.diffusion.samplers import Heun, Method, sample_with
+from subgrid.diffusion.samplers import Heun
 from subgrid.numerics.from_numpy import from_numpy
 from subgrid.numerics.operators import BlockMean, Subsample
 
@@ -27,7 +28,7 @@ from ..cases import few
 from .gaussian_fields import as_prior, largest_error, matrix_of, posterior, ring, torus
 from .mixture import EXACT, denoise_mixture, gaussian_of_mixture, moments, normal_quadrature
 
-draw, sample = map(eqx.filter_jit, (samplers.draw, samplers.sample))  # one program, not one for each operation
+draw, sample = map(eqx.filter_jit, (driver.draw, driver.sample))  # one program, not one for each operation
 METHODS = [GaussianSDE, GaussianODE]
 GRIDS = {
     "VE exponential": exponential_grid,

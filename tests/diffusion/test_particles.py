@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal, norm
 
+from subgrid.diffusion.driver import draw
 from subgrid.diffusion.gaussian_conditional import condition
 from subgrid.diffusion.gaussian_prior import GaussianPrior
 from subgrid.diffusion.gaussian_steps import GaussianSDE
@@ -29,7 +30,6 @@ from subgrid.diffusion.particles import (
     sample_particles,
     systematic_resampling,
 )
-from subgrid.diffusion.samplers import draw
 from subgrid.numerics.from_numpy import from_numpy
 from subgrid.numerics.operators import BlockMean, Subsample
 

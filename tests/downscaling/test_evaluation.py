@@ -66,7 +66,7 @@ def test_columns_of_the_table():
         assert row.group == "Fine grid"
         assert row.generated == row.floor  # the independent itself was the candidate
         assert row.raw is None
-        assert row.as_dict()["about"] == ABOUT[row.metric]
+        assert row.as_dict()["about"] == ABOUT[row.metric].sentence
     assert by_metric(rows)["W1"].cubic == pytest.approx(1.0, rel=1e-4)
 
 
@@ -158,3 +158,22 @@ def test_debiasing_error_of_the_same_distribution_is_its_floor():
     errors = [debiasing_error(rng.normal(size=(n, 1, 50)), rng.normal(size=(1000, 1, 50))) for n in (250, 1000, 4000)]
     # Without the floor: √(1/n + 1/1000) of the means alone, .071, .045 and .035, and more of the outer quantiles.
     assert max(errors) < 0.05
+
+
+def test_what_doubles_with_the_field_has_its_unit():
+    """Every metric of the tables, of a field and of the field in units half as large; no name is listed here."""
+    truth, ensemble, centre = exchangeable()
+    operator = Subsample((POINTS,), 2)
+
+    def scores(unit: float) -> dict[str, float]:
+        a, b, c = unit * truth, unit * ensemble, unit * centre
+        both = ensemble_rows("", b, c, a[..., ::2], operator) + perfect_model_rows(a, b, c)
+        found = {row.metric: row.generated for row in both}
+        return distribution_scores(b[:, 0], a, 1) | found
+
+    once, twice = scores(1.0), scores(2.0)
+    assert {*once} == {*ABOUT}
+    for metric, about in ABOUT.items():
+        # float32, in sums of some thousand values that nearly cancel
+        factor = 2.0 if about.unit == "of the field" else 1.0
+        assert twice[metric] == pytest.approx(factor * once[metric], rel=1e-3, abs=1e-6), metric

@@ -77,7 +77,10 @@ def uses_of(run: Run) -> dict[str, list[tuple[str, ...]]]:
         case "functions":
             return {name: [(f"repetition {i}",) for i in range(3)] for name in get_args(Candidate)}
         case other:
-            raise NotImplementedError(f"{other}: say what its streams are used of.")
+            raise NotImplementedError(
+                f'say in uses_of, in tests/experiments/test_streams.py, what the streams of "{other}" are used of; '
+                "`return {}` where they are used by themselves"
+            )
 
 
 def uses_on_kolmogorov_flow(run: Run) -> dict[str, list[tuple[str, ...]]]:

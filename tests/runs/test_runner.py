@@ -298,6 +298,19 @@ def test_a_stage_that_is_left_to_others_is_reported_before_it_is_made_and_not_wh
     assert make_stages(run, [theirs], progress=False) is None
 
 
+@pytest.mark.parametrize("left", ["nothing", "an empty folder"])
+def test_a_stage_that_was_stopped_before_it_kept_anything_begins_anew(tmp_path, capsys, left):
+    with pytest.raises(Stopped):
+        launch(EXPERIMENT, None, tmp_path, [WORD, "letters.stop=true"])
+    (tmp_path / "draft.txt").unlink()
+    if left == "an empty folder":
+        (tmp_path / "draft.txt").mkdir()
+    assert actions(tmp_path)["write"] == "make"
+    if left == "nothing":
+        launch(EXPERIMENT, None, tmp_path, [WORD])
+        assert capsys.readouterr().err.splitlines() == ["  wrote alpha"]
+
+
 def test_a_stage_that_leaves_no_part_fails(tmp_path):
     with pytest.raises(RuntimeError, match=r"stage 'all' ended without all\.txt"):
         make_stages(opened(tmp_path), [Stage("all", lambda run, update: None, ("all.txt",))], progress=False)

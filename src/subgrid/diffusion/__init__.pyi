@@ -15,6 +15,17 @@ from .denoiser import (
     noise_from_denoiser as noise_from_denoiser,
     score_from_denoiser as score_from_denoiser,
 )
+from .driver import (
+    Method as Method,
+    denoise_once as denoise_once,
+    draw as draw,
+    draw_path as draw_path,
+    evaluations_of_step as evaluations_of_step,
+    no_memory as no_memory,
+    sample as sample,
+    sample_with as sample_with,
+    white_start as white_start,
+)
 from .gaussian_conditional import (
     ConditionalGaussian as ConditionalGaussian,
     checked_noise_variance as checked_noise_variance,
@@ -90,14 +101,6 @@ from .samplers import (
     EulerMaruyama as EulerMaruyama,
     ExponentialMultistep as ExponentialMultistep,
     Heun as Heun,
-    Method as Method,
-    denoise_once as denoise_once,
-    draw as draw,
-    draw_path as draw_path,
-    no_memory as no_memory,
-    sample as sample,
-    sample_with as sample_with,
-    white_start as white_start,
 )
 from .spectral_denoiser import (
     SpectralDenoiser as SpectralDenoiser,

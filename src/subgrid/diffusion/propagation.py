@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from subgrid.diffusion.samplers import Method, sample_with
+from subgrid.diffusion.driver import Method, sample_with
 from subgrid.types import Denoiser
 
 

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Scalar
 
-from subgrid.diffusion.samplers import Method, no_memory
+from subgrid.diffusion.driver import Method, no_memory
 from subgrid.types import Sample
 
 

@@ -4,7 +4,7 @@ The noise floor of a metric is that metric between two independent sets of the r
 """
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -32,28 +32,52 @@ from subgrid.verification.spectra import mean_energy_log_ratio
 MMD_SAMPLES = 4096
 """Samples used of each set for the MMD, whose cost is quadratic; its noise floor uses as many."""
 
+
+class About(NamedTuple):
+    """What a table says of a metric.
+
+    Args:
+        sentence: what it is, understood by itself.
+        unit: that of the field, or none.
+    """
+
+    sentence: str
+    unit: Literal["of the field", "none"]
+
+    def units(self, of_the_field: str, *, none: str = "1") -> str:
+        """Its units, where those of the field are known."""
+        return of_the_field if self.unit == "of the field" else none
+
+
 ABOUT = {
-    "covRMSE": "relative Frobenius error of the covariance between grid points",
-    "MELRu": "mean over wavenumbers of |ln(E/E_ref)|, all alike",
-    "MELRw": "the same, weighted by the reference energy",
-    "KLD": "KL(reference || prediction) of the values at each grid point, summed over points",
-    "KLD mean": "the same, mean over points",
-    "W1": "Wasserstein-1 distance of the values at each grid point, mean over points, in units of the field",
-    "MMD": "squared maximum mean discrepancy, Gaussian kernel of the reference's median distance",
-    "constraint RMSE": (
+    "covRMSE": About("relative Frobenius error of the covariance between grid points", "none"),
+    "MELRu": About("mean over wavenumbers of |ln(E/E_ref)|, all alike", "none"),
+    "MELRw": About("mean over wavenumbers of |ln(E/E_ref)|, weighted by the reference energy", "none"),
+    "KLD": About("KL(reference || prediction) of the values at each grid point, summed over points", "none"),
+    "KLD mean": About("KL(reference || prediction) of the values at each grid point, mean over points", "none"),
+    "W1": About(
+        "Wasserstein-1 distance of the values at each grid point, mean over points, in units of the field",
+        "of the field",
+    ),
+    "MMD": About("squared maximum mean discrepancy, Gaussian kernel of the reference's median distance", "none"),
+    "constraint RMSE": About(
         "mean of |C'x - y'| / |C'x|, a share without units: how exactly samples keep the coarse field; small for any "
-        "field whose mean is large, such as a temperature in kelvin"
+        "field whose mean is large, such as a temperature in kelvin",
+        "none",
     ),
-    "variability": "root mean variance across members: zero for a deterministic method",
-    "CRPS": (
+    "variability": About("root mean variance across members: zero for a deterministic method", "of the field"),
+    "CRPS": About(
         "fair continuous ranked probability score, mean over points (the mean absolute error of a single field); its "
-        "floor is the score of this ensemble where one of its own members plays the truth"
+        "floor is the score of this ensemble where one of its own members plays the truth",
+        "of the field",
     ),
-    "spread/skill": (
+    "spread/skill": About(
         "corrected ensemble spread over the error of the ensemble mean; 1 for a reliable ensemble; beside it the same "
-        "with one of the members as truth"
+        "with one of the members as truth",
+        "none",
     ),
 }
+"""Of every metric of a table of scores, here and in `verify`."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +105,7 @@ class Row:
     target: str = "0"
 
     def as_dict(self) -> dict:
-        return {**asdict(self), "about": ABOUT[self.metric]}
+        return {**asdict(self), "about": ABOUT[self.metric].sentence}
 
 
 def distribution_scores(
@@ -91,7 +115,8 @@ def distribution_scores(
 ) -> dict[str, float]:
     """All distributional metrics of one set of fields against another.
 
-    Each has a sentence in `ABOUT`. The MMD is that of at most 4096 samples of each set, as its cost is quadratic.
+    `ABOUT` says what each is, and its unit. The MMD is that of at most 4096 samples of each set, as its cost is
+    quadratic.
 
     Args:
         pred: (n, channel, *space), fields to evaluate, any unit; n ≥ 2.

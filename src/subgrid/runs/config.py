@@ -11,13 +11,28 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 AsTuple = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
 """Strict checking takes no list for a tuple, and TOML has arrays only."""
+
+
+def _distinct(values: Any) -> Any:
+    """As given, unless it is an array that names something twice: two stages would have one name, two rows one line."""
+    twice = [each for each in values if values.count(each) > 1] if isinstance(values, tuple) else []
+    if twice:
+        raise PydanticCustomError(
+            "twice", "names {value} twice; leave one of them out", {"value": toml_value(twice[0])}
+        )
+    return values
+
+
+Distinct = AfterValidator(_distinct)
+"""Of arrays of what is made or compared one by one."""
 Widths = Annotated[tuple[Positive, ...], AsTuple, Field(min_length=1)]
 """Of the hidden layers of a network."""
 Steps = Annotated[int, Field(ge=100, multiple_of=100)]

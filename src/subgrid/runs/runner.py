@@ -107,13 +107,19 @@ def _planned(run: Run, stage: Stage, fresh: Record, decisive: set[str]) -> Plann
         raise OutputExists(_refusal(folder, kept, found, finished=record.finished))
     on = replace(fresh, id=record.id, seconds=record.seconds, peak_memory=record.peak_memory)
     if not record.finished:
-        return Planned(stage, "remake" if stage.if_changed == "remake" else "go on", on)
+        begun = any(_holds_something(folder / part) for part in kept)
+        return Planned(stage, "remake" if stage.if_changed == "remake" else "go on" if begun else "make", on)
     same, all_there = record.values == fresh.values, len(there) == len(stage.parts)
     if not all_there or (same and not stage.whole(run)):  # what is not whole yet has grown, and what was made stays
         return Planned(stage, "make", fresh)
     if stage.if_changed == "remake" and record.needs != fresh.needs:
         return Planned(stage, "remake", fresh)
     return Planned(stage, "keep", record) if same else Planned(stage, "go on", on)
+
+
+def _holds_something(path: Path) -> bool:
+    """Whether there is anything to go on with."""
+    return path.is_file() or any(path.iterdir())
 
 
 def _other_needs(record: Record, fresh: Record, stage: Stage) -> str | None:

@@ -7,10 +7,11 @@ import jax.random as jr
 import numpy as np
 import pytest
 
+from subgrid.diffusion.driver import sample
 from subgrid.diffusion.gaussian_prior import GaussianPrior
 from subgrid.diffusion.guidance.gaussian import gaussian_gain
 from subgrid.diffusion.noise_levels import karras_grid
-from subgrid.diffusion.samplers import AncestralMultistep, sample
+from subgrid.diffusion.samplers import AncestralMultistep
 from subgrid.numerics.from_numpy import from_numpy
 from subgrid.numerics.operators import BlockMean, Subsample
 

@@ -5,9 +5,10 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
+from subgrid.diffusion.driver import sample
 from subgrid.diffusion.guidance.known_values import inpainting
 from subgrid.diffusion.noise_levels import karras_grid
-from subgrid.diffusion.samplers import Ancestral, sample
+from subgrid.diffusion.samplers import Ancestral
 
 KNOWN = jax.device_put(np.array([[True, False, False, True]]))
 VALUES = jax.device_put(np.float32([[2.0, np.nan, np.nan, -1.0]]))

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from subgrid.diffusion.denoiser import gaussian_denoiser
+from subgrid.diffusion.driver import sample
 from subgrid.diffusion.gaussian_prior import GaussianPrior
 from subgrid.diffusion.guidance.gaussian import gaussian_gain, innovations
 from subgrid.diffusion.guidance.moments import moment_matching, safeguarded_conjugate_gradient, solve_residual
 from subgrid.diffusion.noise_levels import karras_grid
-from subgrid.diffusion.samplers import AncestralMultistep, ExponentialMultistep, sample
+from subgrid.diffusion.samplers import AncestralMultistep, ExponentialMultistep
 from subgrid.numerics.operators import BlockMean, SparseCoarsening, Subsample
 
 from ...cases import few

@@ -17,7 +17,7 @@ from subgrid.data.variables.wanted import Variable
 from subgrid.downscaling.climate.coarse_fit import FittedOn
 from subgrid.downscaling.debiasing.dynamic import DynamicTransport
 from subgrid.downscaling.debiasing.series import Fieldwise
-from subgrid.downscaling.debiasing.static import Composed, NoDebiasing, QuantileMapping
+from subgrid.downscaling.debiasing.static import Composed, NoDebiasing, QuantileMapping, VarianceScaling
 from subgrid.downscaling.debiasing.tried import Candidate, DebiasingChoice
 from subgrid.downscaling.interpolation.places import AtPoints
 from subgrid.downscaling.model.seen import SeenFields
@@ -182,6 +182,7 @@ EXAMPLES: dict[str, Any] = {
     "field by field": Fieldwise(MAPPING, 17),
     "no debiasing": NoDebiasing(),
     "composed": Composed((NoDebiasing(), MAPPING)),
+    "variance scaling": VarianceScaling(on_device(2, 3), on_device(2, 3), on_device(2, 3)),
     "quantile mapping": MAPPING,
     "entropic map": EntropicMap(on_device(9, 3), on_device(3), on_device(9), 0.1),
     "gaussian map": GaussianMap(on_device(3, 3), on_device(3), on_device(3)),

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from subgrid.data.normalise import Standardiser
+from subgrid.diffusion.driver import draw
 from subgrid.diffusion.gaussian_conditional import condition
 from subgrid.diffusion.gaussian_prior import GaussianPrior
 from subgrid.diffusion.gaussian_steps import GaussianODE, GaussianSDE, IsotropicGaussian
 from subgrid.diffusion.guidance.moments import moment_matching
 from subgrid.diffusion.noise_levels import exponential_grid, karras_grid
-from subgrid.diffusion.samplers import Ancestral, EulerMaruyama, ExponentialMultistep, Heun, draw
+from subgrid.diffusion.samplers import Ancestral, EulerMaruyama, ExponentialMultistep, Heun
 from subgrid.downscaling.upsampling.guided import DiffusionUpsampler, method_for
 from subgrid.downscaling.upsampling.level_checks import (
     MOST,

@@ -10,9 +10,9 @@ import pytest
 
 from subgrid.data.fields import DataError
 from subgrid.data.normalise import Standardiser
-from subgrid.diffusion import samplers
+from subgrid.diffusion.driver import Method
 from subgrid.diffusion.gaussian_prior import GaussianPrior
-from subgrid.diffusion.gaussian_steps import GaussianODE, GaussianSDE, IsotropicGaussian
+from subgrid.diffusion.gaussian_steps import IsotropicGaussian
 from subgrid.downscaling.prior.gaussian_part import blank_gaussian_part
 from subgrid.downscaling.prior.model import Prior, PriorSettings, build_denoiser
 from subgrid.experiments.downscale import build
@@ -54,38 +54,46 @@ def test_the_sampler_goes_by_the_range_in_the_model_not_in_the_configuration():
         assert (upsampler.noise_levels[0], upsampler.noise_levels[-1]) == (np.float32(last), np.float32(0.02))
 
 
-METHODS = [
-    ("gaussian-sde", GaussianSDE),
-    ("gaussian-ode", GaussianODE),
-    ("ode-multistep", samplers.ExponentialMultistep),
-    ("heun", samplers.Heun),
-    ("sde-multistep", samplers.AncestralMultistep),
-    ("ancestral", samplers.Ancestral),
-    ("euler-maruyama", samplers.EulerMaruyama),
-    ("predictor-corrector", samplers.Corrected),
-]
 WHITE = IsotropicGaussian(*jax.device_put((np.zeros((1, 8), np.float32), np.float32(1.0))))
 
 
-@pytest.mark.parametrize(("name", "method"), METHODS)
-def test_every_method_is_built(name, method):
+@pytest.mark.parametrize("name", get_args(SamplingTable.model_fields["method"].annotation))
+def test_every_method_is_built(name):
+    """Which one it is, `tests/diffusion/test_samplers.py` sees by the numbers of each name."""
     made = build.method_of(configured([f"sampling.method={name}"]))(WHITE)
-    assert isinstance(made, method) and isinstance(made, samplers.Method)
-    assert getattr(made, "reference", WHITE) is WHITE
+    assert isinstance(made, Method) and getattr(made, "reference", WHITE) is WHITE
 
 
-def test_no_method_is_left_out_of_the_test():
-    assert {case[0] for case in METHODS} == set(get_args(SamplingTable.model_fields["method"].annotation))
+@pytest.mark.parametrize(
+    ("settings", "n"),
+    [
+        (["downscaling.method=diffusion", "sampling.method=gaussian-sde"], 8),
+        (["downscaling.method=diffusion", "sampling.method=heun"], 15),  # seven steps, and the last denoising
+        (["downscaling.method=diffusion", "sampling.method=predictor-corrector"], 15),
+        (["downscaling.method=conditional-diffusion"], 8),
+        (["downscaling.method=conditional-diffusion", "sampling.method=heun"], 14),  # the mean, six steps, the last
+        (["downscaling.method=conditional-flow"], 8),
+    ],
+)
+def test_evaluations_of_a_draw_are_counted_stage_by_stage(settings, n):
+    assert build.n_evaluations(configured([*settings, "sampling.n_levels=8"])) == n
 
 
-@pytest.mark.parametrize("guidance", get_args(SamplingTable.model_fields["guidance"].annotation))
+LOOSE: set[str] = set()
+"""Guidances that do not mean to keep C′x = y."""
+
+
+@pytest.mark.parametrize(
+    "guidance",
+    [name for name in get_args(SamplingTable.model_fields["guidance"].annotation) if name not in LOOSE],
+)
 def test_every_guidance_keeps_the_coarse_field(guidance):
     config = configured([f"sampling.guidance={guidance}"])
     operator, y = Subsample((8,), 2), jr.normal(jr.key(1), (1, 4))
     white = GaussianPrior(jnp.zeros((1, 8)), jnp.eye(8)[:3, None], jnp.ones(3), jnp.ones(()), jnp.ones((1, 8)))
     guided = jax.jit(lambda x: build.guide_of(config, white)(white, operator, y)(x, jnp.asarray(0.7)))
     x = guided(jr.normal(jr.key(2), (1, 8)))
-    np.testing.assert_allclose(operator(x), y, atol=1e-5)
+    np.testing.assert_allclose(operator(x), y, atol=1e-5, err_msg="name it in LOOSE if it does not mean to")
 
 
 def test_operators_and_the_factor_that_would_connect():

@@ -63,6 +63,7 @@ def test_checkpoints_of_other_settings_are_refused_before_the_first_measurement(
     run, other = (GaussianBridgeRun(config(sigma), tmp_path) for sigma in (1.0, 2.0))
     write_record(tmp_path, plan(run, RECIPE.stages(run.config))[0].record)
     (tmp_path / "d2").mkdir()
+    (tmp_path / "d2" / "1").write_text("a checkpoint")
     assert plan(run, RECIPE.stages(run.config))[0].action == "go on"
     with pytest.raises(OutputExists, match=r"d2 was made with gaussian_bridge.sigma = 1.0, not 2.0; remove d2 to"):
         plan(other, RECIPE.stages(other.config))

@@ -12,6 +12,7 @@ from scipy.stats import norm
 from subgrid.downscaling.upsampling.choices import GuidanceName
 from subgrid.experiments.sampler_errors import cases
 from subgrid.experiments.sampler_errors.config import SamplerErrorsConfig, SamplerErrorsTable, check
+from subgrid.experiments.sampler_errors.errors import AFFINE, require_affine
 from subgrid.runs.config import ConfigError
 
 
@@ -52,7 +53,10 @@ def test_mixture_by_quadrature():
 def test_every_guidance_can_be_measured(name):
     check(SamplerErrorsConfig(sampler_errors=SamplerErrorsTable(guidances=(name,))))
     with jax.enable_x64(True):
-        given = conditioned(0.0)[0]
+        given = conditioned(0.0)[1]
+        if cases.bend(name, given) > AFFINE:
+            with pytest.raises(ConfigError, match=f'names "{name}".* not affine'):
+                require_affine([name])
         denoised = jax.jit(lambda x, sigma: cases.guided(name, given)(x, sigma))(np.ones((1, 36)), 0.5)
         assert np.isfinite(denoised).all()
 
@@ -74,6 +78,22 @@ def test_guidances_of_a_gaussian_denoise_as_its_conditional(name, noise):
 
 def test_projection_is_for_exact_values_alone():
     assert not cases.takes_noise("projection", conditioned(0.05)[0])
+
+
+@pytest.mark.parametrize("bent", [0.0, 0.3])
+def test_the_bend_of_a_denoiser_is_measured(bent, monkeypatch):
+    """D̃ = x + bent·x²: the second difference is 2·bent·h², the first 2h + 4·bent·xh."""
+    guide = lambda denoiser, operator, y: lambda x, sigma: x + bent * x**2  # noqa: E731
+    monkeypatch.setattr(cases.choices, "guidance", lambda name, *_, **__: guide)
+    with jax.enable_x64(True):
+        x, h = np.random.default_rng(0).normal(size=(2, 1, 36))
+        expected = np.linalg.norm(2 * bent * h**2) / np.linalg.norm(2 * h + 4 * bent * x * h)
+        assert cases.bend("projection", conditioned(0.0)[1]) == pytest.approx(expected, abs=1e-12)
+        if bent:
+            with pytest.raises(ConfigError, match=r'names "projection", under which .* is not affine'):
+                require_affine(["projection"])
+        else:
+            require_affine(["projection"])
 
 
 def test_a_guidance_of_unknown_cost_is_refused_before_the_run(monkeypatch):

@@ -1,12 +1,14 @@
 """The errors of samplers against closed forms."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.linalg import sqrtm
 
-from subgrid.diffusion.resampling import Resampled
-from subgrid.diffusion.samplers import Ancestral, AncestralMultistep, Corrected, ExponentialMultistep, Heun
+from subgrid.diffusion.driver import sample_with
+from subgrid.diffusion.noise_levels import exponential_grid
+from subgrid.downscaling.upsampling.choices import METHODS
 from subgrid.experiments.sampler_errors import cases, errors as sampler_errors
 from subgrid.experiments.sampler_errors.config import SamplerErrorsTable
 
@@ -59,25 +61,18 @@ def test_distance_of_gaussians():
     assert sampler_errors.gaussian_errors(m, P, m, P)["error"] < 1e-6
 
 
-@pytest.mark.parametrize(
-    ("method", "n"),
-    [
-        (Heun(), 2),
-        (Ancestral(), 1),
-        (ExponentialMultistep(), 1),
-        (Corrected(Ancestral(), n_corrections=3), 4),
-        (Corrected(Heun()), 3),
-        (Resampled(AncestralMultistep(), n_resamples=5), 5),
-    ],
-    ids=lambda value: type(value).__name__,
-)
-def test_evaluations_of_a_step_are_counted(method, n):
-    assert sampler_errors.evaluations_of_step(method) == n
+@pytest.mark.parametrize("name", METHODS)
+def test_levels_that_evaluations_pay_for(name):
+    """What a whole draw asks of the denoiser, counted: at most 32, and with one level more it would be more."""
+    method = METHODS[name](cases.gaussian_of_mixture((1,), std=0.3))
 
+    def asked(n):
+        calls = []
+        denoiser = lambda x, sigma: calls.append(sigma) or x  # noqa: E731
+        noises = jnp.zeros((n, method.n_noises, 1))
+        with jax.disable_jit():  # a loop would be traced once
+            sample_with(denoiser, jnp.ones(1), exponential_grid(n), noises, method=method)
+        return len(calls)
 
-def test_levels_that_evaluations_pay_for():
-    counts = {"gaussian-sde": 32, "gaussian-ode": 32, "heun": 16, "predictor-corrector": 16}
-    for name, n in counts.items():
-        assert (
-            sampler_errors.n_levels(sampler_errors.method_of(name)(cases.gaussian_of_mixture((1,), std=0.3)), 32) == n
-        )
+    n = sampler_errors.n_levels(method, 32)
+    assert asked(n) <= 32 < asked(n + 1)

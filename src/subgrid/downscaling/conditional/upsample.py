@@ -5,11 +5,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from subgrid.data.normalise import Standardiser
+from subgrid.diffusion.driver import draw
 from subgrid.diffusion.gaussian_conditional import ConditionalGaussian
 from subgrid.diffusion.gaussian_prior import GaussianPrior
 from subgrid.diffusion.gaussian_steps import GaussianSDE
 from subgrid.diffusion.noise_levels import exponential_grid
-from subgrid.diffusion.samplers import draw
 from subgrid.downscaling.conditional.flow import ConditionalFlow
 from subgrid.downscaling.conditional.model import ConditionalModel
 from subgrid.downscaling.conditional.refinement import ConditionalDenoiser

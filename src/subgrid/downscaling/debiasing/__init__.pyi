@@ -24,6 +24,8 @@ from .static import (
     Composed as Composed,
     NoDebiasing as NoDebiasing,
     QuantileMapping as QuantileMapping,
+    VarianceScaling as VarianceScaling,
     fit_quantile_mapping as fit_quantile_mapping,
+    fit_variance_scaling as fit_variance_scaling,
 )
 from .tried import DebiasingChoice as DebiasingChoice

@@ -48,7 +48,7 @@ STRENGTHS = (0.2, 0.4, 0.6, 0.8, 1.0)
 CANDIDATES: tuple[ClimateDebiasMethod, ...] = ("none", "quantile-mapping", "gaussian")
 """Of "auto": methods that fit in well under a second, so that all pairs of folds can be tried. Over Iberia reduced
 transport scores like the Gaussian map within the spread of folds, at fifty times the time; dynamic ones cost more."""
-QUICK = ("none", "quantile-mapping", "quantile-delta-mapping", "gaussian")
+QUICK = ("none", "variance-scaling", "quantile-mapping", "quantile-delta-mapping", "gaussian")
 """Methods that are fitted for every pair of folds; with another one among the candidates, each fold meets one other."""
 SURE = 0.9999
 """A correlation beyond which values of Z count as one: of cells that are nearly one."""

@@ -21,7 +21,7 @@ from subgrid.downscaling.debiasing.settings import (
     EntropicSettings,
     require_corrections,
 )
-from subgrid.downscaling.debiasing.static import Composed, NoDebiasing, fit_quantile_mapping
+from subgrid.downscaling.debiasing.static import Composed, NoDebiasing, fit_quantile_mapping, fit_variance_scaling
 from subgrid.downscaling.settings import symmetries_of
 from subgrid.numerics.streams import substream
 from subgrid.numerics.symmetries import SymmetryGroup, augmented
@@ -32,6 +32,7 @@ from subgrid.types import Coarsening, Debiaser, Key, NotedReport, ProgressReport
 
 DebiasMethod: TypeAlias = Literal[
     "none",
+    "variance-scaling",
     "quantile-mapping",
     "gaussian",
     "entropic-ot",
@@ -63,9 +64,9 @@ def fit_debiaser_array(
         fine: (m, channel, *fine), same unit; unpaired.
         operator: C′.
         settings: of all methods.
-        method: "none"; "quantile-mapping", point by point; "gaussian", the linear map that matches mean and covariance;
-            "entropic-ot", entropic transport of whole fields, the default; or a dynamic transport (see
-            `fit_transport`).
+        method: "none"; point by point "variance-scaling", of mean and standard deviation, and "quantile-mapping";
+            "gaussian", the linear map that matches mean and covariance; "entropic-ot", entropic transport of whole
+            fields, the default; or a dynamic transport (see `fit_transport`).
         folder: of dynamic transports, for checkpoints, from which the same call resumes; none by default.
         report: `report(done, total, note)`, of transports.
         key: of samples, weights and training.
@@ -86,6 +87,8 @@ def fit_debiaser_array(
     match method:
         case "none":
             return NoDebiasing(), {}
+        case "variance-scaling":
+            return fit_variance_scaling(*_ends(coarse, fine, operator)), {}
         case "quantile-mapping":
             source, target = _ends(coarse, fine, operator)
             return fit_quantile_mapping(source, target, n_quantiles=settings.n_quantiles), {}

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from inspect import signature
-from typing import Any, get_args
+from typing import Any, assert_never, get_args
 
 import jax.numpy as jnp
 import numpy as np
@@ -14,7 +14,7 @@ from subgrid.downscaling.debiasing.bias_adjustment import fit_dynamical_transpor
 from subgrid.downscaling.debiasing.dynamic import TransportMethod, fit_transport
 from subgrid.downscaling.debiasing.series import Fieldwise, SeriesDebiaser, Weakened
 from subgrid.downscaling.debiasing.settings import ClimateDebiasMethod, TransportSettings
-from subgrid.downscaling.debiasing.static import Composed, NoDebiasing, fit_quantile_mapping
+from subgrid.downscaling.debiasing.static import Composed, NoDebiasing, fit_quantile_mapping, fit_variance_scaling
 from subgrid.numerics.streams import stream
 from subgrid.transport.ends import Ends
 from subgrid.transport.reduced import fit_reduced_map
@@ -65,6 +65,8 @@ def fit_climate_debiaser(
         >>> debiaser = fit_climate_debiaser(source, target, method="quantile-mapping")
         >>> debiased = debiaser.adjust(source)
     """
+    if method not in get_args(ClimateDebiasMethod):
+        raise ValueError(f"method must be one of {get_args(ClimateDebiasMethod)}, got {method!r}.")
     if not 0 <= strength <= 1:
         raise ValueError(f"strength must lie between 0 and 1, got {strength}.")
     settings = replace(DYNAMIC, channels=tuple(hidden), **training)
@@ -72,6 +74,8 @@ def fit_climate_debiaser(
     match method:
         case "none":
             return Fieldwise(NoDebiasing())
+        case "variance-scaling":
+            return _weakened(Fieldwise(fit_variance_scaling(first, second)), strength)
         case "quantile-mapping":
             mapping = fit_quantile_mapping(first, second, n_quantiles=n_quantiles)
             return _weakened(Fieldwise(mapping), strength)
@@ -88,7 +92,7 @@ def fit_climate_debiaser(
             key = stream(0, "climate", "debiasing")
             transport, _ = fit_transport(Ends(first, second), settings, method=method, padding=None, key=key)
         case _:
-            raise ValueError(f"method must be one of {get_args(ClimateDebiasMethod)}, got {method!r}.")
+            assert_never(method)
     series = Fieldwise(transport)
     if marginals:
         mapping = fit_quantile_mapping(jnp.asarray(series.adjust(source)), second, n_quantiles=n_quantiles)

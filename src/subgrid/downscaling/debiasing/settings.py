@@ -10,6 +10,7 @@ from subgrid.numerics.symmetries import SymmetryGroup
 Correction: TypeAlias = Literal["covariance", "marginals"]
 ClimateDebiasMethod: TypeAlias = Literal[
     "none",
+    "variance-scaling",
     "quantile-mapping",
     "quantile-delta-mapping",
     "dotc",

@@ -1,4 +1,4 @@
-"""Debiasers T of one coarse field beside transport: none, quantile mapping point by point, and compositions."""
+"""Debiasers T of one coarse field beside transport: none, scaling and quantile mapping by points, and compositions."""
 
 import equinox as eqx
 import jax
@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from subgrid.numerics.from_numpy import from_numpy
 from subgrid.transport.unpaired import require_same_fields
 from subgrid.types import Debiaser
 
@@ -30,6 +31,69 @@ class Composed(eqx.Module):
         for part in self.parts:
             y = part(y)
         return y
+
+
+class VarianceScaling(eqx.Module):
+    """T(y)_i = m′_i + a_i (y_i − m_i) at every point i.
+
+    Args:
+        scale: a, the standard deviation of the target over that of the source.
+        source_mean: m.
+        target_mean: m′.
+    """
+
+    scale: Float[Array, "*coarse"]
+    source_mean: Float[Array, "*coarse"]
+    target_mean: Float[Array, "*coarse"]
+
+    @eqx.filter_jit
+    def __call__(self, y: Float[Array, "*coarse"]) -> Float[Array, "*coarse"]:
+        return self.target_mean + self.scale * (y - self.source_mean)
+
+
+def fit_variance_scaling(
+    source: Float[Array, "n *coarse"], target: Float[Array, "m *target_coarse"]
+) -> VarianceScaling:
+    """The map that moves mean m and standard deviation s of the source to those of the target, point by point.
+
+        T(y)_i = m′_i + (s′_i / s_i) (y_i − m_i)
+
+    Between Gaussians it is quantile mapping; it leaves the dependence between points as the coarse model has it. A
+    point whose source is constant, to what float32 resolves, has no s to divide by and is only shifted, by m′ − m:
+    linear scaling.
+
+    Args:
+        source: (n, *coarse), samples to map, n ≥ 2.
+        target: (m, *coarse), samples to map them onto, same unit, m ≥ 2.
+
+    Returns:
+        A map of one field, in float32.
+
+    Raises:
+        ValueError: if the shapes differ or a set has a single sample, of which there is no standard deviation.
+
+    References:
+        Teutschbein & Seibert (2012), doi:10.1016/j.jhydrol.2012.05.052.
+
+    Examples:
+        >>> scaling = fit_variance_scaling(coarse, coarsened)
+        >>> debiased = jax.vmap(scaling)(coarse)
+    """
+    require_same_fields(source, target)
+    if min(len(source), len(target)) < 2:
+        raise ValueError(
+            f"a standard deviation needs at least 2 samples; got {len(source)} coarse and {len(target)} fine. "
+            "Bring more data."
+        )
+    (m1, s1), (m2, s2) = _mean_and_deviation(source), _mean_and_deviation(target)
+    varies = s1 > np.finfo(np.float32).eps * np.abs(m1)
+    scale = np.divide(s2, s1, out=np.ones_like(s1), where=varies)
+    return VarianceScaling(*map(from_numpy, (scale, m1, m2)))
+
+
+def _mean_and_deviation(samples: Array) -> tuple[Float[np.ndarray, "*coarse"], Float[np.ndarray, "*coarse"]]:
+    values = np.asarray(samples, np.float64)
+    return values.mean(0), values.std(0, ddof=1)
 
 
 class QuantileMapping(eqx.Module):

@@ -6,12 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
+from subgrid.diffusion.driver import draw
 from subgrid.diffusion.gaussian_conditional import ConditionalGaussian
 from subgrid.diffusion.gaussian_steps import GaussianSDE
 from subgrid.diffusion.guidance.gaussian import gaussian_gain
 from subgrid.diffusion.noise_levels import exponential_grid
 from subgrid.diffusion.refinement import Refined
-from subgrid.diffusion.samplers import draw
 from subgrid.downscaling.prior.noise_range import leading_std, sampling_range
 from subgrid.downscaling.spread.calibration import SpreadCalibration
 

@@ -50,6 +50,7 @@ KINDS = {
     "field by field": "subgrid.downscaling.debiasing.series:Fieldwise",
     "no debiasing": "subgrid.downscaling.debiasing.static:NoDebiasing",
     "composed": "subgrid.downscaling.debiasing.static:Composed",
+    "variance scaling": "subgrid.downscaling.debiasing.static:VarianceScaling",
     "quantile mapping": "subgrid.downscaling.debiasing.static:QuantileMapping",
     "entropic map": "subgrid.transport.sinkhorn:EntropicMap",
     "gaussian map": "subgrid.transport.gaussian:GaussianMap",

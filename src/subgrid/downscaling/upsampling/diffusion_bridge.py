@@ -18,7 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from subgrid.diffusion.samplers import AncestralMultistep, Heun, sample
+from subgrid.diffusion.driver import sample
+from subgrid.diffusion.samplers import AncestralMultistep, Heun
 from subgrid.numerics.integration import heun_step, integrate
 from subgrid.numerics.noise import standard_normal
 from subgrid.types import Denoiser, Key

@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Array, Float, Scalar
 
 from subgrid.data.normalise import Standardiser
+from subgrid.diffusion.driver import draw
 from subgrid.diffusion.gaussian_conditional import ConditionalGaussian, condition
 from subgrid.diffusion.gaussian_prior import GaussianPrior
-from subgrid.diffusion.samplers import draw
 from subgrid.downscaling.prior.functions import require_few_points
 from subgrid.downscaling.upsampling.guided import DiffusionUpsampler, MethodFor
 from subgrid.downscaling.upsampling.particles import ParticleUpsampler

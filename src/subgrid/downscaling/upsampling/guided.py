@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from subgrid.data.normalise import Standardiser
+from subgrid.diffusion.driver import Method, draw
 from subgrid.diffusion.gaussian_conditional import ConditionalGaussian
 from subgrid.diffusion.gaussian_steps import Gaussian
-from subgrid.diffusion.samplers import Method, draw
 from subgrid.training.progress import starts_at
 from subgrid.types import Coarsening, Denoiser, Key, ProgressReport
 

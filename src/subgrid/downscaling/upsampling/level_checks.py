@@ -16,11 +16,11 @@ import jax.numpy as jnp
 from jax.scipy.stats import norm
 from jaxtyping import Array, Float
 
+from subgrid.diffusion.driver import Method, sample_with
 from subgrid.diffusion.gaussian_prior import GaussianPrior
 from subgrid.diffusion.gaussian_steps import GaussianODE, GaussianSDE, IsotropicGaussian
 from subgrid.diffusion.noise_levels import exponential_grid
 from subgrid.diffusion.propagation import sampled_moments
-from subgrid.diffusion.samplers import Method, sample_with
 from subgrid.downscaling.conditional.upsample import ConditionalUpsampler
 from subgrid.downscaling.prior.noise_range import ENOUGH, leading_std, solves_gaussians
 from subgrid.downscaling.upsampling.guided import DiffusionUpsampler, MethodFor

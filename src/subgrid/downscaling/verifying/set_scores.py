@@ -175,11 +175,11 @@ def _rows(
         Score(
             name,
             variable,
-            ensemble.units if name == "W1" else "",
+            ABOUT[name].units(ensemble.units, none=""),
             scores[name],
             floors[name],
             "0",
-            ABOUT[name],
+            ABOUT[name].sentence,
             _verdict(scores[name], max(floors[name], 2 / n) if name == "MMD" else floors[name]),
         )
         for name in scores

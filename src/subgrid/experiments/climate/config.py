@@ -14,11 +14,11 @@ from subgrid.downscaling.debiasing.settings import ClimateDebiasMethod
 from subgrid.downscaling.refined.prior import N_COMPONENTS, N_LEVELS
 from subgrid.downscaling.refined.refinement import RefinementSettings
 from subgrid.execution.runners import parse_scheduler
-from subgrid.runs.config import AsTuple, ConfigError, Configuration, Positive, PositiveFloat, RunTable, Table
+from subgrid.runs.config import AsTuple, ConfigError, Configuration, Distinct, Positive, PositiveFloat, RunTable, Table
 
 DEFAULT = RefinementSettings()
 """The library's own defaults: there are no others."""
-FilePaths = Annotated[str | tuple[str, ...], AsTuple]
+FilePaths = Annotated[str | tuple[str, ...], AsTuple, Distinct]
 
 
 def _checked(variables: tuple[str, ...] | dict[str, Any]) -> tuple[str, ...] | dict[str, Any]:
@@ -32,12 +32,12 @@ class ClimateTable(Table):
     """The fine reference: a file, a store, a folder, a glob, or a list of these. Relative to the configuration file."""
     coarse: FilePaths
     """The coarse model over the period of the reference; several members are pooled."""
-    scenario: Annotated[str | tuple[str, ...] | None, AsTuple] = None
+    scenario: Annotated[str | tuple[str, ...] | None, AsTuple, Distinct] = None
     """The same model over another period, to be downscaled with its change signal kept."""
     variables: Annotated[tuple[str, ...] | dict[str, Any], AsTuple, AfterValidator(_checked), Field(min_length=1)]
     """Names; or a table of names and what is said of each: its name or names in files, `{tas = "tg"}`, or `names`,
     `quantity`, `bounds` and `units`, `{hum = {names = ["rh", "hu"], bounds = [0, 100]}}`."""
-    orography: Annotated[str | tuple[str, ...] | None, AsTuple] = None
+    orography: Annotated[str | tuple[str, ...] | None, AsTuple, Distinct] = None
     """Static predictors for the network, regridded to the fine grid."""
     orography_variable: str | None = None
     """Its name in that file; by default it is found by its standard name, name or units."""
@@ -49,6 +49,7 @@ class ClimateTable(Table):
     step: Literal["day", "month"] | None = None
     """To which archives of shorter steps are averaged when they are opened, over complete days or months."""
     n_harmonics: Positive = 3
+    """Of the smooth climatology over the days of a year."""
     training: Literal["odd-winters", "even-winters", "all"] = "odd-winters"
     """Season years to choose and fit everything on; the others are downscaled and scored. "all" leaves none to score.
     `subgrid folds` makes both halves."""
@@ -73,51 +74,70 @@ class ClimateDebiasTable(Table):
     strength: Annotated[float, Field(ge=0, le=1)] | Literal["auto"] = "auto"
     """From none to full: of "gaussian" and "reduced-ot" how much of the difference of correlations is moved, of others
     how far each field is; "auto": by left-out training years."""
-    candidates: Annotated[tuple[ClimateDebiasMethod, ...], AsTuple, Field(min_length=1)] = CANDIDATES
+    candidates: Annotated[tuple[ClimateDebiasMethod, ...], AsTuple, Distinct, Field(min_length=1)] = CANDIDATES
     """Of the method "auto", from the least to the most correcting. Others than these take minutes for every fold."""
     marginals: bool = True
     """Quantile mapping of every coarse cell after a transport."""
     n_quantiles: Positive = 100
+    """Levels of quantile mapping."""
     explained_variance: Annotated[float, Field(gt=0, le=1)] = 0.9
+    """The share of variance that the components of "reduced-ot" hold."""
     n_steps: Positive = DYNAMIC.n_steps
     """Training steps of a dynamic transport: of a flow, of each of two rounds, of each iteration of a bridge."""
     batch_size: Positive = DYNAMIC.batch_size
+    """Days a training step."""
     learning_rate: PositiveFloat = DYNAMIC.learning_rate
+    """Peak of Adam's rate, which falls along a cosine."""
     hidden: Annotated[tuple[Positive, ...], AsTuple, Field(min_length=1)] = DYNAMIC.channels
+    """Hidden layers of the perceptron, which takes all kept cells at once."""
     sigma: PositiveFloat = DYNAMIC.sigma
+    """Noise of "interpolant" and "schrodinger-bridge", in standard deviations of the target's anomalies."""
     n_iterations: Positive = DYNAMIC.n_iterations
+    """Outer iterations of "schrodinger-bridge", each training the drift of one direction."""
     n_flow_steps: Positive = DYNAMIC.n_flow_steps
+    """Steps of the midpoint rule along the fitted velocity."""
 
 
 class ClimateComparisonTable(Table):
-    debiasers: Annotated[tuple[ClimateDebiasMethod, ...], AsTuple] = ()
+    debiasers: Annotated[tuple[ClimateDebiasMethod, ...], AsTuple, Distinct] = ()
     """Methods that `subgrid debias` fits beside each other, with the settings of [debias], and scores on the coarse
     cells of the season years that are not trained on."""
 
 
 class ClimatePriorTable(Table):
-    directions: Annotated[tuple[Positive, ...], AsTuple, Field(min_length=1)] = N_COMPONENTS
+    directions: Annotated[tuple[Positive, ...], AsTuple, Distinct, Field(min_length=1)] = N_COMPONENTS
     """Numbers of principal components to choose from, by the likelihood of left-out years."""
     channels: Annotated[tuple[Positive, ...], AsTuple, Field(min_length=1)] = DEFAULT.channels
+    """Width of each level of the refining network, finest first."""
     n_blocks: Positive = DEFAULT.n_blocks
+    """Residual blocks a level."""
     patch: Positive = DEFAULT.patch
+    """Fine cells an axis that the network takes together first."""
     n_steps: Annotated[int, Field(ge=0, multiple_of=20)] = DEFAULT.n_steps
     """Of the network, which is used only if its draws for years that it was not trained on have a lower CRPS, beyond
     the uncertainty of the difference; 0: none."""
     batch_size: Positive = DEFAULT.batch_size
+    """Fields a training step."""
     learning_rate: PositiveFloat = DEFAULT.learning_rate
+    """Peak of Adam's rate, after the warm-up."""
     sigma_min: PositiveFloat = DEFAULT.sigma_min
+    """Smallest noise level, in standard deviations of the anomalies."""
     sigma_max: PositiveFloat = DEFAULT.sigma_max
+    """Largest noise level, well above the standard deviation of the leading direction."""
 
 
 class ClimateSamplingTable(Table):
     n_levels: Annotated[int, Field(ge=4)] = N_LEVELS
+    """Noise levels of a draw, where a network refines the prior."""
     n_members: Annotated[int, Field(ge=3)] = 16
+    """Of every ensemble, for each member of the coarse model."""
     common_noise: bool = False
     """Whether member m has the same noise at the n-th time of the historical ensemble and of the scenario: the mean of
     a change has less sampling noise then, and the spread of its members is not its uncertainty."""
     scheduler: str = "serial"
+    """Who samples: "serial", "local:N", "dask://host:port", "slice:i/n", or "none" to prepare and train only."""
     bit_rounding: Annotated[int, Field(ge=1, le=23)] | None = None
+    """Bits of the mantissa that files keep; by default all."""
 
 
 class ClimateConfig(Configuration):

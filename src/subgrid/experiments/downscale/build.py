@@ -5,11 +5,14 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from subgrid.data.fields import DataError
+from subgrid.diffusion.driver import evaluations_of_step
 from subgrid.diffusion.gaussian_conditional import condition
 from subgrid.diffusion.gaussian_prior import GaussianPrior
+from subgrid.diffusion.gaussian_steps import IsotropicGaussian
 from subgrid.diffusion.objective import Quantile
 from subgrid.downscaling.conditional.model import (
     NOISE_RANGE,
@@ -193,8 +196,8 @@ def _opened(config: DownscaleConfig, folder: Path, operator: Coarsening) -> AnyU
         raise ConfigError(f"sampling.n_levels = {n}: {error}") from error
 
 
-def n_evaluations(config: DownscaleConfig) -> int:
-    """Noise levels of a draw, or steps; particles, second evaluations and derivatives for guidance are not counted."""
+def n_levels(config: DownscaleConfig) -> int:
+    """Noise levels of a draw, that of the network's own mean too, or steps."""
     given = config.sampling.n_levels
     match config.downscaling.method:
         case "bridge":
@@ -205,6 +208,16 @@ def n_evaluations(config: DownscaleConfig) -> int:
             return given or FLOW_STEPS
         case "diffusion":
             return given or GUIDED_LEVELS
+
+
+def n_evaluations(config: DownscaleConfig) -> int:
+    """Of the network, a draw; particles and derivatives for guidance are not counted."""
+    n, method = n_levels(config), config.downscaling.method
+    if method in ("bridge", "conditional-flow") or (method != "diffusion" and config.prior.kind == "function-space"):
+        return n
+    n_steps = n - (1 if method == "diffusion" else 2)  # after the last level, and the network's own mean, none follows
+    of_single_values = method_of(config)(IsotropicGaussian(jnp.zeros(1), jnp.ones(())))
+    return n + n_steps * (evaluations_of_step(of_single_values) - 1)
 
 
 def conditional_settings_of(

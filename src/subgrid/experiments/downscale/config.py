@@ -10,6 +10,7 @@ from subgrid.runs.config import (
     AsTuple,
     ConfigError,
     Configuration,
+    Distinct,
     Fraction,
     Positive,
     PositiveFloat,
@@ -30,11 +31,17 @@ Sampler = Literal[
 
 class DataTable(Table):
     source: Literal["kuramoto-sivashinsky", "files"] = "kuramoto-sivashinsky"
+    """Where both archives come from: simulated, or read from files."""
     fine: str | None = None
+    """Path of the fine archive; needed for "files"."""
     coarse: str | None = None
+    """Path of the coarse archive; needed for "files"."""
     variable: str | None = None
+    """The variable to read; not needed if a file holds only one."""
     n_trajectories: Positive = 512
+    """Simulated runs of each archive; the published number."""
     n_snapshots: Positive = 320
+    """Snapshots of each run; the published number."""
     periodic: bool = True
     """Whether all space axes wrap around: the padding of the network and of cubic interpolation."""
     translation_invariant: bool = True
@@ -45,39 +52,53 @@ class DataTable(Table):
 
 class CoarseningTable(Table):
     kind: Literal["subsample", "block-mean"] = "subsample"
+    """C′: every n-th point of an axis, or the mean of n points."""
     factor: Positive = 8
+    """n, the same along every axis."""
 
 
 class DebiasTable(Table):
     method: DebiasMethod = "entropic-ot"
+    """The map of coarse fields onto coarsened fine ones: of values point by point, or of whole fields."""
     n_samples: Positive = 4096
     """Of each set, for optimal transport: time and memory grow with the square."""
     epsilon: PositiveFloat | None = None
     """Entropy in units of the squared field, cost the full squared distance (twice the square of the blur); by default
     chosen from the fields, and doubled where the solver does not converge."""
     tolerance: PositiveFloat = 1e-2
+    """L1 error of the marginals at which Sinkhorn stops: 1 % of the mass misplaced."""
     max_iterations: Positive = 5000
-    corrections: Annotated[tuple[Literal["covariance", "marginals"], ...], AsTuple] = ("covariance", "marginals")
+    """Of Sinkhorn; without convergence the run stops instead of using a wrong map."""
+    corrections: Annotated[tuple[Literal["covariance", "marginals"], ...], AsTuple, Distinct] = (
+        "covariance",
+        "marginals",
+    )
     """After the transport, on training fields that it was not fitted on: what its blur took from them is restored."""
     n_quantiles: Positive = 200
+    """Levels of quantile mapping; "quantile-mapping" needs as many samples."""
     n_steps: Positive = 2000
     """Training steps of a dynamic transport: of a flow, of each of two rounds, of each iteration of a bridge."""
     batch_size: Positive = 256
+    """Fields a training step."""
     learning_rate: PositiveFloat = 1e-3
+    """Peak of Adam's rate, which falls along a cosine; constant for "schrodinger-bridge"."""
     channels: Annotated[tuple[Positive, ...], AsTuple, Field(min_length=1)] = (48,)
+    """Width of each level of the UNet of a dynamic transport, finest first; each further level halves the grid."""
     sigma: PositiveFloat = 0.5
     """Noise of "interpolant" and "schrodinger-bridge", in standard deviations of the target."""
     n_iterations: Positive = 4
+    """Outer iterations of "schrodinger-bridge", each training the drift of one direction."""
     n_flow_steps: Positive = 8
+    """Steps of the midpoint rule along the fitted velocity, two evaluations each."""
 
 
 class ComparisonTable(Table):
-    debiasers: Annotated[tuple[DebiasMethod, ...], AsTuple] = ()
+    debiasers: Annotated[tuple[DebiasMethod, ...], AsTuple, Distinct] = ()
     """Methods that `subgrid debias` fits beside each other, with the settings of [debias], and scores on held-out
     coarse fields."""
-    samplers: Annotated[tuple[Sampler, ...], AsTuple] = ()
+    samplers: Annotated[tuple[Sampler, ...], AsTuple, Distinct] = ()
     """What `subgrid samplers` scores beside each other, perfect model, from models trained alike."""
-    evaluations: Annotated[tuple[Positive, ...], AsTuple, Field(min_length=1)] = (1, 2, 4, 8, 16, 32)
+    evaluations: Annotated[tuple[Positive, ...], AsTuple, Distinct, Field(min_length=1)] = (1, 2, 4, 8, 16, 32)
     """Noise levels, or steps, at which each sampler is scored."""
 
 
@@ -93,8 +114,11 @@ class DownscalingTable(Table):
     sigma: PositiveFloat = 0.3
     """Of the bridge, in standard deviations of the fine field."""
     n_iterations: Positive = 4
+    """Of the bridge: outer iterations, each training the drift of one direction."""
     n_steps: Positive = 2000
+    """Of the bridge: training steps of an iteration."""
     n_sampling_steps: Positive = 30
+    """Of the bridge: Euler–Maruyama steps of a sample."""
 
 
 class PriorTable(Table):
@@ -104,36 +128,57 @@ class PriorTable(Table):
     n_points: Positive | None = None
     """Of the training grid of functions, an axis; by default half of the fine grid's."""
     process: ProcessName = "variance-exploding"
+    """Of noising, which sets the levels of "time-uniform" training and of the grid "process-time"."""
     sigma_min: PositiveFloat = 2e-3
+    """Smallest noise level of a prior, in standard deviations of the field."""
     sigma_max: PositiveFloat = 80.0
+    """Largest noise level of a prior, in standard deviations of the field: far above it."""
     channels: Annotated[tuple[Positive, ...], AsTuple, Field(min_length=1)] = (64, 128)
+    """Width of each level of the UNet, finest first; each further level halves the grid."""
     n_blocks: Positive = 2
+    """Residual blocks a level, each way."""
     patch: Positive = 4
-    attention_levels: Annotated[tuple[Annotated[int, Field(ge=0)], ...], AsTuple] = ()
+    """Points an axis gathered into channels before the first level."""
+    attention_levels: Annotated[tuple[Annotated[int, Field(ge=0)], ...], AsTuple, Distinct] = ()
+    """Levels that end in self-attention, 0 the finest."""
     dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of the arithmetic inside the network."""
     checkpoint: bool = False
+    """Whether activations are computed again in the backward pass: less memory, more time."""
 
 
 class TrainingTable(Table):
     n_steps: Positive = 4000
+    """Steps of the optimiser, a multiple of training.steps_per_dispatch."""
     batch_size: Positive = 64
+    """Fields a step."""
     learning_rate: PositiveFloat = 1e-3
+    """Peak of Adam's rate, decaying by a cosine to 1e-6, after Wan et al. (2023)."""
     warmup: Positive = 500
+    """Steps of linear warm-up, at most a tenth of all."""
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    """Of the moving average of the weights, which is what is kept."""
     noise_levels: LevelsName = "log-uniform"
+    """Of a prior: the distribution of σ in training."""
     steps_per_dispatch: Positive = 20
+    """Steps compiled into one call, between progress reports."""
     checkpoint_every: Positive = 1000
+    """Steps between checkpoints; Ctrl-C saves too."""
     tensorboard: bool = False
+    """Whether TensorBoard files are written too; needs subgrid[tensorboard]."""
 
 
 class SamplingTable(Table):
     method: MethodName = "gaussian-sde"
+    """How noise levels are stepped down; those named after the Gaussian have its part in closed form."""
     guidance: GuidanceName = "moment-matching"
+    """Of a guided prior: how samples are tied to the coarse field."""
     solver_iterations: Positive = 4
     """Vector-Jacobian products of the moment-matching solve, at most, each step."""
     strength: PositiveFloat | None = None
     """Of the projection's gradient term; by default fine size over coarse size."""
     grid: GridName = "exponential"
+    """Of a guided prior: spacing of the noise levels; "exponential" has equal steps in ln σ."""
     n_levels: Annotated[int, Field(ge=1)] | None = None
     """Evaluations of the network, roughly: noise levels, or steps of a flow. By default 32 for a guided prior, 16 for
     conditional diffusion, 8 for a conditional flow."""
@@ -142,6 +187,7 @@ class SamplingTable(Table):
     particles: Positive = 1
     """A member is drawn from as many weighted particles; more than one needs the method "gaussian-sde"."""
     chunk: Positive = 256
+    """Fields drawn at a time, on which memory depends."""
 
 
 class EvaluationTable(Table):
@@ -150,6 +196,7 @@ class EvaluationTable(Table):
     n_unpaired: Annotated[int, Field(ge=2)] = 2048
     """Debiased coarse fields downscaled for the statistics of generated fields."""
     unpaired_members: Annotated[int, Field(ge=2)] = 2
+    """Members of each of those."""
     n_shifts: Positive = 4
     """Random shifts of every held-out field, where their distribution is translation invariant: free samples for all
     statistics, reference, floor and candidates alike."""

@@ -10,7 +10,7 @@ from subgrid.downscaling.prior.functions import load_function_prior
 from subgrid.downscaling.prior.model import load_prior
 from subgrid.downscaling.prior.training import loss_curve
 from subgrid.downscaling.upsampling.bridge import load_upsampler
-from subgrid.experiments.downscale.build import n_evaluations
+from subgrid.experiments.downscale.build import n_evaluations, n_levels
 from subgrid.experiments.downscale.config import DownscaleConfig
 from subgrid.experiments.downscale.figures.evidence import Evidence, warnings_of
 from subgrid.experiments.downscale.figures.sections import sections
@@ -79,7 +79,7 @@ def _summary(run: DownscaleRun, metrics: dict[str, Any]) -> list[tuple[str, str]
 
 def _prior_summary(run: DownscaleRun) -> list[tuple[str, str]]:
     """Which model, the size of its Gaussian part and of its network, how it was trained and is sampled."""
-    config, n = run.config, n_evaluations(run.config)
+    config, n = run.config, n_levels(run.config)
     if config.prior.kind == "function-space":
         model = load_function_prior(run.path("model"))
         grid = " × ".join(map(str, model.space.grid))
@@ -97,6 +97,7 @@ def _prior_summary(run: DownscaleRun) -> list[tuple[str, str]]:
     model = load_conditional(run.path("model"), run.operator)
     gaussian = f"Gaussian of {len(model.conditional.prior.variances)} components given C'x"
     described = f"{gaussian}, refined by {_network(model.network, config)}"
+    n = n_evaluations(config)
     if config.downscaling.method == "conditional-flow":
         return [("Conditional flow", described), ("Sampling", f"{n} evaluations a draw")]
     return [("Conditional diffusion", described), ("Sampling", f"{config.sampling.method}, {n} evaluations a draw")]

@@ -8,7 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from subgrid.downscaling.evaluation import Row, compare, draw_conditions, ensemble_rows, perfect_model_rows, ranks
+from subgrid.downscaling.evaluation import (
+    ABOUT,
+    Row,
+    compare,
+    draw_conditions,
+    ensemble_rows,
+    perfect_model_rows,
+    ranks,
+)
 from subgrid.downscaling.interpolation.cubic import cubic_interpolation
 from subgrid.downscaling.prior.novelty import Outside
 from subgrid.experiments.downscale import build
@@ -82,8 +90,6 @@ def _interpolate(run: DownscaleRun, coarse: np.ndarray) -> np.ndarray:
     )
 
 
-OF_THE_FIELD = ("W1", "variability", "CRPS")
-"""Metrics in units of the field; all others have none."""
 COLUMNS = ("raw", "debiased", "cubic", "generated", "floor")
 
 
@@ -124,7 +130,7 @@ def score(run: DownscaleRun, update: Update) -> None:
 
 def _described(row: Row, units: str, results: Results) -> dict[str, Any]:
     """A row with its units; that of the CRPS with two standard errors of what cubic interpolation has more."""
-    more: dict[str, Any] = {"units": (units if row.metric in OF_THE_FIELD else "1")}
+    more: dict[str, Any] = {"units": ABOUT[row.metric].units(units)}
     if row.metric == "CRPS":
         more["noise"] = _two_standard_errors(results)
     return row.as_dict() | more

@@ -10,7 +10,7 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
-from subgrid.diffusion.samplers import draw
+from subgrid.diffusion.driver import draw
 from subgrid.downscaling.prior.model import Prior, load_prior
 from subgrid.experiments.downscale import build
 from subgrid.experiments.downscale.config import DownscaleConfig

@@ -10,6 +10,7 @@ from subgrid.runs.config import (
     AsTuple,
     ConfigError,
     Configuration,
+    Distinct,
     Positive,
     PositiveFloat,
     RunTable,
@@ -31,15 +32,16 @@ class FunctionsTable(Table):
     digits: str | None = None
     """Folder of the MNIST files, from the folder of the configuration; of the system "digits" alone."""
     n_train: Annotated[int, Field(ge=2)] = 10_000
+    """Fields to train on."""
     n_test: Annotated[int, Field(ge=4)] = 1_000
     """Fields of the truth on every grid, and samples of every candidate."""
     n_points: Annotated[int, Field(ge=8)] = 64
     """Of the training grid, an axis."""
-    grids: Annotated[tuple[Positive, ...], AsTuple, Field(min_length=1)] = (64, 256, 1024)
+    grids: Annotated[tuple[Positive, ...], AsTuple, Distinct, Field(min_length=1)] = (64, 256, 1024)
     """Points an axis that candidates are sampled on."""
-    cost_grids: Annotated[tuple[Positive, ...], AsTuple] = ()
+    cost_grids: Annotated[tuple[Positive, ...], AsTuple, Distinct] = ()
     """Points an axis at which the evaluations of an adaptive solver are counted, for flows."""
-    candidates: Annotated[tuple[Candidate, ...], AsTuple, Field(min_length=1)] = (
+    candidates: Annotated[tuple[Candidate, ...], AsTuple, Distinct, Field(min_length=1)] = (
         "diffusion",
         "flow",
         "diffusion-points",
@@ -48,15 +50,20 @@ class FunctionsTable(Table):
     )
     """Trace-class noise and what is known in every mode; the same noise at points; white noise at points."""
     n_seeds: Positive = 1
+    """Independent trainings of every candidate; more of them are added to a finished run."""
     alpha: PositiveFloat = 1.0
     """Of the noise, C = s²(−Δ + τ²)^−α; above half the dimension."""
     tau: PositiveFloat = 5.0
+    """Of the noise, the inverse of its correlation length, in sides."""
     network: NetworkKind = "fno"
     """Of models of functions, which work on the modes of the training grid. Models of points always have a Fourier
     neural operator: no other network is one operator on all grids."""
     width: Positive = 32
+    """Channels of the operator."""
     n_layers: Positive = 4
+    """Of the operator."""
     n_modes: Positive = 16
+    """The largest wave that the operator sees, an axis."""
     coordinates: bool = True
     """Whether the network sees places: fields that are homogeneous need none."""
     channels: Widths = (32, 64)
@@ -64,8 +71,11 @@ class FunctionsTable(Table):
     patch: Positive = 2
     """Points an axis that the UNet takes together first."""
     n_steps: Steps = 3_000
+    """Training steps."""
     batch_size: Positive = 64
+    """Fields a step."""
     learning_rate: PositiveFloat = 2e-3
+    """Peak of Adam's rate, which falls along a cosine."""
     n_levels: Annotated[int, Field(ge=2)] = 32
     """Of noise, in sampling; steps of a flow."""
 

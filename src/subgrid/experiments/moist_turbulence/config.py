@@ -8,6 +8,7 @@ from subgrid.runs.config import (
     AsTuple,
     ConfigError,
     Configuration,
+    Distinct,
     Fraction,
     Positive,
     PositiveFloat,
@@ -39,8 +40,10 @@ class TurbulenceTable(Table):
     """
 
     n_coarse: Positive = 32
+    """Points a side of the coarse runs."""
     n_fine: Positive = 128
-    wavenumbers: Annotated[tuple[Positive, ...], AsTuple, Field(min_length=1)] = WAVENUMBERS
+    """Points a side of the fine runs."""
+    wavenumbers: Annotated[tuple[Positive, ...], AsTuple, Distinct, Field(min_length=1)] = WAVENUMBERS
     """The contexts: k of the saturation pattern sin(kx) sin(ky) of the fine runs."""
     n_spin_up: Positive = 600
     """Frames from rest: 150 units, when kinetic energy is within e^-3 = 5 % of its level."""
@@ -57,7 +60,7 @@ class TurbulenceTable(Table):
 
 
 class NormalisationTable(Table):
-    normal_scores: Annotated[tuple[Literal["zeta", "c"], ...], AsTuple] = ("zeta", "c")
+    normal_scores: Annotated[tuple[Literal["zeta", "c"], ...], AsTuple, Distinct] = ("zeta", "c")
     """Channels whose histogram over the fine archive is made Gaussian before anything is fitted: that of c has a spike
     where air is saturated, with a third of all points, that of ζ heavy tails (kurtosis 7). Other channels are divided
     by their standard deviation only."""
@@ -67,7 +70,9 @@ class NetworkTable(Table):
     """A UNet, the same for every method: only its targets differ."""
 
     channels: Annotated[tuple[Positive, ...], AsTuple, Field(min_length=1)] = (32, 64, 128)
+    """Width of each level of the UNet, finest first."""
     n_blocks: Positive = 1
+    """Residual blocks a level."""
     patch: Positive = 4
     """Points an axis that the stem gathers: a training step costs a sixth of that of patch 1."""
 
@@ -76,6 +81,7 @@ class TurbulenceTrainingTable(Table):
     """Of flows and denoisers; a bridge takes as many steps in each outer iteration as [bridge] says."""
 
     n_steps: Annotated[int, Field(ge=20, multiple_of=20)] = 5000
+    """Of flows and denoisers."""
     batch_size: Positive = 4
     """As published."""
     learning_rate: PositiveFloat = 1e-3
@@ -112,7 +118,8 @@ class DiffusionTable(Table):
 
 
 class TurbulenceEvaluationTable(Table):
-    methods: Annotated[tuple[TurbulenceMethod, ...], AsTuple, Field(min_length=1)] = METHODS
+    methods: Annotated[tuple[TurbulenceMethod, ...], AsTuple, Distinct, Field(min_length=1)] = METHODS
+    """What is fitted, used and scored."""
     n_sampling_steps: Annotated[int, Field(ge=2, multiple_of=2)] = 30
     """Network evaluations a field, as published for the bridge; "diffusion-bridge-ode" takes as many each way."""
     n_cases: Positive = 64

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from subgrid.diffusion.samplers import draw_path
+from subgrid.diffusion.driver import draw_path
 from subgrid.downscaling.upsampling.guided import DiffusionUpsampler, normalised_target
 from subgrid.experiments.navier_stokes.debiasing import read_debiased
 from subgrid.experiments.navier_stokes.models import open_upsampler

@@ -4,10 +4,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from subgrid.downscaling.upsampling.choices import GuidanceName
 from subgrid.runs.config import (
     AsTuple,
     ConfigError,
     Configuration,
+    Distinct,
     Fraction,
     Positive,
     PositiveFloat,
@@ -45,7 +47,7 @@ MethodName = Literal[
 ]
 """A debiaser and an upsampler; the last four are methods of their own, from raw coarse fields to fine ones."""
 Scheme = Literal["van-leer", "upwind"]
-Methods = Annotated[tuple[MethodName, ...], AsTuple, Field(min_length=1)]
+Methods = Annotated[tuple[MethodName, ...], AsTuple, Distinct, Field(min_length=1)]
 Steps = Annotated[int, Field(ge=20, multiple_of=20)]
 """Of a training, whose compiled calls take 20 steps each."""
 
@@ -63,16 +65,20 @@ class FlowTable(Table):
     """Points a side of the spectral solver."""
     n_coarse: Annotated[int, Field(ge=8)] = 32
     """Points a side of the finite-volume solver, whose low order makes the bias."""
-    factors: Annotated[tuple[Annotated[int, Field(ge=2)], ...], AsTuple, Field(min_length=1)] = (4, 8)
+    factors: Annotated[tuple[Annotated[int, Field(ge=2)], ...], AsTuple, Distinct, Field(min_length=1)] = (4, 8)
     """Fine points for each that is observed, an axis. C′ takes every so many points; both archives have them."""
     viscosity: PositiveFloat = 4e-3
+    """ν of both solvers; the published .001 needs 256 points a side."""
     drag: Annotated[float, Field(ge=0)] = 0.1
+    """μ, of the large scales."""
     amplitude: PositiveFloat = 1.0
+    """A, of the force A sin(k_f y) along x."""
     wavenumber: Positive = 4
     """Of the force, k_f."""
     time_step: PositiveFloat = 0.0125
     """Of the spectral solver."""
     coarse_time_step: PositiveFloat = 0.02
+    """Of the finite-volume solver; it divides the interval."""
     speed: PositiveFloat = 5.0
     """The greatest |u| that time steps are checked against: 4.4 was seen at the constants above."""
     advection: Scheme = "van-leer"
@@ -105,9 +111,10 @@ class FlowTable(Table):
 class CalibrationTable(Table):
     """Coarse solvers whose bias is measured beside each other: `--until calibration`."""
 
-    grids: Annotated[tuple[Positive, ...], AsTuple] = ()
+    grids: Annotated[tuple[Positive, ...], AsTuple, Distinct] = ()
     """Points a side; none by default."""
-    schemes: Annotated[tuple[Scheme, ...], AsTuple] = ("van-leer", "upwind")
+    schemes: Annotated[tuple[Scheme, ...], AsTuple, Distinct] = ("van-leer", "upwind")
+    """Advection of each."""
     courant: PositiveFloat = 0.5
     """Of each, at the greatest speed: it decides the time step."""
 
@@ -116,6 +123,7 @@ class ComparisonTable(Table):
     """What is compared."""
 
     methods: Methods = ("entropic-ot+guided", "none+guided", "entropic-ot+cubic")
+    """A debiaser and an upsampler each, or a method of its own; more of them are added to a finished run."""
 
 
 class DebiasTable(Table):
@@ -129,8 +137,11 @@ class DebiasTable(Table):
     n_steps: Steps = 500
     """Of the training of a flow, of each of two rounds of a rectified one, of each of four iterations of a bridge."""
     batch_size: Positive = 128
+    """Fields a step, of all debiasers that are trained."""
     learning_rate: PositiveFloat = 1e-3
+    """Peak of Adam's rate of all debiasers that are trained."""
     channels: Widths = (48,)
+    """Width of each level of the network of a dynamic transport."""
     noising_level: PositiveFloat | None = None
     """Of methods that add noise to coarse fields and take it away: its standard deviation, in those of the field; by
     default 3.4, half of the way of a variance-preserving process."""
@@ -144,51 +155,71 @@ class PriorTable(Table):
     """The networks of the diffusion prior and of conditional models."""
 
     channels: Widths = (64, 128)
+    """Of the UNet's levels, finest first."""
     n_blocks: Positive = 2
+    """Residual blocks a level."""
     patch: Positive = 4
-    attention_levels: Annotated[tuple[Annotated[int, Field(ge=0)], ...], AsTuple] = ()
+    """Points an axis that the UNet takes together first."""
+    attention_levels: Annotated[tuple[Annotated[int, Field(ge=0)], ...], AsTuple, Distinct] = ()
+    """Levels that end in self-attention, 0 the finest."""
     n_steps: Steps = 4000
     """Of the prior."""
     n_conditional_steps: Steps = 1000
     """Of each conditional model."""
     batch_size: Positive = 32
+    """Fields a step, random images under the symmetries of the flow."""
     learning_rate: PositiveFloat = 1e-3
+    """Peak of Adam's rate, which falls along a cosine."""
     warmup: Positive = 500
+    """Steps until the peak."""
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    """Of the averaged weights, a step."""
     dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of the arithmetic inside the network."""
 
 
 class BaselinesTable(Table):
     """Trained baselines."""
 
     n_transformer_steps: Steps = 600
+    """Of the vision transformer's training."""
     transformer_patch: Positive = 1
     """Observed points an axis that make one token: 2 where there are 32 of them, as attention costs the square."""
     transformer_width: Annotated[int, Field(ge=8, multiple_of=8)] = 128
+    """Of a token."""
     transformer_layers: Positive = 6
+    """Pairs of attention and perceptron."""
     n_gan_steps: Steps = 400
+    """Of the cycleGAN's training."""
     gan_learning_rate: PositiveFloat = 2e-4
     """Of generators and critics, as published; of 400 steps more would make more, and may diverge."""
     gan_channels: Positive = 64
+    """Width of its generators on the coarsest grid."""
     n_alignment_steps: Steps = 400
+    """Of the training of ClimAlign and of AlignFlow."""
     alignment_learning_rate: PositiveFloat = 5e-4
+    """Of flows and critics."""
     alignment_filters: Positive = 32
+    """Width of their couplings."""
     alignment_levels: Positive = 3
     """Of both flows: the grid is halved before each but the first."""
     batch_size: Positive = 16
+    """Fields a step, of all of them."""
 
 
 class SamplingTable(Table):
     """How diffusion models are sampled."""
 
-    guidance: Literal["gaussian-gain", "moment-matching", "projection"] = "gaussian-gain"
+    guidance: GuidanceName = "gaussian-gain"
     """The closed-form gain needs no derivative of the network: a tenth of the cost of a draw by moment matching."""
     n_levels: Annotated[int, Field(ge=3)] = 32
     """Noise levels of the guided prior."""
     n_conditional_levels: Annotated[int, Field(ge=3)] = 16
+    """Evaluations of a conditional model a draw."""
     n_particles: Annotated[int, Field(ge=2)] = 4
     """Of each draw of "particles", which are drawn for a quarter of the conditions."""
     chunk: Positive = 64
+    """Draws at a time."""
 
 
 class EvaluationTable(Table):
@@ -197,9 +228,11 @@ class EvaluationTable(Table):
     n_conditions: Annotated[int, Field(ge=8)] = 100
     """Perfect-model cases: coarsened reference fields, downscaled and scored against the truth."""
     n_members: Annotated[int, Field(ge=3)] = 8
+    """Of each perfect-model case."""
     n_unpaired: Annotated[int, Field(ge=8)] = 256
     """Debiased coarse fields downscaled for the statistics of generated fields."""
     unpaired_members: Annotated[int, Field(ge=2)] = 2
+    """Of each debiased field; the first is scored beside methods that give one."""
     n_images: Positive = 4
     """Random images, under the symmetries of the flow, of every held-out field: free samples for all statistics."""
 

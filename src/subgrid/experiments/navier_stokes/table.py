@@ -13,12 +13,13 @@ Scores = dict[str, dict[str, float]]
 """By candidate and metric."""
 SAME_CASES = "guided, cases of particles"
 TARGETS = {"spread/skill": "1", "variability": ">0", "tails": "1", "profile": "1", "nearest": "floor"}
-UNITS = dict.fromkeys(("W1", "variability", "CRPS", "CRPS of a member"), "1/time")
-"""Of metrics that are vorticities; all others have none."""
+OF_A_MEMBER = "CRPS of a member"
+UNITS = {metric: about.units("1/time", none="") for metric, about in {**ABOUT, OF_A_MEMBER: ABOUT["CRPS"]}.items()}
+"""Of metrics that are vorticities that of them; all others have none."""
 EVERY_METRIC = {
-    **ABOUT,
+    **{metric: about.sentence for metric, about in ABOUT.items()},
     **ABOUT_FLOWS,
-    "CRPS of a member": "the CRPS of an ensemble where one of its own members is the truth: what a reliable one "
+    OF_A_MEMBER: "the CRPS of an ensemble where one of its own members is the truth: what a reliable one "
     "of this spread scores",
 }
 
@@ -37,7 +38,7 @@ def score_table(found: Mapping[str, Scores], config: NavierStokesConfig) -> Scor
 def _row(group: str, metric: str, columns: Mapping[str, Mapping[str, float]]) -> dict:
     values = {name: scores[metric] for name, scores in columns.items() if metric in scores}
     head = {"group": group, "metric": metric, "target": TARGETS.get(metric, "0"), "about": ""}
-    return {**head, **({"units": UNITS[metric]} if metric in UNITS else {}), **values}
+    return {**head, **({"units": UNITS[metric]} if UNITS.get(metric) else {}), **values}
 
 
 def _published(group: str, config: NavierStokesConfig) -> Scores:

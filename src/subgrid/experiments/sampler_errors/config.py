@@ -6,7 +6,7 @@ from pydantic import Field
 
 from subgrid.downscaling.upsampling.choices import GuidanceName, MethodName
 from subgrid.experiments.sampler_errors.cases import PRODUCTS
-from subgrid.runs.config import AsTuple, ConfigError, Configuration, PositiveFloat, RunTable, Table
+from subgrid.runs.config import AsTuple, ConfigError, Configuration, Distinct, PositiveFloat, RunTable, Table
 
 Grid = Literal["exponential", "central", "karras", "variance-preserving", "cosine"]
 
@@ -14,9 +14,9 @@ Grid = Literal["exponential", "central", "karras", "variance-preserving", "cosin
 class SamplerErrorsTable(Table):
     """The table of sampler errors: method × grid × case against evaluations, exact denoisers, no network."""
 
-    methods: Annotated[tuple[MethodName, ...], AsTuple, Field(min_length=1)] = get_args(MethodName)
+    methods: Annotated[tuple[MethodName, ...], AsTuple, Distinct, Field(min_length=1)] = get_args(MethodName)
     """As `sampling.method`."""
-    guided_methods: Annotated[tuple[MethodName, ...], AsTuple, Field(min_length=1)] = (
+    guided_methods: Annotated[tuple[MethodName, ...], AsTuple, Distinct, Field(min_length=1)] = (
         "gaussian-sde",
         "gaussian-ode",
         "ode-multistep",
@@ -24,19 +24,21 @@ class SamplerErrorsTable(Table):
         "heun",
     )
     """Under every guidance where 36 points are given means; the first under the other conditions too."""
-    grids: Annotated[tuple[Grid, ...], AsTuple, Field(min_length=1)] = (
+    grids: Annotated[tuple[Grid, ...], AsTuple, Distinct, Field(min_length=1)] = (
         "exponential",
         "central",
         "karras",
         "variance-preserving",
         "cosine",
     )
-    guidances: Annotated[tuple[GuidanceName, ...], AsTuple] = (
+    """Of noise levels; the last two are equal steps in the time of those processes."""
+    guidances: Annotated[tuple[GuidanceName, ...], AsTuple, Distinct] = (
         "gaussian-gain",
         "moment-matching",
         "projection",
     )
-    evaluations: Annotated[tuple[Annotated[int, Field(ge=3)], ...], AsTuple, Field(min_length=1)] = (
+    """As `sampling.guidance`."""
+    evaluations: Annotated[tuple[Annotated[int, Field(ge=3)], ...], AsTuple, Distinct, Field(min_length=1)] = (
         4,
         8,
         16,
@@ -44,6 +46,7 @@ class SamplerErrorsTable(Table):
         64,
         128,
     )
+    """Of the denoiser: the columns. A method has as many levels as they pay for."""
     noise_variance: PositiveFloat = 0.05
     """Of noisy coarse values; exact ones are always among the cases."""
     n_samples: Annotated[int, Field(ge=1000)] = 262_144

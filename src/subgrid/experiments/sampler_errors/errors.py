@@ -15,9 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from subgrid.diffusion.driver import Method, evaluations_of_step, sample_with
 from subgrid.diffusion.gaussian_steps import IsotropicGaussian
 from subgrid.diffusion.propagation import moments_by_steps
-from subgrid.diffusion.samplers import Method, sample_with
 from subgrid.downscaling.prior.noise_range import leading_std, sampling_range
 from subgrid.downscaling.upsampling.choices import noise_grid, sampling_method
 from subgrid.downscaling.upsampling.guided import MethodFor
@@ -27,6 +27,7 @@ from subgrid.experiments.sampler_errors.cases import (
     PRODUCTS,
     ComponentMoments,
     Given,
+    bend,
     component_moments,
     conditioned,
     covariance_of,
@@ -40,6 +41,7 @@ from subgrid.experiments.sampler_errors.cases import (
 )
 from subgrid.experiments.sampler_errors.config import SamplerErrorsTable
 from subgrid.numerics.noise import standard_normal
+from subgrid.runs.config import ConfigError
 from subgrid.types import Key
 
 Rows = list[dict[str, Any]]
@@ -50,6 +52,8 @@ GUIDED_GRID = "exponential"
 EVERY_METHOD = "36 points given means of 6"
 """The case in which every method is guided; the others have the first alone, since each takes seconds to compile."""
 PARTS = ("total", "inside a mode")
+AFFINE = 1e-9
+"""The most that a denoiser bends by rounding of float64."""
 LARGE = 100
 """Values: of more, propagation takes 64 times the operations and more, and ends at 32 evaluations."""
 
@@ -73,22 +77,6 @@ def levels_of(grid: str, n: int, method: MethodFor, std: float = 1.0) -> Float[n
 def n_levels(method: Method, evaluations: int) -> int:
     """The most levels that cost no more evaluations: each step its own, and the last one."""
     return (evaluations - 1) // evaluations_of_step(method) + 1
-
-
-def evaluations_of_step(method: Method) -> int:
-    """How often one step of a method for single values asks the denoiser: counted, its loops written out."""
-    asked = []
-
-    def denoiser(x, sigma):
-        asked.append(sigma)
-        return x
-
-    def step(x, noise):
-        return method.step(denoiser, x, method.init(x), jnp.asarray(2.0), jnp.asarray(1.0), noise=noise)
-
-    with jax.disable_jit():  # a loop would be traced once, however often it goes round
-        jax.eval_shape(step, jnp.zeros(1), jnp.zeros((method.n_noises, 1)))
-    return len(asked)
 
 
 def _padded(grid: str, counts: Sequence[int], method: MethodFor, std: float = 1.0) -> Float[np.ndarray, "count level"]:
@@ -160,6 +148,18 @@ def _diagonal_errors(means: np.ndarray, variances: np.ndarray, exact: ComponentM
 
 
 # Through a guidance -------------------------------------------------------------------------------------------------
+
+
+def require_affine(guidances: Sequence[str]) -> None:
+    """Passes if moments can be carried through denoisers under all of these guidances; `ConfigError` if not."""
+    given = conditioned("36 points", 0.0)[1]
+    for guidance in guidances:
+        if (found := bend(guidance, given)) > AFFINE:
+            raise ConfigError(
+                f'sampler_errors.guidances names "{guidance}", under which the denoiser of a Gaussian is not affine '
+                f"(it bends by {found:.1g}); the table carries moments through every step, and they would not be those "
+                "of samples. Leave it out, and compare it with `subgrid samplers`."
+            )
 
 
 def guided_rows(table: SamplerErrorsTable, *, report: Callable[[str], None]) -> Rows:

@@ -3,7 +3,13 @@
 import jax
 
 from subgrid.experiments.sampler_errors.config import SamplerErrorsConfig, SamplerErrorsTable
-from subgrid.experiments.sampler_errors.errors import component_rows, guided_rows, mixture_rows, sampling_noise
+from subgrid.experiments.sampler_errors.errors import (
+    component_rows,
+    guided_rows,
+    mixture_rows,
+    require_affine,
+    sampling_noise,
+)
 from subgrid.experiments.sampler_errors.figures import errors_plate
 from subgrid.experiments.sampler_errors.table import score_table
 from subgrid.report.plates import Section
@@ -34,6 +40,7 @@ def score(run: SamplerErrorsRun, update: Update) -> None:
     """All cases: moments in closed form, and mixtures."""
     table, rows = run.config.sampler_errors, []
     with jax.enable_x64(True):  # here alone: some moments differ by 1e-14
+        require_affine(table.guidances)
         rows += component_rows(table, report=lambda what: update(0, 3, what))
         rows += guided_rows(table, report=lambda what: update(1, 3, what))
     rows += mixture_rows(table, report=lambda what: update(2, 3, what), key=run.key("mixture"))
