@@ -25,13 +25,14 @@ def test_a_product_of_matrices_costs_its_operations():
 
 
 def test_decompositions_cost_the_smaller_dimension_squared():
-    few, many = (decomposition_cost(n, 1000, times=1).seconds for n in (10, 20))
+    few, many = (decomposition_cost(n, 1000, times=1, dense=False).seconds for n in (10, 20))
     assert many / few == pytest.approx(4, rel=0.03)  # 9 n³ beside 4 d n²
-    assert decomposition_cost(10, 1000, times=7).seconds == pytest.approx(7 * few)
+    assert decomposition_cost(10, 1000, times=7, dense=False).seconds == pytest.approx(7 * few)
+    assert decomposition_cost(10, 1000, times=1, dense=True).seconds > 1000 * few  # of all values, however few fields
 
 
 def test_what_follows_adds_time_and_takes_the_same_memory():
     both = Cost(60.0, 2.0**30, 5) + Cost(50.0, 2.0**29, 0)
     assert both == Cost(110.0, 2.0**30, 5)
-    assert "a network of 5 parameters; the fit takes about 2 min and 1.0 GiB" in str(both)
-    assert str(Cost(7.0, 0.0, 0)).startswith("the fit takes about 7 s")
+    assert "a network of 5 parameters; after debiasing the fit takes about 2 min and 1.0 GiB" in str(both)
+    assert str(Cost(7.0, 0.0, 0)).startswith("after debiasing the fit takes about 7 s")

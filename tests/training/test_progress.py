@@ -205,11 +205,19 @@ def test_while_something_within_goes_on_the_lines_are_about_it(clock, capsys):
         clock[0] = 12.0
         module._innermost.get().tick()
     assert capsys.readouterr().err.splitlines() == [
-        "train: 100 of 200, 0:05 gone, about 0:05 left, loss 0.5000",
-        "train: done in 0:07",
+        "train the network: 100 of 200, 0:05 gone, about 0:05 left, loss 0.5000",
+        "train the network: done in 0:07",
         "fit: 0:12 gone",
         "fit: done in 0:12",
     ]
+
+
+def test_what_is_hidden_within_leaves_the_lines_to_the_outer_one(clock, capsys):
+    with progress("fit"), progress("look", enabled=False):
+        clock[0] = 6.0
+        module._innermost.get().tick()
+    outer = capsys.readouterr().err
+    assert outer.splitlines()[-1] == "fit: done in 0:06" and "look" not in outer
 
 
 def test_what_is_within_something_silenced_is_silenced_and_recorded(clock, capsys):
@@ -227,9 +235,9 @@ def test_a_training_in_parts_says_its_total_and_not_that_of_a_part(clock, capsys
         clock[0] = 6.0
         report(40, {"loss": 1.0})
     assert capsys.readouterr().err.splitlines() == [
-        "train: goes on from step 20 of 60",
-        "train: 40 of 60, 0:06 gone, loss 1.0000",
-        "train: done in 0:06",
+        "train the network: goes on from step 20 of 60",
+        "train the network: 40 of 60, 0:06 gone, loss 1.0000",
+        "train the network: done in 0:06",
     ]
 
 

@@ -1,7 +1,7 @@
 """What a stage will take, from what was recorded: in its own folder, in another run of the kind, or as published."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -78,14 +78,25 @@ class _Published:
         try:
             found = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
             values = {f"{table}.{key}": value for table, keys in found["config"].items() for key, value in keys.items()}
-            return cls(f"{folder.name} (published, on {found['machine']['cores']} cores)", found["seconds"], values)
+            seconds = dict(found["seconds"])
+            return cls(f"{folder.name} (published, on {found['machine']['cores']} cores)", seconds, values)
         except (OSError, ValueError, KeyError, AttributeError, TypeError):
             return cls()
 
+    def _read(self, key: str, paths: Sequence[str]) -> bool:
+        """Whether it read files of those names: what is published has no folders of whoever ran it."""
+        told = self.values.get(key)
+        told = [told] if isinstance(told, str) else told or []
+        return [Path(each).name for each in told] == [Path(each).name for each in paths]
+
     def estimate(self, planned: Planned) -> Estimate:
-        least, seconds = planned.stage.memory or None, self.seconds.get(planned.stage.name)
+        stage, least = planned.stage, planned.stage.memory or None
+        seconds = self.seconds.get(stage.name)
         same = all(self.values.get(key, value) == value for key, value in planned.record.values.items())
-        return Estimate(seconds, least, self.source) if same and seconds is not None else Estimate(None, least)
+        if seconds is None or not same or not all(self._read(*each) for each in stage.inputs.items()):
+            return Estimate(None, least)
+        spent = planned.record.seconds if planned.action == "go on" else 0.0
+        return Estimate(max(seconds - spent, 0.0), least, self.source)
 
 
 def _estimate(planned: Planned, folder: Path, others: dict[str, tuple[Path, Record]]) -> Estimate:

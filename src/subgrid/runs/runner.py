@@ -119,7 +119,10 @@ def _planned(run: Run, stage: Stage, fresh: Record, decisive: set[str]) -> Plann
 
 def _holds_something(path: Path) -> bool:
     """Whether there is anything to go on with."""
-    return path.is_file() or any(path.iterdir())
+    try:
+        return not path.is_dir() or any(path.iterdir())
+    except FileNotFoundError:  # another process has moved it to its place
+        return True
 
 
 def _other_needs(record: Record, fresh: Record, stage: Stage) -> str | None:

@@ -4,7 +4,7 @@ A row is one metric: {"group", "metric", "target", "about"} and a number a colum
 methods, and "floor", the noise floor. A row may say more of its numbers:
 
     "units"               of the numbers, "1" without any
-    "deviations"          {column: standard deviation over repetitions}
+    "deviations"          {column: standard deviation over repetitions, or standard error of one}
     "independent fields"  how many the floor rests on
     "noise"               what a difference of two columns must exceed to mean something; without it the floor tells
 """

@@ -40,8 +40,8 @@ class Cost:
     def __str__(self) -> str:
         network = f"a network of {self.parameters:,} parameters; " if self.parameters else ""
         return (
-            f"{network}the fit takes about {_duration(self.seconds)} and {self.bytes / 2**30:.1f} GiB on this machine, "
-            "by its measured rate, and compiles for up to a minute"
+            f"{network}after debiasing the fit takes about {_duration(self.seconds)} and {self.bytes / 2**30:.1f} GiB "
+            "on this machine, by its measured rate, and compiles for up to a minute"
         )
 
     def __add__(self, other: "Cost") -> "Cost":
@@ -50,20 +50,21 @@ class Cost:
         return Cost(self.seconds + other.seconds, most, self.parameters + other.parameters)
 
 
-def decomposition_cost(n: int, d: int, *, times: int) -> Cost:
+def decomposition_cost(n: int, d: int, *, times: int, dense: bool) -> Cost:
     """The cost of principal components in float64, the eigenvectors of a covariance.
 
     Args:
         n: fields.
         d: values of a field.
         times: how often.
+        dense: whether the covariance is one of d × d numbers, as with a taper; else of the smaller of n and d.
 
     Returns:
         Time and memory; the time is good to a factor of three.
     """
-    small = min(n, d)
+    small = d if dense else min(n, d)
     operations = times * (4.0 * n * d * small + 9.0 * small**3)
-    return Cost(operations / (_rate() * DECOMPOSED), 8.0 * (2 * n * d + d * small), 0)
+    return Cost(operations / (_rate() * DECOMPOSED), 8.0 * (2 * n * d + 2 * d * small), 0)
 
 
 def training_cost(

@@ -53,7 +53,8 @@ def progress(name: str, *, enabled: bool = True, resumed: bool = False) -> Itera
 
     Args:
         name: of what is done.
-        enabled: whether it is shown, as by default, and what is within it; what `recording` keeps is kept in any case.
+        enabled: whether it is shown, as by default, and what is within it in the same thread; what `recording` keeps is
+            kept in any case.
         resumed: whether it goes on where it was stopped, which is said.
 
     Yields:
@@ -68,7 +69,11 @@ def progress(name: str, *, enabled: bool = True, resumed: bool = False) -> Itera
     token = _innermost.set(task)
     task.record("goes on" if resumed else "begins")
     try:
-        with _within(outer), _bar(task) if task.enabled and _draws() else nullcontext(), _ticking(task):
+        with (
+            _within(outer if task.enabled else None),
+            _bar(task) if task.enabled and _draws() else nullcontext(),
+            _ticking(task),
+        ):
             yield task.update
     except BaseException:
         task.record(f"stopped after {clock(task.pace.gone(time.monotonic()))}{task.at()}")
@@ -79,7 +84,7 @@ def progress(name: str, *, enabled: bool = True, resumed: bool = False) -> Itera
     say(f"{name}: done in {clock(seconds)}", enabled=task.enabled and seconds >= QUICK)
 
 
-def starts_at(done: int, total: int, *, unit: str = "step") -> None:
+def starts_at(done: int, total: int, *, unit: str = "step", parts: bool = False) -> None:
     """Tells the innermost `progress` where it begins, before the first count: the total, and what was done before.
 
     What was done before is said, and is no part of the rate. Without an open `progress` nothing happens.
@@ -88,6 +93,7 @@ def starts_at(done: int, total: int, *, unit: str = "step") -> None:
         done: by earlier calls.
         total: of all.
         unit: what is counted, "step" by default.
+        parts: whether it is done in parts whose own beginnings are not told, default False.
 
     Examples:
         >>> with progress("train") as update:
@@ -95,7 +101,7 @@ def starts_at(done: int, total: int, *, unit: str = "step") -> None:
         train: goes on from step 2880 of 20000
     """
     if (task := _innermost.get()) is not None:
-        task.begin_at(done, total, unit)
+        task.begin_at(done, total, unit, parts)
 
 
 @contextmanager
@@ -113,9 +119,9 @@ def training_progress(n_steps: int, *, begun: int | None = None) -> Iterator[Met
         >>> with training_progress(20_000) as report:
         ...     fit(network, loss, data, batch, TrainingSchedule(20_000), report=report, key=key)
     """
-    with progress("train") as update:
+    with progress("train the network") as update:
         if begun is not None:
-            starts_at(begun, n_steps)
+            starts_at(begun, n_steps, parts=True)
         yield lambda step, metrics: update(step, n_steps, f"loss {metrics['loss']:.4f}")
 
 
@@ -168,7 +174,7 @@ class _Task:
         self.name, self.enabled, self.resumed = name, enabled, resumed
         self.pace, self.note = Pace(time.monotonic()), ""
         self.inner = 0
-        self._counted = False
+        self._counted = self._parts = False
         self._lock = threading.RLock()
         self._lines = [_Lines(_record, *LOGGED)]
         if enabled and not _draws():
@@ -183,14 +189,15 @@ class _Task:
             self.note = note
             self.tick()
 
-    def begin_at(self, done: int, total: int, unit: str) -> None:
+    def begin_at(self, done: int, total: int, unit: str, parts: bool) -> None:
         with self._lock:
-            if self._counted:  # it is a part of something that counts otherwise
+            if self._parts:  # the parts of a whole that has been begun
                 return
             if done:
                 say(f"{self.name}: goes on from {unit} {done} of {total}", enabled=self.enabled)
-            self.pace.begin_at(done, total)
-            self._counted = True
+            if not self._counted:  # else it is a part of something that counts otherwise
+                self.pace.begin_at(done, total)
+            self._counted, self._parts = True, parts
 
     def tick(self) -> None:
         """Writes the lines that are due, where nothing within it writes its own."""

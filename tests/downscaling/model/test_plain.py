@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from scipy import sparse
+from scipy.sparse import csr_array
 
 import subgrid
 from subgrid.data.fields import DataError, samples_of
@@ -156,6 +157,21 @@ def test_a_stopped_fit_goes_on_with_its_debiaser(model, fine, coarse, tmp_path, 
     assert again.checkpoint == model.checkpoint
     same = eqx.tree_equal(again.coarse.debiaser, model.coarse.debiaser)
     assert same is True
+
+
+def test_a_stopped_fit_does_not_go_on_with_another_operator_or_other_coordinates(model, fine, coarse, tmp_path):
+    shutil.copytree(model.folder, tmp_path / "m")
+    (tmp_path / "m" / "model" / "conditional.json").unlink()
+    options = {"debias_options": {"corrections": ()}, "key": jr.key(0), **TINY}
+    means = np.kron(np.eye(FINE // FACTOR), np.full((1, FACTOR), 1 / FACTOR))
+    others = {
+        "an operator": ((fine, coarse), {"operator": csr_array(means)}),
+        "coordinates": ((fine.assign_coords(x=fine.x + 1), coarse.assign_coords(x=coarse.x + 1)), {}),
+        "attributes": ((fine, coarse.assign_attrs(long_name="speed")), {}),
+    }
+    for archives, more in others.values():
+        with pytest.raises(OutputExists, match="other options or archives"):
+            subgrid.fit(*archives, folder=tmp_path / "m", **{**options, **more})
 
 
 def test_a_finished_folder_and_one_of_other_options_are_left_alone(model, fine, coarse, tmp_path):

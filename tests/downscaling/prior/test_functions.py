@@ -95,8 +95,17 @@ def test_what_the_gaussian_says_is_solved_exactly_at_any_number_of_levels(traine
     known = FunctionDiffusion(model.operator, space, model.largest, model.smallest)
     y = jnp.asarray(np.random.default_rng(0).normal(size=(1, 8)), jnp.float32)
     gaussian = white_conditional(model, operator).given(standard_target(model.space, operator, y))
-    monkeypatch.setattr(module, "WhiteDenoiser", lambda *_: gaussian.denoise)
+    seen = []
+
+    def exact(operator, space, shape, shown):
+        seen.append(shown)
+        assert shape == (32,)
+        return gaussian.denoise
+
+    monkeypatch.setattr(module, "WhiteDenoiser", exact)
     sampler = known_sampler(known, operator)
+    sampler(y, key=jr.key(0))
+    np.testing.assert_array_equal(seen[0], space.shown(y))
     sample = eqx.filter_jit(jax.vmap(lambda key: sampler(y, key=key)))
     fields = model.space.standard.forward(sample(jr.split(jr.key(2), 2000)))
     drawn = np.asarray(jax.vmap(lambda u: to_white(u, model.space.noise))(fields))

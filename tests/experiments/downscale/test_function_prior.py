@@ -9,6 +9,7 @@ import xarray as xr
 
 import subgrid
 from subgrid.experiments.downscale.build import function_settings_of, prior_settings_of
+from subgrid.experiments.downscale.sampler_comparison import _is_compared
 from subgrid.functional.function_diffusion import FunctionDiffusion
 from subgrid.runs.config import ConfigError
 
@@ -36,6 +37,11 @@ def test_the_network_is_that_of_the_grid_on_fewer_points_without_its_noise_level
     config = configured(FUNCTIONS)
     own, given = function_settings_of(config, 1, (32, 32)), prior_settings_of(config, 1, (32, 32))
     assert own == replace(given, space=(16, 16), sigma_min=own.sigma_min, sigma_max=own.sigma_max)
+
+
+def test_models_of_functions_are_compared_where_there_are_two_levels():
+    for sampler in ("function-space", "function-space-2x", "conditional-function-space"):
+        assert [n for n in (1, 2, 4) if _is_compared(sampler, n)] == [2, 4]
 
 
 def test_what_a_prior_of_functions_does_not_go_with_is_refused():

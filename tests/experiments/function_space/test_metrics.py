@@ -10,6 +10,7 @@ from subgrid.experiments.function_space.metrics import (
     last_shell,
     log_ratio,
     spectrum,
+    standard_error,
     value_distance,
 )
 from subgrid.numerics.modes import Box
@@ -19,6 +20,14 @@ TORUS, WALLS = Box((1.0, 1.0)), Box((1.0,), "neumann")
 
 def normals(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def test_the_jackknife_finds_the_standard_error_of_a_ratio_of_variances():
+    """Of n normal values a side, var(x)/var(y) has the standard error √(2/n + 2/n); fields are one value each."""
+    n = 4000
+    ratio = lambda x, y: float(np.var(x) / np.var(y))  # noqa: E731
+    found = [standard_error(ratio, normals(n, 1, 1, seed=i), normals(n, 1, 1, seed=100 + i)) for i in range(20)]
+    assert np.mean(found) == pytest.approx(np.sqrt(4 / n), rel=0.2)  # each is right to a quarter
 
 
 def test_energy_lies_at_the_waves_that_a_field_is_made_of():

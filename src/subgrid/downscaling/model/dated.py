@@ -20,6 +20,7 @@ from subgrid.downscaling.climate.domain import Domain, connect, fine_side, fit_a
 from subgrid.downscaling.climate.orography import static_predictors
 from subgrid.downscaling.debiasing.choice import AnomalySample, n_fits
 from subgrid.downscaling.model.anomalies import dated_anomalies
+from subgrid.downscaling.model.digests import digest_of_coordinates
 from subgrid.downscaling.model.inner import InnerFields
 from subgrid.downscaling.model.settings import FitSettings
 from subgrid.downscaling.model.sides import CoarseSide, FineSide
@@ -57,10 +58,11 @@ class DatedPair:
     decisions: tuple[str, ...] = ()
 
     def digests(self) -> list[str]:
-        """What names the values of both archives, and of predictors."""
+        """What names both archives, their coordinates and predictors."""
         static = [] if self.predictors is None else [digest(self.predictors)]
         coarse = digest(*(self.coarse[name].values for name in self.domain.variables))
-        return [digest(self.series.values), coarse, *static]
+        places = [digest_of_coordinates(each) for each in (self.fine, self.coarse)]
+        return [digest(self.series.values), coarse, *places, *static]
 
     @property
     def notes(self) -> tuple[str, ...]:

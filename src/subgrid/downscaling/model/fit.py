@@ -6,11 +6,11 @@ same bits.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax.random as jr
 import numpy as np
@@ -24,6 +24,7 @@ from subgrid.data.variables.wanted import Variable, Variables, wanted_variables
 from subgrid.downscaling.debiasing.fit import chosen_in_words
 from subgrid.downscaling.model.dated import open_dated, require_given
 from subgrid.downscaling.model.folder import PREPARATION, is_finished, load, load_preparation, save_preparation
+from subgrid.downscaling.model.inner import PriorFit
 from subgrid.downscaling.model.model import Model
 from subgrid.downscaling.model.plain import PlainPair, open_plain_pair
 from subgrid.downscaling.model.priors import prior_fit, sorted_settings
@@ -32,9 +33,10 @@ from subgrid.downscaling.model.sides import CoarseSide, FineSide
 from subgrid.downscaling.settings import as_tuples
 from subgrid.numerics.streams import substream
 from subgrid.training.distributed import is_first_process, join_from_text, wait_for_all
-from subgrid.training.progress import progress as progress_of, say
+from subgrid.training.progress import Update, progress as progress_of, say
 from subgrid.types import Key
 
+Sides: TypeAlias = tuple[CoarseSide, FineSide]
 OWN = ("settings.json", PREPARATION, "debias")
 """What tells the folder of a fit: the last alone where it was stopped in the training of a transport."""
 
@@ -120,14 +122,21 @@ class _Call:
         itself = settings.prior == "bridge" and self.others.get("source") == "raw" and settings.debias == "auto"
         return replace(settings, debias="none") if itself else settings
 
-    def earlier_sides(self) -> tuple[CoarseSide, FineSide] | None:
-        """What an earlier call of the same archives and options fitted before it was stopped."""
-        if not (self.folder / PREPARATION).exists():
-            return None
-        say("debias: done by an earlier call")
-        return load_preparation(self.folder)
+    def finish(
+        self, prior: PriorFit, wanted: dict[str, Any], debias: Callable[[Update], tuple[Sides, Iterable[str]]]
+    ) -> None:
+        """Debiases, unless an earlier call of the same archives and options has, and trains."""
+        if (self.folder / PREPARATION).exists():
+            say("debias: done by an earlier call")
+            sides = load_preparation(self.folder)
+        else:
+            with progress_of("debias") as update:
+                sides, sentences = debias(update)
+            _say(*sentences)
+            self._begin(wanted, sides)
+        prior.train(self.folder, sides[0], key=self.key)
 
-    def begin(self, wanted: dict[str, Any], sides: tuple[CoarseSide, FineSide]) -> None:
+    def _begin(self, wanted: dict[str, Any], sides: Sides) -> None:
         """The folder is claimed when the archives and options have served, and not before."""
         if is_first_process():
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -193,13 +202,12 @@ def _fit_dated(call: _Call) -> None:
     prior = prior_fit(pair.inner_fields(), settings, own)
     wanted = _refuse_another(call.folder, call.key, [_asked(given), settings.asked(), call.others, *pair.digests()])
     _say(*pair.notes, str(prior.cost()))
-    sides = call.earlier_sides()
-    if sides is None:
-        with progress_of("debias") as update:
-            sides = pair.sides(settings, given, update)
-        _say(*(() if sides[0].choice is None else sides[0].choice.sentences()))
-        call.begin(wanted, sides)
-    prior.train(call.folder, sides[0], key=call.key)
+
+    def debias(update: Update) -> tuple[Sides, Iterable[str]]:
+        sides = pair.sides(settings, given, update)
+        return sides, () if sides[0].choice is None else sides[0].choice.sentences()
+
+    call.finish(prior, wanted, debias)
 
 
 def _fit_plain(call: _Call) -> None:
@@ -221,15 +229,13 @@ def _fit_plain(call: _Call) -> None:
     if settings.debias == "auto" and not shifted and (few := pair.corrections_in_words) is not None:
         _say(few)
     _say(*pair.notes, str(prior.cost()))
-    sides = call.earlier_sides()
-    if sides is None:
-        with progress_of("debias") as update:
-            options = {"folder": call.folder, "report": update, "key": substream(call.key, "debias")}
-            coarse_side, fine_side, summary = pair.sides(settings, shifted=shifted, **options)
-            sides = coarse_side, fine_side
-        _say(*filter(None, [chosen_in_words(summary)]))
-        call.begin(wanted, sides)
-    prior.train(call.folder, sides[0], key=call.key)
+
+    def debias(update: Update) -> tuple[Sides, Iterable[str]]:
+        options = {"folder": call.folder, "report": update, "key": substream(call.key, "debias")}
+        coarse_side, fine_side, summary = pair.sides(settings, shifted=shifted, **options)
+        return (coarse_side, fine_side), filter(None, [chosen_in_words(summary)])
+
+    call.finish(prior, wanted, debias)
 
 
 def _say(*sentences: str) -> None:

@@ -25,6 +25,7 @@ from subgrid.downscaling.debiasing.series import Fieldwise
 from subgrid.downscaling.debiasing.settings import debias_settings
 from subgrid.downscaling.model.anomalies import plain_anomalies
 from subgrid.downscaling.model.coarsening import coarsening_of, looks_periodic
+from subgrid.downscaling.model.digests import digest_of_coordinates, digest_of_operator
 from subgrid.downscaling.model.inner import InnerFields
 from subgrid.downscaling.model.large import is_streamed, seen_by_debiaser, streamed_fields
 from subgrid.downscaling.model.masks import MaskedField, masked_coarsening, without_mask
@@ -66,9 +67,11 @@ class PlainPair:
     wanted: Mapping[str, Variable] = field(default_factory=dict)
 
     def digests(self) -> list[Any]:
-        """What names the values of both archives."""
+        """What names both archives, their coordinates and C′."""
         fine = self.fine_samples.values if self.streamed is None else json.dumps(self.streamed.facts(), default=str)
-        return [fine if isinstance(fine, str) else digest(fine), digest(self.coarse_samples.values)]
+        values = [fine if isinstance(fine, str) else digest(fine), digest(self.coarse_samples.values)]
+        places = [digest_of_coordinates(each) for each in (self.fine, self.coarse)]
+        return [*values, *places, digest_of_operator(self.operator)]
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -22,7 +22,13 @@ from subgrid.downscaling.model.settings import FitSettings
 from subgrid.downscaling.model.sides import CoarseSide
 from subgrid.downscaling.refined.network_gain import MEMBERS as COMPARED
 from subgrid.downscaling.refined.prior import RefinedPrior, is_trained, load_refined_prior, train_refined_prior
-from subgrid.downscaling.refined.refinement import RefinementSettings, padded_shape, refining_network
+from subgrid.downscaling.refined.prior_choice import MOST_VALUES
+from subgrid.downscaling.refined.refinement import (
+    RefinementSettings,
+    padded_shape,
+    refining_network,
+    require_whole_calls,
+)
 from subgrid.downscaling.refined.sampler import draw_anomalies, gaussian_conditional
 from subgrid.downscaling.spread.calibration import SpreadCalibration
 from subgrid.downscaling.spread.post_processing import (
@@ -34,7 +40,7 @@ from subgrid.downscaling.spread.post_processing import (
 )
 from subgrid.numerics.streams import draw_keys, substream
 from subgrid.training.cost import GRADIENT, Cost, decomposition_cost, training_cost
-from subgrid.training.progress import progress
+from subgrid.training.progress import progress, say
 from subgrid.types import Key
 
 SOME = 50
@@ -78,7 +84,7 @@ class RefinedFit:
         """What the Gaussian, the network and the draws that compare them will take."""
         values = self.fields.in_memory("a refined Gaussian")
         d = int(np.count_nonzero(np.any(values[:SOME], axis=0)))  # the mask holds zeros
-        gaussian = decomposition_cost(len(values), d, times=DECOMPOSITIONS)
+        gaussian = decomposition_cost(len(values), d, times=DECOMPOSITIONS, dense=d <= MOST_VALUES)
         return gaussian + self._of_network() if self.settings.network.n_steps else gaussian
 
     def _of_network(self) -> Cost:
@@ -106,6 +112,8 @@ class RefinedFit:
             key: of everything random in the fit.
         """
         train_refined(folder, self.fields.anomalies(), self.settings, key=key)
+        if (gain := load_refined_prior(folder / "model").gain) is not None:
+            say(gain.sentence())
 
 
 def refined_fit(fields: InnerFields, settings: FitSettings, network: Mapping[str, Any]) -> RefinedFit:
@@ -125,6 +133,7 @@ def refined_fit(fields: InnerFields, settings: FitSettings, network: Mapping[str
     """
     fields.in_memory("a refined Gaussian")
     made = RefinementSettings(**network)
+    require_whole_calls(made)
     if fields.edges == "periodic" and made.n_steps:  # without a network nothing is looked at beyond the edges
         made = replace(made, padding="periodic")
     padded_shape(fields.shape[1:], made)

@@ -89,7 +89,7 @@ def suited_noise(fields: Float[np.ndarray, "n channel *space"], box: Box) -> Gau
 
 
 def require_few_points(shape: tuple[int, ...]) -> None:
-    """Passes if a fine grid is not too large for the guidance of a prior of functions.
+    """Passes if a fine grid is not too large for the Gaussian part of a model of functions.
 
     Args:
         shape: of the fine grid.
@@ -99,8 +99,8 @@ def require_few_points(shape: tuple[int, ...]) -> None:
     """
     if np.prod(shape) > MOST_POINTS:
         raise ValueError(
-            f"a fine grid of {shape} has {int(np.prod(shape))} points, and the guidance of a prior of functions is "
-            f'dense, for {MOST_POINTS} at most; take prior = "network".'
+            f"a fine grid of {shape} has {int(np.prod(shape))} points, and the Gaussian part of a model of functions "
+            f'is dense, for {MOST_POINTS} at most; take prior = "network".'
         )
 
 

@@ -157,7 +157,6 @@ def train_refined_prior(
         draws = _Draws(settings, n_levels, folder, substream(key, "left-out draws"))
         with progress("compare with the Gaussian"):
             gain = draws.compare(refined, conditions, fields[left_out], normal, groups[left_out])
-        say(gain.sentence())
     denoiser = Refined(fit_base(fields), network if gain is not None and gain.accepted else start, static)
     prior = RefinedPrior(denoiser, settings, scale, choice, gain)
     _save(folder, prior)

@@ -53,14 +53,25 @@ class RefinementSettings:
         require_at_least(0, self, "n_steps")
         require_at_least(1, self, "channels", "n_blocks", "patch", "batch_size")
         require_levels(self)
-        if self.n_steps % STEPS_AT_ONCE:
-            above = self.n_steps + -self.n_steps % STEPS_AT_ONCE
-            raise ValueError(
-                f"n_steps = {self.n_steps} is no multiple of {STEPS_AT_ONCE}, the steps of one compiled call; take "
-                f"{above}."
-            )
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate must be positive, got {self.learning_rate}.")
+
+
+def require_whole_calls(settings: RefinementSettings) -> None:
+    """Passes numbers of steps that a training can take.
+
+    Args:
+        settings: of the network; models that are finished hold any number.
+
+    Raises:
+        ValueError: for one that leaves a compiled call unfilled.
+    """
+    if settings.n_steps % STEPS_AT_ONCE:
+        above = settings.n_steps + -settings.n_steps % STEPS_AT_ONCE
+        raise ValueError(
+            f"n_steps = {settings.n_steps} is no multiple of {STEPS_AT_ONCE}, the steps of one compiled call; take "
+            f"{above}."
+        )
 
 
 def padded_shape(space: tuple[int, ...], settings: RefinementSettings) -> tuple[int, ...]:

@@ -179,7 +179,7 @@ class KnownFunctionUpsampler(eqx.Module):
         model: trained with y = C′u as the known field.
         operator: C′ of the fine grid.
         conditional: the Gaussian of its spectrum under C′, from `white_conditional`.
-        noise_levels: (level,), decreasing, of white coordinates; an evaluation each.
+        noise_levels: (level,), decreasing, of white coordinates.
         method: of sampling, given the Gaussian conditional.
     """
 

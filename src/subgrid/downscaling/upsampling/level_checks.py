@@ -23,6 +23,7 @@ from subgrid.diffusion.noise_levels import exponential_grid
 from subgrid.diffusion.propagation import sampled_moments
 from subgrid.downscaling.conditional.upsample import ConditionalUpsampler
 from subgrid.downscaling.prior.noise_range import ENOUGH, leading_std, solves_gaussians
+from subgrid.downscaling.upsampling.functions import KnownFunctionUpsampler
 from subgrid.downscaling.upsampling.guided import DiffusionUpsampler, MethodFor
 from subgrid.downscaling.upsampling.particles import ParticleUpsampler
 
@@ -56,6 +57,8 @@ def warn_of_levels(upsampler: object) -> None:
     match upsampler:
         case ConditionalUpsampler():
             found = complaints(upsampler.noise_levels, upsampler.method, upsampler.conditional.spread, guided=False)
+        case KnownFunctionUpsampler():
+            found = complaints(upsampler.noise_levels, upsampler.method, upsampler.conditional.prior, guided=False)
         case ParticleUpsampler():
             found = complaints(upsampler.noise_levels, GaussianSDE, upsampler.conditional.prior, guided=True)
         case DiffusionUpsampler():

@@ -213,7 +213,7 @@ def n_levels(config: DownscaleConfig) -> int:
 def n_evaluations(config: DownscaleConfig) -> int:
     """Of the network, a draw; particles and derivatives for guidance are not counted."""
     n, method = n_levels(config), config.downscaling.method
-    if method in ("bridge", "conditional-flow") or (method != "diffusion" and config.prior.kind == "function-space"):
+    if method in ("bridge", "conditional-flow"):
         return n
     n_steps = n - (1 if method == "diffusion" else 2)  # after the last level, and the network's own mean, none follows
     of_single_values = method_of(config)(IsotropicGaussian(jnp.zeros(1), jnp.ones(())))

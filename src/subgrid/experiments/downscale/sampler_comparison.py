@@ -95,7 +95,8 @@ def compare_samplers(run: DownscaleRun, update: Update) -> None:
 
 def _is_compared(sampler: str, n: int) -> bool:
     """Whether the sampler can do with n evaluations, and is not too dear with them."""
-    least, _ = LEAST_LEVELS.get(_kind(sampler), (1, ""))
+    kind = _kind(sampler)
+    least, _ = LEAST_LEVELS.get("diffusion" if kind.endswith("function-space") else kind, (1, ""))
     return least <= n <= MOST_EVALUATIONS.get(sampler, n)
 
 

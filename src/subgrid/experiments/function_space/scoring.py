@@ -7,14 +7,14 @@ import numpy as np
 from subgrid.downscaling.interpolation.cubic import cubic_interpolation
 from subgrid.experiments.function_space.cells import all_cells
 from subgrid.experiments.function_space.config import FunctionsTable
-from subgrid.experiments.function_space.metrics import drift, scores, spectrum
+from subgrid.experiments.function_space.metrics import Score, drift, scores, spectrum
 from subgrid.experiments.function_space.run import FunctionsRun
 from subgrid.experiments.function_space.systems import Fields, system_box
 from subgrid.experiments.function_space.table import CONTINUED_FIELDS, CUBIC, FLOOR, score_table
 from subgrid.runs.page import write_metrics
 from subgrid.runs.stage import Update
 
-Scores = dict[tuple[str, int], list[Mapping[str, float]]]
+Scores = dict[tuple[str, int], list[Mapping[str, Score]]]
 
 
 def score(run: FunctionsRun, update: Update) -> None:
@@ -29,7 +29,9 @@ def score(run: FunctionsRun, update: Update) -> None:
             _add(found, cell.candidate, n, _scores_of_cell(run, arrays, n))
             if f"continued_{n}" in arrays:
                 own = scores(table, arrays[f"continued_{n}"], run.made.truth[n])
-                _add(found, CONTINUED_FIELDS, n, {**own, "drift": float(np.mean(arrays[f"continued_drift_{n}"]))})
+                _add(
+                    found, CONTINUED_FIELDS, n, {**own, "drift": Score(float(np.mean(arrays[f"continued_drift_{n}"])))}
+                )
         for n, count in zip(table.cost_grids, arrays.get("evaluations", ()), strict=False):
             evaluations.setdefault(cell.candidate, {}).setdefault(n, []).append(float(count))
     update(len(cells), len(cells) + 1, "baselines")
@@ -53,22 +55,22 @@ def interpolated(run: FunctionsRun, n: int) -> Fields:
     )
 
 
-def _scores_of_cell(run: FunctionsRun, arrays: Mapping[str, np.ndarray], n: int) -> dict[str, float]:
+def _scores_of_cell(run: FunctionsRun, arrays: Mapping[str, np.ndarray], n: int) -> dict[str, Score]:
     table = run.config.functions
     fields, coarse = arrays[f"samples_{n}"], arrays[f"samples_{table.n_points}"]
     own = scores(table, fields, run.made.truth[n])
-    return (
-        own if n == table.n_points else {**own, "drift": drift(coarse, fields, system_box(table.system, table.n_space))}
-    )
+    if n == table.n_points:
+        return own
+    return {**own, "drift": Score(drift(coarse, fields, system_box(table.system, table.n_space)))}
 
 
-def _floor(table: FunctionsTable, truth: Fields) -> dict[str, float]:
+def _floor(table: FunctionsTable, truth: Fields) -> dict[str, Score]:
     """The metrics between two halves of the truth."""
     half = len(truth) // 2
     return scores(table, truth[:half], truth[half : 2 * half])
 
 
-def _add(found: Scores, column: str, n: int, values: Mapping[str, float]) -> None:
+def _add(found: Scores, column: str, n: int, values: Mapping[str, Score]) -> None:
     found.setdefault((column, n), []).append(values)
 
 
