@@ -228,8 +228,8 @@ def _misfits_of_variables(coarse: xr.Dataset, fine: xr.Dataset, coarse_name: str
     if not common:
         held = [", ".join(map(str, dataset.data_vars)) for dataset in (coarse, fine)]
         return [
-            f"{coarse_name} holds {held[0]} and {fine_name} {held[1]}: no variable has the same name in both; rename "
-            "one where they mean the same, as in variables = {tas = 'tg'}."
+            f"{coarse_name} holds {held[0]} and {fine_name} {held[1]}: no variable has the same name in both; "
+            f"{_one_name(coarse, fine)}."
         ]
     found = []
     for name in common:
@@ -245,6 +245,21 @@ def _misfits_of_variables(coarse: xr.Dataset, fine: xr.Dataset, coarse_name: str
                 "convert one and set its attribute 'units'."
             )
     return found
+
+
+def _one_name(coarse: xr.Dataset, fine: xr.Dataset) -> str:
+    """Which names could mean the same, by what the variables are taken for: the advice to say so, or other files."""
+    kinds = [{str(v): _reading(data[v], "").described.quantity for v in data.data_vars} for data in (coarse, fine)]
+    pairs = [(ours, theirs) for ours in kinds[0] for theirs in kinds[1]]
+    alike = [pair for pair in pairs if kinds[0][pair[0]] == kinds[1][pair[1]]]
+    possible = alike or [pair for pair in pairs if "other" in (kinds[0][pair[0]], kinds[1][pair[1]])]
+    if not possible:
+        return "choose files of one variable"
+    name, other = next((pair for pair in possible if kinds[0][pair[0]] != "other"), possible[0])
+    return (
+        f"if they mean the same, say so: variables = {{{name} = '{other}'}}, on the command line "
+        f"--variable {name}={other}"
+    )
 
 
 def _reading(field: xr.DataArray, archive: str) -> Reading:
