@@ -53,17 +53,7 @@ def agreed(given: Mapping[str, Variable], archives: Mapping[str, Source]) -> Agr
 
 
 def reading_of(file: SourceFile, name: str, given: Variable, *, archive: str) -> Reading:
-    """What a file takes a variable to be.
-
-    Args:
-        file: opened.
-        name: of the variable in it.
-        given: what is said of it.
-        archive: that the file belongs to, as messages call it.
-
-    Returns:
-        The reading.
-    """
+    """What a file takes a variable to be."""
     field = file.dataset[name]
     if given.units is not None:
         field = field.assign_attrs({**field.attrs, "units": given.units})

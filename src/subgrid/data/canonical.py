@@ -201,19 +201,7 @@ def valid_mask(dataset: xr.Dataset) -> xr.DataArray:
 
 
 def read_fields(source: Source, variables: Variables | None = None, *, name: str) -> list[ClimateField]:
-    """The wanted variables of every file of an archive, each canonical by itself; `open_climate` pools them.
-
-    Args:
-        source: as for `open_climate`.
-        variables: as for `open_climate`.
-        name: what messages call a source that is no file.
-
-    Returns:
-        One field for each variable of each file, in the order wanted.
-
-    Raises:
-        DataError: as `open_climate`.
-    """
+    """The wanted variables of every file of an archive, each canonical, in the order wanted; `pool` joins them."""
     wanted = wanted_variables(variables)
     files = read_sources(source, name=name)
     require_held(wanted, files)

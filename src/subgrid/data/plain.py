@@ -240,18 +240,7 @@ def _converted(field: xr.DataArray, convert: Conversion | None) -> xr.DataArray:
 
 
 def has_dates_and_places(dataset: xr.Dataset) -> bool:
-    """Whether fields have dates, and latitude and longitude.
-
-    Args:
-        dataset: an archive, opened.
-
-    Returns:
-        True if some variable has both, by the rules by which climate archives are read.
-
-    Examples:
-        >>> has_dates_and_places(xr.open_dataset("nemo.nc"))  # nav_lat, nav_lon, time_counter
-        True
-    """
+    """Whether some variable of an archive has dates, latitudes and longitudes, as climate archives are read."""
     return not what_is_lacking(dataset)
 
 

@@ -105,16 +105,7 @@ def check_times(time: xr.DataArray, *, file: str, dim: str | None = None) -> Non
 
 
 def check_sample(dataset: xr.Dataset, *, name: str, n_times: int = 3) -> None:
-    """Magnitudes and infinities at a few times, evenly spread: wrong units show at once.
-
-    Args:
-        dataset: canonical.
-        name: of the archive, where the file is not known.
-        n_times: at how many times to look.
-
-    Raises:
-        DataError: for data that cannot be read, and infinite or implausible values.
-    """
+    """Magnitudes and infinities at a few times, evenly spread: wrong units show at once, as a `DataError`."""
     for variable in dataset.data_vars:
         field = dataset[variable]
         if "time" in field.dims:

@@ -70,18 +70,7 @@ class Packing:
 
 
 def packing_of(field: xr.DataArray) -> Packing:
-    """How the file keeps a decoded variable.
-
-    Args:
-        field: decoded, its encoding that of the file.
-
-    Returns:
-        The packing; for data that come from no file, their type.
-
-    Examples:
-        >>> packing_of(xr.open_dataset("era5.nc").t2m).dtype
-        dtype('int16')
-    """
+    """How the file keeps a decoded variable; of data that come from no file, their type."""
     encoding = field.encoding
     dtype = np.dtype(encoding.get("dtype", field.dtype))
     if str(encoding.get("_Unsigned", "false")).lower() == "true" and dtype.kind == "i":

@@ -17,16 +17,6 @@ def with_variables(dataset: xr.Dataset, names: Sequence[str]) -> xr.Dataset:
     """Some variables of a dataset, with all of its coordinates.
 
     `dataset[names]` loses the coordinates that have a dimension of their own, as bounds do.
-
-    Args:
-        dataset: of any variables.
-        names: those that are wanted, in this order.
-
-    Returns:
-        The dataset.
-
-    Examples:
-        >>> with_variables(dataset, ["tas"]).lat_bnds
     """
     chosen = dataset[list(names)]
     return chosen.assign_coords({n: c.variable for n, c in dataset.coords.items() if n not in chosen.coords})

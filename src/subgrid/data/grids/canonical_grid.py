@@ -135,12 +135,6 @@ def in_one_piece(degrees: Float[np.ndarray, " lon"]) -> Float[np.ndarray, " lon"
     """Longitudes in [-180, 180), or going on past 180 where that range would tear a region apart.
 
     A region is torn if the widest gap on the circle lies inside the range and not at the date line.
-
-    Args:
-        degrees: any turn.
-
-    Returns:
-        The same meridians.
     """
     wrapped = (degrees + 180.0) % 360.0 - 180.0
     ascending = np.unique(wrapped)
