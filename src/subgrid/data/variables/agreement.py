@@ -5,7 +5,7 @@ the others; where two know equally well and differ, or one speaks of differences
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from subgrid.data.fields import DataError
 from subgrid.data.variables.quantities import QUANTITIES, Described
@@ -137,22 +137,28 @@ def _reason(reading: Reading) -> str:
     return {"as Subgrid wrote it": "the attribute that Subgrid wrote"}.get(because, because)
 
 
-def decided(best: Reading, name: str, readings: Sequence[Reading]) -> tuple[str, str]:
-    """Of a decision, why it holds elsewhere, and a sentence on whom it changes.
+def settled(name: str, readings: Sequence[Reading], given: Variable) -> tuple[Variable, str | None]:
+    """A variable as all archives take it.
 
     Args:
-        best: from `deciding`.
         name: of the variable.
         readings: of all files of all archives.
+        given: what is said of it.
 
     Returns:
-        What to call its reason in other archives, and the sentence.
+        The same with the quantity and why, and a sentence on whom that changes; as it is, and None, where all agree.
+
+    Raises:
+        DataError: as `deciding`.
     """
+    best = deciding(name, readings, given)
+    if best is None:
+        return given, None
     others = [each for each in readings if each.described.quantity != best.described.quantity]
     because = f"as in {best.archive}, by {_reason(best)}"
     where = " and ".join(dict.fromkeys(each.archive for each in others))
     own = others[0].described
-    return because, (
+    return replace(given, quantity=best.described.quantity, because=because), (
         f"{name}: taken for {best.described.kind.about} in {where} too, {because}; what {where} itself says of it "
         f"would make it {own.kind.about} ({own.because})"
     )
