@@ -228,15 +228,7 @@ def steps_among(parts: list[tuple[SourceFile, str, str, Variable]]) -> dict[str,
 
 
 def wanted_in(file: SourceFile, wanted: dict[str, Variable] | None) -> Iterator[tuple[str, str, Variable]]:
-    """The variables of a file that are wanted.
-
-    Args:
-        file: opened.
-        wanted: by name; None for all that lie on a grid.
-
-    Yields:
-        Its name, its name in the file, and what is given of it.
-    """
+    """The wanted variables of a file: name, name in the file, what is given of it; None for all on a grid."""
     if wanted is None:
         yield from ((name, name, Variable()) for name in gridded_variables(file.dataset))
         return
@@ -252,15 +244,7 @@ def looked_for(name: str, given: Variable) -> str:
 
 
 def require_held(wanted: dict[str, Variable] | None, files: list[SourceFile]) -> None:
-    """Passes if files hold every wanted variable, or some on a grid where all are wanted.
-
-    Args:
-        wanted: by name; None for all that lie on a grid.
-        files: of one archive.
-
-    Raises:
-        DataError: with what they hold.
-    """
+    """Passes if files hold every wanted variable, or some on a grid where all are wanted; else says what they hold."""
     held = {file.name: gridded_variables(file.dataset) for file in files}
     what = files[0].name + (f" and {len(files) - 1} more files" if len(files) > 1 else "")
     there = dict.fromkeys(variable for variables in held.values() for variable in variables)

@@ -80,15 +80,7 @@ def packing_of(field: xr.DataArray) -> Packing:
 
 
 def says_missing(field: xr.DataArray, packing: Packing) -> bool:
-    """Whether a file says of a variable that values are missing which decoding did not see, or may.
-
-    Args:
-        field: decoded, in the units of the file, its encoding that of the file.
-        packing: how the file keeps it.
-
-    Returns:
-        False if `without_missing` would give it back as it is.
-    """
+    """Whether a file says that values are missing which decoding did not see, so that `without_missing` has work."""
     return bool(packing.declared) or any(OF_FILE_VALUES.fullmatch(str(name)) for name in field.attrs)
 
 

@@ -58,18 +58,7 @@ class GridSummary:
 
 
 def summarise_grid(dataset: xr.Dataset | xr.DataArray) -> GridSummary:
-    """The grid of a canonical dataset at a glance: its outer edges by bounds where there are some.
-
-    Args:
-        dataset: with the coordinates lat and lon.
-
-    Returns:
-        The summary.
-
-    Examples:
-        >>> summarise_grid(open_climate("tas.nc")).resolution
-        '0.25 degrees'
-    """
+    """The grid of a canonical dataset at a glance: its outer edges by bounds where there are some."""
     lat, lon = (np.asarray(dataset[name].values, np.float64) for name in ("lat", "lon"))
     kind, shape = ("regular", (len(lat), len(lon))) if lat.ndim == 1 else (_kind_of(dataset), lat.shape)
     if lat.ndim == 1:
@@ -189,17 +178,6 @@ def covered(coarse: xr.Dataset, fine: xr.Dataset) -> Coverage:
     """The part of a fine archive's region that a coarse archive covers, and where it does not.
 
     By boxes for regular grids; for others by the outline of the coarse grid, which its box exceeds.
-
-    Args:
-        coarse: canonical.
-        fine: canonical.
-
-    Returns:
-        The share, from 0 to 1, and the rest in words.
-
-    Examples:
-        >>> covered(open_climate("cordex.nc"), open_climate("eobs.nc")).share
-        1.0
     """
     wide, narrow = summarise_grid(coarse), summarise_grid(fine)
     boxes = overlap(wide, narrow)
