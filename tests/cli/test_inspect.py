@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from subgrid.cli.inspect import print_inspection, wanted_of
+from subgrid.data.canonical import check_climate, open_climate
 from subgrid.data.fields import DataError
 from subgrid.data.inspection.inspection import inspect
 
@@ -60,6 +61,49 @@ def test_problems_come_last():
     last = " ".join(text.split("change: ", 1)[1].split())
     assert "gone.nc: no such file" in last and "do not overlap" in last
     assert "They fit together" not in text
+
+
+def test_gaps_are_said_with_the_setting_that_a_fit_needs():
+    fine, coarse = archive(n_times=9), archive(n_times=9, lat=np.arange(36, 43, 3.0), lon=np.arange(-9, 4, 4.0))
+    coarse.tas[4, 1, 1] = np.nan
+    text = " ".join(printed(fine, coarse, width=400).split())
+    assert "They fit together with gaps = 'mask' or gaps = 'drop'" in text and "--set gaps=mask" in text
+    with pytest.raises(DataError, match="gaps = 'drop', or leave these cells out with gaps = 'mask'"):
+        check_climate(open_climate(coarse))
+    for setting in ("mask", "drop"):  # the advice works
+        assert np.isfinite(check_climate(open_climate(coarse), gaps=setting).tas).any()
+    # All cells but that one have a gap on another day, so that masking them would leave none.
+    coarse.tas[2] = np.where(np.arange(12).reshape(3, 4) == 5, coarse.tas[2], np.nan)
+    assert "They fit together with gaps = 'drop' (" in " ".join(printed(fine, coarse, width=400).split())
+
+
+def test_no_setting_is_named_where_none_leaves_anything():
+    fine, coarse = archive(n_times=12), archive(n_times=12, lat=np.arange(36, 43, 3.0), lon=np.arange(-9, 4, 4.0))
+    for k in range(12):
+        coarse.tas[k, k // 4, k % 4] = np.nan  # a cell at every time, and a time of every cell
+    (problem,) = inspect(fine, coarse).problems
+    assert "none would be left; fill them" in problem
+    for setting in ("mask", "drop"):
+        with pytest.raises(DataError, match="would leave none"):
+            check_climate(open_climate(coarse), gaps=setting)
+
+
+def test_gaps_of_what_nobody_asks_for_need_nothing():
+    fine, coarse = archive(n_times=9), archive(n_times=9, lat=np.arange(36, 43, 3.0), lon=np.arange(-9, 4, 4.0))
+    coarse, fine = coarse.assign(pr=abs(coarse.tas) / 100), fine.assign(pr=abs(fine.tas) / 100)
+    for each in (coarse, fine):
+        each.pr.attrs = {"units": "mm day-1", "standard_name": "lwe_precipitation_rate"}
+    coarse.pr[4, 1, 1] = np.nan
+    assert inspect(fine, coarse, variables=["tas"]).fit.gaps == ()
+    assert inspect(fine, coarse, variables=["pr"]).fit.gaps == ("mask", "drop")
+
+
+def test_the_height_of_the_ground_is_no_unknown_variable():
+    ground = archive(n_times=1).isel(time=0, drop=True).rename(tas="orog")
+    ground["orog"] = (ground.orog * 3).assign_attrs(units="m", standard_name="surface_altitude")
+    text = " ".join(printed(ground, width=400).split())
+    assert "orog is the height of the ground (by its standard name)" in text and "orography =" in text
+    assert "not known" not in text
 
 
 @pytest.mark.parametrize("n_files", [3, 12])

@@ -35,8 +35,9 @@ def pair():
 
 @pytest.fixture(scope="module")
 def opposed(pair):
+    """Both are sure: the fine standard name says that these are flags."""
     fine, coarse = (each.copy() for each in pair)
-    fine["quux"] = fine.quux.assign_attrs(units="kg")
+    fine["quux"] = fine.quux.assign_attrs(standard_name="lwe_precipitation_rate status_flag")
     return fine, coarse
 
 
@@ -70,9 +71,18 @@ def test_an_inspection_shows_the_decision(pair):
 
 
 def test_a_decision_that_nobody_can_take_is_a_problem_of_both(opposed):
-    with pytest.raises(DataError, match=r"not known to Subgrid in 'kg' in fine .*quantity = 'precipitation'"):
+    with pytest.raises(DataError, match=r"not known to Subgrid in 'mm day-1' in fine .*quantity = 'precipitation'"):
         open_dated(*opposed, {"quux": Variable()}, FitSettings())
     assert "quantity = 'precipitation'" in " ".join(inspect(*opposed).problems)
+
+
+def test_no_quantity_is_advised_that_the_units_cannot_be(pair):
+    # A temperature cannot be made rain by saying so: the fit would then refuse K.
+    fine, coarse = (each.copy() for each in pair)
+    fine["quux"] = (fine.quux + 280.0).assign_attrs(units="K", standard_name="air_temperature")
+    for said in (*inspect(fine, coarse).problems, *misfits(open_climate(coarse), open_climate(fine))):
+        assert "a temperature in 'K'" in said and "quantity =" not in said
+        assert "neither can be the other" in said
 
 
 def test_archives_opened_one_by_one_are_compared_too(pair):

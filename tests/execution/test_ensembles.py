@@ -54,6 +54,11 @@ def test_what_is_not_given_is_recorded_as_what_is_used(coarse, model, tmp_path):
     downscaled(coarse, model, out=tmp_path / "e.zarr", n_levels=N_LEVELS["guided"])  # the same call
 
 
+def test_a_seed_is_the_key_of_it(coarse, model):
+    seeded, keyed = (downscaled(coarse, model, key=key) for key in (3, jr.key(3)))
+    xr.testing.assert_equal(seeded, keyed)
+
+
 def test_what_a_killed_call_left_in_a_store_is_removed_by_the_next(coarse, model, tmp_path, monkeypatch):
     """Killed while the targets were written, then while the work items were done."""
     out, work = tmp_path / "e.zarr", tmp_path / "e.zarr" / WORK

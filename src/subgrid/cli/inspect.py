@@ -93,7 +93,10 @@ def _rows(report: FileReport) -> list[tuple[str, str, str, str]]:
 def _what_they_are(reports: list[FileReport]) -> list[str]:
     """A line for each variable: what it is taken to be, why, its bounds and the scale that it is modelled on."""
     found = {(variable.name, variable.described): variable for report in reports for variable in report.variables}
-    return [f"{name} is {in_words(described, variable.units)}" for (name, described), variable in found.items()]
+    return [
+        f"{name} is {variable.role or in_words(described, variable.units)}"
+        for (name, described), variable in found.items()
+    ]
 
 
 def _time(report: FileReport) -> str:
@@ -148,7 +151,15 @@ def _print_advice(inspection: Inspection, console: Console) -> None:
     for problem in inspection.problems:
         console.print(f"change: {problem}", highlight=False, markup=False, style="bold red")
     if inspection.fit is not None and not inspection.problems:
-        console.print("They fit together.", style="bold green")
+        console.print(_together(inspection.fit.gaps), style="bold green", highlight=False, markup=False)
+
+
+def _together(gaps: tuple[str, ...]) -> str:
+    """That two archives fit, and the setting without which a fit refuses their gaps."""
+    if not gaps:
+        return "They fit together."
+    said, given = (" or ".join(form.format(each) for each in gaps) for form in ("gaps = '{}'", "--set gaps={}"))
+    return f"They fit together with {said} (of `subgrid fit` {given}); without one their gaps are refused."
 
 
 def _noted(reports: tuple[FileReport, ...]) -> dict[str, tuple[str, ...]]:

@@ -1,11 +1,11 @@
 """What the variables of several archives are, decided once for all of them before any is opened."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from subgrid.data.canonical import wanted_in
 from subgrid.data.sources.sources import Source, SourceFile, read_sources
-from subgrid.data.variables.agreement import Reading, decided, deciding
+from subgrid.data.variables.agreement import Reading, settled
 from subgrid.data.variables.quantities import describe
 from subgrid.data.variables.wanted import Variable
 
@@ -47,34 +47,14 @@ def agreed(given: Mapping[str, Variable], archives: Mapping[str, Source]) -> Agr
         for file in read_sources(source, name=archive):
             for new, old, each in wanted_in(file, open_ones):
                 found[new].append(reading_of(file, old, each, archive=archive))
-    notes: list[str] = []
-    variables = {name: _with_decision(name, each, found.get(name, []), notes) for name, each in given.items()}
-    return Agreed(variables, tuple(notes))
+    decisions = {name: settled(name, found.get(name, []), each) for name, each in given.items()}
+    notes = tuple(note for _, note in decisions.values() if note is not None)
+    return Agreed({name: each for name, (each, _) in decisions.items()}, notes)
 
 
 def reading_of(file: SourceFile, name: str, given: Variable, *, archive: str) -> Reading:
-    """What a file takes a variable to be.
-
-    Args:
-        file: opened.
-        name: of the variable in it.
-        given: what is said of it.
-        archive: that the file belongs to, as messages call it.
-
-    Returns:
-        The reading.
-    """
+    """What a file takes a variable to be."""
     field = file.dataset[name]
     if given.units is not None:
         field = field.assign_attrs({**field.attrs, "units": given.units})
     return Reading(archive, describe(field), str(field.attrs.get("units", "")), file.name)
-
-
-def _with_decision(name: str, given: Variable, readings: Iterable[Reading], notes: list[str]) -> Variable:
-    readings = list(readings)
-    best = deciding(name, readings, given)
-    if best is None:
-        return given
-    because, note = decided(best, name, readings)
-    notes.append(note)
-    return replace(given, quantity=best.described.quantity, because=because)

@@ -22,7 +22,7 @@ from subgrid.data.checks.checks import (
     horizontal_dims,
 )
 from subgrid.data.checks.fills import Stored
-from subgrid.data.checks.missing import NOTHING, packing_of, without_missing, without_ranges
+from subgrid.data.checks.missing import NOTHING, Packing, packing_of, without_missing, without_ranges
 from subgrid.data.fields import TEXT_KINDS, DataError
 from subgrid.data.grids.coordinates import gridded_variables, on_canonical_grid
 from subgrid.data.pooling.members import single_member, with_canonical_members
@@ -32,7 +32,7 @@ from subgrid.data.times.calendars import step_name
 from subgrid.data.times.ends import stamped_at_end
 from subgrid.data.times.stamps import TIME_DIMS, CutStep, step_of_parts, with_canonical_times
 from subgrid.data.times.steps import Step
-from subgrid.data.variables.quantities import describe
+from subgrid.data.variables.quantities import Described, describe
 from subgrid.data.variables.units import conversion, is_amount
 from subgrid.data.variables.wanted import Variable, Variables, name_in, wanted_variables
 
@@ -201,19 +201,7 @@ def valid_mask(dataset: xr.Dataset) -> xr.DataArray:
 
 
 def read_fields(source: Source, variables: Variables | None = None, *, name: str) -> list[ClimateField]:
-    """The wanted variables of every file of an archive, each canonical by itself; `open_climate` pools them.
-
-    Args:
-        source: as for `open_climate`.
-        variables: as for `open_climate`.
-        name: what messages call a source that is no file.
-
-    Returns:
-        One field for each variable of each file, in the order wanted.
-
-    Raises:
-        DataError: as `open_climate`.
-    """
+    """The wanted variables of every file of an archive, each canonical, in the order wanted; `pool` joins them."""
     wanted = wanted_variables(variables)
     files = read_sources(source, name=name)
     require_held(wanted, files)
@@ -240,15 +228,7 @@ def steps_among(parts: list[tuple[SourceFile, str, str, Variable]]) -> dict[str,
 
 
 def wanted_in(file: SourceFile, wanted: dict[str, Variable] | None) -> Iterator[tuple[str, str, Variable]]:
-    """The variables of a file that are wanted.
-
-    Args:
-        file: opened.
-        wanted: by name; None for all that lie on a grid.
-
-    Yields:
-        Its name, its name in the file, and what is given of it.
-    """
+    """The wanted variables of a file: name, name in the file, what is given of it; None for all on a grid."""
     if wanted is None:
         yield from ((name, name, Variable()) for name in gridded_variables(file.dataset))
         return
@@ -264,15 +244,7 @@ def looked_for(name: str, given: Variable) -> str:
 
 
 def require_held(wanted: dict[str, Variable] | None, files: list[SourceFile]) -> None:
-    """Passes if files hold every wanted variable, or some on a grid where all are wanted.
-
-    Args:
-        wanted: by name; None for all that lie on a grid.
-        files: of one archive.
-
-    Raises:
-        DataError: with what they hold.
-    """
+    """Passes if files hold every wanted variable, or some on a grid where all are wanted; else says what they hold."""
     held = {file.name: gridded_variables(file.dataset) for file in files}
     what = files[0].name + (f" and {len(files) - 1} more files" if len(files) > 1 else "")
     there = dict.fromkeys(variable for variables in held.values() for variable in variables)
@@ -346,21 +318,48 @@ def field_of(
         file_chunk = max([n for dim, n in preferred.items() if dim in TIME_DIMS], default=1)
         placed = _in_blocks(placed, new, file_chunk, block_bytes)
     packing = packing_of(opened.dataset[old])
-    placed[new], missing = without_missing(placed[new], packing, given=given.missing)
+    at_end = stamped_at_end(opened.dataset[old], units, bounded=stamped.bounded)
     placed = without_ranges(placed)
-    values = placed[new]
-    convert = conversion(placed[new], described, file=file, step_days=stamped.lengths)
+    placed[new], stored, missing = canonical_values(
+        placed[new], packing, given, described, file=file, lengths=stamped.lengths, at_end=at_end
+    )
     notes += missing
     if is_amount(described.quantity, given.units or units) and stamped.lengths is not None:
         every = step_name(float(np.mean(stamped.lengths)))
         notes.append(f"{new}: {given.units or units!r} are amounts of each time step ({every}), not running totals")
-    placed[new] = convert(placed[new]).assign_attrs(described.attributes)
     label, single = member_label(file, dataset), single_member(dataset)
-    at_end = stamped_at_end(opened.dataset[old], units, bounded=stamped.bounded)
-    stored = Stored(convert, packing, values, NOTHING in given.missing, at_end)
     return ClimateField(
         file, new, units, label, placed, described, tuple(notes), single, stored, given.units, given.names
     )
+
+
+def canonical_values(
+    field: xr.DataArray,
+    packing: Packing,
+    given: Variable,
+    described: Described | None,
+    *,
+    file: str,
+    lengths: float | xr.DataArray | None = None,
+    at_end: str | None = None,
+) -> tuple[xr.DataArray, Stored, tuple[str, ...]]:
+    """A variable without what is missing, in canonical units; the way back to its file; and what was taken as missing.
+
+    Args:
+        field: decoded, in the units of the file or as they are given.
+        packing: in the file.
+        given: what is said of the variable.
+        described: what it is taken to be; None to leave it in its units.
+        file: for messages.
+        lengths: of time steps in days, for amounts.
+        at_end: what says that its times are stamped at the end of their steps.
+    """
+    valid, missing = without_missing(field, packing, given=given.missing)
+    if described is None:
+        return valid, Stored(None, packing, valid, NOTHING in given.missing, at_end), missing
+    convert = conversion(valid, described, file=file, step_days=lengths)
+    stored = Stored(convert, packing, valid, NOTHING in given.missing, at_end)
+    return convert(valid).assign_attrs(described.attributes), stored, missing
 
 
 def _in_blocks(dataset: xr.Dataset, variable: str, file_chunk: int, block_bytes: int) -> xr.Dataset:

@@ -98,15 +98,7 @@ class Lane:
     loaded: dict[tuple[int, int], Future] = field(default_factory=dict, repr=False)
 
     def samples(self, first: int, count: int) -> Float[np.ndarray, "count channel *space"]:
-        """Consecutive samples of the sequence.
-
-        Args:
-            first: position of the first.
-            count: how many.
-
-        Returns:
-            The samples at positions first … first + count − 1, float32.
-        """
+        """`count` consecutive samples of the sequence from position `first` on, float32."""
         parts, n = [], int(self.blocks.lengths[self.numbers].sum())
         while count:
             epoch, offset = divmod(first, n)

@@ -72,15 +72,7 @@ def open_plain(
 def check_plain(dataset: xr.Dataset, *, name: str) -> None:
     """Every value of plain fields, read once: they have no units that could contradict them, but fill values.
 
-    Args:
-        dataset: from `open_plain`.
-        name: of the archive, for messages.
-
-    Raises:
-        DataError: for what is infinite, and for fill values that nothing declares: number, place, share of points.
-
-    Examples:
-        >>> check_plain(open_plain("fine.zarr"), name="fine")
+    A `DataError` names number, place and share of points of what is infinite or a fill value that nothing declares.
     """
     for field in dataset.data_vars.values():
         bare = field.assign_attrs({QUANTITY_ATTRIBUTE: "other"})  # a name alone makes no quantity of it
@@ -89,15 +81,7 @@ def check_plain(dataset: xr.Dataset, *, name: str) -> None:
 
 
 def as_dataset(source: Fields, name: str = "field") -> Source:
-    """A DataArray as a Dataset of one variable; any other source as it is.
-
-    Args:
-        source: of fields.
-        name: of a variable without one.
-
-    Returns:
-        What `read_sources` takes.
-    """
+    """A DataArray as a Dataset of one variable, `name` if it has none; any other source as it is."""
     return source.to_dataset(name=source.name or name) if isinstance(source, xr.DataArray) else source
 
 
@@ -202,15 +186,7 @@ def _as_given(field: xr.DataArray, given: Variable, name: str) -> xr.DataArray:
 
 
 def without_given(field: xr.DataArray, missing: Sequence[float | str]) -> xr.DataArray:
-    """A variable without values that are given as missing.
-
-    Args:
-        field: with values as they are read.
-        missing: of them; texts say nothing here.
-
-    Returns:
-        The variable, NaN there.
-    """
+    """A variable without values that are given as missing, as they are read; texts say nothing here."""
     for value in missing:
         field = field.where(field != value) if isinstance(value, int | float) else field
     return field
@@ -240,18 +216,7 @@ def _converted(field: xr.DataArray, convert: Conversion | None) -> xr.DataArray:
 
 
 def has_dates_and_places(dataset: xr.Dataset) -> bool:
-    """Whether fields have dates, and latitude and longitude.
-
-    Args:
-        dataset: an archive, opened.
-
-    Returns:
-        True if some variable has both, by the rules by which climate archives are read.
-
-    Examples:
-        >>> has_dates_and_places(xr.open_dataset("nemo.nc"))  # nav_lat, nav_lon, time_counter
-        True
-    """
+    """Whether some variable of an archive has dates, latitudes and longitudes, as climate archives are read."""
     return not what_is_lacking(dataset)
 
 

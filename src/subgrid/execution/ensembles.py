@@ -57,7 +57,7 @@ def downscale(
     change: Change = "ask",
     out: str | Path | None = None,
     progress: bool = True,
-    key: Key,
+    key: Key | int,
     **settings: Any,
 ) -> xr.Dataset:
     """An ensemble of fine fields for every coarse field: draws from p(x | C′x = T(y)).
@@ -75,9 +75,9 @@ def downscale(
         out: a Zarr store (.zarr) or NetCDF file (.nc) to write to; None, the default, keeps all in memory. A store is
             filled work item by work item: memory does not grow, and the same call goes on after a crash.
         progress: whether to show how far it is; default True.
-        key: of all draws. Two calls with one key share their noise, time by time and member by member, which makes the
-            mean of their difference less noisy and the spread of its members no uncertainty; give each call a key of
-            its own for that.
+        key: of all draws, or the seed of one. Two calls with one key share their noise, time by time and member by
+            member, which makes the mean of their difference less noisy and the spread of its members no uncertainty;
+            give each call a key of its own for that.
         **settings: of the sampler (`SamplingSettings`: `n_levels`, `guidance`, `method`, `n_particles`, `chunk`), of
             what is wanted (`Wanted`: `time`, `region`, `points`, `nearest`, `gaps`), and `scheduler` of a store:
             "serial", the default, "local:N", "slice:i/n" or "dask://host:port".
@@ -104,6 +104,7 @@ def downscale(
         raise ValueError(f"n_members must be at least 1, got {n_members}.")
     if change not in get_args(Change):
         raise ValueError(f"change must be one of {', '.join(get_args(Change))}, got {change!r}.")
+    key = jr.key(key) if isinstance(key, int) else key
     scheduler = parse_scheduler(settings.pop("scheduler", "serial"))
     stored = _is_store(out, coarse)
     if not stored and scheduler != Serial():

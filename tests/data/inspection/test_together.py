@@ -74,6 +74,17 @@ def test_what_does_not_fit(coarse, fine, message):
         check_together(coarse, fine, coarse_name="c.nc", fine_name="f.nc")
 
 
+def test_the_names_of_an_example_are_those_of_the_files():
+    wet, dry = (on([31, 32, 33], [0, 2, 4], "pr").rename(pr=name) for name in ("pr", "tp"))
+    (said,) = misfits(wet, dry, coarse_name="c.nc", fine_name="f.nc")
+    assert "variables = {pr = 'tp'}" in said and "--variable pr=tp" in said
+    # Of several, those that are taken for the same thing.
+    both = wet.assign(tas=on([31, 32, 33], [0, 2, 4]).tas)
+    assert "{pr = 'tp'}" in misfits(both, dry)[0] and "{tas = 'tg'}" in misfits(both, COARSE.rename(tas="tg"))[-1]
+    # Temperature is no other name of rain.
+    assert "choose files of one variable" in misfits(COARSE, dry)[-1] and " = '" not in misfits(COARSE, dry)[-1]
+
+
 def test_units_that_differ():
     humid = [COARSE.rename(tas="hurs"), FINE.rename(tas="hurs")]
     for dataset, unit in zip(humid, ("%", "1"), strict=True):

@@ -38,13 +38,23 @@ def test_archives_that_agree_are_left_alone():
     assert deciding("wind", [SPEED, SPEED]) is None
 
 
-def test_units_that_cannot_be_what_the_other_says_are_refused_with_both_readings_and_advice():
-    mass = reading("fine", "quux", "kg")
+@pytest.mark.parametrize(
+    "other", [reading("fine", "quux", "kg"), reading("fine", "quux", "K", standard_name="air_temperature")]
+)
+def test_units_that_cannot_be_what_the_other_says_are_refused_and_no_quantity_is_advised(other):
+    with pytest.raises(DataError, match="neither can be the other") as said:
+        deciding("pr", [other, RAIN])
+    # Neither kg nor K becomes mm day-1, whatever the variable is called.
+    assert f"in '{other.units}' in fine" in str(said.value) and "quantity =" not in str(said.value)
+
+
+def test_what_could_be_the_same_is_refused_with_both_readings_and_advice():
+    flags = reading("fine", "quux", "mm day-1", standard_name="precipitation_flux status_flag")
     with pytest.raises(DataError) as refused:
-        deciding("pr", [mass, RAIN], Variable(("quux", "PRECT")))
+        deciding("pr", [flags, RAIN], Variable(("quux", "PRECT")))
     said = str(refused.value)
     assert "precipitation in 'kg m-2 s-1' in coarse (standard_name 'precipitation_flux')" in said
-    assert "not known to Subgrid in 'kg' in fine" in said
+    assert "not known to Subgrid in 'mm day-1' in fine" in said
     assert "variables = {pr = {names = ['quux', 'PRECT'], quantity = 'precipitation'}}" in said
     assert """--variable 'pr={names = ["quux", "PRECT"], quantity = "precipitation"}'""" in said
 

@@ -226,6 +226,19 @@ def test_calendars_that_differ_are_refused_where_dates_are_the_same():
 
 
 @pytest.mark.usefixtures("pairs_alone")
+def test_means_over_other_times_are_never_compared_in_silence():
+    # Independent days: monthly means have a spread smaller by √30, whatever the ensemble is worth.
+    members, truth = draws()
+    monthly = ensemble_of(members[:12], pd.date_range("2001-01-16", periods=12, freq="MS") + pd.Timedelta("15D"))
+    with pytest.raises(DataError, match=r"step = 'month'\) does\. Their distributions differ for that alone"):
+        quiet(monthly, reference_of(truth))
+    found = quiet(monthly, reference_of(truth), paired=False)
+    assert any("has a time step of" in note and "differ for that alone" in note for note in found.notes)
+    daily = quiet(ensemble_of(members), reference_of(truth), paired=False)
+    assert not any("time step" in note for note in daily.notes)
+
+
+@pytest.mark.usefixtures("pairs_alone")
 def test_a_model_with_a_weather_of_its_own_is_not_paired_by_the_dates_that_it_shares():
     n, times = 900, pd.date_range("2001-01-01", periods=900)
     season = -10 * np.cos(2 * np.pi * np.arange(n) / 365.25)[:, None, None]

@@ -71,16 +71,7 @@ class Census:
 
 
 def check_times(time: xr.DataArray, *, file: str, dim: str | None = None) -> None:
-    """Passes for times that ascend, each once.
-
-    Args:
-        time: decoded times.
-        file: for messages.
-        dim: the dimension of time in the file; None where it is not known.
-
-    Raises:
-        DataError: for no times, and for times that are missing, come twice or are out of order.
-    """
+    """Passes for times that ascend, each once."""
     values = time.values
     if len(values) == 0:
         raise DataError(f"{file}: holds no time at all; choose another file.")
@@ -105,16 +96,7 @@ def check_times(time: xr.DataArray, *, file: str, dim: str | None = None) -> Non
 
 
 def check_sample(dataset: xr.Dataset, *, name: str, n_times: int = 3) -> None:
-    """Magnitudes and infinities at a few times, evenly spread: wrong units show at once.
-
-    Args:
-        dataset: canonical.
-        name: of the archive, where the file is not known.
-        n_times: at how many times to look.
-
-    Raises:
-        DataError: for data that cannot be read, and infinite or implausible values.
-    """
+    """Magnitudes and infinities at a few times, evenly spread: wrong units show at once, as a `DataError`."""
     for variable in dataset.data_vars:
         field = dataset[variable]
         if "time" in field.dims:
@@ -164,15 +146,7 @@ def check_values(field: xr.DataArray, *, name: str, gaps: Gaps = "refuse", neede
 
 
 def blocks(field: xr.DataArray, *, n_bytes: int = BLOCK_BYTES) -> Iterator[tuple[int, xr.DataArray]]:
-    """The parts of a field that fit a block, lazily; whole chunks where the field is chunked by time.
-
-    Args:
-        field: canonical.
-        n_bytes: of a block, in float32.
-
-    Yields:
-        The index of the first time, and the part.
-    """
+    """The parts of a field that fit a block, each after its first time, lazily; whole chunks where it is chunked."""
     if "time" not in field.dims:
         yield 0, field
         return
@@ -191,19 +165,7 @@ def horizontal_dims(field: xr.DataArray) -> tuple[str, ...]:
 
 
 def read_values(block: xr.DataArray, field: xr.DataArray, name: str) -> np.ndarray:
-    """The values of a part of a variable.
-
-    Args:
-        block: the part.
-        field: the variable.
-        name: of the archive, where the file is not known.
-
-    Returns:
-        Them.
-
-    Raises:
-        DataError: naming file and times, for what cannot be read.
-    """
+    """The values of a part of a variable; a `DataError` names file and times of what cannot be read."""
     try:
         with warnings.catch_warnings():  # of values too large for 32 bits, which are refused in words
             warnings.filterwarnings("ignore", message="overflow encountered in cast", category=RuntimeWarning)

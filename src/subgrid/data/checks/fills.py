@@ -80,19 +80,7 @@ class Stored:
         return self.packing.packed(physical), rounding / abs(self.packing.scale)
 
     def fill(self, value: float, time: Any = None) -> float | None:
-        """The known fill value that a canonical value is in the file; None if it is none.
-
-        Args:
-            value: canonical.
-            time: of it, for conversions that depend on it.
-
-        Returns:
-            The number in the file.
-
-        Examples:
-            >>> Stored(conversion(tas_in_celsius)).fill(-9725.85)
-            -9999.0
-        """
+        """The known fill value that a canonical value is in the file; None if it is none."""
         number, rounding = self.number(value, time)
         if self.is_declared or not np.isfinite(number):
             return None
@@ -155,16 +143,7 @@ class Suspect:
 
 
 def fill_number(field: xr.DataArray, value: float, time: Any = None) -> tuple[float, Stored] | None:
-    """The fill value that a canonical value of a variable is in one of its files, and how that keeps it.
-
-    Args:
-        field: from `open_climate`.
-        value: canonical.
-        time: of it.
-
-    Returns:
-        None if it is no known fill value.
-    """
+    """The fill value that a canonical value is in one of its files, and how that keeps it; None if it is none."""
     for stored in field.encoding.get(STORED) or [AS_READ]:
         number = stored.fill(value, time)
         if number is not None:
@@ -180,20 +159,10 @@ def may_be_fill(field: xr.DataArray, value: float) -> bool:
 
 
 def limits(field: xr.DataArray) -> Bounds:
-    """What a variable can be, by what is plausible of it, else by its bounds.
+    """Lowest and highest value of a variable, by what is plausible, else by its bounds; None for an open end.
 
     Precipitation within less than a day can be stronger, as the root of the time: the records are 1825 mm in a day and
-    401 mm in an hour, and the limits 3000 mm and 612 mm.
-
-    Args:
-        field: canonical, with all its times, or the time step among its encoding.
-
-    Returns:
-        The lowest and the highest value, None for an open end.
-
-    Examples:
-        >>> limits(hourly.pr)
-        (-0.1, 14696.9)
+    401 mm in an hour, and the limits 3000 mm and 612 mm. The time step is that of its times, or is among its encoding.
     """
     described = describe(field)
     low, high = described.kind.plausible or described.bounds
@@ -214,20 +183,7 @@ def beyond(limits: Bounds, value: float) -> Literal["too low", "too high"] | Non
 
 
 def set_apart(suspects: dict[float, Suspect], low: float, high: float) -> tuple[list[float], float, float]:
-    """Which known fill values lie apart from all other values.
-
-    Args:
-        suspects: by canonical value.
-        low: the smallest of the other values.
-        high: the largest of them.
-
-    Returns:
-        Those canonical values, and the extremes of all that are no fill values.
-
-    Examples:
-        >>> set_apart({-9999.0: suspect}, 0.0, 20.0)[0]
-        [-9999.0]
-    """
+    """The known fill values that lie apart from all other values, and the extremes of all that are none."""
     found = []
     distance = lambda value: max(low - value, value - high, 0.0)  # noqa: E731
     for value in sorted(suspects, key=lambda value: distance(value) if np.isfinite(low) else 0.0):
@@ -240,18 +196,7 @@ def set_apart(suspects: dict[float, Suspect], low: float, high: float) -> tuple[
 
 
 def fill_sentence(name: Any, number: float, packing: Packing, value: str, where: str) -> str:
-    """What is said of an undeclared fill value, and how to declare it.
-
-    Args:
-        name: of the variable.
-        number: as it is in the file.
-        packing: in the file.
-        value: canonical, with its units.
-        where: place and share.
-
-    Returns:
-        The sentence, from the name on.
-    """
+    """What is said of an undeclared fill value, and how to declare it."""
     said = number_text(number)
     also = "" if _reads(value, number) else f" ({'packed; ' if packing.is_packed else ''}{value} as it is read)"
     return (

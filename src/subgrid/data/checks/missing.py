@@ -70,18 +70,7 @@ class Packing:
 
 
 def packing_of(field: xr.DataArray) -> Packing:
-    """How the file keeps a decoded variable.
-
-    Args:
-        field: decoded, its encoding that of the file.
-
-    Returns:
-        The packing; for data that come from no file, their type.
-
-    Examples:
-        >>> packing_of(xr.open_dataset("era5.nc").t2m).dtype
-        dtype('int16')
-    """
+    """How the file keeps a decoded variable; of data that come from no file, their type."""
     encoding = field.encoding
     dtype = np.dtype(encoding.get("dtype", field.dtype))
     if str(encoding.get("_Unsigned", "false")).lower() == "true" and dtype.kind == "i":
@@ -91,15 +80,7 @@ def packing_of(field: xr.DataArray) -> Packing:
 
 
 def says_missing(field: xr.DataArray, packing: Packing) -> bool:
-    """Whether a file says of a variable that values are missing which decoding did not see, or may.
-
-    Args:
-        field: decoded, in the units of the file, its encoding that of the file.
-        packing: how the file keeps it.
-
-    Returns:
-        False if `without_missing` would give it back as it is.
-    """
+    """Whether a file says that values are missing which decoding did not see, so that `without_missing` has work."""
     return bool(packing.declared) or any(OF_FILE_VALUES.fullmatch(str(name)) for name in field.attrs)
 
 

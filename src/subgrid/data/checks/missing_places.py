@@ -18,16 +18,9 @@ LONELY = 5.0
 
 
 def without_place(lat: Float[np.ndarray, "y x"], lon: Float[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:
-    """Which cells have a fill value for their coordinates.
+    """Which cells (y, x) have a fill value for their coordinates, in degrees.
 
     Not finite, no latitude or longitude at all, the same place as two cells or more, or 0 N, 0 E far from all others.
-
-    Args:
-        lat: degrees.
-        lon: degrees.
-
-    Returns:
-        True where a cell has no place.
     """
     with np.errstate(invalid="ignore"):
         lost = ~np.isfinite(lat) | ~np.isfinite(lon) | (np.abs(lat) > 90.0 + 1e-6) | (np.abs(lon) > 540.0)

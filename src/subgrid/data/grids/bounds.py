@@ -17,30 +17,15 @@ def with_variables(dataset: xr.Dataset, names: Sequence[str]) -> xr.Dataset:
     """Some variables of a dataset, with all of its coordinates.
 
     `dataset[names]` loses the coordinates that have a dimension of their own, as bounds do.
-
-    Args:
-        dataset: of any variables.
-        names: those that are wanted, in this order.
-
-    Returns:
-        The dataset.
-
-    Examples:
-        >>> with_variables(dataset, ["tas"]).lat_bnds
     """
     chosen = dataset[list(names)]
     return chosen.assign_coords({n: c.variable for n, c in dataset.coords.items() if n not in chosen.coords})
 
 
 def bounds_of(dataset: xr.Dataset | xr.DataArray, axis: str) -> np.ndarray | None:
-    """The bounds of latitude or longitude of a canonical dataset.
+    """The bounds of "lat" or "lon" of a canonical dataset: (n, 2), or (y, x, 4) of two-dimensional coordinates.
 
-    Args:
-        dataset: that may hold the variable that the attribute `bounds` of the coordinate names.
-        axis: "lat" or "lon".
-
-    Returns:
-        (lat, 2) or (lon, 2), or (y, x, 4) of two-dimensional coordinates; None where there are none of this shape.
+    None where the variable that the attribute `bounds` names is not there or has another shape.
     """
     coordinate = dataset[axis]
     name = coordinate.attrs.get("bounds", coordinate.encoding.get("bounds"))
@@ -55,17 +40,7 @@ def bounds_of(dataset: xr.Dataset | xr.DataArray, axis: str) -> np.ndarray | Non
 def check_bounds(
     name: str, centres: Float[np.ndarray, " cell"], bounds: Float[np.ndarray, "cell 2"], source: str
 ) -> None:
-    """Passes for bounds that hold their centres.
-
-    Args:
-        name: of the coordinate, for messages.
-        centres: degrees.
-        bounds: lower and upper, degrees, on the same turn as the centres.
-        source: the file, for messages.
-
-    Raises:
-        DataError: with the first cell that is none.
-    """
+    """Passes for bounds in degrees that hold their centres, on the same turn; else names the first cell."""
     inside = (bounds[:, 0] - SLACK <= centres) & (centres <= bounds[:, 1] + SLACK) & (bounds[:, 0] < bounds[:, 1])
     if not inside.all():
         k = int(np.argmin(inside))

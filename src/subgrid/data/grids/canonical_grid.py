@@ -51,19 +51,7 @@ def as_regular(position: Position) -> Position:
 
 
 def place_regular(field: xr.Dataset, position: Position, *, file: str) -> Placed:
-    """A field on latitudes and longitudes that ascend, each meridian once.
-
-    Args:
-        field: one variable on the dimensions "lat" and "lon".
-        position: its axes.
-        file: for messages.
-
-    Returns:
-        The field.
-
-    Raises:
-        DataError: for values that are no latitudes or longitudes, or come twice.
-    """
+    """A field on latitudes and longitudes that ascend, each meridian once."""
     lat, lon = position.lat, position.lon
     wrapped = in_one_piece(lon.degrees)
     _check_axis("latitude", lat.degrees, (-90.0, 90.0), file)
@@ -89,15 +77,7 @@ def place_regular(field: xr.Dataset, position: Position, *, file: str) -> Placed
 
 
 def place_curvilinear(field: xr.Dataset, position: Position) -> Placed:
-    """A field on two-dimensional coordinates, repeated columns left out.
-
-    Args:
-        field: one variable on the dimensions "y" and "x".
-        position: its axes, in every cell.
-
-    Returns:
-        The field.
-    """
+    """A field on two-dimensional coordinates, repeated columns left out."""
     lat, lon = position.lat, position.lon
     degrees = in_one_piece(lon.degrees.ravel()).reshape(lon.degrees.shape)
     placed = field.assign_coords(
@@ -135,12 +115,6 @@ def in_one_piece(degrees: Float[np.ndarray, " lon"]) -> Float[np.ndarray, " lon"
     """Longitudes in [-180, 180), or going on past 180 where that range would tear a region apart.
 
     A region is torn if the widest gap on the circle lies inside the range and not at the date line.
-
-    Args:
-        degrees: any turn.
-
-    Returns:
-        The same meridians.
     """
     wrapped = (degrees + 180.0) % 360.0 - 180.0
     ascending = np.unique(wrapped)

@@ -1,6 +1,7 @@
 """What the variables of two archives are, decided for both together as `fit` does, before they are looked at."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -9,7 +10,7 @@ from subgrid.data.fields import DataError, space_dims
 from subgrid.data.inspection.fit import files_in_words
 from subgrid.data.sources.sources import SourceFile
 from subgrid.data.times.stamps import has_dates
-from subgrid.data.variables.agreement import Reading, decided, deciding
+from subgrid.data.variables.agreement import Reading, settled
 from subgrid.data.variables.wanted import Variable
 
 Part: TypeAlias = tuple[SourceFile, str, str, Variable]
@@ -36,13 +37,12 @@ def with_decisions(items: Sequence[list[Part]]) -> tuple[list[list[Part]], tuple
     for part in parts:
         file, name, old, given = part
         readings.setdefault(name, []).append(reading_of(file, old, given, archive=archives[space_of(part)]))
-    decisions, notes = dict[str, tuple[str, str]](), list[str]()
+    decisions, notes = dict[str, Variable](), list[str]()
     for name, own in readings.items():
-        if (best := _best(name, own)) is not None:
-            because, note = decided(best, name, own)
-            decisions[name] = best.described.quantity, because
-            notes.append(note)
-    return [[_decided(part, decisions) for part in item] for item in items], tuple(notes)
+        with suppress(DataError):  # what nobody can decide, the fit tells
+            decisions[name], note = settled(name, own, Variable())
+            notes += [note] if note is not None else []
+    return [[_decided(part, decisions.get(part[1])) for part in item] for item in items], tuple(notes)
 
 
 def space_of(part: Part) -> tuple[int, ...]:
@@ -51,19 +51,11 @@ def space_of(part: Part) -> tuple[int, ...]:
     return tuple(sorted(field.sizes[dim] for dim in space_dims(field)))
 
 
-def _best(name: str, readings: list[Reading]) -> Reading | None:
-    try:
-        return deciding(name, readings)
-    except DataError:
-        return None
-
-
-def _decided(part: Part, decisions: dict[str, tuple[str, str]]) -> Part:
+def _decided(part: Part, decision: Variable | None) -> Part:
     """A variable as it was decided; its own reasons stay where they say the same."""
     file, name, old, given = part
-    if name not in decisions or given.quantity is not None:
+    if decision is None or decision.quantity is None or given.quantity is not None:
         return part
-    quantity, because = decisions[name]
-    if reading_of(file, old, given, archive=file.name).described.quantity == quantity:
+    if reading_of(file, old, given, archive=file.name).described.quantity == decision.quantity:
         return part
-    return file, name, old, replace(given, quantity=quantity, because=because)
+    return file, name, old, replace(given, quantity=decision.quantity, because=decision.because)

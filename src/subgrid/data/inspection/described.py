@@ -11,15 +11,7 @@ TRANSFORMS = {
 
 
 def in_words(described: Described, units: str) -> str:
-    """What a variable is taken for and what follows from it.
-
-    Args:
-        described: the decision.
-        units: canonical units of its bounds.
-
-    Returns:
-        Such as "taken for air temperature (its standard name); without bounds; modelled as it is".
-    """
+    """What a variable is taken for, why, its bounds and the scale that it is modelled on."""
     about = described.kind.about
     taken = about if described.quantity == "other" else f"taken for {about}"
     return f"{taken} ({described.because}); {_bounds(described, units)}; {TRANSFORMS[described.transform]}"

@@ -14,7 +14,7 @@ import xarray as xr
 
 from subgrid.data.blocks import BLOCK_BYTES
 from subgrid.data.canonical import field_of, looked_for, require_held, steps_among, wanted_in
-from subgrid.data.checks.checks import check_values, counted, show_time
+from subgrid.data.checks.checks import Census, check_values, counted, show_time
 from subgrid.data.checks.fills import STEP_DAYS
 from subgrid.data.fields import DataError
 from subgrid.data.grids.bounds import bounds_of
@@ -27,6 +27,7 @@ from subgrid.data.sources.sources import SourceFile, expand, read_sources
 from subgrid.data.times.calendars import calendar_of, count_years, months_of, season_name, step_days, step_name
 from subgrid.data.times.stamps import CutStep
 from subgrid.data.times.steps import Step
+from subgrid.data.variables.heights import role_of
 from subgrid.data.variables.wanted import Variable, Variables, wanted_variables
 
 WHOLE_BELOW = 64 * 2**20
@@ -78,8 +79,9 @@ def inspect(
     else:
         said = [report.problem or "" for report in reports]
         new = [each for each in fit.problems if not any(text.endswith(each.partition(": ")[2]) for text in said)]
-        problems, remarks = (*new, *_still(fit, archives, wanted)), (*notes, *fit.remarks)
-        fit = replace(fit, problems=problems, remarks=remarks)
+        gaps, unbridged = _bridges(fit, archives, wanted)
+        problems = (*new, *_still(fit, archives, wanted), *unbridged)
+        fit = replace(fit, problems=problems, remarks=(*notes, *fit.remarks), gaps=gaps)
     return Inspection(tuple(reports), fit)
 
 
@@ -265,7 +267,6 @@ def _variable(field: xr.DataArray, found: ClimateField, file: str, budget: _Budg
         looked_at = field.isel(time=np.unique(np.linspace(0, n_times - 1, n_looks).astype(int)))
         looked_at.encoding = {**field.encoding, STEP_DAYS: step_days(field["time"])}
     census = check_values(looked_at, name=file, gaps="mask")
-    partly = (census.missing > 0) & (census.missing < census.total)
     return VariableReport(
         found.name,
         found.units,
@@ -273,10 +274,20 @@ def _variable(field: xr.DataArray, found: ClimateField, file: str, budget: _Budg
         census.low,
         census.high,
         float(np.mean(census.missing == census.total)),
-        int(partly.sum()),
+        int(census.partly.sum()),
         looked_at.sizes.get("time", 1),
         found.described,
+        _leaving_values(census),
+        "" if "time" in field.dims else role_of(field),
     )
+
+
+def _leaving_values(census: Census) -> tuple[str, ...]:
+    """The settings of `gaps` that leave something of a variable with gaps; none where it has none."""
+    if not census.partly.any():
+        return ()
+    left = {"mask": (census.missing == 0).any(), "drop": not census.times_with_gaps.all()}
+    return tuple(setting for setting, some in left.items() if some)
 
 
 def _advice(report: VariableReport) -> Iterator[str]:
@@ -360,10 +371,28 @@ def _with_faults_together(
     return reports
 
 
+def _asked(fit: Fit, wanted: dict[str, Variable] | None) -> tuple[str, ...]:
+    """The variables that a fit would take: those that are asked for, or the only common one."""
+    return fit.variables if wanted is not None or len(fit.variables) == 1 else ()
+
+
+def _bridges(
+    fit: Fit, archives: list[list[_Look]], wanted: dict[str, Variable] | None
+) -> tuple[tuple[str, ...], list[str]]:
+    """The settings of `gaps` of which a fit needs one, and the problem where none leaves anything."""
+    names = _asked(fit, wanted)
+    reports = [each for looks in archives for look in looks for each in look.report.variables if each.name in names]
+    gappy = [each for each in reports if each.gappy]
+    bridges = tuple(s for s in ("mask", "drop") if all(s in each.bridges for each in gappy)) if gappy else ()
+    if not gappy or bridges:
+        return bridges, []
+    held = " and ".join(dict.fromkeys(each.name for each in gappy))
+    return (), [f"{held} has gaps in so many cells and at so many times that none would be left; fill them."]
+
+
 def _still(fit: Fit, archives: list[list[_Look]], wanted: dict[str, Variable] | None) -> Iterator[str]:
-    """Variables from which nothing is to be learned, of those that are asked for or the only common one."""
-    asked = fit.variables if wanted is not None or len(fit.variables) == 1 else ()
-    for name in asked:
+    """Variables from which nothing is to be learned, of those that a fit would take."""
+    for name in _asked(fit, wanted):
         for looks in archives:
             found = [(each, look) for look in looks for each in look.report.variables if each.name == name]
             low, high = min(each.low for each, _ in found), max(each.high for each, _ in found)

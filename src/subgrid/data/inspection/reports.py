@@ -20,6 +20,8 @@ class VariableReport:
         gappy: number of cells that have values at some times only.
         n_looked_at: number of times that range and mask are taken from.
         described: what it is taken to be, and why.
+        bridges: which settings of `gaps` leave values where there are gaps: "mask" some cells, "drop" some times.
+        role: of a static field that is no variable to downscale, what it is for; else empty.
     """
 
     name: str
@@ -31,6 +33,8 @@ class VariableReport:
     gappy: int
     n_looked_at: int
     described: Described
+    bridges: tuple[str, ...] = ()
+    role: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,7 @@ class Fit:
         shared_dates: number of dates that both have.
         problems: what has to be changed.
         remarks: what is good to know.
+        gaps: settings of `gaps` of which a fit needs one; empty where it needs none.
     """
 
     coarse: tuple[str, ...]
@@ -108,6 +113,7 @@ class Fit:
     shared_dates: int
     problems: tuple[str, ...]
     remarks: tuple[str, ...]
+    gaps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -58,18 +58,7 @@ class GridSummary:
 
 
 def summarise_grid(dataset: xr.Dataset | xr.DataArray) -> GridSummary:
-    """The grid of a canonical dataset at a glance: its outer edges by bounds where there are some.
-
-    Args:
-        dataset: with the coordinates lat and lon.
-
-    Returns:
-        The summary.
-
-    Examples:
-        >>> summarise_grid(open_climate("tas.nc")).resolution
-        '0.25 degrees'
-    """
+    """The grid of a canonical dataset at a glance: its outer edges by bounds where there are some."""
     lat, lon = (np.asarray(dataset[name].values, np.float64) for name in ("lat", "lon"))
     kind, shape = ("regular", (len(lat), len(lon))) if lat.ndim == 1 else (_kind_of(dataset), lat.shape)
     if lat.ndim == 1:
@@ -189,17 +178,6 @@ def covered(coarse: xr.Dataset, fine: xr.Dataset) -> Coverage:
     """The part of a fine archive's region that a coarse archive covers, and where it does not.
 
     By boxes for regular grids; for others by the outline of the coarse grid, which its box exceeds.
-
-    Args:
-        coarse: canonical.
-        fine: canonical.
-
-    Returns:
-        The share, from 0 to 1, and the rest in words.
-
-    Examples:
-        >>> covered(open_climate("cordex.nc"), open_climate("eobs.nc")).share
-        1.0
     """
     wide, narrow = summarise_grid(coarse), summarise_grid(fine)
     boxes = overlap(wide, narrow)
@@ -228,8 +206,8 @@ def _misfits_of_variables(coarse: xr.Dataset, fine: xr.Dataset, coarse_name: str
     if not common:
         held = [", ".join(map(str, dataset.data_vars)) for dataset in (coarse, fine)]
         return [
-            f"{coarse_name} holds {held[0]} and {fine_name} {held[1]}: no variable has the same name in both; rename "
-            "one where they mean the same, as in variables = {tas = 'tg'}."
+            f"{coarse_name} holds {held[0]} and {fine_name} {held[1]}: no variable has the same name in both; "
+            f"{_one_name(coarse, fine)}."
         ]
     found = []
     for name in common:
@@ -245,6 +223,21 @@ def _misfits_of_variables(coarse: xr.Dataset, fine: xr.Dataset, coarse_name: str
                 "convert one and set its attribute 'units'."
             )
     return found
+
+
+def _one_name(coarse: xr.Dataset, fine: xr.Dataset) -> str:
+    """Which names could mean the same, by what the variables are taken for: the advice to say so, or other files."""
+    kinds = [{str(v): _reading(data[v], "").described.quantity for v in data.data_vars} for data in (coarse, fine)]
+    pairs = [(ours, theirs) for ours in kinds[0] for theirs in kinds[1]]
+    alike = [pair for pair in pairs if kinds[0][pair[0]] == kinds[1][pair[1]]]
+    possible = alike or [pair for pair in pairs if "other" in (kinds[0][pair[0]], kinds[1][pair[1]])]
+    if not possible:
+        return "choose files of one variable"
+    name, other = next((pair for pair in possible if kinds[0][pair[0]] != "other"), possible[0])
+    return (
+        f"if they mean the same, say so: variables = {{{name} = '{other}'}}, on the command line "
+        f"--variable {name}={other}"
+    )
 
 
 def _reading(field: xr.DataArray, archive: str) -> Reading:

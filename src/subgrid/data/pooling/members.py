@@ -65,18 +65,7 @@ def with_canonical_members(dataset: xr.Dataset, variable: str, *, file: str) -> 
 
 
 def member_dim(field: xr.DataArray) -> str | None:
-    """The dimension of members of a variable, by its standard name, its own name or labels such as r1i1p1f1.
-
-    Args:
-        field: the variable.
-
-    Returns:
-        The name, or None.
-
-    Examples:
-        >>> member_dim(dataset.tas)
-        'number'
-    """
+    """The dimension of members, by its standard name, its name or labels such as r1i1p1f1; None if there is none."""
     described = [str(d) for d in field.dims if d in field.coords and _is_realization(field[d])]
     named = [str(d) for d in field.dims if str(d).lower() in MEMBER_DIMS]
     return next(iter([*described, *named]), None)
@@ -107,36 +96,13 @@ def label_of(value: Any) -> str | int:
 
 
 def natural_key(label: Any) -> tuple[tuple[int, Any], ...]:
-    """A key by which r2i1p1 comes before r10i1p1, and 2 before 10.
-
-    Args:
-        label: text or number.
-
-    Returns:
-        What `sorted` takes as a key.
-
-    Examples:
-        >>> sorted(["r10i1p1", "r2i1p1"], key=natural_key)
-        ['r2i1p1', 'r10i1p1']
-    """
+    """A key by which r2i1p1 comes before r10i1p1, and 2 before 10."""
     parts = re.split(r"(\d+)", str(label))
     return tuple((1, int(part)) if part.isdigit() else (0, part) for part in parts if part)
 
 
 def shared_labels(one: Sequence[Any] | None, other: Sequence[Any] | None) -> tuple[str, ...]:
-    """Labels that both archives have, in natural order; none where one of them has no labels.
-
-    Args:
-        one: labels of an archive.
-        other: labels of another.
-
-    Returns:
-        The labels, as text.
-
-    Examples:
-        >>> shared_labels(["r1i1p1", "r2i1p1"], ["r2i1p1"])
-        ('r2i1p1',)
-    """
+    """Labels that both archives have, in natural order; none where one of them has no labels."""
     both = {str(label) for label in one or ()} & {str(label) for label in other or ()}
     return tuple(sorted(both, key=natural_key))
 

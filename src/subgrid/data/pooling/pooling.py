@@ -125,17 +125,9 @@ def _known_of(fields: list[ClimateField]) -> dict[str, Any]:
 
 
 def notes_of(dataset: xr.Dataset) -> tuple[str, ...]:
-    """What was merged, converted or dropped when an archive was opened: for the log and the history of outputs.
+    """What was merged, converted or dropped when an archive was opened, a sentence each: for log and history.
 
-    Args:
-        dataset: from `open_climate`, or a subset of it that kept the encoding of its variables.
-
-    Returns:
-        A sentence each, every one once.
-
-    Examples:
-        >>> notes_of(open_climate("era5.nc"))
-        ('t2m: the 2 values of expver are merged',)
+    A subset of what `open_climate` gives has them as long as it keeps the encoding of its variables.
     """
     return said_once(note for field in dataset.data_vars.values() for note in field.encoding.get(NOTES, ()))
 
@@ -143,15 +135,7 @@ def notes_of(dataset: xr.Dataset) -> tuple[str, ...]:
 def pooled(dataset: xr.Dataset) -> xr.Dataset:
     """Members one after the other along "time", those of unequal lengths without what they lack.
 
-    Args:
-        dataset: canonical.
-
-    Returns:
-        The dataset without the dimension "realization", but with a coordinate `realization` (time); times may come
-            twice.
-
-    Examples:
-        >>> samples = pooled(open_climate("members/"))
+    What was a dimension is then the coordinate `realization` (time), and times may come twice.
     """
     if "realization" not in dataset.dims:
         return dataset

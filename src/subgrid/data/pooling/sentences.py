@@ -19,18 +19,7 @@ def without_examples(note: str) -> str:
 
 
 def held_twice(files: str, variable: str, time: Any, number: int, member: str | None) -> str:
-    """That two files hold the same times, and what to do: that depends on whether they name a member.
-
-    Args:
-        files: both of them.
-        variable: that they hold.
-        time: the first such time.
-        number: of such times.
-        member: that both name; None where they name none.
-
-    Returns:
-        The sentence.
-    """
+    """That two files hold the same times, and what to do: that depends on whether they name a member."""
     from subgrid.data.checks.places import show_time  # which knows of pooling
 
     advice = "cut one of them, or, if they are members, put r1i1p1, r2i1p1, … into their names"

@@ -88,18 +88,7 @@ def _handle(path: Path) -> Any:
 
 
 def split_group(path: str | Path) -> tuple[str | Path, str | None]:
-    """A path and the group in it that is named behind "#", None where none is.
-
-    Args:
-        path: a path or URL.
-
-    Returns:
-        Both.
-
-    Examples:
-        >>> split_group("imerg.HDF5#Grid")
-        ('imerg.HDF5', 'Grid')
-    """
+    """A path and the group in it that is named behind "#", None where none is."""
     text = str(path)
     if "#" not in text or (url_of(text) is None and local_path(path).exists()):
         return path, None

@@ -32,18 +32,7 @@ WHOLE_AT_MOST = 2 * 2**30
 
 
 def url_of(path: str | Path) -> str | None:
-    """The URL that a path is, with both its slashes; None for a path of this machine.
-
-    Args:
-        path: as given by the user; file:// is a path of this machine.
-
-    Returns:
-        The URL, or None.
-
-    Examples:
-        >>> url_of(Path("s3://bucket/fine.zarr"))
-        's3://bucket/fine.zarr'
-    """
+    """The URL that a path is, with both its slashes; None for a path of this machine, as file:// is one."""
     text = str(path)
     scheme = SCHEME.match(text)
     if "::" in text and ("://" in text or _is_known(text.split("::")[0])):
@@ -56,18 +45,7 @@ def url_of(path: str | Path) -> str | None:
 
 
 def local_path(path: str | Path) -> Path:
-    """The path of a file:// URL, and any other path as it is.
-
-    Args:
-        path: no URL of another scheme.
-
-    Returns:
-        The path.
-
-    Examples:
-        >>> local_path("file:///data/fine.nc")
-        PosixPath('/data/fine.nc')
-    """
+    """The path of a file:// URL, and any other path as it is."""
     scheme = SCHEME.match(str(path))
     if scheme is None or scheme[1] not in ("file", "local"):
         return Path(path)
@@ -144,16 +122,7 @@ def remote_paths(url: str) -> list[str]:
 
 
 def url_in(fs: Any, path: str, url: str) -> str:
-    """The URL of a path that was found behind another one, through the same archives and caches.
-
-    Args:
-        fs: the file system of fsspec that serves the other one.
-        path: in it.
-        url: the other one.
-
-    Returns:
-        The URL.
-    """
+    """The URL of a path that was found behind another one, through the same archives and caches."""
     parts = url.split("::")
     at = next((i for i, part in enumerate(parts) if "://" in part or part in ARCHIVES), None)
     if len(parts) == 1 or at is None:
@@ -176,15 +145,7 @@ def is_web(url: str) -> bool:
 def bare_path(url: str) -> str:
     """A URL without its query and its fragment, which say nothing of what the file is called.
 
-    Args:
-        url: or a path of fsspec.
-
-    Returns:
-        The rest; of other schemes, in whose names "?" and "#" may stand, all but the version of an object.
-
-    Examples:
-        >>> bare_path("https://a.org/fine.nc?token=3")
-        'https://a.org/fine.nc'
+    Of other schemes, in whose names "?" and "#" may stand, all but the version of an object.
     """
     if is_web(url):
         return urlunsplit((*urlsplit(url)[:3], "", ""))

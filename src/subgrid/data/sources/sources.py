@@ -97,20 +97,7 @@ def read_sources(source: Source, *, name: str) -> list[SourceFile]:
 
 
 def open_source(path: str | Path) -> SourceFile:
-    """One file or store, opened lazily, its CF metadata decoded.
-
-    Args:
-        path: a path or URL; with "#" and the name of a group, that group.
-
-    Returns:
-        The file, with what was left out of it.
-
-    Raises:
-        DataError: as `read_sources`.
-
-    Examples:
-        >>> open_source("s3://bucket/era5.zarr").dataset
-    """
+    """One file or store, opened lazily, its CF metadata decoded; "#" and a name behind its path choose a group."""
     opened = open_path(path)
     return _decoded(opened.dataset, file=str(path), notes=opened.notes)
 
@@ -183,18 +170,7 @@ def expand(source: Any) -> Iterator[str | Path | xr.Dataset]:
 
 
 def is_there(path: str | Path) -> bool:
-    """Whether a path or pattern leads to something on this machine; a URL is not asked.
-
-    Args:
-        path: as for `read_sources`.
-
-    Returns:
-        True for every URL.
-
-    Examples:
-        >>> is_there("s3://bucket/fine.zarr")
-        True
-    """
+    """Whether a path or pattern leads to something on this machine; a URL is not asked, and taken to be there."""
     return url_of(path) is not None or bool(_matches(path)) or local_path(split_group(path)[0]).exists()
 
 

@@ -160,18 +160,7 @@ def equal_step_days(time: xr.DataArray) -> float | None:
 
 
 def is_monthly(time: xr.DataArray) -> bool:
-    """Whether times are a month apart: each month once, always at its start, its middle or its end.
-
-    Args:
-        time: decoded times of any CF calendar, in order.
-
-    Returns:
-        False for fewer than 2 times, and for 30-day steps that drift through the months.
-
-    Examples:
-        >>> is_monthly(monthly_means.time)
-        True
-    """
+    """Whether times are a month apart: each month once, at its start, middle or end, as 30-day steps are not."""
     days = _differences(time)
     if len(days) == 0 or days.min() < 27 or not 28 <= (step_days(time) or 0) <= 31:
         return False
@@ -182,17 +171,7 @@ def is_monthly(time: xr.DataArray) -> bool:
 
 
 def middle_of_months(time: xr.DataArray) -> np.ndarray:
-    """The middle of the month that each time lies in, in its own calendar.
-
-    Args:
-        time: decoded times of any CF calendar.
-
-    Returns:
-        datetime64 or cftime, as the times are.
-
-    Examples:
-        >>> middle_of_months(dataset.time)[0]  # of January: the 16th at noon
-    """
+    """The middle of the month that each time lies in, in its own calendar."""
     half = np.asarray(time.dt.days_in_month) * 12
     return starts_of(time, "month") + _hours(half, time)
 
@@ -225,15 +204,6 @@ def count_years(time: xr.DataArray) -> int:
     """How many years an archive holds: how often its most frequent month comes.
 
     Season years count December to the next year, so two calendar years touch three of them; they are two years.
-
-    Args:
-        time: decoded times of any CF calendar.
-
-    Returns:
-        The number of years.
-
-    Examples:
-        >>> count_years(dataset.time)  # 2 for January 2001 to December 2002
     """
     _check_decoded(time)
     years = np.unique(np.stack([time.dt.month.values, time.dt.year.values]), axis=1)

@@ -21,19 +21,9 @@ ERA5_UNITS = re.compile(r"m|J m\*\*-2|m of water equivalent")
 
 
 def stamped_at_end(field: xr.DataArray, units: str, *, bounded: bool) -> str | None:
-    """What says that a variable is stamped at the end of its steps.
+    """What says, in words, that a variable is stamped at the end of its steps, such as "as in ERA5".
 
-    Args:
-        field: with its name and attributes in the file.
-        units: in the file.
-        bounded: whether bounds of its times say where its stamps are.
-
-    Returns:
-        It, in words; "" where bounds have put the stamps into their steps, None where nothing is known.
-
-    Examples:
-        >>> stamped_at_end(xr.DataArray(0.0, name="tp"), "m", bounded=False)
-        'as in ERA5'
+    An empty text where bounds have put the stamps into their steps, None where nothing is known.
     """
     if bounded:
         return ""

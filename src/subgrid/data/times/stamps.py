@@ -145,19 +145,7 @@ def step_of_parts(parts: Sequence[tuple[xr.Dataset, str, str]]) -> CutStep | Non
 
 
 def has_dates(dataset: xr.Dataset, variable: str) -> bool:
-    """Whether a variable has a date for each of its fields.
-
-    Args:
-        dataset: decoded.
-        variable: in it.
-
-    Returns:
-        False for a variable without times, and for times that are numbers.
-
-    Examples:
-        >>> has_dates(xr.open_dataset("wrf.nc"), "RAINNC")
-        True
-    """
+    """Whether a variable has a date for each of its fields; times that are numbers are none."""
     try:
         found = _axis(dataset, variable, variable)
     except DataError:

@@ -28,35 +28,13 @@ DAY = 86_400
 
 
 def name_of_step(time: xr.DataArray) -> str | None:
-    """The time step in words; None for fewer than 2 times.
-
-    Args:
-        time: decoded times.
-
-    Returns:
-        "daily", "3-hourly", "monthly" and so on.
-
-    Examples:
-        >>> name_of_step(dataset.time)
-        'daily'
-    """
+    """The time step in words, such as "3-hourly"; None for fewer than 2 times."""
     days = step_days(time)
     return None if days is None else step_name(days)
 
 
 def common_step(*names: str | None) -> Step | None:
-    """The shortest of "day" and "month" to which archives of these steps can be averaged; None where there is none.
-
-    Args:
-        names: of their steps, from `name_of_step`.
-
-    Returns:
-        What to pass as `step`.
-
-    Examples:
-        >>> common_step("3-hourly", "monthly")
-        'month'
-    """
+    """The shortest of "day" and "month" to which archives of these steps can be averaged; None where there is none."""
     daily = all(name is None or name == "daily" or name.endswith("hourly") for name in names)
     if daily:
         return "day"
@@ -106,17 +84,9 @@ def advice(*names: str | None) -> str:
 
 
 def how_to_average(field: xr.DataArray) -> How:
-    """How the values of a day become one: by the cell methods, else by the name.
+    """How the values of a day become one, by the cell methods, else by the name.
 
-    Args:
-        field: canonical.
-
-    Returns:
-        "maximum" and "minimum" for extremes, "sum" for sums that have no rate, else "mean".
-
-    Examples:
-        >>> how_to_average(dataset.tasmax)
-        'maximum'
+    "maximum" and "minimum" for extremes, "sum" for sums that have no rate, else "mean".
     """
     methods = str(field.attrs.get("cell_methods", "")).lower()
     for how in ("maximum", "minimum"):

@@ -5,7 +5,7 @@ the others; where two know equally well and differ, or one speaks of differences
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from subgrid.data.fields import DataError
 from subgrid.data.variables.quantities import QUANTITIES, Described
@@ -95,16 +95,34 @@ def conflict(name: str, first: Reading, second: Reading, names: Sequence[str] = 
         The sentences.
     """
     best, other = sorted((first, second), key=lambda each: -each.certainty)
-    said = f"quantity = {best.described.quantity!r}"
+    both = f"{name} is {_in_words(best)}, and {_in_words(other)}"
+    possible = [each for each in (best, other) if _can_both_be(best, other, each.described.quantity)]
+    if not possible:
+        return (
+            f"{both}: neither can be the other, by its units. Choose other files, say which of their variables is "
+            f"meant by its name, as in variables = {{{name} = '…'}}, or correct the units."
+        )
+    said = f"quantity = {possible[0].described.quantity!r}"
     if names:
         said = f"names = {list(names)}, {said}"
     text = said.replace("'", '"')
     return (
-        f"{name} is {_in_words(best)}, and {_in_words(other)}: archives of one model hold the same. If these do, say "
-        f"what it is: variables = {{{name} = {{{said}}}}}, on the command line --variable "
-        f"'{name}={{{text}}}'; quantity is one of {', '.join(QUANTITIES)}. If not, choose other files, or say which of "
-        "their variables is meant by its name."
+        f"{both}: archives of one model hold the same. If these do, say what it is: variables = {{{name} = "
+        f"{{{said}}}}}, on the command line --variable '{name}={{{text}}}'; quantity is one of "
+        f"{', '.join(QUANTITIES)}. If not, choose other files, or say which of their variables is meant by its name."
     )
+
+
+def _can_both_be(first: Reading, second: Reading, quantity: str) -> bool:
+    """Whether two readings could be of a quantity, by their units; units that are none are refused where they are read.
+
+    "other" is what nobody would say of a variable that one of them knows.
+    """
+    from subgrid.data.variables.unit_spellings import is_unit
+    from subgrid.data.variables.units import can_be
+
+    units = [each.units for each in (first, second) if is_unit(each.units)]
+    return quantity != "other" and all(can_be(each, quantity) for each in units)
 
 
 def _in_words(reading: Reading) -> str:
@@ -119,22 +137,28 @@ def _reason(reading: Reading) -> str:
     return {"as Subgrid wrote it": "the attribute that Subgrid wrote"}.get(because, because)
 
 
-def decided(best: Reading, name: str, readings: Sequence[Reading]) -> tuple[str, str]:
-    """Of a decision, why it holds elsewhere, and a sentence on whom it changes.
+def settled(name: str, readings: Sequence[Reading], given: Variable) -> tuple[Variable, str | None]:
+    """A variable as all archives take it.
 
     Args:
-        best: from `deciding`.
         name: of the variable.
         readings: of all files of all archives.
+        given: what is said of it.
 
     Returns:
-        What to call its reason in other archives, and the sentence.
+        The same with the quantity and why, and a sentence on whom that changes; as it is, and None, where all agree.
+
+    Raises:
+        DataError: as `deciding`.
     """
+    best = deciding(name, readings, given)
+    if best is None:
+        return given, None
     others = [each for each in readings if each.described.quantity != best.described.quantity]
     because = f"as in {best.archive}, by {_reason(best)}"
     where = " and ".join(dict.fromkeys(each.archive for each in others))
     own = others[0].described
-    return because, (
+    return replace(given, quantity=best.described.quantity, because=because), (
         f"{name}: taken for {best.described.kind.about} in {where} too, {because}; what {where} itself says of it "
         f"would make it {own.kind.about} ({own.because})"
     )

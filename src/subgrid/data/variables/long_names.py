@@ -81,18 +81,7 @@ def quantities_in(title: str) -> Iterator[str]:
 
 
 def is_change(title: str) -> bool:
-    """Whether a long name speaks of an anomaly, or of a change from one time to another.
-
-    Args:
-        title: the attribute "long_name".
-
-    Returns:
-        False for what was only corrected by some difference.
-
-    Examples:
-        >>> is_change("Change of temperature relative to 1981-2010")
-        True
-    """
+    """Whether a long name speaks of an anomaly or of a change in time, and not of what some difference corrected."""
     return CHANGES.search(CORRECTED.sub("", _words(title))) is not None
 
 

@@ -237,34 +237,12 @@ def describe(field: xr.DataArray, *, quantity: str | None = None, bounds: Bounds
 
 
 def describe_name(name: str) -> Described:
-    """What a variable of a name alone would be: for models of before its quantity was stored.
-
-    Args:
-        name: of the variable.
-
-    Returns:
-        The quantity and what follows; "other" for an unknown name.
-
-    Examples:
-        >>> describe_name("pr").quantity
-        'precipitation'
-    """
+    """What a variable of a name alone would be, for models of before its quantity was stored; "other" if unknown."""
     return describe(xr.DataArray(0.0, name=name))
 
 
 def extreme_of(name: str) -> Extreme | None:
-    """Which extreme of a day a name stands for in well-known archives.
-
-    Args:
-        name: of the variable.
-
-    Returns:
-        "maximum" or "minimum"; None for all other names.
-
-    Examples:
-        >>> extreme_of("tasmax")
-        'maximum'
-    """
+    """Which extreme of a day a name stands for in well-known archives; None for all other names."""
     return next((extreme for extreme, pattern in EXTREMES.items() if pattern.fullmatch(name)), None)
 
 

@@ -162,18 +162,7 @@ def parse_unit(text: str) -> Unit:
 
 
 def is_unit(text: str) -> bool:
-    """Whether a text is a unit.
-
-    Args:
-        text: the attribute "units" of a variable.
-
-    Returns:
-        False where `parse_unit` would refuse it.
-
-    Examples:
-        >>> is_unit("quux")
-        False
-    """
+    """Whether a text is a unit, which `parse_unit` takes."""
     try:
         parse_unit(text)
     except UnknownUnit:

@@ -189,19 +189,7 @@ def can_be(units: str, quantity: str) -> bool:
 
 
 def is_amount(quantity: str, units: str) -> bool:
-    """Whether units are those of what is summed up over a time step.
-
-    Args:
-        quantity: a key of `QUANTITIES`.
-        units: of its values.
-
-    Returns:
-        True for mm of precipitation or J m-2 of radiation, for instance.
-
-    Examples:
-        >>> is_amount("precipitation", "mm")
-        True
-    """
+    """Whether units are those of what is summed up over a time step: mm of precipitation, J m-2 of radiation."""
     try:
         return parse_unit(units).dimensionality in AMOUNTS.get(quantity, ())
     except UnknownUnit:
@@ -209,18 +197,7 @@ def is_amount(quantity: str, units: str) -> bool:
 
 
 def is_number(units: str) -> bool:
-    """Whether units are those of a pure number, such as "1" or "0-1", and neither missing nor per cent.
-
-    Args:
-        units: the attribute.
-
-    Returns:
-        False for all others.
-
-    Examples:
-        >>> is_number("%")
-        False
-    """
+    """Whether units are those of a pure number, such as "1" or "0-1", and neither missing nor per cent."""
     return bool(units.strip()) and re.fullmatch(DIMENSIONLESS, units.strip().lower()) is not None
 
 

@@ -79,20 +79,7 @@ def wanted_variables(variables: Variables | None) -> dict[str, Variable] | None:
 
 
 def name_in(held: Sequence[str], name: str, wanted: Variable) -> str | None:
-    """The name of a wanted variable among those of a file; None if it is not there.
-
-    Args:
-        held: names of the file's variables.
-        name: of the wanted variable.
-        wanted: what is said of it.
-
-    Returns:
-        The first of its names that the file holds.
-
-    Examples:
-        >>> name_in(["tg"], "tas", Variable(("tg",)))
-        'tg'
-    """
+    """The first of the names of a wanted variable that a file holds; None if it holds none of them."""
     return next((candidate for candidate in (*wanted.names, name) if candidate in held), None)
 
 

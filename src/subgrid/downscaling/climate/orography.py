@@ -1,7 +1,6 @@
 """The height of the ground as a predictor: found in a static file, in metres, on the fine grid."""
 
 import logging
-import re
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,20 +14,10 @@ from subgrid.data.grids.coordinates import gridded_variables
 from subgrid.data.grids.regrid import conservative_coarsening
 from subgrid.data.inspection.together import summarise_grid
 from subgrid.data.sources.sources import Source, read_sources
-from subgrid.data.variables.unit_spellings import UnknownUnit, parse_unit, registry
+from subgrid.data.variables.heights import by_name, by_standard_name, by_units, metres_in
 from subgrid.downscaling.interpolation.linear import bilinear
 
 LOG = logging.getLogger("subgrid")
-GRAVITY = 9.80665
-"""Standard gravity in m s-2, by which ECMWF divides geopotential."""
-STANDARD_NAMES = re.compile(
-    r"surface_altitude|altitude|surface_geopotential|height_above_(mean_sea_level|geoid|reference_ellipsoid)"
-)
-NAMES = re.compile(
-    r"orog(raphy)?|topo(graphy)?|elev(ation)?|z|z0|zs|zsurf|hgt(_m)?|hsurf|h_?surf(ace)?|phis?|fis|height|alt(itude)?|"
-    r"dem|relief|geopotential|gh|surface_(height|altitude|geopotential)|terrain(_height)?|mterh|ht",
-    re.IGNORECASE,
-)
 
 
 def static_predictors(source: Source, fine: xr.Dataset, *, variable: str | None = None) -> Float[np.ndarray, "1 y x"]:
@@ -84,7 +73,7 @@ def orography_variable(source: Source, wanted: str | None = None) -> str:
         if wanted not in held:
             raise DataError(f"{files[0].name}: no variable {wanted!r} for the orography; there are: {listing}.")
         return wanted
-    for fits in (_by_standard_name, _by_name, _by_units):
+    for fits in (by_standard_name, by_name, by_units):
         found = [name for name, field in held.items() if fits(field)]
         if len(found) == 1:
             LOG.info("orography: %s of %s (%s)", found[0], files[0].name, _about(held[found[0]]))
@@ -101,38 +90,11 @@ def orography_variable(source: Source, wanted: str | None = None) -> str:
     )
 
 
-def _by_standard_name(field: xr.DataArray) -> bool:
-    return bool(STANDARD_NAMES.fullmatch(str(field.attrs.get("standard_name", ""))))
-
-
-def _by_name(field: xr.DataArray) -> bool:
-    units = str(field.attrs.get("units", ""))
-    return bool(NAMES.fullmatch(str(field.name))) and (units.strip() == "" or _factor(units) is not None)
-
-
-def _by_units(field: xr.DataArray) -> bool:
-    return _factor(str(field.attrs.get("units", ""))) is not None
-
-
-def _factor(units: str) -> float | None:
-    """Metres in a unit of length or, by standard gravity, of geopotential; None for another dimension."""
-    try:
-        unit = parse_unit(units)
-    except UnknownUnit:
-        return None
-    amount = registry().Quantity(unit.scale, unit.unit)
-    if amount.check("[length]"):
-        return float(amount.to("meter").magnitude)
-    if amount.check("[length] ** 2 / [time] ** 2"):
-        return float(amount.to("meter ** 2 / second ** 2").magnitude) / GRAVITY
-    return None
-
-
 def _metres(units: str, name: str) -> float:
     """The factor that makes metres; 1 where there are no units."""
     if not units.strip():
         return 1.0
-    factor = _factor(units)
+    factor = metres_in(units)
     if factor is None:
         raise DataError(f"orography: {name} is in {units!r}, which is neither a height nor a geopotential.")
     if factor != 1.0:

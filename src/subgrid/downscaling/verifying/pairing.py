@@ -63,9 +63,9 @@ def pair(ensemble: FieldSet, reference: FieldSet, *, wanted: bool | None) -> tup
         DataError: for calendars or time steps that differ, dates that the reference has twice, and if there are no
             pairs that are wanted.
     """
-    if wanted is False:
-        return None, ("paired scores were not asked for",)
     dates = date_coordinate(ensemble), date_coordinate(reference)
+    if wanted is False:
+        return None, ("paired scores were not asked for", *_other_steps(ensemble, reference, dates))
     if None not in dates and len(reference.lead) == 1:
         found, why = _by_dates(ensemble, reference, (str(dates[0]), str(dates[1])), wanted=wanted)
     else:
@@ -119,15 +119,36 @@ def _by_dates(
 
 def _common_step(ensemble: FieldSet, reference: FieldSet, ours: xr.DataArray, theirs: xr.DataArray) -> str:
     """What dates are compared by: days and months have any hour or day. Steps of several days may be chosen days."""
-    steps = [step_days(_sorted(time)) for time in (ours, theirs)]
-    known = [step for step in steps if step is not None]
-    kinds = {"month" if 27 < step < 32 else "day" if step >= 1 else f"{step:g} days" for step in known}
+    steps = _steps(ours, theirs)
+    kinds = {kind for _, kind in steps if kind}
     if len(kinds) > 1:
+        step = "month" if "month" in kinds else "day"
         raise DataError(
-            f"{ensemble.source} has a time step of {steps[0]:g} days and {reference.source} one of {steps[1]:g}; "
-            "average the finer one first, or compare distributions with paired=False (--unpaired)."
+            f"{_in_words(ensemble, reference, steps)}; average the finer one first, as subgrid.open(…, step = "
+            f"'{step}') does. Their distributions differ for that alone, also with paired=False (--unpaired)."
         )
     return next(iter(kinds & {"month", "day"}), "second")
+
+
+def _other_steps(ensemble: FieldSet, reference: FieldSet, names: tuple[str | None, str | None]) -> tuple[str, ...]:
+    """What is said of distributions over time steps that differ: means over longer ones vary less."""
+    ours, theirs = names
+    if ours is None or theirs is None:
+        return ()
+    steps = _steps(ensemble.array[ours], reference.array[theirs])
+    differ = len({kind for _, kind in steps if kind}) > 1
+    return (f"{_in_words(ensemble, reference, steps)}: their distributions differ for that alone",) if differ else ()
+
+
+def _steps(*times: xr.DataArray) -> list[tuple[float | None, str]]:
+    """The steps of times in days, and what kind each is; an empty text where it is not known."""
+    steps = [step_days(_sorted(time)) for time in times]
+    return [(n, "" if n is None else "month" if 27 < n < 32 else "day" if n >= 1 else f"{n:g} days") for n in steps]
+
+
+def _in_words(ensemble: FieldSet, reference: FieldSet, steps: list[tuple[float | None, str]]) -> str:
+    (ours, _), (theirs, _) = steps
+    return f"{ensemble.source} has a time step of {ours:g} days and {reference.source} one of {theirs:g}"
 
 
 def _sorted(time: xr.DataArray) -> xr.DataArray:

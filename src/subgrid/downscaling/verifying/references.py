@@ -7,9 +7,9 @@ from pathlib import Path
 import xarray as xr
 
 from subgrid.data.agreement import reading_of
-from subgrid.data.canonical import open_climate
-from subgrid.data.checks.fills import STORED, Stored
-from subgrid.data.checks.missing import NOTHING, packing_of, without_missing
+from subgrid.data.canonical import canonical_values, open_climate
+from subgrid.data.checks.fills import STORED
+from subgrid.data.checks.missing import packing_of
 from subgrid.data.checks.unseen import check_fields
 from subgrid.data.fields import DataError, sample_dims
 from subgrid.data.grids.coordinates import gridded_variables
@@ -18,10 +18,9 @@ from subgrid.data.plain import as_dataset
 from subgrid.data.pooling.pooling import NOTES, notes_of
 from subgrid.data.sources.sources import Source, SourceFile, read_sources
 from subgrid.data.times.stamps import has_dates, with_canonical_times
-from subgrid.data.variables.agreement import Reading, decided, deciding
+from subgrid.data.variables.agreement import Reading, settled
 from subgrid.data.variables.quantities import QUANTITY_ATTRIBUTE, describe
 from subgrid.data.variables.unit_spellings import same_unit
-from subgrid.data.variables.units import conversion
 from subgrid.data.variables.wanted import Variable
 from subgrid.downscaling.verifying.field_sets import (
     TRUTH,
@@ -104,15 +103,9 @@ def _as_in(fields: FieldSet, file: SourceFile, chosen: str, given: Variable) -> 
     if given.quantity is not None or not has_dates(file.dataset, chosen):
         return given, notes  # a name alone makes no quantity of plain fields
     own = describe(fields.array.rename(fields.name))
-    readings = [
-        Reading(ENSEMBLE, own, fields.units),
-        reading_of(file, chosen, given, archive="the reference"),
-    ]
-    if (best := deciding(fields.name, readings, given)) is not None:
-        because, note = decided(best, fields.name, readings)
-        notes = (*notes, note.removeprefix(f"{fields.name}: "))
-        given = replace(given, quantity=best.described.quantity, because=because)
-    return given, notes
+    readings = [Reading(ENSEMBLE, own, fields.units), reading_of(file, chosen, given, archive="the reference")]
+    given, note = settled(fields.name, readings, given)
+    return given, notes if note is None else (*notes, note.removeprefix(f"{fields.name}: "))
 
 
 def _opened(
@@ -166,27 +159,19 @@ def _climate(source: Source, said: str, chosen: str, given: Variable) -> xr.Data
 def _listed(file: SourceFile, chosen: str, given: Variable) -> xr.DataArray:
     """Of stations, or fields without dates: missing values, stamps and units as in archives, dimensions as they are."""
     dataset, notes = file.dataset, list(file.notes)
-    units, packing = dataset[chosen].attrs.get("units"), packing_of(dataset[chosen])
-    lengths = None
+    packing, lengths = packing_of(dataset[chosen]), None
     if has_dates(dataset, chosen) and chosen != TRUTH and not _has_numbers_too(dataset, chosen):
         stamped = with_canonical_times(dataset, chosen, file=file.name)
         dataset, lengths, notes = stamped.dataset, stamped.lengths, [*notes, *stamped.notes]
     field = dataset[chosen] if dataset[chosen].chunks is not None else dataset[chosen].chunk()
-    field, missing = without_missing(field, packing, given=given.missing)
     if given.units is not None:
-        notes += [f"{chosen}: units {units!r} in the file, {given.units!r} as given"] if units else []
-        field.attrs["units"] = given.units
-    named = given.quantity or (None if has_dates(file.dataset, chosen) else "other")
-    described = describe(field, quantity=named)
-    convert = None
-    if described.kind.units is not None and str(field.attrs.get("units", "")).strip():
-        convert = conversion(field, described, file=file.name, step_days=lengths)
-    values = field
-    field = field if convert is None else convert(field)
-    field = field.assign_attrs({QUANTITY_ATTRIBUTE: described.quantity if convert is not None else "other"})
-    stored = Stored(convert, packing, values, NOTHING in given.missing)
-    field.encoding = {**field.encoding, STORED: [stored], NOTES: (*notes, *missing)}
-    return field
+        field = field.assign_attrs({**field.attrs, "units": given.units})
+    described = describe(field, quantity=given.quantity or (None if has_dates(file.dataset, chosen) else "other"))
+    known = described if described.kind.units is not None and str(field.attrs.get("units", "")).strip() else None
+    values, stored, missing = canonical_values(field, packing, given, known, file=file.name, lengths=lengths)
+    values = values if known is not None else values.assign_attrs({QUANTITY_ATTRIBUTE: "other"})
+    values.encoding = {**field.encoding, STORED: [stored], NOTES: (*notes, *missing)}
+    return values
 
 
 def _has_numbers_too(dataset: xr.Dataset, chosen: str) -> bool:

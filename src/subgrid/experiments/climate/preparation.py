@@ -23,6 +23,7 @@ from subgrid.experiments.climate.run import ClimateRun
 from subgrid.experiments.climate.sampling import SCENARIO_FINE, refuse_slice
 from subgrid.runs.stage import Update
 from subgrid.training.log import MetricsReport
+from subgrid.training.progress import say
 
 
 def prepare(run: ClimateRun, update: Update) -> None:
@@ -31,6 +32,7 @@ def prepare(run: ClimateRun, update: Update) -> None:
     update(0, 3, "open")
     coarse, fine = run.coarse_series, run.fine_series
     _ = run.predictors  # what is wrong with them is said before anything is fitted
+    _say_what_was_read(run)
     table = run.config.debias
     methods = table.candidates if table.method == "auto" else (table.method,)
     pairs = n_fits(coarse.season_year[run.trained(coarse)], fine.season_year[run.trained(fine)], methods)
@@ -45,6 +47,14 @@ def prepare(run: ClimateRun, update: Update) -> None:
         _save_scenario(run, *sides, run.scenario)
     save_preparation(run.folder, *sides)
     update(pairs + 3, pairs + 3)
+
+
+def _say_what_was_read(run: ClimateRun) -> None:
+    """What was decided, converted, merged or left out when the archives were opened, as `subgrid.fit` says it."""
+    archives = {"fine": run.fine, "coarse": run.coarse, "scenario": run.scenario}
+    notes = [f"{name}: {note}" for name, data in archives.items() if data is not None for note in notes_of(data)]
+    for sentence in (*run.agreed.notes, *notes):
+        say(sentence)
 
 
 def _sides(run: ClimateRun, report: MetricsReport) -> tuple[CoarseSide, FineSide]:
@@ -66,6 +76,8 @@ def _save_scenario(run: ClimateRun, coarse: CoarseSide, fine: FineSide, scenario
     check_step(coarse, scenario)
     series = series_of(scenario, run.config.climate.names)
     signal, said = coarse.change_to(series), coarse.pairing_to(series)
+    if said is not None:
+        say(said)
     notes = (*(() if said is None else (said,)), *coarse.reading.notes)
     _save_targets(run, "scenario_targets", coarse.targets_without(signal, series), series, scenario, notes)
     save_part(run.path(SCENARIO_FINE), fine.with_change(signal.on(interpolation(run.coarse, run.fine))))
