@@ -200,7 +200,9 @@ def require_given(
         return {name: Variable() for name in common or held}
     if common:
         raise DataError(f"fine and coarse hold the variables {', '.join(common)}; {SAY_WHICH}")
+    ours, theirs = (names[0] if names else "NAME" for names in (others, held))
     raise DataError(
         f"fine holds {', '.join(held) or 'no variable'} and coarse {', '.join(others) or 'none'}, which have no name "
-        f"in common; say which mean the same, as in variables = {{tas = 'tg'}}, on the command line --variable tas=tg."
+        f"in common; if they mean the same, say so: variables = {{{ours} = '{theirs}'}}, on the command line "
+        f"--variable {ours}={theirs}."
     )

@@ -69,9 +69,10 @@ def set_rows(
     half = len(theirs) // 2
     total = 3 * n
     said = partial(_say, report, total)
-    first = _fields(reference, _spread(theirs[:half], n), said, 0)
-    second = _fields(reference, _spread(theirs[half:], n), said, n)
-    generated = _fields(ensemble, _spread(ours, n), said, 2 * n)
+    our_months, their_months = _months(ensemble), _months(reference)
+    first = _fields(reference, _spread(theirs[:half], n, their_months), said, 0)
+    second = _fields(reference, _spread(theirs[half:], n, their_months), said, n)
+    generated = _fields(ensemble, _spread(ours, n, our_months), said, 2 * n)
     sets = first, generated, second
     mask = valid_cells(*sets)
     if min(map(len, sets)) < FEWEST or not mask.any():
@@ -115,9 +116,13 @@ def _most(shape: tuple[int, ...]) -> int:
     return int(np.clip(SET_BYTES // (4 * int(np.prod(shape))), 32, MOST_SAMPLES))
 
 
-def _spread(samples: Int[np.ndarray, " n"], n: int) -> Int[np.ndarray, " m"]:
-    """n of the samples, evenly spaced; each as often as needed."""
-    return samples[(np.arange(n) * len(samples)) // n]
+def _spread(samples: Int[np.ndarray, " n"], n: int, months: Int[np.ndarray, " all"] | None) -> Int[np.ndarray, " m"]:
+    """n of the samples, in order, of every calendar month its share; each as often as needed.
+
+    Evenly spaced in time a dozen of 240 months would be those of three calendar months.
+    """
+    by_month = samples if months is None else samples[np.argsort(months[samples], kind="stable")]
+    return np.sort(by_month[(np.arange(n) * len(samples)) // n])
 
 
 def _say(report: ProgressReport | None, total: int, done: int) -> None:
