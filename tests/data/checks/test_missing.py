@@ -85,6 +85,11 @@ def test_ranges_of_packed_values(tmp_path, attributes, last):
         ({"valid_range": np.array([5, 8])}, (0, 30), "outside 5 to 8 degC are missing, .* as unpacked values"),
         ({"valid_min": np.int32(6)}, (10, 39), "below 6 degC are missing, .* as unpacked values"),
         (
+            {"valid_range": np.array([10, 38])},
+            (10, 38),
+            "to 8.8 degC are missing, .* as packed numbers",
+        ),  # else none is left
+        (
             {"valid_range": np.array([-30_000, 30])},
             (0, 30),
             "to 8 degC are missing, .* as packed numbers",

@@ -158,7 +158,7 @@ def test_a_gap_of_the_coarse_model_and_every_advice_for_it(tmp_path):
         found = downscale(given, masked, change=change).tas
         assert found.sizes["time"] == given.sizes["time"]
         np.testing.assert_array_equal(found.notnull().values, np.broadcast_to(land, found.shape))
-    with pytest.raises(DataError, match=r"such values\); fill them, or drop the times that lack them with gaps = 'dr"):
+    with pytest.raises(DataError, match=r"such value\); fill them, or drop the times that lack them with gaps = 'dr"):
         downscale(coarse, whole)
     found = downscale(coarse, whole, gaps="drop")
     assert found.sizes["time"] == 119 and coarse.time.values[50] not in found.time.values

@@ -152,6 +152,10 @@ def _within_valid_range(field: xr.DataArray, packing: Packing) -> tuple[xr.DataA
     if not found:
         return field, ()
     packed, unsure = _are_packed(found, packing)
+    if unsure:  # a range leaves out what is no value, and not most of the others
+        other = packed | dict.fromkeys(unsure, not packed[unsure[0]])
+        own, others = (_n_inside(field, *_edges(found, packing, each)) for each in (packed, other))
+        packed = other if others > 2 * own else packed
     low, high = _edges(found, packing, packed)
     named, units = " and ".join(found), field.attrs.get("units", "")
     if unsure:
@@ -170,6 +174,13 @@ def _within_valid_range(field: xr.DataArray, packing: Packing) -> tuple[xr.DataA
 
 def _finite(value: float) -> float:
     return value if np.isfinite(value) else -1.0
+
+
+def _n_inside(field: xr.DataArray, low: float, high: float) -> int:
+    """Values within a range, of the first, the middle and the last slice: of a long archive no more is read."""
+    dim, n = field.dims[0], field.shape[0]
+    some = field.isel({dim: sorted({0, n // 2, n - 1})})
+    return int(((some >= low) & (some <= high)).sum())
 
 
 def _edges(found: Mapping[str, Any], packing: Packing, packed: Mapping[str, bool]) -> tuple[float, float]:
@@ -201,7 +212,8 @@ def _are_packed(found: Mapping[str, Any], packing: Packing) -> tuple[dict[str, b
     """Which attributes of a range are packed numbers, and of which the type does not tell.
 
     Those of the type of packed data are packed, those of floating point beside packed integers are not (NUG). Those of
-    neither type, such as the long integers that Python writes, are unpacked if the packed type can hold such values.
+    neither type, such as the long integers that Python and Zarr write, are unpacked if the packed type can hold such
+    values, unless most values would be lost by that.
     """
     if not packing.is_packed:
         return dict.fromkeys(found, False), []
