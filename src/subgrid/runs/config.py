@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
 
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -25,9 +24,7 @@ def _distinct(values: Any) -> Any:
     """As given, unless it is an array that names something twice: two stages would have one name, two rows one line."""
     twice = [each for each in values if values.count(each) > 1] if isinstance(values, tuple) else []
     if twice:
-        raise PydanticCustomError(
-            "twice", "names {value} twice; leave one of them out", {"value": toml_value(twice[0])}
-        )
+        raise ValueError(f"names {toml_value(twice[0])} twice; leave one of them out")
     return values
 
 
@@ -191,7 +188,12 @@ def suggestion(name: str, valid: Sequence[str]) -> str:
 
 def _wording(fault: Any) -> str:
     """The checker's own words in the words of TOML, which has arrays and no tuples."""
-    message = fault["msg"].replace("valid tuple", "valid array").replace(" after validation", "")
+    message = (
+        fault["msg"]
+        .removeprefix("Value error, ")
+        .replace("valid tuple", "valid array")
+        .replace(" after validation", "")
+    )
     return message[0].lower() + message[1:]
 
 
