@@ -9,7 +9,7 @@ from rich.text import Text
 
 from subgrid.data.sources.sources import is_there
 from subgrid.report.page import duration
-from subgrid.runs.estimates import Estimate, estimates
+from subgrid.runs.estimates import Estimate, estimates, total_in_words
 from subgrid.runs.run import Run
 from subgrid.runs.runner import Planned
 from subgrid.runs.stage import Dependencies
@@ -24,7 +24,7 @@ def show_plan(run: Run, planned: list[Planned], *, published: Path | None = None
     console = terminal()
     console.print(Text(str(run.folder), style="italic"), soft_wrap=True)
     console.print(_table(planned, expected))
-    console.print(Text(_total(expected)))
+    console.print(Text(total_in_words(expected)))
 
 
 def _table(planned: list[Planned], expected: dict[str, Estimate]) -> Table:
@@ -66,15 +66,3 @@ def _time(estimate: Estimate | None) -> str:
 
 def _memory(estimate: Estimate | None) -> str:
     return "" if estimate is None or estimate.memory is None else f"{estimate.memory / 2**30:.1f} GiB"
-
-
-def _total(expected: dict[str, Estimate]) -> str:
-    if not expected:
-        return "everything is finished."
-    known = [each.seconds for each in expected.values() if each.seconds is not None]
-    unknown = len(expected) - len(known)
-    sources = dict.fromkeys(each.source for each in expected.values() if each.source)
-    if not known:
-        return f"{len(expected)} stages to make; no time is known: no such run was published or lies beside it."
-    text = f"{len(expected)} stages to make, in {duration(sum(known))} as recorded in {', '.join(sources)}"
-    return f"{text}; of {unknown} no time is known." if unknown else f"{text}."

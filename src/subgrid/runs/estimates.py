@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from subgrid.report.page import duration
 from subgrid.runs.record import Record, records_of
 from subgrid.runs.run import Run
 from subgrid.runs.runner import Planned
@@ -136,3 +137,23 @@ def _is_alike(folder: Path, run: Run) -> bool:
     except (ValueError, KeyError):
         return False
     return set(tables) == set(type(run.config).model_fields)
+
+
+def total_in_words(expected: Mapping[str, Estimate]) -> str:
+    """How long all stages that are to be made will take, and where that is known from.
+
+    Args:
+        expected: from `estimates`.
+
+    Returns:
+        A sentence.
+    """
+    if not expected:
+        return "everything is finished."
+    known = [each.seconds for each in expected.values() if each.seconds is not None]
+    unknown = len(expected) - len(known)
+    sources = dict.fromkeys(each.source for each in expected.values() if each.source)
+    if not known:
+        return f"{len(expected)} stages to make; no time is known: no such run was published or lies beside it."
+    text = f"{len(expected)} stages to make, in {duration(sum(known))} as recorded in {', '.join(sources)}"
+    return f"{text}; of {unknown} no time is known." if unknown else f"{text}."

@@ -64,6 +64,14 @@ class Census:
         return self.partly if self.needed is None else self.partly & self.needed
 
     @property
+    def bridges(self) -> tuple[str, ...]:
+        """The settings of `gaps` that leave something of a variable with gaps; none where it has none."""
+        if not self.partly.any():
+            return ()
+        left = {"mask": (self.missing == 0).any(), "drop": not self.times_with_gaps.all()}
+        return tuple(setting for setting, some in left.items() if some)
+
+    @property
     def times_with_gaps(self) -> np.ndarray:
         """Times at which a needed cell has no value that has one at others."""
         never = self.missing == self.total

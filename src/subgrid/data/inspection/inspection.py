@@ -14,7 +14,7 @@ import xarray as xr
 
 from subgrid.data.blocks import BLOCK_BYTES
 from subgrid.data.canonical import field_of, looked_for, require_held, steps_among, wanted_in
-from subgrid.data.checks.checks import Census, check_values, counted, show_time
+from subgrid.data.checks.checks import check_values, counted, show_time
 from subgrid.data.checks.fills import STEP_DAYS
 from subgrid.data.fields import DataError
 from subgrid.data.grids.bounds import bounds_of
@@ -277,17 +277,9 @@ def _variable(field: xr.DataArray, found: ClimateField, file: str, budget: _Budg
         int(census.partly.sum()),
         looked_at.sizes.get("time", 1),
         found.described,
-        _leaving_values(census),
+        census.bridges,
         "" if "time" in field.dims else role_of(field),
     )
-
-
-def _leaving_values(census: Census) -> tuple[str, ...]:
-    """The settings of `gaps` that leave something of a variable with gaps; none where it has none."""
-    if not census.partly.any():
-        return ()
-    left = {"mask": (census.missing == 0).any(), "drop": not census.times_with_gaps.all()}
-    return tuple(setting for setting, some in left.items() if some)
 
 
 def _advice(report: VariableReport) -> Iterator[str]:
