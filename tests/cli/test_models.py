@@ -7,6 +7,7 @@ from pathlib import Path
 import jax
 import jax.random as jr
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -310,3 +311,23 @@ def test_verify_scores_a_climate_ensemble(pair, whole, tmp_path):
     arguments = ("-o", tmp_path / "scores.json", "--overwrite", "--variable", "pr")
     refused = called("verify", pair / "ensemble.zarr", "-r", pair / "fine.nc", *arguments)
     assert refused.code == 2 and "'pr'" in refused.complaint
+
+
+def test_verify_averages_a_reference_of_days_to_the_months_of_an_ensemble(tmp_path, monkeypatch):
+    monkeypatch.setattr("subgrid.downscaling.verifying.verify.set_rows", lambda *_, **__: ([], ()))
+    days = pd.date_range("2001-01-01", "2001-04-30")
+    daily = pd.DataFrame({"tas": 280 + np.random.default_rng(0).normal(size=len(days))}, days)
+    months = daily.resample("MS").mean() + 2  # every member is 2 K too warm, so its error is 2 K
+    months.index += pd.Timedelta("15D")
+    place = {"lat": np.arange(40.0, 43.0), "lon": np.arange(3.0, 7.0)}
+    for file, frame, lead in (("reference.nc", daily, ()), ("ensemble.nc", months, (3,))):
+        values = np.broadcast_to(frame.tas.values[:, *(None for _ in lead), None, None], (len(frame), *lead, 3, 4))
+        dims = ("time", *("realization" for _ in lead), "lat", "lon")
+        xr.Dataset({"tas": (dims, values, {"units": "K"})}, {"time": frame.index, **place}).to_netcdf(tmp_path / file)
+    arguments = ("verify", tmp_path / "ensemble.nc", "-r", tmp_path / "reference.nc", "-o", tmp_path / "scores.json")
+    refused = called(*arguments)
+    assert refused.code == 2 and "--step month" in refused.complaint
+    assert called(*arguments, "--step", "week").code == 2
+    succeeded(*arguments, "--step", "month", "--paired")
+    rows = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))["rows"]
+    assert next(r["value"] for r in rows if r["metric"] == "CRPS") == pytest.approx(2, rel=1e-4)

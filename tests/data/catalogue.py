@@ -342,6 +342,10 @@ QUIRKS = [
           "Refuses; or averages over complete days or months: `step = \"day\"`.",
           "data/times/test_steps.py::test_archives_of_other_steps_are_refused_and_the_advice_works",
           "average both with step = '…'"),
+    Quirk(TOGETHER, "An ensemble of months and a reference of days for `verify`, or of days and of hours",
+          "Refuses; or averages the finer one over complete days or months: `step = \"month\"`, `--step month`.",
+          "downscaling/verifying/test_time_steps.py::test_a_daily_reference_is_averaged_to_the_months_of_an_ensemble_"
+          "and_its_incomplete_ones_are_dropped", "average the finer one with"),
     Quirk(TOGETHER, "Regions that do not overlap, coarse and fine swapped, months that one lacks",
           "Refuses, before anything is fitted.",
           "data/inspection/test_together.py::test_what_does_not_fit", "they do not overlap; choose"),
