@@ -8,12 +8,12 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
-from subgrid.data.agreement import agreed
 from subgrid.data.canonical import check_climate, open_climate
 from subgrid.data.fields import DataError
 from subgrid.data.pooling.pooling import notes_of
 from subgrid.data.sources.sources import Source
 from subgrid.data.variables.wanted import Variable
+from subgrid.data.variables_of_archives import agreed
 from subgrid.downscaling.climate.coarse_fit import AnomalyDebiasing, fit_coarse
 from subgrid.downscaling.climate.degenerate import require_variation
 from subgrid.downscaling.climate.domain import Domain, connect, fine_side, fit_anomalies

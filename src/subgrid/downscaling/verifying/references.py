@@ -6,7 +6,6 @@ from pathlib import Path
 
 import xarray as xr
 
-from subgrid.data.agreement import reading_of
 from subgrid.data.canonical import canonical_values, open_climate
 from subgrid.data.checks.fills import STORED
 from subgrid.data.checks.missing import packing_of
@@ -19,10 +18,11 @@ from subgrid.data.pooling.pooling import NOTES, notes_of
 from subgrid.data.sources.sources import Source, SourceFile, read_sources
 from subgrid.data.times.stamps import has_dates, with_canonical_times
 from subgrid.data.times.steps import Step
-from subgrid.data.variables.agreement import Reading, settled
 from subgrid.data.variables.quantities import QUANTITY_ATTRIBUTE, describe
+from subgrid.data.variables.readings import Reading, settled
 from subgrid.data.variables.unit_spellings import same_unit
 from subgrid.data.variables.wanted import Variable
+from subgrid.data.variables_of_archives import reading_of
 from subgrid.downscaling.verifying.field_sets import (
     TRUTH,
     Chosen,

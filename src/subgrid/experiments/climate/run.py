@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from subgrid.data.agreement import Agreed, agreed
 from subgrid.data.canonical import check_climate, open_climate
 from subgrid.data.fields import DataError
 from subgrid.data.pooling.pooling import notes_of
+from subgrid.data.variables_of_archives import Agreed, agreed
 from subgrid.downscaling.climate import domain as climate
 from subgrid.downscaling.climate.coarse_fit import AnomalyDebiasing, fit_coarse, masked_alike
 from subgrid.downscaling.climate.degenerate import require_variation
