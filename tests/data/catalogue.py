@@ -162,8 +162,10 @@ QUIRKS = [
     Quirk(MISSING, "Cells that have values at some times only",
           "Refuses, with the first place; `gaps` drops such times (`\"drop\"`), or leaves such cells out (`\"mask\"`).",
           "data/checks/test_checks.py::test_gap_inside_the_mask", "but this cell has values at other times"),
-    Quirk(MISSING, "A time without any value", "Refuses, with the first of them.",
-          "data/checks/test_checks.py::test_time_without_values", "has no value (NaN) anywhere at time"),
+    Quirk(MISSING, "A time without any value",
+          "Refuses, with the first of them; `gaps = \"drop\"` leaves it out, and `inspect` says so.",
+          "cli/test_inspect.py::test_a_time_without_any_value_is_a_gap_that_dropping_bridges",
+          "has no value (NaN) anywhere at time"),
     # Time.
     Quirk(TIME, "Any calendar: `noleap`, `360_day`, `julian`", "Keeps it: no day is invented or dropped.",
           "data/times/test_calendars.py::test_phase_is_the_elapsed_part_of_the_year"),

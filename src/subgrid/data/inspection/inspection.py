@@ -14,7 +14,7 @@ import xarray as xr
 
 from subgrid.data.blocks import BLOCK_BYTES
 from subgrid.data.canonical import field_of, looked_for, require_held, steps_among, wanted_in
-from subgrid.data.checks.checks import check_values, counted, show_time
+from subgrid.data.checks.checks import check_values, counted, empty_times, show_time
 from subgrid.data.checks.fills import STEP_DAYS
 from subgrid.data.fields import DataError
 from subgrid.data.grids.bounds import bounds_of
@@ -266,7 +266,7 @@ def _variable(field: xr.DataArray, found: ClimateField, file: str, budget: _Budg
         n_looks = int(np.clip(LOOK_BYTES // max(4 * field.size // n_times, 1), 3, N_LOOKS))
         looked_at = field.isel(time=np.unique(np.linspace(0, n_times - 1, n_looks).astype(int)))
         looked_at.encoding = {**field.encoding, STEP_DAYS: step_days(field["time"])}
-    census = check_values(looked_at, name=file, gaps="mask")
+    census = check_values(looked_at, name=file, gaps="drop")
     return VariableReport(
         found.name,
         found.units,
@@ -274,19 +274,23 @@ def _variable(field: xr.DataArray, found: ClimateField, file: str, budget: _Budg
         census.low,
         census.high,
         float(np.mean(census.missing == census.total)),
-        int(census.partly.sum()),
+        int(census.apart.sum()),
         looked_at.sizes.get("time", 1),
         found.described,
         census.bridges,
         "" if "time" in field.dims else role_of(field),
+        empty_times(looked_at, census) if census.empty else "",
     )
 
 
 def _advice(report: VariableReport) -> Iterator[str]:
+    if report.empty:
+        yield f"{report.name} {report.empty}"
     if report.gappy:
+        mask = "" if report.empty else "leave these cells out with gaps = 'mask', "
         yield (
-            f"{report.name} has gaps: {counted(report.gappy, 'cell')} with values at some times only; fill them, leave "
-            "these cells out with gaps = 'mask', or the times that lack them with gaps = 'drop'."
+            f"{report.name} has gaps: {counted(report.gappy, 'cell')} with values at some times only; fill them, "
+            f"{mask}or leave out the times that lack them with gaps = 'drop'."
         )
     if report.low == report.high and report.n_looked_at > 1:
         yield f"{report.name} never changes: it is {report.low:.6g} {report.units}; nothing is to be learned."
@@ -374,7 +378,7 @@ def _bridges(
     """The settings of `gaps` of which a fit needs one, and the problem where none leaves anything."""
     names = _asked(fit, wanted)
     reports = [each for looks in archives for look in looks for each in look.report.variables if each.name in names]
-    gappy = [each for each in reports if each.gappy]
+    gappy = [each for each in reports if each.gappy or each.empty]
     bridges = tuple(s for s in ("mask", "drop") if all(s in each.bridges for each in gappy)) if gappy else ()
     if not gappy or bridges:
         return bridges, []
