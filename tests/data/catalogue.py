@@ -132,7 +132,8 @@ QUIRKS = [
           "Notes it; only what you ask for can be a problem.",
           "data/inspection/test_inspection.py::test_only_what_is_asked_for_can_be_a_problem"),
     Quirk(WHAT, "A static file with a land mask first and the orography second",
-          "Finds the orography by its standard name, its name or its units, or takes the name you give.",
+          "Finds the orography by its standard name, its name or its units, or takes the name you give; the fit and the "
+          "model say which.",
           "downscaling/climate/test_orography.py::test_heights_are_found_behind_a_land_mask_and_become_metres"),
     # Missing values.
     Quirk(MISSING, "`_FillValue`, `missing_value`, also as text, in another precision, or under another name",
