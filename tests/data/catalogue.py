@@ -132,8 +132,8 @@ QUIRKS = [
           "Notes it; only what you ask for can be a problem.",
           "data/inspection/test_inspection.py::test_only_what_is_asked_for_can_be_a_problem"),
     Quirk(WHAT, "A static file with a land mask first and the orography second",
-          "Finds the orography by its standard name, its name or its units, or takes the name you give; the fit and the "
-          "model say which.",
+          "Finds the orography by its standard name, its name or its units, or takes the name you give; the fit and "
+          "the model say which.",
           "downscaling/climate/test_orography.py::test_heights_are_found_behind_a_land_mask_and_become_metres"),
     # Missing values.
     Quirk(MISSING, "`_FillValue`, `missing_value`, also as text, in another precision, or under another name",
@@ -168,6 +168,12 @@ QUIRKS = [
           "cli/test_inspect.py::test_a_time_without_any_value_is_a_gap_that_dropping_bridges",
           "has no value (NaN) anywhere at time"),
     # Time.
+    Quirk(TIME, "Bounds of the times that no attribute `bounds` names, such as `time_bnds`",
+          "Takes them by their name where each stamp lies in its own or at an end of it, and says so.",
+          "data/times/test_given_bounds.py::test_bounds_that_nothing_names_are_found"),
+    Quirk(TIME, "Bounds of the times that are missing or 0",
+          "Takes a missing pair from its neighbours; goes on as without bounds where they hold nothing. Says so.",
+          "data/times/test_given_bounds.py::test_bounds_that_hold_nothing_are_as_none_and_said"),
     Quirk(TIME, "Any calendar: `noleap`, `360_day`, `julian`", "Keeps it: no day is invented or dropped.",
           "data/times/test_calendars.py::test_phase_is_the_elapsed_part_of_the_year"),
     Quirk(TIME, "A calendar that CF does not know", "Refuses with those that it knows.",
