@@ -124,6 +124,10 @@ QUIRKS = [
           "Refuses, and asks for components; or takes the numbers as they are where you say `quantity = 'other'`.",
           "data/variables/test_units.py::test_a_direction_is_refused_and_can_be_taken_as_numbers",
           "is a direction, whose numbers go round"),
+    Quirk(WHAT, "What Subgrid does not know, never below 0: leaf area, runoff, aerosol",
+          "Leaves it without bounds, and says that draws may be negative and how to say that they cannot be.",
+          "data/checks/test_open_bounds.py::test_what_is_never_negative_and_unknown_is_said_and_both_forms_of_the_advice_"
+          "work"),
     Quirk(WHAT, "Values with bounds: humidity near 100 %, wind near 0",
           "Models them on a scale on which no draw leaves the bounds.",
           "downscaling/preparation/test_transforms.py::"

@@ -16,6 +16,7 @@ from subgrid.data.blocks import BLOCK_BYTES
 from subgrid.data.canonical import field_of, looked_for, require_held, steps_among, wanted_in
 from subgrid.data.checks.checks import check_values, counted, empty_times, show_time
 from subgrid.data.checks.fills import STEP_DAYS
+from subgrid.data.checks.open_bounds import never_negative
 from subgrid.data.fields import DataError
 from subgrid.data.grids.bounds import bounds_of
 from subgrid.data.inspection.decisions import Part, space_of, with_decisions
@@ -299,6 +300,8 @@ def _advice(report: VariableReport) -> Iterator[str]:
             f"{report.name} never exceeds {report.high:.2g} mm day-1, which would be a desert; are the values in "
             f"kg m-2 s-1 and not in {report.units_found!r}?"
         )
+    if said := never_negative(report.name, report.described, report.low, report.high):
+        yield said
     low, high = report.described.bounds
     beyond = [report.low] if low is not None and report.low < low else []
     beyond += [report.high] if high is not None and report.high > high else []
