@@ -140,9 +140,7 @@ def test_unknown_calendar_and_time_units(dataset, tmp_path):
     with pytest.raises(DataError, match=r"tas\.nc: time has the unknown calendar 'maya'"):
         open_climate(path)
     numbers.time.attrs = {"units": "days since yesterday"}
-    with pytest.raises(
-        DataError, match="coarse: time counts in 'days since yesterday', which begins at no date"
-    ):
+    with pytest.raises(DataError, match="coarse: time counts in 'days since yesterday', which begins at no date"):
         open_climate(numbers)
     numbers.time.attrs = {"units": "days since 0000-01-01", "calendar": "standard"}
     with pytest.raises(DataError, match=r"'days since 0000-01-01'.*calendar 'standard'.*year 0") as refused:

@@ -25,6 +25,10 @@ from subgrid.data.variables.quantities import describe
 Gaps: TypeAlias = Literal["refuse", "mask", "drop"]
 
 
+class NoValue(DataError):
+    """A variable without any value."""
+
+
 @dataclass
 class Census:
     """Counts over all times read so far.
@@ -234,7 +238,7 @@ def _count(census: Census, values: np.ndarray, present: np.ndarray, start: int) 
 
 def _check_census(field: xr.DataArray, census: Census, name: str, gaps: Gaps) -> None:
     if (census.missing == census.total).all():
-        raise DataError(f"{file_of(field, name)}: {field.name} {_why_empty(field)}")
+        raise NoValue(f"{file_of(field, name)}: {field.name} {_why_empty(field)}")
     if census.empty and gaps != "drop":
         member, at = census.empty[0]
         when = field["time"].values[at]

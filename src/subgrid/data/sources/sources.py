@@ -144,7 +144,7 @@ def _undecodable(dataset: xr.Dataset, error: Exception) -> str:
         if "since" not in units.lower().split():
             continue
         try:
-            xr.conventions.decode_cf_variable(name, variable.copy(), decode_times=xr.coders.CFDatetimeCoder())
+            xr.decode_cf(xr.Dataset({"times": variable.copy()}), decode_times=xr.coders.CFDatetimeCoder())
         except Exception:  # of many kinds, by which calendar is behind it
             calendar = variable.attrs.get("calendar", "standard")
             return (

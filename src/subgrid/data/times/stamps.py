@@ -102,12 +102,12 @@ def with_canonical_times(dataset: xr.Dataset, variable: str, *, file: str, step:
     refuse_climatology(dataset, variable, time, file=file)
     values, said = _dates(time, file)
     dataset, moved, absent = _renamed(dataset, dim, name, values), [], named_bounds(time)
-    by_span = bounds is None and absent is not None and absent not in held
-    if by_span:
+    absent = absent if bounds is None and absent not in held else None
+    if absent is not None:
         bounds, told = _by_span(dataset["time"], absent, _cell_methods(dataset, variable))
     if bounds is not None and values.dtype.kind == bounds.dtype.kind and dataset["time"].size:
         centred, lengths, moved = _centred(dataset["time"], bounds.values, _cell_methods(dataset, variable), file)
-        moved = [] if by_span else moved
+        moved = moved if absent is None else []
     elif (step == "month" or is_monthly(dataset["time"])) and not dataset["time"].isnull().any():
         centred, lengths, moved = _middle_of_months(dataset["time"])
     else:

@@ -91,7 +91,9 @@ class ClimateRun(Run[ClimateConfig]):
     def orography(self) -> str | None:
         """Which variable of which file that is, in words."""
         table = self.config.climate
-        return table.orography and orography_in_words(sources(table.orography), table.orography_variable)
+        if table.orography is None:
+            return None
+        return orography_in_words(sources(table.orography), table.orography_variable)
 
     @cached_property
     def fine_series(self) -> Series:
