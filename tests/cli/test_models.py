@@ -14,7 +14,7 @@ import xarray as xr
 import subgrid as library
 from subgrid.execution.runners import run
 
-from ..downscaling.climate_pair import COARSE, temperature, write_pair
+from ..downscaling.climate_pair import COARSE, FINE, temperature, write_pair
 from ..tiny import Outcome, called
 
 QUICK = ("--members", 2, "--set", "n_levels=4")
@@ -248,6 +248,31 @@ def test_a_scenario_of_another_period_asks_whether_the_climate_changes(pair, cli
     np.testing.assert_array_equal(found, expected.tas)
     # Both archives are 120 days of a few waves: a standard error of a few tenths of a kelvin.
     assert float(found.mean() - opened(pair / "fine.nc").tas.mean()) == pytest.approx(3, abs=1)
+
+
+@pytest.mark.slow
+def test_members_of_a_scenario_are_paired_by_label_and_fahrenheit_is_read(pair, tmp_path):
+    """Two members 2 K apart, of which the warmer one has a scenario: the same weather, 4 K warmer."""
+    for label, bias in (("r1i1p1f1", 0.0), ("r2i1p1f1", 2.0)):
+        temperature(COARSE, seed=2, bias=bias, n=10).to_netcdf(tmp_path / f"tas_hist_{label}.nc")
+    temperature(COARSE, seed=2, bias=6.0, first=2080, n=10).to_netcdf(tmp_path / "tas_ssp_r2i1p1f1.nc")
+    fine = temperature(FINE, seed=1)
+    fine["tas"] = ((fine.tas - 273.15) * 1.8 + 32).assign_attrs({**fine.tas.attrs, "units": "degrees_F"})
+    fine.to_netcdf(tmp_path / "fine.nc")
+    settings = [f"--set={each}" for each in ("debias=none", "n_components=[5]", "n_steps=0", "calibrate=false")]
+    model, history = ("-m", tmp_path / "model"), tmp_path / "tas_hist_*.nc"
+    succeeded("fit", tmp_path / "fine.nc", history, "-o", tmp_path / "model", "--variable", "tas", *settings)
+    succeeded("downscale", history, *model, "-o", tmp_path / "now.nc", "--members", 2)
+    change = ("--change", "preserve", "--members", 2)
+    told = succeeded("downscale", tmp_path / "tas_ssp_r2i1p1f1.nc", *model, "-o", tmp_path / "then.nc", *change)
+    assert "of the member r2i1p1f1 in both periods; r1i1p1f1 of the history has no partner" in told.err
+    now, then = opened(tmp_path / "now.nc"), opened(tmp_path / "then.nc")
+    # The anomalies count from the mean of both members, which is 1 K from either.
+    assert float(now.tas.mean()) == pytest.approx(float(temperature(FINE, seed=1).tas.mean()), abs=0.5)
+    warmer = now.tas.isel(realization=np.flatnonzero(now.coarse_realization == "r2i1p1f1")).mean()
+    # The weather is the same; 4 − 1 K as the mean over both members stands for the climate of the fit.
+    assert float(then.tas.mean() - warmer) == pytest.approx(3.0, abs=0.2)
+    assert float(then.tas.mean() - now.tas.mean()) == pytest.approx(4.0, abs=0.2)
 
 
 def test_a_region_is_cut_out_of_the_same_draws(pair, climate, whole, tmp_path):
