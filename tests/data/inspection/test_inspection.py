@@ -7,6 +7,7 @@ import xarray as xr
 from subgrid.data.canonical import check_climate, open_climate
 from subgrid.data.fields import DataError
 from subgrid.data.inspection.inspection import inspect
+from subgrid.downscaling.model.fit import fit
 
 from ..climate_files import DATA, archive, needs_data
 
@@ -180,3 +181,14 @@ def test_a_file_without_any_value_is_a_gap_beside_others_and_a_fault_alone(tmp_p
     for k in range(2):
         coarse.isel(time=[3]).assign_coords(time=coarse.time[[k]]).to_netcdf(tmp_path / "all" / f"tas_{k}.nc")
     assert "tas holds no value at all, only NaN" in inspect(fine, tmp_path / "all").problems[0]
+
+
+def test_one_season_year_is_said_to_be_too_few_for_a_fit(tmp_path):
+    coarse = archive(n_times=12, lat=np.arange(36, 43, 3.0), lon=np.arange(-9, 4, 4.0))
+    for n, told in ((12, True), (400, False)):
+        found = inspect(coarse, archive(n_times=n))
+        assert found.fit is not None
+        said = [remark for remark in found.fit.remarks if "one season year only, which `subgrid fit` refuses" in remark]
+        assert bool(said) == told
+    with pytest.raises(DataError, match=r"holds one season year to fit on.*bring two or more"):
+        fit(archive(n_times=12), coarse, folder=tmp_path / "m", key=0, progress=False)
