@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+import xarray as xr
 from rich.console import Console
 
 from subgrid.cli.inspect import print_inspection, wanted_of
@@ -13,6 +14,7 @@ from subgrid.data.fields import DataError
 from subgrid.data.inspection.inspection import inspect
 
 from ..data.climate_files import DATA, archive, needs_data
+from ..tiny import called
 
 
 def printed(*sources, width=120) -> str:
@@ -75,6 +77,32 @@ def test_gaps_are_said_with_the_setting_that_a_fit_needs():
     # All cells but that one have a gap on another day, so that masking them would leave none.
     coarse.tas[2] = np.where(np.arange(12).reshape(3, 4) == 5, coarse.tas[2], np.nan)
     assert "They fit together with gaps = 'drop' (" in " ".join(printed(fine, coarse, width=400).split())
+
+
+def test_a_time_without_any_value_is_a_gap_that_dropping_bridges(tmp_path):
+    fine, coarse = archive(n_times=9), archive(n_times=9, lat=np.arange(36, 43, 3.0), lon=np.arange(-9, 4, 4.0))
+    coarse.tas[[3, 6]] = np.nan
+    text = " ".join(printed(fine, coarse, width=400).split())
+    day = str(coarse.time.values[3])[:10]
+    assert (
+        f"tas has no value (NaN) anywhere at time = {day} (2 such times); drop these times with gaps = 'drop'" in text
+    )
+    assert "They fit together with gaps = 'drop' (" in text
+    assert "cells with gaps" not in text
+    for file, data in (("fine.nc", fine), ("coarse.nc", coarse)):
+        data.to_netcdf(tmp_path / file)
+    assert called("inspect", tmp_path / "fine.nc", tmp_path / "coarse.nc").code == 0
+    for setting in ("refuse", "mask"):  # as a fit by default, and by the other setting
+        with pytest.raises(
+            DataError, match=rf"anywhere at time = {day} \(2 such times\); drop these times with gaps = 'd"
+        ):
+            check_climate(open_climate(coarse), gaps=setting)
+    dropped = check_climate(open_climate(coarse), gaps="drop")
+    xr.testing.assert_equal(dropped.time, open_climate(coarse).time.isel(time=[0, 1, 2, 4, 5, 7, 8]))
+    coarse.tas[1, 1, 1] = np.nan  # a cell beside them: masking is no way out, and is not advised
+    text = " ".join(printed(fine, coarse, width=400).split())
+    assert "1 cell with values at some times only; fill them, or leave out the times that lack them" in text
+    assert "They fit together with gaps = 'drop' (" in text
 
 
 def test_no_setting_is_named_where_none_leaves_anything():

@@ -7,13 +7,14 @@ from pathlib import Path
 import jax
 import jax.random as jr
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
 import subgrid as library
 from subgrid.execution.runners import run
 
-from ..downscaling.climate_pair import COARSE, temperature, write_pair
+from ..downscaling.climate_pair import COARSE, FINE, temperature, write_pair
 from ..tiny import Outcome, called
 
 QUICK = ("--members", 2, "--set", "n_levels=4")
@@ -249,6 +250,31 @@ def test_a_scenario_of_another_period_asks_whether_the_climate_changes(pair, cli
     assert float(found.mean() - opened(pair / "fine.nc").tas.mean()) == pytest.approx(3, abs=1)
 
 
+@pytest.mark.slow
+def test_members_of_a_scenario_are_paired_by_label_and_fahrenheit_is_read(pair, tmp_path):
+    """Two members 2 K apart, of which the warmer one has a scenario: the same weather, 4 K warmer."""
+    for label, bias in (("r1i1p1f1", 0.0), ("r2i1p1f1", 2.0)):
+        temperature(COARSE, seed=2, bias=bias, n=10).to_netcdf(tmp_path / f"tas_hist_{label}.nc")
+    temperature(COARSE, seed=2, bias=6.0, first=2080, n=10).to_netcdf(tmp_path / "tas_ssp_r2i1p1f1.nc")
+    fine = temperature(FINE, seed=1)
+    fine["tas"] = ((fine.tas - 273.15) * 1.8 + 32).assign_attrs({**fine.tas.attrs, "units": "degrees_F"})
+    fine.to_netcdf(tmp_path / "fine.nc")
+    settings = [f"--set={each}" for each in ("debias=none", "n_components=[5]", "n_steps=0", "calibrate=false")]
+    model, history = ("-m", tmp_path / "model"), tmp_path / "tas_hist_*.nc"
+    succeeded("fit", tmp_path / "fine.nc", history, "-o", tmp_path / "model", "--variable", "tas", *settings)
+    succeeded("downscale", history, *model, "-o", tmp_path / "now.nc", "--members", 2)
+    change = ("--change", "preserve", "--members", 2)
+    told = succeeded("downscale", tmp_path / "tas_ssp_r2i1p1f1.nc", *model, "-o", tmp_path / "then.nc", *change)
+    assert "of the member r2i1p1f1 in both periods; r1i1p1f1 of the history has no partner" in told.err
+    now, then = opened(tmp_path / "now.nc"), opened(tmp_path / "then.nc")
+    # The anomalies count from the mean of both members, which is 1 K from either.
+    assert float(now.tas.mean()) == pytest.approx(float(temperature(FINE, seed=1).tas.mean()), abs=0.5)
+    warmer = now.tas.isel(realization=np.flatnonzero(now.coarse_realization == "r2i1p1f1")).mean()
+    # The weather is the same; 4 − 1 K as the mean over both members stands for the climate of the fit.
+    assert float(then.tas.mean() - warmer) == pytest.approx(3.0, abs=0.2)
+    assert float(then.tas.mean() - now.tas.mean()) == pytest.approx(4.0, abs=0.2)
+
+
 def test_a_region_is_cut_out_of_the_same_draws(pair, climate, whole, tmp_path):
     inside = downscaled(pair / "coarse.nc", climate, tmp_path / "e.nc", "--region", "38.9,-6.1,40.6,-4")
     expected = whole.tas.sel(lat=slice(38.9, 40.6), lon=slice(-6.1, -4))
@@ -310,3 +336,23 @@ def test_verify_scores_a_climate_ensemble(pair, whole, tmp_path):
     arguments = ("-o", tmp_path / "scores.json", "--overwrite", "--variable", "pr")
     refused = called("verify", pair / "ensemble.zarr", "-r", pair / "fine.nc", *arguments)
     assert refused.code == 2 and "'pr'" in refused.complaint
+
+
+def test_verify_averages_a_reference_of_days_to_the_months_of_an_ensemble(tmp_path, monkeypatch):
+    monkeypatch.setattr("subgrid.downscaling.verifying.verify.set_rows", lambda *_, **__: ([], ()))
+    days = pd.date_range("2001-01-01", "2001-04-30")
+    daily = pd.DataFrame({"tas": 280 + np.random.default_rng(0).normal(size=len(days))}, days)
+    months = daily.resample("MS").mean() + 2  # every member is 2 K too warm, so its error is 2 K
+    months.index += pd.Timedelta("15D")
+    place = {"lat": np.arange(40.0, 43.0), "lon": np.arange(3.0, 7.0)}
+    for file, frame, lead in (("reference.nc", daily, ()), ("ensemble.nc", months, (3,))):
+        values = np.broadcast_to(frame.tas.values[:, *(None for _ in lead), None, None], (len(frame), *lead, 3, 4))
+        dims = ("time", *("realization" for _ in lead), "lat", "lon")
+        xr.Dataset({"tas": (dims, values, {"units": "K"})}, {"time": frame.index, **place}).to_netcdf(tmp_path / file)
+    arguments = ("verify", tmp_path / "ensemble.nc", "-r", tmp_path / "reference.nc", "-o", tmp_path / "scores.json")
+    refused = called(*arguments)
+    assert refused.code == 2 and "--step month" in refused.complaint
+    assert called(*arguments, "--step", "week").code == 2
+    succeeded(*arguments, "--step", "month", "--paired")
+    rows = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))["rows"]
+    assert next(r["value"] for r in rows if r["metric"] == "CRPS") == pytest.approx(2, rel=1e-4)

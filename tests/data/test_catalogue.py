@@ -16,8 +16,9 @@ def test_what_shows_it_exists(quirk):
 
 
 def sentences() -> Iterator[str]:
-    """Every text in the data layer, "…" for what is filled in."""
-    for path in (ROOT / "src" / "subgrid" / "data").rglob("*.py"):
+    """Every text in the data layer and of `verify`, "…" for what is filled in."""
+    source = ROOT / "src" / "subgrid"
+    for path in (*(source / "data").rglob("*.py"), *(source / "downscaling" / "verifying").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.JoinedStr):
                 yield "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)

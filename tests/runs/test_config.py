@@ -1,12 +1,13 @@
 """Configurations: strict, helpful, and written out whole."""
 
 import tomllib
+from pathlib import Path
 from typing import Annotated
 
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from subgrid.runs.config import AsTuple, ConfigError, Configuration, RunTable, Table, read_tables, validate
+from subgrid.runs.config import AsTuple, ConfigError, Configuration, RunTable, Table, absolute, read_tables, validate
 
 
 class Network(Table):
@@ -109,3 +110,17 @@ def test_override_of_a_key_in_what_is_no_table(tmp_path):
 def test_override_without_table_key_and_value_shows_an_example(override):
     with pytest.raises(ConfigError, match=r"--set training\.n_steps=8000"):
         loaded(None, [override])
+
+
+def test_a_path_that_goes_up_leads_where_the_system_finds_it(tmp_path):
+    (tmp_path / "disk" / "far").mkdir(parents=True)
+    (tmp_path / "disk" / "tas.nc").write_text("far")
+    (tmp_path / "near").mkdir()
+    (tmp_path / "near" / "link").symlink_to(tmp_path / "disk" / "far")
+    (tmp_path / "near" / "tas.nc").write_text("near")
+    for path in ("tas.nc", "./tas.nc", "../near/tas.nc", "link/../tas.nc", "link/../../near/tas.nc"):
+        found = Path(absolute(path, tmp_path / "near"))
+        assert found.read_text() == (tmp_path / "near" / path).read_text()
+        assert ".." not in found.parts
+    assert absolute("/a/b.nc", tmp_path) == "/a/b.nc"
+    assert absolute("link/x.nc", tmp_path / "near") == str(tmp_path / "near" / "link" / "x.nc")  # as it was called

@@ -121,6 +121,8 @@ def _units(variable: VariableReport) -> str:
 
 
 def _values(variable: VariableReport) -> str:
+    if variable.low > variable.high:
+        return "no value"
     masked = f", {100 * variable.masked:.0f} % masked" if variable.masked else ""
     gaps = f", {variable.gappy} cells with gaps" if variable.gappy else ""
     low, high = (f"{x:.4g}" if abs(x) < 1e4 else f"{x:.0f}" for x in (variable.low, variable.high))

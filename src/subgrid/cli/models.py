@@ -41,9 +41,7 @@ def inspect_files(
     from subgrid.cli.inspect import print_inspection, wanted_of
     from subgrid.data.inspection.inspection import inspect
 
-    if step not in (None, "day", "month"):
-        raise typer.BadParameter(f"it must be day or month, not {step!r}.", param_hint="--step")
-    inspection = inspect(*files, variables=wanted_of(variables), step=step, values=values)
+    inspection = inspect(*files, variables=wanted_of(variables), step=_step(step), values=values)
     print_inspection(inspection)
     if inspection.problems:
         raise typer.Exit(2)
@@ -150,6 +148,7 @@ def verify_ensemble(
         bool | None,
         typer.Option("--paired/--unpaired", help="Whether dates and numbers in common are pairs; default: as found."),
     ] = None,
+    step: Annotated[str | None, typer.Option(help="`day` or `month`: averages both first, as `fit` does.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")] = False,
 ) -> None:
     """Scores an ensemble against fine fields, its noise floor beside every score.
@@ -167,7 +166,7 @@ def verify_ensemble(
     inputs = [Path(each) for each in (ensemble, reference) if Path(each).exists()]
     if output is not None:
         check_free(output, overwrite=overwrite, kind="file", inputs=inputs)
-    found = verify(ensemble, reference, variables=wanted_of(variables), paired=paired)
+    found = verify(ensemble, reference, variables=wanted_of(variables), paired=paired, step=_step(step))
     typer.echo(repr(found))
     if output is not None:
         write_json(output, {**found.as_dict(), "ensemble": ensemble, "reference": reference})
@@ -192,6 +191,12 @@ def _region(text: str) -> tuple[float, ...]:
     if len(found) != 4:
         raise typer.BadParameter(f"write it as SOUTH,WEST,NORTH,EAST, not {text!r}.", param_hint="--region")
     return found
+
+
+def _step(text: str | None) -> Any:
+    if text not in (None, "day", "month"):
+        raise typer.BadParameter(f"it must be day or month, not {text!r}.", param_hint="--step")
+    return text
 
 
 def _change(text: str) -> Any:

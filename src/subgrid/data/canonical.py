@@ -23,10 +23,11 @@ from subgrid.data.checks.checks import (
 )
 from subgrid.data.checks.fills import Stored
 from subgrid.data.checks.missing import NOTHING, Packing, packing_of, without_missing, without_ranges
+from subgrid.data.checks.open_bounds import never_negative
 from subgrid.data.fields import TEXT_KINDS, DataError
 from subgrid.data.grids.coordinates import gridded_variables, on_canonical_grid
 from subgrid.data.pooling.members import single_member, with_canonical_members
-from subgrid.data.pooling.pooling import NOTES, ClimateField, member_label, notes_of, pool
+from subgrid.data.pooling.pooling import DESCRIBED, NOTES, ClimateField, member_label, notes_of, pool
 from subgrid.data.sources.sources import Source, SourceFile, read_sources
 from subgrid.data.times.calendars import step_name
 from subgrid.data.times.ends import stamped_at_end
@@ -112,6 +113,8 @@ def check_climate(
                 f"{variable}: {census.below_zero} values below 0, down to {census.low:.2g} {field.attrs.get('units')}, "
                 "are set to 0"
             )
+        if note := never_negative(variable, _described(dataset[variable]), census.low, census.high):
+            said[variable].append(note)
     said = {variable: [*notes, *_hidden(variable, found)] for variable, notes in said.items()}
     for variable, notes in said.items():
         field = checked[variable]
@@ -119,6 +122,11 @@ def check_climate(
         for note in notes:
             LOG.info("%s: %s", name, note)
     return checked
+
+
+def _described(field: xr.DataArray) -> Described:
+    """What a canonical variable was taken to be, and why, as far as that is known still."""
+    return field.encoding.get(DESCRIBED) or describe(field)
 
 
 def _mask(checked: xr.Dataset, found: dict[str, Census], gaps: Gaps, said: dict[str, list[str]], name: str) -> None:

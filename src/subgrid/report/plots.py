@@ -16,8 +16,9 @@ from matplotlib.ticker import MaxNLocator
 from subgrid.data.fields import DataError
 from subgrid.downscaling.verifying.field_sets import FieldSet, Given, ensemble_sets
 from subgrid.downscaling.verifying.paired_scores import PairedSums, flatness, paired_blocks
-from subgrid.downscaling.verifying.pairing import Pairing, date_coordinate
+from subgrid.downscaling.verifying.pairing import Pairing
 from subgrid.downscaling.verifying.spread_bins import binned_spread
+from subgrid.downscaling.verifying.time_steps import date_coordinate
 from subgrid.downscaling.verifying.verify import Matched, match, sums_of
 from subgrid.report import figures, style
 from subgrid.report.panels import Grid, colour_bar, draw_field, grid_of

@@ -8,6 +8,7 @@ import difflib
 import json
 import tomllib
 from collections.abc import Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -113,6 +114,23 @@ def origin_of(path: str | Path | None, overrides: Sequence[str] = ()) -> str:
     """What complaints name: the file, and that there were overrides, which may be what is wrong."""
     file = "configuration" if path is None else str(path)
     return f"{file} with --set" if overrides else file
+
+
+def absolute(path: str | Path, base: Path) -> str:
+    """A path from a folder on, without "..": messages show it, and users copy it.
+
+    Args:
+        path: relative to `base`, or absolute; a pattern too.
+        base: an absolute folder.
+
+    Returns:
+        The path; what a link leads to is looked up only where ".." follows it.
+
+    Examples:
+        >>> absolute("../tas.nc", Path("/data/runs"))
+        '/data/tas.nc'
+    """
+    return str(reduce(lambda at, part: at.resolve().parent if part == ".." else at / part, Path(path).parts, base))
 
 
 def validate(model: type[Tables], tables: dict[str, Any], *, origin: str) -> Tables:

@@ -189,7 +189,7 @@ def test_a_storm_of_an_hour_is_stronger_than_one_of_a_day():
 def test_a_storm_of_an_hour_is_plausible_where_few_of_the_times_are_looked_at(monkeypatch, tmp_path):
     """An hour of three days: what is left has a longer step than the archive."""
     for name, size in (("WHOLE_BELOW", 0), ("LOOK_BYTES", 0)):
-        monkeypatch.setattr(f"subgrid.data.inspection.inspection.{name}", size)
+        monkeypatch.setattr(f"subgrid.data.inspection.variable_reports.{name}", size)
     hourly(130.0).isel(time=[0, 1, 2, 3, 4, 5, 6]).to_netcdf(tmp_path / "f.nc")  # looks at the hours 0, 3 and 6
     assert not inspect(tmp_path / "f.nc").problems
     few = hourly(130.0).isel(time=[0, 7])

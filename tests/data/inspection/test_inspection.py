@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from subgrid.data.canonical import open_climate
+from subgrid.data.canonical import check_climate, open_climate
 from subgrid.data.fields import DataError
 from subgrid.data.inspection.inspection import inspect
+from subgrid.downscaling.model.fit import fit
 
 from ..climate_files import DATA, archive, needs_data
+
+EMPTY = "tas has no value (NaN) anywhere in this file; drop its times with gaps = 'drop', or fill them."
 
 
 @needs_data
@@ -109,7 +112,7 @@ def test_what_a_variable_is_and_what_was_done_is_reported():
 
 
 def test_large_archives_are_looked_at_and_read_whole_only_on_request(monkeypatch):
-    monkeypatch.setattr("subgrid.data.inspection.inspection.WHOLE_BELOW", 10)
+    monkeypatch.setattr("subgrid.data.inspection.variable_reports.WHOLE_BELOW", 10)
     file = archive(n_times=40)
     assert inspect(file).files[0].variables[0].n_looked_at == 9
     assert inspect(file, values=True).files[0].variables[0].n_looked_at == 40
@@ -158,3 +161,34 @@ def test_what_never_changes_is_a_problem_of_what_is_asked_for():
 def test_plain_arrays_are_told_what_they_can_do():
     (said,) = inspect(archive().drop_vars(["lat", "lon"])).problems
     assert "`subgrid fit FINE COARSE -o MODEL`" in said and "--operator N" in said
+
+
+def test_a_file_without_any_value_is_a_gap_beside_others_and_a_fault_alone(tmp_path):
+    fine, coarse = archive(n_times=9), archive(n_times=9, lat=np.arange(36, 43, 3.0), lon=np.arange(-9, 4, 4.0))
+    coarse.tas[3] = np.nan
+    for k in range(9):
+        coarse.isel(time=[k]).to_netcdf(tmp_path / f"tas_{k}.nc")
+    found = inspect(fine, tmp_path / "tas_*.nc")
+    assert found.problems == ()
+    assert found.fit is not None
+    assert found.fit.gaps == ("drop",)
+    said = [(report.file[-8:], sentence) for report in found.files for sentence in report.advice]
+    assert said == [("tas_3.nc", EMPTY)]
+    kept = check_climate(open_climate(tmp_path / "tas_*.nc"), gaps="drop")  # the advice works
+    np.testing.assert_array_equal(kept.time, open_climate(coarse).time[[0, 1, 2, 4, 5, 6, 7, 8]])
+    assert "tas holds no value at all, only NaN" in inspect(tmp_path / "tas_3.nc").problems[0]
+    (tmp_path / "all").mkdir()
+    for k in range(2):
+        coarse.isel(time=[3]).assign_coords(time=coarse.time[[k]]).to_netcdf(tmp_path / "all" / f"tas_{k}.nc")
+    assert "tas holds no value at all, only NaN" in inspect(fine, tmp_path / "all").problems[0]
+
+
+def test_one_season_year_is_said_to_be_too_few_for_a_fit(tmp_path):
+    coarse = archive(n_times=12, lat=np.arange(36, 43, 3.0), lon=np.arange(-9, 4, 4.0))
+    for n, told in ((12, True), (400, False)):
+        found = inspect(coarse, archive(n_times=n))
+        assert found.fit is not None
+        said = [remark for remark in found.fit.remarks if "one season year only, which `subgrid fit` refuses" in remark]
+        assert bool(said) == told
+    with pytest.raises(DataError, match=r"holds one season year to fit on.*bring two or more"):
+        fit(archive(n_times=12), coarse, folder=tmp_path / "m", key=0, progress=False)

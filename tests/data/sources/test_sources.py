@@ -140,8 +140,14 @@ def test_unknown_calendar_and_time_units(dataset, tmp_path):
     with pytest.raises(DataError, match=r"tas\.nc: time has the unknown calendar 'maya'"):
         open_climate(path)
     numbers.time.attrs = {"units": "days since yesterday"}
-    with pytest.raises(DataError, match="coarse: the metadata cannot be decoded"):
+    with pytest.raises(DataError, match="coarse: time counts in 'days since yesterday', which begins at no date"):
         open_climate(numbers)
+    numbers.time.attrs = {"units": "days since 0000-01-01", "calendar": "standard"}
+    with pytest.raises(DataError, match=r"'days since 0000-01-01'.*calendar 'standard'.*year 0") as refused:
+        open_climate(numbers)
+    assert "decode_times" not in str(refused.value)
+    numbers.time.attrs["calendar"] = "noleap"
+    assert open_climate(numbers).time.values[0].year == 0
     numbers.time.attrs = {}
     with pytest.raises(DataError, match=r"time holds numbers \(float64\), not dates"):
         open_climate(numbers)

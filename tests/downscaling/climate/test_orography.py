@@ -6,7 +6,7 @@ import xarray as xr
 
 from subgrid.data.canonical import open_climate
 from subgrid.data.fields import DataError
-from subgrid.downscaling.climate.orography import orography_variable, static_predictors
+from subgrid.downscaling.climate.orography import orography_in_words, orography_variable, static_predictors
 
 LAT, LON = np.arange(38.25, 54.0, 0.5), np.arange(-1.75, 18.0, 0.5)
 AXES = {"lat": ("lat", LAT, {"units": "degrees_north"}), "lon": ("lon", LON, {"units": "degrees_east"})}
@@ -57,6 +57,15 @@ def test_heights_are_found_behind_a_land_mask_and_become_metres(name, variable):
 def test_the_standard_name_wins_over_names_and_names_over_units():
     assert orography_variable(static(orog=field(), surface=field(standard_name="surface_altitude"))) == "surface"
     assert orography_variable(static(roughness=field(), orog=field())) == "orog"
+
+
+def test_it_is_said_which_variable_serves_and_why(tmp_path):
+    static(orog=field(), surface=field(standard_name="surface_altitude")).to_netcdf(tmp_path / "static.nc")
+    said = orography_in_words(tmp_path / "static.nc")
+    assert said == "surface of static.nc by its standard name surface_altitude"
+    assert orography_in_words(tmp_path / "static.nc", "orog") == "orog of static.nc as it was asked for"
+    assert orography_in_words(static(roughness=field(), orog=field())) == "orog of orography by its name"
+    assert orography_in_words(static(anything=field())) == "anything of orography by its units m"
 
 
 def test_a_name_that_is_given_is_taken():

@@ -1,6 +1,7 @@
 """Archives with dates from Python: everything fitted in one call, new fields downscaled in another."""
 
 import json
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -259,6 +260,19 @@ def test_a_fit_is_known_by_the_values_of_its_orography():
     heights = (None, orography(1.0), orography(2.0), orography(1.0))
     given = [open_dated(*archives, {"tas": Variable()}, FitSettings(orography=each)).digests() for each in heights]
     assert given[1] == given[3] and len({tuple(each) for each in given}) == 3
+
+
+def test_a_model_tells_which_static_field_it_was_given(tmp_path, capsys):
+    mask = (("lat", "lon"), np.ones([len(axis) for axis in FINE], np.float32), {"standard_name": "land_binary_mask"})
+    orography(1.0).assign(lsm=mask)[["lsm", "orog"]].to_netcdf(tmp_path / "static.nc")
+    cheap = {"n_steps": 0, "calibrate": False, "debias": "none", "n_components": (4,)}
+    found = fit(tmp_path / "m", orography=tmp_path / "static.nc", progress=True, **cheap)
+    said = "orog of static.nc by its name"
+    assert f"orography: {said}" in capsys.readouterr().err
+    for model in (found, subgrid.load(found.folder)):
+        assert model.facts()["orography"] == f"{said}; no network sees it"
+        assert f"{said}; no network sees it" in repr(model)
+    assert "orography" not in replace(found, fine=replace(found.fine, orography=None)).facts()
 
 
 def test_orography_is_refused_where_nothing_would_see_it(tmp_path):

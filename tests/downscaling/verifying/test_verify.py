@@ -230,12 +230,12 @@ def test_means_over_other_times_are_never_compared_in_silence():
     # Independent days: monthly means have a spread smaller by √30, whatever the ensemble is worth.
     members, truth = draws()
     monthly = ensemble_of(members[:12], pd.date_range("2001-01-16", periods=12, freq="MS") + pd.Timedelta("15D"))
-    with pytest.raises(DataError, match=r"step = 'month'\) does\. Their distributions differ for that alone"):
+    with pytest.raises(DataError, match=r"step='month'\) \(--step month\)\. Their distributions differ for"):
         quiet(monthly, reference_of(truth))
     found = quiet(monthly, reference_of(truth), paired=False)
-    assert any("has a time step of" in note and "differ for that alone" in note for note in found.notes)
+    assert any("monthly" in note and "differ for that alone; average the finer one" in note for note in found.notes)
     daily = quiet(ensemble_of(members), reference_of(truth), paired=False)
-    assert not any("time step" in note for note in daily.notes)
+    assert not any("differ for that alone" in note for note in daily.notes)
 
 
 @pytest.mark.usefixtures("pairs_alone")

@@ -25,6 +25,10 @@ from subgrid.data.variables.quantities import describe
 Gaps: TypeAlias = Literal["refuse", "mask", "drop"]
 
 
+class NoValue(DataError):
+    """A variable without any value."""
+
+
 @dataclass
 class Census:
     """Counts over all times read so far.
@@ -40,6 +44,7 @@ class Census:
         needed: cells that must have values; None for all.
         outside: extremes of what lies beyond the bounds, by canonical value.
         below_zero: number of negative values of precipitation, which regridding leaves.
+        empty: (member, time) indices of fields without any value.
     """
 
     missing: np.ndarray
@@ -52,11 +57,17 @@ class Census:
     per_time: list[int] = field_(default_factory=list)
     below_zero: int = 0
     needed: np.ndarray | None = None
+    empty: list[tuple[int, int]] = field_(default_factory=list)
 
     @property
     def partly(self) -> np.ndarray:
         """Cells that have values at some times only."""
         return (self.missing > 0) & (self.missing < self.total)
+
+    @property
+    def apart(self) -> np.ndarray:
+        """Cells with gaps of their own, at times that have values elsewhere."""
+        return (self.missing > len(self.empty)) & (self.missing < self.total)
 
     @property
     def gappy(self) -> np.ndarray:
@@ -137,7 +148,7 @@ def check_values(field: xr.DataArray, *, name: str, gaps: Gaps = "refuse", neede
     n_cells = int(np.prod([field.sizes[d] for d in horizontal_dims(field)]))
     census = Census(np.zeros(n_cells, int), np.full(n_cells, -1), 0, np.inf, -np.inf)
     census.needed = None if needed is None else np.asarray(needed, bool).reshape(-1)
-    described, empty = describe(field), list[tuple[int, int]]()
+    described = describe(field)
     for start, block in blocks(field):
         values = read_values(block, field, name)
         low, high = check_extremes(block, field, values, name, census.suspects)
@@ -145,10 +156,10 @@ def check_values(field: xr.DataArray, *, name: str, gaps: Gaps = "refuse", neede
         note_outside(block, field, values, census.outside, described.bounds)
         census.below_zero += int((values < 0).sum()) if described.quantity == "precipitation" else 0
         present = _available(block)
-        empty += _count(census, values.reshape(*present.shape, n_cells), present, start)
+        census.empty += _count(census, values.reshape(*present.shape, n_cells), present, start)
     census.low, census.high = check_suspects(field, census.suspects, (census.low, census.high), name)
     check_outside(field, census.outside, described.bounds, name)
-    _check_census(field, census, empty, name, gaps)
+    _check_census(field, census, name, gaps)
     check_share(field, census.high, name)
     return census
 
@@ -225,18 +236,15 @@ def _count(census: Census, values: np.ndarray, present: np.ndarray, start: int) 
     return [(int(pair[0]) if len(pair) > 1 else 0, int(pair[-1]) + start) for pair in pairs]
 
 
-def _check_census(field: xr.DataArray, census: Census, empty: list, name: str, gaps: Gaps) -> None:
+def _check_census(field: xr.DataArray, census: Census, name: str, gaps: Gaps) -> None:
     if (census.missing == census.total).all():
-        raise DataError(f"{file_of(field, name)}: {field.name} {_why_empty(field)}")
-    if empty and gaps != "drop":
-        member, at = empty[0]
+        raise NoValue(f"{file_of(field, name)}: {field.name} {_why_empty(field)}")
+    if census.empty and gaps != "drop":
+        member, at = census.empty[0]
         when = field["time"].values[at]
         label = field["realization"].values[member] if "realization" in field.coords else None
-        words = f" of realization {label}" if label is not None else ""
-        raise DataError(
-            f"{file_of(field, name, time=when, member=label)}: {field.name} has no value (NaN) anywhere at time = "
-            f"{show_time(when)}{words} ({len(empty)} such times); drop these times with gaps = 'drop', or fill them."
-        )
+        file = file_of(field, name, time=when, member=label)
+        raise DataError(f"{file}: {field.name} {empty_times(field, census)}")
     if gaps == "refuse" and census.gappy.any():
         advice = (
             "fill them, drop the times that lack them with gaps = 'drop', or leave these cells out with gaps = 'mask'."
@@ -244,6 +252,17 @@ def _check_census(field: xr.DataArray, census: Census, empty: list, name: str, g
             else "fill them, or drop the times that lack them with gaps = 'drop'."
         )
         raise DataError(gap_sentence(field, census, name) + advice)
+
+
+def empty_times(field: xr.DataArray, census: Census) -> str:
+    """That a variable has no value anywhere at some times: the first of them, how many, and what to do."""
+    member, at = census.empty[0]
+    words = f" of realization {field['realization'].values[member]}" if "realization" in field.coords else ""
+    such = counted(len(census.empty), "such time")
+    return (
+        f"has no value (NaN) anywhere at time = {show_time(field['time'].values[at])}{words} ({such}); drop these "
+        "times with gaps = 'drop', or fill them."
+    )
 
 
 def gap_sentence(field: xr.DataArray, census: Census, name: str) -> str:

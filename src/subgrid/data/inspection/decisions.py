@@ -5,13 +5,13 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TypeAlias
 
-from subgrid.data.agreement import reading_of
 from subgrid.data.fields import DataError, space_dims
 from subgrid.data.inspection.fit import files_in_words
 from subgrid.data.sources.sources import SourceFile
 from subgrid.data.times.stamps import has_dates
-from subgrid.data.variables.agreement import Reading, settled
+from subgrid.data.variables.readings import Reading, settled
 from subgrid.data.variables.wanted import Variable
+from subgrid.data.variables_of_archives import reading_of
 
 Part: TypeAlias = tuple[SourceFile, str, str, Variable]
 """A file, the name of a variable, its name in the file, and what is said of it."""

@@ -8,7 +8,7 @@ import xarray as xr
 from subgrid.data.inspection.coverage import Coverage
 from subgrid.data.inspection.reports import Fit
 from subgrid.data.inspection.together import common_variables, covered, misfits, summarise_grid
-from subgrid.data.times.calendars import calendar_of, count_years
+from subgrid.data.times.calendars import calendar_of, count_years, season_years
 
 FEW_YEARS = 10
 """Below this many season years a climate is poorly known: the mean of n has a standard error of 1/√n of the spread."""
@@ -57,6 +57,8 @@ def _remarks(coarse, fine, ratio: float, inside: Coverage, shared: int, names: l
         n = count_years(dataset["time"])
         if n < FEW_YEARS:
             yield f"{name} holds {n} year{'s' if n > 1 else ''} only; a climate takes {FEW_YEARS} or more to know."
+    if len(set(season_years(fine["time"]).tolist())) < 2:
+        yield f"{names[1]} holds one season year only, which `subgrid fit` refuses: bring two or more to fit a model."
 
 
 def files_in_words(files: Sequence[str]) -> str:

@@ -5,39 +5,34 @@ Metadata and a few times are read, and the whole of small variables, so that arc
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field as dataclass_field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from subgrid.data.blocks import BLOCK_BYTES
 from subgrid.data.canonical import field_of, looked_for, require_held, steps_among, wanted_in
-from subgrid.data.checks.checks import check_values, counted, show_time
-from subgrid.data.checks.fills import STEP_DAYS
+from subgrid.data.checks.checks import NoValue
 from subgrid.data.fields import DataError
 from subgrid.data.grids.bounds import bounds_of
 from subgrid.data.inspection.decisions import Part, space_of, with_decisions
 from subgrid.data.inspection.fit import files_in_words, fit_together
-from subgrid.data.inspection.reports import FileReport, Fit, Inspection, PeriodReport, VariableReport
+from subgrid.data.inspection.reports import FileReport, Fit, Inspection
 from subgrid.data.inspection.together import misfits_of_cells, summarise_grid
+from subgrid.data.inspection.variable_reports import (
+    Budget,
+    advice_on,
+    period_report,
+    report_without_values,
+    variable_report,
+)
 from subgrid.data.pooling.pooling import ClimateField, pool
 from subgrid.data.sources.sources import SourceFile, expand, read_sources
-from subgrid.data.times.calendars import calendar_of, count_years, months_of, season_name, step_days, step_name
 from subgrid.data.times.stamps import CutStep
 from subgrid.data.times.steps import Step
-from subgrid.data.variables.heights import role_of
 from subgrid.data.variables.wanted import Variable, Variables, wanted_variables
 
-WHOLE_BELOW = 64 * 2**20
-"""Variables up to this many bytes are read whole, while all that were read stay below `READ_AT_MOST`; of others a few
-times are looked at."""
-READ_AT_MOST = 512 * 2**20
-N_LOOKS = 9
-"""Times looked at in a large archive, evenly spread; fewer where one look is more than a few MB."""
-LOOK_BYTES = 32 * 2**20
-"""Of all looks at one variable together."""
 FEW_BYTES = 2**20
 """Read at a time of variables that are only looked at."""
 
@@ -66,11 +61,11 @@ def inspect(
     Examples:
         >>> inspect("CMIP5_tas.nc", "EOBS_tas.nc").problems
     """
-    wanted, budget = wanted_variables(variables), _Budget(values)
+    wanted, budget = wanted_variables(variables), Budget(values)
     items = _with_steps([_opened(*each) for each in _each(sources)], wanted)
     parts, notes = with_decisions([item.parts for item in items])
     items = [replace(item, parts=each) for item, each in zip(items, parts, strict=True)]
-    looks = [_look(item, wanted, budget) for item in items]
+    looks = _with_faults_of_all([_look(item, wanted, budget) for item in items])
     reports = [each.report for each in _with_problems(looks, wanted)]
     archives = _by_grid(looks)
     fit = _fit_of(archives, step)
@@ -104,31 +99,23 @@ class _Item:
     steps: dict[str, CutStep]
 
 
-@dataclass
-class _Budget:
-    """How much is read: everything, or small variables until enough is."""
-
-    everything: bool
-    read: int = 0
-
-    def whole(self, n_bytes: int) -> bool:
-        """Whether a variable of so many bytes is read whole."""
-        if self.everything:
-            return True
-        if n_bytes > WHOLE_BELOW or self.read + n_bytes > READ_AT_MOST:
-            return False
-        self.read += n_bytes
-        return True
-
-
 @dataclass(frozen=True)
 class _Look:
-    """One file: its report so far, its fields, what is wrong with others of its variables, and its argument."""
+    """One file.
+
+    Args:
+        report: so far.
+        fields: that can be used.
+        faults: what is wrong with others of its variables.
+        source: the number of the argument that it belongs to.
+        hollow: what is said of its variables without any value, which are gaps if other files of the archive have some.
+    """
 
     report: FileReport
     fields: list[ClimateField]
     faults: dict[str, str]
     source: int = 0
+    hollow: dict[str, str] = dataclass_field(default_factory=dict)
 
     @property
     def is_archive(self) -> bool:
@@ -174,7 +161,7 @@ def _with_steps(items: list[_Item], wanted: dict[str, Variable] | None) -> list[
     ]
 
 
-def _look(item: _Item, wanted: dict[str, Variable] | None, budget: _Budget) -> _Look:
+def _look(item: _Item, wanted: dict[str, Variable] | None, budget: Budget) -> _Look:
     file = item.file
     if isinstance(item.opened, DataError):
         return _broken(file, item.opened)
@@ -186,33 +173,51 @@ def _look(item: _Item, wanted: dict[str, Variable] | None, budget: _Budget) -> _
         data = pool(fields, name=file)
     except DataError as error:
         return _broken(file, error)
-    reports = []
+    reports, hollow = [], {}
     for field in list(fields):
         try:
-            reports.append(_variable(data[field.name], field, file, budget))
+            reports.append(variable_report(data[field.name], field, file, budget))
+        except NoValue as error:
+            hollow[field.name] = str(error)
+            reports.append(report_without_values(data[field.name], field))
         except DataError as error:
             faults[field.name] = str(error)
             fields.remove(field)
-    advice = tuple(sentence for report in reports for sentence in _advice(report))
     notes = tuple(dict.fromkeys(note for field in fields for note in field.notes))
     labels = tuple(map(str, data["realization"].values)) if "realization" in data.coords else ()
     return _Look(
         FileReport(
             file,
             tuple(reports),
-            _period(data["time"]) if "time" in data.dims else None,
+            period_report(data["time"]) if "time" in data.dims else None,
             data.sizes.get("realization", 1),
             summarise_grid(data),
             sum(4 * data[v].size for v in data.data_vars),
             _wrong_cells(data, file),
-            advice,
+            (),
             notes,
             labels,
         ),
         fields,
         faults,
         item.source,
+        hollow,
     )
+
+
+def _with_faults_of_all(looks: list[_Look]) -> list[_Look]:
+    """A variable without any value in a file is a gap beside other files of its archive, and a fault if all are so."""
+    found = []
+    for look in looks:
+        beside = [other for other in looks if other.source == look.source]
+        held = {name for other in beside for name in other.names - other.hollow.keys()}
+        faulty = {name: text for name, text in look.hollow.items() if name not in held}
+        variables = tuple(each for each in look.report.variables if each.name not in faulty)
+        fields = [field for field in look.fields if field.name not in faulty]
+        advice = tuple(sentence for each in variables for sentence in advice_on(each))
+        report = replace(look.report, variables=variables, advice=advice)
+        found.append(replace(look, report=report, fields=fields, faults={**look.faults, **faulty}))
+    return found
 
 
 def _wrong_cells(data: xr.Dataset, file: str) -> str | None:
@@ -221,11 +226,11 @@ def _wrong_cells(data: xr.Dataset, file: str) -> str | None:
     return next(iter(misfits_of_cells(data, file)), None) if given else None
 
 
-def _fields(item: _Item, budget: _Budget) -> tuple[list[ClimateField], dict[str, str]]:
+def _fields(item: _Item, budget: Budget) -> tuple[list[ClimateField], dict[str, str]]:
     """The variables that can be used, and what is wrong with the others."""
     fields, faults = [], {}
     for file, new, old, given in item.parts:
-        looked_at = not budget.everything and 4 * file.dataset[old].size > WHOLE_BELOW
+        looked_at = budget.samples(4 * file.dataset[old].size)
         try:
             at_a_time = FEW_BYTES if looked_at else BLOCK_BYTES
             fields.append(field_of(file, old, new, given, block_bytes=at_a_time, step=item.steps.get(new)))
@@ -257,62 +262,6 @@ def _with_problems(looks: list[_Look], wanted: dict[str, Variable] | None) -> li
         text = f"{files_in_words(files)}: no variable {looked_for(missing[0], (wanted or {})[missing[0]])} in any file."
         found[0] = replace(found[0], report=replace(found[0].report, problem=text))
     return found
-
-
-def _variable(field: xr.DataArray, found: ClimateField, file: str, budget: _Budget) -> VariableReport:
-    looked_at = field
-    if "time" in field.dims and not budget.whole(4 * field.size):
-        n_times = field.sizes["time"]
-        n_looks = int(np.clip(LOOK_BYTES // max(4 * field.size // n_times, 1), 3, N_LOOKS))
-        looked_at = field.isel(time=np.unique(np.linspace(0, n_times - 1, n_looks).astype(int)))
-        looked_at.encoding = {**field.encoding, STEP_DAYS: step_days(field["time"])}
-    census = check_values(looked_at, name=file, gaps="mask")
-    return VariableReport(
-        found.name,
-        found.units,
-        str(field.attrs.get("units", "")),
-        census.low,
-        census.high,
-        float(np.mean(census.missing == census.total)),
-        int(census.partly.sum()),
-        looked_at.sizes.get("time", 1),
-        found.described,
-        census.bridges,
-        "" if "time" in field.dims else role_of(field),
-    )
-
-
-def _advice(report: VariableReport) -> Iterator[str]:
-    if report.gappy:
-        yield (
-            f"{report.name} has gaps: {counted(report.gappy, 'cell')} with values at some times only; fill them, leave "
-            "these cells out with gaps = 'mask', or the times that lack them with gaps = 'drop'."
-        )
-    if report.low == report.high and report.n_looked_at > 1:
-        yield f"{report.name} never changes: it is {report.low:.6g} {report.units}; nothing is to be learned."
-    elif report.units == "mm day-1" and report.n_looked_at > 100 and report.high < 0.05:
-        yield (
-            f"{report.name} never exceeds {report.high:.2g} mm day-1, which would be a desert; are the values in "
-            f"kg m-2 s-1 and not in {report.units_found!r}?"
-        )
-    low, high = report.described.bounds
-    beyond = [report.low] if low is not None and report.low < low else []
-    beyond += [report.high] if high is not None and report.high > high else []
-    if beyond:
-        yield f"{report.name} reaches {beyond[-1]:.4g} {report.units}, beyond its bound, which is taken instead."
-
-
-def _period(time: xr.DataArray) -> PeriodReport:
-    first, last = (show_time(time.values[i]) for i in (0, -1))
-    return PeriodReport(
-        calendar_of(time),
-        first,
-        last,
-        step_name(step_days(time)),
-        season_name(months_of(time)),
-        time.size,
-        count_years(time),
-    )
 
 
 def _by_grid(looks: list[_Look]) -> list[list[_Look]]:
@@ -374,7 +323,7 @@ def _bridges(
     """The settings of `gaps` of which a fit needs one, and the problem where none leaves anything."""
     names = _asked(fit, wanted)
     reports = [each for looks in archives for look in looks for each in look.report.variables if each.name in names]
-    gappy = [each for each in reports if each.gappy]
+    gappy = [each for each in reports if each.gappy or each.empty]
     bridges = tuple(s for s in ("mask", "drop") if all(s in each.bridges for each in gappy)) if gappy else ()
     if not gappy or bridges:
         return bridges, []

@@ -17,11 +17,12 @@ class VariableReport:
         low: smallest value, in canonical units.
         high: largest value, in canonical units.
         masked: part of the cells that have no value at any time, from 0 to 1.
-        gappy: number of cells that have values at some times only.
+        gappy: number of cells that have values at some times only, where others have some.
         n_looked_at: number of times that range and mask are taken from.
         described: what it is taken to be, and why.
         bridges: which settings of `gaps` leave values where there are gaps: "mask" some cells, "drop" some times.
         role: of a static field that is no variable to downscale, what it is for; else empty.
+        empty: that it has no value anywhere at some times, and what to do; empty where it always has some.
     """
 
     name: str
@@ -35,6 +36,7 @@ class VariableReport:
     described: Described
     bridges: tuple[str, ...] = ()
     role: str = ""
+    empty: str = ""
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from subgrid.data.inspection.coverage import Coverage, coverage
 from subgrid.data.pooling.pooling import DESCRIBED, NAMES_GIVEN, UNITS_FOUND
 from subgrid.data.times.calendars import months_of, season_name
 from subgrid.data.times.steps import advice, name_of_step
-from subgrid.data.variables.agreement import Reading, conflict
 from subgrid.data.variables.quantities import describe
+from subgrid.data.variables.readings import Reading, conflict
 
 EARTH_RADIUS = 6371.0
 """Mean radius in km."""

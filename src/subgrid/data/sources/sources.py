@@ -133,11 +133,26 @@ def decode(dataset: xr.Dataset, *, file: str) -> xr.Dataset:
             own = without_malformed_references(dataset).copy()  # decoding takes attributes away from what is decoded
             decoded = xr.decode_cf(own, decode_times=coder, decode_timedelta=False, decode_coords="all")
     except Exception as error:
-        raise DataError(
-            f"{file}: the metadata cannot be decoded ({first_line(error)}); check the attributes 'units' and "
-            "'calendar' of time."
-        ) from error
+        raise DataError(f"{file}: {_undecodable(dataset, error)}") from error
     return with_named_bounds(decoded, dataset)
+
+
+def _undecodable(dataset: xr.Dataset, error: Exception) -> str:
+    """Which times begin at no date, as nearly always; else what the decoder says."""
+    for name, variable in dataset.variables.items():
+        units = str(variable.attrs.get("units", ""))
+        if "since" not in units.lower().split():
+            continue
+        try:
+            xr.decode_cf(xr.Dataset({"times": variable.copy()}), decode_times=xr.coders.CFDatetimeCoder())
+        except Exception:  # of many kinds, by which calendar is behind it
+            calendar = variable.attrs.get("calendar", "standard")
+            return (
+                f"{name} counts in {units!r}, which begins at no date of its calendar {str(calendar)!r}, or holds "
+                "numbers that lead to none; correct the attributes 'units' (such as 'days since 1950-01-01') and "
+                "'calendar' (year 0 is in no calendar of the real world)."
+            )
+    return f"the metadata cannot be decoded ({first_line(error)}); check the attributes 'units' and 'calendar' of time."
 
 
 def first_line(error: BaseException) -> str:

@@ -18,6 +18,7 @@ from subgrid.data.times.absent_bounds import intervals_by_span, named_bounds
 from subgrid.data.times.calendars import equal_step_days, is_monthly, middle_of_months
 from subgrid.data.times.climatologies import refuse_climatology
 from subgrid.data.times.forecasts import TEXT_DATE, as_one_series, is_dated
+from subgrid.data.times.given_bounds import bounds_of, is_missing
 
 TIME_DIMS = (
     "time",
@@ -91,22 +92,22 @@ def with_canonical_times(dataset: xr.Dataset, variable: str, *, file: str, step:
     Examples:
         >>> with_canonical_times(xr.open_dataset("cesm.nc"), "TREFHT", file="cesm.nc").lengths
     """
-    own = dataset[variable].dims
+    own, held = dataset[variable].dims, [*dataset.variables]
     dataset, notes = as_one_series(dataset, variable, file)
     found = _axis(dataset, variable, file)
     if found is None:
         return Stamped(dataset, None, notes)
     dim, name = found
-    time, bounds = dataset[name], _bounds_of(dataset, name)
+    time, (bounds, told) = dataset[name], bounds_of(dataset, name)
     refuse_climatology(dataset, variable, time, file=file)
     values, said = _dates(time, file)
     dataset, moved, absent = _renamed(dataset, dim, name, values), [], named_bounds(time)
-    told: list[str] = []
-    if bounds is None and absent is not None:
+    absent = absent if bounds is None and absent not in held else None
+    if absent is not None:
         bounds, told = _by_span(dataset["time"], absent, _cell_methods(dataset, variable))
     if bounds is not None and values.dtype.kind == bounds.dtype.kind and dataset["time"].size:
         centred, lengths, moved = _centred(dataset["time"], bounds.values, _cell_methods(dataset, variable), file)
-        moved = [] if told else moved
+        moved = moved if absent is None else []
     elif (step == "month" or is_monthly(dataset["time"])) and not dataset["time"].isnull().any():
         centred, lengths, moved = _middle_of_months(dataset["time"])
     else:
@@ -135,7 +136,7 @@ def step_of_parts(parts: Sequence[tuple[xr.Dataset, str, str]]) -> CutStep | Non
     if len(stamps) < 2 or min(map(len, stamps)) > 1 or len({values.dtype.kind for values in stamps}) > 1:
         return None
     every = np.concatenate(stamps)
-    if _is_missing(every) or len({getattr(each, "calendar", "") for each in every}) > 1:
+    if is_missing(every) or len({getattr(each, "calendar", "") for each in every}) > 1:
         return None
     time = xr.DataArray(np.unique(every), dims="time")
     if is_monthly(time):
@@ -157,7 +158,7 @@ def _own_stamps(dataset: xr.Dataset, variable: str, file: str) -> np.ndarray | N
     """The dates of a variable as they are in a file; None where bounds or forecasts say what they stand for."""
     try:
         found = _axis(dataset, variable, file)
-        if found is None or dataset[found[1]].ndim > 1 or _bounds_of(dataset, found[1]) is not None:
+        if found is None or dataset[found[1]].ndim > 1 or bounds_of(dataset, found[1])[0] is not None:
             return None
         if as_one_series(dataset, variable, file)[1]:
             return None
@@ -248,16 +249,6 @@ def _date_of(text: str, name: str, file: str) -> np.datetime64:
     return np.datetime64(f"{year}-{month}-{day}T{hour}:{minute}:{second}")
 
 
-def _bounds_of(dataset: xr.Dataset, name: str) -> xr.DataArray | None:
-    """The intervals of the times (time, 2), decoded, if there are any."""
-    time = dataset[name]
-    source = named_bounds(time)
-    if source not in dataset.variables:
-        return None
-    bounds = dataset[source].transpose(*time.dims, ...)
-    return bounds if bounds.ndim == time.ndim + 1 and bounds.shape[-1] == 2 else None
-
-
 def _by_span(time: xr.DataArray, name: str, methods: str) -> tuple[xr.DataArray | None, list[str]]:
     pairs, told = intervals_by_span(time, name, methods)
     return None if pairs is None else xr.DataArray(pairs, dims=("time", "bnds")), told
@@ -272,12 +263,12 @@ def _centred(
 ) -> tuple[np.ndarray, np.ndarray | float | None, list[str]]:
     """Stamps in the middle of intervals, or as they are, the lengths in days, and what was moved."""
     stamps, pairs = time.values, bounds.reshape(-1, 2)
-    if _is_missing(pairs) or re.search(r"\btime: point\b", methods):
+    if is_missing(pairs) or re.search(r"\btime: point\b", methods):
         return stamps, _equal_step(time), []
     early, late = np.minimum(*pairs.T), np.maximum(*pairs.T)
     lengths = _days(late - early)
-    if (lengths <= 0).any():
-        return stamps, _equal_step(time), [] if (lengths == 0).all() else ["the bounds are not used: some are empty"]
+    if (lengths == 0).all():  # of instants
+        return stamps, _equal_step(time), []
     _require_near(time, early, late, lengths, file)
     middle = early + (late - early) / 2
     outside = (stamps < early) | (stamps >= late)
@@ -329,10 +320,6 @@ def _equal_step(time: xr.DataArray) -> float | None:
 
 def _along(lengths: Any, dataset: xr.Dataset) -> float | xr.DataArray | None:
     return xr.DataArray(lengths, dims="time") if isinstance(lengths, np.ndarray) else lengths
-
-
-def _is_missing(pairs: np.ndarray) -> bool:
-    return bool(np.isnat(pairs).any()) if pairs.dtype.kind == "M" else any(p is None or p != p for p in pairs.flat)
 
 
 def _days(differences: np.ndarray) -> np.ndarray:

@@ -79,7 +79,7 @@ def advice(*names: str | None) -> str:
         return "average the finer one before, for instance with dataset.resample(time='YS').mean()"
     return (
         f"average both with step = '{step}' (climate.step in a configuration, --step {step} of "
-        f"`subgrid inspect`, --set step={step} of `subgrid fit`)"
+        f"`subgrid inspect` and `subgrid verify`, --set step={step} of `subgrid fit`)"
     )
 
 

@@ -1,6 +1,7 @@
 """The height of the ground as a predictor: found in a static file, in metres, on the fine grid."""
 
 import logging
+from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +14,7 @@ from subgrid.data.grids.cells import grid_of
 from subgrid.data.grids.coordinates import gridded_variables
 from subgrid.data.grids.regrid import conservative_coarsening
 from subgrid.data.inspection.together import summarise_grid
-from subgrid.data.sources.sources import Source, read_sources
+from subgrid.data.sources.sources import Source, SourceFile, read_sources
 from subgrid.data.variables.heights import by_name, by_standard_name, by_units, metres_in
 from subgrid.downscaling.interpolation.linear import bilinear
 
@@ -66,18 +67,43 @@ def orography_variable(source: Source, wanted: str | None = None) -> str:
         >>> orography_variable("static.nc")
         'orog'
     """
+    return _found(source, wanted)[0]
+
+
+def orography_in_words(source: Source, wanted: str | None = None) -> str:
+    """Which variable of a static file serves as the height of the ground, and why.
+
+    Args:
+        source: as for `open_climate`.
+        wanted: the name, if it is given.
+
+    Returns:
+        Words such as "orog of static.nc by its standard name surface_altitude".
+
+    Raises:
+        DataError: as `orography_variable`.
+
+    Examples:
+        >>> orography_in_words("static.nc")
+    """
+    name, file, why = _found(source, wanted)
+    said = str(file.dataset[name].attrs.get(why.replace(" ", "_"), ""))
+    return f"{name} of {Path(file.name).name} " + (f"by its {why} {said}".rstrip() if why else "as it was asked for")
+
+
+def _found(source: Source, wanted: str | None) -> tuple[str, SourceFile, str]:
+    """The name of the variable, the file that holds it, and what of it told; nothing where it is given."""
     files = read_sources(source, name="orography")
-    held = {name: file.dataset[name] for file in files for name in gridded_variables(file.dataset)}
-    listing = ", ".join(f"{name} ({_about(field)})" for name, field in held.items()) or "none on a grid"
+    held = {name: file for file in files for name in gridded_variables(file.dataset)}
+    listing = ", ".join(f"{name} ({_about(file.dataset[name])})" for name, file in held.items()) or "none on a grid"
     if wanted is not None:
         if wanted not in held:
             raise DataError(f"{files[0].name}: no variable {wanted!r} for the orography; there are: {listing}.")
-        return wanted
-    for fits in (by_standard_name, by_name, by_units):
-        found = [name for name, field in held.items() if fits(field)]
+        return wanted, held[wanted], ""
+    for why, fits in (("standard name", by_standard_name), ("name", by_name), ("units", by_units)):
+        found = [name for name, file in held.items() if fits(file.dataset[name])]
         if len(found) == 1:
-            LOG.info("orography: %s of %s (%s)", found[0], files[0].name, _about(held[found[0]]))
-            return found[0]
+            return found[0], held[found[0]], why
         if found:
             raise DataError(
                 f"{files[0].name}: {' and '.join(found)} may each be the orography; say which one with "

@@ -8,16 +8,16 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
-from subgrid.data.agreement import agreed
 from subgrid.data.canonical import check_climate, open_climate
 from subgrid.data.fields import DataError
 from subgrid.data.pooling.pooling import notes_of
 from subgrid.data.sources.sources import Source
 from subgrid.data.variables.wanted import Variable
+from subgrid.data.variables_of_archives import agreed
 from subgrid.downscaling.climate.coarse_fit import AnomalyDebiasing, fit_coarse
 from subgrid.downscaling.climate.degenerate import require_variation
 from subgrid.downscaling.climate.domain import Domain, connect, fine_side, fit_anomalies
-from subgrid.downscaling.climate.orography import static_predictors
+from subgrid.downscaling.climate.orography import orography_in_words, static_predictors
 from subgrid.downscaling.debiasing.choice import AnomalySample, n_fits
 from subgrid.downscaling.model.anomalies import dated_anomalies
 from subgrid.downscaling.model.digests import digest_of_coordinates
@@ -46,6 +46,7 @@ class DatedPair:
         predictors: (p, *fine), static fields for the network; None for none.
         still: what is said of fine cells that never change.
         decisions: what is said of variables that one archive knows better than the other.
+        orography: which variable of which file the predictors are, in words; None for none.
     """
 
     fine: xr.Dataset
@@ -56,6 +57,7 @@ class DatedPair:
     predictors: Float[np.ndarray, "p y x"] | None
     still: tuple[str, ...] = ()
     decisions: tuple[str, ...] = ()
+    orography: str | None = None
 
     def digests(self) -> list[str]:
         """What names both archives, their coordinates and predictors."""
@@ -68,7 +70,8 @@ class DatedPair:
     def notes(self) -> tuple[str, ...]:
         """What was done to the archives when they were opened, a sentence each."""
         pairs = (("fine", self.fine), ("coarse", self.coarse))
-        return (*self.decisions, *(f"{name}: {note}" for name, dataset in pairs for note in notes_of(dataset)))
+        static = () if self.orography is None else (f"orography: {self.orography}",)
+        return (*self.decisions, *(f"{name}: {note}" for name, dataset in pairs for note in notes_of(dataset)), *static)
 
     def sides(
         self, settings: FitSettings, given: Mapping[str, Variable], update: ProgressReport
@@ -106,7 +109,8 @@ class DatedPair:
             {"fine": (*notes_of(self.fine), *self.still), "coarse": (*notes_of(self.coarse), *still)}
         )
         reading = replace(side.reading, wanted=dict(given), step=settings.step, notes=notes)
-        return replace(side, reading=reading), fine_side(self.fine, domain, self.anomalies)
+        fine = fine_side(self.fine, domain, self.anomalies)
+        return replace(side, reading=reading), replace(fine, orography=self.orography)
 
     @cached_property
     def inner(self) -> Float[np.ndarray, "n channel y x"]:
@@ -153,15 +157,16 @@ def open_dated(fine: Source, coarse: Source, given: Mapping[str, Variable], sett
     )
     fine_data, coarse_data = opened(fine, "fine"), opened(coarse, "coarse")
     domain = connect(fine_data, coarse_data, names, minimum_valid=settings.minimum_valid)
-    predictors = None
+    predictors = static = None
     if settings.orography is not None:
+        static = orography_in_words(settings.orography, settings.orography_variable)
         predictors = static_predictors(settings.orography, fine_data, variable=settings.orography_variable)
     series = series_of(fine_data, names)
     still = require_variation(
         fine_data[names], series, domain.transforms, name="fine", fewest_years=2, cells=domain.mask
     )
     anomalies = fit_anomalies(series, domain.transforms, n_harmonics=settings.n_harmonics)
-    return DatedPair(fine_data, coarse_data, domain, series, anomalies, predictors, still, found.notes)
+    return DatedPair(fine_data, coarse_data, domain, series, anomalies, predictors, still, found.notes, static)
 
 
 def fitted_on(notes: Mapping[str, Sequence[str]]) -> tuple[str, ...]:

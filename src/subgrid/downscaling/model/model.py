@@ -86,6 +86,7 @@ class Model:
             "debiaser": _debiaser(coarse),
             "prior": prior_in_words(self.prior),
             **({"network": _gain_in_words(self.prior)} if isinstance(self.prior, RefinedPrior) else {}),
+            **({"orography": _orography(fine.orography, self.prior)} if fine.orography is not None else {}),
             "post-processing": _post(self.post),
             "folder": str(self.folder),
         }  # fmt: skip
@@ -141,6 +142,12 @@ def _gain_in_words(prior: RefinedPrior) -> str:
         return "none was trained"
     verdict = "used" if prior.refined else "not used"
     return f"{verdict}; CRPS of left-out fields {prior.gain.network:.4f}, without {prior.gain.gaussian:.4f}"
+
+
+def _orography(said: str, prior: AnyPrior) -> str:
+    """Which static field is a predictor, and whether anything sees it."""
+    seen = isinstance(prior, RefinedPrior) and prior.refined
+    return said if seen else f"{said}; no network sees it"
 
 
 def _millions(module: object) -> str:

@@ -243,12 +243,14 @@ class FineSide:
         chain: from fields to inner fields.
         operator: C′.
         window: what of the fields is given out, as `model.windows` makes it; None for all. `grid` is that of this part.
+        orography: which variable of which file was given as the height of the ground, in words; None for none.
     """
 
     grid: xr.Dataset
     chain: Chain
     operator: Coarsening
     window: Any = None
+    orography: str | None = None
 
     @property
     def names(self) -> tuple[str, ...]:

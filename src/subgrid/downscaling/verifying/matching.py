@@ -14,7 +14,7 @@ from subgrid.data.variables import UnknownUnit, describe, parse_unit, same_unit
 from subgrid.data.variables.unit_spellings import registry
 from subgrid.data.variables.units import conversion
 from subgrid.downscaling.verifying.field_sets import FieldSet, cut
-from subgrid.downscaling.verifying.pairing import is_dated
+from subgrid.downscaling.verifying.time_steps import is_dated
 
 TOLERANCE = 1e-3
 """Degrees, and of axes of other kinds the share of a step: what float32 and text leave of a coordinate."""

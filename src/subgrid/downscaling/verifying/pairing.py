@@ -9,8 +9,9 @@ import xarray as xr
 from jaxtyping import Int
 
 from subgrid.data.fields import DataError
-from subgrid.data.times.calendars import calendar_of, step_days
+from subgrid.data.times.calendars import calendar_of
 from subgrid.downscaling.verifying.field_sets import FieldSet
+from subgrid.downscaling.verifying.time_steps import date_coordinate, of_other_steps, unit_of_dates
 from subgrid.numerics.evenly import evenly_spaced
 
 REAL_WORLD = frozenset(("standard", "gregorian", "proleptic_gregorian"))
@@ -65,7 +66,7 @@ def pair(ensemble: FieldSet, reference: FieldSet, *, wanted: bool | None) -> tup
     """
     dates = date_coordinate(ensemble), date_coordinate(reference)
     if wanted is False:
-        return None, ("paired scores were not asked for", *_other_steps(ensemble, reference, dates))
+        return None, ("paired scores were not asked for", *of_other_steps(ensemble, reference))
     if None not in dates and len(reference.lead) == 1:
         found, why = _by_dates(ensemble, reference, (str(dates[0]), str(dates[1])), wanted=wanted)
     else:
@@ -75,27 +76,15 @@ def pair(ensemble: FieldSet, reference: FieldSet, *, wanted: bool | None) -> tup
             f"{ensemble.source} and {reference.source}: {why}; without paired=True (--paired) distributions are "
             "compared."
         )
-    return found, () if found is not None else (f"{why}: distributions are compared",)
-
-
-def date_coordinate(fields: FieldSet) -> str | None:
-    """The coordinate along one dimension of samples that holds dates, if there is one."""
-    for name, coordinate in fields.array.coords.items():
-        if coordinate.ndim == 1 and coordinate.dims[0] in fields.lead and is_dated(coordinate):
-            return str(name)
-    return None
-
-
-def is_dated(coordinate: xr.DataArray) -> bool:
-    """Whether a coordinate of one dimension holds dates of any calendar."""
-    return coordinate.dtype.kind == "M" or isinstance(coordinate.to_index(), xr.CFTimeIndex)
+    said = () if found is not None else (f"{why}: distributions are compared",)
+    return found, (*said, *of_other_steps(ensemble, reference))
 
 
 def _by_dates(
     ensemble: FieldSet, reference: FieldSet, names: tuple[str, str], *, wanted: bool | None
 ) -> tuple[Pairing | None, str]:
     ours, theirs = ensemble.array[names[0]], reference.array[names[1]]
-    unit = _common_step(ensemble, reference, ours, theirs)
+    unit = unit_of_dates(ensemble, reference, ours, theirs)
     keys = [_keys(np.asarray(values), unit) for values in (ensemble.coordinate(names[0]), theirs.values)]
     place = _places(keys[1], reference, names[1])
     chosen = np.array([i for i, key in enumerate(keys[0]) if key in place], np.int64)
@@ -117,47 +106,9 @@ def _by_dates(
     ), ""
 
 
-def _common_step(ensemble: FieldSet, reference: FieldSet, ours: xr.DataArray, theirs: xr.DataArray) -> str:
-    """What dates are compared by: days and months have any hour or day. Steps of several days may be chosen days."""
-    steps = _steps(ours, theirs)
-    kinds = {kind for _, kind in steps if kind}
-    if len(kinds) > 1:
-        step = "month" if "month" in kinds else "day"
-        raise DataError(
-            f"{_in_words(ensemble, reference, steps)}; average the finer one first, as subgrid.open(…, step = "
-            f"'{step}') does. Their distributions differ for that alone, also with paired=False (--unpaired)."
-        )
-    return next(iter(kinds & {"month", "day"}), "second")
-
-
-def _other_steps(ensemble: FieldSet, reference: FieldSet, names: tuple[str | None, str | None]) -> tuple[str, ...]:
-    """What is said of distributions over time steps that differ: means over longer ones vary less."""
-    ours, theirs = names
-    if ours is None or theirs is None:
-        return ()
-    steps = _steps(ensemble.array[ours], reference.array[theirs])
-    differ = len({kind for _, kind in steps if kind}) > 1
-    return (f"{_in_words(ensemble, reference, steps)}: their distributions differ for that alone",) if differ else ()
-
-
-def _steps(*times: xr.DataArray) -> list[tuple[float | None, str]]:
-    """The steps of times in days, and what kind each is; an empty text where it is not known."""
-    steps = [step_days(_sorted(time)) for time in times]
-    return [(n, "" if n is None else "month" if 27 < n < 32 else "day" if n >= 1 else f"{n:g} days") for n in steps]
-
-
-def _in_words(ensemble: FieldSet, reference: FieldSet, steps: list[tuple[float | None, str]]) -> str:
-    (ours, _), (theirs, _) = steps
-    return f"{ensemble.source} has a time step of {ours:g} days and {reference.source} one of {theirs:g}"
-
-
-def _sorted(time: xr.DataArray) -> xr.DataArray:
-    return xr.DataArray(np.unique(time.values), dims="time", name="time")
-
-
 def _keys(times: np.ndarray, unit: str) -> list[str]:
-    """Dates as text, up to a month, day or second."""
-    length = {"month": 7, "day": 10, "second": 19}[unit]
+    """Dates as text, up to a year, month, day or second."""
+    length = {"year": 4, "month": 7, "day": 10, "second": 19}[unit]
     if times.dtype.kind == "M":
         return [text[:length].replace("T", " ") for text in np.datetime_as_string(times, unit="s")]
     return [time.strftime("%Y-%m-%d %H:%M:%S").strip().rjust(19, "0")[:length] for time in times]

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import xarray as xr
 
-from subgrid.data.agreement import reading_of
 from subgrid.data.canonical import canonical_values, open_climate
 from subgrid.data.checks.fills import STORED
 from subgrid.data.checks.missing import packing_of
@@ -18,10 +17,12 @@ from subgrid.data.plain import as_dataset
 from subgrid.data.pooling.pooling import NOTES, notes_of
 from subgrid.data.sources.sources import Source, SourceFile, read_sources
 from subgrid.data.times.stamps import has_dates, with_canonical_times
-from subgrid.data.variables.agreement import Reading, settled
+from subgrid.data.times.steps import Step
 from subgrid.data.variables.quantities import QUANTITY_ATTRIBUTE, describe
+from subgrid.data.variables.readings import Reading, settled
 from subgrid.data.variables.unit_spellings import same_unit
 from subgrid.data.variables.wanted import Variable
+from subgrid.data.variables_of_archives import reading_of
 from subgrid.downscaling.verifying.field_sets import (
     TRUTH,
     Chosen,
@@ -33,17 +34,21 @@ from subgrid.downscaling.verifying.field_sets import (
     require_finished,
     said_of,
 )
+from subgrid.downscaling.verifying.time_steps import averaged_array
 
 ENSEMBLE = "the ensemble"
 
 
-def reference_sets(source: Given, ensemble: Mapping[str, FieldSet], variables: Chosen) -> dict[str, FieldSet]:
+def reference_sets(
+    source: Given, ensemble: Mapping[str, FieldSet], variables: Chosen, *, step: Step | None = None
+) -> dict[str, FieldSet]:
     """The reference of every variable of an ensemble, by the ensemble's name.
 
     Args:
         source: as `verify` takes it.
         ensemble: its sets; what counts samples there counts samples here, and what a variable is there it is here.
         variables: as `verify` takes it.
+        step: "day" or "month" to average over; None for what it has.
 
     Returns:
         The sets, each without members; `checked` reads their values.
@@ -66,7 +71,7 @@ def reference_sets(source: Given, ensemble: Mapping[str, FieldSet], variables: C
         chosen = _counterpart(name, given, held, alone=len(ensemble) == 1, said=said)
         file = next(file for file in files if chosen in file.dataset.data_vars)
         given, notes = _as_in(fields, file, chosen, given)
-        found[name] = _opened(opened, said, files, chosen, given, fields, notes)
+        found[name] = _opened(opened, said, files, chosen, given, fields, notes, step)
     return found
 
 
@@ -116,6 +121,7 @@ def _opened(
     given: Variable,
     fields: FieldSet,
     notes: tuple[str, ...],
+    step: Step | None,
 ) -> FieldSet:
     """A variable of the reference, as an archive with dates and places where it is one."""
     file = next(file for file in files if chosen in file.dataset.data_vars)
@@ -124,7 +130,7 @@ def _opened(
     _require_single(raw[chosen], members, said)
     given = replace(given, names=(chosen,))
     if _is_climate(raw, chosen, file.name):
-        array = _climate(source, said, chosen, given)
+        array = _climate(source, said, chosen, given, step)
         others = [str(d) for d in member_dims(raw[chosen]) if d in fields.lead]
         array = array.rename({"realization": others[0]}) if others and "realization" in array.dims else array
     elif len(files) > 1:
@@ -133,7 +139,7 @@ def _opened(
             "longitudes; give one file."
         )
     else:
-        array = _listed(file, chosen, given)
+        array = _at_step(_listed(file, chosen, given), fields, step, file.name)
     reference = field_set(array, name=chosen, source=said, samples=fields.lead)
     _require_single(reference.array, reference.members, said)
     before = given.units or str(raw[chosen].attrs.get("units", ""))
@@ -151,9 +157,9 @@ def _is_climate(dataset: xr.Dataset, chosen: str, file: str) -> bool:
     return placed and has_dates(dataset, chosen) and listed_position(dataset, chosen, file=file) is None
 
 
-def _climate(source: Source, said: str, chosen: str, given: Variable) -> xr.DataArray:
+def _climate(source: Source, said: str, chosen: str, given: Variable, step: Step | None) -> xr.DataArray:
     """Of an archive with dates and places: as `fit` opens it."""
-    return open_climate(source, {chosen: given}, name=said)[chosen]
+    return open_climate(source, {chosen: given}, name=said, step=step)[chosen]
 
 
 def _listed(file: SourceFile, chosen: str, given: Variable) -> xr.DataArray:
@@ -172,6 +178,16 @@ def _listed(file: SourceFile, chosen: str, given: Variable) -> xr.DataArray:
     values = values if known is not None else values.assign_attrs({QUANTITY_ATTRIBUTE: "other"})
     values.encoding = {**field.encoding, STORED: [stored], NOTES: (*notes, *missing)}
     return values
+
+
+def _at_step(array: xr.DataArray, fields: FieldSet, step: Step | None, file: str) -> xr.DataArray:
+    """Averaged as an archive with places is, its notes kept."""
+    if step is None:
+        return array
+    lead = tuple(d for d in sample_dims(array) if d not in member_dims(array) or d in fields.lead)
+    whole, notes = averaged_array(array, lead, step, file=file)
+    whole.encoding = {**array.encoding, NOTES: (*array.encoding[NOTES], *notes)}
+    return whole
 
 
 def _has_numbers_too(dataset: xr.Dataset, chosen: str) -> bool:

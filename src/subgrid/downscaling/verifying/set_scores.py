@@ -11,9 +11,10 @@ from jaxtyping import Bool, Float, Int
 from subgrid.data.blocks import BLOCK_BYTES
 from subgrid.downscaling.evaluation import ABOUT
 from subgrid.downscaling.verifying.field_sets import FieldSet
-from subgrid.downscaling.verifying.pairing import Pairing, date_coordinate
+from subgrid.downscaling.verifying.pairing import Pairing
 from subgrid.downscaling.verifying.result import Score
 from subgrid.downscaling.verifying.stations import stations_of
+from subgrid.downscaling.verifying.time_steps import date_coordinate
 from subgrid.numerics.evenly import evenly_spaced
 from subgrid.types import ProgressReport
 from subgrid.verification.distributions import (

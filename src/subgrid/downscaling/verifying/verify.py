@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from subgrid.data.times.steps import Step
 from subgrid.downscaling.verifying.field_sets import Chosen, FieldSet, Given, ensemble_sets
 from subgrid.downscaling.verifying.matching import in_units_of, on_grid_of, require_channels
 from subgrid.downscaling.verifying.paired_scores import PairedSums, paired_rows, paired_sums
@@ -13,6 +14,7 @@ from subgrid.downscaling.verifying.references import checked, reference_sets
 from subgrid.downscaling.verifying.result import Score, Verification
 from subgrid.downscaling.verifying.set_scores import set_rows
 from subgrid.downscaling.verifying.stations import at_stations_of, stations_of
+from subgrid.downscaling.verifying.time_steps import at_step, require_step
 from subgrid.training.progress import progress as show_progress
 from subgrid.types import ProgressReport
 
@@ -45,6 +47,7 @@ def verify(
     *,
     variables: Chosen = None,
     paired: bool | None = None,
+    step: Step | None = None,
     progress: bool = True,
 ) -> Verification:
     """Scores of an ensemble against a reference, each beside its floor.
@@ -68,6 +71,8 @@ def verify(
         paired: False compares distributions only; True insists on pairs. By default dates that both have make pairs,
             unless the ensemble is no nearer to the reference of a date than to that of other years, as that of a
             free-running climate model; numbers (trajectory 3, sample 7) do, if it is nearer to them than to others.
+        step: "day" or "month" averages both over complete days or months first, as `fit` averages its archives; what
+            has that step already stays as it is. By default None: steps that differ are refused for pairs.
         progress: whether to show how much is done; default True.
 
     Returns:
@@ -76,7 +81,9 @@ def verify(
     Raises:
         DataError: naming the file and what to do, for a store that is not finished, grids and units that do not go
             together, calendars that differ, variables without a counterpart, a reference with values that are
-            implausible or fill values that nothing declares, and one that is something else than the ensemble.
+            implausible or fill values that nothing declares, and one that is something else than the ensemble; for
+            time steps that differ, or cannot be averaged to `step`.
+        ValueError: for an unknown `step`.
 
     Examples:
         >>> verify("ensemble.zarr", "EOBS_Iberia_tas.nc", variables={"tas": "tg"})
@@ -84,7 +91,7 @@ def verify(
     rows: list[Score] = []
     notes: list[str] = []
     n_pairs = 0
-    for matched in match(ensemble, reference, variables=variables, paired=paired):
+    for matched in match(ensemble, reference, variables=variables, paired=paired, step=step):
         found, said = _scores(matched, progress=progress)
         rows += found
         notes += [*matched.notes, *said]
@@ -93,7 +100,12 @@ def verify(
 
 
 def match(
-    ensemble: Given, reference: Given, *, variables: Chosen = None, paired: bool | None = None
+    ensemble: Given,
+    reference: Given,
+    *,
+    variables: Chosen = None,
+    paired: bool | None = None,
+    step: Step | None = None,
 ) -> Iterator[Matched]:
     """Every variable of an ensemble with its reference, nothing but coordinates and a few samples read.
 
@@ -102,6 +114,7 @@ def match(
         reference: as for `verify`.
         variables: as for `verify`.
         paired: as for `verify`.
+        step: as for `verify`.
 
     Yields:
         What belongs together.
@@ -109,8 +122,9 @@ def match(
     Raises:
         DataError: as `verify`.
     """
-    ours = ensemble_sets(ensemble, variables)
-    theirs = reference_sets(reference, ours, variables)
+    require_step(step)
+    ours = {name: at_step(fields, step) for name, fields in ensemble_sets(ensemble, variables).items()}
+    theirs = reference_sets(reference, ours, variables, step=step)
     for name, fields in ours.items():
         given = theirs[name]
         require_channels(fields, given)
@@ -119,7 +133,7 @@ def match(
         placed = checked(placed)
         converted, changed = in_units_of(fields, placed)
         pairing, why = pair(fields, converted, wanted=paired)
-        said = tuple(f"{name}: {note}" for note in (*placed.notes, *cut, *changed, *why, *_told(fields)))
+        said = tuple(f"{name}: {note}" for note in (*fields.notes, *placed.notes, *cut, *changed, *why, *_told(fields)))
         yield Matched(name, fields, converted, pairing, said)
 
 

@@ -14,7 +14,17 @@ from subgrid.downscaling.debiasing.settings import ClimateDebiasMethod
 from subgrid.downscaling.refined.prior import N_COMPONENTS, N_LEVELS
 from subgrid.downscaling.refined.refinement import RefinementSettings
 from subgrid.execution.runners import parse_scheduler
-from subgrid.runs.config import AsTuple, ConfigError, Configuration, Distinct, Positive, PositiveFloat, RunTable, Table
+from subgrid.runs.config import (
+    AsTuple,
+    ConfigError,
+    Configuration,
+    Distinct,
+    Positive,
+    PositiveFloat,
+    RunTable,
+    Table,
+    absolute,
+)
 
 DEFAULT = RefinementSettings()
 """The library's own defaults: there are no others."""
@@ -172,7 +182,7 @@ def check(config: ClimateConfig) -> None:
 
 def resolve(config: ClimateConfig, base: Path) -> ClimateConfig:
     """Every path absolute, from `base`, the folder of the configuration file; URLs stay as they are."""
-    return _with_paths(config, lambda path: str(base / local_path(path)) if url_of(path) is None else path)
+    return _with_paths(config, lambda path: absolute(local_path(path), base) if url_of(path) is None else path)
 
 
 def without_folders(config: ClimateConfig) -> ClimateConfig:

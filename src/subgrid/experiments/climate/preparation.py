@@ -53,6 +53,7 @@ def _say_what_was_read(run: ClimateRun) -> None:
     """What was decided, converted, merged or left out when the archives were opened, as `subgrid.fit` says it."""
     archives = {"fine": run.fine, "coarse": run.coarse, "scenario": run.scenario}
     notes = [f"{name}: {note}" for name, data in archives.items() if data is not None for note in notes_of(data)]
+    notes += [] if run.orography is None else [f"orography: {run.orography}"]
     for sentence in (*run.agreed.notes, *notes):
         say(sentence)
 
@@ -61,7 +62,8 @@ def _sides(run: ClimateRun, report: MetricsReport) -> tuple[CoarseSide, FineSide
     """Both sides of the model that the run folder is."""
     coarse, table = run.fit(report=report), run.config.climate
     reading = replace(coarse.reading, wanted=table.wanted, step=table.step)
-    return replace(coarse, reading=reading), fine_side(run.fine, run.domain, run.fine_anomalies)
+    fine = fine_side(run.fine, run.domain, run.fine_anomalies)
+    return replace(coarse, reading=reading), replace(fine, orography=run.orography)
 
 
 def _downscaled(run: ClimateRun, series: Series) -> np.ndarray:

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from subgrid.data.agreement import Agreed, agreed
 from subgrid.data.canonical import check_climate, open_climate
 from subgrid.data.fields import DataError
 from subgrid.data.pooling.pooling import notes_of
+from subgrid.data.variables_of_archives import Agreed, agreed
 from subgrid.downscaling.climate import domain as climate
 from subgrid.downscaling.climate.coarse_fit import AnomalyDebiasing, fit_coarse, masked_alike
 from subgrid.downscaling.climate.degenerate import require_variation
 from subgrid.downscaling.climate.domain import Domain
-from subgrid.downscaling.climate.orography import static_predictors
+from subgrid.downscaling.climate.orography import orography_in_words, static_predictors
 from subgrid.downscaling.debiasing.choice import QUICK, AnomalySample
 from subgrid.downscaling.model.dated import fitted_on
 from subgrid.downscaling.model.folder import load_preparation
@@ -86,6 +86,14 @@ class ClimateRun(Run[ClimateConfig]):
         if table.orography is None:
             return None
         return static_predictors(sources(table.orography), self.fine, variable=table.orography_variable)
+
+    @cached_property
+    def orography(self) -> str | None:
+        """Which variable of which file that is, in words."""
+        table = self.config.climate
+        if table.orography is None:
+            return None
+        return orography_in_words(sources(table.orography), table.orography_variable)
 
     @cached_property
     def fine_series(self) -> Series:

@@ -17,6 +17,7 @@ from subgrid.runs.config import (
     Steps,
     Table,
     Widths,
+    absolute,
 )
 
 SystemName = Literal["ramp-mixture", "wave-mixture", "forced-vorticity", "digits"]
@@ -131,7 +132,7 @@ def check(config: FunctionsConfig) -> None:
 def resolve(config: FunctionsConfig, base: Path) -> FunctionsConfig:
     """The folder of the digits absolute, from `base`."""
     folder = config.functions.digits
-    return config if folder is None else _with_digits(config, str(base / folder))
+    return config if folder is None else _with_digits(config, absolute(folder, base))
 
 
 def without_folders(config: FunctionsConfig) -> FunctionsConfig:

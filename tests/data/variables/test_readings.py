@@ -4,8 +4,8 @@ import pytest
 import xarray as xr
 
 from subgrid.data.fields import DataError
-from subgrid.data.variables.agreement import Reading, deciding
 from subgrid.data.variables.quantities import describe
+from subgrid.data.variables.readings import Reading, deciding
 from subgrid.data.variables.wanted import Variable
 
 

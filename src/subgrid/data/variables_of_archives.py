@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from subgrid.data.canonical import wanted_in
 from subgrid.data.sources.sources import Source, SourceFile, read_sources
-from subgrid.data.variables.agreement import Reading, settled
 from subgrid.data.variables.quantities import describe
+from subgrid.data.variables.readings import Reading, settled
 from subgrid.data.variables.wanted import Variable
 
 

@@ -6,13 +6,13 @@ import xarray as xr
 from tests.cli.test_inspect import printed
 from tests.data.climate_files import archive
 
-from subgrid.data.agreement import agreed
 from subgrid.data.canonical import open_climate
 from subgrid.data.fields import DataError
 from subgrid.data.inspection.inspection import inspect
 from subgrid.data.inspection.together import misfits
 from subgrid.data.variables.quantities import QUANTITY_ATTRIBUTE
 from subgrid.data.variables.wanted import Variable
+from subgrid.data.variables_of_archives import agreed
 from subgrid.downscaling.model.dated import open_dated
 from subgrid.downscaling.model.settings import FitSettings
 

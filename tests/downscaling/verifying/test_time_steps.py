@@ -1,0 +1,157 @@
+"""Ensembles and references of other time steps: averaged on request by what `fit` averages with, else refused."""
+
+import cftime
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from tests.downscaling.verifying.test_verify import LAT, LON, ensemble_of, reference_of, value
+
+from subgrid.data.fields import DataError
+from subgrid.downscaling.verifying.time_steps import of_other_steps
+from subgrid.downscaling.verifying.verify import match, verify
+
+pytestmark = pytest.mark.usefixtures("pairs_alone")
+
+
+@pytest.fixture
+def pairs_alone(monkeypatch):
+    """Without the scores of distributions, which know no pairs and take as long as all others."""
+    monkeypatch.setattr("subgrid.downscaling.verifying.verify.set_rows", lambda *_, **__: ([], ()))
+
+
+def drawn(n, seed=0, members=None):
+    """Independent values around 280 K: (time, lat, lon), or with members after the time."""
+    shape = (n, LAT.size, LON.size) if members is None else (n, members, LAT.size, LON.size)
+    return (280 + np.random.default_rng(seed).normal(size=shape)).astype(np.float32)
+
+
+def error(ensemble, reference, **settings):
+    return value(verify(ensemble, reference, progress=False, paired=True, **settings), "MAE of the mean")
+
+
+def mean_error(ensemble, reference):
+    """Mean absolute error of fields (time, lat, lon)."""
+    return float(np.abs(ensemble.astype(np.float64) - reference).mean())
+
+
+def monthly(first, n):
+    return pd.date_range(first, periods=n, freq="MS") + pd.Timedelta("15D")
+
+
+def test_a_daily_reference_is_averaged_to_the_months_of_an_ensemble_and_its_incomplete_ones_are_dropped():
+    days = pd.date_range("2001-01-20", "2002-04-10")  # 14 whole months between two that are not
+    truth, months = drawn(len(days)), monthly("2001-01-01", 16)
+    of_month = np.stack([truth[(days.year == t.year) & (days.month == t.month)].mean(0) for t in months])
+    ensemble = ensemble_of(drawn(16, 1, members=1), months)
+    with pytest.raises(DataError, match=r"step='month'\) \(--step month\)"):
+        error(ensemble, reference_of(truth, days))
+    found = verify(ensemble, reference_of(truth, days), progress=False, paired=True, step="month")
+    assert found.n_pairs == 14
+    wanted = mean_error(ensemble.tas.values[1:15, 0], of_month[1:15])
+    assert value(found, "MAE of the mean") == pytest.approx(wanted, rel=1e-5)  # 280 K in 32 bits are known to 3·10⁻⁵ K
+    said = [note for note in found.notes if "14 monthly means" in note]
+    assert len(said) == 1
+    assert "2 incomplete months are dropped" in said[0]
+
+
+@pytest.mark.parametrize("hours", [3, 1])
+def test_a_reference_of_hours_is_averaged_to_the_days_of_an_ensemble(tmp_path, hours):
+    per_day, days = 24 // hours, pd.date_range("2001-01-01", periods=12)
+    times = pd.date_range("2001-01-01", periods=12 * per_day - 1, freq=f"{hours}h")  # the last day is not whole
+    truth = drawn(len(times))
+    cycle = 50 * np.cos(2 * np.pi * np.asarray(times.hour) / 24)[:, None, None]  # what midnight alone would be off by
+    reference_of((truth + cycle).astype(np.float32), times).to_netcdf(tmp_path / "hours.nc")
+    ensemble = ensemble_of(drawn(12, 1, members=1), days)
+    of_day = truth[: 11 * per_day].reshape(11, per_day, *truth.shape[1:]).mean(1)
+    with pytest.raises(DataError, match=r"step='day'\) \(--step day\)"):
+        error(ensemble, tmp_path / "hours.nc")
+    found = error(ensemble, tmp_path / "hours.nc", step="day")
+    assert found == pytest.approx(mean_error(ensemble.tas.values[:11, 0], of_day), rel=1e-4)  # 330 K in 32 bits
+
+
+def test_an_ensemble_of_days_is_averaged_to_the_months_of_its_reference_whatever_the_order_of_its_times(tmp_path):
+    days = pd.date_range("2001-01-01", "2001-04-30")
+    members, months = drawn(len(days), 2, members=1), monthly("2001-01-01", 4)
+    mean = np.stack([members[days.month == m, 0].mean(0) for m in range(1, 5)])
+    truth = drawn(4, 3)
+    wanted = pytest.approx(mean_error(mean, truth), rel=1e-4)
+    shuffled = ensemble_of(members, days).isel(time=np.random.default_rng(0).permutation(len(days)))
+    assert error(shuffled, reference_of(truth, months), step="month") == wanted
+    ensemble_of(members, days).to_netcdf(tmp_path / "ensemble.nc")
+    assert error(str(tmp_path / "ensemble.nc"), reference_of(truth, months), step="month") == wanted
+
+
+def test_both_are_averaged_and_what_has_the_step_already_stays_as_it_is():
+    days = pd.date_range("2001-01-01", "2001-03-31")
+    ensemble, truth = ensemble_of(drawn(90, 4, members=2), days), reference_of(drawn(90, 5), days)
+    both = error(ensemble, truth, step="month")
+    whole = [data.resample(time="MS").mean() for data in (ensemble, truth)]
+    whole[0].tas.attrs, whole[1].tas.attrs = ensemble.tas.attrs, truth.tas.attrs
+    assert both == pytest.approx(error(*whole), rel=1e-4)
+    assert both == pytest.approx(error(*whole, step="month"), rel=1e-4)
+    assert error(ensemble, truth, step="day") == error(ensemble, truth)
+
+
+def test_the_largest_hour_is_the_daily_maximum():
+    times, days = pd.date_range("2001-01-01", periods=72, freq="h"), pd.date_range("2001-01-01", periods=3)
+    truth, members = drawn(72), drawn(3, 6, members=1)
+    of_day = truth.reshape(3, 24, *truth.shape[1:]).max(1)
+    ensemble = ensemble_of(members, days).rename(tas="tasmax")
+    found = error(ensemble, reference_of(truth, times, name="tasmax"), step="day")
+    assert found == pytest.approx(mean_error(members[:, 0], of_day), rel=1e-4)
+
+
+def test_stations_are_averaged_as_fields_are():
+    times, days = pd.date_range("2001-01-01", periods=72, freq="h"), pd.date_range("2001-01-01", periods=3)
+    at = {"lat": ("station", LAT[:3]), "lon": ("station", LON[:3])}
+    truth, members = drawn(72)[:, 0, :3], drawn(3, 6, members=1)[:, :, 0, :3]
+    ensemble = xr.Dataset({"tas": (("time", "realization", "station"), members, {"units": "K"})}, {"time": days, **at})
+    reference = xr.Dataset({"tas": (("time", "station"), truth, {"units": "K"})}, {"time": times, **at})
+    wanted = mean_error(members[:, 0], truth.reshape(3, 24, 3).mean(1))
+    assert error(ensemble, reference, step="day") == pytest.approx(wanted, rel=1e-4)
+
+
+def test_years_are_no_days():
+    years = pd.date_range("2001-07-01", periods=4, freq="YS-JUL")
+    days = pd.date_range("2001-01-01", periods=4 * 365)
+    ensemble = ensemble_of(drawn(4, 1, members=1), years)
+    with pytest.raises(DataError, match=r"yearly and reference daily: average the finer one before.*'YS'"):
+        error(ensemble, reference_of(drawn(len(days)), days))
+
+
+def test_steps_of_several_days_are_said_to_be_taken_for_chosen_days():
+    ensemble = ensemble_of(drawn(6, 1, members=1), pd.date_range("2001-01-01", periods=6, freq="5D"))
+    truth = reference_of(drawn(30), pd.date_range("2001-01-01", periods=30))
+    found = verify(ensemble, truth, progress=False, paired=True)
+    assert any("taken for chosen days" in note and "time='5D'" in note for note in found.notes)
+    matched = next(match(ensemble, ensemble.isel(realization=0), paired=True))
+    assert not of_other_steps(matched.ensemble, matched.reference)
+
+
+@pytest.mark.parametrize("paired", [None, False])
+def test_distributions_of_other_steps_come_with_the_advice(paired):
+    ensemble = ensemble_of(drawn(3, 1, members=1), monthly("2001-01-01", 3))
+    days = [cftime.DatetimeNoLeap(1950, 1, 1) + pd.Timedelta(days=i).to_pytimedelta() for i in range(59)]
+    if paired is None:  # dates that they do not share neither are compared without a word
+        with pytest.raises(DataError, match="--step month"):
+            verify(ensemble, reference_of(drawn(59), days), progress=False)
+    else:
+        found = verify(ensemble, reference_of(drawn(59), days), progress=False, paired=False)
+        assert any(
+            "differ for that alone; average the finer one with verify(…, step='month')" in n for n in found.notes
+        )
+
+
+def test_what_no_average_makes_is_refused():
+    ensemble, days = (
+        ensemble_of(drawn(3, 1, members=1), monthly("2001-01-01", 3)),
+        pd.date_range("2001-01-01", "2001-03-31"),
+    )
+    with pytest.raises(
+        DataError, match="ensemble: tas is monthly, which no average makes daily; ask for a longer step"
+    ):
+        error(ensemble, reference_of(drawn(90), days), step="day")
+    plain = ensemble.drop_vars("time").rename(time="sample")
+    with pytest.raises(DataError, match=r"no dates along one dimension of samples \(sample\).*leave step = 'month'"):
+        error(plain, plain.isel(realization=0), step="month")
