@@ -24,6 +24,7 @@ from subgrid.diffusion.gaussian_prior import GaussianPrior
 from subgrid.diffusion.modewise import ModewiseRefined, modewise_loss
 from subgrid.diffusion.objective import Quantile, denoising_loss, karras_weight, log_uniform_levels
 from subgrid.downscaling.prior.gaussian_part import blank_gaussian_part, gaussian_part_of
+from subgrid.downscaling.prior.noise_range import worth_learning
 from subgrid.downscaling.prior.training import (
     Fields,
     TrainingFields,
@@ -177,7 +178,8 @@ def train_prior(
         settings: of fields and network.
         training: how long and how fast.
         folder: of the model.
-        noise_levels: u → σ, by default log-uniform over the settings' range.
+        noise_levels: u → σ, by default log-uniform over the settings' range; where the network refines a Gaussian, over
+            the part of it that is `worth_learning`, which the prior's settings then say.
         report: `report(step, metrics)`, called after each dispatch.
         key: of weights, batches and noise.
 

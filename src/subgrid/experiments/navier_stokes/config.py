@@ -165,8 +165,8 @@ class PriorTable(Table):
     """Levels that end in self-attention, 0 the finest."""
     preconditioning: Preconditioning = "gaussian"
     """Of the prior: mode by mode by the Gaussian of the fields, whose empty waves stay empty, or by their variance."""
-    n_steps: Steps = 4000
-    """Of the prior."""
+    n_steps: Steps = 2000
+    """Of the prior, which begins as a Gaussian."""
     n_conditional_steps: Steps = 1000
     """Of each conditional model."""
     batch_size: Positive = 32
