@@ -59,7 +59,8 @@ def test_what_refines_the_gaussian_is_loaded_as_it_was_trained(tmp_path):
     options = {"folder": tmp_path / "model", "key": jr.key(0)}
     prior = train_prior(FIELDS, settings, training, **options)
     loaded = load_prior(tmp_path / "model")
-    assert loaded.settings == settings
+    assert loaded.settings == prior.settings
+    assert SETTINGS.sigma_min < loaded.settings.sigma_min < loaded.settings.sigma_max <= SETTINGS.sigma_max
     same(loaded, prior)
     assert loaded.denoiser.base is loaded.gaussian  # held once
     x = 3 * jr.normal(jr.key(1), (1, 16))

@@ -195,9 +195,11 @@ def train_prior(
         >>> prior = train_prior(fields, settings, TrainingSettings(n_steps=400), folder="model", key=key)
     """
     standardiser = standardiser_of(fields)
-    levels = noise_levels or log_uniform_levels(settings.sigma_min, settings.sigma_max)
-
     gaussian = gaussian_part_of(fields, standardiser, training)  # first: what fails here fails at once
+    if settings.preconditioning == "gaussian" and noise_levels is None:
+        low, high = worth_learning(gaussian, (settings.sigma_min, settings.sigma_max))
+        settings = dataclasses.replace(settings, sigma_min=low, sigma_max=high)
+    levels = noise_levels or log_uniform_levels(settings.sigma_min, settings.sigma_max)
     untrained = build_denoiser(settings, gaussian, key=substream(key, "network"))
 
     def loss(part, batch, key):
