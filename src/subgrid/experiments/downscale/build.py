@@ -50,7 +50,7 @@ from subgrid.numerics.operators import BlockMean, Subsample
 from subgrid.runs.config import ConfigError
 from subgrid.types import Coarsening
 
-NOT_OF_FUNCTIONS = ("n_channels", "space", "padding", "sigma_min", "sigma_max", "preconditioning")
+NOT_OF_FUNCTIONS = ("n_channels", "space", "padding", "sigma_min", "sigma_max")
 """Settings of a network that a prior of functions takes from its fields."""
 GUIDED_LEVELS = 32
 """Noise levels of a guided prior by default."""
@@ -243,7 +243,6 @@ def prior_settings_of(config: DownscaleConfig, n_channels: int, space: tuple[int
         checkpoint=prior.checkpoint,
         sigma_min=prior.sigma_min,
         sigma_max=prior.sigma_max,
-        preconditioning=prior.preconditioning,
     )
 
 

@@ -8,7 +8,7 @@ import jax.random as jr
 from subgrid.data.fields import DataError
 from subgrid.data.grids.alignment import check_aligned
 from subgrid.downscaling.debiasing.dynamic import TransportMethod, check_levels
-from subgrid.downscaling.prior.model import build_network
+from subgrid.downscaling.prior.model import build_denoiser
 from subgrid.experiments.downscale import build
 from subgrid.experiments.downscale.config import DownscaleConfig
 from subgrid.experiments.downscale.run import DownscaleRun
@@ -34,7 +34,7 @@ def check_network(config: DownscaleConfig, shape: tuple[int, ...]) -> None:
     """Complains, before anything is computed or written, about fields (n, channel, *space) that the network cannot."""
     settings = build.prior_settings_of(config, shape[1], shape[2:])
     try:
-        eqx.filter_eval_shape(lambda key: build_network(settings, settings.n_channels, key=key), jr.key(0))
+        eqx.filter_eval_shape(lambda key: build_denoiser(settings, key=key), jr.key(0))
     except ValueError as error:
         raise ConfigError(
             f"prior.channels = {list(config.prior.channels)}, prior.patch = {config.prior.patch}: {error}"

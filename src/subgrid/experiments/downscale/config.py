@@ -5,7 +5,6 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from subgrid.downscaling.debiasing.fit import DebiasMethod
-from subgrid.downscaling.prior.model import Preconditioning
 from subgrid.downscaling.upsampling.choices import GridName, GuidanceName, LevelsName, MethodName, ProcessName
 from subgrid.runs.config import (
     AsTuple,
@@ -146,9 +145,6 @@ class PriorTable(Table):
     """Of the arithmetic inside the network."""
     checkpoint: bool = False
     """Whether activations are computed again in the backward pass: less memory, more time."""
-    preconditioning: Preconditioning = "variance"
-    """Of a prior of the kind "grid": by the variance of the field, or mode by mode by its Gaussian part, which the
-    network then refines."""
 
 
 class TrainingTable(Table):

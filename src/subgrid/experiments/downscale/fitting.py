@@ -40,9 +40,7 @@ def train_on(
         train_function_prior(fields, settings, training, operator=known, **options)
     elif operator is None or config.downscaling.method == "diffusion":
         settings = build.prior_settings_of(config, channels, space)
-        by_default = config.training.noise_levels == "log-uniform"  # over the range that the training finds
-        levels = None if by_default else build.noise_levels_of(config)
-        train_prior(fields, settings, training, noise_levels=levels, **options)
+        train_prior(fields, settings, training, noise_levels=build.noise_levels_of(config), **options)
     else:
         settings = build.conditional_settings_of(config, channels, space, jitter=jitter)
         train_conditional(fields, operator, settings, training, **options)
