@@ -41,6 +41,31 @@ def test_covariance_is_that_of_all_translations(shape):
     np.testing.assert_allclose(prior.mean.reshape(-1), everywhere.mean(0), atol=1e-5)
 
 
+@pytest.mark.parametrize(("shape", "along"), [((2, 4, 6), (1,)), ((1, 6, 5), (0,)), ((1, 3, 4, 2), (0, 2))])
+def test_along_some_axes_it_is_that_of_their_translations(shape, along):
+    """Where the distribution differs from place to place along the others."""
+    rng = np.random.default_rng(3)
+    fields = rng.normal(size=(60, *shape)) * rng.uniform(0.5, 2, size=shape[:2] + (1,) * (len(shape) - 2))
+    fields = fields + 0.7 * np.roll(fields, 1, 2) + 0.3 * np.roll(fields, 1, -1) + rng.normal(size=shape)
+    prior = fit_stationary_prior(fields, along=along)
+    places = product(*(range(shape[1 + axis]) for axis in along))
+    axes = tuple(2 + axis for axis in along)
+    everywhere = np.concatenate([np.roll(fields, place, axes) for place in places]).reshape(-1, np.prod(shape))
+    covariance = np.cov(everywhere.T, bias=True)
+    np.testing.assert_allclose(covariance_of(prior), covariance, atol=3e-6 * np.trace(covariance))
+    np.testing.assert_allclose(prior.mean.reshape(-1), everywhere.mean(0), atol=1e-5)
+
+
+def test_waves_that_no_field_has_are_no_components():
+    fields = np.random.default_rng(4).normal(size=(50, 1, 8, 8))
+    modes = np.fft.fft2(fields)
+    modes[..., 3:6, :] = modes[..., :, 3:6] = 0  # what is left has wavenumbers to 2 along both axes: 25 components
+    fields = np.fft.ifft2(modes).real
+    for prior in (fit_stationary_prior(fields), fit_stationary_prior(fields, along=(1,))):
+        assert len(prior.variances) == 25
+        assert float(prior.remainder) < 1e-12 * float(prior.variances[0])
+
+
 def test_leading_components_are_kept_and_the_rest_is_one_variance():
     fields = np.random.default_rng(0).normal(size=(60, 1, 10))
     fields = fields + np.roll(fields, 1, -1) + np.roll(fields, 2, -1)

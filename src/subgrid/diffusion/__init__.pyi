@@ -51,6 +51,11 @@ from .gaussian_steps import (
 from .likelihood import (
     log_likelihood as log_likelihood,
 )
+from .modewise import (
+    ModewiseRefined as ModewiseRefined,
+    modewise_error as modewise_error,
+    modewise_loss as modewise_loss,
+)
 from .noise_levels import (
     central_grid as central_grid,
     exponential_grid as exponential_grid,

@@ -9,8 +9,14 @@ import xarray as xr
 from subgrid.data.normalise import Standardiser
 from subgrid.data.stream import StreamedFields
 from subgrid.downscaling.prior import gaussian_part
-from subgrid.downscaling.prior.gaussian_part import blank_gaussian_part, fit_gaussian_part, gaussian_part_of
+from subgrid.downscaling.prior.gaussian_part import (
+    blank_gaussian_part,
+    fit_gaussian_part,
+    gaussian_part_of,
+    invariant_axes,
+)
 from subgrid.downscaling.prior.training import TrainingSettings
+from subgrid.numerics.symmetries import kolmogorov_symmetries
 
 from ...diffusion.gaussian_fields import ring
 
@@ -26,7 +32,7 @@ def covariance_of(gaussian) -> np.ndarray:
 
 @pytest.mark.parametrize("translation_invariant", [True, False])
 def test_waves_have_two_components(translation_invariant):
-    gaussian = fit_gaussian_part(np.float32(WAVES), translation_invariant=translation_invariant)
+    gaussian = fit_gaussian_part(np.float32(WAVES), along=(0,) if translation_invariant else ())
     # 4 each; of components those of 256 phases, √(2/256)·4/√2 ≈ .25 off.
     np.testing.assert_allclose(
         np.sort(gaussian.variances)[::-1][:2], [4, 4], atol=1e-3 if translation_invariant else 0.6
@@ -41,20 +47,17 @@ def test_translations_that_matter_are_kept():
     bump = np.exp(-0.5 * ((np.arange(16) - 4) / 1.5) ** 2)
     fields = np.float32(np.random.default_rng(1).normal(size=(400, 1, 1)) * bump)
     fields = fields + np.float32(0.05 * np.random.default_rng(2).normal(size=(400, 1, 16)))
-    gaussian = fit_gaussian_part(fields, translation_invariant=False)
+    gaussian = fit_gaussian_part(fields, along=())
     variances = np.diag(covariance_of(gaussian))
     assert variances[4] == pytest.approx(1.0, abs=0.3)  # three of √(2/400), and the noise
     assert variances[12] < 0.01
-    spread = np.diag(covariance_of(fit_gaussian_part(fields, translation_invariant=True)))
+    spread = np.diag(covariance_of(fit_gaussian_part(fields, along=(0,))))
     np.testing.assert_allclose(spread, (bump**2).mean(), rtol=0.25)
 
 
 def test_the_number_of_components_grows_with_what_the_archive_can_tell():
     rng, root = np.random.default_rng(3), np.linalg.cholesky(ring())
-    few, many = (
-        fit_gaussian_part(np.float32(rng.normal(size=(n, 1, 36)) @ root.T), translation_invariant=False)
-        for n in (20, 1000)
-    )
+    few, many = (fit_gaussian_part(np.float32(rng.normal(size=(n, 1, 36)) @ root.T), along=()) for n in (20, 1000))
     assert len(few.variances) < len(many.variances)
     errors = [np.linalg.norm(covariance_of(g) - ring()) / np.linalg.norm(ring()) for g in (few, many)]
     # √((tr² + ‖·‖²)/n)/‖·‖ = .09 at n = 1000, with tr = 36 and ‖·‖ = 13.5; three of them.
@@ -64,7 +67,7 @@ def test_the_number_of_components_grows_with_what_the_archive_can_tell():
 @pytest.mark.parametrize("n", [2, 3, 9])
 def test_a_handful_of_fields_has_one_direction(n):
     fields = np.float32(np.random.default_rng(4).normal(size=(n, 1, 8)))
-    gaussian = fit_gaussian_part(fields, translation_invariant=False)
+    gaussian = fit_gaussian_part(fields, along=())
     assert len(gaussian.variances) == 1
     # Whatever the components, the total variance is that of the fields.
     assert float(gaussian.trace(lambda v: v)) == pytest.approx(fields.var(0).sum(), rel=1e-4)
@@ -72,9 +75,10 @@ def test_a_handful_of_fields_has_one_direction(n):
 
 def test_large_fields_keep_the_leading_components(monkeypatch):
     monkeypatch.setattr(gaussian_part, "MOST_COMPONENTS", 6)
+    monkeypatch.setattr(gaussian_part, "MOST_NUMBERS", 5 * 36)
     fields = np.float32(np.random.default_rng(5).normal(size=(50, 1, 36)) @ np.linalg.cholesky(ring()).T)
     for translation_invariant in (True, False):
-        gaussian = fit_gaussian_part(fields, translation_invariant=translation_invariant)
+        gaussian = fit_gaussian_part(fields, along=(0,) if translation_invariant else ())
         assert len(gaussian.variances) <= 6
         assert float(gaussian.trace(lambda v: v)) == pytest.approx(fields.var(0).sum(), rel=0.1)
 
@@ -124,7 +128,23 @@ def test_slow_series_have_the_same_gaussian_on_disk_and_in_memory(tmp_path, n, c
 
 
 def test_a_blank_has_the_shapes_of_a_fitted_one():
-    fitted = fit_gaussian_part(np.float32(WAVES), translation_invariant=True)
+    fitted = fit_gaussian_part(np.float32(WAVES), along=(0,))
     blank = blank_gaussian_part((1, 16), len(fitted.variances))
     described = lambda g: jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), g)  # noqa: E731
     assert described(blank) == described(fitted)
+
+
+def test_a_group_of_symmetries_says_along_which_axes_a_spectrum_is_right():
+    kolmogorov = TrainingSettings(symmetries=kolmogorov_symmetries(1, n_shifts=8))
+    assert invariant_axes(kolmogorov, (8, 8)) == (1,)
+    assert invariant_axes(kolmogorov, (8, 16)) == ()  # shifts by two points are not all
+    assert invariant_axes(TrainingSettings(translation_invariant=True), (8, 8)) == (0, 1)
+    assert invariant_axes(TrainingSettings(), (8, 8)) == ()
+    fields = np.float32(np.random.default_rng(8).normal(size=(200, 1, 8, 8)) * np.arange(1, 9)[:, None])
+    unchanged = Standardiser(jnp.zeros(1), jnp.ones(1))
+    variances = np.diag(covariance_of(gaussian_part_of(fields, unchanged, kolmogorov))).reshape(8, 8)
+    np.testing.assert_allclose(variances, np.broadcast_to(variances[:, :1], (8, 8)), rtol=1e-3)
+    # Shift-reflections by 4 points and half turns mix rows y with y + 4 and with −y: their variances are the means.
+    row = np.array([[8**0] * 8, np.arange(8)]).sum(0) ** 2.0
+    images = [np.roll(row, s)[np.r_[0, 7:0:-1]] if flip else np.roll(row, s) for s in (0, 4) for flip in (0, 1)]
+    np.testing.assert_allclose(variances[:, 0], np.mean(images, 0), rtol=0.15)  # 3 √(2/(200 · 8 · 4)) and images

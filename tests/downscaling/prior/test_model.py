@@ -1,5 +1,6 @@
 """The prior's folder: trained, saved, loaded, resumed, and refused when it is something else."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -50,6 +51,29 @@ def same(a, b):
         strict=True,
     ):
         np.testing.assert_array_equal(x, y)
+
+
+def test_what_refines_the_gaussian_is_loaded_as_it_was_trained(tmp_path):
+    settings = dataclasses.replace(SETTINGS, preconditioning="gaussian")
+    training = dataclasses.replace(TRAINING, n_steps=20)
+    options = {"folder": tmp_path / "model", "key": jr.key(0)}
+    prior = train_prior(FIELDS, settings, training, **options)
+    loaded = load_prior(tmp_path / "model")
+    assert loaded.settings == prior.settings
+    assert SETTINGS.sigma_min < loaded.settings.sigma_min < loaded.settings.sigma_max <= SETTINGS.sigma_max
+    same(loaded, prior)
+    assert loaded.denoiser.base is loaded.gaussian  # held once
+    x = 3 * jr.normal(jr.key(1), (1, 16))
+    found = eqx.filter_jit(loaded.denoiser)(x, jnp.asarray(0.5))
+    np.testing.assert_array_equal(found, eqx.filter_jit(prior.denoiser)(x, jnp.asarray(0.5)))
+    # These fields are waves of one wavenumber: whatever the network, nothing else comes out.
+    modes = np.abs(np.fft.rfft(found[0]))
+    assert np.delete(modes, 1).max() < 1e-4 * modes[1]
+
+
+def test_a_network_that_refines_a_gaussian_needs_one():
+    with pytest.raises(ValueError, match="needs the Gaussian"):
+        build_denoiser(dataclasses.replace(SETTINGS, preconditioning="gaussian"), key=jr.key(0))
 
 
 def test_what_is_loaded_is_what_was_trained(trained):

@@ -8,7 +8,8 @@ from subgrid.diffusion.gaussian_prior import GaussianPrior
 from subgrid.diffusion.gaussian_steps import GaussianODE, GaussianSDE
 from subgrid.diffusion.noise_levels import exponential_grid
 from subgrid.diffusion.samplers import AncestralMultistep, Heun
-from subgrid.downscaling.prior.noise_range import leading_std, sampling_range
+from subgrid.diffusion.stationary_prior import fit_stationary_prior
+from subgrid.downscaling.prior.noise_range import leading_std, sampling_range, worth_learning
 from subgrid.downscaling.upsampling.guided import method_for
 from subgrid.downscaling.upsampling.level_checks import complaints, mode_std
 
@@ -45,3 +46,12 @@ def test_the_range_stays_within_the_trained_one_and_is_reported_where_that_is_to
 def test_levels_that_are_not_lost_above_the_data_halve_the_error_within_modes():
     whole, ranged = (abs(mode_std(exponential_grid(32, sigma_max=first, sigma_min=2e-3)) - 1) for first in (80.0, 3.0))
     assert ranged < 0.6 * whole
+
+
+def test_levels_worth_learning_lie_between_the_smallest_and_the_largest_mode():
+    gaussian = fit_stationary_prior(np.random.default_rng(0).normal(size=(50, 1, 8)))
+    least, leading = float(gaussian.remainder), float(gaussian.variances[0])
+    low, high = worth_learning(gaussian, (1e-4, 80.0))
+    assert low == pytest.approx(min(least, float(gaussian.variances.min())) ** 0.5 / 8)
+    assert high == pytest.approx(3 * leading**0.5)
+    assert worth_learning(gaussian, (0.5, 1.0)) == (0.5, 1.0)  # no wider than asked for

@@ -16,15 +16,8 @@ from jaxtyping import Array, Float, Scalar
 
 from subgrid.diffusion.gaussian_conditional import ConditionalGaussian
 from subgrid.diffusion.gaussian_steps import Gaussian
-from subgrid.downscaling.conditional.refinement import (
-    LEAST_VARIANCE,
-    Coarse,
-    Field,
-    jittered,
-    known_fields,
-    n_refined,
-    refined,
-)
+from subgrid.diffusion.modewise import LEAST_VARIANCE, refined
+from subgrid.downscaling.conditional.refinement import Coarse, Field, jittered, known_fields, n_refined
 from subgrid.numerics.noise import standard_normal
 from subgrid.numerics.stratified import stratified_uniforms
 from subgrid.types import Key

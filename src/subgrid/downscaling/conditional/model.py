@@ -25,13 +25,13 @@ from subgrid.data.store import write_json
 from subgrid.data.stream import StreamedFields
 from subgrid.diffusion.gaussian_conditional import ConditionalGaussian, condition
 from subgrid.diffusion.gaussian_prior import FULL, GaussianPrior
+from subgrid.diffusion.modewise import refined
 from subgrid.diffusion.objective import log_uniform_levels
 from subgrid.downscaling.conditional.flow import ConditionalFlow, flow_loss
 from subgrid.downscaling.conditional.refinement import (
     ConditionalDenoiser,
     jittered,
     n_features,
-    refined,
     refinement_loss,
 )
 from subgrid.downscaling.prior.gaussian_part import blank_gaussian_part, gaussian_part_of

@@ -12,6 +12,7 @@ from subgrid.data.stream import StreamedFields
 from subgrid.diffusion.gaussian_prior import GaussianPrior, choose_n_components, fit_gaussian_prior
 from subgrid.diffusion.stationary_prior import fit_stationary_prior
 from subgrid.downscaling.prior.training import Fields, TrainingSettings
+from subgrid.downscaling.settings import symmetries_of
 from subgrid.numerics.evenly import evenly_spaced
 from subgrid.numerics.streams import stream
 from subgrid.numerics.symmetries import SymmetryGroup, random_images
@@ -20,10 +21,17 @@ MOST_COMPONENTS = 512
 """Of fields with more values: what is beyond is one mean variance. A step then costs some 2·512·d operations, less than
 a network does; the components of a 64 × 64 field take 8 MiB.
 """
+MOST_NUMBERS = 2**23
+"""Of all components of a spectrum together, 32 MiB: all 1,848 that dealiased fields of 64 × 64 have. A spectrum falls
+by orders of magnitude, and one mean variance for its end would be many times that of the shortest waves. Never fewer
+components than `MOST_COMPONENTS`.
+"""
 MOST_FIELDS = 2048
 """From which components are found, evenly over the archive: their decomposition takes seconds."""
 MOST_VALUES = 2**26
 """From which a spectrum is found, evenly over the archive: 256 MiB, 16384 fields of 64 × 64."""
+IMAGES = 8
+"""Of every field under other symmetries than shifts, at most, for a spectrum: more tell little that is new."""
 STRETCHES = 64
 """Chunks of an archive on disk that those fields come from, or more where a chunk holds few: the archive is seen in all
 its parts, and no more of it is read than that."""
@@ -31,23 +39,24 @@ FOR_CHOICE = 1024
 """From which the number of components is chosen, in five parts: six decompositions of that size."""
 
 
-def fit_gaussian_part(fields: Float[np.ndarray, "n channel *space"], *, translation_invariant: bool) -> GaussianPrior:
+def fit_gaussian_part(fields: Float[np.ndarray, "n channel *space"], *, along: tuple[int, ...]) -> GaussianPrior:
     """N(m, Σ) of normalised fields: by their spectrum where translations change nothing, else by components.
 
     Args:
         fields: (n, channel, *space), normalised, n at least 2.
-        translation_invariant: whether a shifted field is as likely as the field; space is then periodic.
+        along: axes of space, from 0, along which a shifted field is as likely as the field; periodic ones.
 
     Returns:
-        The Gaussian, of up to `MOST_COMPONENTS` components; their number is that under which left-out fifths of the
-            archive, each a stretch of it, are likeliest, since few fields determine few components.
+        The Gaussian, of up to `MOST_COMPONENTS` components, of a spectrum up to `MOST_NUMBERS` numbers. Without a
+            spectrum their number is that under which left-out fifths of the archive, each a stretch of it, are
+            likeliest, since few fields determine few components.
 
     Examples:
-        >>> gaussian = fit_gaussian_part(standardiser.normalise(fields, 1), translation_invariant=True)
+        >>> gaussian = fit_gaussian_part(standardiser.normalise(fields, 1), along=(0,))
     """
     size = fields[0].size
-    if translation_invariant:
-        return fit_stationary_prior(fields, min(size - 1, MOST_COMPONENTS))
+    if along:
+        return fit_stationary_prior(fields, min(size - 1, max(MOST_COMPONENTS, MOST_NUMBERS // size)), along=along)
     kept = _evenly(fields, MOST_FIELDS)
     return fit_gaussian_prior(kept, _n_components(_evenly(kept, FOR_CHOICE).reshape(-1, size)))
 
@@ -58,31 +67,50 @@ def gaussian_part_of(fields: Fields, standardiser: Standardiser, training: Train
     Args:
         fields: (n, channel, *space), physical units, or `StreamedFields`.
         standardiser: physical ↔ normalised.
-        training: says whether translations change nothing; the Gaussian then has the fields' spectrum, else their
-            components, or those of random images where there are other symmetries.
+        training: says whether translations, or which symmetries, change nothing: along axes of which all shifts do the
+            Gaussian has the fields' spectrum, else their components; under symmetries, those of random images.
 
     Returns:
-        The Gaussian, of normalised fields, of up to `MOST_COMPONENTS` components.
+        The Gaussian, of normalised fields, as of `fit_gaussian_part`.
 
     Examples:
         >>> gaussian = gaussian_part_of(fields, standardiser_of(fields), TrainingSettings())
     """
-    if isinstance(fields, StreamedFields):
-        few = stretches(fields, MOST_FIELDS)
-    else:
-        of_spectrum = max(MOST_FIELDS, MOST_VALUES // fields[0].size)
-        few = _evenly(fields, of_spectrum if training.translation_invariant else MOST_FIELDS)
+    along = invariant_axes(training, fields.shape[2:])
+    most = max(MOST_FIELDS, MOST_VALUES // math.prod(fields.shape[1:])) if along else MOST_FIELDS
+    few = stretches(fields, MOST_FIELDS) if isinstance(fields, StreamedFields) else _evenly(fields, most)
     normalised = np.asarray(standardiser.normalise(jnp.asarray(few), few.ndim - 2))
     if training.symmetries is not None:
-        normalised = _images(normalised, training.symmetries)
-    return fit_gaussian_part(normalised, translation_invariant=training.translation_invariant)
+        size = min(most, max(MOST_FIELDS, IMAGES * len(few)))
+        normalised = _images(normalised, training.symmetries, size)
+    return fit_gaussian_part(normalised, along=along)
+
+
+def invariant_axes(training: TrainingSettings, space: tuple[int, ...]) -> tuple[int, ...]:
+    """Axes of space along which every shift by whole points leaves a field as likely.
+
+    Args:
+        training: says so, or names a group of symmetries.
+        space: points along each axis.
+
+    Returns:
+        Axes, from 0.
+
+    Examples:
+        >>> invariant_axes(TrainingSettings(symmetries=kolmogorov_symmetries(4, n_shifts=64)), (64, 64))  # (1,)
+    """
+    group = symmetries_of(training, space)
+    if group is None:
+        return ()
+    steps = zip(group.parts, group.strides, space, strict=True)
+    return tuple(axis for axis, (parts, stride, n) in enumerate(steps) if stride == 1 and parts == n)
 
 
 def _images(
-    fields: Float[np.ndarray, "n channel *space"], group: SymmetryGroup
-) -> Float[np.ndarray, "m channel *space"]:
-    """Random images of fields, `MOST_FIELDS` in all, those of one beside each other: left-out fifths share no field."""
-    size, key = max(len(fields), MOST_FIELDS), stream(0, "gaussian part", "images")
+    fields: Float[np.ndarray, "n channel *space"], group: SymmetryGroup, size: int
+) -> Float[np.ndarray, "size channel *space"]:
+    """Random images of fields, so many in all, those of one beside each other: left-out fifths share no field."""
+    key = stream(0, "gaussian part", "images")
     repeated = fields[np.arange(size) * len(fields) // size]
     return np.asarray(random_images(jnp.asarray(repeated), group, key=key))
 

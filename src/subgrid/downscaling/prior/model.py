@@ -10,7 +10,7 @@ import dataclasses
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -21,8 +21,10 @@ from subgrid.data.normalise import Standardiser
 from subgrid.data.store import write_json
 from subgrid.diffusion.denoiser import Preconditioned
 from subgrid.diffusion.gaussian_prior import GaussianPrior
+from subgrid.diffusion.modewise import ModewiseRefined, modewise_loss
 from subgrid.diffusion.objective import Quantile, denoising_loss, karras_weight, log_uniform_levels
 from subgrid.downscaling.prior.gaussian_part import blank_gaussian_part, gaussian_part_of
+from subgrid.downscaling.prior.noise_range import worth_learning
 from subgrid.downscaling.prior.training import (
     Fields,
     TrainingFields,
@@ -43,6 +45,12 @@ FORMAT = 3
 norms in the network where there are root-mean-square norms now; 2 kept no Gaussian part."""
 
 
+Preconditioning = Literal["variance", "gaussian"]
+OF_MODES = 0.5
+"""Share of the loss of a prior preconditioned by the Gaussian that counts every mode alike; the rest counts each by
+what the Gaussian leaves of it, as an error at points does."""
+
+
 @dataclass(frozen=True)
 class PriorSettings:
     """The shape of the fields and of the network; JSON keeps it beside the weights.
@@ -59,6 +67,8 @@ class PriorSettings:
         checkpoint: whether blocks are computed again in the backward pass, for memory; default False.
         sigma_min: smallest noise level of the training, in standard deviations of the field; default .002.
         sigma_max: largest one, default 80.
+        preconditioning: "variance", the default, or "gaussian". By the variance of the field (`Preconditioned`), or
+            mode by mode by the Gaussian part, which the network then refines (`ModewiseRefined`).
 
     Raises:
         ValueError: for widths or numbers below 1, and noise levels that do not rise from above 0.
@@ -75,6 +85,7 @@ class PriorSettings:
     checkpoint: bool = False
     sigma_min: float = 2e-3
     sigma_max: float = 80.0
+    preconditioning: Preconditioning = "variance"
 
     def __post_init__(self):
         require_at_least(1, self, "n_channels", "space", "channels", "n_blocks", "patch")
@@ -93,25 +104,32 @@ class Prior:
     """
 
     settings: PriorSettings
-    denoiser: Preconditioned = field(repr=False)
+    denoiser: Preconditioned | ModewiseRefined = field(repr=False)
     standardiser: Standardiser = field(repr=False)
     gaussian: GaussianPrior = field(repr=False)
 
 
-def build_denoiser(settings: PriorSettings, *, key: Key) -> Preconditioned:
+def build_denoiser(
+    settings: PriorSettings, gaussian: GaussianPrior | None = None, *, key: Key
+) -> Preconditioned | ModewiseRefined:
     """The untrained, preconditioned UNet that `settings` describe.
 
     Args:
         settings: of fields and network.
+        gaussian: N(m, Σ) of normalised fields, for the preconditioning "gaussian".
         key: of the weights.
 
     Returns:
         The denoiser, D(x, σ).
 
     Raises:
-        ValueError: if the field does not fit the network (see `UNet`).
+        ValueError: if the field does not fit the network (see `UNet`), or without a Gaussian that is needed.
     """
-    return Preconditioned(build_network(settings, settings.n_channels, key=key))
+    if settings.preconditioning == "variance":
+        return Preconditioned(build_network(settings, settings.n_channels, key=key))
+    if gaussian is None:
+        raise ValueError("preconditioning = 'gaussian' needs the Gaussian of the fields.")
+    return ModewiseRefined(gaussian, build_network(settings, 2 * settings.n_channels, key=key))
 
 
 @eqx.filter_jit  # one compilation for all weights, not one for each shape
@@ -160,7 +178,8 @@ def train_prior(
         settings: of fields and network.
         training: how long and how fast.
         folder: of the model.
-        noise_levels: u → σ, by default log-uniform over the settings' range.
+        noise_levels: u → σ, by default log-uniform over the settings' range; where the network refines a Gaussian, over
+            the part of it that is `worth_learning`, which the prior's settings then say.
         report: `report(step, metrics)`, called after each dispatch.
         key: of weights, batches and noise.
 
@@ -176,26 +195,44 @@ def train_prior(
         >>> prior = train_prior(fields, settings, TrainingSettings(n_steps=400), folder="model", key=key)
     """
     standardiser = standardiser_of(fields)
+    gaussian = gaussian_part_of(fields, standardiser, training)  # first: what fails here fails at once
+    if settings.preconditioning == "gaussian" and noise_levels is None:
+        low, high = worth_learning(gaussian, (settings.sigma_min, settings.sigma_max))
+        settings = dataclasses.replace(settings, sigma_min=low, sigma_max=high)
     levels = noise_levels or log_uniform_levels(settings.sigma_min, settings.sigma_max)
+    untrained = build_denoiser(settings, gaussian, key=substream(key, "network"))
 
-    def loss(denoiser, batch, key):
+    def loss(part, batch, key):
+        denoiser = _with_trained(untrained, part)
+        if isinstance(denoiser, ModewiseRefined):
+            return modewise_loss(denoiser, batch, noise_levels=levels, of_modes=OF_MODES, key=key)
         return denoising_loss(denoiser, batch, noise_levels=levels, weight=karras_weight(), key=key)
 
-    untrained = build_denoiser(settings, key=substream(key, "network"))
     quantiles = [float(f"{float(levels(jnp.asarray(u))):.5g}") for u in (0.1, 0.5, 0.9)]
     origin = {"format": FORMAT, "prior": dataclasses.asdict(settings), "noise levels": quantiles}
     options = {"origin": origin, "folder": folder, "report": report, "key": key}
-    gaussian = gaussian_part_of(fields, standardiser, training)  # first: what fails here fails at once
-    denoiser = train_on_fields(untrained, loss, TrainingFields(fields, standardiser), training, **options)
-    prior = Prior(settings, denoiser, standardiser, gaussian)
+    trained = train_on_fields(_trained(untrained), loss, TrainingFields(fields, standardiser), training, **options)
+    prior = Prior(settings, _with_trained(untrained, trained), standardiser, gaussian)
     save_prior(folder, prior)
     return prior
+
+
+def _trained(denoiser: Preconditioned | ModewiseRefined) -> eqx.Module:
+    """What a training changes of a denoiser: not the Gaussian, which is known."""
+    return denoiser.network if isinstance(denoiser, ModewiseRefined) else denoiser
+
+
+def _with_trained(denoiser: Preconditioned | ModewiseRefined, part: eqx.Module) -> Preconditioned | ModewiseRefined:
+    if isinstance(denoiser, ModewiseRefined):
+        return ModewiseRefined(denoiser.base, part)
+    assert isinstance(part, Preconditioned)
+    return part
 
 
 def save_prior(folder: str | Path, prior: Prior) -> None:
     """Weights first, settings last: a folder with `settings.json` is whole."""
     folder = Path(folder)
-    arrays = eqx.filter((prior.denoiser, prior.standardiser, prior.gaussian), eqx.is_array)
+    arrays = eqx.filter((_trained(prior.denoiser), prior.standardiser, prior.gaussian), eqx.is_array)
     save_weights(folder / "weights", arrays)  # by all processes together
     if is_first_process():
         described = {"format": FORMAT, "n_directions": len(prior.gaussian.variances)}
@@ -248,10 +285,13 @@ def load_prior(folder: str | Path) -> Prior:
         raise DataError(f"{path}: not a model description of this version ({error}).") from error
     channels = jnp.zeros(settings.n_channels)
     blank = blank_gaussian_part((settings.n_channels, *settings.space), n_components)
-    like = (build_denoiser(settings, key=jr.key(0)), Standardiser(channels, channels), blank)
+    untrained = build_denoiser(settings, blank, key=jr.key(0))
+    like = (_trained(untrained), Standardiser(channels, channels), blank)
     arrays, static = eqx.partition(like, eqx.is_array)
-    loaded = eqx.combine(load_weights(Path(folder) / "weights", like=arrays), static)
-    return Prior(settings, *loaded)
+    part, standardiser, gaussian = eqx.combine(load_weights(Path(folder) / "weights", like=arrays), static)
+    if isinstance(untrained, ModewiseRefined):
+        untrained = ModewiseRefined(gaussian, untrained.network)
+    return Prior(settings, _with_trained(untrained, part), standardiser, gaussian)
 
 
 def is_trained(folder: str | Path) -> bool:

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from subgrid.downscaling.prior.model import Preconditioning
 from subgrid.downscaling.upsampling.choices import GuidanceName
 from subgrid.runs.config import (
     AsTuple,
@@ -162,8 +163,10 @@ class PriorTable(Table):
     """Points an axis that the UNet takes together first."""
     attention_levels: Annotated[tuple[Annotated[int, Field(ge=0)], ...], AsTuple, Distinct] = ()
     """Levels that end in self-attention, 0 the finest."""
-    n_steps: Steps = 4000
-    """Of the prior."""
+    preconditioning: Preconditioning = "gaussian"
+    """Of the prior: mode by mode by the Gaussian of the fields, whose empty waves stay empty, or by their variance."""
+    n_steps: Steps = 2000
+    """Of the prior, which begins as a Gaussian."""
     n_conditional_steps: Steps = 1000
     """Of each conditional model."""
     batch_size: Positive = 32

@@ -37,7 +37,8 @@ def train(run: NavierStokesRun, name: ModelName, update: Update) -> None:
     training = training_settings(config, name)
     match name.kind:
         case "prior":
-            train_prior(fine, network_settings(config), training, **options)
+            settings = network_settings(config, preconditioning=config.prior.preconditioning)
+            train_prior(fine, settings, training, **options)
         case "conditional-diffusion" | "conditional-flow":
             settings = conditional_settings(config, name.kind)
             train_conditional(fine, run.operator(name.factor or 1), settings, training, **options)

@@ -33,7 +33,7 @@ OF_ARCHIVE = {
     "coarse": ("n_coarse", "coarse_time_step", "advection", *COMMON),
 }
 SPLIT = ("training_fraction",)
-NETWORK = all_but(PriorTable, "n_steps", "n_conditional_steps")
+NETWORK = all_but(PriorTable, "n_steps", "n_conditional_steps", "preconditioning")
 GROWING = {"comparison": ("methods",), "navier_stokes": ("factors",)}
 """Keys of which another value asks for more, and leaves what is there as it is."""
 OF_ENSEMBLES: Dependencies = {
@@ -127,7 +127,8 @@ def _debias_stage(config: NavierStokesConfig) -> Stage:
 
 def _model_stage(config: NavierStokesConfig, name: ModelName) -> Stage:
     paired = name.kind in ("cycle-gan", "clim-align", "align-flow")
-    network: Dependencies = {"prior": (*NETWORK, "n_steps" if name.kind == "prior" else "n_conditional_steps")}
+    own = ("n_steps", "preconditioning") if name.kind == "prior" else ("n_conditional_steps",)
+    network: Dependencies = {"prior": (*NETWORK, *own)}
     if name.kind in OF_BASELINES:
         network = {"baselines": ("batch_size", *OF_BASELINES[name.kind])}
     if name.kind == "vision-transformer":
