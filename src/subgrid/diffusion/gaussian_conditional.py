@@ -169,7 +169,7 @@ def _inverse_root(matrix: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
 
 
 def _polished(rows: Float[np.ndarray, "r d"]) -> Float[np.ndarray, "r d"]:
-    """Rows that are orthonormal to single precision, to double precision: one Newton–Schulz step to the polar factor."""
+    """Rows that are orthonormal in single precision, in double precision: a Newton–Schulz step to the polar factor."""
     return rows - 0.5 * (rows @ rows.T @ rows - rows)
 
 
