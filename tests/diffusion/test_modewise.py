@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from subgrid.diffusion.gaussian_prior import fit_gaussian_prior
+from subgrid.diffusion.gaussian_steps import IsotropicGaussian
 from subgrid.diffusion.modewise import ModewiseRefined, modewise_error, modewise_loss
 from subgrid.diffusion.objective import log_uniform_levels
 from subgrid.diffusion.stationary_prior import fit_stationary_prior
@@ -83,3 +84,15 @@ def test_known_fields_are_seen():
     x, sigma = standard_normal((1, 16), key=jr.key(6)), jnp.asarray(0.5)
     one, other = (ModewiseRefined(BASE, network, k)(x, sigma) for k in (known, (-known[0],)))
     assert float(jnp.abs(one - other).max()) > 1e-3
+
+
+def test_above_its_training_it_is_the_gaussian():
+    x, denoiser = standard_normal((1, 16), key=jr.key(7)), ModewiseRefined(BASE, Loud(), highest=2.0)
+    np.testing.assert_allclose(denoiser(x, jnp.asarray(2.1)), BASE(x, jnp.asarray(2.1)), atol=1e-6)
+    assert float(jnp.abs(denoiser(x, jnp.asarray(1.9)) - BASE(x, jnp.asarray(1.9))).max()) > 0.1
+
+
+def test_the_loss_needs_a_gaussian_with_a_trace():
+    denoiser = ModewiseRefined(IsotropicGaussian(jnp.zeros((1, 16)), jnp.ones(())), Silent())
+    with pytest.raises(ValueError, match="IsotropicGaussian tells none"):
+        modewise_loss(denoiser, jnp.zeros((2, 1, 16)), noise_levels=log_uniform_levels(), of_modes=0.5, key=jr.key(0))

@@ -56,6 +56,12 @@ def test_along_some_axes_it_is_that_of_their_translations(shape, along):
     np.testing.assert_allclose(prior.mean.reshape(-1), everywhere.mean(0), atol=1e-5)
 
 
+@pytest.mark.parametrize("along", [(), (2,), (-1,), (1, 1)])
+def test_axes_that_are_none_are_refused(along):
+    with pytest.raises(ValueError, match="some of the axes 0 to 1 of space"):
+        fit_stationary_prior(np.zeros((5, 1, 4, 4)), along=along)
+
+
 def test_waves_that_no_field_has_are_no_components():
     fields = np.random.default_rng(4).normal(size=(50, 1, 8, 8))
     modes = np.fft.fft2(fields)

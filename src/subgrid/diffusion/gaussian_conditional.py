@@ -100,18 +100,19 @@ def condition(
     units = from_numpy(np.eye(n).reshape(n, *coarse_shape), jnp.result_type(float))
     rows = jax.vmap(operator.adjoint)(units)
     H = np.asarray(rows, np.float64).reshape(n, -1) * support
-    V = np.asarray(prior.directions, np.float64).reshape(-1, H.shape[1])
+    V = _polished(np.asarray(prior.directions, np.float64).reshape(-1, H.shape[1]))
     rho = float(prior.remainder)
     excess = np.asarray(prior.variances, np.float64) - rho
     crossed = (H @ V.T * excess) @ V + rho * H  # C′Σ
     S = crossed @ H.T + np.diag(np.broadcast_to(noise, coarse_shape).reshape(-1))
     whitening = _inverse_root(S)
     explained = whitening @ crossed  # its square is what y explains of Σ
-    basis = _orthonormal(np.concatenate([V, H]))
-    within = (basis @ V.T * excess) @ (V @ basis.T) + rho * np.eye(len(basis))
-    variances, vectors = np.linalg.eigh(within - (basis @ explained.T) @ (explained @ basis.T))
+    basis = np.concatenate([V, _beyond(V, H)])
+    within = rho + np.pad(excess, (0, len(basis) - len(V)))  # Σ in this basis is diagonal
+    seen = basis @ explained.T
+    variances, vectors = np.linalg.eigh(np.diag(within) - seen @ seen.T)
     variances, vectors = variances[::-1], vectors[:, ::-1]  # the largest first
-    variances = np.where(variances > NOTHING * within.diagonal().max(initial=0.0), variances, 0.0)
+    variances = np.where(variances > NOTHING * within.max(initial=0.0), variances, 0.0)
     components = (vectors.T @ basis).reshape(-1, *shape)
     as_array = functools.partial(from_numpy, dtype=prior.mean.dtype)
     spread = GaussianPrior(
@@ -167,7 +168,17 @@ def _inverse_root(matrix: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
     return (vectors[:, kept] / np.sqrt(values[kept])) @ vectors[:, kept].T
 
 
-def _orthonormal(rows: Float[np.ndarray, "k d"]) -> Float[np.ndarray, "j d"]:
-    """An orthonormal basis of the span of the rows, as rows."""
-    _, singular, basis = np.linalg.svd(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-300), False)
+def _polished(rows: Float[np.ndarray, "r d"]) -> Float[np.ndarray, "r d"]:
+    """Rows that are orthonormal in single precision, in double precision: a Newton–Schulz step to the polar factor."""
+    return rows - 0.5 * (rows @ rows.T @ rows - rows)
+
+
+def _beyond(V: Float[np.ndarray, "r d"], rows: Float[np.ndarray, "k d"]) -> Float[np.ndarray, "j d"]:
+    """An orthonormal basis, as rows, of what rows add to the span of orthonormal ones."""
+    size = np.linalg.norm(rows, axis=1)
+    for _ in range(2):  # once more, for what rounding left
+        rows = rows - rows @ V.T @ V
+    left = np.linalg.norm(rows, axis=1)
+    rows = rows[left > 1e-7 * size] / left[left > 1e-7 * size, None]
+    _, singular, basis = np.linalg.svd(rows, full_matrices=False)
     return basis[singular > 1e-7 * singular.max(initial=1.0)]

@@ -8,9 +8,14 @@ modes without variance, such as those that a dealiased solver leaves empty or th
 With one factor for all modes (`refinement.py`, `denoiser.py`) the errors of a network are alike in all of them, and
 lie above what the short waves of a smooth field have.
 
+A Gaussian of few components has one variance for all others, and is one mode in them: waves that no field has then
+stay as empty as this variance is small (`gaussian_part.py` keeps all waves of up to 64 × 64 points).
+
 F sees x whitened, (Σ + σ²)^−½ (x − m), in which small modes are as large as others, and D_G − m, in which every mode
 weighs what it weighs in the data.
 """
+
+import math
 
 import equinox as eqx
 import jax
@@ -37,6 +42,7 @@ class ModewiseRefined(eqx.Module):
         base: N(m, Σ).
         network: F(features, ¼ ln σ), from twice the channels and those of `known` to the channels of x.
         known: what the network sees besides, fields (channel, *space); nothing by default.
+        highest: level up to which the network is used, that of its training; above it fields look Gaussian.
 
     Examples:
         >>> denoiser = ModewiseRefined(fit_stationary_prior(fields), UNet(2, 1, 1, key=key))
@@ -45,9 +51,12 @@ class ModewiseRefined(eqx.Module):
     base: Gaussian
     network: eqx.Module
     known: tuple[Field, ...] = ()
+    highest: float = eqx.field(static=True, default=math.inf)
 
     def __call__(self, x: Field, sigma: Scalar) -> Field:
-        return denoise(self.base, x, sigma) + self.base.combine((lambda v: left_std(v, sigma), self.refine(x, sigma)))
+        left = jnp.where(sigma <= self.highest, 1.0, 0.0)
+        refinement = self.base.combine((lambda v: left * left_std(v, sigma), self.refine(x, sigma)))
+        return denoise(self.base, x, sigma) + refinement
 
     def refine(self, x: Field, sigma: Scalar) -> Field:
         """F, of unit variance in every mode."""
@@ -103,7 +112,8 @@ def modewise_loss(
         ⟨(1 − w) Σ_k p_k e_k²/Σ_k p_k + w mean_k e_k²⟩,      p = σ²λ/(λ + σ²),  over refined modes
 
     The first is the error at points over that of the Gaussian: it sees the large modes, which decide the shape of a
-    field. The second sees them all, as whitened data are seen. (`functional/objective.py` has the same for operators.)
+    field. The second sees them all, as whitened data are seen. (`functional/preconditioning.py` and `objective.py` have
+    the same for operators, in function space.)
 
     Args:
         denoiser: in training, of a `GaussianPrior`.
@@ -115,6 +125,9 @@ def modewise_loss(
     Returns:
         A scalar: 1 for Gaussian fields and F = 0, at every level.
 
+    Raises:
+        ValueError: for a base that is no `GaussianPrior`.
+
     Examples:
         >>> modewise_loss(denoiser, batch, noise_levels=log_uniform_levels(), of_modes=0.5, key=key)
     """
@@ -122,7 +135,8 @@ def modewise_loss(
     sigmas = noise_levels(stratified_uniforms(len(batch), key=level_key))
     noise = standard_normal(batch.shape, batch.dtype, key=noise_key)
     base = denoiser.base
-    assert isinstance(base, GaussianPrior)
+    if not isinstance(base, GaussianPrior):
+        raise ValueError(f"the loss needs the trace of the Gaussian, and {type(base).__name__} tells none.")
     n_modes = jnp.maximum(base.trace(refined), 1.0)
 
     def error(x0, sigma, xi):

@@ -38,7 +38,7 @@ def fit_stationary_prior(
         N(m, Σ), m constant along these axes.
 
     Raises:
-        ValueError: for fewer than one component.
+        ValueError: for fewer than one component, and for axes that are none.
 
     Examples:
         >>> prior = fit_stationary_prior(fine)
@@ -46,6 +46,8 @@ def fit_stationary_prior(
     """
     shape, n_space = fields.shape[1:], fields.ndim - 2
     free = tuple(range(n_space)) if along is None else along
+    if not free or len({*free}) < len(free) or not {*free} <= {*range(n_space)}:
+        raise ValueError(f"along must name some of the axes 0 to {n_space - 1} of space, each once, got {along}.")
     fixed = tuple(axis for axis in range(n_space) if axis not in free)
     size, order = fields[0].size, (0, *(1 + axis for axis in fixed + free))  # of a field: channel, fixed, free
     wanted = min(size - 1, n_components or size - 1)

@@ -16,7 +16,7 @@ from subgrid.downscaling.prior.gaussian_part import (
     invariant_axes,
 )
 from subgrid.downscaling.prior.training import TrainingSettings
-from subgrid.numerics.symmetries import kolmogorov_symmetries
+from subgrid.numerics.symmetries import kolmogorov_symmetries, shifts
 
 from ...diffusion.gaussian_fields import ring
 
@@ -145,6 +145,37 @@ def test_a_group_of_symmetries_says_along_which_axes_a_spectrum_is_right():
     variances = np.diag(covariance_of(gaussian_part_of(fields, unchanged, kolmogorov))).reshape(8, 8)
     np.testing.assert_allclose(variances, np.broadcast_to(variances[:, :1], (8, 8)), rtol=1e-3)
     # Shift-reflections by 4 points and half turns mix rows y with y + 4 and with −y: their variances are the means.
-    row = np.array([[8**0] * 8, np.arange(8)]).sum(0) ** 2.0
+    row = np.arange(1, 9) ** 2.0
     images = [np.roll(row, s)[np.r_[0, 7:0:-1]] if flip else np.roll(row, s) for s in (0, 4) for flip in (0, 1)]
     np.testing.assert_allclose(variances[:, 0], np.mean(images, 0), rtol=0.15)  # 3 √(2/(200 · 8 · 4)) and images
+
+
+def test_groups_act_on_the_last_axes():
+    along_x = TrainingSettings(symmetries=shifts((16,)))
+    assert invariant_axes(along_x, (8, 16)) == (1,)
+    assert invariant_axes(along_x, (16,)) == (0,)
+    fields = np.float32(np.random.default_rng(9).normal(size=(40, 1, 8, 16)))
+    gaussian = gaussian_part_of(fields, Standardiser(jnp.zeros(1), jnp.ones(1)), along_x)
+    variances = np.diag(covariance_of(gaussian)).reshape(8, 16)
+    np.testing.assert_allclose(variances, np.broadcast_to(variances[:, :1], (8, 16)), rtol=1e-3)
+
+
+def test_few_fields_have_no_spectrum_along_some_axes():
+    """Eight rows and four fields: covariances of rank four would say that half of all directions are empty."""
+    fields = np.float32(np.random.default_rng(10).normal(size=(4, 1, 8, 16)))
+    training = TrainingSettings(symmetries=shifts((16,)))
+    gaussian = gaussian_part_of(fields, Standardiser(jnp.zeros(1), jnp.ones(1)), training)
+    assert float(gaussian.remainder) > 0.5  # white: every variance is 1
+
+
+def test_two_channels_of_an_archive_on_disk_with_symmetries(tmp_path):
+    rng = np.random.default_rng(11)
+    u = rng.normal(size=(160, 4, 8)).astype(np.float32)
+    values = np.stack([u, 0.5 * u + 0.1 * rng.normal(size=u.shape).astype(np.float32)], 1)
+    dataset = xr.Dataset({"u": (("time", "channel", "y", "x"), values)})
+    dataset.to_zarr(tmp_path / "u.zarr", zarr_format=3, consolidated=True, encoding={"u": {"chunks": (16, 2, 4, 8)}})
+    training, unchanged = TrainingSettings(symmetries=shifts((8,))), Standardiser(jnp.zeros(2), jnp.ones(2))
+    gaussian = gaussian_part_of(StreamedFields(tmp_path / "u.zarr", "u"), unchanged, training)
+    covariance = covariance_of(gaussian).reshape(2, 32, 2, 32)
+    at_a_point = covariance[:, np.arange(32), :, np.arange(32)].mean(0)
+    np.testing.assert_allclose(at_a_point, [[1, 0.5], [0.5, 0.26]], atol=0.06)  # 3 √(2/(160 · 32))

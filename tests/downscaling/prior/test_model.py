@@ -19,6 +19,7 @@ from subgrid.diffusion.objective import log_normal_levels
 from subgrid.downscaling.prior.model import (
     FORMAT,
     PriorSettings,
+    as_asked,
     build_denoiser,
     is_trained,
     load_prior,
@@ -53,22 +54,39 @@ def same(a, b):
         np.testing.assert_array_equal(x, y)
 
 
-def test_what_refines_the_gaussian_is_loaded_as_it_was_trained(tmp_path):
+class Stop(Exception):
+    pass
+
+
+def test_what_refines_the_gaussian_goes_on_to_the_same_bits_and_is_loaded(tmp_path):
+    """Waves of one wavenumber and any phase: on a circle, which is no Gaussian, and nothing beside it."""
     settings = dataclasses.replace(SETTINGS, preconditioning="gaussian")
-    training = dataclasses.replace(TRAINING, n_steps=20)
-    options = {"folder": tmp_path / "model", "key": jr.key(0)}
-    prior = train_prior(FIELDS, settings, training, **options)
+    training, stops = dataclasses.replace(TRAINING, checkpoint_every=20), [40]
+
+    def stop(step, metrics):
+        if step in stops:
+            raise Stop(stops.pop())
+
+    with pytest.raises(Stop):
+        train_prior(FIELDS, settings, training, folder=tmp_path / "model", report=stop, key=jr.key(0))
+    prior = train_prior(FIELDS, settings, training, folder=tmp_path / "model", report=stop, key=jr.key(0))
+    same(train_prior(FIELDS, settings, training, folder=tmp_path / "other", key=jr.key(0)), prior)
     loaded = load_prior(tmp_path / "model")
     assert loaded.settings == prior.settings
-    assert SETTINGS.sigma_min < loaded.settings.sigma_min < loaded.settings.sigma_max <= SETTINGS.sigma_max
+    assert (loaded.settings.sigma_min, loaded.settings.sigma_max) == (pytest.approx(0.35, abs=0.01), 10.0)  # √8/8
     same(loaded, prior)
     assert loaded.denoiser.base is loaded.gaussian  # held once
     x = 3 * jr.normal(jr.key(1), (1, 16))
     found = eqx.filter_jit(loaded.denoiser)(x, jnp.asarray(0.5))
     np.testing.assert_array_equal(found, eqx.filter_jit(prior.denoiser)(x, jnp.asarray(0.5)))
-    # These fields are waves of one wavenumber: whatever the network, nothing else comes out.
     modes = np.abs(np.fft.rfft(found[0]))
     assert np.delete(modes, 1).max() < 1e-4 * modes[1]
+
+
+def test_a_training_of_an_earlier_version_goes_on():
+    """Its description has no preconditioning, and it had the one that is the default."""
+    assert "preconditioning" not in as_asked(SETTINGS)
+    assert as_asked(dataclasses.replace(SETTINGS, preconditioning="gaussian"))["preconditioning"] == "gaussian"
 
 
 def test_a_network_that_refines_a_gaussian_needs_one():

@@ -35,7 +35,7 @@ from subgrid.downscaling.conditional.refinement import (
     refinement_loss,
 )
 from subgrid.downscaling.prior.gaussian_part import blank_gaussian_part, gaussian_part_of
-from subgrid.downscaling.prior.model import PriorSettings, build_network
+from subgrid.downscaling.prior.model import PriorSettings, as_asked, build_network
 from subgrid.downscaling.prior.noise_range import ENOUGH, leading_std
 from subgrid.downscaling.prior.training import (
     Fields,
@@ -77,11 +77,18 @@ class ConditionalSettings:
             (`noise_range.py`).
         jitter: standard deviation of the noise added to C′x in training, in units of the field: the error that debiased
             coarse fields are believed to have. Samples then keep to y within it. Default 0.
+
+    Raises:
+        ValueError: for a network that has a preconditioning of its own.
     """
 
     kind: Kind
     network: PriorSettings
     jitter: float = 0.0
+
+    def __post_init__(self):
+        if self.network.preconditioning != "variance":
+            raise ValueError("a conditional model refines its Gaussian as it is; preconditioning is of priors.")
 
 
 @dataclass(frozen=True)
@@ -154,7 +161,8 @@ def train_conditional(
     standardiser = standardiser_of(fields)
     gaussian = gaussian_part_of(fields, standardiser, training)
     conditional = _conditional(gaussian, standardiser, operator, settings.jitter)
-    asked = {"format": FORMAT, **dataclasses.asdict(settings), "operator": fingerprint(operator)}
+    described = {**dataclasses.asdict(settings), "network": as_asked(settings.network)}
+    asked = {"format": FORMAT, **described, "operator": fingerprint(operator)}
     if settings.kind == "diffusion" and not keep_levels:
         settings = _reaching(settings, conditional)
     network_settings = settings.network

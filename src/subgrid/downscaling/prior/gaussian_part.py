@@ -32,6 +32,10 @@ MOST_VALUES = 2**26
 """From which a spectrum is found, evenly over the archive: 256 MiB, 16384 fields of 64 × 64."""
 IMAGES = 8
 """Of every field under other symmetries than shifts, at most, for a spectrum: more tell little that is new."""
+SAMPLES = 4
+"""Fields for each value of channels and axes that shifts do not leave alone, of which a spectrum has the covariances:
+with fewer the smallest of their variances would be far too small. One value has no covariance, and asks for no number.
+"""
 STRETCHES = 64
 """Chunks of an archive on disk that those fields come from, or more where a chunk holds few: the archive is seen in all
 its parts, and no more of it is read than that."""
@@ -61,6 +65,11 @@ def fit_gaussian_part(fields: Float[np.ndarray, "n channel *space"], *, along: t
     return fit_gaussian_prior(kept, _n_components(_evenly(kept, FOR_CHOICE).reshape(-1, size)))
 
 
+def _rows(shape: tuple[int, ...], along: tuple[int, ...]) -> int:
+    """Values of a field (channel, *space) at one place along these axes."""
+    return math.prod(n for axis, n in enumerate(shape) if axis - 1 not in along)
+
+
 def gaussian_part_of(fields: Fields, standardiser: Standardiser, training: TrainingSettings) -> GaussianPrior:
     """N(m, Σ) of the fields of a training: of an archive on disk `MOST_FIELDS` of them, of one in memory what is used.
 
@@ -68,7 +77,8 @@ def gaussian_part_of(fields: Fields, standardiser: Standardiser, training: Train
         fields: (n, channel, *space), physical units, or `StreamedFields`.
         standardiser: physical ↔ normalised.
         training: says whether translations, or which symmetries, change nothing: along axes of which all shifts do the
-            Gaussian has the fields' spectrum, else their components; under symmetries, those of random images.
+            Gaussian has the fields' spectrum, if there are `SAMPLES` fields for each value of the other axes, else
+            their components; under symmetries, those of random images.
 
     Returns:
         The Gaussian, of normalised fields, as of `fit_gaussian_part`.
@@ -76,9 +86,12 @@ def gaussian_part_of(fields: Fields, standardiser: Standardiser, training: Train
     Examples:
         >>> gaussian = gaussian_part_of(fields, standardiser_of(fields), TrainingSettings())
     """
-    along = invariant_axes(training, fields.shape[2:])
+    along, on_disk = invariant_axes(training, fields.shape[2:]), isinstance(fields, StreamedFields)
+    n = min(fields.shape[0], MOST_FIELDS) if on_disk else fields.shape[0]
+    if n < SAMPLES * (_rows(fields.shape[1:], along) - 1):
+        along = ()
     most = max(MOST_FIELDS, MOST_VALUES // math.prod(fields.shape[1:])) if along else MOST_FIELDS
-    few = stretches(fields, MOST_FIELDS) if isinstance(fields, StreamedFields) else _evenly(fields, most)
+    few = stretches(fields, MOST_FIELDS) if on_disk else _evenly(fields, most)  # pyright: ignore[reportArgumentType]
     normalised = np.asarray(standardiser.normalise(jnp.asarray(few), few.ndim - 2))
     if training.symmetries is not None:
         size = min(most, max(MOST_FIELDS, IMAGES * len(few)))
@@ -102,8 +115,9 @@ def invariant_axes(training: TrainingSettings, space: tuple[int, ...]) -> tuple[
     group = symmetries_of(training, space)
     if group is None:
         return ()
-    steps = zip(group.parts, group.strides, space, strict=True)
-    return tuple(axis for axis, (parts, stride, n) in enumerate(steps) if stride == 1 and parts == n)
+    first = len(space) - len(group.parts)  # groups act on the last axes
+    steps = enumerate(zip(group.parts, group.strides, space[first:], strict=True), first)
+    return tuple(axis for axis, (parts, stride, n) in steps if stride == 1 and parts == n)
 
 
 def _images(

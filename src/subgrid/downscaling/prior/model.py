@@ -10,7 +10,7 @@ import dataclasses
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -24,7 +24,7 @@ from subgrid.diffusion.gaussian_prior import GaussianPrior
 from subgrid.diffusion.modewise import ModewiseRefined, modewise_loss
 from subgrid.diffusion.objective import Quantile, denoising_loss, karras_weight, log_uniform_levels
 from subgrid.downscaling.prior.gaussian_part import blank_gaussian_part, gaussian_part_of
-from subgrid.downscaling.prior.noise_range import worth_learning
+from subgrid.downscaling.prior.noise_range import ENOUGH, leading_std, worth_learning
 from subgrid.downscaling.prior.training import (
     Fields,
     TrainingFields,
@@ -71,7 +71,8 @@ class PriorSettings:
             mode by mode by the Gaussian part, which the network then refines (`ModewiseRefined`).
 
     Raises:
-        ValueError: for widths or numbers below 1, and noise levels that do not rise from above 0.
+        ValueError: for widths or numbers below 1, noise levels that do not rise from above 0, and a preconditioning of
+            neither kind.
     """
 
     n_channels: int
@@ -90,6 +91,9 @@ class PriorSettings:
     def __post_init__(self):
         require_at_least(1, self, "n_channels", "space", "channels", "n_blocks", "patch")
         require_levels(self)
+        if self.preconditioning not in get_args(Preconditioning):
+            kinds = " or ".join(map(repr, get_args(Preconditioning)))
+            raise ValueError(f"preconditioning must be {kinds}, got {self.preconditioning!r}.")
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,23 @@ def build_denoiser(
         return Preconditioned(build_network(settings, settings.n_channels, key=key))
     if gaussian is None:
         raise ValueError("preconditioning = 'gaussian' needs the Gaussian of the fields.")
-    return ModewiseRefined(gaussian, build_network(settings, 2 * settings.n_channels, key=key))
+    network = build_network(settings, 2 * settings.n_channels, key=key)
+    return ModewiseRefined(gaussian, network, highest=_highest(gaussian))
+
+
+def _highest(gaussian: GaussianPrior) -> float:
+    """Level up to which a network that refines a Gaussian is used, with what rounding a grid of levels may add."""
+    return ENOUGH * leading_std(gaussian) * (1 + 1e-5)
+
+
+def as_asked(settings: PriorSettings) -> dict[str, Any]:
+    """Settings as a training keeps them, to go on with the same: what earlier versions did not have is left out where
+    it says what they did.
+    """
+    described = dataclasses.asdict(settings)
+    if settings.preconditioning == "variance":
+        del described["preconditioning"]
+    return described
 
 
 @eqx.filter_jit  # one compilation for all weights, not one for each shape
@@ -179,7 +199,8 @@ def train_prior(
         training: how long and how fast.
         folder: of the model.
         noise_levels: u → σ, by default log-uniform over the settings' range; where the network refines a Gaussian, over
-            the part of it that is `worth_learning`, which the prior's settings then say.
+            the part of it that is `worth_learning`: the prior's settings then say the smallest level, and above the
+            largest it is the Gaussian.
         report: `report(step, metrics)`, called after each dispatch.
         key: of weights, batches and noise.
 
@@ -196,10 +217,11 @@ def train_prior(
     """
     standardiser = standardiser_of(fields)
     gaussian = gaussian_part_of(fields, standardiser, training)  # first: what fails here fails at once
+    asked, trained_range = settings, (settings.sigma_min, settings.sigma_max)
     if settings.preconditioning == "gaussian" and noise_levels is None:
-        low, high = worth_learning(gaussian, (settings.sigma_min, settings.sigma_max))
-        settings = dataclasses.replace(settings, sigma_min=low, sigma_max=high)
-    levels = noise_levels or log_uniform_levels(settings.sigma_min, settings.sigma_max)
+        trained_range = worth_learning(gaussian, trained_range)
+        settings = dataclasses.replace(settings, sigma_min=trained_range[0])
+    levels = noise_levels or log_uniform_levels(*trained_range)
     untrained = build_denoiser(settings, gaussian, key=substream(key, "network"))
 
     def loss(part, batch, key):
@@ -209,7 +231,7 @@ def train_prior(
         return denoising_loss(denoiser, batch, noise_levels=levels, weight=karras_weight(), key=key)
 
     quantiles = [float(f"{float(levels(jnp.asarray(u))):.5g}") for u in (0.1, 0.5, 0.9)]
-    origin = {"format": FORMAT, "prior": dataclasses.asdict(settings), "noise levels": quantiles}
+    origin = {"format": FORMAT, "prior": as_asked(asked), "noise levels": quantiles}
     options = {"origin": origin, "folder": folder, "report": report, "key": key}
     trained = train_on_fields(_trained(untrained), loss, TrainingFields(fields, standardiser), training, **options)
     prior = Prior(settings, _with_trained(untrained, trained), standardiser, gaussian)
@@ -224,7 +246,7 @@ def _trained(denoiser: Preconditioned | ModewiseRefined) -> eqx.Module:
 
 def _with_trained(denoiser: Preconditioned | ModewiseRefined, part: eqx.Module) -> Preconditioned | ModewiseRefined:
     if isinstance(denoiser, ModewiseRefined):
-        return ModewiseRefined(denoiser.base, part)
+        return ModewiseRefined(denoiser.base, part, highest=denoiser.highest)
     assert isinstance(part, Preconditioned)
     return part
 
@@ -290,7 +312,7 @@ def load_prior(folder: str | Path) -> Prior:
     arrays, static = eqx.partition(like, eqx.is_array)
     part, standardiser, gaussian = eqx.combine(load_weights(Path(folder) / "weights", like=arrays), static)
     if isinstance(untrained, ModewiseRefined):
-        untrained = ModewiseRefined(gaussian, untrained.network)
+        untrained = ModewiseRefined(gaussian, untrained.network, highest=_highest(gaussian))
     return Prior(settings, _with_trained(untrained, part), standardiser, gaussian)
 
 

@@ -5,6 +5,7 @@ RUN/perfect/FACTOR.UPSAMPLER.npz  the same, of reference fields
 """
 
 from collections.abc import Callable
+from functools import lru_cache, partial
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -16,12 +17,20 @@ from subgrid.downscaling.prior.novelty import outside
 from subgrid.downscaling.upsampling.guided import DiffusionUpsampler
 from subgrid.downscaling.upsampling.particles import sample_with_diagnostics
 from subgrid.experiments.navier_stokes.debiasing import read_debiased
-from subgrid.experiments.navier_stokes.methods import DETERMINISTIC, PARTICLES_SHARE, methods_of, upsamplers_of
+from subgrid.experiments.navier_stokes.methods import (
+    DETERMINISTIC,
+    PARTICLES_SHARE,
+    Method,
+    methods_of,
+    upsamplers_of,
+)
 from subgrid.experiments.navier_stokes.models import open_upsampler
 from subgrid.experiments.navier_stokes.run import NavierStokesRun
 from subgrid.runs.stage import Update
 from subgrid.types import Upsampler
 
+KEPT_OPEN = 4
+"""Upsamplers at a time: of one factor, and some of the next."""
 Tell = Callable[[int, int], None]
 Drawn = dict[str, np.ndarray]
 
@@ -51,11 +60,14 @@ def perfect_paths(run: NavierStokesRun) -> list[Path]:
 def downscale(run: NavierStokesRun, update: Update) -> None:
     """Members of debiased fields, which have no truth."""
     factors, methods = run.config.navier_stokes.factors, methods_of(run.config)
+    opened = lru_cache(KEPT_OPEN)(partial(open_upsampler, run))  # one for all debiasers: compiled once
     for i, (factor, method) in enumerate((f, m) for f in factors for m in methods):
         path, tell = unpaired_path(run.folder, factor, method.name), _teller(update, i, len(factors) * len(methods))
         if not path.exists():
             tell(method.name, factor)(0, 1)
-            write_arrays(_unpaired(run, factor, method.debiaser, method.upsampler, tell(method.name, factor)), path)
+            write_arrays(
+                _unpaired(run, factor, method, opened(method.upsampler, factor), tell(method.name, factor)), path
+            )
     update(1000 * len(factors) * len(methods), 1000 * len(factors) * len(methods))
 
 
@@ -82,12 +94,11 @@ def unpaired_cases(run: NavierStokesRun) -> np.ndarray:
     return draw_conditions(len(run.coarse.held_out), run.config.evaluation.n_unpaired, key=key)
 
 
-def _unpaired(run: NavierStokesRun, factor: int, debiaser: str, upsampler: str, tell: Tell) -> Drawn:
-    chosen = _share(unpaired_cases(run), upsampler)
-    targets = read_debiased(run, factor, debiaser)[chosen]
-    opened = open_upsampler(run, upsampler, factor)
+def _unpaired(run: NavierStokesRun, factor: int, method: Method, opened: Upsampler, tell: Tell) -> Drawn:
+    chosen = _share(unpaired_cases(run), method.upsampler)
+    targets = read_debiased(run, factor, method.debiaser)[chosen]
     where = _inputs_outside(run, opened, targets)
-    drawn = _sample(run, opened, upsampler, targets, run.config.evaluation.unpaired_members, "ensemble", tell)
+    drawn = _sample(run, opened, method.upsampler, targets, run.config.evaluation.unpaired_members, "ensemble", tell)
     return {"conditions": chosen, **drawn, **where}
 
 
