@@ -128,11 +128,16 @@ def archives(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def model(archives, tmp_path_factory) -> Path:
-    """A model of both archives, its guided prior trained for twenty steps."""
+    """A model of both archives, its guided prior trained for twenty steps; fitted by the worker that asks first."""
     from subgrid import fit
+    from subgrid.downscaling.model.folder import is_finished
 
-    folder = tmp_path_factory.mktemp("models") / "model"
+    from .cases import shared_folder
+
     network = {"channels": (16,), "n_blocks": 1, "n_steps": 20, "batch_size": 8, "steps_per_dispatch": 10}
     given = {"prior": "network", "debias_options": {"n_quantiles": 10}, "progress": False}
-    fit(archives / "fine.nc", archives / "coarse.nc", folder=folder, key=0, **network, **given)
-    return folder
+    shared, lock = shared_folder(tmp_path_factory)
+    with lock:
+        if not is_finished(shared / "plain"):
+            fit(archives / "fine.nc", archives / "coarse.nc", folder=shared / "plain", key=0, **network, **given)
+    return shared / "plain"

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from subgrid.cli.main import run
@@ -51,11 +53,15 @@ def sketched() -> Iterator[None]:
     Tests of `report` and of the figures of an experiment draw some as they are.
     """
 
-    def save(figure: Figure, target: io.BytesIO, **options) -> None:
-        figure.set_layout_engine("none")
-        whole(figure, target, **options | {"dpi": 30})
+    canvases = {"png": FigureCanvasAgg, "svg": FigureCanvasSVG}
 
-    whole = Figure.savefig
+    def save(figure: Figure, target: io.BytesIO, *, format: str, metadata: dict | None = None, **_) -> None:
+        # `Figure.savefig` draws twice, the first time only to lay out.
+        figure.set_layout_engine("none")
+        dpi, figure.dpi = figure.dpi, 30
+        getattr(canvases[format](figure), f"print_{format}")(target, metadata=metadata)
+        figure.dpi = dpi
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Figure, "savefig", save)
         yield

@@ -198,6 +198,7 @@ def test_fields_are_normalised_by_the_moments_of_their_archive(trained):
     np.testing.assert_allclose(restored, FINE.mean(), rtol=1e-5)
 
 
+@pytest.mark.slow  # a third training; the game of test_adversarial.py is stopped by the same code
 def test_a_training_that_diverges_is_stopped_and_named(tmp_path):
     with pytest.raises(TrainingDiverged, match="became"):
         train(tmp_path, dataclasses.replace(TINY, learning_rate=1e30))

@@ -31,7 +31,7 @@ SOURCE = np.array([[1.0, 0.6], [0.6, 1.0]])
 TARGET = np.array([[2.0, -0.5], [-0.5, 0.5]])
 OPERATOR = Subsample((16,), 4)
 TINY = FlowAlignmentSettings(
-    GlowSettings(n_levels=2, n_steps=1, filters=4, patch=4),
+    GlowSettings(n_levels=1, n_steps=1, filters=4, patch=4),
     CriticSettings(channels=4, patch=4, n_levels=0),
     n_steps=6,
     batch_size=4,
@@ -235,7 +235,7 @@ def test_training_by_likelihood_comes_near_to_the_entropy(tmp_path):
     assert own - 0.03 < found <= own + 1e-3
 
 
-@pytest.mark.slow  # a second training; that of the cycleGAN is stopped by the same code
+@pytest.mark.slow  # a second training; the game of test_adversarial.py is stopped by the same code
 def test_a_training_that_diverges_is_stopped_and_named(tmp_path):
     with pytest.raises(TrainingDiverged, match="became"):
         train(tmp_path, dataclasses.replace(TINY, learning_rate=1e30))

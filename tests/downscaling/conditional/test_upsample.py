@@ -68,7 +68,7 @@ def test_an_untrained_model_draws_the_gaussian_posterior_in_physical_units(name,
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", few(CASES, 2))
+@pytest.mark.parametrize("name", few(CASES))  # means: test_flow.py, test_refinement.py
 def test_draws_keep_to_y_for_any_weights(name, kind):
     operator, n_channels = CASES[name]
     *_, y = physical(name)
