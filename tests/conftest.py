@@ -67,8 +67,8 @@ def pytest_sessionfinish():
     gc.freeze()  # pytest's last collections, of a process that ends, have nothing to look through
 
 
-MEMORY = 1.5e9
-"""Bytes of a process above which it drops its compiled programs: they, and their memory maps, live as long as it does.
+MEMORY = 1.4e9
+"""Bytes of its own, files apart that workers share, above which a process drops its compiled programs: they, and their memory maps, live as long as it does.
 Two workers and what a test starts stay below 4 GB, and far from the 65530 maps past which XLA crashes on Linux."""
 
 
@@ -80,7 +80,7 @@ def bounded_memory():
         from jax._src.interpreters import mlir
 
         getattr(mlir.make_ir_context, "cache_clear", lambda: None)()
-    if sys.platform == "linux" and _resident() > MEMORY:
+    if sys.platform == "linux" and _own() > MEMORY:
         import jax  # only here: the environment above is read when jax is imported
 
         jax.clear_caches()
@@ -88,9 +88,9 @@ def bounded_memory():
         ctypes.CDLL(None).malloc_trim(0)  # or glibc keeps what is free
 
 
-def _resident() -> int:
-    pages = Path("/proc/self/statm").read_text().split()[1]
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+def _own() -> int:
+    _, resident, shared, *_ = map(int, Path("/proc/self/statm").read_text().split())
+    return (resident - shared) * os.sysconf("SC_PAGE_SIZE")
 
 
 # What imports jax is imported in the fixtures alone: the environment above is read when jax is imported.

@@ -54,23 +54,13 @@ def same(a, b):
         np.testing.assert_array_equal(x, y)
 
 
-class Stop(Exception):
-    pass
+GAUSSIAN = dataclasses.replace(SETTINGS, preconditioning="gaussian")
+"""Of waves of one wavenumber and any phase: the Gaussian has two components of variance 8, and nothing beside them."""
 
 
-def test_what_refines_the_gaussian_goes_on_to_the_same_bits_and_is_loaded(tmp_path):
-    """Waves of one wavenumber and any phase: on a circle, which is no Gaussian, and nothing beside it."""
-    settings = dataclasses.replace(SETTINGS, preconditioning="gaussian")
-    training, stops = dataclasses.replace(TRAINING, checkpoint_every=20), [40]
-
-    def stop(step, metrics):
-        if step in stops:
-            raise Stop(stops.pop())
-
-    with pytest.raises(Stop):
-        train_prior(FIELDS, settings, training, folder=tmp_path / "model", report=stop, key=jr.key(0))
-    prior = train_prior(FIELDS, settings, training, folder=tmp_path / "model", report=stop, key=jr.key(0))
-    same(train_prior(FIELDS, settings, training, folder=tmp_path / "other", key=jr.key(0)), prior)
+def test_what_refines_the_gaussian_is_loaded_as_it_was_trained(tmp_path):
+    training = dataclasses.replace(TRAINING, n_steps=20)
+    prior = train_prior(FIELDS, GAUSSIAN, training, folder=tmp_path / "model", key=jr.key(0))
     loaded = load_prior(tmp_path / "model")
     assert loaded.settings == prior.settings
     assert (loaded.settings.sigma_min, loaded.settings.sigma_max) == (pytest.approx(0.35, abs=0.01), 10.0)  # √8/8
@@ -81,6 +71,24 @@ def test_what_refines_the_gaussian_goes_on_to_the_same_bits_and_is_loaded(tmp_pa
     np.testing.assert_array_equal(found, eqx.filter_jit(prior.denoiser)(x, jnp.asarray(0.5)))
     modes = np.abs(np.fft.rfft(found[0]))
     assert np.delete(modes, 1).max() < 1e-4 * modes[1]
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.mark.slow  # of the same loop as every training
+def test_what_refines_the_gaussian_goes_on_to_the_same_bits(tmp_path):
+    training, stops = dataclasses.replace(TRAINING, checkpoint_every=20), [40]
+
+    def stop(step, metrics):
+        if step in stops:
+            raise Stop(stops.pop())
+
+    with pytest.raises(Stop):
+        train_prior(FIELDS, GAUSSIAN, training, folder=tmp_path / "model", report=stop, key=jr.key(0))
+    prior = train_prior(FIELDS, GAUSSIAN, training, folder=tmp_path / "model", report=stop, key=jr.key(0))
+    same(train_prior(FIELDS, GAUSSIAN, training, folder=tmp_path / "other", key=jr.key(0)), prior)
 
 
 def test_a_training_of_an_earlier_version_goes_on():
