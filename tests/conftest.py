@@ -68,8 +68,9 @@ def pytest_sessionfinish():
 
 
 MEMORY = 1.4e9
-"""Bytes of its own, files apart that workers share, above which a process drops its compiled programs: they, and their memory maps, live as long as it does.
-Two workers and what a test starts stay below 4 GB, and far from the 65530 maps past which XLA crashes on Linux."""
+"""Bytes of its own, files apart that workers share, above which a process drops its compiled programs: they, and their
+memory maps, live as long as it does. Two workers and what a test starts stay below 4 GB, and far from the 65530 maps
+past which XLA crashes on Linux."""
 
 
 @pytest.fixture(autouse=True, scope="module")
