@@ -147,11 +147,16 @@ def step_of_parts(parts: Sequence[tuple[xr.Dataset, str, str]]) -> CutStep | Non
 
 def has_dates(dataset: xr.Dataset, variable: str) -> bool:
     """Whether a variable has a date for each of its fields; times that are numbers are none."""
+    return dated_by(dataset, variable) is not None
+
+
+def dated_by(dataset: xr.Dataset, variable: str) -> str | None:
+    """The coordinate that holds the date of each field of a variable; None for a variable without dates."""
     try:
         found = _axis(dataset, variable, variable)
     except DataError:
-        return False
-    return found is not None and is_dated(dataset[found[1]].variable)
+        return None
+    return found[1] if found is not None and is_dated(dataset[found[1]].variable) else None
 
 
 def _own_stamps(dataset: xr.Dataset, variable: str, file: str) -> np.ndarray | None:

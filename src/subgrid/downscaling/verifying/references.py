@@ -16,6 +16,7 @@ from subgrid.data.grids.positions import listed_position
 from subgrid.data.plain import as_dataset
 from subgrid.data.pooling.pooling import NOTES, notes_of
 from subgrid.data.sources.sources import Source, SourceFile, read_sources
+from subgrid.data.times.ends import stamped_at_end
 from subgrid.data.times.stamps import has_dates, with_canonical_times
 from subgrid.data.times.steps import Step
 from subgrid.data.variables.quantities import QUANTITY_ATTRIBUTE, describe
@@ -165,16 +166,20 @@ def _climate(source: Source, said: str, chosen: str, given: Variable, step: Step
 def _listed(file: SourceFile, chosen: str, given: Variable) -> xr.DataArray:
     """Of stations, or fields without dates: missing values, stamps and units as in archives, dimensions as they are."""
     dataset, notes = file.dataset, list(file.notes)
-    packing, lengths = packing_of(dataset[chosen]), None
+    packing, lengths, at_end = packing_of(dataset[chosen]), None, None
     if has_dates(dataset, chosen) and chosen != TRUTH and not _has_numbers_too(dataset, chosen):
         stamped = with_canonical_times(dataset, chosen, file=file.name)
+        units = str(file.dataset[chosen].attrs.get("units", ""))
+        at_end = stamped_at_end(file.dataset[chosen], units, bounded=stamped.bounded)
         dataset, lengths, notes = stamped.dataset, stamped.lengths, [*notes, *stamped.notes]
     field = dataset[chosen] if dataset[chosen].chunks is not None else dataset[chosen].chunk()
     if given.units is not None:
         field = field.assign_attrs({**field.attrs, "units": given.units})
     described = describe(field, quantity=given.quantity or (None if has_dates(file.dataset, chosen) else "other"))
     known = described if described.kind.units is not None and str(field.attrs.get("units", "")).strip() else None
-    values, stored, missing = canonical_values(field, packing, given, known, file=file.name, lengths=lengths)
+    values, stored, missing = canonical_values(
+        field, packing, given, known, file=file.name, lengths=lengths, at_end=at_end
+    )
     values = values if known is not None else values.assign_attrs({QUANTITY_ATTRIBUTE: "other"})
     values.encoding = {**field.encoding, STORED: [stored], NOTES: (*notes, *missing)}
     return values
