@@ -208,3 +208,44 @@ def test_what_readers_of_grib_say_of_stamps_holds_for_both_sides():
     )
     means = {"tas": (("time", "realization", "station"), of_day[:, None, 0, :3], {"units": "K"})}
     assert error(xr.Dataset(means, {"time": days, **at}), points, step="day") < 1e-4
+
+
+def test_a_single_time_is_averaged_no_more_than_what_says_its_step():
+    days, edges = pd.date_range("2001-01-01", "2001-03-31"), pd.date_range("2001-02-01", periods=2, freq="MS")
+    truth = drawn(len(days))
+    february = truth[days.month == 2].mean(0, dtype=np.float64, keepdims=True).astype(np.float32)
+    bounded = at_ends(february, edges)
+    assert error(bounded, reference_of(truth, days), step="month") < 1e-4  # 280 K in 32 bits
+    alone = "has one time, and nothing says that it is a monthly value"
+    with pytest.raises(DataError, match=f"ensemble: tas {alone}"):
+        error(bounded.drop_vars("time_bnds"), reference_of(truth, days), step="month")
+    with pytest.raises(DataError, match=f"ensemble: tas {alone}"):  # a day, as its bounds say
+        error(at_ends(truth[31:32], days[31:33]), reference_of(truth, days), step="month")
+    daily, single = ensemble_of(truth[:, None], days), bounded.isel(realization=0)
+    assert error(daily, single, step="month") < 1e-4
+    with pytest.raises(DataError, match=f"reference: tas {alone}"):
+        error(daily, single.drop_vars("time_bnds"), step="month")
+
+
+@pytest.mark.parametrize("side", ["ensemble", "reference"])
+def test_hours_become_maxima_on_both_sides_if_one_of_them_says_so(side):
+    times = pd.date_range("2001-01-01", periods=72, freq="h")
+    truth = drawn(72) + np.cos(np.arange(72, dtype=np.float32))[:, None, None]
+    methods = {"cell_methods": "time: maximum"}
+    ensemble = ensemble_of(truth[:, None], times, **(methods if side == "ensemble" else {}))
+    reference = reference_of(truth, times, **(methods if side == "reference" else {}))
+    found = verify(ensemble, reference, progress=False, paired=True, step="day")
+    assert value(found, "MAE of the mean") == 0
+    assert sum("daily maxima" in note for note in found.notes) == 2
+    other = {"ensemble": reference, "reference": ensemble}[side]
+    other.tas.attrs["cell_methods"] = "time: mean"
+    with pytest.raises(DataError, match=r"holds (maxima|means).*'time: m.*'time: m.*not of one kind"):
+        error(ensemble, reference, step="day")
+
+
+def test_days_that_are_maxima_by_name_make_maxima_of_the_hours_of_a_reference_of_another_name():
+    times, days = pd.date_range("2001-01-01", periods=72, freq="h"), pd.date_range("2001-01-01", periods=3)
+    truth = drawn(72)
+    of_day = truth.reshape(3, 24, *truth.shape[1:]).max(1)
+    ensemble = ensemble_of(of_day[:, None], days).rename(tas="tasmax")
+    assert error(ensemble, reference_of(truth, times, name="t2m"), step="day", variables={"tasmax": "t2m"}) == 0

@@ -72,6 +72,13 @@ class Stamped:
     dim: str | None = None
     bounded: bool = False
 
+    @property
+    def only_length(self) -> float | None:
+        """Days that a single time is for, where that is known; None for several, whose distance tells."""
+        if self.lengths is None or self.dataset.sizes.get("time") != 1:
+            return None
+        return float(np.ravel(self.lengths)[0])
+
 
 def with_canonical_times(dataset: xr.Dataset, variable: str, *, file: str, step: CutStep | None = None) -> Stamped:
     """A variable with the dimension "time" and a date for each, in the middle of its interval where that is long.

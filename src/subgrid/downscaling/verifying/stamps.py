@@ -2,7 +2,7 @@
 
 import xarray as xr
 
-from subgrid.data.checks.fills import STORED, Stored
+from subgrid.data.checks.fills import STEP_DAYS, STORED, Stored
 from subgrid.data.checks.missing import packing_of
 from subgrid.data.fields import sample_dims
 from subgrid.data.times.ends import stamped_at_end
@@ -47,4 +47,5 @@ def with_stamps(
     at_end = stamped_at_end(array, str(array.attrs.get("units", "")), bounded=found.bounded)
     # Fill values of ensembles are not looked for: what is missing in them is NaN.
     result.encoding = {**array.encoding, STORED: [Stored(None, packing_of(array), None, True, at_end)]}
+    result.encoding |= {} if found.only_length is None else {STEP_DAYS: found.only_length}
     return result, found.notes
