@@ -6,7 +6,7 @@ from subgrid.data.checks.fills import STEP_DAYS, STORED, Stored
 from subgrid.data.checks.missing import packing_of
 from subgrid.data.fields import sample_dims
 from subgrid.data.times.ends import stamped_at_end
-from subgrid.data.times.given_bounds import bounds_of
+from subgrid.data.times.given_bounds import time_bounds_of
 from subgrid.data.times.stamps import dated_by, with_canonical_times
 
 WRITTEN = "subgrid_version"
@@ -37,7 +37,7 @@ def with_stamps(
     lead = [d for d in sample_dims(array) if d not in members]
     if when is None or len(lead) > 1 or dataset[when].ndim > 1:  # dates beside numbers, as of forecasts
         return array, ()
-    if WRITTEN in dataset.attrs and bounds_of(dataset, when)[0] is None:
+    if WRITTEN in dataset.attrs and time_bounds_of(dataset, when)[0] is None:
         return array, ()
     found = with_canonical_times(dataset, name, file=source)
     own, times = dataset[when], found.dataset["time"].values
