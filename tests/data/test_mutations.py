@@ -102,7 +102,7 @@ MUTATIONS = [
              test_quantities.test_a_temperature_may_be_a_difference_of_two,
              {"attributes": {"long_name": "diurnal temperature range"}, "quantity": "temperature range"}),
     # Times.
-    Mutation("bounds of times are ignored", "times.stamps", "_bounds_of", answering(None),
+    Mutation("bounds of times are ignored", "times.stamps", "time_bounds_of", answering((None, [])),
              test_stamps.test_daily_stamps_move_only_where_they_lie_outside_their_day),
     Mutation("any bounds are believed", "times.stamps", "_require_near", answering(None),
              test_stamps.test_stamps_far_from_their_bounds_name_both_readings),

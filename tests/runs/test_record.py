@@ -78,6 +78,24 @@ def test_what_differs_is_named(values, inputs, difference):
     assert MADE.difference(values, inputs) == difference
 
 
+def test_paths_that_went_up_are_those_without(tmp_path):
+    up, plain = (f"{tmp_path}/{path}" for path in ("runs/../archive/tas_*.nc", "archive/tas_*.nc"))
+    values = {"functions.digits": f"{tmp_path}/runs/../digits", "names": ["a", "b"]}
+    made = Record("data", values, {"fine": {up.replace("*", "1"): "a", up.replace("*", "2"): "b"}})
+    now = {**values, "functions.digits": f"{tmp_path}/digits"}
+    assert made.difference(now, {"fine": {plain: ""}}) is None  # the archive is not there any more
+    assert made.has_values_of(replace(made, values=now))
+    assert "from another file" in str(made.difference(now, {"fine": {f"{tmp_path}/other/tas_*.nc": ""}}))
+    there = {plain.replace("*", "1"): "a", plain.replace("*", "2"): "x"}
+    assert made.difference(now, {"fine": there}) == f"from {tmp_path}/archive/tas_2.nc as it was before, which has " + (
+        "changed since"
+    )
+    other = {**values, "functions.digits": f"{tmp_path}/runs/digits"}
+    assert "with functions.digits" in str(made.difference(other, {}))
+    url = {"fine": {"https://host/a/../b.nc": "a"}}
+    assert Record("data", {}, url).difference({}, {"fine": {"https://host/b.nc": ""}}) is not None  # as it is
+
+
 def test_a_record_that_cannot_be_read_is_refused_where_it_counts_and_passed_where_it_is_listed(tmp_path):
     write_record(tmp_path, MADE)
     write_record(tmp_path, replace(MADE, stage="debias", finished=True, seconds=3.0))

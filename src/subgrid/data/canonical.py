@@ -310,6 +310,8 @@ def field_of(
     on_grid = on_canonical_grid(stamped.dataset, old, file=file)
     placed = on_grid.dataset
     notes += [*merged, *stamped.notes, *on_grid.notes]
+    if given.cell_methods is not None:
+        placed[old].attrs["cell_methods"] = given.cell_methods
     if given.units is not None:
         placed[old].attrs["units"] = given.units
         notes.append(f"{new}: units {units!r} in the file, {given.units!r} as given")
@@ -336,9 +338,8 @@ def field_of(
         every = step_name(float(np.mean(stamped.lengths)))
         notes.append(f"{new}: {given.units or units!r} are amounts of each time step ({every}), not running totals")
     label, single = member_label(file, dataset), single_member(dataset)
-    return ClimateField(
-        file, new, units, label, placed, described, tuple(notes), single, stored, given.units, given.names
-    )
+    told = (single, stored, given.units, given.names, stamped.only_length)
+    return ClimateField(file, new, units, label, placed, described, tuple(notes), *told)
 
 
 def canonical_values(

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from subgrid.data.store import ZARR_MARKS, OutputExists, write_json
+from subgrid.runs.config import absolute
 
 FOLDER = "records"
 SAMPLE = 2**16
@@ -60,15 +61,31 @@ class Record:
         for key, value in values.items():
             if key not in self.values:
                 return f"by a version that had no {key}"
-            if self.values[key] != value:
+            if _tidy(self.values[key]) != _tidy(value):
                 return f"with {key} = {self.values[key]!r}, not {value!r}"
         keys = dict.fromkeys([*inputs, *self.inputs])
         found = (_other_files(key, self.inputs.get(key, {}), inputs.get(key, {}), key in inputs) for key in keys)
         return next((each for each in found if each is not None), None)
 
+    def has_values_of(self, other: "Record") -> bool:
+        """Whether the values are those of another record, whatever way its paths are written."""
+        return {key: _tidy(value) for key, value in self.values.items()} == {
+            key: _tidy(value) for key, value in other.values.items()
+        }
+
+
+def _tidy(value: Any) -> Any:
+    """A value with its paths without "..", as earlier versions wrote them: they name what they named."""
+    if isinstance(value, list | tuple):
+        return [_tidy(each) for each in value]
+    if not isinstance(value, str) or "://" in value or ".." not in Path(value).parts:
+        return value
+    return absolute(value, Path())
+
 
 def _other_files(key: str, before: Mapping[str, str], now: Mapping[str, str], named: bool) -> str | None:
     """How something was made, if from files of other contents than those that a key names now; paths do not count."""
+    before, now = ({_tidy(path): content for path, content in files.items()} for files in (before, now))
     if sorted(before.values()) == sorted(now.values()):
         return None
     if named and not any(now.values()):  # what is not there any more cannot be compared, and need not

@@ -109,7 +109,7 @@ def _planned(run: Run, stage: Stage, fresh: Record, decisive: set[str]) -> Plann
     if not record.finished:
         begun = any(_holds_something(folder / part) for part in kept)
         return Planned(stage, "remake" if stage.if_changed == "remake" else "go on" if begun else "make", on)
-    same, all_there = record.values == fresh.values, len(there) == len(stage.parts)
+    same, all_there = record.has_values_of(fresh), len(there) == len(stage.parts)
     if not all_there or (same and not stage.whole(run)):  # what is not whole yet has grown, and what was made stays
         return Planned(stage, "make", fresh)
     if stage.if_changed == "remake" and record.needs != fresh.needs:

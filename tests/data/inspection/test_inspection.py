@@ -183,6 +183,36 @@ def test_a_file_without_any_value_is_a_gap_beside_others_and_a_fault_alone(tmp_p
     assert "tas holds no value at all, only NaN" in inspect(fine, tmp_path / "all").problems[0]
 
 
+def test_a_member_without_any_value_is_a_fault_beside_others(tmp_path):
+    fine, coarse = archive(n_times=8), archive(n_times=8, lat=np.arange(36, 43, 3.0), lon=np.arange(-9, 4, 4.0))
+    hollow = coarse.where(False)
+    coarse.to_netcdf(tmp_path / "tas_r1i1p1.nc")
+    hollow.to_netcdf(tmp_path / "tas_r2i1p1.nc")
+    assert "tas_r2i1p1.nc: tas holds no value at all, only NaN" in inspect(fine, tmp_path / "tas_*.nc").problems[0]
+    with pytest.raises(DataError):  # no advice would help
+        check_climate(open_climate(tmp_path / "tas_*.nc"), gaps="drop")
+    (tmp_path / "tas_r2i1p1.nc").unlink()
+    for k, data in enumerate((hollow, coarse)):  # the first half alone lacks values of this member
+        data.isel(time=slice(4 * k, 4 * k + 4)).to_netcdf(tmp_path / f"tas_r2i1p1_{k}.nc")
+    found = inspect(fine, tmp_path / "tas_*.nc")
+    assert found.problems == ()
+    assert found.fit is not None
+    assert found.fit.gaps == ("drop",)
+    assert check_climate(open_climate(tmp_path / "tas_*.nc"), gaps="drop").sizes["time"] == 4
+
+
+def test_what_is_only_looked_at_is_said_to_be_so(monkeypatch):
+    monkeypatch.setattr("subgrid.data.inspection.variable_reports.WHOLE_BELOW", 0)
+    data = archive(n_times=400)
+    data.tas[:100] = np.nan
+    (said,) = inspect(data).files[0].advice
+    assert "(3 such times of the 9 times looked at)" in said  # 0, 49 and 99
+    (problem,) = inspect(data.where(False)).problems
+    assert "tas holds no value, only NaN, at any of the 9 times looked at" in problem
+    (whole,) = inspect(data, values=True).files[0].advice
+    assert "(100 such times)" in whole
+
+
 def test_one_season_year_is_said_to_be_too_few_for_a_fit(tmp_path):
     coarse = archive(n_times=12, lat=np.arange(36, 43, 3.0), lon=np.arange(-9, 4, 4.0))
     for n, told in ((12, True), (400, False)):

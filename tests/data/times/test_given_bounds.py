@@ -69,6 +69,36 @@ def test_a_missing_pair_lies_between_its_neighbours(tmp_path):
     assert "time: bounds are missing at 2 times, and are taken from their neighbours" in said
 
 
+def test_one_missing_pair_is_one_time(tmp_path):
+    pairs = np.stack([numbers(MONTHS[:-1]), numbers(MONTHS[1:])], 1)
+    pairs[1] = np.nan  # February, shorter than its neighbours by 10 % and more
+    times, said = opened(monthly(pairs=pairs, bounds="time_bnds"), tmp_path)
+    np.testing.assert_array_equal(times, MIDDLE)
+    assert "bounds are missing at 1 time, and are taken" in said
+
+
+def test_a_missing_pair_is_not_filled_across_the_months_between_winters(tmp_path):
+    winters = np.array([[2001, 12], [2002, 1], [2002, 2], [2002, 12], [2003, 1], [2003, 2]])
+    starts = pd.DatetimeIndex([f"{y}-{m:02d}-01" for y, m in winters])
+    ends = starts + pd.offsets.MonthBegin()
+    pairs = np.stack([numbers(starts), numbers(ends)], 1)
+    pairs[3] = np.nan  # December 2002, between the end of February and the start of January
+    file = monthly().isel(time=slice(6)).drop_vars("time_bnds").assign(time_bnds=(("time", "nv"), pairs))
+    middle = ("time", numbers(starts) + 15, {**file.time.attrs, "bounds": "time_bnds"})
+    times, said = opened(file.assign_coords(time=middle), tmp_path)
+    assert times[3].astype("datetime64[M]") == np.datetime64("2002-12")
+    assert "the bounds 'time_bnds' are not used: 1 of 6 are missing, and their neighbours do not tell them all" in said
+
+
+def test_the_stamp_that_is_shown_is_one_that_moves(tmp_path):
+    file = monthly(bounds="time_bnds")
+    stamps = numbers(MONTHS[1:])
+    stamps[0] = 15.5  # the middle of January already
+    times, said = opened(file.assign_coords(time=("time", stamps, file.time.attrs)), tmp_path)
+    np.testing.assert_array_equal(times, MIDDLE)
+    assert "11 of 12 stamps are moved to the middle of their bounds (2001-03-01 to 2001-02-15" in said
+
+
 @pytest.mark.parametrize(
     ("pairs", "why"),
     [(np.zeros((12, 2)), "12 of 12 are empty"), (np.full((12, 2), np.nan), "12 of 12 are missing")],

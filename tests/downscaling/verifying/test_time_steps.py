@@ -5,11 +5,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from tests.downscaling.verifying.test_verify import LAT, LON, ensemble_of, reference_of, value
 
 from subgrid.data.fields import DataError
 from subgrid.downscaling.verifying.time_steps import of_other_steps
 from subgrid.downscaling.verifying.verify import match, verify
+
+from .test_verify import LAT, LON, ensemble_of, reference_of, value
 
 pytestmark = pytest.mark.usefixtures("pairs_alone")
 
@@ -155,3 +156,96 @@ def test_what_no_average_makes_is_refused():
     plain = ensemble.drop_vars("time").rename(time="sample")
     with pytest.raises(DataError, match=r"no dates along one dimension of samples \(sample\).*leave step = 'month'"):
         error(plain, plain.isel(realization=0), step="month")
+
+
+def at_ends(fields, edges):
+    """Fields stamped at the ends of their intervals, with bounds that say so, as an ensemble of one member."""
+    ensemble = ensemble_of(fields[:, None], edges[1:])
+    ensemble.time.attrs["bounds"] = "time_bnds"
+    pairs = np.stack([edges[:-1], edges[1:]], 1)
+    return ensemble.assign(time_bnds=(("time", "nv"), pairs))
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_an_ensemble_that_is_its_references_own_months_stamped_at_their_ends_has_no_error(tmp_path, stored):
+    days, edges = pd.date_range("2001-01-01", "2001-12-31"), pd.date_range("2001-01-01", periods=13, freq="MS")
+    truth = drawn(len(days)) + np.asarray(days.month, np.float32)[:, None, None]  # a month off is 1 K off
+    months = np.stack([truth[days.month == m].mean(0, dtype=np.float64) for m in range(1, 13)]).astype(np.float32)
+    ensemble = at_ends(months, edges)
+    if stored:
+        ensemble.time.encoding["units"] = "days since 2001-01-01"
+        ensemble.to_netcdf(tmp_path / "ensemble.nc")
+    given = str(tmp_path / "ensemble.nc") if stored else ensemble
+    found = verify(given, reference_of(truth, days), progress=False, paired=True, step="month")
+    assert found.n_pairs == 12
+    assert value(found, "MAE of the mean") < 1e-4  # 290 K in 32 bits are known to 3·10⁻⁵ K
+    assert any("stamps are moved to the middle of their bounds (2001-02-01" in note for note in found.notes)
+    monthly_too = reference_of(truth, days).resample(time="MS").mean(keep_attrs=True)
+    assert error(ensemble, monthly_too) < 1e-4  # without a step as well
+    assert ensemble.time.values[0] == np.datetime64("2001-02-01")  # what is given stays as it is
+
+
+def test_hours_stamped_at_their_ends_are_of_the_day_that_they_end():
+    edges, days = pd.date_range("2001-01-01", periods=73, freq="h"), pd.date_range("2001-01-01", periods=3)
+    hours = drawn(72)
+    of_day = hours.reshape(3, 24, *hours.shape[1:]).mean(1, dtype=np.float64).astype(np.float32)
+    found = verify(at_ends(hours, edges), reference_of(of_day, days), progress=False, paired=True, step="day")
+    assert found.n_pairs == 3
+    assert value(found, "MAE of the mean") < 1e-4
+
+
+def test_what_readers_of_grib_say_of_stamps_holds_for_both_sides():
+    times, days = pd.date_range("2001-01-01 01:00", periods=72, freq="h"), pd.date_range("2001-01-01", periods=3)
+    hours = drawn(72)
+    of_day = hours.reshape(3, 24, *hours.shape[1:]).mean(1, dtype=np.float64).astype(np.float32)
+    ensemble, daily = ensemble_of(hours[:, None], times, GRIB_stepType="avg"), reference_of(of_day, days)
+    found = verify(ensemble, daily, progress=False, paired=True, step="day")
+    assert (found.n_pairs, value(found, "MAE of the mean") < 1e-4) == (3, True)
+    assert any("the ends of their steps (GRIB_stepType = 'avg')" in note for note in found.notes)
+    at = {"lat": ("station", LAT[:3]), "lon": ("station", LON[:3])}
+    points = xr.Dataset(
+        {"tas": (("time", "station"), hours[:, 0, :3], {"units": "K", "GRIB_stepType": "avg"})}, {"time": times, **at}
+    )
+    means = {"tas": (("time", "realization", "station"), of_day[:, None, 0, :3], {"units": "K"})}
+    assert error(xr.Dataset(means, {"time": days, **at}), points, step="day") < 1e-4
+
+
+def test_a_single_time_is_averaged_no_more_than_what_says_its_step():
+    days, edges = pd.date_range("2001-01-01", "2001-03-31"), pd.date_range("2001-02-01", periods=2, freq="MS")
+    truth = drawn(len(days))
+    february = truth[days.month == 2].mean(0, dtype=np.float64, keepdims=True).astype(np.float32)
+    bounded = at_ends(february, edges)
+    assert error(bounded, reference_of(truth, days), step="month") < 1e-4  # 280 K in 32 bits
+    alone = "has one time, and nothing says that it is a monthly value"
+    with pytest.raises(DataError, match=f"ensemble: tas {alone}"):
+        error(bounded.drop_vars("time_bnds"), reference_of(truth, days), step="month")
+    with pytest.raises(DataError, match=f"ensemble: tas {alone}"):  # a day, as its bounds say
+        error(at_ends(truth[31:32], days[31:33]), reference_of(truth, days), step="month")
+    daily, single = ensemble_of(truth[:, None], days), bounded.isel(realization=0)
+    assert error(daily, single, step="month") < 1e-4
+    with pytest.raises(DataError, match=f"reference: tas {alone}"):
+        error(daily, single.drop_vars("time_bnds"), step="month")
+
+
+@pytest.mark.parametrize("side", ["ensemble", "reference"])
+def test_hours_become_maxima_on_both_sides_if_one_of_them_says_so(side):
+    times = pd.date_range("2001-01-01", periods=72, freq="h")
+    truth = drawn(72) + np.cos(np.arange(72, dtype=np.float32))[:, None, None]
+    methods = {"cell_methods": "time: maximum"}
+    ensemble = ensemble_of(truth[:, None], times, **(methods if side == "ensemble" else {}))
+    reference = reference_of(truth, times, **(methods if side == "reference" else {}))
+    found = verify(ensemble, reference, progress=False, paired=True, step="day")
+    assert value(found, "MAE of the mean") == 0
+    assert sum("daily maxima" in note for note in found.notes) == 2
+    other = {"ensemble": reference, "reference": ensemble}[side]
+    other.tas.attrs["cell_methods"] = "time: mean"
+    with pytest.raises(DataError, match=r"holds (maxima|means).*'time: m.*'time: m.*not of one kind"):
+        error(ensemble, reference, step="day")
+
+
+def test_days_that_are_maxima_by_name_make_maxima_of_the_hours_of_a_reference_of_another_name():
+    times, days = pd.date_range("2001-01-01", periods=72, freq="h"), pd.date_range("2001-01-01", periods=3)
+    truth = drawn(72)
+    of_day = truth.reshape(3, 24, *truth.shape[1:]).max(1)
+    ensemble = ensemble_of(of_day[:, None], days).rename(tas="tasmax")
+    assert error(ensemble, reference_of(truth, times, name="t2m"), step="day", variables={"tasmax": "t2m"}) == 0

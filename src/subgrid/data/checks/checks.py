@@ -25,8 +25,21 @@ from subgrid.data.variables.quantities import describe
 Gaps: TypeAlias = Literal["refuse", "mask", "drop"]
 
 
+LOOKED_AT = "looked_at"
+"""Key of a variable's encoding: how many of its times it holds, where these are not all."""
+
+
 class NoValue(DataError):
-    """A variable without any value."""
+    """A variable without any value.
+
+    Args:
+        text: that says so.
+        looked_at: how many of its times were, where not all were.
+    """
+
+    def __init__(self, text: str, looked_at: int | None = None) -> None:
+        super().__init__(text)
+        self.looked_at = looked_at
 
 
 @dataclass
@@ -238,7 +251,7 @@ def _count(census: Census, values: np.ndarray, present: np.ndarray, start: int) 
 
 def _check_census(field: xr.DataArray, census: Census, name: str, gaps: Gaps) -> None:
     if (census.missing == census.total).all():
-        raise NoValue(f"{file_of(field, name)}: {field.name} {_why_empty(field)}")
+        raise NoValue(f"{file_of(field, name)}: {field.name} {_why_empty(field)}", field.encoding.get(LOOKED_AT))
     if census.empty and gaps != "drop":
         member, at = census.empty[0]
         when = field["time"].values[at]
@@ -258,11 +271,16 @@ def empty_times(field: xr.DataArray, census: Census) -> str:
     """That a variable has no value anywhere at some times: the first of them, how many, and what to do."""
     member, at = census.empty[0]
     words = f" of realization {field['realization'].values[member]}" if "realization" in field.coords else ""
-    such = counted(len(census.empty), "such time")
+    such = counted(len(census.empty), "such time") + _of_those_looked_at(field)
     return (
         f"has no value (NaN) anywhere at time = {show_time(field['time'].values[at])}{words} ({such}); drop these "
         "times with gaps = 'drop', or fill them."
     )
+
+
+def _of_those_looked_at(field: xr.DataArray) -> str:
+    n = field.encoding.get(LOOKED_AT)
+    return "" if n is None else f" of the {counted(n, 'time')} looked at"
 
 
 def gap_sentence(field: xr.DataArray, census: Census, name: str) -> str:
@@ -285,6 +303,11 @@ def counted(number: Any, what: str) -> str:
 
 def _why_empty(field: xr.DataArray) -> str:
     ranged = next((note for note in field.encoding.get(NOTES, ()) if "valid_" in note and "are missing" in note), None)
+    if ranged is None and LOOKED_AT in field.encoding:
+        n = field.encoding[LOOKED_AT]
+        return (
+            f"holds no value, only NaN, at any of the {counted(n, 'time')} looked at; choose another file or variable."
+        )
     if ranged is None:
         return "holds no value at all, only NaN; choose another file or variable."
     return (

@@ -179,7 +179,7 @@ def _look(item: _Item, wanted: dict[str, Variable] | None, budget: Budget) -> _L
             reports.append(variable_report(data[field.name], field, file, budget))
         except NoValue as error:
             hollow[field.name] = str(error)
-            reports.append(report_without_values(data[field.name], field))
+            reports.append(report_without_values(data[field.name], field, error.looked_at))
         except DataError as error:
             faults[field.name] = str(error)
             fields.remove(field)
@@ -206,18 +206,40 @@ def _look(item: _Item, wanted: dict[str, Variable] | None, budget: Budget) -> _L
 
 
 def _with_faults_of_all(looks: list[_Look]) -> list[_Look]:
-    """A variable without any value in a file is a gap beside other files of its archive, and a fault if all are so."""
+    """A variable without any value in a file is a gap where each member has values at times of others, else a fault."""
     found = []
     for look in looks:
         beside = [other for other in looks if other.source == look.source]
-        held = {name for other in beside for name in other.names - other.hollow.keys()}
-        faulty = {name: text for name, text in look.hollow.items() if name not in held}
+        faulty = {name: text for name, text in look.hollow.items() if not _is_gap(name, beside)}
         variables = tuple(each for each in look.report.variables if each.name not in faulty)
         fields = [field for field in look.fields if field.name not in faulty]
         advice = tuple(sentence for each in variables for sentence in advice_on(each))
         report = replace(look.report, variables=variables, advice=advice)
         found.append(replace(look, report=report, fields=fields, faults={**look.faults, **faulty}))
     return found
+
+
+def _is_gap(name: str, looks: list[_Look]) -> bool:
+    """Whether something is left of a variable without the times of the files that hold no value of it.
+
+    These times are left out for all members, so each member needs values at others.
+    """
+    hollow: set[str] = set()
+    held: dict[str, set[str]] = {}
+    for look in looks:
+        for field in (field for field in look.fields if field.name == name):
+            times = {str(time) for time in field.data["time"].values} if "time" in field.data.dims else set()
+            if name in look.hollow:
+                hollow |= times
+            for member in _members_of(field):
+                held.setdefault(member, set()).update(() if name in look.hollow else times)
+    return all(times - hollow for times in held.values())
+
+
+def _members_of(field: ClimateField) -> list[str]:
+    if "realization" in field.data.dims:
+        return [str(label) for label in field.data["realization"].values]
+    return [str(field.member or field.single)]
 
 
 def _wrong_cells(data: xr.Dataset, file: str) -> str | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from subgrid.data.checks.checks import check_values, counted, empty_times, show_time
+from subgrid.data.checks.checks import LOOKED_AT, check_values, counted, empty_times, show_time
 from subgrid.data.checks.fills import STEP_DAYS
 from subgrid.data.checks.open_bounds import never_negative
 from subgrid.data.inspection.reports import PeriodReport, VariableReport
@@ -66,6 +66,8 @@ def variable_report(field: xr.DataArray, found: ClimateField, file: str, budget:
         n_looks = int(np.clip(LOOK_BYTES // max(4 * field.size // n_times, 1), 3, N_LOOKS))
         looked_at = field.isel(time=np.unique(np.linspace(0, n_times - 1, n_looks).astype(int)))
         looked_at.encoding = {**field.encoding, STEP_DAYS: step_days(field["time"])}
+        if looked_at.sizes["time"] < n_times:
+            looked_at.encoding[LOOKED_AT] = looked_at.sizes["time"]
     census = check_values(looked_at, name=file, gaps="drop")
     return VariableReport(
         found.name,
@@ -83,18 +85,20 @@ def variable_report(field: xr.DataArray, found: ClimateField, file: str, budget:
     )
 
 
-def report_without_values(field: xr.DataArray, found: ClimateField) -> VariableReport:
+def report_without_values(field: xr.DataArray, found: ClimateField, looked_at: int | None = None) -> VariableReport:
     """A variable that has no value in a file, though it has some in others of its archive: each time is a gap.
 
     Args:
         field: canonical.
         found: what was found of it.
+        looked_at: how many of its times were, where not all were.
 
     Returns:
         The report, its smallest value above its largest.
     """
-    empty = "has no value (NaN) anywhere in this file; drop its times with gaps = 'drop', or fill them."
-    units, n_times = str(field.attrs.get("units", "")), field.sizes.get("time", 1)
+    where = "anywhere in this file" if looked_at is None else f"at any of the {looked_at} times looked at in this file"
+    empty = f"has no value (NaN) {where}; drop its times with gaps = 'drop', or fill them."
+    units, n_times = str(field.attrs.get("units", "")), looked_at or field.sizes.get("time", 1)
     nothing = (np.inf, -np.inf, 1.0, 0, n_times)
     return VariableReport(found.name, found.units, units, *nothing, found.described, ("drop",), "", empty)
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from subgrid.data.checks.fills import STORED, Stored
+from subgrid.data.checks.fills import STEP_DAYS, STORED, Stored
 from subgrid.data.fields import DataError
 from subgrid.data.grids.bounds import bounds_of
 from subgrid.data.pooling.members import AVAILABLE, MEMBER_LABEL, NUMBERED, label_of, natural_key
@@ -47,6 +47,7 @@ class ClimateField:
         stored: how the file keeps its values.
         given_units: what is said that its units are, instead of those of the file.
         given_names: names in files under which it is looked for.
+        only_length: days that its time is for, where it has a single one and they are known.
     """
 
     file: str
@@ -60,6 +61,7 @@ class ClimateField:
     stored: Stored | None = None
     given_units: str | None = None
     given_names: tuple[str, ...] = ()
+    only_length: float | None = None
 
 
 def member_label(file: str, dataset: xr.Dataset) -> str | None:
@@ -121,6 +123,7 @@ def _known_of(fields: list[ClimateField]) -> dict[str, Any]:
     """What messages about a variable need of its files."""
     stored = [field.stored for field in fields if field.stored is not None]
     own = {UNITS_FOUND: fields[0].units, UNITS_GIVEN: fields[0].given_units, NAMES_GIVEN: fields[0].given_names}
+    own |= {STEP_DAYS: fields[0].only_length} if len(fields) == 1 and fields[0].only_length is not None else {}
     return {PARTS: [_part(field) for field in fields], STORED: stored, DESCRIBED: fields[0].described, **own}
 
 

@@ -18,7 +18,7 @@ from subgrid.data.times.absent_bounds import intervals_by_span, named_bounds
 from subgrid.data.times.calendars import equal_step_days, is_monthly, middle_of_months
 from subgrid.data.times.climatologies import refuse_climatology
 from subgrid.data.times.forecasts import TEXT_DATE, as_one_series, is_dated
-from subgrid.data.times.given_bounds import bounds_of, is_missing
+from subgrid.data.times.given_bounds import is_missing, time_bounds_of
 
 TIME_DIMS = (
     "time",
@@ -72,6 +72,13 @@ class Stamped:
     dim: str | None = None
     bounded: bool = False
 
+    @property
+    def only_length(self) -> float | None:
+        """Days that a single time is for, where that is known; None for several, whose distance tells."""
+        if self.lengths is None or self.dataset.sizes.get("time") != 1:
+            return None
+        return float(np.ravel(self.lengths)[0])
+
 
 def with_canonical_times(dataset: xr.Dataset, variable: str, *, file: str, step: CutStep | None = None) -> Stamped:
     """A variable with the dimension "time" and a date for each, in the middle of its interval where that is long.
@@ -98,7 +105,7 @@ def with_canonical_times(dataset: xr.Dataset, variable: str, *, file: str, step:
     if found is None:
         return Stamped(dataset, None, notes)
     dim, name = found
-    time, (bounds, told) = dataset[name], bounds_of(dataset, name)
+    time, (bounds, told) = dataset[name], time_bounds_of(dataset, name)
     refuse_climatology(dataset, variable, time, file=file)
     values, said = _dates(time, file)
     dataset, moved, absent = _renamed(dataset, dim, name, values), [], named_bounds(time)
@@ -147,18 +154,23 @@ def step_of_parts(parts: Sequence[tuple[xr.Dataset, str, str]]) -> CutStep | Non
 
 def has_dates(dataset: xr.Dataset, variable: str) -> bool:
     """Whether a variable has a date for each of its fields; times that are numbers are none."""
+    return dated_by(dataset, variable) is not None
+
+
+def dated_by(dataset: xr.Dataset, variable: str) -> str | None:
+    """The coordinate that holds the date of each field of a variable; None for a variable without dates."""
     try:
         found = _axis(dataset, variable, variable)
     except DataError:
-        return False
-    return found is not None and is_dated(dataset[found[1]].variable)
+        return None
+    return found[1] if found is not None and is_dated(dataset[found[1]].variable) else None
 
 
 def _own_stamps(dataset: xr.Dataset, variable: str, file: str) -> np.ndarray | None:
     """The dates of a variable as they are in a file; None where bounds or forecasts say what they stand for."""
     try:
         found = _axis(dataset, variable, file)
-        if found is None or dataset[found[1]].ndim > 1 or bounds_of(dataset, found[1])[0] is not None:
+        if found is None or dataset[found[1]].ndim > 1 or time_bounds_of(dataset, found[1])[0] is not None:
             return None
         if as_one_series(dataset, variable, file)[1]:
             return None
@@ -273,14 +285,15 @@ def _centred(
     middle = early + (late - early) / 2
     outside = (stamps < early) | (stamps >= late)
     moves = (lengths > LONG) | outside
-    moved = int((np.abs(_days(middle - stamps)) > 1e-6)[moves].sum())
+    really = moves & (np.abs(_days(middle - stamps)) > 1e-6)
+    moved = int(really.sum())
     centred = np.where(moves, middle, stamps) if moved else stamps
     length = float(lengths[0]) if np.allclose(lengths, lengths[0]) else lengths
     if not moved:
         return stamps, length, []
-    ends = " at the end of" if (stamps == late)[moves].mean() > 0.5 else " not in the middle of"
+    ends = " at the end of" if (stamps == late)[really].mean() > 0.5 else " not in the middle of"
     which = "stamps are" if moved == len(stamps) else f"{moved} of {len(stamps)} stamps are"
-    first = int(np.argmax(moves))
+    first = int(np.argmax(really))
     return centred, length, [
         f"{which} moved to the middle of their bounds ({_show(stamps[first])} to {_show(centred[first])}): they were"
         f"{ends} the intervals"

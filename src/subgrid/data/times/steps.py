@@ -88,14 +88,24 @@ def how_to_average(field: xr.DataArray) -> How:
 
     "maximum" and "minimum" for extremes, "sum" for sums that have no rate, else "mean".
     """
-    methods = str(field.attrs.get("cell_methods", "")).lower()
+    return said_how(field) or "mean"
+
+
+def said_how(field: xr.DataArray) -> How | None:
+    """How the values of a day become one, where the cell methods or the name say it; None where nothing does."""
+    methods = _methods(field)
     for how in ("maximum", "minimum"):
         if re.search(rf"\btime\s*:\s*{how}\b", methods):
             return how
     if (named := extreme_of(str(field.name))) is not None:
         return named
-    summed = re.search(r"\btime\s*:\s*sum\b", methods) and describe(field).kind.units is None
-    return "sum" if summed else "mean"
+    if re.search(r"\btime\s*:\s*sum\b", methods):
+        return "sum" if describe(field).kind.units is None else None
+    return "mean" if re.search(r"\btime\s*:\s*mean\b", methods) else None
+
+
+def _methods(field: xr.DataArray) -> str:
+    return str(field.attrs.get("cell_methods", "")).lower()
 
 
 def averaged(dataset: xr.Dataset, step: Step, *, file: str) -> tuple[xr.Dataset, tuple[str, ...]]:
@@ -110,7 +120,8 @@ def averaged(dataset: xr.Dataset, step: Step, *, file: str) -> tuple[xr.Dataset,
         The dataset, the times of days at their start and those of months in their middle, and what was done.
 
     Raises:
-        DataError: for an archive of longer steps, of steps that do not fill a day, or without a complete day or month.
+        DataError: for an archive of longer steps, of steps that do not fill a day, or without a complete day or month,
+            and for a single time that nothing says the step of.
         ValueError: for an unknown step.
 
     Examples:
@@ -120,7 +131,7 @@ def averaged(dataset: xr.Dataset, step: Step, *, file: str) -> tuple[xr.Dataset,
         raise ValueError(f"step must be 'day' or 'month', got {step!r}.")
     (name,) = dataset.data_vars
     field = dataset[name]
-    if "time" not in field.dims or name_of_step(field["time"]) == NAMES[step]:
+    if "time" not in field.dims or _is_of(field, step):
         return dataset, ()
     days, how = _step_of(field, step, file), how_to_average(field)
     if step == "month" and days < 1 and how in ("maximum", "minimum"):
@@ -142,6 +153,18 @@ def averaged(dataset: xr.Dataset, step: Step, *, file: str) -> tuple[xr.Dataset,
     result[name].encoding = dict(field.encoding)
     said = _sentence(str(name), step, step_name(days), how, over, len(first), dropped)
     return result, (said + _of_stamps(at_end, field),)
+
+
+def _is_of(field: xr.DataArray, step: Step) -> bool:
+    """Whether a variable has a step already; of a single time its bounds tell, or the cell methods of a day."""
+    from subgrid.data.checks.fills import STEP_DAYS
+
+    if field.sizes["time"] > 1:
+        return name_of_step(field["time"]) == NAMES[step]
+    days = field.encoding.get(STEP_DAYS)
+    if days is not None:
+        return step_name(days) == NAMES[step]
+    return step == "day" and re.search(r"\bwithin days\b(?!.*\bover\b)", _methods(field)) is not None
 
 
 def _at_end(field: xr.DataArray) -> str | None:
@@ -166,11 +189,15 @@ def _of_stamps(at_end: str | None, field: xr.DataArray) -> str:
 
 def _step_of(field: xr.DataArray, step: Step, file: str) -> float:
     days = step_days(field["time"])
-    if days is None or days > (1 if step == "day" else 27) or is_monthly(field["time"]):
-        found = "one time" if days is None else step_name(days)
+    if days is None:
         raise DataError(
-            f"{file}: {field.name} is {found}, which no average makes {NAMES[step]}; ask for a longer step, or bring a "
-            "finer archive."
+            f"{file}: {field.name} has one time, and nothing says that it is a {NAMES[step]} value; write bounds of "
+            f"the times if it is one, else leave step = {step!r} out or bring more times."
+        )
+    if days > (1 if step == "day" else 27) or is_monthly(field["time"]):
+        raise DataError(
+            f"{file}: {field.name} is {step_name(days)}, which no average makes {NAMES[step]}; ask for a longer step, "
+            "or bring a finer archive."
         )
     seconds = round(days * DAY)
     if seconds < 1 or DAY % seconds:

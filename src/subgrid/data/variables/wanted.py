@@ -8,6 +8,9 @@ from typing import Any, TypeAlias
 from subgrid.data.fields import DataError
 from subgrid.data.variables.quantities import Bounds, require_quantity
 
+INTERNAL = ("because", "cell_methods")
+"""Fields of a `Variable` that users do not give."""
+
 
 @dataclass(frozen=True)
 class Variable:
@@ -22,6 +25,7 @@ class Variable:
         missing: values in the files that stand for none, where no attribute says so; texts where the files hold text,
             and "none" if nothing is missing that no attribute declares, so that no value is taken for a fill value.
         because: what told its quantity, where it is taken from another archive and not given; not for users.
+        cell_methods: how values of a day become one, where another archive says it; not for users.
 
     Raises:
         ValueError: for a quantity that does not exist.
@@ -36,6 +40,7 @@ class Variable:
     units: str | None = None
     missing: tuple[float | str, ...] = ()
     because: str | None = field(default=None, compare=False)
+    cell_methods: str | None = field(default=None, compare=False)
 
     def __post_init__(self):
         if self.quantity is not None:
@@ -43,7 +48,7 @@ class Variable:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON; those that say nothing are left out."""
-        return {key: value for key, value in asdict(self).items() if value not in (None, ()) and key != "because"}
+        return {key: value for key, value in asdict(self).items() if value not in (None, ()) and key not in INTERNAL}
 
 
 Given: TypeAlias = str | Sequence[str] | Variable | Mapping[str, Any]
@@ -86,7 +91,7 @@ def name_in(held: Sequence[str], name: str, wanted: Variable) -> str | None:
 def _variable(name: str, given: Given) -> Variable:
     match given:
         case Variable():
-            return replace(_from_fields(name, given.as_dict()), because=given.because)
+            return replace(_from_fields(name, given.as_dict()), because=given.because, cell_methods=given.cell_methods)
         case str():
             return Variable((given,))
         case Mapping():
@@ -96,7 +101,7 @@ def _variable(name: str, given: Given) -> Variable:
 
 
 def _from_fields(name: str, given: dict[str, Any]) -> Variable:
-    known = [each.name for each in fields(Variable) if each.name != "because"]
+    known = [each.name for each in fields(Variable) if each.name not in INTERNAL]
     for key in given:
         if key not in known:
             near = difflib.get_close_matches(key, known, 1)

@@ -2,7 +2,7 @@
 
 FOLDER/settings.json       what it was asked to be; a folder of `subgrid run` has its configuration instead
 FOLDER/preparation.zarr    both sides of the model: chains, C′, the debiaser, grids, each as kind and arrays
-FOLDER/model/              the prior, and what is done to its draws
+FOLDER/model/              the prior, what is done to its draws, and of a run, which orography it was trained with
 """
 
 import hashlib
@@ -28,6 +28,8 @@ from subgrid.downscaling.upsampling.bridge import is_fitted, load_upsampler, sta
 from subgrid.training.origin import digest
 
 PREPARATION = "preparation.zarr"
+OROGRAPHY = "orography.txt"
+"""Beside a prior that a run trained: which static field it was trained with, in words."""
 DESCRIPTIONS = ("settings.json", "conditional.json", "bridge.json", "functions.json")
 """Of a prior, a conditional model and a bridge: each is written last, so that what has one is whole."""
 ORIGINS = {**dict.fromkeys(DESCRIPTIONS, "training.json"), "bridge.json": "fit.json"}
@@ -93,6 +95,8 @@ def load(folder: str | Path) -> Model:
     coarse, fine = load_preparation(folder)
     if not is_finished(folder):
         raise DataError(f"{folder}: its model is not finished; the call or command that began it goes on with it.")
+    if (said := folder / "model" / OROGRAPHY).exists():
+        fine = replace(fine, orography=said.read_text(encoding="utf-8"))
     prior = _load_prior(folder / "model", fine)
     if starts_raw(folder / "model") and not coarse.reading.dated:  # it debiases by itself; dated ones know no debiaser
         coarse = replace(coarse, debiaser=Fieldwise(NoDebiasing()))

@@ -20,6 +20,7 @@ from subgrid.data.variables.quantities import QUANTITY_ATTRIBUTE
 from subgrid.data.variables.wanted import Variable, Variables, wanted_variables
 from subgrid.downscaling.interpolation.places import AtPoints
 from subgrid.downscaling.model.output import MEMBER
+from subgrid.downscaling.verifying.stamps import with_stamps
 
 Given: TypeAlias = str | Path | xr.Dataset | xr.DataArray
 Chosen: TypeAlias = Variables | None
@@ -142,7 +143,8 @@ def ensemble_sets(source: Given, variables: Chosen) -> dict[str, FieldSet]:
         The sets.
 
     Raises:
-        DataError: for a store with items to do, a variable that is not there, and a dataset without fields.
+        DataError: for a store with items to do, a variable that is not there, a dataset without fields, and stamps that
+            do not belong to their bounds.
     """
     dataset, said = open_dataset(source, name="ensemble")
     found = [str(n) for n in dataset.data_vars if member_dims(dataset[n]) and space_dims(dataset[n])]
@@ -155,8 +157,13 @@ def ensemble_sets(source: Given, variables: Chosen) -> dict[str, FieldSet]:
             raise DataError(f"{said}: no fields of {name!r}; it holds {', '.join(names) or '(none)'}.")
     if not wanted:
         raise DataError(f"{said}: holds no fields: no variable has dimensions of space beside those of samples.")
-    arrays = {name: _described(dataset[names.get(name, name)], told.get(name)) for name in wanted}
-    return {name: field_set(array, name=name, source=said) for name, array in arrays.items()}
+    return {name: _ensemble_set(dataset, names.get(name, name), name, told.get(name), said) for name in wanted}
+
+
+def _ensemble_set(dataset: xr.Dataset, held: str, name: str, wanted: Variable | None, source: str) -> FieldSet:
+    """One variable of an ensemble, its stamps in the intervals that they are for."""
+    array, notes = with_stamps(dataset, held, member_dims(dataset[held]), source=source)
+    return replace(field_set(_described(array, wanted), name=name, source=source), notes=notes)
 
 
 def said_of(variables: Chosen) -> dict[str, Variable]:

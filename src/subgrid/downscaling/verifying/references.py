@@ -7,7 +7,7 @@ from pathlib import Path
 import xarray as xr
 
 from subgrid.data.canonical import canonical_values, open_climate
-from subgrid.data.checks.fills import STORED
+from subgrid.data.checks.fills import STEP_DAYS, STORED
 from subgrid.data.checks.missing import packing_of
 from subgrid.data.checks.unseen import check_fields
 from subgrid.data.fields import DataError, sample_dims
@@ -16,6 +16,7 @@ from subgrid.data.grids.positions import listed_position
 from subgrid.data.plain import as_dataset
 from subgrid.data.pooling.pooling import NOTES, notes_of
 from subgrid.data.sources.sources import Source, SourceFile, read_sources
+from subgrid.data.times.ends import stamped_at_end
 from subgrid.data.times.stamps import has_dates, with_canonical_times
 from subgrid.data.times.steps import Step
 from subgrid.data.variables.quantities import QUANTITY_ATTRIBUTE, describe
@@ -34,7 +35,7 @@ from subgrid.downscaling.verifying.field_sets import (
     require_finished,
     said_of,
 )
-from subgrid.downscaling.verifying.time_steps import averaged_array
+from subgrid.downscaling.verifying.time_steps import averaged_alike, averaged_array
 
 ENSEMBLE = "the ensemble"
 
@@ -55,7 +56,7 @@ def reference_sets(
 
     Raises:
         DataError: for what cannot be read or understood, a variable that has no counterpart or is taken for something
-            else than in the ensemble, and a reference with members.
+            else than in the ensemble, cell methods that differ where steps are averaged, and a reference with members.
     """
     if isinstance(source, str | Path):
         require_finished(source)
@@ -71,6 +72,7 @@ def reference_sets(
         chosen = _counterpart(name, given, held, alone=len(ensemble) == 1, said=said)
         file = next(file for file in files if chosen in file.dataset.data_vars)
         given, notes = _as_in(fields, file, chosen, given)
+        given = given if step is None else averaged_alike(fields, file.dataset[chosen], given, file.name)
         found[name] = _opened(opened, said, files, chosen, given, fields, notes, step)
     return found
 
@@ -165,18 +167,25 @@ def _climate(source: Source, said: str, chosen: str, given: Variable, step: Step
 def _listed(file: SourceFile, chosen: str, given: Variable) -> xr.DataArray:
     """Of stations, or fields without dates: missing values, stamps and units as in archives, dimensions as they are."""
     dataset, notes = file.dataset, list(file.notes)
-    packing, lengths = packing_of(dataset[chosen]), None
+    packing, lengths, at_end, step = packing_of(dataset[chosen]), None, None, {}
     if has_dates(dataset, chosen) and chosen != TRUTH and not _has_numbers_too(dataset, chosen):
         stamped = with_canonical_times(dataset, chosen, file=file.name)
+        units = str(file.dataset[chosen].attrs.get("units", ""))
+        at_end = stamped_at_end(file.dataset[chosen], units, bounded=stamped.bounded)
         dataset, lengths, notes = stamped.dataset, stamped.lengths, [*notes, *stamped.notes]
+        step = {} if stamped.only_length is None else {STEP_DAYS: stamped.only_length}
     field = dataset[chosen] if dataset[chosen].chunks is not None else dataset[chosen].chunk()
     if given.units is not None:
         field = field.assign_attrs({**field.attrs, "units": given.units})
+    if given.cell_methods is not None:
+        field = field.assign_attrs({**field.attrs, "cell_methods": given.cell_methods})
     described = describe(field, quantity=given.quantity or (None if has_dates(file.dataset, chosen) else "other"))
     known = described if described.kind.units is not None and str(field.attrs.get("units", "")).strip() else None
-    values, stored, missing = canonical_values(field, packing, given, known, file=file.name, lengths=lengths)
+    values, stored, missing = canonical_values(
+        field, packing, given, known, file=file.name, lengths=lengths, at_end=at_end
+    )
     values = values if known is not None else values.assign_attrs({QUANTITY_ATTRIBUTE: "other"})
-    values.encoding = {**field.encoding, STORED: [stored], NOTES: (*notes, *missing)}
+    values.encoding = {**field.encoding, **step, STORED: [stored], NOTES: (*notes, *missing)}
     return values
 
 

@@ -8,8 +8,11 @@ import xarray as xr
 from subgrid.data.blocks import BLOCK_BYTES
 from subgrid.data.fields import DataError
 from subgrid.data.times.calendars import step_days, step_name
-from subgrid.data.times.steps import STEPS, Step, averaged, common_step
+from subgrid.data.times.steps import STEPS, Step, averaged, common_step, how_to_average, said_how
+from subgrid.data.variables.wanted import Variable
 from subgrid.downscaling.verifying.field_sets import FieldSet
+
+NAMES_OF_VALUES = {"mean": "means", "maximum": "maxima", "minimum": "minima", "sum": "sums"}
 
 
 def require_step(step: Step | None) -> None:
@@ -25,12 +28,13 @@ def require_step(step: Step | None) -> None:
         raise ValueError(f"step must be 'day' or 'month', got {step!r}.")
 
 
-def at_step(fields: FieldSet, step: Step | None) -> FieldSet:
+def at_step(fields: FieldSet, step: Step | None, *, like: xr.DataArray) -> FieldSet:
     """An ensemble averaged over complete days or months, lazily, as `fit` averages archives.
 
     Args:
-        fields: of any time step; those of `step` and those of a single time stay as they are.
+        fields: of any time step; those of `step` stay as they are.
         step: "day", "month", or None for what it has.
+        like: the reference at that step: its maxima make maxima of an ensemble that does not say what its values are.
 
     Returns:
         The set, and among its notes what was done.
@@ -40,8 +44,49 @@ def at_step(fields: FieldSet, step: Step | None) -> FieldSet:
     """
     if step is None:
         return fields
-    array, notes = averaged_array(fields.array, fields.lead, step, file=fields.source)
+    array, how = fields.array, said_how(_named(fields)) or said_how(like)
+    if how is not None and how != how_to_average(array):
+        array = array.assign_attrs(cell_methods=f"time: {how}")
+    array, notes = averaged_array(array, fields.lead, step, file=fields.source)
     return replace(fields, array=array, lead=("time",), notes=(*fields.notes, *notes))
+
+
+def averaged_alike(ensemble: FieldSet, reference: xr.DataArray, given: Variable, file: str) -> Variable:
+    """What is said of a reference, with the cell methods of its ensemble where it has none of its own.
+
+    Args:
+        ensemble: the ensemble, not averaged.
+        reference: its reference, not averaged.
+        given: what is said of the reference.
+        file: of the reference, for messages.
+
+    Returns:
+        It.
+
+    Raises:
+        DataError: where one says that its values are means, say, and the other that they are maxima.
+    """
+    ours, theirs = said_how(_named(ensemble)), said_how(reference)
+    if ours is None or ours == theirs:
+        return given
+    if theirs is None:
+        return replace(given, cell_methods=f"time: {ours}")
+    what = [NAMES_OF_VALUES[how] for how in (ours, theirs)]
+    raise DataError(
+        f"{ensemble.source}: {ensemble.name} holds {what[0]}, and {file}: {reference.name} {what[1]}, as their cell "
+        f"methods or names say ({_said(_named(ensemble))} and {_said(reference)}), so their averages are not of one "
+        "kind; correct the attribute 'cell_methods' of the one that is wrong."
+    )
+
+
+def _named(fields: FieldSet) -> xr.DataArray:
+    """The variable by its own name, which may say what it is, and not that of the ensemble's file."""
+    return fields.array.rename(fields.name)
+
+
+def _said(field: xr.DataArray) -> str:
+    methods = field.attrs.get("cell_methods")
+    return f"the name {str(field.name)!r}" if methods is None else f"{str(field.name)!r} with {str(methods)!r}"
 
 
 def averaged_array(
@@ -70,8 +115,6 @@ def averaged_array(
     array = array if dates in array.dims else array.swap_dims({lead[0]: dates})
     array = array if dates == "time" else array.drop_vars("time", errors="ignore").rename({dates: "time"})
     array = array.drop_vars([n for n, c in array.coords.items() if n != "time" and "time" in c.dims])
-    if array.sizes["time"] < 2:
-        return array, ()
     array = array if array.indexes["time"].is_monotonic_increasing else array.sortby("time")
     name = str(array.name)
     data, notes = averaged(_in_blocks(array).to_dataset(name=name), step, file=file)

@@ -123,10 +123,10 @@ def match(
         DataError: as `verify`.
     """
     require_step(step)
-    ours = {name: at_step(fields, step) for name, fields in ensemble_sets(ensemble, variables).items()}
+    ours = ensemble_sets(ensemble, variables)
     theirs = reference_sets(reference, ours, variables, step=step)
-    for name, fields in ours.items():
-        given = theirs[name]
+    for name, given in theirs.items():
+        fields = at_step(ours[name], step, like=given.array)
         require_channels(fields, given)
         stations = stations_of(fields)
         placed, cut = on_grid_of(fields, given) if stations is None else at_stations_of(fields, stations, given)

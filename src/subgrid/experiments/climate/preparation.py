@@ -12,7 +12,7 @@ from subgrid.downscaling.climate.coarse_fit import check_grid, check_step
 from subgrid.downscaling.climate.domain import fine_side, interpolation
 from subgrid.downscaling.debiasing.choice import n_fits
 from subgrid.downscaling.model.anomalies import dated_anomalies
-from subgrid.downscaling.model.folder import save_preparation
+from subgrid.downscaling.model.folder import OROGRAPHY, save_preparation
 from subgrid.downscaling.model.output import with_history
 from subgrid.downscaling.model.refined import RefinedSettings, train_refined
 from subgrid.downscaling.model.sides import CoarseSide, FineSide
@@ -63,7 +63,7 @@ def _sides(run: ClimateRun, report: MetricsReport) -> tuple[CoarseSide, FineSide
     coarse, table = run.fit(report=report), run.config.climate
     reading = replace(coarse.reading, wanted=table.wanted, step=table.step)
     fine = fine_side(run.fine, run.domain, run.fine_anomalies)
-    return replace(coarse, reading=reading), replace(fine, orography=run.orography)
+    return replace(coarse, reading=reading), fine
 
 
 def _downscaled(run: ClimateRun, series: Series) -> np.ndarray:
@@ -115,3 +115,10 @@ def train(run: ClimateRun, update: Update) -> None:
         RefinedSettings(network, table.directions, run.config.sampling.n_levels),
         key=run.key("training"),
     )
+    _save_orography(run)
+
+
+def _save_orography(run: ClimateRun) -> None:
+    """With the prior, which is made anew with it: what is prepared does not depend on it."""
+    if run.orography is not None:
+        (run.path("model") / OROGRAPHY).write_text(run.orography, encoding="utf-8")
