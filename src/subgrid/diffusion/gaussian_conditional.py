@@ -22,8 +22,10 @@ from subgrid.numerics.from_numpy import from_numpy
 from subgrid.numerics.threads import one_blas_thread
 from subgrid.types import Coarsening
 
-NOTHING = 1e-12
-"""Of the prior's largest variance: less is rounding of a component that the coarse values determine."""
+DEPENDENT = 1e-12
+"""Of the largest variance of coarse values: less is one that follows from the others."""
+NOTHING = 3e-14
+"""Of the prior's largest variance: less is rounding, in float64, of a component that the coarse values determine."""
 
 
 class ConditionalGaussian(eqx.Module):
@@ -164,7 +166,7 @@ def require_noise_shape(found: tuple[int, ...], coarse_shape: tuple[int, ...]) -
 def _inverse_root(matrix: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
     """S^-½ of a symmetric matrix; on its range where coarse values depend on each other or do not vary."""
     values, vectors = np.linalg.eigh(matrix)
-    kept = values > NOTHING * values.max()
+    kept = values > DEPENDENT * values.max()
     return (vectors[:, kept] / np.sqrt(values[kept])) @ vectors[:, kept].T
 
 

@@ -13,8 +13,10 @@ from jaxtyping import Complex, Float
 
 from subgrid.diffusion.gaussian_prior import GaussianPrior
 from subgrid.numerics.from_numpy import from_numpy
-from subgrid.numerics.spectral import EMPTY
 
+EMPTY = 1e-15
+"""Of the largest variance of a component: less is rounding of float32 fields. Waves of Kolmogorov flow that dealiasing
+empties have 2e-16; Kuramoto–Sivashinsky fields of 192 points have energy down to 1e-15 in waves to 60."""
 AT_ONCE = 2**22
 """Values whose modes are held at a time: 64 MiB of complex numbers, however long the archive."""
 
