@@ -23,6 +23,8 @@ SettingsFile = Annotated[
     Path | None, typer.Option("--config", "-c", help="TOML file of settings by their names, without tables.")
 ]
 Seed = Annotated[int, typer.Option(help="Of everything random.")]
+CHOICES = {"step": ("day", "month"), "change": ("none", "preserve", "ask"), "format": ("zarr", "netcdf")}
+"""Of options; None, where it is possible, is their default."""
 OF_DOWNSCALE = {
     name: f"--{name}" for name in ("model", "change", "region", "time", "points", "nearest", "scheduler")
 } | {"variables": "--variable", "n_members": "--members", "out": "--output", "key": "--seed"}
@@ -41,7 +43,7 @@ def inspect_files(
     from subgrid.cli.inspect import print_inspection, wanted_of
     from subgrid.data.inspection.inspection import inspect
 
-    inspection = inspect(*files, variables=wanted_of(variables), step=_step(step), values=values)
+    inspection = inspect(*files, variables=wanted_of(variables), step=_chosen("step", step), values=values)
     print_inspection(inspection)
     if inspection.problems:
         raise typer.Exit(2)
@@ -127,8 +129,8 @@ def downscale_fields(
     settings |= {name: value for name, value in part.items() if value is not None} | {"nearest": nearest}
     out = _named(output, form)
     downscale(
-        coarse, model, n_members=members, change=_change(change), out=out, scheduler=scheduler, key=jr.key(seed),
-        **settings,
+        coarse, model, n_members=members, change=_chosen("change", change), out=out, scheduler=scheduler,
+        key=jr.key(seed), **settings,
     )  # fmt: skip
     left = len(open_store(out).pending()) if output_kind(out) == "store" else 0
     typer.echo(f"{out}: {left} work items are left to other calls" if left else f"wrote {out}")
@@ -166,7 +168,7 @@ def verify_ensemble(
     inputs = [Path(each) for each in (ensemble, reference) if Path(each).exists()]
     if output is not None:
         check_free(output, overwrite=overwrite, kind="file", inputs=inputs)
-    found = verify(ensemble, reference, variables=wanted_of(variables), paired=paired, step=_step(step))
+    found = verify(ensemble, reference, variables=wanted_of(variables), paired=paired, step=_chosen("step", step))
     typer.echo(repr(found))
     if output is not None:
         write_json(output, {**found.as_dict(), "ensemble": ensemble, "reference": reference})
@@ -193,15 +195,12 @@ def _region(text: str) -> tuple[float, ...]:
     return found
 
 
-def _step(text: str | None) -> Any:
-    if text not in (None, "day", "month"):
-        raise typer.BadParameter(f"it must be day or month, not {text!r}.", param_hint="--step")
-    return text
-
-
-def _change(text: str) -> Any:
-    if text not in ("ask", "none", "preserve"):
-        raise typer.BadParameter(f"it must be none, preserve or ask, not {text!r}.", param_hint="--change")
+def _chosen(option: str, text: str | None) -> Any:
+    """The text, if it is a choice of the option."""
+    *first, last = CHOICES[option]
+    if text not in (None, *first, last):
+        message = f"it must be {', '.join(first)} or {last}, not {text!r}."
+        raise typer.BadParameter(message, param_hint=f"--{option}")
     return text
 
 
@@ -209,10 +208,8 @@ def _named(output: Path, form: str | None) -> Path:
     """The output, with the ending of its format where it has none; an ending that contradicts it is refused."""
     from subgrid.data.store import output_kind
 
-    if form is None:
+    if _chosen("format", form) is None:
         return output
-    if form not in ("zarr", "netcdf"):
-        raise typer.BadParameter(f"it must be zarr or netcdf, not {form!r}.", param_hint="--format")
     if not output.suffix:
         return output.with_name(f"{output.name}.{'nc' if form == 'netcdf' else 'zarr'}")
     if (output_kind(output) == "file") != (form == "netcdf"):
