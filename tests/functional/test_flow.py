@@ -11,19 +11,25 @@ from scipy.integrate import solve_ivp
 from subgrid.functional.flow import (
     ModewiseVelocity,
     PointwiseVelocity,
+    denoised_of_velocity,
     flow_loss,
+    flow_times,
     follow_flow,
     gaussian_flow_velocity,
     path_variances,
     solve_adaptively,
 )
 from subgrid.functional.gaussian_field import GaussianField, field_of, white_field
+from subgrid.functional.levels import level_range
+from subgrid.functional.objective import loss_over_floor
+from subgrid.functional.operators import posterior_variances
 from subgrid.functional.preconditioning import BandNetwork
 from subgrid.numerics.spectra import PowerLaw
 
 from .small import ROUGH, SMOOTH, Multiplier, Nothing, amplitudes, wave, waves
 
 EXACT = gaussian_flow_velocity(SMOOTH, ROUGH)
+HALVES = jnp.array([0.0, 0.5, 1.0])
 FIRST, ZEROTH = (field.mode_variances((16,))[:5] for field in (SMOOTH, ROUGH))
 
 
@@ -42,9 +48,9 @@ def test_the_exact_velocity_is_the_regression_on_the_path(sigma_min):
 
 def test_the_flow_carries_the_base_to_the_data():
     with jax.enable_x64(True):
-        plain = jax.jit(jax.vmap(lambda x: follow_flow(EXACT, x, n_steps=128)))(waves(16))
-        exact = jax.jit(jax.vmap(lambda x: follow_flow(EXACT, x, data=SMOOTH, base=ROUGH, n_steps=2)))(waves(16))
-        back = jax.jit(jax.vmap(lambda x: follow_flow(EXACT, x, data=SMOOTH, base=ROUGH, n_steps=2, backward=True)))(
+        plain = jax.jit(jax.vmap(lambda x: follow_flow(EXACT, x, times=jnp.linspace(0, 1, 129))))(waves(16))
+        exact = jax.jit(jax.vmap(lambda x: follow_flow(EXACT, x, data=SMOOTH, base=ROUGH, times=HALVES)))(waves(16))
+        back = jax.jit(jax.vmap(lambda x: follow_flow(EXACT, x, data=SMOOTH, base=ROUGH, times=HALVES, backward=True)))(
             exact
         )
     np.testing.assert_allclose(np.diag(amplitudes(plain)), np.sqrt(FIRST / ZEROTH), rtol=5e-3)  # of Heun's steps
@@ -106,24 +112,54 @@ def test_an_adaptive_solution_and_its_cost():
     assert np.all((np.asarray(n) - 2) % 6 == 0) and np.all(np.asarray(n) > 50)
 
 
-def test_the_loss_of_the_exact_velocity_is_the_variance_that_is_left():
-    # Σ ∫ λ₀λ₁/V dt = Σ √(λ₀λ₁) π/2.
+@pytest.mark.parametrize("of_modes", [0.0, 0.5])
+def test_the_loss_of_the_exact_velocity_is_its_floor(of_modes):
     n, data, base = 3000, GaussianField(2.0, 5.0, variance=1.0), GaussianField(1.0, 5.0, variance=1.0)
-    velocity = gaussian_flow_velocity(data, base)
+    exact, levels = gaussian_flow_velocity(data, base), level_range(data, base, (16,))
     untrained = ModewiseVelocity(BandNetwork(Nothing(), base.box, (16,)), data, base)
+    nothing = lambda x, t, known=None: 0 * x  # noqa: E731
 
     @jax.jit
     def losses(key):
         first, second, third = jr.split(key, 3)
         x0 = jax.vmap(lambda k: base.sample((16,), key=k))(jr.split(first, n))
         x1 = jax.vmap(lambda k: data.sample((16,), key=k))(jr.split(second, n))
-        return flow_loss(velocity, x0, x1, key=third), flow_loss(untrained, x0, x1, key=third)
+        options = {"data": data, "base": base, "levels": levels, "of_modes": of_modes, "key": third}
+        return [flow_loss(velocity, x0, x1, **options) for velocity in (exact, untrained, nothing)]
 
-    exact, same = losses(jr.key(0))
-    roots = np.sqrt(data.mode_variances((16,)) * base.mode_variances((16,)))
-    floor = np.sum(base.box.weights((16,)) * roots) * np.pi / 2
-    assert float(exact) == pytest.approx(floor, rel=0.06)  # three standard errors of 3000 draws
-    assert float(same) == pytest.approx(float(exact), rel=1e-4)
+    at_floor, same, far = losses(jr.key(0))
+    assert float(at_floor) == pytest.approx(1, rel=0.06)  # three standard errors of 3000 draws
+    assert float(same) == pytest.approx(float(at_floor), rel=1e-4)
+    assert float(far) > 1.5
+
+
+def test_the_loss_is_that_of_the_diffusion_that_the_flow_is():
+    # G(v, s) = a v(x, t) + x: the error of the one is a times that of the other, and so is the root of its floor.
+    data, base = GaussianField(2.0, 5.0, variance=1.0), GaussianField(1.0, 5.0, variance=1.0)
+    velocity = lambda x, t, known=None: 0.5 * x  # noqa: E731
+    u, eta, s = wave(16, 3), wave(16, 2), 0.3
+    with jax.enable_x64(True):
+        options = {"data": data, "base": base, "levels": (s * 1.0001, s)}
+        found = flow_loss(velocity, eta[None], u[None], of_modes=0.5, key=jr.key(0), **options)
+        left = u - denoised_of_velocity(velocity)(u + np.sqrt(s) * eta, s)
+        of_diffusion = loss_over_floor(left, posterior_variances(data, base, (16,), s), base.box, of_modes=0.5)
+    assert float(found) == pytest.approx(float(of_diffusion), rel=1e-3)
+
+
+def test_times_are_levels_equally_spaced_in_their_logarithm():
+    np.testing.assert_allclose(flow_times(4, (100.0, 0.01)), [0, 1 / 11, 0.5, 1 / 1.1, 1], rtol=1e-6)
+    cut = np.asarray(flow_times(4, (100.0, 1e-9), sigma_min=0.1))
+    assert np.all(np.diff(cut) >= 0) and cut[-2] == pytest.approx(1, rel=1e-6)  # s = σ² is the end
+    with pytest.raises(ValueError, match="n_steps must be at least 3"):
+        flow_times(2, (100.0, 0.01))
+
+
+@pytest.mark.parametrize("t", [0.0, 1e-6, 0.5, 1.0])
+def test_the_network_is_told_a_level_between_those_of_the_training(t):
+    levels = level_range(SMOOTH, ROUGH, (16,))
+    told = PointwiseVelocity(Told(), ROUGH.box, levels)(wave(16), t)
+    s = np.clip(((1 - t) / max(t, 1e-30)) ** 2, levels[1], levels[0])
+    np.testing.assert_allclose(told, np.log(s) / 4, rtol=1e-5)
 
 
 def test_a_network_between_modes_is_one_velocity_on_all_grids():
@@ -139,14 +175,17 @@ def test_a_network_between_modes_is_one_velocity_on_all_grids():
 
 
 def test_the_network_alone_sees_known_fields_of_any_grid():
-    velocity = PointwiseVelocity(Second(), ROUGH.box)
+    velocity = PointwiseVelocity(Second(), ROUGH.box, (1.0, 0.1))
     np.testing.assert_allclose(
         jax.jit(lambda x, known: velocity(x, 0.5, known))(wave(16), wave(9, 3)), wave(16, 3), atol=1e-6
     )
-    with pytest.raises(ValueError, match="n_steps must be at least 1, got 0"):
-        follow_flow(EXACT, wave(16), n_steps=0)
 
 
 class Second(eqx.Module):
     def __call__(self, x, t):
         return x[1:]
+
+
+class Told(eqx.Module):
+    def __call__(self, x, t):
+        return t + 0 * x

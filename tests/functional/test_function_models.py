@@ -60,7 +60,7 @@ def sampled(model, shape, n, **options):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("points", [32, 49])
 def test_samples_have_the_units_and_the_spectrum_of_the_fields(models, kind, points):
-    options = {"n_levels": 3} if kind is FunctionDiffusion else {"n_steps": 2}  # exact for Gaussians all the same
+    options = {"n_levels": 3} if kind is FunctionDiffusion else {"n_steps": 3}  # exact for Gaussians all the same
     found = spectrum(sampled(models[kind], (points,), 1500, **options))
     assert found[0] == pytest.approx(9 + spectrum(FIELDS - 3)[0], rel=0.1)
     np.testing.assert_allclose(found[1:16], spectrum(FIELDS)[1:16], rtol=4 / np.sqrt(1500))

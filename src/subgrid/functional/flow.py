@@ -9,6 +9,9 @@ For Gaussian data N(m, C₁) and V = a²λ₀ + t²λ₁, mode by mode,
 The rate of a mode reaches ½√(λ₀/λ₁), or its inverse: the rougher of base and data sets the cost of an adaptive solver,
 the same at every resolution for measures on functions, growing with it for white noise. As in `reverse.py`, the
 Gaussian part can be taken out of the integration: w = V^{−1/2}(x − tm) is constant for a Gaussian.
+
+A time t is the level s = (a/t)² of a diffusion with noise N(0, C₀). What a network adds to a mode lies about
+s = λ₁/λ₀, for short waves just before t = 1, so that times of trainings and of samples are equally spaced in log s.
 """
 
 from collections.abc import Callable
@@ -18,10 +21,12 @@ import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PyTree, Scalar, Shaped
 
 from subgrid.functional.gaussian_field import GaussianField, as_gain
-from subgrid.functional.objective import square_loss
+from subgrid.functional.levels import level_range, variance_levels
+from subgrid.functional.objective import loss_over_floor
 from subgrid.functional.operators import DenoisedForm
 from subgrid.functional.preconditioning import BandNetwork, with_known
 from subgrid.numerics.integration import Step, heun_step, integrate
@@ -42,10 +47,10 @@ class Solved(NamedTuple):
 class ModewiseVelocity(eqx.Module):
     """v(x, t, known): the exact velocity of a Gaussian of the data's spectrum, and what a network adds.
 
-        v = v_G(x, t) + √(λ₀λ₁/V) N(V^{−1/2} x, t)
+        v = v_G(x, t) + √(λ₀λ₁/V) N(V^{−1/2} x, ¼ log s)
 
     Args:
-        network: of fields of unit variance; t goes to it as itself.
+        network: of fields of unit variance.
         data: N(0, C₁), of the measured spectrum.
         base: N(0, C₀).
         sigma_min: σ, default 0.
@@ -67,26 +72,32 @@ class ModewiseVelocity(eqx.Module):
         modes, grid = box.to_modes(x), self.network.grid
         in_band, _ = path_variances(self.data, self.base, grid, t, sigma_min=self.sigma_min)
         first = as_gain(self.data.mode_variances(grid))
-        learned = self.network(modes, shape, jnp.asarray(t), known, first=first, total=in_band)
+        time = _network_time(t, level_range(self.data, self.base, grid), self.sigma_min)
+        learned = self.network(modes, shape, time, known, first=first, total=in_band)
         both = as_gain(self.base.mode_variances(shape) * self.data.mode_variances(shape))
         return box.from_modes(rate * modes + jnp.sqrt(both / _or_infinity(total)) * learned, shape)
 
 
 class PointwiseVelocity(eqx.Module):
-    """v(x, t, known) = N(x, t): a network alone, on the grid of x. Kept for comparison.
+    """v(x, t, known) = N(x, ¼ log s): a network alone, on the grid of x. Kept for comparison.
 
     Args:
-        network: N(features, t), one operator on all grids by itself.
+        network: N(features, ¼ log s), one operator on all grids by itself.
         box: where fields live.
+        levels: the largest and the smallest s that the network is told.
+        sigma_min: σ, default 0.
     """
 
     network: eqx.Module
     box: Box = eqx.field(static=True)
+    levels: tuple[float, float] = eqx.field(static=True)
+    sigma_min: float = eqx.field(static=True, default=0.0)
 
     def __call__(
         self, x: Float[Array, "channel *space"], t: Scalar | float, known: Any = None
     ) -> Float[Array, "channel *space"]:
-        return self.network(with_known(x, known, self.box), jnp.asarray(t))  # pyright: ignore[reportCallIssue]
+        time = _network_time(t, self.levels, self.sigma_min)
+        return self.network(with_known(x, known, self.box), time)  # pyright: ignore[reportCallIssue]
 
 
 def path_variances(
@@ -159,11 +170,35 @@ def denoised_of_velocity(velocity: Velocity, *, sigma_min: float = 0.0) -> Denoi
     """
 
     def denoised(v, s, known=None):
-        t = 1 / (jnp.sqrt(s) + 1 - sigma_min)
+        t = _time_of(s, sigma_min)
         a = 1 - (1 - sigma_min) * t
         return a * velocity(t * v, t, known) + (1 - sigma_min) * t * v
 
     return denoised
+
+
+def flow_times(n_steps: int, levels: tuple[float, float], *, sigma_min: float = 0.0) -> Float[Array, " time"]:
+    """Times that a sample visits: 0, those of levels with equal steps in log s, and 1.
+
+    Args:
+        n_steps: between them, ≥ 3.
+        levels: the largest and the smallest s, as of `level_range`.
+        sigma_min: σ, default 0.
+
+    Returns:
+        n_steps + 1 increasing times.
+
+    Raises:
+        ValueError: n_steps < 3.
+
+    Examples:
+        >>> flow_times(4, (100.0, 0.01))  # 0, .09, .5, .91, 1
+    """
+    if n_steps < 3:
+        raise ValueError(f"n_steps must be at least 3, got {n_steps}: to the first level, to the last and to the data.")
+    largest, smallest = _reached(levels, sigma_min)
+    inner = _time_of(variance_levels(n_steps - 1, largest=largest, smallest=smallest), sigma_min)
+    return jnp.concatenate([jnp.zeros(1), inner, jnp.ones(1)])
 
 
 def flow_loss(
@@ -171,29 +206,47 @@ def flow_loss(
     x0: Float[Array, "batch channel *space"],
     x1: Float[Array, "batch channel *space"],
     *,
+    data: GaussianField,
+    base: GaussianField,
+    levels: tuple[float, float],
     sigma_min: float = 0.0,
     known: PyTree[Shaped[Array, "batch ..."]] | None = None,
+    of_modes: float = 0.0,
     key: Key,
 ) -> Scalar:
-    """The L² error of a velocity over pairs, mean over points: ⟨(v(x_t, t) − x₁ + (1 − σ)x₀)²⟩, t stratified.
+    """The L² error of a velocity over its floor, so that every level weighs the same, and a share of that of modes.
+
+        ⟨(1 − w) d²/Σ p + w mean_k |d_k|²/p_k⟩,      d = v(x_t, t) − x₁ + (1 − σ)x₀,      p = λ₀λ₁/V
+
+    with s = (a/t)² log-uniform and stratified over the batch: `operator_loss` of the diffusion that the flow is.
 
     Args:
         velocity: v(x, t, known).
         x0: draws of the base.
-        x1: data.
+        x1: data, of zero mean.
+        data: N(0, C₁), of which the floor is.
+        base: N(0, C₀).
+        levels: the largest and the smallest s.
         sigma_min: σ, default 0.
         known: what each pair is conditioned on, default nothing.
+        of_modes: w, default 0.
         key: random key.
 
     Returns:
-        A scalar.
+        A scalar; 1 for independent Gaussian pairs and the exact velocity.
     """
+    shape = x0.shape[2:]
+    largest, smallest = _reached(levels, sigma_min)
+    s = smallest * (largest / smallest) ** stratified_uniforms(len(x0), key=key)
+    both = as_gain(base.mode_variances(shape) * data.mode_variances(shape))
 
     def error(a, b, given, t):
         x = t * b + (1 - (1 - sigma_min) * t) * a
-        return square_loss(velocity(x, t, given) - b + (1 - sigma_min) * a)
+        left = velocity(x, t, given) - b + (1 - sigma_min) * a
+        total, _ = path_variances(data, base, shape, t, sigma_min=sigma_min)
+        return loss_over_floor(left, both / _or_infinity(total), base.box, of_modes=of_modes)
 
-    return jnp.mean(jax.vmap(error)(x0, x1, known, stratified_uniforms(len(x0), key=key)))
+    return jnp.mean(jax.vmap(error)(x0, x1, known, _time_of(s, sigma_min)))
 
 
 def follow_flow(
@@ -203,11 +256,11 @@ def follow_flow(
     data: GaussianField | None = None,
     base: GaussianField | None = None,
     sigma_min: float = 0.0,
-    n_steps: int = 32,
+    times: Float[Array, " time"],
     backward: bool = False,
     step: Step = heun_step,
 ) -> Float[Array, "channel *space"]:
-    """The other end of the flow from x, by equal steps in t.
+    """The other end of the flow from x.
 
     Args:
         velocity: v(x, t).
@@ -215,20 +268,17 @@ def follow_flow(
         data: N(0, C₁), whose part of the flow from `base` is then exact; default None: all is integrated.
         base: N(0, C₀), where `data` is given.
         sigma_min: σ, default 0.
-        n_steps: default 32.
+        times: between which steps are taken, from 0 up to 1 (`flow_times`).
         backward: from data to base, default not.
         step: of integration, default Heun's.
 
     Returns:
         A sample of the data, or of the base.
 
-    Raises:
-        ValueError: n_steps < 1.
+    Examples:
+        >>> follow_flow(velocity, x0, data=data, base=base, times=flow_times(32, levels))
     """
-    if n_steps < 1:
-        raise ValueError(f"n_steps must be at least 1, got {n_steps}.")
-    ends = (1.0, 0.0) if backward else (0.0, 1.0)
-    times = jnp.linspace(*ends, n_steps + 1)
+    times = times[::-1] if backward else times
     if data is None or base is None:
         return integrate(velocity, x, times, step=step)
     shape, box = x.shape[1:], base.box
@@ -285,6 +335,23 @@ def solve_adaptively(
     )
     assert solution.ys is not None  # saved at the end by default
     return Solved(solution.ys[-1], 2 + 6 * solution.stats["num_steps"])
+
+
+def _time_of(s: Shaped[Array, "*s"] | float, sigma_min: float) -> Shaped[Array, "*s"]:
+    """t, where s = (a/t)²."""
+    return 1 / (jnp.sqrt(s) + 1 - sigma_min)
+
+
+def _reached(levels: tuple[float, float], sigma_min: float) -> tuple[float, float]:
+    """Levels that the path has: none below σ², where it ends."""
+    return levels[0], max(levels[1], sigma_min**2)
+
+
+def _network_time(t: Scalar | float, levels: tuple[float, float], sigma_min: float) -> Scalar:
+    """¼ log s, between the levels of the training: s is infinite at the base."""
+    largest, smallest = levels
+    half = jnp.log(1 - (1 - sigma_min) * jnp.asarray(t)) - jnp.log(t)
+    return jnp.clip(half, np.log(smallest) / 2, np.log(largest) / 2) / 2
 
 
 def _or_infinity(values: Array) -> Array:

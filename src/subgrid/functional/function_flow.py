@@ -17,6 +17,7 @@ from subgrid.functional.flow import (
     PointwiseVelocity,
     denoised_of_velocity,
     flow_loss,
+    flow_times,
     follow_flow,
 )
 from subgrid.functional.gaussian_field import GaussianField
@@ -64,13 +65,14 @@ class FunctionFlow(eqx.Module):
         report: MetricsReport | None = None,
         key: Key,
     ) -> "FunctionFlow":
-        """Trains the velocity from a Gaussian measure to fields, by its L² error.
+        """Trains the velocity from a Gaussian measure to fields, every level s = ((1 − t)/t)² weighing the same.
 
         Args:
             fields: samples on a uniform grid of the noise's box, any unit.
             noise: the base N(0, C₀); of unit variance by rule, as standardised fields are. The closer its spectrum to
                 that of the data, the cheaper the flow; smoother than the data is allowed.
-            network: N(features, t), from `n_features` channels to channels, both of unit variance.
+            network: N(features, ¼ log s) at the level s = ((1 − t)/t)², from `n_features` channels to channels, both of
+                unit variance.
             known: what each field is conditioned on, on a uniform grid of its own over the same box; default nothing.
             settings: of training and preconditioning.
             checkpoints: where to save and resume, default nowhere.
@@ -95,6 +97,7 @@ class FunctionFlow(eqx.Module):
         said = "Base and data are independent."
         if settings.transport:
             coupling, said = choose_transport(space.data, noise, space.grid)
+        levels = level_range(space.data, noise, space.grid)
         velocity = _velocity(network, space, settings)
         require_network(velocity, values, shown, modes=settings.preconditioning == "modes")
 
@@ -109,7 +112,18 @@ class FunctionFlow(eqx.Module):
 
         def loss(velocity, batch, key):
             x0, x1, given = batch
-            return flow_loss(velocity, x0, x1, sigma_min=settings.sigma_min, known=given, key=key)
+            return flow_loss(
+                velocity,
+                x0,
+                x1,
+                data=space.data,
+                base=noise,
+                levels=levels,
+                sigma_min=settings.sigma_min,
+                known=given,
+                of_modes=settings.share_of_modes,
+                key=key,
+            )
 
         trained = fit(
             velocity, loss, (values, shown), draw, settings.schedule, checkpoints=checkpoints, report=report, key=key
@@ -143,7 +157,7 @@ class FunctionFlow(eqx.Module):
             shape: points along each axis, odd or even, that hold the modes of the training grid.
             known: what it is conditioned on, default nothing.
             like: a field on a grid of its own that the sample continues (`super_resolve`), default none.
-            n_steps: of Heun, two evaluations each, default 32.
+            n_steps: of Heun, two evaluations each, at levels equally spaced in log s; default 32.
             key: random key.
 
         Returns:
@@ -159,7 +173,7 @@ class FunctionFlow(eqx.Module):
         if like is not None:
             return self.super_resolve(like, shape, known=known, n_steps=n_steps, key=key).field
         x0 = self.space.noise.sample(shape, n_channels=self.space.n_channels, key=key)
-        return self.space.standard.inverse(follow_flow(self.velocity(known), x0, n_steps=n_steps, **self._exact))
+        return self.space.standard.inverse(follow_flow(self.velocity(known), x0, **self._path(n_steps)))
 
     def super_resolve(
         self,
@@ -191,7 +205,7 @@ class FunctionFlow(eqx.Module):
         shape = self.space.require_target(tuple(shape))
         self.space.require_given(given, shape)
         velocity, standard = self.velocity(known), self.space.standard
-        options: dict[str, Any] = {"n_steps": n_steps, **self._exact}
+        options = self._path(n_steps)
         return super_resolve(
             given,
             shape,
@@ -236,7 +250,7 @@ class FunctionFlow(eqx.Module):
             >>> fine = model.condition(coarse, (128,), key=key)
         """
         shape = self.space.require_target(tuple(shape))
-        largest, smallest = level_range(self.space.data, self.space.noise, self.space.grid)
+        largest, smallest = self._levels
         return sample_conditioned(
             denoised_of_velocity(self.velocity(known), sigma_min=self.sigma_min),
             target,
@@ -249,11 +263,15 @@ class FunctionFlow(eqx.Module):
         )
 
     @property
-    def _exact(self) -> dict[str, Any]:
-        """The Gaussian whose part of the flow is exact: that of the preconditioner, if it is one of modes."""
+    def _levels(self) -> tuple[float, float]:
+        return level_range(self.space.data, self.space.noise, self.space.grid)
+
+    def _path(self, n_steps: int) -> dict[str, Any]:
+        """Times, and the Gaussian whose part of the flow is exact: that of the preconditioner, if it is of modes."""
+        times = {"times": flow_times(n_steps, self._levels, sigma_min=self.sigma_min)}
         if isinstance(self.field, PointwiseVelocity):
-            return {}
-        return {"data": self.space.data, "base": self.space.noise, "sigma_min": self.sigma_min}
+            return times
+        return {"data": self.space.data, "base": self.space.noise, "sigma_min": self.sigma_min, **times}
 
 
 def _velocity(
@@ -261,6 +279,6 @@ def _velocity(
 ) -> ModewiseVelocity | PointwiseVelocity:
     box = space.noise.box
     if settings.preconditioning == "points":
-        return PointwiseVelocity(network, box)
+        return PointwiseVelocity(network, box, level_range(space.data, space.noise, space.grid), settings.sigma_min)
     band = BandNetwork(network, box, space.grid, settings.on_given_grid, sees_answer=True)
     return ModewiseVelocity(band, space.data, space.noise, settings.sigma_min)

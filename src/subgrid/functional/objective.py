@@ -75,6 +75,24 @@ def modes_loss(error: Float[Array, "channel *space"], variances: Float[Array, ".
     return jnp.sum(weights * jnp.abs(box.to_modes(error)) ** 2 / floor) / counted
 
 
+def loss_over_floor(
+    error: Float[Array, "channel *space"], variances: Float[Array, "..."], box: Box, *, of_modes: float = 0.0
+) -> Scalar:
+    """(1 − w) e²/Σp + w mean_k |e_k|²/p_k: an error beside what a Gaussian leaves, at points and mode by mode.
+
+    Args:
+        error: e, on the training grid.
+        variances: p, as of `modes_loss`.
+        box: of the modes.
+        of_modes: w, default 0.
+
+    Returns:
+        A scalar, 1 where the error is what a Gaussian leaves.
+    """
+    square = square_loss(error) / _at_points(box, error.shape[1:], variances)
+    return (1 - of_modes) * square + of_modes * modes_loss(error, variances, box) if of_modes else square
+
+
 def square_floor(data: GaussianField, noise: GaussianField, shape: tuple[int, ...], s: Scalar | float) -> Scalar:
     """The least `square_loss` of Gaussian data, Σ sλ₁λ₂/S over modes, mean over channels.
 
@@ -90,7 +108,7 @@ def square_floor(data: GaussianField, noise: GaussianField, shape: tuple[int, ..
     Examples:
         >>> square_floor(data, noise, (64,), 1.0)  # .4178 for α = 2 and 1, τ = 5, unit variances
     """
-    return _mean_of_channels(noise, shape, posterior_variances(data, noise, shape, s))
+    return _at_points(noise.box, shape, posterior_variances(data, noise, shape, s))
 
 
 def weighted_floor(data: GaussianField, noise: GaussianField, shape: tuple[int, ...], s: Scalar | float) -> Scalar:
@@ -105,7 +123,7 @@ def weighted_floor(data: GaussianField, noise: GaussianField, shape: tuple[int, 
     Returns:
         A scalar, which grows with the grid for noise that is too smooth.
     """
-    return _mean_of_channels(noise, shape, shrinkage(data, noise, shape, s))
+    return _at_points(noise.box, shape, shrinkage(data, noise, shape, s))
 
 
 def operator_loss(
@@ -149,15 +167,12 @@ def operator_loss(
     def error(u, given, s, own):
         eta = jnp.sqrt(s) * noise.sample(tuple(space), n_channels=n_channels, key=own)
         left = u - denoised(u + eta, s, given)
-        square = square_loss(left) / square_floor(data, noise, tuple(space), s)
-        if not of_modes:
-            return square
-        variances = posterior_variances(data, noise, tuple(space), s)
-        return (1 - of_modes) * square + of_modes * modes_loss(left, variances, noise.box)
+        return loss_over_floor(left, posterior_variances(data, noise, tuple(space), s), noise.box, of_modes=of_modes)
 
     return jnp.mean(jax.vmap(error)(batch, known, s, jax.random.split(noise_key, n)))
 
 
-def _mean_of_channels(noise: GaussianField, shape: tuple[int, ...], values: Float[Array, "..."]) -> Scalar:
-    axes = tuple(range(-noise.box.n_space, 0))
-    return jnp.mean(jnp.sum(as_gain(noise.box.weights(shape)) * values, axis=axes))
+def _at_points(box: Box, shape: tuple[int, ...], values: Float[Array, "..."]) -> Scalar:
+    """Σ over modes, mean over channels."""
+    axes = tuple(range(-box.n_space, 0))
+    return jnp.mean(jnp.sum(as_gain(box.weights(shape)) * values, axis=axes))

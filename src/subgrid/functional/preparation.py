@@ -28,9 +28,8 @@ class FunctionSettings:
             band to work in; or "points", the network alone on the grid of the field, for comparison.
         on_given_grid: whether the network of "modes" runs on the grid of the field and keeps what it gives beyond the
             band (`BandNetwork`), default not.
-        of_modes: share of a diffusion's loss that counts every mode of the training grid the same, beside the square
-            at points, which does not see modes of little energy; of "modes" alone, default half. A flow has the square
-            alone: equal steps in t do not resolve what a network adds to short waves just before t = 1.
+        of_modes: share of the loss that counts every mode of the training grid the same, beside the square at points,
+            which does not see modes of little energy; of "modes" alone, default half.
         smoothing: σ of the heat equation by which fields are smoothed before and sharpened after, in length², default
             none.
         any_noise: whether scores are trained with noise that `check_noise` finds too smooth, default not.
