@@ -13,14 +13,13 @@ from subgrid.functional.flow import (
     PointwiseVelocity,
     denoised_of_velocity,
     flow_loss,
-    flow_times,
     follow_flow,
     gaussian_flow_velocity,
     path_variances,
     solve_adaptively,
 )
 from subgrid.functional.gaussian_field import GaussianField, field_of, white_field
-from subgrid.functional.levels import level_range
+from subgrid.functional.levels import level_range, variance_levels
 from subgrid.functional.objective import loss_over_floor
 from subgrid.functional.operators import posterior_variances
 from subgrid.functional.preconditioning import BandNetwork
@@ -29,7 +28,7 @@ from subgrid.numerics.spectra import PowerLaw
 from .small import ROUGH, SMOOTH, Multiplier, Nothing, amplitudes, wave, waves
 
 EXACT = gaussian_flow_velocity(SMOOTH, ROUGH)
-HALVES = jnp.array([0.0, 0.5, 1.0])
+SMALLEST = level_range(SMOOTH, ROUGH, (16,))[1]
 FIRST, ZEROTH = (field.mode_variances((16,))[:5] for field in (SMOOTH, ROUGH))
 
 
@@ -46,13 +45,17 @@ def test_the_exact_velocity_is_the_regression_on_the_path(sigma_min):
     np.testing.assert_allclose(np.diag(amplitudes(found)), slope, rtol=1e-6)
 
 
+def levels(n):
+    """Inside enable_x64, or they are of float32."""
+    return variance_levels(n, largest=1e4, smallest=SMALLEST)
+
+
 def test_the_flow_carries_the_base_to_the_data():
     with jax.enable_x64(True):
-        plain = jax.jit(jax.vmap(lambda x: follow_flow(EXACT, x, times=jnp.linspace(0, 1, 129))))(waves(16))
-        exact = jax.jit(jax.vmap(lambda x: follow_flow(EXACT, x, data=SMOOTH, base=ROUGH, times=HALVES)))(waves(16))
-        back = jax.jit(jax.vmap(lambda x: follow_flow(EXACT, x, data=SMOOTH, base=ROUGH, times=HALVES, backward=True)))(
-            exact
-        )
+        plain = jax.jit(jax.vmap(lambda x: follow_flow(EXACT, x, levels(128))))(waves(16))
+        options = {"data": SMOOTH, "base": ROUGH}
+        exact = jax.jit(jax.vmap(lambda x: follow_flow(EXACT, x, levels(2), **options)))(waves(16))
+        back = jax.jit(jax.vmap(lambda x: follow_flow(EXACT, x, levels(2), backward=True, **options)))(exact)
     np.testing.assert_allclose(np.diag(amplitudes(plain)), np.sqrt(FIRST / ZEROTH), rtol=5e-3)  # of Heun's steps
     np.testing.assert_allclose(np.diag(amplitudes(exact)), np.sqrt(FIRST / ZEROTH), rtol=1e-6)
     np.testing.assert_allclose(back, waves(16), atol=1e-6)
@@ -115,7 +118,7 @@ def test_an_adaptive_solution_and_its_cost():
 @pytest.mark.parametrize("of_modes", [0.0, 0.5])
 def test_the_loss_of_the_exact_velocity_is_its_floor(of_modes):
     n, data, base = 3000, GaussianField(2.0, 5.0, variance=1.0), GaussianField(1.0, 5.0, variance=1.0)
-    exact, levels = gaussian_flow_velocity(data, base), level_range(data, base, (16,))
+    exact, reach = gaussian_flow_velocity(data, base), level_range(data, base, (16,))
     untrained = ModewiseVelocity(BandNetwork(Nothing(), base.box, (16,)), data, base)
     nothing = lambda x, t, known=None: 0 * x  # noqa: E731
 
@@ -124,7 +127,7 @@ def test_the_loss_of_the_exact_velocity_is_its_floor(of_modes):
         first, second, third = jr.split(key, 3)
         x0 = jax.vmap(lambda k: base.sample((16,), key=k))(jr.split(first, n))
         x1 = jax.vmap(lambda k: data.sample((16,), key=k))(jr.split(second, n))
-        options = {"data": data, "base": base, "levels": levels, "of_modes": of_modes, "key": third}
+        options = {"data": data, "base": base, "levels": reach, "of_modes": of_modes, "key": third}
         return [flow_loss(velocity, x0, x1, **options) for velocity in (exact, untrained, nothing)]
 
     at_floor, same, far = losses(jr.key(0))
@@ -146,19 +149,22 @@ def test_the_loss_is_that_of_the_diffusion_that_the_flow_is():
     assert float(found) == pytest.approx(float(of_diffusion), rel=1e-3)
 
 
-def test_times_are_levels_equally_spaced_in_their_logarithm():
-    np.testing.assert_allclose(flow_times(4, (100.0, 0.01)), [0, 1 / 11, 0.5, 1 / 1.1, 1], rtol=1e-6)
-    cut = np.asarray(flow_times(4, (100.0, 1e-9), sigma_min=0.1))
-    assert np.all(np.diff(cut) >= 0) and cut[-2] == pytest.approx(1, rel=1e-6)  # s = σ² is the end
-    with pytest.raises(ValueError, match="n_steps must be at least 3"):
-        flow_times(2, (100.0, 0.01))
+@pytest.mark.parametrize("backward", [False, True])
+@pytest.mark.parametrize("gaussian", [{}, {"data": SMOOTH, "base": ROUGH}])
+def test_a_path_that_keeps_some_of_the_base_has_no_levels_below_it(gaussian, backward):
+    told = gaussian_flow_velocity(SMOOTH, ROUGH, sigma_min=0.1)
+    with jax.enable_x64(True):
+        options = {"sigma_min": 0.1, "backward": backward, **gaussian}
+        found = jax.jit(jax.vmap(lambda x: follow_flow(told, x, levels(128), **options)))(waves(16))
+    ends = np.sqrt((FIRST if gaussian else FIRST + 0.01 * ZEROTH) / ZEROTH)  # what is left of the base is removed
+    np.testing.assert_allclose(np.diag(amplitudes(found)), 1 / ends if backward else ends, rtol=5e-3)
 
 
 @pytest.mark.parametrize("t", [0.0, 1e-6, 0.5, 1.0])
 def test_the_network_is_told_a_level_between_those_of_the_training(t):
-    levels = level_range(SMOOTH, ROUGH, (16,))
-    told = PointwiseVelocity(Told(), ROUGH.box, levels)(wave(16), t)
-    s = np.clip(((1 - t) / max(t, 1e-30)) ** 2, levels[1], levels[0])
+    reach = level_range(SMOOTH, ROUGH, (16,))
+    told = PointwiseVelocity(Told(), ROUGH.box, reach)(wave(16), t)
+    s = np.clip(((1 - t) / max(t, 1e-30)) ** 2, reach[1], reach[0])
     np.testing.assert_allclose(told, np.log(s) / 4, rtol=1e-5)
 
 

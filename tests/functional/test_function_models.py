@@ -60,8 +60,7 @@ def sampled(model, shape, n, **options):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("points", [32, 49])
 def test_samples_have_the_units_and_the_spectrum_of_the_fields(models, kind, points):
-    options = {"n_levels": 3} if kind is FunctionDiffusion else {"n_steps": 3}  # exact for Gaussians all the same
-    found = spectrum(sampled(models[kind], (points,), 1500, **options))
+    found = spectrum(sampled(models[kind], (points,), 1500, n_levels=3))  # exact for Gaussians all the same
     assert found[0] == pytest.approx(9 + spectrum(FIELDS - 3)[0], rel=0.1)
     np.testing.assert_allclose(found[1:16], spectrum(FIELDS)[1:16], rtol=4 / np.sqrt(1500))
     if points == 49:  # beyond the band: the power law of the last octave, of which 400 fields tell .1 of the exponent
@@ -172,7 +171,7 @@ def test_training_finds_what_no_gaussian_has():
         key=jr.key(0),
     )
     assert np.mean(radius(FIELDS[:, :] - 3) < 1.0) > 0.2  # of a Gaussian: the measure sees the difference
-    found = radius(sampled(model, (33,), 400, n_steps=16))
+    found = radius(sampled(model, (33,), 400, n_levels=16))
     assert np.mean(found < 1.0) < 0.05
     assert found.mean() == pytest.approx(2.0, abs=0.15)
 

@@ -7,11 +7,11 @@ For Gaussian data N(m, C₁) and V = a²λ₀ + t²λ₁, mode by mode,
     v = m + (tλ₁ − (1 − σ)aλ₀)/V (x − tm),      Var[dx_t/dt | x_t] = λ₀λ₁/V.
 
 The rate of a mode reaches ½√(λ₀/λ₁), or its inverse: the rougher of base and data sets the cost of an adaptive solver,
-the same at every resolution for measures on functions, growing with it for white noise. As in `reverse.py`, the
-Gaussian part can be taken out of the integration: w = V^{−1/2}(x − tm) is constant for a Gaussian.
+the same at every resolution for measures on functions, growing with it for white noise.
 
-A time t is the level s = (a/t)² of a diffusion with noise N(0, C₀). What a network adds to a mode lies about
-s = λ₁/λ₀, for short waves just before t = 1, so that times of trainings and of samples are equally spaced in log s.
+v = x_t/t is data with the noise N(0, sC₀) of a diffusion, s = (a/t)². What a network adds to a mode lies about
+s = λ₁/λ₀, for short waves just before t = 1: times are drawn in trainings, and visited by samples, at equal steps of
+log s. As the flow then is a probability flow, its Gaussian part can be taken out of the integration (`reverse.py`).
 """
 
 from collections.abc import Callable
@@ -25,10 +25,11 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree, Scalar, Shaped
 
 from subgrid.functional.gaussian_field import GaussianField, as_gain
-from subgrid.functional.levels import level_range, variance_levels
+from subgrid.functional.levels import level_range
 from subgrid.functional.objective import loss_over_floor
-from subgrid.functional.operators import DenoisedForm
+from subgrid.functional.operators import DenoisedForm, noisy_variances
 from subgrid.functional.preconditioning import BandNetwork, with_known
+from subgrid.functional.reverse import encode, probability_flow
 from subgrid.numerics.integration import Step, heun_step, integrate
 from subgrid.numerics.modes import Box
 from subgrid.numerics.stratified import stratified_uniforms
@@ -177,30 +178,6 @@ def denoised_of_velocity(velocity: Velocity, *, sigma_min: float = 0.0) -> Denoi
     return denoised
 
 
-def flow_times(n_steps: int, levels: tuple[float, float], *, sigma_min: float = 0.0) -> Float[Array, " time"]:
-    """Times that a sample visits: 0, those of levels with equal steps in log s, and 1.
-
-    Args:
-        n_steps: between them, ≥ 3.
-        levels: the largest and the smallest s, as of `level_range`.
-        sigma_min: σ, default 0.
-
-    Returns:
-        n_steps + 1 increasing times.
-
-    Raises:
-        ValueError: n_steps < 3.
-
-    Examples:
-        >>> flow_times(4, (100.0, 0.01))  # 0, .09, .5, .91, 1
-    """
-    if n_steps < 3:
-        raise ValueError(f"n_steps must be at least 3, got {n_steps}: to the first level, to the last and to the data.")
-    largest, smallest = _reached(levels, sigma_min)
-    inner = _time_of(variance_levels(n_steps - 1, largest=largest, smallest=smallest), sigma_min)
-    return jnp.concatenate([jnp.zeros(1), inner, jnp.ones(1)])
-
-
 def flow_loss(
     velocity: Velocity,
     x0: Float[Array, "batch channel *space"],
@@ -236,7 +213,7 @@ def flow_loss(
         A scalar; 1 for independent Gaussian pairs and the exact velocity.
     """
     shape = x0.shape[2:]
-    largest, smallest = _reached(levels, sigma_min)
+    largest, smallest = levels[0], max(levels[1], sigma_min**2)  # below σ² the path has none
     s = smallest * (largest / smallest) ** stratified_uniforms(len(x0), key=key)
     both = as_gain(base.mode_variances(shape) * data.mode_variances(shape))
 
@@ -252,11 +229,11 @@ def flow_loss(
 def follow_flow(
     velocity: Velocity,
     x: Float[Array, "channel *space"],
+    levels: Float[Array, " level"],
     *,
     data: GaussianField | None = None,
     base: GaussianField | None = None,
     sigma_min: float = 0.0,
-    times: Float[Array, " time"],
     backward: bool = False,
     step: Step = heun_step,
 ) -> Float[Array, "channel *space"]:
@@ -265,10 +242,11 @@ def follow_flow(
     Args:
         velocity: v(x, t).
         x: a draw of the base, or data where `backward`.
-        data: N(0, C₁), whose part of the flow from `base` is then exact; default None: all is integrated.
+        levels: falling s, between which steps are taken; from `level_range`, as `variance_levels`.
+        data: N(0, C₁), whose part of the flow from `base` is then exact; default None: all is integrated, in t, with a
+            step from the base to the first level and one from the last to the data.
         base: N(0, C₀), where `data` is given.
-        sigma_min: σ, default 0.
-        times: between which steps are taken, from 0 up to 1 (`flow_times`).
+        sigma_min: σ, default 0; levels below σ² are not on the path.
         backward: from data to base, default not.
         step: of integration, default Heun's.
 
@@ -276,23 +254,20 @@ def follow_flow(
         A sample of the data, or of the base.
 
     Examples:
-        >>> follow_flow(velocity, x0, data=data, base=base, times=flow_times(32, levels))
+        >>> levels = variance_levels(32, largest=largest, smallest=smallest)  # of level_range(data, base, grid)
+        >>> u = follow_flow(velocity, base.sample((256,), key=key), levels, data=data, base=base)
     """
-    times = times[::-1] if backward else times
+    levels = jnp.maximum(levels, sigma_min**2)
     if data is None or base is None:
-        return integrate(velocity, x, times, step=step)
-    shape, box = x.shape[1:], base.box
-
-    def scaled(z, t, power):
-        total, _ = path_variances(data, base, shape, t, sigma_min=sigma_min)
-        return box.multiply(z, jnp.where(total > 0, _or_infinity(total) ** power, 0.0))
-
-    def rate(w, t):
-        x = scaled(w, t, 0.5)
-        _, growth = path_variances(data, base, shape, t, sigma_min=sigma_min)
-        return scaled(velocity(x, t) - box.multiply(x, growth), t, -0.5)
-
-    return scaled(integrate(rate, scaled(x, times[0], -0.5), times, step=step), times[-1], 0.5)
+        times = jnp.concatenate([jnp.zeros(1), _time_of(levels, sigma_min), jnp.ones(1)])
+        return integrate(velocity, x, times[::-1] if backward else times, step=step)
+    denoised = denoised_of_velocity(velocity, sigma_min=sigma_min)
+    zeroth = as_gain(base.mode_variances(x.shape[1:]))
+    growth = jnp.sqrt(noisy_variances(data, base, x.shape[1:], levels[0]) / _or_infinity(zeroth))
+    if backward:
+        v = encode(denoised, x, levels, noise=base, data=data, step=step)
+        return base.box.multiply(v, jnp.where(growth > 0, 1 / _or_infinity(growth), 0.0))
+    return probability_flow(denoised, base.box.multiply(x, growth), levels, noise=base, data=data, step=step)
 
 
 def solve_adaptively(
@@ -340,11 +315,6 @@ def solve_adaptively(
 def _time_of(s: Shaped[Array, "*s"] | float, sigma_min: float) -> Shaped[Array, "*s"]:
     """t, where s = (a/t)²."""
     return 1 / (jnp.sqrt(s) + 1 - sigma_min)
-
-
-def _reached(levels: tuple[float, float], sigma_min: float) -> tuple[float, float]:
-    """Levels that the path has: none below σ², where it ends."""
-    return levels[0], max(levels[1], sigma_min**2)
 
 
 def _network_time(t: Scalar | float, levels: tuple[float, float], sigma_min: float) -> Scalar:

@@ -17,7 +17,6 @@ from subgrid.functional.flow import (
     PointwiseVelocity,
     denoised_of_velocity,
     flow_loss,
-    flow_times,
     follow_flow,
 )
 from subgrid.functional.gaussian_field import GaussianField
@@ -30,6 +29,9 @@ from subgrid.training.fitting import fit
 from subgrid.training.log import MetricsReport
 from subgrid.transport.couplings import Coupling, Independent
 from subgrid.types import Key, Velocity
+
+EARLY = 1e4
+"""First level of a flow that is integrated whole, t = .01: its first step starts at the base."""
 
 
 class FunctionFlow(eqx.Module):
@@ -148,7 +150,7 @@ class FunctionFlow(eqx.Module):
         *,
         known: Float[Array, "known *given"] | None = None,
         like: Float[Array, "channel *coarse"] | None = None,
-        n_steps: int = 32,
+        n_levels: int = 32,
         key: Key,
     ) -> Float[Array, "channel *space"]:
         """One sample on a grid; the same key on another grid gives the same function, as far as the velocity does.
@@ -157,7 +159,7 @@ class FunctionFlow(eqx.Module):
             shape: points along each axis, odd or even, that hold the modes of the training grid.
             known: what it is conditioned on, default nothing.
             like: a field on a grid of its own that the sample continues (`super_resolve`), default none.
-            n_steps: of Heun, two evaluations each, at levels equally spaced in log s; default 32.
+            n_levels: between which Heun steps are taken, two evaluations each, default 32.
             key: random key.
 
         Returns:
@@ -171,9 +173,9 @@ class FunctionFlow(eqx.Module):
         """
         shape = self.space.require_target(tuple(shape))
         if like is not None:
-            return self.super_resolve(like, shape, known=known, n_steps=n_steps, key=key).field
+            return self.super_resolve(like, shape, known=known, n_levels=n_levels, key=key).field
         x0 = self.space.noise.sample(shape, n_channels=self.space.n_channels, key=key)
-        return self.space.standard.inverse(follow_flow(self.velocity(known), x0, **self._path(n_steps)))
+        return self.space.standard.inverse(follow_flow(self.velocity(known), x0, **self._path(n_levels)))
 
     def super_resolve(
         self,
@@ -181,7 +183,7 @@ class FunctionFlow(eqx.Module):
         shape: Sequence[int],
         *,
         known: Float[Array, "known *given"] | None = None,
-        n_steps: int = 32,
+        n_levels: int = 32,
         key: Key,
     ) -> SuperResolved:
         """A field continued to a finer grid: back to the base on its own, and forward from the base continued.
@@ -190,7 +192,7 @@ class FunctionFlow(eqx.Module):
             given: a field, on a grid that holds the modes of the training's.
             shape: of the finer grid.
             known: what it is conditioned on, default nothing.
-            n_steps: of Heun, there and back, default 32.
+            n_levels: of Heun steps, there and back, default 32.
             key: random key, of the modes beyond.
 
         Returns:
@@ -205,7 +207,7 @@ class FunctionFlow(eqx.Module):
         shape = self.space.require_target(tuple(shape))
         self.space.require_given(given, shape)
         velocity, standard = self.velocity(known), self.space.standard
-        options = self._path(n_steps)
+        options = self._path(n_levels)
         return super_resolve(
             given,
             shape,
@@ -250,7 +252,6 @@ class FunctionFlow(eqx.Module):
             >>> fine = model.condition(coarse, (128,), key=key)
         """
         shape = self.space.require_target(tuple(shape))
-        largest, smallest = self._levels
         return sample_conditioned(
             denoised_of_velocity(self.velocity(known), sigma_min=self.sigma_min),
             target,
@@ -258,20 +259,22 @@ class FunctionFlow(eqx.Module):
             self.space,
             noise_variance=noise_variance,
             n_iterations=n_iterations,
-            levels=variance_levels(n_levels, largest=largest, smallest=smallest),
+            levels=self._levels(n_levels),
             key=key,
         )
 
-    @property
-    def _levels(self) -> tuple[float, float]:
-        return level_range(self.space.data, self.space.noise, self.space.grid)
-
-    def _path(self, n_steps: int) -> dict[str, Any]:
-        """Times, and the Gaussian whose part of the flow is exact: that of the preconditioner, if it is of modes."""
-        times = {"times": flow_times(n_steps, self._levels, sigma_min=self.sigma_min)}
+    def _levels(self, n_levels: int) -> Float[Array, " level"]:
+        largest, smallest = level_range(self.space.data, self.space.noise, self.space.grid)
         if isinstance(self.field, PointwiseVelocity):
-            return times
-        return {"data": self.space.data, "base": self.space.noise, "sigma_min": self.sigma_min, **times}
+            largest = max(largest, EARLY)
+        return variance_levels(n_levels, largest=largest, smallest=smallest)
+
+    def _path(self, n_levels: int) -> dict[str, Any]:
+        """Levels, and the Gaussian whose part of the flow is exact: that of the preconditioner, if it is of modes."""
+        path = {"levels": self._levels(n_levels), "sigma_min": self.sigma_min}
+        if isinstance(self.field, PointwiseVelocity):
+            return path
+        return {"data": self.space.data, "base": self.space.noise, **path}
 
 
 def _velocity(

@@ -120,7 +120,7 @@ def draw(
     model: Model, shape: tuple[int, ...], n: int, n_levels: int, *, key: Key
 ) -> Float[np.ndarray, "n channel *space"]:
     """Samples on a grid; the same key on another grid starts from the same functions of noise."""
-    one = eqx.filter_jit(jax.vmap(lambda key: model.sample(shape, key=key, **_steps(model, n_levels))))
+    one = eqx.filter_jit(jax.vmap(lambda key: model.sample(shape, key=key, n_levels=n_levels)))
     return _in_parts(one, jr.split(key, n), shape)
 
 
@@ -133,9 +133,7 @@ def continued(
     key: Key,
 ) -> tuple[Float[np.ndarray, "n channel *space"], Float[np.ndarray, " n"]]:
     """Given fields on a finer grid, by coupled noise, and how far the given modes have drifted."""
-    one = eqx.filter_jit(
-        jax.vmap(lambda y, key: tuple(model.super_resolve(y, shape, key=key, **_steps(model, n_levels))))
-    )
+    one = eqx.filter_jit(jax.vmap(lambda y, key: tuple(model.super_resolve(y, shape, key=key, n_levels=n_levels))))
     at_once = max(1, POINTS_AT_ONCE // int(np.prod(shape)))
     keys, parts = jr.split(key, len(given)), range(0, len(given), at_once)
     found = [one(given[i : i + at_once], keys[i : i + at_once]) for i in parts]
@@ -155,10 +153,6 @@ def evaluations(model: FunctionFlow, shape: tuple[int, ...], n: int, *, key: Key
 
 SOLVER_TOLERANCE = 1e-3
 """Relative, of the root mean square over points; float32 and a trained network have no use for less."""
-
-
-def _steps(model: Model, n: int) -> dict[str, Any]:
-    return {"n_steps" if isinstance(model, FunctionFlow) else "n_levels": n}
 
 
 def _in_parts(one: Any, keys: Array, shape: tuple[int, ...]) -> np.ndarray:
