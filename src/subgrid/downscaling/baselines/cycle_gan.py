@@ -28,7 +28,6 @@ from subgrid.downscaling.baselines.unpaired import (
     blank_grid,
     constant_then_linear,
     load_model,
-    save_model,
     train_players,
 )
 from subgrid.downscaling.settings import require_at_least
@@ -211,7 +210,7 @@ def train_cycle_gan(
 
     Raises:
         CheckpointMismatch: if the folder holds checkpoints of other settings, archives or key.
-        TrainingDiverged: if a loss or its gradient is not finite.
+        TrainingDiverged: if a loss or its gradient is not finite; the last good weights, if any were kept, are saved.
         ValueError: for fields on other grids than those of C′.
 
     Examples:
@@ -225,12 +224,9 @@ def train_cycle_gan(
     critic = lambda name: PatchCritic(n_channels, n_space, settings.critic, key=substream(key, name))  # noqa: E731
     translations = Translations(generator("to fine"), generator("to coarse"))
     players = Players(translations, Critics(critic("critic of fine"), critic("critic of coarse")))
-    trained = train_players(
-        players, _loss(settings), _optimisers(settings), archives, settings, folder=folder, report=report, key=key
-    )
-    model = CycleGANUpsampler(archives.grid, trained.generator.to_fine)
-    save_model(folder, KIND, model, settings, archives)
-    return model
+    build = lambda trained: CycleGANUpsampler(archives.grid, trained.generator.to_fine)  # noqa: E731
+    options = {"kind": KIND, "build": build, "folder": folder, "report": report, "key": key}
+    return train_players(players, _loss(settings), _optimisers(settings), archives, settings, **options)
 
 
 def load_cycle_gan(folder: str | Path, operator: Coarsening) -> CycleGANUpsampler:

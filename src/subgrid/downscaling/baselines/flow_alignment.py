@@ -28,7 +28,6 @@ from subgrid.downscaling.baselines.unpaired import (
     archives_of,
     blank_grid,
     load_model,
-    save_model,
     train_players,
 )
 from subgrid.downscaling.settings import require_at_least
@@ -252,7 +251,7 @@ def train_flow_alignment(
 
     Raises:
         CheckpointMismatch: if the folder holds checkpoints of other settings, archives or key.
-        TrainingDiverged: if a loss or its gradient is not finite.
+        TrainingDiverged: if a loss or its gradient is not finite; the last good weights, if any were kept, are saved.
         ValueError: for fields on other grids than those of C′, and a grid that the flows do not divide.
 
     Examples:
@@ -266,14 +265,11 @@ def train_flow_alignment(
     critic = lambda name: PatchCritic(n_channels, n_space, settings.critic, gain=gain, key=substream(key, name))  # noqa: E731
     critics = Flows(critic("critic of coarse"), critic("critic of fine"))
     players = Players(_first_flows(archives, settings, key=key), critics)
-    trained = train_players(
-        players, _loss(settings), _optimisers(settings), archives, settings, folder=folder, report=report, key=key
-    )
-    model = FlowAlignmentUpsampler(
+    build = lambda trained: FlowAlignmentUpsampler(  # noqa: E731
         archives.grid, trained.generator.coarse, trained.generator.fine, settings.dequantisation
     )
-    save_model(folder, KIND, model, settings, archives)
-    return model
+    options = {"kind": KIND, "build": build, "folder": folder, "report": report, "key": key}
+    return train_players(players, _loss(settings), _optimisers(settings), archives, settings, **options)
 
 
 def load_flow_alignment(

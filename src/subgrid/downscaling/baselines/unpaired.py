@@ -8,10 +8,11 @@ FOLDER/model.json      its settings, and the C′ that it was trained for; writt
 """
 
 import json
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -32,12 +33,13 @@ from subgrid.numerics.symmetries import SymmetryGroup, random_images
 from subgrid.training.adversarial import Players
 from subgrid.training.checkpoint import CheckpointMismatch, Checkpoints, load_weights, save_weights
 from subgrid.training.distributed import is_first_process
-from subgrid.training.fitting import TrainingSchedule, fit
+from subgrid.training.fitting import TrainingDiverged, TrainingSchedule, fit
 from subgrid.training.log import MetricsReport, all_of, json_lines
 from subgrid.training.origin import digest, key_data, require_same_origin
 from subgrid.types import Coarsening, Key, Spatial
 
 FORMAT = 1
+Model = TypeVar("Model", bound=eqx.Module)
 
 
 class CommonGrid(eqx.Module):
@@ -147,11 +149,15 @@ def train_players(
     archives: Archives,
     settings: Unpaired,
     *,
+    kind: str,
+    build: Callable[[Players], Model],
     folder: str | Path,
     report: MetricsReport | None,
     key: Key,
-) -> Players:
-    """The players with the averaged weights of their training; run again on the folder, it ends with the same bits.
+) -> Model:
+    """The model of trained players, also saved; run again on the folder, it ends with the same bits.
+
+    Of a training that diverges the last good weights are saved, as a model that says so when it is opened.
 
     Args:
         players: untrained.
@@ -159,12 +165,14 @@ def train_players(
         optimiser: of both.
         archives: to draw batches from.
         settings: how long, and, in all their fields, what decides the bits beside archives and key.
+        kind: of the model.
+        build: the model of players with averaged weights.
         folder: of the model.
         report: `report(step, metrics)`, after each dispatch.
         key: of batches, images and noise.
 
     Returns:
-        The trained players.
+        The model.
 
     Raises:
         CheckpointMismatch: if the folder holds checkpoints of other settings, archives or key.
@@ -197,7 +205,14 @@ def train_players(
     logs = [json_lines(folder / "training.jsonl", from_step=begun or 0)] if is_first_process() else []
     reports = all_of(*logs, *([] if report is None else [report]))
     options = {"checkpoints": checkpoints, "report": reports, "key": substream(key, "training")}
-    return fit(players, loss, data, draw, schedule, **options)
+    try:
+        model = build(fit(players, loss, data, draw, schedule, **options))
+    except TrainingDiverged as error:
+        if error.last_good is not None:
+            _save_model(folder, kind, build(error.last_good), settings, archives, stopped=str(error))
+        raise
+    _save_model(folder, kind, model, settings, archives)
+    return model
 
 
 def constant_then_linear(rate: float, n_steps: int) -> optax.Schedule:
@@ -211,12 +226,12 @@ def described(settings: Any, operator: Coarsening) -> dict[str, Any]:
     return {"format": FORMAT, "settings": kept, "operator": identity(operator)}
 
 
-def save_model(folder: str | Path, kind: str, model: eqx.Module, settings: Any, archives: Archives) -> None:
+def _save_model(folder: Path, kind: str, model: eqx.Module, settings: Any, archives: Archives, **more: str) -> None:
     """Weights first, settings last: a folder with `model.json` is whole."""
-    save_weights(Path(folder) / "weights", eqx.filter(model, eqx.is_array))
+    save_weights(folder / "weights", eqx.filter(model, eqx.is_array))
     if is_first_process():
-        whole = {"kind": kind, "n_channels": archives.n_channels, **described(settings, archives.operator)}
-        write_json(Path(folder) / "model.json", whole)
+        whole = {"kind": kind, "n_channels": archives.n_channels, **described(settings, archives.operator), **more}
+        write_json(folder / "model.json", whole)
 
 
 def as_tuples(stored: Any) -> Any:
@@ -239,7 +254,7 @@ def load_model(
     *,
     blank: Callable[[Mapping[str, Any], int], eqx.Module],
 ) -> Any:
-    """What `save_model` wrote.
+    """What `train_players` wrote, with a warning if its training diverged.
 
     Args:
         folder: of the model.
@@ -269,5 +284,7 @@ def load_model(
         raise
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path}: not a model description of this version ({error}).") from error
+    if "stopped" in stored:
+        warnings.warn(f"{folder}: a {kind} with its last good weights, as {stored['stopped']}", stacklevel=3)
     arrays, static = eqx.partition(untrained, eqx.is_array)
     return eqx.combine(load_weights(Path(folder) / "weights", like=arrays), static)
