@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from subgrid.functional.flow import solve_adaptively
+from subgrid.functional.gaussian_field import GaussianField
 from subgrid.functional.levels import level_range, variance_levels
 from subgrid.functional.operators import gaussian_operator, mixture_operator, noise_form
 from subgrid.functional.reverse import encode, probability_flow, reverse_diffusion, start
@@ -92,6 +93,29 @@ def test_a_start_has_the_variance_of_noisy_data(data):
     modes = np.fft.rfft(draw(jr.split(jr.key(0), 1000)), norm="forward")[..., :5]
     expected = (FIRST if data else 0) + 0.3 * SECOND
     np.testing.assert_allclose(np.mean(np.abs(modes) ** 2, (0, 1)), expected, rtol=4 * np.sqrt(2 / 2000))
+
+
+def test_a_start_that_asks_the_operator_keeps_the_mean():
+    # Fields N(m, λ₁/2), m² = λ₁/2 in one mode: a Gaussian of their spectrum λ₁ has none of m at s₁ = 10 λ₁/λ₂, and the
+    # flow would keep 1 − √(.5/10.5) = .78 of it. By hand, one step from s = ∞ keeps .99.
+    spread = GaussianField(2.0, 5.0, scale=np.sqrt(0.5))
+    mean = wave(16, 1, np.sqrt(2 * FIRST[1]))
+    operator, levels = gaussian_operator(spread, ROUGH, mean), variance_levels(16, largest=LARGEST, smallest=SMALLEST)
+
+    def sample(key, asked):
+        v = start(ROUGH, (16,), LARGEST, data=SMOOTH, denoised=asked, key=key)
+        return probability_flow(operator, v, levels, noise=ROUGH, data=SMOOTH)
+
+    kept = []
+    for asked in (None, operator):
+        draws = jax.jit(jax.vmap(lambda k, asked=asked: sample(k, asked)))(jr.split(jr.key(0), 4000))
+        found = amplitudes(draws)[:, 1]
+        kept.append(found.mean() / amplitudes(mean)[1])
+        error = found.std() / np.sqrt(4000) / amplitudes(mean)[1]
+    ratio = LARGEST * SECOND[1] / FIRST[1]
+    without = 1 - np.sqrt(0.5 / (0.5 + ratio))
+    assert kept[0] == pytest.approx(without, abs=4 * error)
+    assert kept[1] == pytest.approx(1, abs=0.02 + 4 * error)
 
 
 @pytest.mark.parametrize("data", [None, SMOOTH])

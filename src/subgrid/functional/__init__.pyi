@@ -22,7 +22,6 @@ from .flow import (
     Solved as Solved,
     denoised_of_velocity as denoised_of_velocity,
     flow_loss as flow_loss,
-    follow_flow as follow_flow,
     gaussian_flow_velocity as gaussian_flow_velocity,
     path_variances as path_variances,
     solve_adaptively as solve_adaptively,

@@ -1,5 +1,7 @@
 """One sample given its modes on a coarser grid, for any model that states a denoised form."""
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -54,7 +56,8 @@ def sample_conditioned(
         noise_variance=relative,
         n_iterations=n_iterations,
     )
-    v = start(space.noise, shape, levels[0], data=space.data, n_channels=space.n_channels, key=key)
-    u = space.standard.inverse(probability_flow(guided, v, levels, noise=space.noise, data=space.data))
+    spaces: dict[str, Any] = {"noise": space.noise, "data": space.data}
+    v = start(shape=shape, s=levels[0], denoised=guided, n_channels=space.n_channels, key=key, **spaces)
+    u = space.standard.inverse(probability_flow(guided, v, levels, **spaces))
     # The last level leaves .01 of the data's variance or less to the Gaussian: what is exact is put in again.
     return u if noise_variance else u + operator.pseudo_inverse(target - operator(u))

@@ -9,9 +9,9 @@ For Gaussian data N(m, C₁) and V = a²λ₀ + t²λ₁, mode by mode,
 The rate of a mode reaches ½√(λ₀/λ₁), or its inverse: the rougher of base and data sets the cost of an adaptive solver,
 the same at every resolution for measures on functions, growing with it for white noise.
 
-v = x_t/t is data with the noise N(0, sC₀) of a diffusion, s = (a/t)². What a network adds to a mode lies about
-s = λ₁/λ₀, for short waves just before t = 1: times are drawn in trainings, and visited by samples, at equal steps of
-log s. As the flow then is a probability flow, its Gaussian part can be taken out of the integration (`reverse.py`).
+Scaled, x_t/t is data with the noise N(0, sC₀) of a diffusion, s = (a/t)². What a network adds to a mode lies about
+s = λ₁/λ₀, for short waves just before t = 1: times of a training are drawn at equal steps of log s, and samples are
+those of the probability flow that it is (`denoised_of_velocity`, `reverse.py`).
 """
 
 from collections.abc import Callable
@@ -25,12 +25,9 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree, Scalar, Shaped
 
 from subgrid.functional.gaussian_field import GaussianField, as_gain
-from subgrid.functional.levels import level_range
 from subgrid.functional.objective import loss_over_floor
-from subgrid.functional.operators import DenoisedForm, noisy_variances
+from subgrid.functional.operators import DenoisedForm
 from subgrid.functional.preconditioning import BandNetwork, with_known
-from subgrid.functional.reverse import encode, probability_flow
-from subgrid.numerics.integration import Step, heun_step, integrate
 from subgrid.numerics.modes import Box
 from subgrid.numerics.stratified import stratified_uniforms
 from subgrid.types import Key, Spatial, Velocity
@@ -51,18 +48,21 @@ class ModewiseVelocity(eqx.Module):
         v = v_G(x, t) + √(λ₀λ₁/V) N(V^{−1/2} x, ¼ log s)
 
     Args:
-        network: of fields of unit variance.
+        band: of a network of fields of unit variance.
         data: N(0, C₁), of the measured spectrum.
         base: N(0, C₀).
+        levels: the largest and the smallest s that the network is told, those of its training.
         sigma_min: σ, default 0.
 
     Examples:
-        >>> velocity = ModewiseVelocity(BandNetwork(network, base.box, (64,), sees_answer=True), data, base)
+        >>> band = BandNetwork(network, base.box, (64,), sees_answer=True)
+        >>> velocity = ModewiseVelocity(band, data, base, level_range(data, base, (64,)))
     """
 
-    network: BandNetwork
+    band: BandNetwork
     data: GaussianField = eqx.field(static=True)
     base: GaussianField = eqx.field(static=True)
+    levels: tuple[float, float] = eqx.field(static=True)
     sigma_min: float = eqx.field(static=True, default=0.0)
 
     def __call__(
@@ -70,11 +70,11 @@ class ModewiseVelocity(eqx.Module):
     ) -> Float[Array, "channel *space"]:
         box, shape = self.base.box, x.shape[1:]
         total, rate = path_variances(self.data, self.base, shape, t, sigma_min=self.sigma_min)
-        modes, grid = box.to_modes(x), self.network.grid
+        modes, grid = box.to_modes(x), self.band.grid
         in_band, _ = path_variances(self.data, self.base, grid, t, sigma_min=self.sigma_min)
         first = as_gain(self.data.mode_variances(grid))
-        time = _network_time(t, level_range(self.data, self.base, grid), self.sigma_min)
-        learned = self.network(modes, shape, time, known, first=first, total=in_band)
+        time = _network_time(t, self.levels, self.sigma_min)
+        learned = self.band(modes, shape, time, known, first=first, total=in_band)
         both = as_gain(self.base.mode_variances(shape) * self.data.mode_variances(shape))
         return box.from_modes(rate * modes + jnp.sqrt(both / _or_infinity(total)) * learned, shape)
 
@@ -85,7 +85,7 @@ class PointwiseVelocity(eqx.Module):
     Args:
         network: N(features, ¼ log s), one operator on all grids by itself.
         box: where fields live.
-        levels: the largest and the smallest s that the network is told.
+        levels: the largest and the smallest s that the network is told, those of its training.
         sigma_min: σ, default 0.
     """
 
@@ -172,7 +172,7 @@ def denoised_of_velocity(velocity: Velocity, *, sigma_min: float = 0.0) -> Denoi
 
     def denoised(v, s, known=None):
         t = _time_of(s, sigma_min)
-        a = 1 - (1 - sigma_min) * t
+        a = jnp.sqrt(s) * t
         return a * velocity(t * v, t, known) + (1 - sigma_min) * t * v
 
     return denoised
@@ -180,14 +180,12 @@ def denoised_of_velocity(velocity: Velocity, *, sigma_min: float = 0.0) -> Denoi
 
 def flow_loss(
     velocity: Velocity,
-    x0: Float[Array, "batch channel *space"],
-    x1: Float[Array, "batch channel *space"],
+    batch: tuple[Array, Array, PyTree],
     *,
     data: GaussianField,
     base: GaussianField,
     levels: tuple[float, float],
     sigma_min: float = 0.0,
-    known: PyTree[Shaped[Array, "batch ..."]] | None = None,
     of_modes: float = 0.0,
     key: Key,
 ) -> Scalar:
@@ -199,21 +197,20 @@ def flow_loss(
 
     Args:
         velocity: v(x, t, known).
-        x0: draws of the base.
-        x1: data, of zero mean.
+        batch: draws of the base and data of zero mean, (batch, channel, *space), and what each pair is conditioned on,
+            None for nothing.
         data: N(0, C₁), of which the floor is.
         base: N(0, C₀).
-        levels: the largest and the smallest s.
+        levels: the largest and the smallest s, at least σ².
         sigma_min: σ, default 0.
-        known: what each pair is conditioned on, default nothing.
         of_modes: w, default 0.
         key: random key.
 
     Returns:
         A scalar; 1 for independent Gaussian pairs and the exact velocity.
     """
-    shape = x0.shape[2:]
-    largest, smallest = levels[0], max(levels[1], sigma_min**2)  # below σ² the path has none
+    x0, x1, known = batch
+    shape, (largest, smallest) = x0.shape[2:], levels
     s = smallest * (largest / smallest) ** stratified_uniforms(len(x0), key=key)
     both = as_gain(base.mode_variances(shape) * data.mode_variances(shape))
 
@@ -224,50 +221,6 @@ def flow_loss(
         return loss_over_floor(left, both / _or_infinity(total), base.box, of_modes=of_modes)
 
     return jnp.mean(jax.vmap(error)(x0, x1, known, _time_of(s, sigma_min)))
-
-
-def follow_flow(
-    velocity: Velocity,
-    x: Float[Array, "channel *space"],
-    levels: Float[Array, " level"],
-    *,
-    data: GaussianField | None = None,
-    base: GaussianField | None = None,
-    sigma_min: float = 0.0,
-    backward: bool = False,
-    step: Step = heun_step,
-) -> Float[Array, "channel *space"]:
-    """The other end of the flow from x.
-
-    Args:
-        velocity: v(x, t).
-        x: a draw of the base, or data where `backward`.
-        levels: falling s, between which steps are taken; from `level_range`, as `variance_levels`.
-        data: N(0, C₁), whose part of the flow from `base` is then exact; default None: all is integrated, in t, with a
-            step from the base to the first level and one from the last to the data.
-        base: N(0, C₀), where `data` is given.
-        sigma_min: σ, default 0; levels below σ² are not on the path.
-        backward: from data to base, default not.
-        step: of integration, default Heun's.
-
-    Returns:
-        A sample of the data, or of the base.
-
-    Examples:
-        >>> levels = variance_levels(32, largest=largest, smallest=smallest)  # of level_range(data, base, grid)
-        >>> u = follow_flow(velocity, base.sample((256,), key=key), levels, data=data, base=base)
-    """
-    levels = jnp.maximum(levels, sigma_min**2)
-    if data is None or base is None:
-        times = jnp.concatenate([jnp.zeros(1), _time_of(levels, sigma_min), jnp.ones(1)])
-        return integrate(velocity, x, times[::-1] if backward else times, step=step)
-    denoised = denoised_of_velocity(velocity, sigma_min=sigma_min)
-    zeroth = as_gain(base.mode_variances(x.shape[1:]))
-    growth = jnp.sqrt(noisy_variances(data, base, x.shape[1:], levels[0]) / _or_infinity(zeroth))
-    if backward:
-        v = encode(denoised, x, levels, noise=base, data=data, step=step)
-        return base.box.multiply(v, jnp.where(growth > 0, 1 / _or_infinity(growth), 0.0))
-    return probability_flow(denoised, base.box.multiply(x, growth), levels, noise=base, data=data, step=step)
 
 
 def solve_adaptively(
@@ -319,9 +272,9 @@ def _time_of(s: Shaped[Array, "*s"] | float, sigma_min: float) -> Shaped[Array, 
 
 def _network_time(t: Scalar | float, levels: tuple[float, float], sigma_min: float) -> Scalar:
     """¼ log s, between the levels of the training: s is infinite at the base."""
-    largest, smallest = levels
-    half = jnp.log(1 - (1 - sigma_min) * jnp.asarray(t)) - jnp.log(t)
-    return jnp.clip(half, np.log(smallest) / 2, np.log(largest) / 2) / 2
+    largest, smallest = np.sqrt(levels)
+    ratio = (1 - (1 - sigma_min) * jnp.asarray(t)) / jnp.maximum(t, 1e-30)
+    return jnp.log(jnp.clip(ratio, smallest, largest)) / 2
 
 
 def _or_infinity(values: Array) -> Array:

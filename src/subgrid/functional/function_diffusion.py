@@ -164,7 +164,7 @@ class FunctionDiffusion(eqx.Module):
         start_key, move_key = jr.split(key)
         data = None if method == "langevin" else self._exact
         noise, n_channels = self.space.noise, self.space.n_channels
-        v = start(noise, shape, levels[0], data=data, n_channels=n_channels, key=start_key)
+        v = start(noise, shape, levels[0], data=data, denoised=denoised, n_channels=n_channels, key=start_key)
         match method:
             case "probability-flow":
                 u = probability_flow(denoised, v, levels, noise=noise, data=data)

@@ -12,26 +12,19 @@ from jaxtyping import Array, Float
 from subgrid.data.batches import draw_batch
 from subgrid.functional.conditioning import sample_conditioned
 from subgrid.functional.couplings import choose_transport
-from subgrid.functional.flow import (
-    ModewiseVelocity,
-    PointwiseVelocity,
-    denoised_of_velocity,
-    flow_loss,
-    follow_flow,
-)
+from subgrid.functional.flow import ModewiseVelocity, PointwiseVelocity, denoised_of_velocity, flow_loss
 from subgrid.functional.gaussian_field import GaussianField
 from subgrid.functional.levels import level_range, variance_levels
+from subgrid.functional.operators import DenoisedForm
 from subgrid.functional.preconditioning import BandNetwork, require_network
 from subgrid.functional.preparation import FunctionSettings, FunctionSpace, prepare
 from subgrid.functional.resolution import SuperResolved, super_resolve
+from subgrid.functional.reverse import encode, probability_flow, start
 from subgrid.training.checkpoint import Checkpoints
 from subgrid.training.fitting import fit
 from subgrid.training.log import MetricsReport
 from subgrid.transport.couplings import Coupling, Independent
 from subgrid.types import Key, Velocity
-
-EARLY = 1e4
-"""First level of a flow that is integrated whole, t = .01: its first step starts at the base."""
 
 
 class FunctionFlow(eqx.Module):
@@ -40,7 +33,8 @@ class FunctionFlow(eqx.Module):
     Args:
         field: v(x, t, known) of standardised fields.
         space: base (as its noise), measured spectrum, training grid and standardisation.
-        sigma_min: σ, what is left of the base at t = 1.
+        levels: the largest and the smallest s of training and samples, none below σ².
+        sigma_min: σ, what is left of the base at t = 1; samples are without it.
         said: how base and data were paired.
 
     Examples:
@@ -51,6 +45,7 @@ class FunctionFlow(eqx.Module):
 
     field: ModewiseVelocity | PointwiseVelocity
     space: FunctionSpace = eqx.field(static=True)
+    levels: tuple[float, float] = eqx.field(static=True)
     sigma_min: float = eqx.field(static=True, default=0.0)
     said: str = eqx.field(static=True, default="Base and data are independent.")
 
@@ -67,13 +62,13 @@ class FunctionFlow(eqx.Module):
         report: MetricsReport | None = None,
         key: Key,
     ) -> "FunctionFlow":
-        """Trains the velocity from a Gaussian measure to fields, every level s = ((1 − t)/t)² weighing the same.
+        """Trains the velocity from a Gaussian measure to fields, every level s = (a/t)² weighing the same.
 
         Args:
             fields: samples on a uniform grid of the noise's box, any unit.
             noise: the base N(0, C₀); of unit variance by rule, as standardised fields are. The closer its spectrum to
                 that of the data, the cheaper the flow; smoother than the data is allowed.
-            network: N(features, ¼ log s) at the level s = ((1 − t)/t)², from `n_features` channels to channels, both of
+            network: N(features, ¼ log s) at the level s = (a/t)², from `n_features` channels to channels, both of
                 unit variance.
             known: what each field is conditioned on, on a uniform grid of its own over the same box; default nothing.
             settings: of training and preconditioning.
@@ -99,8 +94,9 @@ class FunctionFlow(eqx.Module):
         said = "Base and data are independent."
         if settings.transport:
             coupling, said = choose_transport(space.data, noise, space.grid)
-        levels = level_range(space.data, noise, space.grid)
-        velocity = _velocity(network, space, settings)
+        largest, smallest = level_range(space.data, noise, space.grid)
+        levels = largest, max(smallest, settings.sigma_min**2)
+        velocity = _velocity(network, space, settings, levels)
         require_network(velocity, values, shown, modes=settings.preconditioning == "modes")
 
         def draw(data, key):
@@ -112,25 +108,20 @@ class FunctionFlow(eqx.Module):
             i, j = coupling(x0, x1, key=pair_key)
             return x0[i], x1[j], jax.tree.map(lambda part: part[j], given)
 
-        def loss(velocity, batch, key):
-            x0, x1, given = batch
-            return flow_loss(
-                velocity,
-                x0,
-                x1,
-                data=space.data,
-                base=noise,
-                levels=levels,
-                sigma_min=settings.sigma_min,
-                known=given,
-                of_modes=settings.share_of_modes,
-                key=key,
-            )
-
+        loss = lambda velocity, batch, key: flow_loss(  # noqa: E731
+            velocity,
+            batch,
+            data=space.data,
+            base=noise,
+            levels=levels,
+            sigma_min=settings.sigma_min,
+            of_modes=settings.share_of_modes,
+            key=key,
+        )
         trained = fit(
             velocity, loss, (values, shown), draw, settings.schedule, checkpoints=checkpoints, report=report, key=key
         )
-        return cls(trained, space, settings.sigma_min, said)
+        return cls(trained, space, levels, settings.sigma_min, said)
 
     def velocity(self, known: Float[Array, "known *given"] | None = None) -> Velocity:
         """v(x, t) of standardised fields, given what is known.
@@ -143,6 +134,17 @@ class FunctionFlow(eqx.Module):
         """
         shown = self.space.shown(known)
         return lambda x, t, ignored=None: self.field(x, t, shown)
+
+    def denoised_form(self, known: Float[Array, "known *given"] | None = None) -> DenoisedForm:
+        """G(v, s) of standardised fields, given what is known, that the velocity states too (`denoised_of_velocity`).
+
+        Args:
+            known: fields in their own units, default nothing.
+
+        Returns:
+            A function of v and s, on every grid that holds the band.
+        """
+        return denoised_of_velocity(self.velocity(known), sigma_min=self.sigma_min)
 
     def sample(
         self,
@@ -159,7 +161,7 @@ class FunctionFlow(eqx.Module):
             shape: points along each axis, odd or even, that hold the modes of the training grid.
             known: what it is conditioned on, default nothing.
             like: a field on a grid of its own that the sample continues (`super_resolve`), default none.
-            n_levels: between which Heun steps are taken, two evaluations each, default 32.
+            n_levels: default 32; the flow takes two evaluations for each.
             key: random key.
 
         Returns:
@@ -174,8 +176,9 @@ class FunctionFlow(eqx.Module):
         shape = self.space.require_target(tuple(shape))
         if like is not None:
             return self.super_resolve(like, shape, known=known, n_levels=n_levels, key=key).field
-        x0 = self.space.noise.sample(shape, n_channels=self.space.n_channels, key=key)
-        return self.space.standard.inverse(follow_flow(self.velocity(known), x0, **self._path(n_levels)))
+        denoised, levels, spaces = self.denoised_form(known), self._levels(n_levels), self._spaces
+        v = start(shape=shape, s=levels[0], denoised=denoised, n_channels=self.space.n_channels, key=key, **spaces)
+        return self.space.standard.inverse(probability_flow(denoised, v, levels, **spaces))
 
     def super_resolve(
         self,
@@ -186,13 +189,13 @@ class FunctionFlow(eqx.Module):
         n_levels: int = 32,
         key: Key,
     ) -> SuperResolved:
-        """A field continued to a finer grid: back to the base on its own, and forward from the base continued.
+        """A field continued to a finer grid by coupled noise: its modes kept, those beyond drawn.
 
         Args:
             given: a field, on a grid that holds the modes of the training's.
             shape: of the finer grid.
             known: what it is conditioned on, default nothing.
-            n_levels: of Heun steps, there and back, default 32.
+            n_levels: there and back, default 32.
             key: random key, of the modes beyond.
 
         Returns:
@@ -206,14 +209,14 @@ class FunctionFlow(eqx.Module):
         """
         shape = self.space.require_target(tuple(shape))
         self.space.require_given(given, shape)
-        velocity, standard = self.velocity(known), self.space.standard
-        options = self._path(n_levels)
+        denoised, levels, spaces = self.denoised_form(known), self._levels(n_levels), self._spaces
+        standard = self.space.standard
         return super_resolve(
             given,
             shape,
-            encode=lambda y: follow_flow(velocity, standard.forward(y), backward=True, **options),
-            decode=lambda x: standard.inverse(follow_flow(velocity, x, **options)),
-            draw=self.space.noise.sample(shape, n_channels=self.space.n_channels, key=key),
+            encode=lambda y: encode(denoised, standard.forward(y), levels, **spaces),
+            decode=lambda v: standard.inverse(probability_flow(denoised, v, levels, **spaces)),
+            draw=start(shape=shape, s=levels[0], n_channels=self.space.n_channels, key=key, **spaces),
             box=self.space.noise.box,
         )
 
@@ -229,8 +232,6 @@ class FunctionFlow(eqx.Module):
         key: Key,
     ) -> Float[Array, "channel *space"]:
         """One sample of p(u | C′u + ε = y), C′ the cut to the modes of y's grid, by moment matching.
-
-        The velocity is turned into the denoised form that it states too (`denoised_of_velocity`), which is guided.
 
         Args:
             target: y, on any grid, coarser than the training's too.
@@ -253,7 +254,7 @@ class FunctionFlow(eqx.Module):
         """
         shape = self.space.require_target(tuple(shape))
         return sample_conditioned(
-            denoised_of_velocity(self.velocity(known), sigma_min=self.sigma_min),
+            self.denoised_form(known),
             target,
             shape,
             self.space,
@@ -263,25 +264,22 @@ class FunctionFlow(eqx.Module):
             key=key,
         )
 
-    def _levels(self, n_levels: int) -> Float[Array, " level"]:
-        largest, smallest = level_range(self.space.data, self.space.noise, self.space.grid)
-        if isinstance(self.field, PointwiseVelocity):
-            largest = max(largest, EARLY)
-        return variance_levels(n_levels, largest=largest, smallest=smallest)
+    def _levels(self, n: int) -> Float[Array, " level"]:
+        largest, smallest = self.levels
+        return variance_levels(n, largest=largest, smallest=smallest)
 
-    def _path(self, n_levels: int) -> dict[str, Any]:
-        """Levels, and the Gaussian whose part of the flow is exact: that of the preconditioner, if it is of modes."""
-        path = {"levels": self._levels(n_levels), "sigma_min": self.sigma_min}
-        if isinstance(self.field, PointwiseVelocity):
-            return path
-        return {"data": self.space.data, "base": self.space.noise, **path}
+    @property
+    def _spaces(self) -> dict[str, Any]:
+        """The base, as noise, and the Gaussian whose part is exact: that of the preconditioner, if it is of modes."""
+        exact = None if isinstance(self.field, PointwiseVelocity) else self.space.data
+        return {"noise": self.space.noise, "data": exact}
 
 
 def _velocity(
-    network: eqx.Module, space: FunctionSpace, settings: FunctionSettings
+    network: eqx.Module, space: FunctionSpace, settings: FunctionSettings, levels: tuple[float, float]
 ) -> ModewiseVelocity | PointwiseVelocity:
     box = space.noise.box
     if settings.preconditioning == "points":
-        return PointwiseVelocity(network, box, level_range(space.data, space.noise, space.grid), settings.sigma_min)
+        return PointwiseVelocity(network, box, levels, settings.sigma_min)
     band = BandNetwork(network, box, space.grid, settings.on_given_grid, sees_answer=True)
-    return ModewiseVelocity(band, space.data, space.noise, settings.sigma_min)
+    return ModewiseVelocity(band, space.data, space.noise, levels, settings.sigma_min)

@@ -32,16 +32,21 @@ def start(
     s: Scalar | float,
     *,
     data: GaussianField | None = None,
+    denoised: DenoisedForm | None = None,
     n_channels: int = 1,
     key: Key,
 ) -> Float[Array, "channel *space"]:
     """A draw of N(0, sC), or of N(0, C₁ + sC) where the data's spectrum is given.
+
+    Fields with a mean, of which the spectrum has the square alone, are not such a Gaussian at any s: with `denoised`
+    the draw is carried from s = ∞ in one step of dw/dσ, v + G(v, s) − λ₁/S v, as G is nearly constant there.
 
     Args:
         noise: N(0, C).
         shape: of the grid.
         s: the largest level.
         data: N(0, C₁), default None.
+        denoised: G(v, s) of a model with this spectrum, default none.
         n_channels: of the field, default 1.
         key: random key; the same key on another grid is the same function.
 
@@ -49,7 +54,10 @@ def start(
         A field, where samplers start.
     """
     ratio = noisy_variances(data, noise, shape, s) / _positive(as_gain(noise.mode_variances(shape)))
-    return noise.box.multiply(noise.sample(shape, n_channels=n_channels, key=key), jnp.sqrt(ratio))
+    v = noise.box.multiply(noise.sample(shape, n_channels=n_channels, key=key), jnp.sqrt(ratio))
+    if data is None or denoised is None:
+        return v
+    return v + denoised(v, s) - noise.box.multiply(v, shrinkage(data, noise, shape, s))
 
 
 def probability_flow(

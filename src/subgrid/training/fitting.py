@@ -22,16 +22,7 @@ from subgrid.types import Key, PyTree
 
 
 class TrainingDiverged(ArithmeticError):
-    """The loss or its gradient became NaN or infinite.
-
-    Args:
-        message: what became what, and when.
-        last_good: the model with the averaged weights of the last checkpoint, None where there is none.
-    """
-
-    def __init__(self, message: str, last_good: Any = None):
-        super().__init__(message)
-        self.last_good = last_good
+    """The loss or its gradient became NaN or infinite."""
 
 
 def warmup_cosine(
@@ -167,7 +158,7 @@ def fit(
         for step, dispatch in zip(range(first, n_steps, size), feed, strict=True):
             state, metrics = run(state, dispatch, key)
             done = step + size
-            _finite_or_raise(metrics, done, checkpoints, model, state)
+            _finite_or_raise(metrics, done, checkpoints)
             if report is not None and is_first_process():
                 report(done, metrics)
             stop = any_process(interrupted())  # asked once: a Ctrl-C between two questions would raise without saving
@@ -184,14 +175,10 @@ def _copied(state: State) -> State:
     return jax.tree.map(jnp.copy, state)
 
 
-def _finite_or_raise(
-    metrics: dict[str, float], step: int, checkpoints: Checkpoints | None, model: Model, state: State
-) -> None:
+def _finite_or_raise(metrics: dict[str, float], step: int, checkpoints: Checkpoints | None) -> None:
     if not all(np.isfinite(value) for value in metrics.values()):
         last = checkpoints.latest() if checkpoints else None
         kept = f"the checkpoint of step {last} is kept" if last else "no checkpoint was kept"
         name = "loss" if not np.isfinite(metrics["loss"]) else "gradient"
         value = metrics["loss"] if name == "loss" else metrics["gradient_norm"]
-        message = f"the {name} became {value} before step {step}; {kept}. Lower the learning rate."
-        good = averaged_model(model, checkpoints.restore(like=state)[1]) if checkpoints and last else None
-        raise TrainingDiverged(message, good)
+        raise TrainingDiverged(f"the {name} became {value} before step {step}; {kept}. Lower the learning rate.")

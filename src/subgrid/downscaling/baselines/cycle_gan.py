@@ -24,6 +24,7 @@ from jaxtyping import Array, Float, Scalar
 from subgrid.downscaling.baselines.adversarial_losses import critic_loss, generator_loss
 from subgrid.downscaling.baselines.unpaired import (
     CommonGrid,
+    Game,
     archives_of,
     blank_grid,
     constant_then_linear,
@@ -210,7 +211,7 @@ def train_cycle_gan(
 
     Raises:
         CheckpointMismatch: if the folder holds checkpoints of other settings, archives or key.
-        TrainingDiverged: if a loss or its gradient is not finite; the last good weights, if any were kept, are saved.
+        TrainingDiverged: if a loss or its gradient is not finite; weights of a checkpoint, if there is one, are saved.
         ValueError: for fields on other grids than those of C′.
 
     Examples:
@@ -225,8 +226,8 @@ def train_cycle_gan(
     translations = Translations(generator("to fine"), generator("to coarse"))
     players = Players(translations, Critics(critic("critic of fine"), critic("critic of coarse")))
     build = lambda trained: CycleGANUpsampler(archives.grid, trained.generator.to_fine)  # noqa: E731
-    options = {"kind": KIND, "build": build, "folder": folder, "report": report, "key": key}
-    return train_players(players, _loss(settings), _optimisers(settings), archives, settings, **options)
+    game = Game(players, _loss(settings), _optimisers(settings))
+    return train_players(game, archives, settings, kind=KIND, build=build, folder=folder, report=report, key=key)
 
 
 def load_cycle_gan(folder: str | Path, operator: Coarsening) -> CycleGANUpsampler:

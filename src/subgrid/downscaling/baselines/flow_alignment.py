@@ -25,6 +25,7 @@ from subgrid.downscaling.baselines.adversarial_losses import CriticKind, critic_
 from subgrid.downscaling.baselines.unpaired import (
     Archives,
     CommonGrid,
+    Game,
     archives_of,
     blank_grid,
     load_model,
@@ -251,7 +252,7 @@ def train_flow_alignment(
 
     Raises:
         CheckpointMismatch: if the folder holds checkpoints of other settings, archives or key.
-        TrainingDiverged: if a loss or its gradient is not finite; the last good weights, if any were kept, are saved.
+        TrainingDiverged: if a loss or its gradient is not finite; weights of a checkpoint, if there is one, are saved.
         ValueError: for fields on other grids than those of C′, and a grid that the flows do not divide.
 
     Examples:
@@ -268,8 +269,8 @@ def train_flow_alignment(
     build = lambda trained: FlowAlignmentUpsampler(  # noqa: E731
         archives.grid, trained.generator.coarse, trained.generator.fine, settings.dequantisation
     )
-    options = {"kind": KIND, "build": build, "folder": folder, "report": report, "key": key}
-    return train_players(players, _loss(settings), _optimisers(settings), archives, settings, **options)
+    game = Game(players, _loss(settings), _optimisers(settings))
+    return train_players(game, archives, settings, kind=KIND, build=build, folder=folder, report=report, key=key)
 
 
 def load_flow_alignment(

@@ -4,7 +4,8 @@ FOLDER/training.json   what is trained, on what: an unfinished training is resum
 FOLDER/checkpoints/    the training state, to resume from
 FOLDER/training.jsonl  one line of numbers a dispatch
 FOLDER/weights/        what the upsampler is made of
-FOLDER/model.json      its settings, and the C′ that it was trained for; written last
+FOLDER/model.json      its settings, and the C′ that it was trained for; written last, after a training that diverged
+                       too, with "stopped" in it: weights are then those of the last checkpoint
 """
 
 import json
@@ -12,7 +13,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -36,6 +37,7 @@ from subgrid.training.distributed import is_first_process
 from subgrid.training.fitting import TrainingDiverged, TrainingSchedule, fit
 from subgrid.training.log import MetricsReport, all_of, json_lines
 from subgrid.training.origin import digest, key_data, require_same_origin
+from subgrid.training.steps import averaged_model, init_state
 from subgrid.types import Coarsening, Key, Spatial
 
 FORMAT = 1
@@ -142,10 +144,19 @@ def archives_of(
     return Archives(coarse, fine, grid, operator, symmetries)
 
 
+class Game(NamedTuple):
+    """What is trained, by which loss and which steps."""
+
+    players: Players
+    """Untrained."""
+    loss: Callable[[Players, Any, Key], Scalar]
+    """Of a batch (coarse, fine) on the common grid."""
+    optimiser: optax.GradientTransformation
+    """Of both."""
+
+
 def train_players(
-    players: Players,
-    loss: Callable[[Players, Any, Key], Scalar],
-    optimiser: optax.GradientTransformation,
+    game: Game,
     archives: Archives,
     settings: Unpaired,
     *,
@@ -157,18 +168,17 @@ def train_players(
 ) -> Model:
     """The model of trained players, also saved; run again on the folder, it ends with the same bits.
 
-    Of a training that diverges the last good weights are saved, as a model that says so when it is opened.
+    Of a training that diverges the weights of the last checkpoint are saved, as a model that says so when it is opened.
+    Run again, it diverges again: other settings ask for another folder.
 
     Args:
-        players: untrained.
-        loss: of a batch (coarse, fine) on the common grid.
-        optimiser: of both.
+        game: players, loss and optimiser.
         archives: to draw batches from.
         settings: how long, and, in all their fields, what decides the bits beside archives and key.
         kind: of the model.
         build: the model of players with averaged weights.
         folder: of the model.
-        report: `report(step, metrics)`, after each dispatch.
+        report: `report(step, metrics)`, called after each dispatch.
         key: of batches, images and noise.
 
     Returns:
@@ -198,7 +208,7 @@ def train_players(
     }
     require_same_origin(folder / "training.json", whole, resuming=begun is not None, write=is_first_process())
     schedule = TrainingSchedule(
-        settings.n_steps, optimiser, settings.ema_decay, settings.steps_per_dispatch, settings.checkpoint_every
+        settings.n_steps, game.optimiser, settings.ema_decay, settings.steps_per_dispatch, settings.checkpoint_every
     )
     data = jnp.asarray(archives.coarse), jnp.asarray(archives.fine)
     draw = lambda data, key: archives.draw(settings.batch_size, data, key)  # noqa: E731
@@ -206,10 +216,13 @@ def train_players(
     reports = all_of(*logs, *([] if report is None else [report]))
     options = {"checkpoints": checkpoints, "report": reports, "key": substream(key, "training")}
     try:
-        model = build(fit(players, loss, data, draw, schedule, **options))
+        model = build(fit(game.players, game.loss, data, draw, schedule, **options))
     except TrainingDiverged as error:
-        if error.last_good is not None:
-            _save_model(folder, kind, build(error.last_good), settings, archives, stopped=str(error))
+        if checkpoints.latest():
+            _, state = checkpoints.restore(like=init_state(game.players, game.optimiser))
+            kept = build(averaged_model(game.players, state))
+            _save_model(folder, kind, kept, settings, archives, stopped=str(error))
+            error.add_note(f"{folder}: a model of the last weights that were kept; it can be opened.")
         raise
     _save_model(folder, kind, model, settings, archives)
     return model
@@ -226,11 +239,14 @@ def described(settings: Any, operator: Coarsening) -> dict[str, Any]:
     return {"format": FORMAT, "settings": kept, "operator": identity(operator)}
 
 
-def _save_model(folder: Path, kind: str, model: eqx.Module, settings: Any, archives: Archives, **more: str) -> None:
-    """Weights first, settings last: a folder with `model.json` is whole."""
+def _save_model(
+    folder: Path, kind: str, model: eqx.Module, settings: Any, archives: Archives, *, stopped: str | None = None
+) -> None:
+    """Weights first, settings last: what `model.json` describes is there."""
     save_weights(folder / "weights", eqx.filter(model, eqx.is_array))
     if is_first_process():
-        whole = {"kind": kind, "n_channels": archives.n_channels, **described(settings, archives.operator), **more}
+        whole = {"kind": kind, "n_channels": archives.n_channels, **described(settings, archives.operator)}
+        whole |= {} if stopped is None else {"stopped": stopped}
         write_json(folder / "model.json", whole)
 
 
@@ -285,6 +301,6 @@ def load_model(
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path}: not a model description of this version ({error}).") from error
     if "stopped" in stored:
-        warnings.warn(f"{folder}: a {kind} with its last good weights, as {stored['stopped']}", stacklevel=3)
+        warnings.warn(f"{folder}: a {kind} whose training did not end, as {stored['stopped']}", stacklevel=3)
     arrays, static = eqx.partition(untrained, eqx.is_array)
     return eqx.combine(load_weights(Path(folder) / "weights", like=arrays), static)
