@@ -78,7 +78,7 @@ class FunctionsTable(Table):
     learning_rate: PositiveFloat = 2e-3
     """Peak of Adam's rate, which falls along a cosine."""
     n_levels: Annotated[int, Field(ge=2)] = 32
-    """Of noise, in sampling; steps of a flow."""
+    """Of noise, in sampling, two evaluations each."""
 
     @property
     def n_space(self) -> int:
