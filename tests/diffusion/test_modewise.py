@@ -9,7 +9,7 @@ import pytest
 
 from subgrid.diffusion.gaussian_prior import fit_gaussian_prior
 from subgrid.diffusion.gaussian_steps import IsotropicGaussian
-from subgrid.diffusion.modewise import ModewiseRefined, modewise_error, modewise_loss
+from subgrid.diffusion.modewise import ModewiseRefined, modewise_error, modewise_loss, refined
 from subgrid.diffusion.objective import log_uniform_levels
 from subgrid.diffusion.stationary_prior import fit_stationary_prior
 from subgrid.networks.unet import UNet, UNetSettings
@@ -38,6 +38,13 @@ class Loud(eqx.Module):
 
     def __call__(self, features, t):
         return 3 + 10 * jnp.sin(7 * features[:1]) + jnp.cos(5 * features[1:2])
+
+
+class First(eqx.Module):
+    """Says what it sees whitened."""
+
+    def __call__(self, features, t):
+        return features[:1]
 
 
 @pytest.mark.parametrize("sigma", [0.01, 1.0, 30.0])
@@ -84,6 +91,16 @@ def test_known_fields_are_seen():
     x, sigma = standard_normal((1, 16), key=jr.key(6)), jnp.asarray(0.5)
     one, other = (ModewiseRefined(BASE, network, k)(x, sigma) for k in (known, (-known[0],)))
     assert float(jnp.abs(one - other).max()) > 1e-3
+
+
+@pytest.mark.parametrize("sees_noise", [False, True])
+def test_modes_that_hold_noise_alone_are_seen_only_where_asked(sees_noise):
+    x, sigma = standard_normal((1, 16), key=jr.key(8)), jnp.asarray(0.5)
+    kept = BASE.combine((refined, x))
+    one, other = (ModewiseRefined(BASE, First(), sees_noise=sees_noise).refine(v, sigma) for v in (x, kept))
+    assert (float(jnp.abs(one - other).max()) > 0.1) == sees_noise
+    modes = np.abs(np.fft.rfft(one[0]))
+    assert (modes[5:].max() > 0.1) == sees_noise and modes[:5].max() > 0.1
 
 
 def test_above_its_training_it_is_the_gaussian():

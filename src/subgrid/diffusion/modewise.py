@@ -12,7 +12,8 @@ A Gaussian of few components has one variance for all others, and is one mode in
 stay as empty as this variance is small (`gaussian_part.py` keeps all waves of up to 64 × 64 points).
 
 F sees x whitened, (Σ + σ²)^−½ (x − m), in which small modes are as large as others, and D_G − m, in which every mode
-weighs what it weighs in the data.
+weighs what it weighs in the data. Modes that are not refined hold noise and nothing else: of dealiased fields they are
+more than half of what is seen, and a prior's network is not shown them.
 """
 
 import math
@@ -43,6 +44,7 @@ class ModewiseRefined(eqx.Module):
         network: F(features, ¼ ln σ), from twice the channels and those of `known` to the channels of x.
         known: what the network sees besides, fields (channel, *space); nothing by default.
         highest: level up to which the network is used, that of its training; above it fields look Gaussian.
+        sees_noise: whether x whitened has the modes that are not refined; by default it has.
 
     Examples:
         >>> denoiser = ModewiseRefined(fit_stationary_prior(fields), UNet(2, 1, 1, key=key))
@@ -52,6 +54,7 @@ class ModewiseRefined(eqx.Module):
     network: eqx.Module
     known: tuple[Field, ...] = ()
     highest: float = eqx.field(static=True, default=math.inf)
+    sees_noise: bool = eqx.field(static=True, default=True)
 
     def __call__(self, x: Field, sigma: Scalar) -> Field:
         left = jnp.where(sigma <= self.highest, 1.0, 0.0)
@@ -61,7 +64,8 @@ class ModewiseRefined(eqx.Module):
     def refine(self, x: Field, sigma: Scalar) -> Field:
         """F, of unit variance in every mode."""
         z = x - self.base.mean
-        white = self.base.combine((lambda v: 1 / jnp.sqrt(v + sigma**2), z))
+        shown = (lambda v: 1.0) if self.sees_noise else refined
+        white = self.base.combine((lambda v: shown(v) / jnp.sqrt(v + sigma**2), z))
         features = jnp.concatenate([white, denoise(self.base, x, sigma) - self.base.mean, *self.known])
         return self.network(features, jnp.log(sigma) / 4)  # pyright: ignore[reportCallIssue]
 

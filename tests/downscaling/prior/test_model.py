@@ -54,7 +54,7 @@ def same(a, b):
         np.testing.assert_array_equal(x, y)
 
 
-GAUSSIAN = dataclasses.replace(SETTINGS, preconditioning="gaussian")
+GAUSSIAN = dataclasses.replace(SETTINGS, preconditioning="modes")
 """Of waves of one wavenumber and any phase: the Gaussian has two components of variance 8, and nothing beside them."""
 
 
@@ -94,12 +94,12 @@ def test_what_refines_the_gaussian_goes_on_to_the_same_bits(tmp_path):
 def test_a_training_of_an_earlier_version_goes_on():
     """Its description has no preconditioning, and it had the one that is the default."""
     assert "preconditioning" not in as_asked(SETTINGS)
-    assert as_asked(dataclasses.replace(SETTINGS, preconditioning="gaussian"))["preconditioning"] == "gaussian"
+    assert as_asked(dataclasses.replace(SETTINGS, preconditioning="modes"))["preconditioning"] == "modes"
 
 
 def test_a_network_that_refines_a_gaussian_needs_one():
     with pytest.raises(ValueError, match="needs the Gaussian"):
-        build_denoiser(dataclasses.replace(SETTINGS, preconditioning="gaussian"), key=jr.key(0))
+        build_denoiser(dataclasses.replace(SETTINGS, preconditioning="modes"), key=jr.key(0))
 
 
 def test_what_is_loaded_is_what_was_trained(trained):

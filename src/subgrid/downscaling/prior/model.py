@@ -45,7 +45,7 @@ FORMAT = 3
 norms in the network where there are root-mean-square norms now; 2 kept no Gaussian part."""
 
 
-Preconditioning = Literal["variance", "gaussian"]
+Preconditioning = Literal["variance", "modes"]
 OF_MODES = 0.5
 """Share of the loss of a prior preconditioned by the Gaussian that counts every mode alike; the rest counts each by
 what the Gaussian leaves of it, as an error at points does."""
@@ -67,7 +67,7 @@ class PriorSettings:
         checkpoint: whether blocks are computed again in the backward pass, for memory; default False.
         sigma_min: smallest noise level of the training, in standard deviations of the field; default .002.
         sigma_max: largest one, default 80.
-        preconditioning: "variance", the default, or "gaussian". By the variance of the field (`Preconditioned`), or
+        preconditioning: "variance", the default, or "modes". By the variance of the field (`Preconditioned`), or
             mode by mode by the Gaussian part, which the network then refines (`ModewiseRefined`).
 
     Raises:
@@ -120,7 +120,7 @@ def build_denoiser(
 
     Args:
         settings: of fields and network.
-        gaussian: N(m, Σ) of normalised fields, for the preconditioning "gaussian".
+        gaussian: N(m, Σ) of normalised fields, for the preconditioning "modes".
         key: of the weights.
 
     Returns:
@@ -132,14 +132,15 @@ def build_denoiser(
     if settings.preconditioning == "variance":
         return Preconditioned(build_network(settings, settings.n_channels, key=key))
     if gaussian is None:
-        raise ValueError("preconditioning = 'gaussian' needs the Gaussian of the fields.")
+        raise ValueError("preconditioning = 'modes' needs the Gaussian of the fields.")
     network = build_network(settings, 2 * settings.n_channels, key=key)
-    return ModewiseRefined(gaussian, network, highest=_highest(gaussian))
+    return _refining(gaussian, network)
 
 
-def _highest(gaussian: GaussianPrior) -> float:
-    """Level up to which a network that refines a Gaussian is used, with what rounding a grid of levels may add."""
-    return ENOUGH * leading_std(gaussian) * (1 + 1e-5)
+def _refining(gaussian: GaussianPrior, network: eqx.Module) -> ModewiseRefined:
+    """Up to the level above which fields look Gaussian, with what rounding a grid of levels may add."""
+    highest = ENOUGH * leading_std(gaussian) * (1 + 1e-5)
+    return ModewiseRefined(gaussian, network, highest=highest, sees_noise=False)
 
 
 def as_asked(settings: PriorSettings) -> dict[str, Any]:
@@ -218,7 +219,7 @@ def train_prior(
     standardiser = standardiser_of(fields)
     gaussian = gaussian_part_of(fields, standardiser, training)  # first: what fails here fails at once
     asked, trained_range = settings, (settings.sigma_min, settings.sigma_max)
-    if settings.preconditioning == "gaussian" and noise_levels is None:
+    if settings.preconditioning == "modes" and noise_levels is None:
         trained_range = worth_learning(gaussian, trained_range)
         settings = dataclasses.replace(settings, sigma_min=trained_range[0])
     levels = noise_levels or log_uniform_levels(*trained_range)
@@ -246,7 +247,7 @@ def _trained(denoiser: Preconditioned | ModewiseRefined) -> eqx.Module:
 
 def _with_trained(denoiser: Preconditioned | ModewiseRefined, part: eqx.Module) -> Preconditioned | ModewiseRefined:
     if isinstance(denoiser, ModewiseRefined):
-        return ModewiseRefined(denoiser.base, part, highest=denoiser.highest)
+        return dataclasses.replace(denoiser, network=part)
     assert isinstance(part, Preconditioned)
     return part
 
@@ -312,7 +313,7 @@ def load_prior(folder: str | Path) -> Prior:
     arrays, static = eqx.partition(like, eqx.is_array)
     part, standardiser, gaussian = eqx.combine(load_weights(Path(folder) / "weights", like=arrays), static)
     if isinstance(untrained, ModewiseRefined):
-        untrained = ModewiseRefined(gaussian, untrained.network, highest=_highest(gaussian))
+        untrained = _refining(gaussian, untrained.network)
     return Prior(settings, _with_trained(untrained, part), standardiser, gaussian)
 
 

@@ -163,7 +163,7 @@ class PriorTable(Table):
     """Points an axis that the UNet takes together first."""
     attention_levels: Annotated[tuple[Annotated[int, Field(ge=0)], ...], AsTuple, Distinct] = ()
     """Levels that end in self-attention, 0 the finest."""
-    preconditioning: Preconditioning = "gaussian"
+    preconditioning: Preconditioning = "modes"
     """Of the prior: mode by mode by the Gaussian of the fields, whose empty waves stay empty, or by their variance."""
     n_steps: Steps = 2000
     """Of the prior, which begins as a Gaussian."""
