@@ -94,22 +94,28 @@ def nearest_images(
 
 @eqx.filter_jit
 def _nearest_images(samples: Array, given: Array, elements: Symmetry) -> Float[Array, " n"]:
-    size, modes = given.shape[-1], jnp.fft.rfft(given).reshape(-1, *_rows(given.shape), given.shape[-1] // 2 + 1)
+    size, n_rows = given.shape[-1], _rows(given.shape)[0]
+    modes = _waves_first(given)
     squares = jnp.mean(given**2, axis=tuple(range(1, given.ndim)))
 
-    def largest_product(x: Array) -> Array:
-        """max over shifts of <x, S y>, a mean over points, for each field of the set."""
-        own = jnp.fft.rfft(x).reshape(*_rows(given.shape), -1)
-        products = jnp.einsum("rk,mrk->mk", jnp.conj(own), modes, precision=lax.Precision.HIGHEST)
-        return jnp.max(jnp.fft.irfft(products, n=size), axis=1) / own.shape[0] / size
-
     def one(x: Array) -> Array:
-        images = jax.vmap(lambda g: g(x))(elements)
-        products = lax.map(largest_product, images)
-        return jnp.min(jnp.mean(x**2) + squares - 2 * products)
+        """Σ conj(x̂) ŷ over rows, of real parts: as products of matrices, wave by wave, of all images at once."""
+        own = jnp.swapaxes(_waves_first(jax.vmap(lambda g: g(x))(elements)), 1, 2)
+        real, imaginary = jnp.split(own, 2, axis=1)
+        turned = jnp.concatenate([-imaginary, real], axis=1)
+        products = lax.complex(*(jnp.matmul(modes, part, precision=lax.Precision.HIGHEST) for part in (own, turned)))
+        along = jnp.fft.irfft(jnp.moveaxis(products, 0, -1), n=size)
+        largest = jnp.max(along, axis=(1, 2)) / n_rows / size
+        return jnp.min(jnp.mean(x**2) + squares - 2 * largest)
 
     squared = lax.map(one, samples)
     return jnp.sqrt(jnp.maximum(squared, 0.0) / jnp.mean((given - jnp.mean(given, axis=0)) ** 2))
+
+
+def _waves_first(fields: Float[Array, "n channel *space"]) -> Float[Array, "wave n part"]:
+    """Waves along the last axis, those of all other axes as real parts, then imaginary ones."""
+    modes = jnp.fft.rfft(fields).reshape(-1, *_rows(fields.shape), fields.shape[-1] // 2 + 1)
+    return jnp.moveaxis(jnp.concatenate([modes.real, modes.imag], axis=1), -1, 0)
 
 
 def _rows(shape: tuple[int, ...]) -> tuple[int]:
