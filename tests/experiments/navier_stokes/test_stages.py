@@ -29,6 +29,7 @@ methods = ["entropic-ot+cubic"]
 [debias]
 n_samples = 128
 n_steps = 20
+n_bridge_steps = 20
 batch_size = 8
 channels = [4]
 n_noising_steps = 20
@@ -36,6 +37,7 @@ n_noising_levels = 2
 
 [prior]
 channels = [8]
+patch = 4
 n_blocks = 1
 n_steps = 20
 n_conditional_steps = 20

@@ -35,6 +35,8 @@ MOVED = 4
 """Images for each of `n_samples` that corrections of a dynamic transport are fitted on. With the default of both a
 covariance of 256 points is known to 1.1 %; a bridge evaluates its network thirty times to move one of them, and 65,536
 took ten times as long as its training."""
+NOT_OF_TRANSPORTS = ("n_bridge_steps", "noising_level", "n_noising_steps", "n_noising_levels")
+"""Keys of [debias] that transports do not know by these names."""
 NOISING_CHANNELS, NOISING_GRID = (32, 64), 8
 """Of the networks that see noised coarse fields: widths, and points a side of their first level."""
 
@@ -82,12 +84,10 @@ def fit(run: NavierStokesRun, factor: int, name: str, *, update: Update, key: Ke
             return _noised(run, factor, coarse, name, update=update)
         case _:
             moved = {} if name == "entropic-ot" else {"n_correction_samples": MOVED * config.debias.n_samples}
-            settings = debias_settings(
-                **moved,
-                periodic=True,
-                symmetries=_group(run, factor),
-                **config.debias.model_dump(exclude={"noising_level", "n_noising_steps", "n_noising_levels"}),
-            )
+            table = config.debias.model_dump(exclude=set(NOT_OF_TRANSPORTS))
+            if name == "schrodinger-bridge":
+                table["n_steps"] = config.debias.n_bridge_steps
+            settings = debias_settings(**moved, periodic=True, symmetries=_group(run, factor), **table)
             options = {"method": name, "folder": folder, "report": update, "key": key}
             return fit_debiaser_array(coarse, run.fine.training, run.operator(factor), settings, **options)
 
