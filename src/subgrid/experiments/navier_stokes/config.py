@@ -170,7 +170,7 @@ class PriorTable(Table):
     """Of the prior: mode by mode by the Gaussian of the fields, whose empty waves stay empty, or by their variance."""
     n_steps: Steps = 2000
     """Of the prior, which begins as a Gaussian."""
-    n_conditional_steps: Steps = 1000
+    n_conditional_steps: Steps = 600
     """Of each conditional model."""
     batch_size: Positive = 32
     """Fields a step, random images under the symmetries of the flow."""
