@@ -1,3 +1,6 @@
+from .balance import (
+    fit_balance as fit_balance,
+)
 from .ddpm import (
     Schedule as Schedule,
     ancestral_sample as ancestral_sample,
@@ -52,6 +55,7 @@ from .likelihood import (
     log_likelihood as log_likelihood,
 )
 from .modewise import (
+    Balance as Balance,
     ModewiseRefined as ModewiseRefined,
     modewise_error as modewise_error,
     modewise_loss as modewise_loss,

@@ -65,6 +65,11 @@ class GaussianPrior(eqx.Module):
             total = total + (outside + (rest - outside) * self.support) * z
         return total + jnp.tensordot(weights, self.directions, 1, precision=FULL)
 
+    def coordinates(self, z: Float[Array, "*shape"]) -> Float[Array, " r"]:
+        """Vᵀz, of the r components."""
+        axes = tuple(range(self.mean.ndim))
+        return jnp.tensordot(self.directions, z, (tuple(a + 1 for a in axes), axes), precision=FULL)
+
     def apply(self, of_variance: Callable[[Array], Array], z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         """f(Σ) z for a function of a variance."""
         return self.combine((of_variance, z))

@@ -36,6 +36,25 @@ LEAST_VARIANCE = 1e-6
 Kuramoto–Sivashinsky fields 1e-5 to 1e-8 score alike; with 1e-8 the rare bursts of tiny modes disturb the training."""
 
 
+class Balance(eqx.Module):
+    """b(λ, σ), by which F − b w keeps the variances of samples (`balance.py`); between what is given, linear in logs.
+
+    Args:
+        log_levels: ln σ, falling.
+        log_variances: ln λ, falling.
+        values: b.
+    """
+
+    log_levels: Float[Array, " level"]
+    log_variances: Float[Array, " bin"]
+    values: Float[Array, "level bin"]
+
+    def __call__(self, variance: Array, sigma: Scalar) -> Array:
+        of_level = jax.vmap(lambda b: jnp.interp(-jnp.log(sigma), -self.log_levels, b), in_axes=1)(self.values)
+        logs = jnp.log(jnp.maximum(variance, LEAST_VARIANCE))
+        return refined(variance) * jnp.interp(-logs, -self.log_variances, of_level)
+
+
 class ModewiseRefined(eqx.Module):
     """The refined denoiser of fields (channel, *space).
 
@@ -45,6 +64,7 @@ class ModewiseRefined(eqx.Module):
         known: what the network sees besides, fields (channel, *space); nothing by default.
         highest: level up to which the network is used, that of its training; above it fields look Gaussian.
         sees_noise: whether x whitened has the modes that are not refined; by default it has.
+        balance: b of F − b w, by default none.
 
     Examples:
         >>> denoiser = ModewiseRefined(fit_stationary_prior(fields), UNet(2, 1, 1, key=key))
@@ -55,6 +75,7 @@ class ModewiseRefined(eqx.Module):
     known: tuple[Field, ...] = ()
     highest: float = eqx.field(static=True, default=math.inf)
     sees_noise: bool = eqx.field(static=True, default=True)
+    balance: Balance | None = None
 
     def __call__(self, x: Field, sigma: Scalar) -> Field:
         left = jnp.where(sigma <= self.highest, 1.0, 0.0)
@@ -67,7 +88,11 @@ class ModewiseRefined(eqx.Module):
         shown = (lambda v: 1.0) if self.sees_noise else refined
         white = self.base.combine((lambda v: shown(v) / jnp.sqrt(v + sigma**2), z))
         features = jnp.concatenate([white, denoise(self.base, x, sigma) - self.base.mean, *self.known])
-        return self.network(features, jnp.log(sigma) / 4)  # pyright: ignore[reportCallIssue]
+        learned = self.network(features, jnp.log(sigma) / 4)  # pyright: ignore[reportCallIssue]
+        if self.balance is None:
+            return learned
+        b = self.balance
+        return learned - self.base.combine((lambda v: b(v, sigma) / jnp.sqrt(v + sigma**2), z))
 
 
 def left_std(variance: Array, sigma: Scalar) -> Array:

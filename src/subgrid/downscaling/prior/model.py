@@ -19,6 +19,7 @@ import jax.random as jr
 from subgrid.data.fields import DataError
 from subgrid.data.normalise import Standardiser
 from subgrid.data.store import write_json
+from subgrid.diffusion.balance import blank_balance, fit_balance
 from subgrid.diffusion.denoiser import Preconditioned
 from subgrid.diffusion.gaussian_prior import GaussianPrior
 from subgrid.diffusion.modewise import ModewiseRefined, modewise_loss
@@ -235,7 +236,12 @@ def train_prior(
     origin = {"format": FORMAT, "prior": as_asked(asked), "noise levels": quantiles}
     options = {"origin": origin, "folder": folder, "report": report, "key": key}
     trained = train_on_fields(_trained(untrained), loss, TrainingFields(fields, standardiser), training, **options)
-    prior = Prior(settings, _with_trained(untrained, trained), standardiser, gaussian)
+    denoiser = _with_trained(untrained, trained)
+    if isinstance(denoiser, ModewiseRefined):
+        ends = min(denoiser.highest, trained_range[1]), trained_range[0]
+        balance = fit_balance(denoiser, ends, key=substream(key, "balance"))
+        denoiser = dataclasses.replace(denoiser, balance=balance)
+    prior = Prior(settings, denoiser, standardiser, gaussian)
     save_prior(folder, prior)
     return prior
 
@@ -255,7 +261,8 @@ def _with_trained(denoiser: Preconditioned | ModewiseRefined, part: eqx.Module) 
 def save_prior(folder: str | Path, prior: Prior) -> None:
     """Weights first, settings last: a folder with `settings.json` is whole."""
     folder = Path(folder)
-    arrays = eqx.filter((_trained(prior.denoiser), prior.standardiser, prior.gaussian), eqx.is_array)
+    balance = prior.denoiser.balance if isinstance(prior.denoiser, ModewiseRefined) else None
+    arrays = eqx.filter((_trained(prior.denoiser), prior.standardiser, prior.gaussian, balance), eqx.is_array)
     save_weights(folder / "weights", arrays)  # by all processes together
     if is_first_process():
         described = {"format": FORMAT, "n_directions": len(prior.gaussian.variances)}
@@ -309,11 +316,12 @@ def load_prior(folder: str | Path) -> Prior:
     channels = jnp.zeros(settings.n_channels)
     blank = blank_gaussian_part((settings.n_channels, *settings.space), n_components)
     untrained = build_denoiser(settings, blank, key=jr.key(0))
-    like = (_trained(untrained), Standardiser(channels, channels), blank)
+    balance = blank_balance(n_components) if isinstance(untrained, ModewiseRefined) else None
+    like = (_trained(untrained), Standardiser(channels, channels), blank, balance)
     arrays, static = eqx.partition(like, eqx.is_array)
-    part, standardiser, gaussian = eqx.combine(load_weights(Path(folder) / "weights", like=arrays), static)
+    part, standardiser, gaussian, balance = eqx.combine(load_weights(Path(folder) / "weights", like=arrays), static)
     if isinstance(untrained, ModewiseRefined):
-        untrained = _refining(gaussian, untrained.network)
+        untrained = dataclasses.replace(_refining(gaussian, untrained.network), balance=balance)
     return Prior(settings, _with_trained(untrained, part), standardiser, gaussian)
 
 
