@@ -11,6 +11,7 @@ import pytest
 
 from subgrid.diffusion.balance import blank_balance, fit_balance, n_bins
 from subgrid.diffusion.gaussian_prior import GaussianPrior
+from subgrid.diffusion.gaussian_steps import IsotropicGaussian
 from subgrid.diffusion.modewise import Balance, ModewiseRefined
 from subgrid.numerics.noise import standard_normal
 
@@ -53,6 +54,50 @@ def test_what_a_network_does_to_modes_as_a_whole_is_measured():
     assert balance.values.shape == (24, n_bins(N)) == (24, 4)
     np.testing.assert_allclose(balance.values, -0.2, rtol=1e-4)
     assert np.all(np.diff(balance.log_variances) < 0)
+
+
+class OfTheAnswer(eqx.Module):
+    """A share of the Gaussian's answer: another of every mode and level."""
+
+    def __call__(self, features, t):
+        return -0.3 * features[1:2]
+
+
+def test_modes_and_levels_are_told_apart():
+    # D_G = λ/(λ + σ²)^½ w: of unit modes its share of w is −.3 λ/(λ + σ²)^½.
+    balance = fit_balance(ModewiseRefined(BASE, OfTheAnswer()), LEVELS, key=jr.key(0))
+    sigmas = np.exp(balance.log_levels)[:, None]
+    share = -0.3 * np.asarray(VARIANCES) / np.sqrt(np.asarray(VARIANCES) + sigmas**2)
+    expected = np.stack([part.mean(1) for part in np.split(share, 4, axis=1)], 1)  # variances fall
+    np.testing.assert_allclose(balance.values, expected, rtol=0.15, atol=1e-3)  # weighed by 128 draws of w²
+    plain = ModewiseRefined(BASE, OfTheAnswer())
+    x = standard_normal((1, N), key=jr.key(2))
+    said = [each.refine(x, jnp.asarray(0.1)) for each in (plain, dataclasses.replace(plain, balance=balance))]
+    before, after = (np.abs(np.asarray(BASE.coordinates(f))).mean() for f in said)
+    assert after < 0.5 * before  # bins are wide: a quarter of all modes
+
+
+@pytest.mark.parametrize("n_refined", [0, 2, 40, 70])
+def test_modes_that_are_not_refined_leave_no_bin_empty(n_refined):
+    variances = jnp.where(jnp.arange(N) < n_refined, VARIANCES, 1e-9)
+    base = GaussianPrior(BASE.mean, BASE.directions, variances, jnp.asarray(0.5), BASE.support)
+    balance = fit_balance(ModewiseRefined(base, Linear(-0.2)), LEVELS, key=jr.key(0))
+    np.testing.assert_allclose(balance.values, -0.2 if n_refined else 0.0, rtol=1e-4)
+    found = balance(variances, jnp.asarray(0.1))
+    np.testing.assert_allclose(found, np.where(np.arange(N) < n_refined, -0.2, 0), rtol=1e-4)
+
+
+def test_what_remains_beside_components_is_left():
+    base = GaussianPrior(BASE.mean, BASE.directions[:64], VARIANCES[:64], jnp.asarray(0.5), BASE.support)
+    denoiser = ModewiseRefined(base, Linear(-0.2))
+    balanced = dataclasses.replace(denoiser, balance=fit_balance(denoiser, LEVELS, key=jr.key(0)))
+    x = standard_normal((1, N), key=jr.key(2))
+    one, other = (BASE.coordinates(each.refine(x, jnp.asarray(0.1))) for each in (denoiser, balanced))
+    np.testing.assert_allclose(other[64:], one[64:], atol=1e-5)
+    assert float(jnp.abs(other[:64]).max()) < 1e-4 < float(jnp.abs(one[:64]).max())
+    isotropic = IsotropicGaussian(jnp.zeros((1, 4)), jnp.ones(()))
+    with pytest.raises(ValueError, match="IsotropicGaussian has none"):
+        fit_balance(ModewiseRefined(isotropic, Linear(0.0)), LEVELS, key=jr.key(0))
 
 
 def test_samples_keep_their_variance():

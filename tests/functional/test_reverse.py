@@ -8,7 +8,7 @@ import jax.random as jr
 import numpy as np
 import pytest
 
-from subgrid.functional.flow import solve_adaptively
+from subgrid.functional.flow import denoised_of_velocity, solve_adaptively
 from subgrid.functional.gaussian_field import GaussianField
 from subgrid.functional.levels import level_range, variance_levels
 from subgrid.functional.operators import gaussian_operator, mixture_operator, noise_form
@@ -116,6 +116,27 @@ def test_a_start_that_asks_the_operator_keeps_the_mean():
     without = 1 - np.sqrt(0.5 / (0.5 + ratio))
     assert kept[0] == pytest.approx(without, abs=4 * error)
     assert kept[1] == pytest.approx(1, abs=0.02 + 4 * error)
+
+
+@pytest.mark.parametrize("times", [1.0, 1e3])
+def test_pairs_that_are_not_independent_ask_for_a_larger_level(times):
+    # x_t = (1 − t + rt) x₀, r² = λ₁/λ₀, so that v = (√s + r) x₀ and G = r/(√s + r) v.
+    ratio = np.sqrt(SMOOTH.mode_variances((16,)) / ROUGH.mode_variances((16,)))
+    velocity = lambda x, t, known=None: ROUGH.box.multiply(x, (ratio - 1) / (1 - t + t * ratio))  # noqa: E731
+    denoised = denoised_of_velocity(velocity)
+    largest = times * LARGEST
+
+    def sample(key):
+        levels = variance_levels(64, largest=largest, smallest=SMALLEST)
+        v = start(ROUGH, (16,), largest, data=SMOOTH, denoised=denoised, key=key)
+        return probability_flow(denoised, v, levels, noise=ROUGH, data=SMOOTH), ROUGH.sample((16,), key=key)
+
+    found, base = jax.jit(sample)(jr.key(0))
+    amplitude = np.abs(np.fft.rfft(found[0])[1] / np.fft.rfft(base[0])[1]) / ratio[1]
+    r = ratio[1] / np.sqrt(largest)
+    begun = np.sqrt(1 + r**2) * (1 + r / (1 + r) - r**2 / (1 + r**2))
+    assert amplitude == pytest.approx(begun / (1 + r), rel=5e-3)  # of Heun's steps
+    assert (amplitude > 0.99) == (times > 1)
 
 
 @pytest.mark.parametrize("data", [None, SMOOTH])

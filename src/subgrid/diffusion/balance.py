@@ -28,16 +28,16 @@ N_SAMPLES = 128
 N_LEVELS = 24
 """Equally spaced in ln σ, over the levels of the training; 96 change the energy of samples by less than 1 %."""
 MOST_BINS, LEAST_MODES = 30, 32
-"""Of modes in the order of their variances, and modes of each."""
+"""Of refined modes in the order of their variances, and modes of each, if there are so many."""
 AT_ONCE = 32
 """Samples that the network sees together."""
 
 
 def n_bins(n_modes: int) -> int:
-    """Bins of so many modes that are refined.
+    """Bins that a balance has room for; where not all modes are refined, the last ones repeat the last that is used.
 
     Args:
-        n_modes: of the Gaussian.
+        n_modes: components of the Gaussian.
 
     Returns:
         At least one.
@@ -60,16 +60,20 @@ def fit_balance(denoiser: ModewiseRefined, levels: tuple[float, float], *, key: 
     Returns:
         The balance, which `ModewiseRefined` takes.
 
+    Raises:
+        ValueError: for a base that is no `GaussianPrior`.
+
     Examples:
         >>> balance = fit_balance(denoiser, (30.0, 0.02), key=key)
         >>> balanced = dataclasses.replace(denoiser, balance=balance)
     """
     base = denoiser.base
-    assert isinstance(base, GaussianPrior)
+    if not isinstance(base, GaussianPrior):
+        raise ValueError(f"a balance is of the components of a Gaussian, and {type(base).__name__} has none.")
     bins = _bins(base)
     sigmas = jnp.geomspace(*levels, N_LEVELS)
     w = jax.vmap(lambda k: standard_normal(base.mean.shape, key=k))(jr.split(key, N_SAMPLES))
-    values = _followed(denoiser, sigmas, bins, w)
+    values = _followed(denoiser, base, sigmas, bins, w)
     return Balance(jnp.log(sigmas), _centres(base, bins), values)
 
 
@@ -89,6 +93,7 @@ def blank_balance(n_modes: int) -> Balance:
 @eqx.filter_jit
 def _followed(
     denoiser: ModewiseRefined,
+    base: GaussianPrior,
     sigmas: Float[Array, " level"],
     bins: Int[Array, " mode"],
     w: Float[Array, "sample *shape"],
@@ -97,9 +102,9 @@ def _followed(
     n = n_bins(len(bins))
 
     def rate(w, sigma):
-        f = jax.lax.map(lambda w: denoiser.refine(_noisy(denoiser.base, w, sigma), sigma), w, batch_size=AT_ONCE)
-        b = _shares(denoiser.base, f, w, bins, n)
-        return jax.vmap(lambda f, w: _motion(denoiser.base, f, w, b[bins], sigma))(f, w), b
+        f = jax.lax.map(lambda w: denoiser.refine(_noisy(base, w, sigma), sigma), w, batch_size=AT_ONCE)
+        b = _shares(base, f, w, bins, n)
+        return jax.vmap(lambda f, w: _motion(base, f, w, b[bins], sigma))(f, w), b
 
     def step(w, interval):
         sigma, after = interval
@@ -120,7 +125,7 @@ def _motion(
     base: GaussianPrior, f: Float[Array, "*shape"], w: Float[Array, "*shape"], b: Float[Array, " mode"], sigma: Scalar
 ) -> Float[Array, "*shape"]:
     """dw/d ln σ, where F − b w moves the components, and F what remains."""
-    balanced = f - jnp.tensordot(b * base.coordinates(w), base.directions, 1)
+    balanced = f - base.lift(b * base.coordinates(w))
     return -base.apply(lambda v: left_std(v, sigma) / jnp.sqrt(v + sigma**2), balanced)
 
 
@@ -130,20 +135,30 @@ def _shares(
     """⟨F w⟩/⟨w²⟩ of every bin, over modes that are refined."""
     ours, theirs = (jax.vmap(base.coordinates)(x) for x in (f, w))
     total = lambda products: jax.ops.segment_sum(refined(base.variances) * jnp.sum(products, axis=0), bins, n)  # noqa: E731
-    return total(ours * theirs) / jnp.maximum(total(theirs**2), 1e-30)
+    return _repeated(total(ours * theirs) / jnp.maximum(total(theirs**2), 1e-30), base)
+
+
+def _n_used(base: GaussianPrior) -> tuple[Int[Array, ""], Int[Array, ""]]:
+    """Modes that are refined, and bins that they fill."""
+    used = jnp.sum(refined(base.variances)).astype(int)
+    return used, jnp.clip(used // LEAST_MODES, 1, n_bins(len(base.variances)))
 
 
 def _bins(base: GaussianPrior) -> Int[Array, " mode"]:
     """The bin of every component, of equally many in the order of their variances; those not refined in the last."""
+    used, n = _n_used(base)
     place = jnp.argsort(jnp.argsort(-base.variances))
-    used = jnp.maximum(jnp.sum(refined(base.variances)), 1)
-    n = n_bins(len(base.variances))
-    return jnp.minimum(place * n // used.astype(int), n - 1)
+    return jnp.minimum(place * n // jnp.maximum(used, 1), n - 1)
 
 
 def _centres(base: GaussianPrior, bins: Int[Array, " mode"]) -> Float[Array, " bin"]:
-    """Mean ln λ of each bin, falling; of an empty one that of the bin before."""
+    """Mean ln λ of each bin."""
     n, counted = n_bins(len(bins)), refined(base.variances)
     logs = jnp.log(jnp.maximum(base.variances, 1e-30))
     sums, counts = (jax.ops.segment_sum(counted * values, bins, n) for values in (logs, jnp.ones_like(logs)))
-    return jax.lax.cummin(jnp.where(counts > 0, sums / jnp.maximum(counts, 1.0), jnp.inf))
+    return _repeated(sums / jnp.maximum(counts, 1.0), base)
+
+
+def _repeated(values: Float[Array, " bin"], base: GaussianPrior) -> Float[Array, " bin"]:
+    """With the value of the last bin that is used in those after it."""
+    return values[jnp.minimum(jnp.arange(len(values)), _n_used(base)[1] - 1)]

@@ -70,6 +70,10 @@ class GaussianPrior(eqx.Module):
         axes = tuple(range(self.mean.ndim))
         return jnp.tensordot(self.directions, z, (tuple(a + 1 for a in axes), axes), precision=FULL)
 
+    def lift(self, coordinates: Float[Array, " r"]) -> Float[Array, "*shape"]:
+        """V c, the field of these coordinates."""
+        return jnp.tensordot(coordinates, self.directions, 1, precision=FULL)
+
     def apply(self, of_variance: Callable[[Array], Array], z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         """f(Σ) z for a function of a variance."""
         return self.combine((of_variance, z))

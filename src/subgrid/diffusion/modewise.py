@@ -39,6 +39,8 @@ Kuramoto–Sivashinsky fields 1e-5 to 1e-8 score alike; with 1e-8 the rare burst
 class Balance(eqx.Module):
     """b(λ, σ), by which F − b w keeps the variances of samples (`balance.py`); between what is given, linear in logs.
 
+    It is of the components of a `GaussianPrior`; to what remains beside them nothing is done.
+
     Args:
         log_levels: ln σ, falling.
         log_variances: ln λ, falling.
@@ -64,7 +66,7 @@ class ModewiseRefined(eqx.Module):
         known: what the network sees besides, fields (channel, *space); nothing by default.
         highest: level up to which the network is used, that of its training; above it fields look Gaussian.
         sees_noise: whether x whitened has the modes that are not refined; by default it has.
-        balance: b of F − b w, by default none.
+        balance: b of F − b w, by default none; of a base that is a `GaussianPrior`.
 
     Examples:
         >>> denoiser = ModewiseRefined(fit_stationary_prior(fields), UNet(2, 1, 1, key=key))
@@ -91,8 +93,10 @@ class ModewiseRefined(eqx.Module):
         learned = self.network(features, jnp.log(sigma) / 4)  # pyright: ignore[reportCallIssue]
         if self.balance is None:
             return learned
-        b = self.balance
-        return learned - self.base.combine((lambda v: b(v, sigma) / jnp.sqrt(v + sigma**2), z))
+        assert isinstance(self.base, GaussianPrior)  # whose components a balance is of
+        variances = self.base.variances
+        w = self.base.coordinates(z) / jnp.sqrt(variances + sigma**2)
+        return learned - self.base.lift(self.balance(variances, sigma) * w)
 
 
 def left_std(variance: Array, sigma: Scalar) -> Array:

@@ -83,13 +83,13 @@ class PointwiseVelocity(eqx.Module):
     """v(x, t, known) = N(x, ¼ log s): a network alone, on the grid of x. Kept for comparison.
 
     Args:
-        network: N(features, ¼ log s), one operator on all grids by itself.
+        operator: N(features, ¼ log s), one operator on all grids by itself.
         box: where fields live.
         levels: the largest and the smallest s that the network is told, those of its training.
         sigma_min: σ, default 0.
     """
 
-    network: eqx.Module
+    operator: eqx.Module
     box: Box = eqx.field(static=True)
     levels: tuple[float, float] = eqx.field(static=True)
     sigma_min: float = eqx.field(static=True, default=0.0)
@@ -98,7 +98,7 @@ class PointwiseVelocity(eqx.Module):
         self, x: Float[Array, "channel *space"], t: Scalar | float, known: Any = None
     ) -> Float[Array, "channel *space"]:
         time = _network_time(t, self.levels, self.sigma_min)
-        return self.network(with_known(x, known, self.box), time)  # pyright: ignore[reportCallIssue]
+        return self.operator(with_known(x, known, self.box), time)  # pyright: ignore[reportCallIssue]
 
 
 def path_variances(

@@ -163,8 +163,9 @@ class FunctionDiffusion(eqx.Module):
         denoised, levels = self.denoised_form(known), self._levels(n_levels)
         start_key, move_key = jr.split(key)
         data = None if method == "langevin" else self._exact
+        whole = None if method == "langevin" else self.space.data
         noise, n_channels = self.space.noise, self.space.n_channels
-        v = start(noise, shape, levels[0], data=data, denoised=denoised, n_channels=n_channels, key=start_key)
+        v = start(noise, shape, levels[0], data=whole, denoised=denoised, n_channels=n_channels, key=start_key)
         match method:
             case "probability-flow":
                 u = probability_flow(denoised, v, levels, noise=noise, data=data)

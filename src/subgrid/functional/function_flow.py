@@ -26,6 +26,10 @@ from subgrid.training.log import MetricsReport
 from subgrid.transport.couplings import Coupling, Independent
 from subgrid.types import Key, Velocity
 
+COUPLED = 1e3
+"""Times the largest level, for base and data that are paired. Fields at a level s are not N(0, C₁ + sC₀) then, and the
+more of the base they hold the less that matters: a thousandth is left."""
+
 
 class FunctionFlow(eqx.Module):
     """A flow to functions on a box, made by `FunctionFlow.fit`.
@@ -80,8 +84,8 @@ class FunctionFlow(eqx.Module):
             The model, with averaged weights.
 
         Raises:
-            ValueError: fields that do not wrap around in a periodic box, naming the jump; and as `prepare`. What
-                `training.fit` raises passes through.
+            ValueError: fields that do not wrap around in a periodic box, naming the jump; a σ that leaves no levels;
+                and as `prepare`. What `training.fit` raises passes through.
 
         References:
             Kerrigan, Migliorini & Smyth (2023), arXiv:2305.17209.
@@ -95,7 +99,14 @@ class FunctionFlow(eqx.Module):
         if settings.transport:
             coupling, said = choose_transport(space.data, noise, space.grid)
         largest, smallest = level_range(space.data, noise, space.grid)
+        if settings.transport:
+            largest *= COUPLED
         levels = largest, max(smallest, settings.sigma_min**2)
+        if levels[1] >= largest:
+            raise ValueError(
+                f"sigma_min = {settings.sigma_min:g} leaves more of the base than the largest level has, "
+                f"{largest:.2g}; take less, such as 0."
+            )
         velocity = _velocity(network, space, settings, levels)
         require_network(velocity, values, shown, modes=settings.preconditioning == "modes")
 
@@ -177,7 +188,8 @@ class FunctionFlow(eqx.Module):
         if like is not None:
             return self.super_resolve(like, shape, known=known, n_levels=n_levels, key=key).field
         denoised, levels, spaces = self.denoised_form(known), self._levels(n_levels), self._spaces
-        v = start(shape=shape, s=levels[0], denoised=denoised, n_channels=self.space.n_channels, key=key, **spaces)
+        whole = {"data": self.space.data, "denoised": denoised, "n_channels": self.space.n_channels}
+        v = start(self.space.noise, shape, levels[0], **whole, key=key)
         return self.space.standard.inverse(probability_flow(denoised, v, levels, **spaces))
 
     def super_resolve(

@@ -1,7 +1,7 @@
 """The generative prior p(x) of fine fields: its settings, its training, and the folder it lives in.
 
 MODEL/settings.json   what is needed to build it, to normalise fields and to use it; written last
-MODEL/weights/        the averaged weights, the normalisation, the Gaussian part
+MODEL/weights/        the averaged weights, the normalisation, the Gaussian part, and its balance where it is refined
 
 and the files of its training (`field_training.py`).
 """
@@ -43,7 +43,8 @@ from subgrid.types import Key
 
 FORMAT = 3
 """Of the model folder: raised whenever old weights would not load, or mean something else. 1 (not written) had group
-norms in the network where there are root-mean-square norms now; 2 kept no Gaussian part."""
+norms in the network where there are root-mean-square norms now; 2 kept no Gaussian part. Of the preconditioning
+"modes", it is one more: with 3 networks were shown noise, and had no balance."""
 
 
 Preconditioning = Literal["variance", "modes"]
@@ -238,7 +239,9 @@ def train_prior(
     trained = train_on_fields(_trained(untrained), loss, TrainingFields(fields, standardiser), training, **options)
     denoiser = _with_trained(untrained, trained)
     if isinstance(denoiser, ModewiseRefined):
-        ends = min(denoiser.highest, trained_range[1]), trained_range[0]
+        seen = trained_range if noise_levels is None else (float(levels(jnp.asarray(u))) for u in (0.001, 0.999))
+        smallest, largest = seen
+        ends = min(denoiser.highest, largest), smallest
         balance = fit_balance(denoiser, ends, key=substream(key, "balance"))
         denoiser = dataclasses.replace(denoiser, balance=balance)
     prior = Prior(settings, denoiser, standardiser, gaussian)
@@ -265,7 +268,7 @@ def save_prior(folder: str | Path, prior: Prior) -> None:
     arrays = eqx.filter((_trained(prior.denoiser), prior.standardiser, prior.gaussian, balance), eqx.is_array)
     save_weights(folder / "weights", arrays)  # by all processes together
     if is_first_process():
-        described = {"format": FORMAT, "n_directions": len(prior.gaussian.variances)}
+        described = {"format": _format(prior.settings.preconditioning), "n_directions": len(prior.gaussian.variances)}
         write_json(folder / "settings.json", described | dataclasses.asdict(prior.settings))
 
 
@@ -300,11 +303,11 @@ def load_prior(folder: str | Path) -> Prior:
                 f"{folder}: holds the prior of a climate run, which has a calendar, units and a mask; "
                 "`subgrid.load` of the folder around it finds the whole model."
             )
-        found = stored.pop("format", 1)
-        if found != FORMAT:
+        found, expected = stored.pop("format", 1), _format(stored.get("preconditioning", "variance"))
+        if found != expected:
             raise CheckpointMismatch(
-                f"{path}: is a model of format {found}, and this version reads format {FORMAT}, whose network differs; "
-                "train the model again, or use the version of Subgrid that trained it."
+                f"{path}: is a model of format {found}, and this version reads format {expected}, whose network "
+                "differs; train the model again, or use the version of Subgrid that trained it."
             )
         n_components = stored.pop("n_directions")
         keys: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
@@ -323,6 +326,10 @@ def load_prior(folder: str | Path) -> Prior:
     if isinstance(untrained, ModewiseRefined):
         untrained = dataclasses.replace(_refining(gaussian, untrained.network), balance=balance)
     return Prior(settings, _with_trained(untrained, part), standardiser, gaussian)
+
+
+def _format(preconditioning: str) -> int:
+    return FORMAT if preconditioning == "variance" else FORMAT + 1
 
 
 def is_trained(folder: str | Path) -> bool:

@@ -14,7 +14,7 @@ from subgrid.experiments.navier_stokes.config import (
     SamplingTable,
 )
 from subgrid.experiments.navier_stokes.debiasing import all_debiased, debias, debiased_path
-from subgrid.experiments.navier_stokes.methods import OF_ONE_COARSENING, ModelName, models_of
+from subgrid.experiments.navier_stokes.methods import OF_ONE_COARSENING, ModelName, debiasers_of, models_of
 from subgrid.experiments.navier_stokes.models import n_steps, train
 from subgrid.experiments.navier_stokes.page import page
 from subgrid.experiments.navier_stokes.run import NavierStokesRun
@@ -121,8 +121,14 @@ def _debias_stage(config: NavierStokesConfig) -> Stage:
         grows_with=GROWING,
         state=("debias",),
         whole=lambda run: all(debiased_path(run.folder, *each).exists() for each in all_debiased(run)),
-        work=max(1, len(config.navier_stokes.factors)) * config.debias.n_steps,
+        work=max(1, len(config.navier_stokes.factors)) * _debiasing_steps(config),
     )
+
+
+def _debiasing_steps(config: NavierStokesConfig) -> int:
+    """In units of those of a flow; a bridge has four iterations, whose steps take ten times as long."""
+    bridge = "schrodinger-bridge" in debiasers_of(config)
+    return config.debias.n_steps + (40 * config.debias.n_bridge_steps if bridge else 0)
 
 
 def _model_stage(config: NavierStokesConfig, name: ModelName) -> Stage:
