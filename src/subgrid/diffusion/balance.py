@@ -12,6 +12,8 @@ Here samples are followed down the flow, and from level to level F − b w with 
 modes of nearly the same variance, takes the place of F. Nothing else about F changes.
 """
 
+from collections.abc import Callable
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -49,12 +51,19 @@ def n_bins(n_modes: int) -> int:
     return max(1, min(MOST_BINS, n_modes // LEAST_MODES))
 
 
-def fit_balance(denoiser: ModewiseRefined, levels: tuple[float, float], *, key: Key) -> Balance:
+def fit_balance(
+    denoiser: ModewiseRefined,
+    levels: tuple[float, float],
+    *,
+    report: Callable[[int, int], None] | None = None,
+    key: Key,
+) -> Balance:
     """b(λ, σ) of a trained denoiser of a `GaussianPrior`.
 
     Args:
         denoiser: trained, without a balance.
         levels: the largest and the smallest σ of its training.
+        report: called with the levels that are done, and their number.
         key: of the samples that are followed.
 
     Returns:
@@ -70,11 +79,14 @@ def fit_balance(denoiser: ModewiseRefined, levels: tuple[float, float], *, key: 
     base = denoiser.base
     if not isinstance(base, GaussianPrior):
         raise ValueError(f"a balance is of the components of a Gaussian, and {type(base).__name__} has none.")
-    bins = _bins(base)
-    sigmas = jnp.geomspace(*levels, N_LEVELS)
+    bins, sigmas, found = _bins(base), jnp.geomspace(*levels, N_LEVELS), []
     w = jax.vmap(lambda k: standard_normal(base.mean.shape, key=k))(jr.split(key, N_SAMPLES))
-    values = _followed(denoiser, base, sigmas, bins, w)
-    return Balance(jnp.log(sigmas), _centres(base, bins), values)
+    for i, sigma in enumerate(sigmas):
+        w, b = _step(denoiser, base, bins, w, sigma, sigmas[min(i + 1, N_LEVELS - 1)])
+        found.append(b)
+        if report is not None:
+            report(i + 1, N_LEVELS)
+    return Balance(jnp.log(sigmas), _centres(base, bins), jnp.stack(found))
 
 
 def blank_balance(n_modes: int) -> Balance:
@@ -91,30 +103,25 @@ def blank_balance(n_modes: int) -> Balance:
 
 
 @eqx.filter_jit
-def _followed(
+def _step(
     denoiser: ModewiseRefined,
     base: GaussianPrior,
-    sigmas: Float[Array, " level"],
     bins: Int[Array, " mode"],
     w: Float[Array, "sample *shape"],
-) -> Float[Array, "level bin"]:
-    """b of every level, from samples that Heun's steps carry with F − b w."""
-    n = n_bins(len(bins))
+    sigma: Scalar,
+    after: Scalar,
+) -> tuple[Float[Array, "sample *shape"], Float[Array, " bin"]]:
+    """Samples at the next level, by a step of Heun's with F − b w, and b of this one."""
 
     def rate(w, sigma):
         f = jax.lax.map(lambda w: denoiser.refine(_noisy(base, w, sigma), sigma), w, batch_size=AT_ONCE)
-        b = _shares(base, f, w, bins, n)
+        b = _shares(base, f, w, bins)
         return jax.vmap(lambda f, w: _motion(base, f, w, b[bins], sigma))(f, w), b
 
-    def step(w, interval):
-        sigma, after = interval
-        h = jnp.log(after / sigma)
-        first, b = rate(w, sigma)
-        second, _ = rate(w + h * first, after)
-        return w + h / 2 * (first + second), b
-
-    w, found = jax.lax.scan(step, w, (sigmas[:-1], sigmas[1:]))
-    return jnp.concatenate([found, rate(w, sigmas[-1])[1][None]])
+    h = jnp.log(after / sigma)
+    first, b = rate(w, sigma)
+    second, _ = rate(w + h * first, after)
+    return w + h / 2 * (first + second), b
 
 
 def _noisy(base: GaussianPrior, w: Float[Array, "*shape"], sigma: Scalar) -> Float[Array, "*shape"]:
@@ -130,10 +137,10 @@ def _motion(
 
 
 def _shares(
-    base: GaussianPrior, f: Float[Array, "sample *shape"], w: Float[Array, "sample *shape"], bins: Array, n: int
+    base: GaussianPrior, f: Float[Array, "sample *shape"], w: Float[Array, "sample *shape"], bins: Int[Array, " mode"]
 ) -> Float[Array, " bin"]:
     """⟨F w⟩/⟨w²⟩ of every bin, over modes that are refined."""
-    ours, theirs = (jax.vmap(base.coordinates)(x) for x in (f, w))
+    n, (ours, theirs) = n_bins(len(bins)), (jax.vmap(base.coordinates)(x) for x in (f, w))
     total = lambda products: jax.ops.segment_sum(refined(base.variances) * jnp.sum(products, axis=0), bins, n)  # noqa: E731
     return _repeated(total(ours * theirs) / jnp.maximum(total(theirs**2), 1e-30), base)
 

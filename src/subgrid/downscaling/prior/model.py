@@ -8,6 +8,7 @@ and the files of its training (`field_training.py`).
 
 import dataclasses
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -192,6 +193,7 @@ def train_prior(
     folder: str | Path,
     noise_levels: Quantile | None = None,
     report: MetricsReport | None = None,
+    on_balance: Callable[[int, int], None] | None = None,
     key: Key,
 ) -> Prior:
     """Trains the prior on fine fields alone; run again on the same folder, it resumes to the same bits.
@@ -205,6 +207,7 @@ def train_prior(
             the part of it that is `worth_learning`: the prior's settings then say the smallest level, and above the
             largest it is the Gaussian.
         report: `report(step, metrics)`, called after each dispatch.
+        on_balance: called with levels done, and their number, as a prior of modes is balanced (`fit_balance`).
         key: of weights, batches and noise.
 
     Returns:
@@ -242,7 +245,7 @@ def train_prior(
         seen = trained_range if noise_levels is None else (float(levels(jnp.asarray(u))) for u in (0.001, 0.999))
         smallest, largest = seen
         ends = min(denoiser.highest, largest), smallest
-        balance = fit_balance(denoiser, ends, key=substream(key, "balance"))
+        balance = fit_balance(denoiser, ends, report=on_balance, key=substream(key, "balance"))
         denoiser = dataclasses.replace(denoiser, balance=balance)
     prior = Prior(settings, denoiser, standardiser, gaussian)
     save_prior(folder, prior)

@@ -38,7 +38,9 @@ def train(run: NavierStokesRun, name: ModelName, update: Update) -> None:
     match name.kind:
         case "prior":
             settings = network_settings(config, preconditioning=config.prior.preconditioning)
-            train_prior(fine, settings, training, **options)
+            n = training.n_steps
+            balances = lambda done, total: update(n, n, f"balances level {done} of {total}")  # noqa: E731
+            train_prior(fine, settings, training, on_balance=balances, **options)
         case "conditional-diffusion" | "conditional-flow":
             settings = conditional_settings(config, name.kind)
             train_conditional(fine, run.operator(name.factor or 1), settings, training, **options)
