@@ -98,27 +98,11 @@ class FunctionFlow(eqx.Module):
         said = "Base and data are independent."
         if settings.transport:
             coupling, said = choose_transport(space.data, noise, space.grid)
-        largest, smallest = level_range(space.data, noise, space.grid)
-        if settings.transport:
-            largest *= COUPLED
-        levels = largest, max(smallest, settings.sigma_min**2)
-        if levels[1] >= largest:
-            raise ValueError(
-                f"sigma_min = {settings.sigma_min:g} leaves more of the base than the largest level has, "
-                f"{largest:.2g}; take less, such as 0."
-            )
+        levels = _levels_of(space, settings)
         velocity = _velocity(network, space, settings, levels)
         require_network(velocity, values, shown, modes=settings.preconditioning == "modes")
 
-        def draw(data, key):
-            batch_key, base_key, pair_key = jr.split(key, 3)
-            x1, given = jax.tree.map(lambda part: draw_batch(part, settings.batch_size, key=batch_key), data)
-            x0 = jax.vmap(lambda k: noise.sample(space.grid, n_channels=space.n_channels, key=k))(
-                jr.split(base_key, settings.batch_size)
-            )
-            i, j = coupling(x0, x1, key=pair_key)
-            return x0[i], x1[j], jax.tree.map(lambda part: part[j], given)
-
+        draw = lambda data, key: _pairs(data, coupling, space, settings.batch_size, key=key)  # noqa: E731
         loss = lambda velocity, batch, key: flow_loss(  # noqa: E731
             velocity,
             batch,
@@ -285,6 +269,28 @@ class FunctionFlow(eqx.Module):
         """The base, as noise, and the Gaussian whose part is exact: that of the preconditioner, if it is of modes."""
         exact = None if isinstance(self.field, PointwiseVelocity) else self.space.data
         return {"noise": self.space.noise, "data": exact}
+
+
+def _levels_of(space: FunctionSpace, settings: FunctionSettings) -> tuple[float, float]:
+    """The largest and the smallest s of training and samples."""
+    largest, smallest = level_range(space.data, space.noise, space.grid)
+    largest, smallest = largest * (COUPLED if settings.transport else 1), max(smallest, settings.sigma_min**2)
+    if smallest >= largest:
+        raise ValueError(
+            f"sigma_min = {settings.sigma_min:g} leaves more of the base than the largest level has, {largest:.2g}; "
+            "take less, such as 0."
+        )
+    return largest, smallest
+
+
+def _pairs(data: Any, coupling: Coupling, space: FunctionSpace, size: int, *, key: Key) -> tuple[Array, Array, Any]:
+    """A batch of the base and of data, paired, and what each pair is conditioned on."""
+    batch_key, base_key, pair_key = jr.split(key, 3)
+    x1, given = jax.tree.map(lambda part: draw_batch(part, size, key=batch_key), data)
+    one = lambda k: space.noise.sample(space.grid, n_channels=space.n_channels, key=k)  # noqa: E731
+    x0 = jax.vmap(one)(jr.split(base_key, size))
+    i, j = coupling(x0, x1, key=pair_key)
+    return x0[i], x1[j], jax.tree.map(lambda part: part[j], given)
 
 
 def _velocity(
