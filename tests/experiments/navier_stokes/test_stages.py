@@ -34,6 +34,7 @@ batch_size = 8
 channels = [4]
 n_noising_steps = 20
 n_noising_levels = 2
+n_images = 512
 
 [prior]
 channels = [8]

@@ -41,6 +41,7 @@ from subgrid.training.steps import averaged_model, init_state
 from subgrid.types import Coarsening, Key, Spatial
 
 FORMAT = 1
+MODEL = "model.json"
 Model = TypeVar("Model", bound=eqx.Module)
 
 
@@ -247,7 +248,7 @@ def _save_model(
     if is_first_process():
         whole = {"kind": kind, "n_channels": archives.n_channels, **described(settings, archives.operator)}
         whole |= {} if stopped is None else {"stopped": stopped}
-        write_json(folder / "model.json", whole)
+        write_json(folder / MODEL, whole)
 
 
 def as_tuples(stored: Any) -> Any:
@@ -285,7 +286,7 @@ def load_model(
         DataError: if the folder holds no such model, or one for another C′.
         CheckpointMismatch: if it is of another format, or its weights do not fit.
     """
-    path = Path(folder) / "model.json"
+    path = Path(folder) / MODEL
     if not path.exists():
         raise DataError(f"{folder}: holds no trained {kind} (no model.json).")
     try:

@@ -128,8 +128,8 @@ def load_fine(config: NavierStokesConfig, path: Path, *, reference: Key, indepen
     table, runs = config.navier_stokes, _read(path)
     first = n_training(table)
     middle = (first + table.n_trajectories) // 2
-    held_out = (images(config, runs[first:middle], key=reference), images(config, runs[middle:], key=independent))
-    return FineArchive(_flat(runs[:first]), *held_out)
+    parts = (runs[first:middle], reference), (runs[middle : 2 * middle - first], independent)  # as many of both
+    return FineArchive(_flat(runs[:first]), *(images(config, part, key=key) for part, key in parts))
 
 
 def load_coarse(config: NavierStokesConfig, path: Path, *, key: Key) -> CoarseArchive:

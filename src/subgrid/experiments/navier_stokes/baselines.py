@@ -13,6 +13,7 @@ from subgrid.downscaling.baselines.flow_alignment import (
     load_flow_alignment,
     train_flow_alignment,
 )
+from subgrid.downscaling.baselines.unpaired import MODEL
 from subgrid.downscaling.baselines.vision_transformer import (
     VisionTransformerSettings,
     load_vision_transformer,
@@ -28,6 +29,8 @@ from subgrid.networks.glow import GlowSettings
 from subgrid.networks.vit import ViTSettings
 from subgrid.numerics.operators import Subsample
 from subgrid.numerics.symmetries import augmented
+from subgrid.training.fitting import TrainingDiverged
+from subgrid.training.progress import say
 from subgrid.types import Upsampler
 
 N_QUANTILES = 1000
@@ -35,7 +38,16 @@ N_QUANTILES = 1000
 
 
 def train_baseline(run: NavierStokesRun, name: ModelName, training: TrainingSettings, options: dict[str, Any]) -> None:
-    """One that is trained."""
+    """One that is trained; of one that diverges the weights of its last checkpoint stand in the table, if there are."""
+    try:
+        _train(run, name, training, options)
+    except TrainingDiverged as error:
+        if not run.path(f"{name.folder}/{MODEL}").exists():
+            raise
+        say(f"{name.words}: {error} The table has the weights of its last checkpoint.")
+
+
+def _train(run: NavierStokesRun, name: ModelName, training: TrainingSettings, options: dict[str, Any]) -> None:
     table, operator = run.config.baselines, run.operator(name.factor or 1)
     if name.kind == "vision-transformer":
         settings = VisionTransformerSettings(vision_transformer(table))
@@ -44,7 +56,7 @@ def train_baseline(run: NavierStokesRun, name: ModelName, training: TrainingSett
     observed = operator.coarse_shape[0]
     coarse, fine = run.coarse.at(observed).training, run.fine.training
     # Both archives are augmented by what acts on both grids.
-    options |= {"symmetries": symmetries(run.config.navier_stokes, observed)}
+    options = {**options, "symmetries": symmetries(run.config.navier_stokes, observed)}
     if name.kind == "cycle-gan":
         train_cycle_gan(coarse, fine, operator, cycle_gan(table), **options)
     else:
@@ -63,8 +75,10 @@ def open_baseline(run: NavierStokesRun, kind: str, factor: int) -> Upsampler:
             return load_cycle_gan(folder, operator)
         case "clim-align" | "align-flow":
             return load_flow_alignment(folder, operator)
-        case _:
+        case "bcsd":
             return _bcsd(run, operator)
+        case _:
+            raise ValueError(f"no baseline is called {kind!r}.")
 
 
 def _bcsd(run: NavierStokesRun, operator: Subsample) -> Upsampler:
@@ -72,7 +86,7 @@ def _bcsd(run: NavierStokesRun, operator: Subsample) -> Upsampler:
     observed, key = operator.coarse_shape[0], run.key("images for BCSD", str(operator.coarse_shape[0]))
     group = symmetries(run.config.navier_stokes, observed)
     archives = run.coarse.at(observed).training, run.fine.training
-    size = max(run.config.debias.n_samples, *map(len, archives))
+    size = max(run.config.debias.n_images, *map(len, archives))
     coarse, fine = (
         np.asarray(augmented(jnp.asarray(fields), size, group, key=k))
         for fields, k in zip(archives, jr.split(key), strict=True)

@@ -21,7 +21,7 @@ from subgrid.downscaling.debiasing.settings import debias_settings
 from subgrid.downscaling.prior.model import PriorSettings
 from subgrid.downscaling.prior.training import TrainingSettings
 from subgrid.experiments.navier_stokes.archives import symmetries
-from subgrid.experiments.navier_stokes.methods import debiasers_of
+from subgrid.experiments.navier_stokes.methods import debiasers_of, short_memory
 from subgrid.experiments.navier_stokes.run import NavierStokesRun
 from subgrid.numerics.streams import substream
 from subgrid.numerics.symmetries import augmented
@@ -31,11 +31,7 @@ from subgrid.types import Debiaser, Key
 
 N_QUANTILES = 200
 """Of marginals; the default of transports."""
-MOVED = 4
-"""Images for each of `n_samples` that corrections of a dynamic transport are fitted on. With the default of both a
-covariance of 256 points is known to 1.1 %; a bridge evaluates its network thirty times to move one of them, and 65,536
-took ten times as long as its training."""
-NOT_OF_TRANSPORTS = ("n_bridge_steps", "noising_level", "n_noising_steps", "n_noising_levels")
+NOT_OF_TRANSPORTS = ("n_images", "n_bridge_steps", "noising_level", "n_noising_steps", "n_noising_levels")
 """Keys of [debias] that transports do not know by these names."""
 NOISING_CHANNELS, NOISING_GRID = (32, 64), 8
 """Of the networks that see noised coarse fields: widths, and points a side of their first level."""
@@ -54,6 +50,7 @@ def all_debiased(run: NavierStokesRun) -> list[tuple[int, str]]:
 def debias(run: NavierStokesRun, update: Update) -> None:
     """Fits what is not there yet, and applies it."""
     wanted = all_debiased(run)
+    run.path("debiased").mkdir(exist_ok=True)  # and stays empty where all methods start from raw fields
     for i, (factor, name) in enumerate(wanted):
         path = debiased_path(run.folder, factor, name)
         if not path.exists():
@@ -83,18 +80,18 @@ def fit(run: NavierStokesRun, factor: int, name: str, *, update: Update, key: Ke
         case "ddib" | "sdedit":
             return _noised(run, factor, coarse, name, update=update)
         case _:
-            moved = {} if name == "entropic-ot" else {"n_correction_samples": MOVED * config.debias.n_samples}
             table = config.debias.model_dump(exclude=set(NOT_OF_TRANSPORTS))
+            table["n_correction_samples"] = config.debias.n_images
             if name == "schrodinger-bridge":
                 table["n_steps"] = config.debias.n_bridge_steps
-            settings = debias_settings(**moved, periodic=True, symmetries=_group(run, factor), **table)
+            settings = debias_settings(periodic=True, symmetries=_group(run, factor), **table)
             options = {"method": name, "folder": folder, "report": update, "key": key}
             return fit_debiaser_array(coarse, run.fine.training, run.operator(factor), settings, **options)
 
 
 def _gaussian(run: NavierStokesRun, factor: int, coarse: np.ndarray, *, key: Key) -> tuple[Debiaser, dict[str, Any]]:
     """Mean and covariance, then marginals, of random images of both archives."""
-    n, group = run.config.debias.n_samples, _group(run, factor)
+    n, group = run.config.debias.n_images, _group(run, factor)
     coarsened = run.operator(factor)(jnp.asarray(run.fine.training))
     source = augmented(jnp.asarray(coarse), n, group, key=substream(key, "source"))
     target = augmented(coarsened, n, group, key=substream(key, "target"))
@@ -109,7 +106,12 @@ def _noised(
     table, points = run.config.debias, coarse.shape[-1]
     network = PriorSettings(1, (points, points), NOISING_CHANNELS, patch=max(1, points // NOISING_GRID))
     training = TrainingSettings(
-        table.n_noising_steps, table.batch_size, table.learning_rate, warmup=100, symmetries=_group(run, factor)
+        table.n_noising_steps,
+        table.batch_size,
+        table.learning_rate,
+        warmup=100,
+        ema_decay=short_memory(table.n_noising_steps),
+        symmetries=_group(run, factor),
     )
     report = lambda step, metrics: update(step, 2 * training.n_steps, f"loss {metrics['loss']:.4f}")  # noqa: E731
     coarsened = np.asarray(run.operator(factor)(jnp.asarray(run.fine.training)))

@@ -6,8 +6,12 @@ from subgrid.experiments.navier_stokes.config import MethodName, NavierStokesCon
 
 WHOLE = ("bcsd", "cycle-gan", "clim-align", "align-flow")
 """From raw coarse fields to fine ones, in one step."""
-DETERMINISTIC = ("cubic", "vision-transformer", *WHOLE)
-"""Upsamplers that draw nothing: one member says all."""
+DETERMINISTIC = ("cubic", "vision-transformer", "bcsd", "cycle-gan")
+"""Upsamplers that draw nothing: one member says all. Flows of both archives draw the noise that fills the subspace of
+coarse fields."""
+MEMORY = 0.1
+"""Of averaged weights, as a share of a short training: with .999 those of 600 steps would be the mean of all, untrained
+ones among them."""
 OF_ONE_COARSENING = (
     "conditional-diffusion",
     "conditional-flow",
@@ -91,6 +95,11 @@ def debiasers_of(config: NavierStokesConfig) -> list[str]:
 def upsamplers_of(config: NavierStokesConfig) -> list[str]:
     """Each once, those that can be asked for coarsened reference fields."""
     return list(dict.fromkeys(method.upsampler for method in methods_of(config) if not method.is_whole))
+
+
+def short_memory(n_steps: int) -> float:
+    """The decay a step of weights that are averaged over a tenth of the training."""
+    return max(0.0, 1 - 1 / (MEMORY * n_steps))
 
 
 def models_of(config: NavierStokesConfig) -> list[ModelName]:

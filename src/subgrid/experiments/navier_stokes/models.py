@@ -17,7 +17,7 @@ from subgrid.downscaling.upsampling.particles import ParticleUpsampler
 from subgrid.experiments.navier_stokes.archives import symmetries
 from subgrid.experiments.navier_stokes.baselines import open_baseline, train_baseline
 from subgrid.experiments.navier_stokes.config import NavierStokesConfig
-from subgrid.experiments.navier_stokes.methods import ModelName
+from subgrid.experiments.navier_stokes.methods import ModelName, short_memory
 from subgrid.experiments.navier_stokes.run import NavierStokesRun
 from subgrid.runs.stage import Update
 from subgrid.types import Coarsening, Upsampler
@@ -111,13 +111,13 @@ def n_steps(config: NavierStokesConfig, name: ModelName) -> int:
 
 def training_settings(config: NavierStokesConfig, name: ModelName) -> TrainingSettings:
     """With the symmetries of the flow as augmentation."""
-    prior, table = config.prior, config.navier_stokes
+    prior, table, n = config.prior, config.navier_stokes, n_steps(config, name)
     return TrainingSettings(
-        n_steps=n_steps(config, name),
+        n_steps=n,
         batch_size=prior.batch_size if name.kind in OF_DIFFUSION else config.baselines.batch_size,
         learning_rate=prior.learning_rate,
         warmup=prior.warmup,
-        ema_decay=prior.ema_decay,
+        ema_decay=min(prior.ema_decay, short_memory(n)),
         checkpoint_every=500,
         symmetries=symmetries(table, table.n_fine),
     )

@@ -27,7 +27,7 @@ from subgrid.experiments.navier_stokes.methods import (
 from subgrid.experiments.navier_stokes.models import open_upsampler
 from subgrid.experiments.navier_stokes.run import NavierStokesRun
 from subgrid.runs.stage import Update
-from subgrid.types import Upsampler
+from subgrid.types import Key, Upsampler
 
 KEPT_OPEN = 4
 """Upsamplers at a time: of one factor, and some of the next."""
@@ -73,6 +73,7 @@ def downscale(run: NavierStokesRun, update: Update) -> None:
 
 def downscale_perfect(run: NavierStokesRun, update: Update) -> None:
     """Members of the coarsened reference."""
+    run.path("perfect").mkdir(exist_ok=True)  # and stays empty where all methods start from raw fields
     factors, upsamplers = run.config.navier_stokes.factors, upsamplers_of(run.config)
     for i, (factor, name) in enumerate((f, u) for f in factors for u in upsamplers):
         path, tell = perfect_path(run.folder, factor, name), _teller(update, i, len(factors) * len(upsamplers))
@@ -85,13 +86,18 @@ def downscale_perfect(run: NavierStokesRun, update: Update) -> None:
 def perfect_cases(run: NavierStokesRun) -> np.ndarray:
     """Numbers of the reference fields that are downscaled: the same for all upsamplers and factors."""
     key = run.key("conditions of the perfect model")
-    return draw_conditions(len(run.fine.reference), run.config.evaluation.n_conditions, key=key)
+    return draw_snapshots(run, len(run.fine.reference), run.config.evaluation.n_conditions, key=key)
 
 
 def unpaired_cases(run: NavierStokesRun) -> np.ndarray:
     """Numbers of the held-out coarse fields that are downscaled: the same for all methods and factors."""
     key = run.key("conditions of the ensemble")
-    return draw_conditions(len(run.coarse.held_out), run.config.evaluation.n_unpaired, key=key)
+    return draw_snapshots(run, len(run.coarse.held_out), run.config.evaluation.n_unpaired, key=key)
+
+
+def draw_snapshots(run: NavierStokesRun, n_held_out: int, n: int, *, key: Key) -> np.ndarray:
+    """Numbers of n held-out fields, one image a snapshot at most: the first part of them has an image of each."""
+    return draw_conditions(n_held_out // run.config.evaluation.n_images, n, key=key)
 
 
 def _unpaired(run: NavierStokesRun, factor: int, method: Method, opened: Upsampler, tell: Tell) -> Drawn:
