@@ -1,5 +1,6 @@
 """The archives: resumed to the same bits, split by trajectory, images of held-out fields under the symmetries alone."""
 
+import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ import xarray as xr
 
 from subgrid.experiments.navier_stokes import archives
 from subgrid.experiments.navier_stokes.config import EvaluationTable, FlowTable, NavierStokesConfig
+from subgrid.numerics.symmetries import random_images
 
 TABLE = FlowTable(
     n_fine=16, n_coarse=16, factors=(2,), time_step=0.05, coarse_time_step=0.05, n_trajectories=4, n_snapshots=11,
@@ -67,3 +69,12 @@ def test_coarse_points_are_points_of_the_archive(whole):
     config = NavierStokesConfig(navier_stokes=TABLE)
     coarse = archives.load_coarse(config, whole, key=KEY)
     np.testing.assert_array_equal(coarse.at(8).training, coarse.training[..., ::2, ::2])
+
+
+def test_symmetries_of_observed_points_take_them_to_observed_points():
+    observed = np.zeros((1, 64, 64), np.float32)
+    observed[:, ::8, ::8] = 1
+    many = jnp.tile(observed, (64, 1, 1, 1))
+    images = lambda n_shifts: np.abs(random_images(many, archives.symmetries(FlowTable(), n_shifts), key=KEY))  # noqa: E731
+    np.testing.assert_array_equal(images(64 // 8), many)
+    assert np.any(images(64) != many)

@@ -2,10 +2,23 @@
 
 from typing import get_args
 
+import pytest
+
+from subgrid.downscaling.prior.training import TrainingSettings
+from subgrid.experiments.navier_stokes import baselines
 from subgrid.experiments.navier_stokes.config import ComparisonTable, MethodName, NavierStokesConfig
-from subgrid.experiments.navier_stokes.methods import debiasers_of, method_of, models_of, upsamplers_of
+from subgrid.experiments.navier_stokes.methods import (
+    ModelName,
+    debiasers_of,
+    method_of,
+    models_of,
+    short_memory,
+    upsamplers_of,
+)
 from subgrid.experiments.navier_stokes.published import DEBIASED, METHODS, RAW
+from subgrid.experiments.navier_stokes.run import NavierStokesRun
 from subgrid.experiments.navier_stokes.table import score_table
+from subgrid.training.fitting import TrainingDiverged
 
 ALL = NavierStokesConfig(comparison=ComparisonTable(methods=get_args(MethodName)))
 
@@ -39,3 +52,30 @@ def test_published_figures_have_the_orderings_that_the_paper_tells():
         assert all(ours[factor][metric] <= row[metric] for row in others for metric in ("MELRu", "MELRw"))
         assert max(METHODS, key=lambda name: METHODS[name][factor]["KLD"]) == "none+guided"
     assert ours[16]["variability"] > ours[8]["variability"]
+
+
+@pytest.mark.parametrize("n_steps", [200, 600, 2000])
+def test_averaged_weights_of_a_short_training_hold_little_of_its_beginning(n_steps):
+    decay = short_memory(n_steps)
+    of_first_half = (decay ** (n_steps / 2) - decay**n_steps) / (1 - decay**n_steps)
+    assert of_first_half < 0.01
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_baseline_that_diverges_does_not_block_the_others_if_it_left_a_model(tmp_path, monkeypatch, kept):
+    folder = tmp_path / "models/cycle-gan.4"
+    folder.mkdir(parents=True)
+    if kept:
+        (folder / baselines.MODEL).write_text("{}")
+
+    def diverges(*_):
+        raise TrainingDiverged("the loss is nan at step 40.")
+
+    monkeypatch.setattr(baselines, "_train", diverges)
+    run, name = NavierStokesRun(ALL, tmp_path), ModelName("cycle-gan", 4)
+    train = lambda: baselines.train_baseline(run, name, TrainingSettings(), {})  # noqa: E731
+    if kept:
+        train()
+    else:
+        with pytest.raises(TrainingDiverged, match="step 40"):
+            train()

@@ -103,6 +103,18 @@ def test_a_table_of_methods_grows_and_keeps_what_is_there(subgrid, config, tmp_p
     assert changed.code == 2 and "debiased was made with debias.epsilon = None, not 0.5" in changed.complaint
 
 
+def test_keys_of_methods_that_are_not_asked_for_do_nothing(subgrid, config, tmp_path):
+    given = "debias.noising_level=90.0", "prior.channels=[8, 8, 8, 8]", "baselines.transformer_patch=3"
+    options = [part for each in given for part in ("--set", each)]
+    assert subgrid("run", config, "-o", tmp_path / "run", "--dry-run", *options).code == 0
+
+
+def test_methods_from_raw_fields_need_no_debiaser(subgrid, config, tmp_path):
+    outcome = subgrid("run", config, "-o", tmp_path / "run", "--set", 'comparison.methods=["bcsd"]')
+    assert outcome.code == 0, outcome.err
+    assert rows_of(tmp_path / "run")["2x, fine fields", "KLD"]["bcsd"] > 0
+
+
 @pytest.mark.slow  # sixteen methods, eight trainings
 def test_every_method_goes_the_whole_way(subgrid, config, tmp_path):
     folder = tmp_path / "run"
@@ -133,9 +145,16 @@ def test_every_method_goes_the_whole_way(subgrid, config, tmp_path):
         ("prior.channels=[8, 8, 8, 8]", "prior.channels: with prior.patch = 4 its levels need"),
         ("baselines.alignment_levels=4", "baselines.alignment_levels: with a patch of 4"),
         ("debias.noising_level=90.0", "the models are trained up to 80"),
+        ("debias.noising_level=0.001", "and down to 0.002"),
+        ("debias.n_images=64", "the covariance of 8 x 8 points needs more than 64 images"),
+        ("debias.channels=[4, 4, 4, 4, 4]", "5 levels need a number of points that 16 divides"),
+        ("baselines.transformer_patch=3", "transformer_patch = 3 does not divide the 8 observed points"),
+        ("calibration.grids=[12]", "12 points are no multiple of 8"),
+        ("calibration.courant=0.8", "courant"),
         ("navier_stokes.time_step=0.5", "is unstable on 16 points"),
     ],
 )
 def test_what_does_not_go_together_is_refused(subgrid, config, tmp_path, given, said):
-    outcome = subgrid("run", config, "-o", tmp_path / "run", "--set", given)
+    asked = ALL if "methods" not in given else given
+    outcome = subgrid("run", config, "-o", tmp_path / "run", "--set", asked, "--set", given)
     assert outcome.code != 0 and said in outcome.complaint

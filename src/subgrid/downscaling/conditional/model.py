@@ -3,7 +3,7 @@
 MODEL/conditional.json   what is needed to build it, and what C′ it was trained for; written last
 MODEL/weights/           the averaged weights, the normalisation, the Gaussian part, what the network's mean leaves
 
-and the files of its training (`field_training.py`).
+and the files of its training (`prior/training.py`).
 """
 
 import dataclasses

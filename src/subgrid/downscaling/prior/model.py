@@ -3,7 +3,7 @@
 MODEL/settings.json   what is needed to build it, to normalise fields and to use it; written last
 MODEL/weights/        the averaged weights, the normalisation, the Gaussian part, and its balance where it is refined
 
-and the files of its training (`field_training.py`).
+and the files of its training (`prior/training.py`).
 """
 
 import dataclasses

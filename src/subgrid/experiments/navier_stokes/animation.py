@@ -33,9 +33,9 @@ def animate(run: NavierStokesRun, update: Update) -> None:
     assert isinstance(upsampler, DiffusionUpsampler)  # what "guided" opens
     states, denoised = path(upsampler, jnp.asarray(y), key=run.key("reverse diffusion"))
     update(1, 2)
-    levels = np.asarray(upsampler.noise_levels).tolist()
+    reached = [*np.asarray(upsampler.noise_levels).tolist()[1:], 0.0]  # by each state
     shown = np.unique(np.linspace(0, len(states) - 1, MOST_FRAMES).round().astype(int)).tolist()
-    frames = [_frame(y[0], states[i], denoised[i], levels[min(i + 1, len(levels) - 1)]) for i in shown]
+    frames = [_frame(y[0], states[i], denoised[i], reached[i]) for i in shown]
     write_gif(run.path(GIF), frames, milliseconds=MILLISECONDS)
     update(2, 2)
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from subgrid.downscaling.prior.model import Preconditioning
+from subgrid.downscaling.prior.model import Preconditioning, PriorSettings
 from subgrid.downscaling.upsampling.choices import GuidanceName
 from subgrid.runs.config import (
     AsTuple,
@@ -55,8 +55,8 @@ Steps = Annotated[int, Field(ge=20, multiple_of=20)]
 
 PATCH = 4
 """Points an axis that generators, critics and flows take together first."""
-MOST_NOISE = 80.0
-"""In standard deviations of the field."""
+LEAST_NOISE, MOST_NOISE = PriorSettings.sigma_min, PriorSettings.sigma_max
+"""Of models of coarse fields, in standard deviations of the field."""
 
 
 class FlowTable(Table):
@@ -116,8 +116,9 @@ class CalibrationTable(Table):
     """Points a side; none by default."""
     schemes: Annotated[tuple[Scheme, ...], AsTuple, Distinct] = ("van-leer", "upwind")
     """Advection of each."""
-    courant: PositiveFloat = 0.5
-    """Of each, at the greatest speed: it decides the time step."""
+    courant: Annotated[float, Field(gt=0, le=0.7)] = 0.5
+    """Of each, at the greatest speed along an axis: it decides the time step. Along a diagonal it is √2 times as large,
+    and must not exceed 1."""
 
 
 class ComparisonTable(Table):
@@ -275,35 +276,11 @@ def check(config: NavierStokesConfig) -> None:
         )
     for factor in table.factors:
         _check_factor(table, factor)
-    for key in ("interval", "spin_up"):
-        _check_times(table, key)
-    _check_networks(config)
-
-
-def _check_networks(config: NavierStokesConfig) -> None:
-    """What a network would refuse hours later: grids that it cannot halve, levels that it does not have."""
-    prior, baselines, n = config.prior, config.baselines, config.navier_stokes.n_fine
-    n_levels = len(prior.channels)
-    halved = {
-        "prior.channels": (prior.patch * 2 ** (n_levels - 1), f"prior.patch = {prior.patch}"),
-        "baselines.alignment_levels": (PATCH * 2 ** (baselines.alignment_levels - 1), f"a patch of {PATCH}"),
-    }
-    for key, (unit, patch) in halved.items():
-        if n % unit:
-            raise ConfigError(
-                f"{key}: with {patch} its levels need a number of points that {unit} divides, and navier_stokes.n_fine "
-                f"is {n}; take fewer levels."
-            )
-    for level in prior.attention_levels:
-        if level >= n_levels:
-            raise ConfigError(
-                f"prior.attention_levels names level {level}, but prior.channels has 0 to {n_levels - 1}."
-            )
-    if config.debias.noising_level is not None and config.debias.noising_level >= MOST_NOISE:
-        raise ConfigError(
-            f"debias.noising_level = {config.debias.noising_level:g}: the models are trained up to {MOST_NOISE:g}; "
-            "take less."
-        )
+    _require_multiple(table, "interval", "time_step")
+    _require_multiple(table, "interval", "coarse_time_step")
+    _require_multiple(table, "spin_up", "interval")
+    _check_calibration(config)
+    _check_methods(config)
 
 
 def _check_factor(table: FlowTable, factor: int) -> None:
@@ -321,16 +298,77 @@ def _check_factor(table: FlowTable, factor: int) -> None:
         )
 
 
-def _check_times(table: FlowTable, key: str) -> None:
+def _require_multiple(table: FlowTable, key: str, of: str) -> None:
     """Before anything is computed: what the solvers would refuse in the middle of a run."""
-    step = table.interval if key == "spin_up" else None
-    for of, by in (
-        ((step, "interval"),)
-        if step
-        else ((table.time_step, "time_step"), (table.coarse_time_step, "coarse_time_step"))
-    ):
-        n = getattr(table, key) / of
-        if abs(n - round(n)) > 1e-6 * max(n, 1):
+    value, step = getattr(table, key), getattr(table, of)
+    n = value / step
+    if abs(n - round(n)) > 1e-6 * max(n, 1):
+        raise ConfigError(f"navier_stokes.{key} = {value:g} must be a multiple of navier_stokes.{of} = {step:g}.")
+
+
+def _check_calibration(config: NavierStokesConfig) -> None:
+    period = 2 * config.navier_stokes.wavenumber
+    for n in config.calibration.grids:
+        if n % period:
             raise ConfigError(
-                f"navier_stokes.{key} = {getattr(table, key):g} must be a multiple of navier_stokes.{by} = {of:g}."
+                f"calibration.grids: the symmetries of the flow shift by 1/{period} of the domain, and {n} points are "
+                f"no multiple of {period}."
             )
+
+
+def _check_methods(config: NavierStokesConfig) -> None:
+    """What a method that is asked for would refuse hours later."""
+    parts = {part for method in config.comparison.methods for part in method.split("+")}
+    if parts & {"guided", "particles", "conditional-diffusion", "conditional-flow"}:
+        _check_unet(config)
+    if parts & {"clim-align", "align-flow"}:
+        unit = PATCH * 2 ** (config.baselines.alignment_levels - 1)
+        _require_levels(config, "baselines.alignment_levels", unit, f"a patch of {PATCH}")
+    if parts & {"ddib", "sdedit"}:
+        _check_noising(config.debias)
+    for factor in config.navier_stokes.factors:
+        _check_observed(config, parts, config.navier_stokes.n_fine // factor)
+
+
+def _check_unet(config: NavierStokesConfig) -> None:
+    prior, n_levels = config.prior, len(config.prior.channels)
+    _require_levels(config, "prior.channels", prior.patch * 2 ** (n_levels - 1), f"prior.patch = {prior.patch}")
+    for level in prior.attention_levels:
+        if level >= n_levels:
+            raise ConfigError(
+                f"prior.attention_levels names level {level}, but prior.channels has 0 to {n_levels - 1}."
+            )
+
+
+def _require_levels(config: NavierStokesConfig, key: str, unit: int, patch: str) -> None:
+    n = config.navier_stokes.n_fine
+    if n % unit:
+        raise ConfigError(
+            f"{key}: with {patch} its levels need a number of points that {unit} divides, and navier_stokes.n_fine "
+            f"is {n}; take fewer levels."
+        )
+
+
+def _check_noising(table: DebiasTable) -> None:
+    if table.noising_level is not None and not LEAST_NOISE < table.noising_level < MOST_NOISE:
+        raise ConfigError(
+            f"debias.noising_level = {table.noising_level:g}: the models are trained up to {MOST_NOISE:g}, and down to "
+            f"{LEAST_NOISE:g}; take a level between them."
+        )
+
+
+def _check_observed(config: NavierStokesConfig, parts: set[str], n: int) -> None:
+    """What methods need of n observed points a side."""
+    table, patch = config.debias, config.baselines.transformer_patch
+    if "vision-transformer" in parts and n % patch:
+        raise ConfigError(f"baselines.transformer_patch = {patch} does not divide the {n} observed points a side.")
+    unit = 2 ** (len(table.channels) - 1)
+    if parts & {"rectified-flow", "schrodinger-bridge"} and n % unit:
+        raise ConfigError(
+            f"debias.channels: {len(table.channels)} levels need a number of points that {unit} divides, and {n} are "
+            "observed a side; name fewer."
+        )
+    if parts & {"gaussian", "entropic-ot", "rectified-flow", "schrodinger-bridge"} and table.n_images <= n**2:
+        raise ConfigError(
+            f"debias.n_images = {table.n_images}: the covariance of {n} x {n} points needs more than {n**2} images."
+        )

@@ -18,6 +18,9 @@ def page(run: NavierStokesRun) -> Page:
         "fields of other held-out trajectories. All fields count under several random symmetries of the flow. KLD is a "
         "sum over all points, whose floor says what differences it can resolve. Particles are drawn for one case in "
         f"{PARTICLES_SHARE}; the guided prior stands beside them with the same cases.",
+        "Every transport is followed by a correction of mean, covariance and marginals, on as many random images as "
+        "the Gaussian map is fitted on; what works by noise, ddib and sdedit, by none. clim-align and align-flow "
+        "differ in their critics: both have Glow as their flow.",
         *_inputs(metrics["beyond"]),
         "Published figures are of 256 × 256 points, 8 and 16 times as fine as what is observed; orderings compare, "
         "digits do not.",

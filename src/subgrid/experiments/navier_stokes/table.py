@@ -12,8 +12,15 @@ from subgrid.runs.score_table import ScoreTable
 Scores = dict[str, dict[str, float]]
 """By candidate and metric."""
 SAME_CASES = "guided, cases of particles"
-TARGETS = {"spread/skill": "1", "variability": ">0", "tails": "1", "profile": "1", "nearest": "floor"}
 OF_A_MEMBER = "CRPS of a member"
+TARGETS = {
+    "spread/skill": "1",
+    "variability": ">0",
+    "tails": "1",
+    "profile": "1",
+    "nearest": "floor",
+    OF_A_MEMBER: "CRPS",
+}
 UNITS = {metric: about.units("1/time", none="") for metric, about in {**ABOUT, OF_A_MEMBER: ABOUT["CRPS"]}.items()}
 """Of metrics that are vorticities that of them; all others have none."""
 EVERY_METRIC = {
