@@ -219,6 +219,7 @@ def _fit_bridge(
             learning_rate=settings.learning_rate,
             n_pairs=len(first_pairs.x0),
             n_simulation_steps=N_SIMULATION_STEPS,
+            simulate_at_once=AT_ONCE,
             ema_decay=EMA_DECAY,
             steps_per_dispatch=settings.steps_per_dispatch,
         ),
