@@ -174,7 +174,7 @@ class PriorTable(Table):
     """Of the prior: mode by mode by the Gaussian of the fields, whose empty waves stay empty, or by their variance."""
     n_steps: Steps = 2000
     """Of the prior, which begins as a Gaussian."""
-    n_conditional_steps: Steps = 600
+    n_conditional_steps: Steps = 400
     """Of each conditional model."""
     batch_size: Positive = 32
     """Fields a step, random images under the symmetries of the flow."""
@@ -191,7 +191,7 @@ class PriorTable(Table):
 class BaselinesTable(Table):
     """Trained baselines."""
 
-    n_transformer_steps: Steps = 600
+    n_transformer_steps: Steps = 400
     """Of the vision transformer's training."""
     transformer_patch: Positive = 1
     """Observed points an axis that make one token: 2 where there are 32 of them, as attention costs the square."""
