@@ -4,6 +4,8 @@ RUN/debiased/FACTOR.NAME.npz   fields, and what the fit reported
 """
 
 import json
+from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,17 @@ N_QUANTILES = 200
 """Of marginals; the default of transports."""
 NOT_OF_TRANSPORTS = ("n_images", "n_bridge_steps", "noising_level", "n_noising_steps", "n_noising_levels")
 """Keys of [debias] that transports do not know by these names."""
+COST = {
+    "gaussian": 1,
+    "entropic-ot": 10,
+    "rectified-flow": 200,
+    "schrodinger-bridge": 200,
+    "ddib": 120,
+    "sdedit": 20,
+}
+"""Of each, as was measured at one factor: what the time left is told by."""
+PARTS = 1000
+"""That the whole is told in."""
 NOISING_CHANNELS, NOISING_GRID = (32, 64), 8
 """Of the networks that see noised coarse fields: widths, and points a side of their first level."""
 
@@ -50,15 +63,19 @@ def all_debiased(run: NavierStokesRun) -> list[tuple[int, str]]:
 def debias(run: NavierStokesRun, update: Update) -> None:
     """Fits what is not there yet, and applies it."""
     wanted = all_debiased(run)
+    costs = [COST[name] * (run.config.navier_stokes.n_fine // factor) ** 2 for factor, name in wanted]
     run.path("debiased").mkdir(exist_ok=True)  # and stays empty where all methods start from raw fields
-    for i, (factor, name) in enumerate(wanted):
+    for (factor, name), cost, before in zip(wanted, costs, accumulate(costs, initial=0), strict=False):
         path = debiased_path(run.folder, factor, name)
         if not path.exists():
-            _tell = lambda done, total, note="", i=i, what=f"{name}, {factor}x": update(  # noqa: E731
-                i * 1000 + round(1000 * done / max(total, 1)), 1000 * len(wanted), f"{what} {note}"
-            )
-            _debias(run, factor, name, path, _tell)
-    update(1000 * len(wanted), 1000 * len(wanted))
+            part = before / sum(costs), cost / sum(costs)
+            _debias(run, factor, name, path, partial(_tell, update, f"{name}, {factor}x", *part))
+    update(PARTS, PARTS)
+
+
+def _tell(update: Update, what: str, before: float, share: float, done: int, total: int, note: str = "") -> None:
+    """How far a debiaser is, in parts of all of them."""
+    update(round(PARTS * (before + share * done / max(total, 1))), PARTS, f"{what} {note}")
 
 
 def _debias(run: NavierStokesRun, factor: int, name: str, path: Path, update: Update) -> None:
