@@ -42,6 +42,7 @@ from subgrid.types import Coarsening, Key, Spatial
 
 FORMAT = 1
 MODEL = "model.json"
+"""What describes a trained model."""
 Model = TypeVar("Model", bound=eqx.Module)
 
 
@@ -288,7 +289,7 @@ def load_model(
     """
     path = Path(folder) / MODEL
     if not path.exists():
-        raise DataError(f"{folder}: holds no trained {kind} (no model.json).")
+        raise DataError(f"{folder}: holds no trained {kind} (no {MODEL}).")
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
         if (stored["format"], stored["kind"]) != (FORMAT, kind):

@@ -153,7 +153,7 @@ class DebiasTable(Table):
     """Of methods that add noise to coarse fields and take it away: its standard deviation, in those of the field; by
     default 3.4, half of the way of a variance-preserving process."""
     n_noising_levels: Positive = 64
-    """Heun steps in each direction: between Gaussians the variance is then right to 1e-3."""
+    """Heun steps in each direction, as many as the debiasers take by default."""
     n_noising_steps: Steps = 1000
     """Of the training of each diffusion model of coarse fields."""
 
