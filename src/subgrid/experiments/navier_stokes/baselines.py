@@ -38,7 +38,7 @@ N_QUANTILES = 1000
 
 
 def train_baseline(run: NavierStokesRun, name: ModelName, training: TrainingSettings, options: dict[str, Any]) -> None:
-    """One that is trained; if it diverges, the weights of its last checkpoint stand in the table, where there is one."""
+    """One that is trained; if it diverges, the weights of its last checkpoint stand in the table, if any."""
     try:
         _train(run, name, training, options)
     except TrainingDiverged as error:
