@@ -289,29 +289,33 @@ def _network(shape: tuple[int, ...], settings: TransportSettings, padding: Paddi
     if padding is None:
         return MLP(shape, shape, hidden=settings.channels, key=key)
     n_channels, *space = shape
-    check_levels(settings.channels, tuple(space))
-    size = UNetSettings(settings.channels, n_blocks=1, patch=1, padding=padding)
+    check_levels(settings.channels, tuple(space), patch=settings.patch)
+    size = UNetSettings(settings.channels, n_blocks=1, patch=settings.patch, padding=padding)
     return UNet(n_channels, n_channels, len(space), size, key=key)
 
 
-def check_levels(channels: tuple[int, ...], space: tuple[int, ...]) -> None:
+def check_levels(channels: tuple[int, ...], space: tuple[int, ...], *, patch: int = 1) -> None:
     """Passes if every level of the network can halve the grid of the one above it.
 
     Args:
         channels: of the UNet, by level.
         space: points along each axis.
+        patch: points an axis that the first level takes together.
 
     Returns:
         Nothing.
 
     Raises:
-        ValueError: naming the number of levels that the grid allows.
+        ValueError: for points that the patch does not divide; naming the number of levels that the grid allows.
     """
-    n_levels, possible = len(channels), min((n & -n).bit_length() for n in space)
+    points = " x ".join(map(str, space))
+    if any(n % patch for n in space):
+        raise ValueError(f"debias.patch = {patch} does not divide a coarse grid of {points} points.")
+    n_levels, possible = len(channels), min((n // patch & -(n // patch)).bit_length() for n in space)
     if n_levels > possible:
         raise ValueError(
             f"debias.channels = {list(channels)}: {n_levels} levels need a coarse grid divisible by "
-            f"{2 ** (n_levels - 1)}, not of {' x '.join(map(str, space))} points; name at most {possible}."
+            f"{patch * 2 ** (n_levels - 1)}, not of {points} points; name at most {possible}."
         )
 
 

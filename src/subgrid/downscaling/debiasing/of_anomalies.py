@@ -117,7 +117,7 @@ def settled_options(**given: Any) -> dict[str, Any]:
     found = {each.name: each.default for each in arguments if each.kind is each.KEYWORD_ONLY} | given
     if found["method"] not in get_args(TransportMethod):
         return found
-    return {name: value for name, value in asdict(DYNAMIC).items() if name != "channels"} | found
+    return {name: value for name, value in asdict(DYNAMIC).items() if name not in ("channels", "patch")} | found
 
 
 def _weakened(series: SeriesDebiaser, strength: float) -> SeriesDebiaser:

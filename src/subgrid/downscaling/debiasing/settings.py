@@ -51,6 +51,7 @@ class TransportSettings:
         batch_size: pairs a step, default 256.
         learning_rate: its peak, default 1e-3; it falls along a cosine.
         channels: of a UNet on grids, its levels; of a perceptron on vectors, its hidden layers; default one of 48.
+        patch: points an axis that a UNet takes together first, default 1, none; vectors have no use for it.
         sigma: noise of "interpolant" and "schrodinger-bridge", in standard deviations of the target, default .5.
         n_iterations: outer iterations of a bridge, default 4.
         n_flow_steps: midpoint steps of the map T, default 8.
@@ -63,12 +64,13 @@ class TransportSettings:
     batch_size: int = 256
     learning_rate: float = 1e-3
     channels: tuple[int, ...] = (48,)
+    patch: int = 1
     sigma: float = 0.5
     n_iterations: int = 4
     n_flow_steps: int = 8
 
     def __post_init__(self):
-        for name in ("n_steps", "batch_size", "n_iterations", "n_flow_steps"):
+        for name in ("n_steps", "batch_size", "patch", "n_iterations", "n_flow_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"debias.{name} must be at least 1, got {getattr(self, name)}.")
         if not self.sigma > 0:

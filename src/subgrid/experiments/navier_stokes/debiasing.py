@@ -33,7 +33,15 @@ from subgrid.types import Debiaser, Key
 
 N_QUANTILES = 200
 """Of marginals; the default of transports."""
-NOT_OF_TRANSPORTS = ("n_images", "n_bridge_steps", "noising_level", "n_noising_steps", "n_noising_levels")
+NOT_OF_TRANSPORTS = (
+    "n_images",
+    "network_points",
+    "n_bridge_steps",
+    "noising_level",
+    "noising_channels",
+    "n_noising_steps",
+    "n_noising_levels",
+)
 """Keys of [debias] that transports do not know by these names."""
 COST = {
     "gaussian": 1,
@@ -46,8 +54,6 @@ COST = {
 """Of each, as was measured at one factor: what the time left is told by."""
 PARTS = 1000
 """That the whole is told in."""
-NOISING_CHANNELS, NOISING_GRID = (32, 64), 8
-"""Of the networks that see noised coarse fields: widths, and points a side of their first level."""
 
 
 def debiased_path(folder: Path, factor: int, name: str) -> Path:
@@ -99,6 +105,7 @@ def fit(run: NavierStokesRun, factor: int, name: str, *, update: Update, key: Ke
         case _:
             table = config.debias.model_dump(exclude=set(NOT_OF_TRANSPORTS))
             table["n_correction_samples"] = config.debias.n_images
+            table["patch"] = config.debias.patch(coarse.shape[-1])
             if name == "schrodinger-bridge":
                 table["n_steps"] = config.debias.n_bridge_steps
             settings = debias_settings(periodic=True, symmetries=_group(run, factor), **table)
@@ -121,7 +128,7 @@ def _noised(
 ) -> tuple[Debiaser, dict[str, Any]]:
     """By diffusion models on the coarse grid, which both methods share."""
     table, points = run.config.debias, coarse.shape[-1]
-    network = PriorSettings(1, (points, points), NOISING_CHANNELS, patch=max(1, points // NOISING_GRID))
+    network = PriorSettings(1, (points, points), table.noising_channels, patch=table.patch(points))
     training = TrainingSettings(
         table.n_noising_steps,
         table.batch_size,
