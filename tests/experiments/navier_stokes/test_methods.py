@@ -6,7 +6,7 @@ import pytest
 
 from subgrid.downscaling.prior.training import TrainingSettings
 from subgrid.experiments.navier_stokes import baselines
-from subgrid.experiments.navier_stokes.config import ComparisonTable, MethodName, NavierStokesConfig
+from subgrid.experiments.navier_stokes.config import ComparisonTable, FlowTable, MethodName, NavierStokesConfig
 from subgrid.experiments.navier_stokes.methods import (
     ModelName,
     debiasers_of,
@@ -15,7 +15,7 @@ from subgrid.experiments.navier_stokes.methods import (
     short_memory,
     upsamplers_of,
 )
-from subgrid.experiments.navier_stokes.published import DEBIASED, METHODS, RAW
+from subgrid.experiments.navier_stokes.published import DEBIASED, METHODS, RAW, published_factor
 from subgrid.experiments.navier_stokes.run import NavierStokesRun
 from subgrid.experiments.navier_stokes.table import score_table
 from subgrid.training.fitting import TrainingDiverged
@@ -42,6 +42,12 @@ def test_published_rows_stand_beside_ours_and_the_floor_is_last():
     lines = table.lines_of("4x, fine fields")
     assert lines[1][0] == "entropic-ot+guided" and lines[-1] == ["noise floor", "0.02"]
     assert ["cycle-gan, published 8x", "0.08"] in lines
+
+
+@pytest.mark.parametrize(("factors", "beside"), [((4, 8), {4: 8, 8: 16}), ((8,), {8: 16}), ((2, 4), {2: 8, 4: 8})])
+def test_what_a_factor_stands_beside_does_not_depend_on_others(factors, beside):
+    config = NavierStokesConfig(navier_stokes=FlowTable(factors=factors))
+    assert {factor: published_factor(config, factor) for factor in factors} == beside
 
 
 def test_published_figures_have_the_orderings_that_the_paper_tells():
