@@ -1,6 +1,6 @@
 """The table of Wan et al. (2023) for Kolmogorov flow on 256 x 256 points, beside which ours stands.
 
-It has two factors, 8 and 16. At another size ours up to 4 stand beside the first, and all larger ones beside the second.
+It has two factors, 8 and 16. At another size ours up to 4 stand beside the first, all larger ones beside the second.
 
     Wan et al. (2023), arXiv:2305.15618
 """
