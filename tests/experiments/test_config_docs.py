@@ -135,7 +135,7 @@ def test_every_key_has_a_sentence(kind):
     assert not silent, f"write a sentence below the fields {silent}"
 
 
-MAY_REPEAT = ("channels", "hidden", "variables")
+MAY_REPEAT = ("channels", "noising_channels", "hidden", "variables")
 """Widths of layers; and the variables of a climate, whose check has words of its own."""
 
 

@@ -9,6 +9,7 @@ import jax.random as jr
 import numpy as np
 import pytest
 from jax.scipy.linalg import solve_triangular
+from jaxtyping import Array
 
 from subgrid.data.fields import DataError
 from subgrid.downscaling.baselines import (
@@ -121,7 +122,13 @@ def test_losses_of_aligned_distributions(ends, kind):
         return added, *(critics_loss(FITTED, each, y, x, settings=settings, key=KEY) for each in (constant, slope))
 
     added, of_critics, only_penalty = losses(y, x)
-    assert float(added) == pytest.approx(2 * (2 * 0.25 if kind == "least-squares" else -2 * 0.5), abs=1e-5)
+    moved = (
+        jax.vmap(lambda one: align(FITTED.fine, FITTED.coarse, one))(y),
+        jax.vmap(lambda one: align(FITTED.coarse, FITTED.fine, one))(x),
+    )
+    beyond = sum(np.mean(np.log1p(np.maximum(np.abs(np.asarray(each)) - 5.0, 0.0))) for each in moved)
+    expected = 2 * (2 * 0.25 if kind == "least-squares" else -2 * 0.5) + 2 * beyond
+    assert float(added) == pytest.approx(expected, abs=1e-5)
     # Without a slope the penalty is 10 for each critic, but for the 1e-6 of its root.
     assert float(of_critics) == pytest.approx(2 * 0.25 if kind == "least-squares" else 20, abs=1e-4)
     if kind == "wasserstein":
@@ -140,6 +147,18 @@ class Exploding(eqx.Module):
         return 1e15 * latents[0]
 
 
+class Scaled(eqx.Module):
+    """Its inverse multiplies by s."""
+
+    s: Array
+
+    def forward(self, x):
+        return (x,), jnp.zeros(())
+
+    def inverse(self, latents):
+        return self.s * latents[0]
+
+
 @pytest.mark.parametrize("kind", ["least-squares", "wasserstein"])
 def test_critics_pay_nothing_for_fields_that_explode(ends, kind):
     settings = dataclasses.replace(BY_LIKELIHOOD, adversarial_weight=1.0, critic_kind=kind)
@@ -151,9 +170,24 @@ def test_critics_pay_nothing_for_fields_that_explode(ends, kind):
         return *of_flows, critics_loss(flows, sums, y, x, settings=settings, key=KEY)
 
     with_critics, without, of_critics = losses(*ends)
-    # Of two values a field, each of 5 standard deviations at most.
-    assert abs(float(with_critics - without)) <= 2 * (2 * 5.0 + 1) ** 2
+    # Of two values a field, each of 5 standard deviations at most; and ln 1e15 of each archive for being beyond.
+    added, beyond = float(with_critics - without), 2 * np.log(1e15)
+    assert abs(added - beyond) <= 2 * (2 * 5.0 + 1) ** 2
     assert abs(float(of_critics)) < 1000
+
+
+@pytest.mark.parametrize(("scale", "slope"), [(1.0, 0.0), (1e8, 1 / 1e8)])
+def test_what_critics_do_not_see_is_pulled_back(ends, scale, slope):
+    """A critic that has no opinion: what is left of the slope in a factor s of T⁻¹(x) is 1/s, of ln s; x < 5."""
+    y, x = (each / 2 for each in ends)
+    settings = dataclasses.replace(BY_LIKELIHOOD, adversarial_weight=1.0, critic_kind="least-squares")
+    critics = Flows(*(lambda field: 0.5 + 0 * jnp.sum(field),) * 2)
+
+    def added(s):
+        flows = Flows(Scaled(s), Scaled(jnp.ones(())))
+        return flows_loss(flows, critics, y, x, settings=settings) - flows_loss(flows, None, y, x, settings=settings)
+
+    assert float(jax.grad(added)(jnp.asarray(scale))) == pytest.approx(slope, rel=1e-2)
 
 
 def test_without_critics_their_loss_is_zero(ends):

@@ -50,7 +50,7 @@ WARMUP = 100
 two dozen couplings makes far more: on 64 x 64 points the third step took fields to 1e15. Glow warms up too."""
 LARGEST = 5.0
 """In standard deviations of an archive: what critics are shown of flows stays within. Beyond it no field of either
-lies, slopes of the critic are nobody's concern, and inverses of couplings grow exponentially."""
+lies, slopes of the critic are nobody's concern, and inverses of couplings grow exponentially: `_beyond` pulls back."""
 FIRST_SCORES: dict[CriticKind, float] = {"wasserstein": 0.1, "least-squares": 1.0}
 """Gain of untrained critics. A Wasserstein critic with slopes above 1 pays flows for fields without bounds until its
 penalty has brought them down: at slopes of 4, on 64 x 64 points, fields were at 1e8 before the 20th step."""
@@ -172,7 +172,7 @@ def align(flow_x, flow_y, y: Float[Array, "channel *space"]) -> Float[Array, "ch
 def flows_loss(
     flows: Flows, critics: Flows | None, y: Float[Array, "n *shape"], x: Float[Array, "n *shape"], *, settings
 ) -> Scalar:
-    """λ_MLE·(mean of −log p a value, of both archives) + λ_adv·(what the critics say of T(y) and of T⁻¹(x)).
+    """λ_MLE·(mean of −log p a value, of both archives) + λ_adv·(what the critics say of T(y) and of T⁻¹(x), `_beyond`).
 
     Args:
         flows: f_y and f_x.
@@ -189,9 +189,9 @@ def flows_loss(
     loss = -settings.likelihood_weight * jnp.mean(likelihood) / y[0].size
     if critics is None or not settings.adversarial_weight:
         return loss
-    fake_x, fake_y = _shown(jax.vmap(flows.fine.inverse)(of_y)), _shown(jax.vmap(flows.coarse.inverse)(of_x))
-    adversarial = generator_loss(settings.critic_kind, critics.fine, fake_x)
-    adversarial += generator_loss(settings.critic_kind, critics.coarse, fake_y)
+    fake_x, fake_y = jax.vmap(flows.fine.inverse)(of_y), jax.vmap(flows.coarse.inverse)(of_x)
+    adversarial = generator_loss(settings.critic_kind, critics.fine, _shown(fake_x)) + _beyond(fake_x)
+    adversarial += generator_loss(settings.critic_kind, critics.coarse, _shown(fake_y)) + _beyond(fake_y)
     return loss + settings.adversarial_weight * adversarial
 
 
@@ -222,6 +222,14 @@ def critics_loss(
 
 def _shown(fake: Float[Array, "n *shape"]) -> Float[Array, "n *shape"]:
     return jnp.clip(fake, -LARGEST, LARGEST)
+
+
+def _beyond(fake: Float[Array, "n *shape"]) -> Scalar:
+    """Mean of ln(1 + what is more than critics are shown): a slope where these see none.
+
+    Of its logarithm, as it grows by factors, one of each coupling.
+    """
+    return jnp.mean(jnp.log1p(jnp.maximum(jnp.abs(fake) - LARGEST, 0.0)))
 
 
 def train_flow_alignment(
