@@ -6,7 +6,13 @@ import pytest
 
 from subgrid.downscaling.prior.training import TrainingSettings
 from subgrid.experiments.navier_stokes import baselines
-from subgrid.experiments.navier_stokes.config import ComparisonTable, FlowTable, MethodName, NavierStokesConfig
+from subgrid.experiments.navier_stokes.config import (
+    ComparisonTable,
+    DebiasTable,
+    FlowTable,
+    MethodName,
+    NavierStokesConfig,
+)
 from subgrid.experiments.navier_stokes.methods import (
     ModelName,
     debiasers_of,
@@ -48,6 +54,11 @@ def test_published_rows_stand_beside_ours_and_the_floor_is_last():
 def test_what_a_factor_stands_beside_does_not_depend_on_others(factors, beside):
     config = NavierStokesConfig(navier_stokes=FlowTable(factors=factors))
     assert {factor: published_factor(config, factor) for factor in factors} == beside
+
+
+@pytest.mark.parametrize(("points", "patch"), [(4, 1), (8, 1), (16, 2), (28, 2), (32, 4)])
+def test_patches_of_coarse_grids_divide_them(points, patch):
+    assert DebiasTable().patch(points) == patch
 
 
 def test_published_figures_have_the_orderings_that_the_paper_tells():

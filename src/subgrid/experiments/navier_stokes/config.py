@@ -165,7 +165,8 @@ class DebiasTable(Table):
 
     def patch(self, points: int) -> int:
         """Points an axis that networks of a coarse grid of so many take together first."""
-        return max(1, points // self.network_points)
+        at_most = max(1, points // self.network_points)
+        return max(n for n in range(1, at_most + 1) if points % n == 0)
 
 
 class PriorTable(Table):
