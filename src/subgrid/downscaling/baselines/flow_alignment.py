@@ -225,9 +225,9 @@ def _shown(fake: Float[Array, "n *shape"]) -> Float[Array, "n *shape"]:
 
 
 def _beyond(fake: Float[Array, "n *shape"]) -> Scalar:
-    """Mean of ln(1 + what is more than critics are shown): a slope where these see none.
+    """Mean of ln(1 + excess over what critics are shown), whose slope brings back what they cannot see.
 
-    Of its logarithm, as it grows by factors, one of each coupling.
+    The logarithm, as couplings multiply: a field that explodes has a slope no larger than one that is just beyond.
     """
     return jnp.mean(jnp.log1p(jnp.maximum(jnp.abs(fake) - LARGEST, 0.0)))
 

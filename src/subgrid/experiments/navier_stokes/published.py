@@ -7,7 +7,10 @@ It has two factors, 8 and 16. At another size ours up to 4 stand beside the firs
 
 from subgrid.experiments.navier_stokes.config import NavierStokesConfig
 
-PUBLISHED_POINTS, LARGEST_OF_THE_SMALL = 256, 4
+PUBLISHED_POINTS = 256
+"""A side of the published fine grid."""
+LARGEST_BESIDE_8 = 4
+"""At another size: the greatest of our factors that stands beside the published 8."""
 RAW: dict[int, dict[str, float]] = {
     8: {"covRMSE": 0.458, "MELRu": 1.254, "MELRw": 0.196, "KLD": 29.30},
     16: {"covRMSE": 0.477, "MELRu": 0.600, "MELRw": 0.200, "KLD": 12.26},
@@ -47,4 +50,4 @@ def published_factor(config: NavierStokesConfig, factor: int) -> int:
     """The published factor that one of ours is compared with, whatever else the run asks for."""
     if factor in RAW and config.navier_stokes.n_fine == PUBLISHED_POINTS:
         return factor
-    return 8 if factor <= LARGEST_OF_THE_SMALL else 16
+    return 8 if factor <= LARGEST_BESIDE_8 else 16
