@@ -2,7 +2,7 @@
 
     .venv/bin/python -m benchmarks.training_step
 
-prints the breakdown, at the default size for fields on a line and at that of the experiments on a plane. Steps are
+prints the breakdown, at the default size for fields on a line and on a plane, and at that of Kolmogorov flow. Steps are
 those of `fit`, some compiled into one call: a lone gradient call has its memory mapped anew each time, 22,000 page
 faults against 1,100 a step. All parts are run once a round and compared by their least time. Other work on the machine
 slows large products down more than it does a step, so that it raises the share: only a quiet machine gives figures to
@@ -31,6 +31,8 @@ from subgrid.training.fitting import warmup_cosine
 from subgrid.training.steps import State, compile_steps, init_state, is_trained
 
 LINE, PLANE = PriorSettings(1, (192,)), PriorSettings(1, (64, 64))
+FLOW = replace(PLANE, channels=(32, 64, 128), patch=2)
+"""Of `experiments/navier_stokes_64.toml`."""
 TRAINING = TrainingSettings()
 BATCH = {1: TRAINING.batch_size, 2: 32}
 """By the number of space axes."""
@@ -176,6 +178,7 @@ def run() -> list[tuple[str, float, str]]:
         (replace(LINE, channels=(128, 256)), 5),
         (replace(LINE, channels=(256, 512)), 2),
         (PLANE, 2),
+        (FLOW, 2),
     ]:
         case = Case(settings, n_steps)
         large, large_operations = large_products(N_LARGE)
@@ -213,9 +216,10 @@ def breakdown(settings: PriorSettings, n_steps: int, *, repeats: int = 6) -> Non
 
 
 def main() -> None:
-    """The breakdown on a line and on a plane."""
+    """The breakdown on a line, on a plane and of Kolmogorov flow."""
     breakdown(LINE, TRAINING.steps_per_dispatch)
     breakdown(PLANE, 2)
+    breakdown(FLOW, 4, repeats=5)
 
 
 if __name__ == "__main__":

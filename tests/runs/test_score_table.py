@@ -1,11 +1,12 @@
 """The table of scores, on the terminal, in Markdown both ways, and for the page."""
 
 import json
+import math
 
 import pytest
 
 from subgrid.downscaling.evaluation import Row
-from subgrid.runs.score_table import ScoreTable, cell, columns_of, number, read_table
+from subgrid.runs.score_table import ScoreTable, as_json, cell, columns_of, number, read_content, read_table
 
 COLUMNS = ("raw", "debiased", "cubic", "generated", "floor")
 ROWS = [
@@ -127,3 +128,15 @@ def test_columns_are_the_candidates_in_the_order_of_their_first_number():
 )
 def test_numbers_have_three_digits_and_small_ones_a_power_of_ten(value, text):
     assert number(value) == text
+
+
+def test_any_reader_of_json_reads_a_table_with_an_exploded_method_and_ours_reads_the_numbers_back(tmp_path):
+    row = {"group": "g", "metric": "flux", "lost": math.inf, "gone": -math.inf, "none": math.nan, "floor": 0.1}
+    row["deviations"] = {"lost": math.nan}
+    path = tmp_path / "metrics.json"
+    table = ScoreTable([row], columns_of([row]))
+    path.write_text(json.dumps(as_json({**table.as_dict(), "beyond": [math.inf, 1.0]}), allow_nan=False))
+    found = read_table(path).rows[0]
+    assert (found["lost"], found["gone"], found["floor"]) == (math.inf, -math.inf, 0.1)
+    assert math.isnan(found["none"]) and math.isnan(found["deviations"]["lost"])
+    assert found["metric"] == "flux" and read_content(path)["beyond"] == [math.inf, 1.0]

@@ -1,6 +1,5 @@
 """The page of a run, from what an experiment has to show: scores, sections, timings and configuration come together."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ from subgrid.runs.facts import runtime
 from subgrid.runs.machine import commit, machine_summary
 from subgrid.runs.record import records_of, seconds_of
 from subgrid.runs.run import Run
-from subgrid.runs.score_table import ScoreTable, read_table
+from subgrid.runs.score_table import ScoreTable, as_json, read_content, read_table
 from subgrid.runs.stage import Stage, Update
 
 METRICS, PAGE = "metrics.json", "report.html"
@@ -60,7 +59,7 @@ def write_metrics(run: Run, table: ScoreTable, **more: Any) -> None:
         "machine": machine_summary(),
         "config": run.config.model_dump(mode="json"),
     }
-    write_json(run.path(METRICS), content)
+    write_json(run.path(METRICS), as_json(content))
 
 
 def read_metrics(run: Run) -> dict[str, Any]:
@@ -75,7 +74,7 @@ def read_metrics(run: Run) -> dict[str, Any]:
     Raises:
         FileNotFoundError: if there is none.
     """
-    return json.loads(run.path(METRICS).read_text(encoding="utf-8"))
+    return read_content(run.path(METRICS))
 
 
 def report_stage(page: Callable[[Any], Page], config: Any, *, needs: tuple[str, ...]) -> Stage:

@@ -9,7 +9,7 @@ from subgrid.runs.experiment import Experiment, load_config
 from subgrid.runs.folds import fold_table
 from subgrid.runs.launch import dry_run
 from subgrid.runs.page import METRICS
-from subgrid.runs.score_table import read_table
+from subgrid.runs.score_table import as_json, read_content, read_table
 
 PUBLISHED = ("config.toml", METRICS, "table.md", "folds.md")
 """What a publication holds beside its figures."""
@@ -38,7 +38,7 @@ def publish(experiment: Experiment, folder: Path, target: Path, *, overwrite: bo
     for each in [folder / name for name in names] or [folder]:
         _require_finished(experiment, each)
     if names and (folds := experiment.recipe().folds) is not None:
-        metrics = {name: json.loads((folder / name / METRICS).read_text(encoding="utf-8")) for name in names}
+        metrics = {name: read_content(folder / name / METRICS) for name in names}
         more["folds.md"] = fold_table(folds, metrics).as_markdown().encode()
     folder = first_run(folder)
     old = _replaceable(target, overwrite=overwrite)
@@ -75,10 +75,10 @@ def _files(experiment: Experiment, folder: Path) -> dict[str, bytes]:
         files |= {plate.file: plate.content for plate in plates}
     metrics = folder / METRICS
     if metrics.exists():
-        content = json.loads(metrics.read_text(encoding="utf-8"))
+        content = read_content(metrics)
         content |= {"name": public.run.name, "config": public.model_dump(mode="json")}
         files["table.md"] = read_table(metrics).as_markdown().encode()
-        files[METRICS] = (json.dumps(content, indent=2) + "\n").encode()
+        files[METRICS] = (json.dumps(as_json(content), indent=2) + "\n").encode()
     return files
 
 

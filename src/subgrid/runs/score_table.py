@@ -7,10 +7,13 @@ methods, and "floor", the noise floor. A row may say more of its numbers:
     "deviations"          {column: standard deviation over repetitions, or standard error of one}
     "independent fields"  how many the floor rests on
     "noise"               what a difference of two columns must exceed to mean something; without it the floor tells
+
+JSON has no infinity and no NaN: in metrics.json their names stand for them.
 """
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,8 @@ from subgrid.runs.terminal import Numbers, print_numbers
 
 DESCRIPTION = ("group", "metric", "target", "about", "units", "deviations", "independent fields", "noise")
 """What a row holds beside its numbers."""
+NOT_FINITE = ("Infinity", "-Infinity", "NaN")
+"""Numbers by the names that Python gives them, in files and back."""
 TITLE = "Scores (noise floor: the metric between two independent sets of the reference)"
 
 
@@ -117,9 +122,44 @@ def read_table(path: Path) -> ScoreTable:
     """
     if not path.exists():
         return ScoreTable([], ())
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = read_content(path)
     shown = content["by_candidate"], content["title"], tuple(content["on_terminal"])
     return ScoreTable(content["table"], tuple(content["columns"]), *shown)
+
+
+def as_json(content: Any) -> Any:
+    """Numbers that JSON does not have by their names, as any reader of JSON takes them.
+
+    Args:
+        content: of dictionaries, lists and what they hold.
+
+    Returns:
+        The same with "Infinity", "-Infinity" and "NaN" for such numbers.
+
+    Examples:
+        >>> as_json({"flux": [1.0, math.inf]})
+        {'flux': [1.0, 'Infinity']}
+    """
+    return _mapped(content, lambda one: json.dumps(one) if isinstance(one, float) and not math.isfinite(one) else one)
+
+
+def read_content(path: Path) -> dict[str, Any]:
+    """All of a `metrics.json`, with numbers where `as_json` put their names.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        What was written.
+    """
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return _mapped(content, lambda one: float(one) if one in NOT_FINITE else one)
+
+
+def _mapped(content: Any, change: Callable[[Any], Any]) -> Any:
+    if isinstance(content, dict):
+        return {key: _mapped(each, change) for key, each in content.items()}
+    return [_mapped(each, change) for each in content] if isinstance(content, list | tuple) else change(content)
 
 
 def columns_of(rows: Sequence[dict[str, Any]]) -> tuple[str, ...]:

@@ -24,6 +24,8 @@ PATTERNS: Sequence[Any] = ("-", (0, (4, 1.6)), (0, (1.4, 1.2)))
 LARGEST_RATIO = 8.0
 """Of energies, where a figure ends: a method that has lost a scale leaves it."""
 BINS = 81
+ROOM = 1.5
+"""Amplitudes of the reference beyond its own range that the axis of a mean profile shows."""
 IN_A_ROW = 4
 """Maps that a tile holds side by side."""
 EMPTY = 1e-12
@@ -108,7 +110,7 @@ def tails_figure(fields: Mapping[str, Fields], reference: Fields, independent: F
 
 
 def profile_figure(fields: Mapping[str, Fields], reference: Fields, independent: Fields) -> Figure:
-    """Mean vorticity along y."""
+    """Mean vorticity along y; a method that is far from the reference leaves the figure."""
     figure = style.tile(3.2)
     axes = figure.subplots()
     y = np.arange(reference.shape[-2])
@@ -116,7 +118,9 @@ def profile_figure(fields: Mapping[str, Fields], reference: Fields, independent:
     axes.plot(y, reference.mean((0, 1, 3)), **style.line("reference"))
     for name, look in looks(list(fields)).items():
         axes.plot(y, fields[name].mean((0, 1, 3)), label=name, **look)
-    axes.set(xlabel="point along y", ylabel="mean vorticity")
+    known = reference.mean((0, 1, 3))
+    room = ROOM * (known.max() - known.min()) / 2
+    axes.set(xlabel="point along y", ylabel="mean vorticity", ylim=(known.min() - room, known.max() + room))
     style.legend_above(axes, columns=2)
     return figure
 
