@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from subgrid.experiments.navier_stokes import archives
+from subgrid.experiments.navier_stokes import archives, work
 from subgrid.experiments.navier_stokes.animation import ANIMATED, GIF, animate
 from subgrid.experiments.navier_stokes.calibration import CALIBRATION, calibrate
 from subgrid.experiments.navier_stokes.config import (
@@ -14,8 +14,8 @@ from subgrid.experiments.navier_stokes.config import (
     SamplingTable,
 )
 from subgrid.experiments.navier_stokes.debiasing import all_debiased, debias, debiased_path
-from subgrid.experiments.navier_stokes.methods import OF_ONE_COARSENING, ModelName, debiasers_of, models_of
-from subgrid.experiments.navier_stokes.models import n_steps, train
+from subgrid.experiments.navier_stokes.methods import ModelName, models_of
+from subgrid.experiments.navier_stokes.models import train
 from subgrid.experiments.navier_stokes.page import page
 from subgrid.experiments.navier_stokes.run import NavierStokesRun
 from subgrid.experiments.navier_stokes.sampling import downscale, downscale_perfect, perfect_paths, unpaired_paths
@@ -66,12 +66,28 @@ def stages(config: NavierStokesConfig) -> list[Stage]:
     asked = ("fine", *(name.words for name in models_of(config) if not name.is_whole))
     evaluation = {"evaluation": ()}
     found = [
-        *map(_archive_stage, ("fine", "coarse")),
-        *([_calibration_stage()] if config.calibration.grids else []),
+        *(_archive_stage(config, which) for which in ("fine", "coarse")),
+        *([_calibration_stage(config)] if config.calibration.grids else []),
         _debias_stage(config),
         *(_model_stage(config, name) for name in models_of(config)),
-        _ensemble_stage("downscale", downscale, "unpaired", unpaired_paths, made, {**OF_ENSEMBLES, **UNPAIRED}),
-        _ensemble_stage("perfect model", downscale_perfect, "perfect", perfect_paths, asked, OF_PERFECT),
+        _ensemble_stage(
+            "downscale",
+            downscale,
+            "unpaired",
+            unpaired_paths,
+            made,
+            {**OF_ENSEMBLES, **UNPAIRED},
+            amount=work.unpaired(config),
+        ),
+        _ensemble_stage(
+            "perfect model",
+            downscale_perfect,
+            "perfect",
+            perfect_paths,
+            asked,
+            OF_PERFECT,
+            amount=work.perfect(config),
+        ),
         Stage(
             "score",
             score,
@@ -85,7 +101,7 @@ def stages(config: NavierStokesConfig) -> list[Stage]:
     return [*found, *animated, report_stage(page, config, needs=("score", *(stage.name for stage in animated)))]
 
 
-def _archive_stage(which: str) -> Stage:
+def _archive_stage(config: NavierStokesConfig, which: str) -> Stage:
     partial_store = f"{which}.partial.zarr"
 
     def make(run: NavierStokesRun, update: Update) -> None:
@@ -94,7 +110,8 @@ def _archive_stage(which: str) -> Stage:
 
     depends = {**SEED, "navier_stokes": OF_ARCHIVE[which]}
     parts, check = (f"{which}.zarr",), partial(_require_stable, which)
-    return Stage(which, make, parts, depends_on=depends, state=(partial_store,), check=check)
+    amount = work.simulation(config, which)
+    return Stage(which, make, parts, depends_on=depends, state=(partial_store,), check=check, work=amount)
 
 
 def _require_stable(which: str, run: NavierStokesRun) -> None:
@@ -106,9 +123,17 @@ def _require_stable(which: str, run: NavierStokesRun) -> None:
         raise ConfigError(f"navier_stokes.{'' if which == 'fine' else 'coarse_'}time_step: {error}") from error
 
 
-def _calibration_stage() -> Stage:
+def _calibration_stage(config: NavierStokesConfig) -> Stage:
     depends = {**SEED, "calibration": (), "navier_stokes": (), "evaluation": ("n_images",)}
-    return Stage("calibration", calibrate, (CALIBRATION,), needs=("fine",), depends_on=depends, if_changed="remake")
+    return Stage(
+        "calibration",
+        calibrate,
+        (CALIBRATION,),
+        needs=("fine",),
+        depends_on=depends,
+        if_changed="remake",
+        work=work.calibration(config),
+    )
 
 
 def _debias_stage(config: NavierStokesConfig) -> Stage:
@@ -121,14 +146,8 @@ def _debias_stage(config: NavierStokesConfig) -> Stage:
         grows_with=GROWING,
         state=("debias",),
         whole=lambda run: all(debiased_path(run.folder, *each).exists() for each in all_debiased(run)),
-        work=max(1, len(config.navier_stokes.factors)) * _debiasing_steps(config),
+        work=work.debiasing(config),
     )
-
-
-def _debiasing_steps(config: NavierStokesConfig) -> int:
-    """In units of those of a flow; a bridge has four iterations, whose steps take ten times as long."""
-    bridge = "schrodinger-bridge" in debiasers_of(config)
-    return config.debias.n_steps + (40 * config.debias.n_bridge_steps if bridge else 0)
 
 
 def _model_stage(config: NavierStokesConfig, name: ModelName) -> Stage:
@@ -145,7 +164,7 @@ def _model_stage(config: NavierStokesConfig, name: ModelName) -> Stage:
         (name.folder,),
         needs=("fine", "coarse") if paired else ("fine",),
         depends_on={**SEED, "navier_stokes": SPLIT, **network},
-        work=n_steps(config, name) * (1.0 if name.kind not in OF_ONE_COARSENING else 1.2),
+        work=work.training(config, name),
     )
 
 
@@ -160,6 +179,8 @@ def _ensemble_stage(
     paths: Callable[[NavierStokesRun], list[Path]],
     needs: tuple[str, ...],
     depends: Dependencies,
+    *,
+    amount: float,
 ) -> Stage:
     return Stage(
         name,
@@ -169,6 +190,7 @@ def _ensemble_stage(
         depends_on=depends,
         grows_with=GROWING,
         whole=lambda run: all(path.exists() for path in paths(run)),
+        work=amount,
     )
 
 
