@@ -184,7 +184,7 @@ def run() -> list[tuple[str, float, str]]:
         large, large_operations = large_products(N_LARGE)
         seconds = interleaved_seconds({"large": large, **case.calls()}, repeats=6)
         ideal = n_steps * case.operations * seconds["large"][0] / large_operations
-        wanted = f" (wanted: {WANTED})" if settings in (LINE, PLANE) else ""
+        wanted = f" (wanted: {WANTED})" if settings in (LINE, PLANE, FLOW) else ""
         share = f"share of the matrix-product rate{wanted}"
         about = f"{'×'.join(map(str, settings.space))} points, channels {settings.channels}"
         rows.append((f"training step, {about}", ideal / seconds["step"][0], share))

@@ -36,6 +36,15 @@ def test_numbers_and_the_figures_that_may_be_shown_without_paths_of_this_machine
     assert (target / "table.md").read_text(encoding="utf-8").splitlines()[-1] == "| Copies | letters | 20 | 1 |"
 
 
+def test_an_infinite_score_is_published_by_name_whatever_version_wrote_it(run, tmp_path):
+    path = run.path("metrics.json")
+    path.write_text(path.read_text().replace('"generated": 20', '"generated": Infinity'))
+    published(run, tmp_path / "out")
+    text = (tmp_path / "out/metrics.json").read_text()
+    assert json.loads(text, parse_constant=pytest.fail)["table"][0]["generated"] == "Infinity"
+    assert "| inf |" in (tmp_path / "out/table.md").read_text(encoding="utf-8")
+
+
 def test_an_earlier_publication_is_replaced_if_asked_and_nothing_else(run, tmp_path):
     target = tmp_path / "out"
     published(run, target)

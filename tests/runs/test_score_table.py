@@ -135,7 +135,7 @@ def test_any_reader_of_json_reads_a_table_with_an_exploded_method_and_ours_reads
     row["deviations"] = {"lost": math.nan}
     path = tmp_path / "metrics.json"
     table = ScoreTable([row], columns_of([row]))
-    path.write_text(json.dumps(as_json({**table.as_dict(), "beyond": [math.inf, 1.0]}), allow_nan=False))
+    path.write_text(json.dumps({**table.as_dict(), "beyond": as_json([math.inf, 1.0])}, allow_nan=False))
     found = read_table(path).rows[0]
     assert (found["lost"], found["gone"], found["floor"]) == (math.inf, -math.inf, 0.1)
     assert math.isnan(found["none"]) and math.isnan(found["deviations"]["lost"])

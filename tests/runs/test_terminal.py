@@ -1,11 +1,10 @@
 """Tables of numbers at every width: nothing is cut, headings are broken first, then there are several tables."""
 
-import json
 from pathlib import Path
 
 import pytest
 
-from subgrid.runs.score_table import ScoreTable, cell, columns_of
+from subgrid.runs.score_table import ScoreTable, cell, columns_of, read_content
 from subgrid.runs.terminal import WIDEST, Numbers, print_numbers, terminal
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
@@ -90,7 +89,7 @@ def test_a_narrower_gap_saves_a_table(printed):
 
 def results():
     for path in sorted(RESULTS.glob("*/metrics.json")):
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_content(path)
         if rows := content.get("table"):
             yield pytest.param(rows, content.get("by_candidate", False), id=path.parent.name)
 

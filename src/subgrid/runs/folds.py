@@ -15,7 +15,7 @@ from subgrid.runs.config import ConfigError, read_tables
 from subgrid.runs.experiment import Experiment, Folds
 from subgrid.runs.launch import launch
 from subgrid.runs.page import read_metrics
-from subgrid.runs.score_table import DESCRIPTION, ScoreTable, as_json
+from subgrid.runs.score_table import DESCRIPTION, ScoreTable
 from subgrid.training.progress import say
 
 INDEPENDENT = "independent fields"
@@ -59,7 +59,7 @@ def run_folds(
         raise ConfigError(f"there is no table yet; {' '.join(unfinished)}")
     found = fold_table(folds, metrics)
     commits = {name: each["commits"] for name, each in metrics.items()}
-    write_json(folder / "folds.json", as_json({"folds": list(metrics), "commits": commits, **found.as_dict()}))
+    write_json(folder / "folds.json", {"folds": list(metrics), "commits": commits, **found.as_dict()})
     write_text(folder / "folds.md", found.as_markdown())
     return found
 

@@ -52,14 +52,14 @@ def write_metrics(run: Run, table: ScoreTable, **more: Any) -> None:
         "name": run.config.run.name,
         "seed": run.config.run.seed,
         **table.as_dict(),
-        **more,
+        **as_json(more),
         "seconds": seconds_of(run.folder),
         "commits": {name: record.commit for name, record in records_of(run.folder).items()},
         "commit": commit(),
         "machine": machine_summary(),
         "config": run.config.model_dump(mode="json"),
     }
-    write_json(run.path(METRICS), as_json(content))
+    write_json(run.path(METRICS), content)
 
 
 def read_metrics(run: Run) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from subgrid.runs.experiment import Experiment, load_config
 from subgrid.runs.folds import fold_table
 from subgrid.runs.launch import dry_run
 from subgrid.runs.page import METRICS
-from subgrid.runs.score_table import as_json, read_content, read_table
+from subgrid.runs.score_table import read_content, read_table
 
 PUBLISHED = ("config.toml", METRICS, "table.md", "folds.md")
 """What a publication holds beside its figures."""
@@ -75,10 +75,10 @@ def _files(experiment: Experiment, folder: Path) -> dict[str, bytes]:
         files |= {plate.file: plate.content for plate in plates}
     metrics = folder / METRICS
     if metrics.exists():
-        content = read_content(metrics)
+        content = json.loads(metrics.read_text(encoding="utf-8"), parse_constant=str)  # of earlier versions
         content |= {"name": public.run.name, "config": public.model_dump(mode="json")}
         files["table.md"] = read_table(metrics).as_markdown().encode()
-        files[METRICS] = (json.dumps(as_json(content), indent=2) + "\n").encode()
+        files[METRICS] = (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
     return files
 
 

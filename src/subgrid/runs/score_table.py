@@ -68,9 +68,9 @@ class ScoreTable:
         return ScoreTable(rows, tuple(dict.fromkeys(named(row) for row in self.rows)))
 
     def as_dict(self) -> dict[str, Any]:
-        """What `metrics.json` holds of it."""
+        """What `metrics.json` holds of it, as any reader of JSON takes it."""
         shown = {"by_candidate": self.by_candidate, "title": self.title, "on_terminal": list(self.on_terminal)}
-        return {"table": self.rows, "columns": list(self.columns), **shown}
+        return {"table": as_json(self.rows), "columns": list(self.columns), **shown}
 
     def as_markdown(self) -> str:
         """The table in Markdown, an en dash where a column makes no sense."""
@@ -150,10 +150,11 @@ def read_content(path: Path) -> dict[str, Any]:
         path: of the file.
 
     Returns:
-        What was written.
+        What was written; the configuration and the name of the run as they are.
     """
     content = json.loads(path.read_text(encoding="utf-8"))
-    return _mapped(content, lambda one: float(one) if one in NOT_FINITE else one)
+    number = lambda one: float(one) if one in NOT_FINITE else one  # noqa: E731
+    return {key: each if key in ("config", "name") else _mapped(each, number) for key, each in content.items()}
 
 
 def _mapped(content: Any, change: Callable[[Any], Any]) -> Any:

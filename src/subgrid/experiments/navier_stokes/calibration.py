@@ -29,14 +29,11 @@ SCORES = ("covRMSE", "MELRu", "MELRw", "KLD", "W1")
 
 def calibrate(run: NavierStokesRun, update: Update) -> None:
     """Simulates with every candidate and compares its fields with the reference, at the points they share."""
-    table, config = run.config.calibration, run.config.navier_stokes
-    configured: Candidate = config.n_coarse, config.advection, config.coarse_time_step
-    scanned: list[Candidate] = [(n, scheme, time_step(run.config, n)) for n in table.grids for scheme in table.schemes]
-    candidates: list[Candidate] = list(dict.fromkeys([configured, *scanned]))
+    config, scanned = run.config.navier_stokes, candidates(run.config)
     rows: dict[tuple[int, str], dict] = {}
-    for i, (n, scheme, dt) in enumerate(candidates):
+    for i, (n, scheme, dt) in enumerate(scanned):
         name = f"{scheme}, {n} x {n}, step {dt:.3g}" + ", this run" * (i == 0)
-        update(i, len(candidates), name)
+        update(i, len(scanned), name)
         fields = _simulated(run, n, scheme, dt)
         for factor in config.factors:
             points = config.n_fine // factor
@@ -48,11 +45,19 @@ def calibrate(run: NavierStokesRun, update: Update) -> None:
         _add(rows, factor, "floor", _scores(run, floor, factor))
         published = published_factor(run.config, factor)
         _add(rows, factor, f"published, {published}x", RAW[published])
-    update(len(candidates), len(candidates))
+    update(len(scanned), len(scanned))
     listed = list(rows.values())
     shown = ScoreTable(listed, _floor_last(columns_of(listed)), by_candidate=True, title="Raw coarse fields")
     write_json(run.path(CALIBRATION), {**shown.as_dict(), "config": run.config.model_dump(mode="json")})
     write_text(run.path("calibration.md"), shown.as_markdown())
+
+
+def candidates(config: NavierStokesConfig) -> list[Candidate]:
+    """The solver of the run first, then those of the scan, each once."""
+    table, own = config.calibration, config.navier_stokes
+    configured: Candidate = own.n_coarse, own.advection, own.coarse_time_step
+    scanned: list[Candidate] = [(n, scheme, time_step(config, n)) for n in table.grids for scheme in table.schemes]
+    return list(dict.fromkeys([configured, *scanned]))
 
 
 def time_step(config: NavierStokesConfig, n: int) -> float:

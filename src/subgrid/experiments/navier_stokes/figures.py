@@ -113,13 +113,13 @@ def profile_figure(fields: Mapping[str, Fields], reference: Fields, independent:
     """Mean vorticity along y; a method that is far from the reference leaves the figure."""
     figure = style.tile(3.2)
     axes = figure.subplots()
-    y = np.arange(reference.shape[-2])
+    known = reference.mean((0, 1, 3))
+    y = np.arange(len(known))
     axes.plot(y, independent.mean((0, 1, 3)), **style.line("floor"))
-    axes.plot(y, reference.mean((0, 1, 3)), **style.line("reference"))
+    axes.plot(y, known, **style.line("reference"))
     for name, look in looks(list(fields)).items():
         axes.plot(y, fields[name].mean((0, 1, 3)), label=name, **look)
-    known = reference.mean((0, 1, 3))
-    room = ROOM * (known.max() - known.min()) / 2
+    room = ROOM * (np.ptp(known) or 1.0) / 2
     axes.set(xlabel="point along y", ylabel="mean vorticity", ylim=(known.min() - room, known.max() + room))
     style.legend_above(axes, columns=2)
     return figure

@@ -23,7 +23,7 @@ OF_ONE_COARSENING = (
 """Trained anew for every factor; the prior is trained once."""
 OF_THE_PRIOR = ("guided", "particles")
 PARTICLES_SHARE = 4
-"""Particles are drawn for one condition in so many: a draw costs as many as there are particles."""
+"""Particles are drawn for one condition in so many: each of them costs one and a half guided draws."""
 
 
 @dataclass(frozen=True)

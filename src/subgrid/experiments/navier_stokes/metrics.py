@@ -21,7 +21,7 @@ def flow_scores(
 ) -> dict[str, float]:
     """Tails, enstrophy flux and mean profile."""
     a, b = jnp.asarray(fields), jnp.asarray(reference)
-    # In double precision, as squares of a flow that exploded pass the range of single.
+    # Squared in double precision: fluxes are cubic in ω, and those of a flow at 1e8 pass the range of single.
     flux, wanted = (np.asarray(enstrophy_flux(each)[0], np.float64) for each in (a, b))
     amplitudes = [float(profile_amplitude(each, wavenumber)[0]) for each in (a, b)]
     return {

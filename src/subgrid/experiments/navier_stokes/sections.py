@@ -174,7 +174,7 @@ def _statistics(run: NavierStokesRun) -> Iterator[Plate]:
             f"Mean profile, {factor}×",
             figures.profile_figure(fields, archive.reference, archive.independent),
             "Mean vorticity along y of every method and of the reference.",
-            "The waves of the force; grey: an independent set of the reference. A method that is far off leaves the figure.",
+            "The waves of the force; grey: an independent set of the reference. A method far off leaves the figure.",
         )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from subgrid.experiments.navier_stokes import archives, work
+from subgrid.experiments.navier_stokes import amounts, archives
 from subgrid.experiments.navier_stokes.animation import ANIMATED, GIF, animate
 from subgrid.experiments.navier_stokes.calibration import CALIBRATION, calibrate
 from subgrid.experiments.navier_stokes.config import (
@@ -77,7 +77,7 @@ def stages(config: NavierStokesConfig) -> list[Stage]:
             unpaired_paths,
             made,
             {**OF_ENSEMBLES, **UNPAIRED},
-            amount=work.unpaired(config),
+            work=amounts.unpaired(config),
         ),
         _ensemble_stage(
             "perfect model",
@@ -86,7 +86,7 @@ def stages(config: NavierStokesConfig) -> list[Stage]:
             perfect_paths,
             asked,
             OF_PERFECT,
-            amount=work.perfect(config),
+            work=amounts.perfect(config),
         ),
         Stage(
             "score",
@@ -110,8 +110,15 @@ def _archive_stage(config: NavierStokesConfig, which: str) -> Stage:
 
     depends = {**SEED, "navier_stokes": OF_ARCHIVE[which]}
     parts, check = (f"{which}.zarr",), partial(_require_stable, which)
-    amount = work.simulation(config, which)
-    return Stage(which, make, parts, depends_on=depends, state=(partial_store,), check=check, work=amount)
+    return Stage(
+        which,
+        make,
+        parts,
+        depends_on=depends,
+        state=(partial_store,),
+        check=check,
+        work=amounts.simulation(config, which),
+    )
 
 
 def _require_stable(which: str, run: NavierStokesRun) -> None:
@@ -132,7 +139,7 @@ def _calibration_stage(config: NavierStokesConfig) -> Stage:
         needs=("fine",),
         depends_on=depends,
         if_changed="remake",
-        work=work.calibration(config),
+        work=amounts.calibration(config),
     )
 
 
@@ -146,7 +153,7 @@ def _debias_stage(config: NavierStokesConfig) -> Stage:
         grows_with=GROWING,
         state=("debias",),
         whole=lambda run: all(debiased_path(run.folder, *each).exists() for each in all_debiased(run)),
-        work=work.debiasing(config),
+        work=amounts.debiasing(config),
     )
 
 
@@ -164,7 +171,7 @@ def _model_stage(config: NavierStokesConfig, name: ModelName) -> Stage:
         (name.folder,),
         needs=("fine", "coarse") if paired else ("fine",),
         depends_on={**SEED, "navier_stokes": SPLIT, **network},
-        work=work.training(config, name),
+        work=amounts.training(config, name),
     )
 
 
@@ -180,7 +187,7 @@ def _ensemble_stage(
     needs: tuple[str, ...],
     depends: Dependencies,
     *,
-    amount: float,
+    work: float,
 ) -> Stage:
     return Stage(
         name,
@@ -190,7 +197,7 @@ def _ensemble_stage(
         depends_on=depends,
         grows_with=GROWING,
         whole=lambda run: all(path.exists() for path in paths(run)),
-        work=amount,
+        work=work,
     )
 
 
