@@ -55,7 +55,7 @@ def energy_spectra(axes: Pair, comparison: Comparison, *, resolved: int | None =
         main.plot(k, energy, **style.line(role), **dots)
         ratio.plot(k, energy / reference, **style.line(role), **dots)
         largest = max(largest, float(np.max(np.abs(_log_ratio(energy, reference)))))
-    _spectrum_axes(main, ratio, reference, largest)
+    spectrum_axes(main, ratio, reference, largest)
     if resolved is not None and resolved < k[-1]:
         _mark_resolved(main, ratio, resolved)
     style.legend_above(main)
@@ -257,6 +257,31 @@ def training_loss(axes: Axes, curve: Float[np.ndarray, "2 logged"]) -> Axes:
     return axes
 
 
+def spectrum_axes(main: Axes, ratio: Axes, reference: np.ndarray, largest_log_ratio: Number) -> None:
+    """Scales, limits and ticks of energies by wavenumber over their ratios to a reference.
+
+    Args:
+        main: of energies.
+        ratio: of ratios, below it.
+        reference: energies of the waves 1 to n, positive.
+        largest_log_ratio: natural logarithm of the ratio that must be seen; between 1.5 and 30 is shown.
+    """
+    top = reference.max()
+    # What lies ten decades down is rounding; ratios beyond 30 would flatten all that is near one.
+    main.set(xscale="log", yscale="log", ylabel="energy", ylim=(max(reference.min() / 5, 1e-10 * top), 4 * top))
+    limit = np.exp(np.clip(1.15 * largest_log_ratio, np.log(1.5), np.log(30)))
+    ratio.set(xscale="log", yscale="log", ylabel="ratio", xlabel="wavenumber (waves per domain)")
+    ratio.set_ylim(1 / limit, limit)
+    marks = [0.7, 1, 1.4] if limit < 2 else [0.5, 1, 2] if limit < 4 else [0.1, 1, 10] if limit > 10 else [0.2, 1, 5]
+    ratio.yaxis.set(major_locator=FixedLocator(marks), minor_locator=NullLocator())
+    ratio.yaxis.set_major_formatter(FuncFormatter(_plain))
+    for panel in (main, ratio):
+        panel.set_xlim(1, len(reference))
+        panel.xaxis.set(major_locator=FixedLocator(_ones_twos_fives(len(reference))), minor_locator=NullLocator())
+        panel.xaxis.set_major_formatter(FuncFormatter(_plain))
+    main.tick_params(labelbottom=False)
+
+
 def bare(axes: Axes) -> Axes:
     """No ticks, no frame: for images whose axes say nothing.
 
@@ -281,23 +306,6 @@ def _spectrum(fields: np.ndarray) -> np.ndarray:
 def _log_ratio(energy: np.ndarray, reference: np.ndarray) -> np.ndarray:
     tiny = np.finfo(np.float32).eps ** 2 * reference.sum()  # rounding noise of the transform, as in the MELR
     return np.log(np.maximum(energy, tiny) / np.maximum(reference, tiny))
-
-
-def _spectrum_axes(main: Axes, ratio: Axes, reference: np.ndarray, largest_log_ratio: Number) -> None:
-    top = reference.max()
-    # What lies ten decades down is rounding; ratios beyond 30 would flatten all that is near one.
-    main.set(xscale="log", yscale="log", ylabel="energy", ylim=(max(reference.min() / 5, 1e-10 * top), 4 * top))
-    limit = np.exp(np.clip(1.15 * largest_log_ratio, np.log(1.5), np.log(30)))
-    ratio.set(xscale="log", yscale="log", ylabel="ratio", xlabel="wavenumber (waves per domain)")
-    ratio.set_ylim(1 / limit, limit)
-    marks = [0.7, 1, 1.4] if limit < 2 else [0.5, 1, 2] if limit < 4 else [0.1, 1, 10] if limit > 10 else [0.2, 1, 5]
-    ratio.yaxis.set(major_locator=FixedLocator(marks), minor_locator=NullLocator())
-    ratio.yaxis.set_major_formatter(FuncFormatter(_plain))
-    for panel in (main, ratio):
-        panel.set_xlim(1, len(reference))
-        panel.xaxis.set(major_locator=FixedLocator(_ones_twos_fives(len(reference))), minor_locator=NullLocator())
-        panel.xaxis.set_major_formatter(FuncFormatter(_plain))
-    main.tick_params(labelbottom=False)
 
 
 def _mark_resolved(main: Axes, ratio: Axes, wavenumber: int) -> None:

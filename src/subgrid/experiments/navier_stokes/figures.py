@@ -11,7 +11,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
 from subgrid.report import style
-from subgrid.report.figures import bare
+from subgrid.report.figures import bare, spectrum_axes
 from subgrid.report.plates import Plate, embed
 from subgrid.verification.spectra import energy_spectrum
 from subgrid.verification.tails import log_density
@@ -87,8 +87,7 @@ def spectra_figure(fields: Mapping[str, Fields], reference: Fields, independent:
         ratio.plot(k, energy / truth, **look)
     for axes in (main, ratio):
         axes.axvline(observed + 0.5, color=style.MUTED, linewidth=0.8, linestyle=":")
-    main.set(xscale="log", yscale="log", ylabel="energy", ylim=(0.2 * truth.min(), 4 * truth.max()))
-    ratio.set(yscale="log", ylabel="over reference", xlabel="wavenumber", ylim=(1 / LARGEST_RATIO, LARGEST_RATIO))
+    spectrum_axes(main, ratio, truth, np.log(LARGEST_RATIO))
     style.legend_above(main, columns=2)
     return figure
 
