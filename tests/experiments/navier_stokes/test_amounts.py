@@ -21,6 +21,12 @@ def test_a_stage_of_the_default_configuration_is_worth_one_or_the_steps_of_its_t
     assert amounts.training(DEFAULT, PRIOR) == DEFAULT.prior.n_steps
 
 
+def test_methods_from_raw_fields_leave_nothing_to_debias_and_no_perfect_case():
+    raw = changed(comparison={"methods": ["bcsd"]})
+    assert amounts.debiasing(raw) < 1e-3
+    assert amounts.perfect(raw) < 1e-3
+
+
 @pytest.mark.parametrize(
     ("channels", "patch", "measured"), [((64, 128), 4, 31.00), ((32, 64, 128), 2, 46.33), ((64, 128), 2, 121.59)]
 )

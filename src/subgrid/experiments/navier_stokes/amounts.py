@@ -73,7 +73,7 @@ def perfect(config: NavierStokesConfig) -> float:
 
     def operations(each: NavierStokesConfig) -> float:
         table, upsamplers = each.evaluation, {m.upsampler for m in methods_of(each) if not m.is_whole}
-        return 1 + sum(_ensemble(each, name, table.n_conditions, table.n_members) for name in upsamplers)
+        return 1.0 + sum(_ensemble(each, name, table.n_conditions, table.n_members) for name in upsamplers)
 
     return _relative(operations, config)
 
