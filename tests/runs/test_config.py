@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -13,7 +13,7 @@ from subgrid.runs.config import AsTuple, ConfigError, Configuration, RunTable, T
 class Network(Table):
     channels: Annotated[tuple[int, ...], AsTuple] = (64, 128)
     rate: float = 1e-3
-    kind: str = "unet"
+    kind: Literal["unet", "mlp"] = "unet"
 
 
 class Config(Configuration):
@@ -44,6 +44,9 @@ def test_overrides_win_over_the_file(tmp_path):
         ("[network]\nxyz = 1\n", "unknown key 'network.xyz'; valid are channels, rate, kind."),
         ("[run]\nseed = true\n", "run.seed = True: input should be a valid integer"),
         ("[network]\nchannels = 64\n", "network.channels = 64: input should be a valid array"),
+        ("[network]\nchannels = '64'\n", "network.channels = '64': input should be a valid array, as [\"64\"]."),
+        ("[network]\nkind = 'unett'\n", "network.kind = 'unett': did you mean 'unet'? input should be 'unet' or"),
+        ("[network]\nkind = 'xyz'\n", "network.kind = 'xyz': input should be 'unet' or 'mlp'."),
         ("[network]\nrate = inf\n", "network.rate = inf: input should be a finite number"),
         ("network = 5\n", "network = 5: must be a table, [network]"),
         ("[network\n", "not valid TOML"),

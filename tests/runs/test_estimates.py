@@ -7,7 +7,7 @@ import pytest
 
 from subgrid.cli.plan import show_plan
 from subgrid.experiments import KINDS
-from subgrid.runs.estimates import Estimate, estimates, published_beside
+from subgrid.runs.estimates import Estimate, estimates, published_beside, total_in_words
 from subgrid.runs.kinds import Kind
 from subgrid.runs.launch import dry_run, launch
 from subgrid.runs.record import read_record, write_record
@@ -37,7 +37,7 @@ def test_where_nothing_was_recorded_only_sizes_tell_something(tmp_path):
 def test_time_is_that_of_another_run_beside_it_in_proportion_to_the_work(tmp_path):
     finished(tmp_path / "other", copy={"seconds": 8.0, "peak_memory": 3 * GIB}, write={"peak_memory": GIB})
     found = expected(tmp_path / "run", "letters.n=5")
-    assert found["copy"] == Estimate(8.0 * 5 / 2, 3 * GIB, "other")
+    assert found["copy"] == Estimate(8.0 * 5 / 2, 3 * GIB, "other", scaled=True)
     assert found["write"].memory == 2 * GIB  # what sizes tell, where it is more
 
 
@@ -47,6 +47,30 @@ def test_the_own_folder_tells_more_than_others(tmp_path):
     (tmp_path / "run" / "copies").rename(tmp_path / "run" / "elsewhere")
     assert expected(tmp_path / "run")["copy"].seconds == 4.0
     assert expected(tmp_path / "run")["copy"].source == "run"
+
+
+def test_the_run_with_the_most_nearly_equal_work_tells_and_one_of_seconds_is_not_scaled_far(tmp_path):
+    finished(tmp_path / "small", copy={"seconds": 8.0, "work": 1})
+    assert expected(tmp_path / "run", "letters.n=3")["copy"].seconds == 24.0
+    assert expected(tmp_path / "run", "letters.n=20")["copy"].seconds is None  # most of it was compilation
+    finished(tmp_path / "large", copy={"seconds": 100.0, "work": 10, "peak_memory": GIB})
+    assert expected(tmp_path / "run", "letters.n=20")["copy"] == Estimate(200.0, GIB, "large", scaled=True)
+
+
+def test_a_published_run_of_the_same_values_tells_more_than_another_size_beside_it(tmp_path):
+    finished(tmp_path / "other", copy={"seconds": 8.0, "work": 1})
+    told = {"seconds": {"copy": 3.0}, "machine": {"cores": 2}, "config": {"letters": {"word": "ab", "n": 2}}}
+    (tmp_path / "word").mkdir()
+    (tmp_path / "word" / "metrics.json").write_text(json.dumps(told))
+    planned = dry_run(EXPERIMENT, None, tmp_path / "run", ["letters.word=ab"])
+    assert estimates(*planned, published=tmp_path / "word")["copy"].seconds == 3.0
+
+
+def test_what_is_not_known_of_all_stages_is_at_least_and_what_was_scaled_is_told():
+    found = {"a": Estimate(60.0, None, "other", scaled=True), "b": Estimate()}
+    assert total_in_words(found) == (
+        "2 stages to make, in at least 1 min 0 s scaled from other; of 1 no time is known."
+    )
 
 
 def test_where_no_run_is_there_time_is_that_of_the_published_one_if_its_values_were_the_same(tmp_path):

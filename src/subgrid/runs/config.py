@@ -6,6 +6,7 @@ key is what documents it, on the command line (`subgrid explain`) as in the edit
 
 import difflib
 import json
+import re
 import tomllib
 from collections.abc import Sequence
 from functools import reduce
@@ -178,6 +179,12 @@ def _explain(fault: Any, whole: type[Table]) -> str:
         return f"{where} is missing; it has no default."
     if fault["type"] == "model_type":
         return f"{where} = {fault['input']!r}: must be a table, [{where}]."
+    if fault["type"] == "literal_error" and isinstance(fault["input"], str):
+        near = _nearest(fault["input"], re.findall("'([^']*)'", fault["ctx"]["expected"]))
+        meant = f"did you mean {near!r}? " if near else ""
+        return f"{where} = {fault['input']!r}: {meant}{_wording(fault)}."
+    if fault["type"] == "tuple_type" and isinstance(fault["input"], str):
+        return f"{where} = {fault['input']!r}: {_wording(fault)}, as [{json.dumps(fault['input'])}]."
     if fault["type"] != "extra_forbidden":
         return f"{where} = {fault['input']!r}: {_wording(fault)}."
     model: Any = whole if len(fault["loc"]) == 1 else whole.model_fields[str(fault["loc"][0])].annotation
@@ -200,8 +207,12 @@ def suggestion(name: str, valid: Sequence[str]) -> str:
         >>> suggestion("sead", ["seed", "name"])
         "; did you mean 'seed'?"
     """
-    near = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else f"; valid are {', '.join(valid)}."
+    near = _nearest(name, valid)
+    return f"; did you mean {near!r}?" if near else f"; valid are {', '.join(valid)}."
+
+
+def _nearest(name: str, valid: Sequence[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(name, valid, n=1, cutoff=0.5)), None)
 
 
 def _wording(fault: Any) -> str:

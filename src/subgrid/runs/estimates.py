@@ -1,6 +1,7 @@
 """What a stage will take, from what was recorded: in its own folder, in another run of the kind, or as published."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,11 +21,21 @@ class Estimate:
         seconds: that are left; None where nothing is known.
         memory: bytes; None where nothing is known.
         source: the run folder that it is from, by its name, or the published results; "" without one.
+        scaled: whether another amount of work was recorded than there is to do.
     """
 
     seconds: float | None = None
     memory: int | None = None
     source: str = ""
+    scaled: bool = False
+
+
+SHORT = 30.0
+"""Seconds of a stage that are mostly compilation, which does not grow with the work."""
+FAR = 3.0
+"""Times the work that such a stage is not scaled beyond."""
+Known = tuple[float, Path, Record]
+"""When a run was begun, its folder, and the record of one of its stages."""
 
 
 def published_beside(config: Path) -> Path:
@@ -42,10 +53,10 @@ def published_beside(config: Path) -> Path:
 def estimates(run: Run, planned: list[Planned], *, published: Path | None = None) -> dict[str, Estimate]:
     """What the stages that are to be made will take.
 
-    Time is that of the same stage in this folder, or else in the newest run of the same kind beside it, in proportion
-    to the work, or else of the published run, if it was made with the same values. Of a stage that goes on, what is
-    spent already is not counted. Memory is the largest that was resident when that stage ended, or what sizes say if
-    that is more.
+    Time is that of the same stage in this folder, or else of the published run, if it was made with the same values, or
+    else in the run of the same kind beside it that had most nearly as much work, the newest of several, in proportion
+    to the work. Of a stage that goes on, what is spent already is not counted. Memory is the largest that was resident
+    when that stage ended, or what sizes say if that is more.
 
     Args:
         run: that is planned.
@@ -57,10 +68,14 @@ def estimates(run: Run, planned: list[Planned], *, published: Path | None = None
     """
     others = _others(run)
     told = _Published.read(published)
-    found = {each.stage.name: _estimate(each, run.folder, others) for each in planned if each.action != "keep"}
+    own = {name: record for name, record in records_of(run.folder).items() if record.finished}
+    found: dict[str, Estimate] = {}
     for each in planned:
-        if each.stage.name in found and found[each.stage.name].seconds is None:
-            found[each.stage.name] = told.estimate(each)
+        if each.action != "keep":
+            name = each.stage.name
+            here = [(0.0, run.folder, own[name])] if name in own else []
+            sources = (_scaled(each, here), told.estimate(each), _scaled(each, others.get(name, [])))
+            found[name] = next((source for source in sources if source.seconds is not None), sources[0])
     return found
 
 
@@ -100,31 +115,35 @@ class _Published:
         return Estimate(max(seconds - spent, 0.0), least, self.source)
 
 
-def _estimate(planned: Planned, folder: Path, others: dict[str, tuple[Path, Record]]) -> Estimate:
+def _scaled(planned: Planned, known: Sequence[Known]) -> Estimate:
+    """From the records of one stage."""
     stage, least = planned.stage, planned.stage.memory or None
-    own = records_of(folder).get(stage.name)
-    source, known = (folder, own) if own is not None and own.finished else others.get(stage.name, (folder, None))
-    if known is None or not known.work:
+    usable = [each for each in known if min(each[2].work, stage.work) > 0 and not _is_too_short(each[2], stage.work)]
+    if not usable:
         return Estimate(None, least)
-    seconds = known.seconds * stage.work / known.work
+    _, folder, record = min(usable, key=lambda each: (abs(math.log(stage.work / each[2].work)), -each[0]))
+    seconds = record.seconds * stage.work / record.work
     if planned.action == "go on":
         seconds = max(seconds - planned.record.seconds, 0.0)
-    return Estimate(seconds, max(known.peak_memory, stage.memory), source.name)
+    return Estimate(seconds, max(record.peak_memory, stage.memory), folder.name, scaled=record.work != stage.work)
 
 
-def _others(run: Run) -> dict[str, tuple[Path, Record]]:
-    """Finished records of other runs of this kind beside the folder, by stage; the newest of each."""
-    found: dict[str, tuple[float, Path, Record]] = {}
+def _is_too_short(record: Record, work: float | int) -> bool:
+    return record.seconds < SHORT and work > FAR * record.work
+
+
+def _others(run: Run) -> dict[str, list[Known]]:
+    """Finished records of other runs of this kind beside the folder, by stage."""
+    found: dict[str, list[Known]] = {}
     parent = run.folder.absolute().parent
     for config in sorted(parent.glob("*/config.toml")):
         folder = config.parent
         if folder == run.folder.absolute() or not _is_alike(folder, run):
             continue
-        age = config.stat().st_mtime
         for name, record in records_of(folder).items():
-            if record.finished and (name not in found or age > found[name][0]):
-                found[name] = age, folder, record
-    return {name: (folder, record) for name, (_, folder, record) in found.items()}
+            if record.finished:
+                found.setdefault(name, []).append((config.stat().st_mtime, folder, record))
+    return found
 
 
 def _is_alike(folder: Path, run: Run) -> bool:
@@ -155,5 +174,7 @@ def total_in_words(expected: Mapping[str, Estimate]) -> str:
     sources = dict.fromkeys(each.source for each in expected.values() if each.source)
     if not known:
         return f"{len(expected)} stages to make; no time is known: no such run was published or lies beside it."
-    text = f"{len(expected)} stages to make, in {duration(sum(known))} as recorded in {', '.join(sources)}"
+    how = "scaled from" if any(each.scaled for each in expected.values()) else "as recorded in"
+    least = "at least " if unknown else ""
+    text = f"{len(expected)} stages to make, in {least}{duration(sum(known))} {how} {', '.join(sources)}"
     return f"{text}; of {unknown} no time is known." if unknown else f"{text}."

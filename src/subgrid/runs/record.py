@@ -62,7 +62,7 @@ class Record:
             if key not in self.values:
                 return f"by a version that had no {key}"
             if _tidy(self.values[key]) != _tidy(value):
-                return f"with {key} = {self.values[key]!r}, not {value!r}"
+                return _difference(key, self.values[key], value)
         keys = dict.fromkeys([*inputs, *self.inputs])
         found = (_other_files(key, self.inputs.get(key, {}), inputs.get(key, {}), key in inputs) for key in keys)
         return next((each for each in found if each is not None), None)
@@ -72,6 +72,13 @@ class Record:
         return {key: _tidy(value) for key, value in self.values.items()} == {
             key: _tidy(value) for key, value in other.values.items()
         }
+
+
+def _difference(key: str, before: Any, now: Any) -> str:
+    """In words; None, which TOML does not have, is a key that is not set."""
+    if before is None:
+        return f"without {key}, not with {now!r}"
+    return f"with {key} = {before!r}, not {'without' if now is None else repr(now)}"
 
 
 def _tidy(value: Any) -> Any:

@@ -299,14 +299,20 @@ def _check_factor(table: FlowTable, factor: int) -> None:
     if table.n_fine % factor or table.n_coarse % observed:
         raise ConfigError(
             f"navier_stokes.factors: {factor} leaves {observed:g} of {table.n_fine} fine points a side, which the "
-            f"{table.n_coarse} coarse ones do not have; take a factor of {table.n_fine} from "
-            f"{table.n_fine // table.n_coarse} on."
+            f"{table.n_coarse} coarse ones do not have; {_possible_factors(table)}."
         )
     if observed % period:
         raise ConfigError(
             f"navier_stokes.factors: {factor} leaves {observed:g} points a side, and the symmetries of the flow shift "
-            f"by 1/{period} of it, which needs a multiple of {period}; take a smaller factor."
+            f"by 1/{period} of it, which needs a multiple of {period}; {_possible_factors(table)}."
         )
+
+
+def _possible_factors(table: FlowTable) -> str:
+    period = 2 * table.wavenumber
+    fits = lambda points: table.n_coarse % points == 0 and points % period == 0  # noqa: E731
+    found = [n for n in range(2, table.n_fine + 1) if table.n_fine % n == 0 and fits(table.n_fine // n)]
+    return f"possible are {', '.join(map(str, found))}" if found else "none is possible"
 
 
 def _require_multiple(table: FlowTable, key: str, of: str) -> None:

@@ -13,6 +13,8 @@ ABOUT_FLOWS = {
     "flux": "root mean square error of the enstrophy flux, over the largest of the reference",
     "profile": "amplitude of the mean profile a cos(k_f y), over that of the reference",
     "nearest": "root mean square distance to the nearest training field, relative: 0 of copies",
+    "source": "distance of T(y) from its own y, √(2 − 2ρ) with ρ the pattern correlation: 0 of the same pattern, 1.41 "
+    "of unrelated ones",
 }
 
 

@@ -26,6 +26,7 @@ from subgrid.runs.page import write_metrics
 from subgrid.runs.stage import Update
 from subgrid.verification.ensembles import constraint_rmse, sample_variability
 from subgrid.verification.memorisation import nearest_images
+from subgrid.verification.similarity import source_distance
 
 COMPARED = 48
 """Fields whose nearest training image is sought: among all training fields and symmetries, which takes seconds."""
@@ -52,12 +53,18 @@ def score(run: NavierStokesRun, update: Update) -> None:
 
 
 def coarse_scores(run: NavierStokesRun, factor: int) -> Scores:
-    """Raw and debiased held-out fields against the coarsened reference, as many of each."""
+    """Raw and debiased held-out fields against the coarsened reference, as many of each, and against their source."""
     coarsen = lambda fields: np.asarray(run.operator(factor)(jnp.asarray(fields)))  # noqa: E731
     reference, training = coarsen(run.fine.reference), coarsen(run.fine.training)
     fields = {name: read_debiased(run, factor, name) for name in ("none", *debiasers_of(run.config))}
-    fields = {"raw": fields.pop("none"), **fields, "floor": coarsen(run.fine.independent)}
-    return {name: {**distribution_scores(x, reference, 2), **_nearest(run, x, training)} for name, x in fields.items()}
+    raw = fields.pop("none")
+    all_of_them = {"raw": raw, **fields, "floor": coarsen(run.fine.independent)}
+    found = {
+        name: {**distribution_scores(x, reference, 2), **_nearest(run, x, training)} for name, x in all_of_them.items()
+    }
+    for name, debiased in fields.items():
+        found[name]["source"] = float(source_distance(debiased, raw, raw.shape[-1] // 2).mean())
+    return found
 
 
 def fine_scores(run: NavierStokesRun, factor: int) -> Scores:

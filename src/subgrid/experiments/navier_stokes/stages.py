@@ -1,5 +1,6 @@
 """The stages of downscaling Kolmogorov flow: archives, debiasing, a training a model, ensembles, scores."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -123,11 +124,13 @@ def _archive_stage(config: NavierStokesConfig, which: str) -> Stage:
 
 def _require_stable(which: str, run: NavierStokesRun) -> None:
     """Before anything is computed; what happens all the same is caught by the first value that is not finite."""
-    solver = archives.solver_of(run.config.navier_stokes, which)
+    table = run.config.navier_stokes
+    solver, key = archives.solver_of(table, which), "time_step" if which == "fine" else "coarse_time_step"
     try:
-        require_stable(solver, run.config.navier_stokes.speed)
+        require_stable(solver, table.speed)
     except ValueError as error:
-        raise ConfigError(f"navier_stokes.{'' if which == 'fine' else 'coarse_'}time_step: {error}") from error
+        fits = table.interval / math.ceil(table.interval / solver.largest_time_step(table.speed))
+        raise ConfigError(f"navier_stokes.{key}: {error} Of these {fits:.8g} divides the interval.") from error
 
 
 def _calibration_stage(config: NavierStokesConfig) -> Stage:
