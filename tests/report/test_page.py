@@ -209,6 +209,8 @@ def test_groups_with_columns_of_their_own_have_tables_of_their_own():
     headers = [re.findall(r'columnheader"[^>]*>.*?</span>(\w+)</span>', table) for table in apart.split("<table")[1:]]
     assert headers == [["KLD", "W1"], ["CRPS"]]
     assert one.count("<table") == 1 and one.count('missing"') == 4 and 'missing"' not in apart
+    assert 'columnheader">Candidate<' in apart and 'class="marks"' not in apart
+    assert 'columnheader">Metric<' in one and 'class="marks"' in one
 
 
 @NEEDS_CHROMIUM

@@ -42,8 +42,8 @@ def render_page(
         shown: the sections with their figures.
         notes: what a reader must know before believing the figures.
         timings: seconds by stage.
-        apart: whether groups have columns of their own, and so tables of their own, which leave out empty columns;
-            default one table of all columns.
+        apart: whether rows are candidates and columns metrics, where candidates are many: a table a group, which leaves
+            out empty columns, and nothing is marked. By default one table of all columns, a row a metric.
 
     Returns:
         The page as HTML.
@@ -56,6 +56,7 @@ def render_page(
         summary=summary,
         tables=_apart(table, columns) if apart else [(columns, _groups(table, columns))] if table else [],
         pairs=columns == COLUMNS,
+        apart=apart,
         labels={column: style.LABELS.get(column, column) for column in columns},
         colours={column: style.COLOURS.get(column, style.MUTED) for column in columns},
         glossary={row["metric"]: row["about"] for row in table if row.get("about")},
