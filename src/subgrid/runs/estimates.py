@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from subgrid.report.page import duration
 from subgrid.runs.record import Record, records_of
@@ -34,8 +34,15 @@ SHORT = 30.0
 """Seconds of a stage that are mostly compilation, which does not grow with the work."""
 FAR = 3.0
 """Times the work that such a stage is not scaled beyond."""
-Known = tuple[float, Path, Record]
-"""When a run was begun, its folder, and the record of one of its stages."""
+
+
+class Known(NamedTuple):
+    """The record of a stage, and the run that it is of."""
+
+    begun: float
+    """When its configuration was written."""
+    folder: Path
+    record: Record
 
 
 def published_beside(config: Path) -> Path:
@@ -73,7 +80,7 @@ def estimates(run: Run, planned: list[Planned], *, published: Path | None = None
     for each in planned:
         if each.action != "keep":
             name = each.stage.name
-            here = [(0.0, run.folder, own[name])] if name in own else []
+            here = [Known(0.0, run.folder, own[name])] if name in own else []
             sources = (_scaled(each, here), told.estimate(each), _scaled(each, others.get(name, [])))
             found[name] = next((source for source in sources if source.seconds is not None), sources[0])
     return found
@@ -118,18 +125,22 @@ class _Published:
 def _scaled(planned: Planned, known: Sequence[Known]) -> Estimate:
     """From the records of one stage."""
     stage, least = planned.stage, planned.stage.memory or None
-    usable = [each for each in known if min(each[2].work, stage.work) > 0 and not _is_too_short(each[2], stage.work)]
+    usable = [each for each in known if _tells(each.record, stage.work)]
     if not usable:
         return Estimate(None, least)
-    _, folder, record = min(usable, key=lambda each: (abs(math.log(stage.work / each[2].work)), -each[0]))
+    nearest = min(usable, key=lambda each: (abs(math.log(stage.work / each.record.work)), -each.begun))
+    record = nearest.record
     seconds = record.seconds * stage.work / record.work
     if planned.action == "go on":
         seconds = max(seconds - planned.record.seconds, 0.0)
-    return Estimate(seconds, max(record.peak_memory, stage.memory), folder.name, scaled=record.work != stage.work)
+    return Estimate(
+        seconds, max(record.peak_memory, stage.memory), nearest.folder.name, scaled=record.work != stage.work
+    )
 
 
-def _is_too_short(record: Record, work: float | int) -> bool:
-    return record.seconds < SHORT and work > FAR * record.work
+def _tells(record: Record, work: float | int) -> bool:
+    """Whether its time may be scaled to so much work."""
+    return min(record.work, work) > 0 and not (record.seconds < SHORT and work > FAR * record.work)
 
 
 def _others(run: Run) -> dict[str, list[Known]]:
@@ -142,7 +153,7 @@ def _others(run: Run) -> dict[str, list[Known]]:
             continue
         for name, record in records_of(folder).items():
             if record.finished:
-                found.setdefault(name, []).append((config.stat().st_mtime, folder, record))
+                found.setdefault(name, []).append(Known(config.stat().st_mtime, folder, record))
     return found
 
 
